@@ -1,0 +1,1 @@
+//! What the suites under `tests/` share: JDKs, compiled fixtures, a child JVM as a value, reports read back.

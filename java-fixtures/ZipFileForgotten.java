@@ -1,0 +1,51 @@
+// A ZipFile that nobody closes: its finalizer or Cleaner ends the Inflater of its pool, because a GC happened.
+// expect: inflater created 1, late 1; deflater created 1, ended 1
+// frame: ZipFileForgotten.forget
+
+import java.io.File;
+import java.io.FileOutputStream;
+import java.io.InputStream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
+
+public class ZipFileForgotten {
+    public static void main(String[] args) throws Exception {
+        File file = archive();
+        for (int size : forget(file)) {
+            System.out.println(size);
+        }
+    }
+
+    private static int[] forget(File file) throws Exception {
+        ZipFile zip = new ZipFile(file);
+        int[] sizes = new int[3];
+        for (int i = 0; i < sizes.length; i++) {
+            InputStream in = zip.getInputStream(zip.getEntry("abc".substring(i, i + 1)));
+            sizes[i] = read(in);
+            in.close();
+        }
+        return sizes;
+    }
+
+    private static File archive() throws Exception {
+        File file = File.createTempFile("fixture", ".zip");
+        file.deleteOnExit();
+        ZipOutputStream out = new ZipOutputStream(new FileOutputStream(file));
+        for (String name : new String[] {"a", "b", "c"}) {
+            out.putNextEntry(new ZipEntry(name));
+            out.write(new byte[4000]);
+            out.closeEntry();
+        }
+        out.close();
+        return file;
+    }
+
+    private static int read(InputStream in) throws Exception {
+        int size = 0;
+        while (in.read() >= 0) {
+            size++;
+        }
+        return size;
+    }
+}

@@ -1,0 +1,201 @@
+//! What a fixture should come to: the counts that its first comment states, and how they are compared with a report.
+//!
+//! Invariant: a stated expectation adds up (`created = ended + late + collected + live`) before anything is run.
+
+use crate::Result;
+use crate::report::{Counts, Kind};
+use std::fmt;
+
+/// A stated count. Programs that are cut off in the middle of their work have counts that nobody can state exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// This many, to the unit.
+    Exactly(u64),
+    /// At least one.
+    Some,
+    /// Any number; the report's own sums must still be right.
+    Any,
+}
+
+impl Count {
+    fn parse(word: &str) -> Result<Self> {
+        match word {
+            "some" => Ok(Self::Some),
+            "any" => Ok(Self::Any),
+            number => number
+                .replace('_', "")
+                .parse()
+                .map(Self::Exactly)
+                .map_err(|_| format!("{number:?} is neither a number nor `some` nor `any`")),
+        }
+    }
+
+    fn admits(self, actual: u64) -> bool {
+        match self {
+            Self::Exactly(count) => actual == count,
+            Self::Some => actual > 0,
+            Self::Any => true,
+        }
+    }
+
+    fn exact(self) -> Option<u64> {
+        match self {
+            Self::Exactly(count) => Some(count),
+            Self::Some | Self::Any => None,
+        }
+    }
+
+    /// The count of two fates that became one.
+    fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Exactly(a), Self::Exactly(b)) => Self::Exactly(a + b),
+            (Self::Exactly(0), x) | (x, Self::Exactly(0)) => x,
+            (Self::Any, Self::Any) => Self::Any,
+            _ => Self::Some,
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(count) => write!(f, "{count}"),
+            Self::Some => write!(f, "some"),
+            Self::Any => write!(f, "any"),
+        }
+    }
+}
+
+/// The verdicts of design §2, in the order in which they are printed.
+const VERDICTS: [&str; 6] = ["created", "ended", "late", "collected", "live", "expected"];
+const LATE: usize = 2;
+const COLLECTED: usize = 3;
+const LIVE: usize = 4;
+
+/// One kind's stated counts, in the order of [`VERDICTS`].
+type Stated = [Count; 6];
+
+/// What both kinds should come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    inflater: Stated,
+    deflater: Stated,
+}
+
+impl Expectation {
+    /// `inflater created 3, late 3; deflater created 1, ended 1`, or `nothing`. What is not named is 0.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut expectation = Self { inflater: [Count::Exactly(0); 6], deflater: [Count::Exactly(0); 6] };
+        if text == "nothing" {
+            return Ok(expectation);
+        }
+        for part in text.split(';').map(str::trim) {
+            let (kind, counts) = part.split_once(' ').ok_or_else(|| format!("{part:?} states no counts"))?;
+            let stated = match kind {
+                "inflater" => &mut expectation.inflater,
+                "deflater" => &mut expectation.deflater,
+                other => return Err(format!("{other:?} is neither `inflater` nor `deflater`")),
+            };
+            for pair in counts.split(',').map(str::trim) {
+                let (verdict, count) = pair.split_once(' ').ok_or_else(|| format!("{pair:?} is no count"))?;
+                let slot = VERDICTS
+                    .iter()
+                    .position(|name| *name == verdict)
+                    .ok_or_else(|| format!("{verdict:?} is none of {VERDICTS:?}"))?;
+                stated[slot] = Count::parse(count.trim())?;
+            }
+            adds_up(stated).map_err(|why| format!("{kind}: {why}"))?;
+        }
+        Ok(expectation)
+    }
+
+    /// What becomes of it under a collector that never collects: nothing is ever `late` or `collected`.
+    #[must_use]
+    pub fn without_gc(&self) -> Self {
+        let fold = |stated: Stated| {
+            let mut folded = stated;
+            folded[LIVE] = stated[LIVE].plus(stated[LATE]).plus(stated[COLLECTED]);
+            folded[LATE] = Count::Exactly(0);
+            folded[COLLECTED] = Count::Exactly(0);
+            folded
+        };
+        Self { inflater: fold(self.inflater), deflater: fold(self.deflater) }
+    }
+
+    /// Every count of `kind` that is not as stated, in words; empty when all are.
+    #[must_use]
+    pub fn differences(&self, kind: Kind, actual: &Counts) -> Vec<String> {
+        let stated = match kind {
+            Kind::Inflater => self.inflater,
+            Kind::Deflater => self.deflater,
+        };
+        let counted =
+            [actual.created, actual.ended, actual.late, actual.collected, actual.live, actual.expected];
+        (0..VERDICTS.len())
+            .filter(|&slot| !stated[slot].admits(counted[slot]))
+            .map(|slot| {
+                format!("{kind} {}: {} expected, {} counted", VERDICTS[slot], stated[slot], counted[slot])
+            })
+            .collect()
+    }
+}
+
+fn adds_up(stated: &Stated) -> Result<()> {
+    let exact: Option<Vec<u64>> = stated.iter().map(|count| count.exact()).collect();
+    let Some(exact) = exact else { return Ok(()) };
+    let fates: u64 = exact[1..=LIVE].iter().sum();
+    let leaks: u64 = exact[LATE..=LIVE].iter().sum();
+    if exact[0] != fates {
+        Err(format!("created {} is not ended + late + collected + live = {fates}", exact[0]))
+    } else if exact[5] > leaks {
+        Err(format!("expected {} is more than late + collected + live = {leaks}", exact[5]))
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(created: u64, ended: u64, late: u64, collected: u64, live: u64) -> Counts {
+        Counts { created, ended, late, collected, live, expected: 0 }
+    }
+
+    #[test]
+    fn stated_and_counted() {
+        let stated =
+            Expectation::parse("inflater created 1_000, ended 998, collected 2; deflater created 1, ended 1");
+        let stated = stated.expect("adds up");
+        assert!(stated.differences(Kind::Inflater, &counts(1000, 998, 0, 2, 0)).is_empty());
+        assert!(stated.differences(Kind::Deflater, &counts(1, 1, 0, 0, 0)).is_empty());
+        assert_eq!(stated.differences(Kind::Inflater, &counts(1000, 998, 1, 1, 0)).len(), 2);
+        assert!(stated.without_gc().differences(Kind::Inflater, &counts(1000, 998, 0, 0, 2)).is_empty());
+    }
+
+    #[test]
+    fn words() {
+        let stated =
+            Expectation::parse("inflater created some, ended any, live any, collected any").expect("fine");
+        assert!(stated.differences(Kind::Inflater, &counts(7, 0, 0, 7, 0)).is_empty());
+        assert_eq!(stated.differences(Kind::Inflater, &counts(0, 0, 0, 0, 0)).len(), 1);
+        assert_eq!(stated.without_gc().differences(Kind::Inflater, &counts(7, 0, 0, 7, 0)).len(), 1);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in [
+            "inflater created 3",
+            "inflater created 3, collected 2",
+            "inflater created 3, lost 3",
+            "inflater created 3, ended 3, expected 1",
+            "inflater created three",
+            "adler created 1, ended 1",
+            "inflater",
+            "",
+        ] {
+            assert!(Expectation::parse(text).is_err(), "{text:?} was taken");
+        }
+        assert!(Expectation::parse("nothing").is_ok());
+    }
+}

@@ -1,0 +1,129 @@
+//! Which JDKs there are: `ZAUDIT_JDKS=/a:/b`, else what the repository's `scripts/jdks` prints.
+//!
+//! Installing them is that script's work. Invariant: a JDK that should be there and is not becomes an ignored test with
+//! a line on stderr, and no JDK at all a failure; nothing passes because nothing ran.
+
+use crate::{Result, repository};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The releases that the agent is shown to work on.
+pub const EXPECTED: [u32; 8] = [8, 11, 17, 21, 25, 26, 27, 28];
+
+/// The release that the extra cells (collectors, compilers, bad input …) run on.
+const DEFAULT: u32 = 17;
+
+/// An unpacked JDK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jdk {
+    /// The feature release: 8, 11, 17 …
+    pub major: u32,
+    /// Its JAVA_HOME.
+    pub home: PathBuf,
+}
+
+impl Jdk {
+    /// Reads the feature release of the JDK in `home` from its `release` file.
+    pub fn at(home: &Path) -> Result<Self> {
+        let file = home.join("release");
+        let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let major = major_of(&text).ok_or_else(|| format!("{}: no JAVA_VERSION in it", file.display()))?;
+        Ok(Self { major, home: home.to_path_buf() })
+    }
+
+    /// One of its programs: `java`, `javac`, `jcmd`.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> PathBuf {
+        self.home.join("bin").join(name)
+    }
+}
+
+/// `JAVA_VERSION="1.8.0_462"` is 8, `JAVA_VERSION="17.0.15"` is 17, `JAVA_VERSION="28-ea"` is 28.
+fn major_of(release: &str) -> Option<u32> {
+    let version = release.lines().find_map(|line| line.strip_prefix("JAVA_VERSION="))?.trim_matches('"');
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match numbers.next()?.ok()? {
+        1 => numbers.next()?.ok(),
+        major => Some(major),
+    }
+}
+
+/// All JDKs, by release. One of each release: the first named counts.
+pub fn found() -> Result<Vec<Jdk>> {
+    let mut jdks: Vec<Jdk> = match std::env::var("ZAUDIT_JDKS") {
+        Ok(homes) if !homes.is_empty() => {
+            homes.split(':').map(|home| Jdk::at(Path::new(home))).collect::<Result<_>>()?
+        }
+        _ => from_script()?,
+    };
+    jdks.sort_by_key(|jdk| jdk.major);
+    jdks.dedup_by_key(|jdk| jdk.major);
+    if jdks.is_empty() {
+        Err("no JDK at all: run scripts/jdks, or set ZAUDIT_JDKS=/path/a:/path/b".into())
+    } else {
+        Ok(jdks)
+    }
+}
+
+/// The expected releases that are not among `jdks`, each told on stderr.
+#[must_use]
+pub fn missing(jdks: &[Jdk]) -> Vec<u32> {
+    let gone: Vec<u32> =
+        EXPECTED.into_iter().filter(|major| jdks.iter().all(|jdk| jdk.major != *major)).collect();
+    for major in &gone {
+        eprintln!("SKIPPED: no JDK {major} was found; nothing of it is tested");
+    }
+    gone
+}
+
+/// The JDK of the extra cells: 17, else the newest.
+pub fn default_jdk(jdks: &[Jdk]) -> Result<&Jdk> {
+    jdks.iter().find(|jdk| jdk.major == DEFAULT).or(jdks.last()).ok_or_else(|| "no JDK at all".into())
+}
+
+fn from_script() -> Result<Vec<Jdk>> {
+    let script = repository().join("scripts/jdks");
+    let output = Command::new(&script)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{}: {error}; or set ZAUDIT_JDKS=/path/a:/path/b", script.display()))?;
+    if !output.status.success() {
+        return Err(format!("{} ended with {}", script.display(), output.status));
+    }
+    String::from_utf8_lossy(&output.stdout).lines().map(parse_line).collect()
+}
+
+/// A line of the script: `<major> <JAVA_HOME>`. What the `release` file says must agree.
+fn parse_line(line: &str) -> Result<Jdk> {
+    let (major, home) = line.split_once(' ').ok_or_else(|| format!("scripts/jdks printed {line:?}"))?;
+    let jdk = Jdk::at(Path::new(home))?;
+    if jdk.major.to_string() == major {
+        Ok(jdk)
+    } else {
+        Err(format!("{home} is JDK {}, not {major}", jdk.major))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases() {
+        for (text, major) in [
+            ("JAVA_VERSION=\"1.8.0_462\"\nOS_NAME=\"Linux\"", Some(8)),
+            ("IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"17.0.15\"", Some(17)),
+            ("JAVA_VERSION=\"28-ea\"", Some(28)),
+            ("JAVA_VERSION=\"25\"", Some(25)),
+            ("OS_NAME=\"Linux\"", None),
+        ] {
+            assert_eq!(major_of(text), major, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_jdk_is_an_error() {
+        assert!(parse_line("nonsense").is_err());
+        assert!(parse_line("17 /nonexistent").is_err());
+    }
+}

@@ -1,0 +1,343 @@
+//! The JSON report, read back by structs of the tests' own (design §8), and what must hold in every one of them.
+//!
+//! Invariant: required fields are required; fields that were added since are ignored.
+
+use crate::Result;
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::AddAssign;
+
+/// A whole report.
+#[derive(Debug, Deserialize)]
+pub struct Report {
+    /// `zaudit-report/1`.
+    pub schema: String,
+    /// Who wrote it.
+    pub tool: Tool,
+    /// About which process.
+    pub process: Process,
+    /// All sites together.
+    pub totals: Totals,
+    /// One per kind and allocation stack.
+    pub sites: Vec<Site>,
+    /// Which rules there are, and how much they covered.
+    pub rules: Vec<Rule>,
+    /// What could not be seen.
+    pub health: Health,
+}
+
+/// Who wrote the report.
+#[derive(Debug, Deserialize)]
+pub struct Tool {
+    /// `zaudit`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// What the report is about.
+#[derive(Debug, Deserialize)]
+pub struct Process {
+    /// The process id.
+    pub pid: u32,
+    /// Which JVM it runs.
+    pub jvm: String,
+    /// Main class and arguments.
+    pub command: String,
+    /// When it began, and when this was taken.
+    pub started: serde_json::Value,
+    /// When the report was taken.
+    pub taken: serde_json::Value,
+    /// Why it was taken.
+    pub trigger: Trigger,
+}
+
+/// Why a report was taken.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// The program has ended.
+    Exit,
+    /// The signal that the agent listens to.
+    Signal,
+    /// SIGQUIT or `jcmd PID JVMTI.data_dump`.
+    DataDump,
+    /// The agent's command channel.
+    Command,
+    /// The timer.
+    Interval,
+}
+
+/// What is audited.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// java.util.zip.Inflater
+    Inflater,
+    /// java.util.zip.Deflater
+    Deflater,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inflater => "inflater",
+            Self::Deflater => "deflater",
+        })
+    }
+}
+
+/// How many came to which end.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Counts {
+    /// Constructors that returned.
+    pub created: u64,
+    /// Ended by the program.
+    pub ended: u64,
+    /// Ended by a finalizer or Cleaner thread.
+    pub late: u64,
+    /// Freed by the GC, never ended.
+    pub collected: u64,
+    /// Neither ended nor freed.
+    pub live: u64,
+    /// Covered by a rule.
+    pub expected: u64,
+}
+
+impl AddAssign<&Counts> for Counts {
+    fn add_assign(&mut self, more: &Counts) {
+        self.created += more.created;
+        self.ended += more.ended;
+        self.late += more.late;
+        self.collected += more.collected;
+        self.live += more.live;
+        self.expected += more.expected;
+    }
+}
+
+/// All sites together.
+#[derive(Debug, Deserialize)]
+pub struct Totals {
+    /// The Inflaters.
+    pub inflater: Counts,
+    /// The Deflaters.
+    pub deflater: Counts,
+}
+
+/// One kind and allocation stack.
+#[derive(Debug, Deserialize)]
+pub struct Site {
+    /// The same for the same kind and frames in every run.
+    pub id: String,
+    /// Inflater or Deflater.
+    pub kind: Kind,
+    /// The instance's class, when it is a subclass.
+    pub class: Option<String>,
+    /// How many came to which end.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Native bytes now held.
+    pub bytes_held: u64,
+    /// Bytes times the time for which nobody needed them.
+    pub lateness_byte_seconds: f64,
+    /// Age of the oldest live instance.
+    pub oldest_live_seconds: Option<f64>,
+    /// Who made them: a few names.
+    pub threads: Vec<String>,
+    /// The rule that covers it.
+    pub rule: Option<String>,
+    /// Whether outer frames are missing.
+    pub truncated: bool,
+    /// Innermost first.
+    pub frames: Vec<Frame>,
+}
+
+/// One frame.
+#[derive(Debug, Deserialize)]
+pub struct Frame {
+    /// With dots and dollars.
+    pub class: String,
+    /// Its name.
+    pub method: String,
+    /// The source file, where the class names it.
+    pub file: Option<String>,
+    /// The line, where the class has lines.
+    pub line: Option<u32>,
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.class, self.method)
+    }
+}
+
+/// A rule that covers sites.
+#[derive(Debug, Deserialize)]
+pub struct Rule {
+    /// As written.
+    pub text: String,
+    /// Ours, or the user's.
+    pub built_in: bool,
+    /// How many instances it covered.
+    pub matched: u64,
+}
+
+/// What could not be seen.
+#[derive(Debug, Deserialize)]
+pub struct Health {
+    /// Nothing was missed.
+    pub ok: bool,
+    /// Everything else that it says.
+    #[serde(flatten)]
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Report {
+    /// Reads a report and checks what must hold in every one.
+    pub fn parse(text: &str) -> Result<Self> {
+        let report: Self =
+            serde_json::from_str(text).map_err(|error| format!("no report: {error}\n{text}"))?;
+        report.check().map_err(|wrong| format!("{}\n{text}", wrong.join("\n")))?;
+        Ok(report)
+    }
+
+    /// All that is wrong in itself.
+    pub fn check(&self) -> std::result::Result<(), Vec<String>> {
+        let mut wrong = Vec::new();
+        let mut claim = |holds: bool, what: String| {
+            if !holds {
+                wrong.push(what);
+            }
+        };
+        claim(self.schema == "zaudit-report/1", format!("schema is {:?}", self.schema));
+        claim(self.tool.name == "zaudit", format!("tool is {:?}", self.tool.name));
+        claim(!self.tool.version.is_empty(), "the tool has no version".into());
+        claim(!self.process.jvm.is_empty(), "the JVM has no name".into());
+        claim(self.health.ok, format!("health is not ok: {:?}", self.health.details));
+        let mut ids = HashSet::new();
+        for site in &self.sites {
+            let name = format!("site {}", site.id);
+            claim(ids.insert(&site.id), format!("{name}: id is there twice"));
+            let hex = site.id.chars().all(|c| c.is_ascii_hexdigit()) && !site.id.is_empty();
+            claim(hex, format!("{name}: id is not hexadecimal"));
+            for problem in unbalanced(&site.counts) {
+                claim(false, format!("{name}: {problem}"));
+            }
+            claim(site.counts.created > 0, format!("{name}: nothing was made there"));
+            claim(site.lateness_byte_seconds >= 0.0, format!("{name}: lateness is negative"));
+            claim(site.oldest_live_seconds.is_none_or(|age| age >= 0.0), format!("{name}: age is negative"));
+            claim(
+                (site.counts.expected == 0) == site.rule.is_none(),
+                format!("{name}: `expected` without a rule"),
+            );
+            let constructor = match site.kind {
+                Kind::Inflater => "java.util.zip.Inflater.<init>",
+                Kind::Deflater => "java.util.zip.Deflater.<init>",
+            };
+            let innermost = site.frames.first().map(ToString::to_string);
+            claim(
+                innermost.as_deref() == Some(constructor),
+                format!("{name}: innermost frame is {innermost:?}"),
+            );
+            for frame in &site.frames {
+                let foreign = !frame.class.starts_with("zaudit.") && !frame.class.contains(['/', ';']);
+                claim(foreign, format!("{name}: frame {frame}"));
+            }
+        }
+        for (kind, total) in
+            [(Kind::Inflater, &self.totals.inflater), (Kind::Deflater, &self.totals.deflater)]
+        {
+            let sum = self.sum(kind, |_| true);
+            claim(sum == *total, format!("totals of {kind} are {total:?}, the sites sum up to {sum:?}"));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// The counts of all sites of `kind` that `belongs` to.
+    pub fn sum(&self, kind: Kind, belongs: impl Fn(&Site) -> bool) -> Counts {
+        let mut sum = Counts::default();
+        for site in self.sites.iter().filter(|site| site.kind == kind && belongs(site)) {
+            sum += &site.counts;
+        }
+        sum
+    }
+}
+
+impl Site {
+    /// Whether the program's class `main`, or one nested in it, takes part in the stack.
+    #[must_use]
+    pub fn is_of(&self, main: &str) -> bool {
+        self.frames.iter().any(|frame| {
+            frame
+                .class
+                .strip_prefix(main)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['$', '/', '.', '+']))
+        })
+    }
+
+    /// The site in a few lines, for the person who reads why a test failed.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let frames: Vec<String> = self.frames.iter().take(6).map(ToString::to_string).collect();
+        format!("{} {} {:?} {}", self.kind, self.id, self.counts, frames.join(" < "))
+    }
+}
+
+fn unbalanced(counts: &Counts) -> Vec<String> {
+    let Counts { created, ended, late, collected, live, expected } = *counts;
+    let mut problems = Vec::new();
+    if created != ended + late + collected + live {
+        problems.push(format!("created is not ended + late + collected + live: {counts:?}"));
+    }
+    if expected > late + collected + live {
+        problems.push(format!("expected is more than late + collected + live: {counts:?}"));
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = r#"{ "schema": "zaudit-report/1", "tool": {"name": "zaudit", "version": "0.1.0"},
+        "process": {"pid": 7, "jvm": "OpenJDK", "command": "Main", "started": 1.5, "taken": 2.5, "trigger": "data_dump"},
+        "totals": {"inflater": {"created": 3, "ended": 1, "late": 0, "collected": 2, "live": 0, "expected": 0},
+                   "deflater": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0}},
+        "sites": [{"id": "00ff", "kind": "inflater", "class": null, "created": 3, "ended": 1, "late": 0, "collected": 2,
+                   "live": 0, "expected": 0, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
+                   "threads": ["main"], "rule": null, "truncated": false,
+                   "frames": [{"class": "java.util.zip.Inflater", "method": "<init>", "file": "Inflater.java", "line": 1},
+                              {"class": "Main$1", "method": "run", "file": null, "line": null}]}],
+        "rules": [], "health": {"ok": true, "dropped": 0} }"#;
+
+    #[test]
+    fn a_sound_report_is_taken() {
+        let report = Report::parse(REPORT).expect("sound");
+        assert_eq!(report.process.trigger, Trigger::DataDump);
+        assert!(report.sites[0].is_of("Main"));
+        assert!(!report.sites[0].is_of("Mai"));
+    }
+
+    #[test]
+    fn every_wrong_one_is_refused() {
+        for (right, wrong) in [
+            ("zaudit-report/1", "zaudit-report/2"),
+            ("\"ok\": true", "\"ok\": false"),
+            (
+                "\"created\": 3, \"ended\": 1, \"late\": 0, \"collected\": 2,\n",
+                "\"created\": 3, \"ended\": 1, \"late\": 0, \"collected\": 1,\n",
+            ),
+            ("{\"inflater\": {\"created\": 3, \"ended\": 1", "{\"inflater\": {\"created\": 3, \"ended\": 2"),
+            ("00ff", "00fg"),
+            ("\"rule\": null", "\"rule\": \"x\""),
+            ("\"truncated\": false,", ""),
+            ("java.util.zip.Inflater", "java.util.zip.Deflater"),
+            ("Main$1", "zaudit.Hooks"),
+            ("data_dump", "whim"),
+        ] {
+            assert!(REPORT.contains(right), "{right}");
+            assert!(Report::parse(&REPORT.replacen(right, wrong, 1)).is_err(), "{wrong}");
+        }
+    }
+}

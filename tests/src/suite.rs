@@ -1,0 +1,88 @@
+//! The bench that every suite works at: JDKs, fixtures and agent made ready once, and named cells run on it.
+//!
+//! Invariant: a suite that cannot be set up fails; it never comes out green with nothing in it.
+
+use crate::fixtures::{self, Fixture};
+use crate::jdks::{self, Jdk};
+use crate::{Result, agent, expectation::Expectation, report::Kind, report::Report};
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// All that a suite works with.
+#[derive(Clone)]
+pub struct Bench {
+    /// The JDKs, by release.
+    pub jdks: Vec<Jdk>,
+    /// The fixtures, by name.
+    pub fixtures: Vec<Fixture>,
+    /// The agent.
+    pub library: PathBuf,
+}
+
+impl Bench {
+    /// Finds, compiles and builds everything.
+    pub fn ready() -> Result<Self> {
+        let jdks = jdks::found()?;
+        let fixtures = fixtures::compiled(&jdks)?;
+        let library = agent::library()?;
+        Ok(Self { jdks, fixtures, library })
+    }
+
+    /// The JDK of the extra cells.
+    #[must_use]
+    pub fn default_jdk(&self) -> &Jdk {
+        jdks::default_jdk(&self.jdks).expect("a bench has a JDK")
+    }
+
+    /// The fixture of this name.
+    pub fn fixture(&self, name: &str) -> Result<&Fixture> {
+        let found = self.fixtures.iter().find(|fixture| fixture.name == name);
+        found.ok_or_else(|| format!("no fixture is called {name}"))
+    }
+
+    /// An ignored test for each JDK that should be there and is not.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Trial> {
+        let trial = |major| Trial::test(format!("jdk{major}::missing"), || Ok(())).with_ignored_flag(true);
+        jdks::missing(&self.jdks).into_iter().map(trial).collect()
+    }
+}
+
+/// Runs a suite: what `cells` makes of the bench, named and filtered as `cargo test` has it.
+pub fn main(cells: impl FnOnce(&Bench) -> Vec<Trial>) -> ExitCode {
+    let arguments = Arguments::from_args();
+    match Bench::ready() {
+        Ok(bench) => libtest_mimic::run(&arguments, cells(&bench)).exit_code(),
+        Err(why) => {
+            eprintln!("this suite cannot run: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A named cell on a bench.
+pub fn cell(
+    bench: &Bench,
+    name: impl Into<String>,
+    test: impl FnOnce(&Bench) -> Result<()> + Send + 'static,
+) -> Trial {
+    let bench = bench.clone();
+    Trial::test(name, move || test(&bench).map_err(Failed::from))
+}
+
+/// A claim that a test makes; `why` is asked for only when it does not hold.
+pub fn claim(holds: bool, why: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+/// Claims that the sites that `fixture` has in `report` come to what was `expected`.
+pub fn claim_counts(fixture: &Fixture, expected: &Expectation, report: &Report) -> Result<()> {
+    let mut wrong = Vec::new();
+    for kind in [Kind::Inflater, Kind::Deflater] {
+        let sum = report.sum(kind, |site| site.is_of(&fixture.name));
+        wrong.extend(expected.differences(kind, &sum));
+    }
+    let sites: Vec<String> = report.sites.iter().map(crate::report::Site::describe).collect();
+    claim(wrong.is_empty(), || format!("{}\nsites:\n{}", wrong.join("\n"), sites.join("\n")))
+}

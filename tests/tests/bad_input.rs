@@ -1,0 +1,219 @@
+//! Options that make no sense and files that cannot be written: one clear line, and the program does not notice.
+//!
+//! Invariant: a bad option never keeps the JVM from starting unless `strict` asks for it, and a report is never lost: what
+//! cannot go to its file goes to stderr.
+
+use libtest_mimic::Trial;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::process::ExitCode;
+use zaudit_tests::Result;
+use zaudit_tests::jvm::{Ended, Jvm};
+use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+
+/// What a row is called, the options, and what the one line must name.
+const OPTIONS: [(&str, &str, &[&str]); 27] = [
+    ("unknown_key", "gc,colour", &["colour"]),
+    ("nearest_name", "gc,dept=64", &["dept", "depth"]),
+    ("nearest_name_of_file", "gc,fil=r.txt", &["fil", "file"]),
+    ("key_in_capitals", "gc,DEPTH=64", &["DEPTH", "depth"]),
+    ("number_in_words", "gc,depth=many", &["depth", "many"]),
+    ("negative_number", "gc,depth=-1", &["depth", "-1"]),
+    ("fraction", "gc,depth=1.5", &["depth", "1.5"]),
+    ("too_big_a_number", "gc,depth=99999999999999999999", &["depth"]),
+    ("zero_depth", "gc,depth=0", &["depth", "0"]),
+    ("unit_that_does_not_exist", "gc,depth=64q", &["depth", "64q"]),
+    ("unit_of_another_thing", "gc,depth=64s", &["depth", "64s"]),
+    ("empty_value", "gc,depth=", &["depth"]),
+    ("missing_value", "gc,depth", &["depth"]),
+    ("missing_file_name", "gc,file", &["file"]),
+    ("empty_file_name", "gc,file=", &["file"]),
+    ("empty_key", "gc,=64", &["=64"]),
+    ("flag_with_nonsense", "gc=perhaps", &["gc", "perhaps"]),
+    ("twice", "gc,depth=64,depth=65", &["depth"]),
+    ("format_that_does_not_exist", "gc,format=yaml", &["format", "yaml"]),
+    ("signal_that_does_not_exist", "gc,signal=SIGFOO", &["signal", "SIGFOO"]),
+    ("signal_of_the_jvm", "gc,signal=SIGQUIT", &["signal", "SIGQUIT"]),
+    ("signal_of_the_jvm_usr2", "gc,signal=USR2", &["signal", "USR2"]),
+    ("signal_that_nobody_catches", "gc,signal=SIGKILL", &["signal", "SIGKILL"]),
+    ("signal_of_crashes", "gc,signal=SEGV", &["signal", "SEGV"]),
+    ("empty_signal", "gc,signal=", &["signal"]),
+    ("pattern_that_does_not_exist", "gc,file=r.%q.txt", &["%q"]),
+    ("options_file_that_is_not_there", "gc,@missing.options", &["missing.options"]),
+];
+
+/// What a row is called, and the file that cannot be written.
+const FILES: [(&str, &str); 5] = [
+    ("full_disk", "/dev/full"),
+    ("missing_folder", "missing/r.json"),
+    ("folder", "folder"),
+    ("folder_with_a_slash", "folder/"),
+    ("below_a_file", "plain/r.json"),
+];
+
+fn main() -> ExitCode {
+    suite::main(|bench| {
+        let mut trials: Vec<Trial> = Vec::new();
+        for (name, options, named) in OPTIONS {
+            trials
+                .push(cell(bench, format!("option::{name}"), move |bench| bad_option(bench, options, named)));
+        }
+        for (name, file) in FILES {
+            trials.push(cell(bench, format!("file::{name}"), move |bench| bad_file(bench, file)));
+        }
+        trials.push(cell(bench, "option::not_utf8", not_utf8));
+        trials.push(cell(bench, "option::two_bad_ones", two_bad_ones));
+        trials.push(cell(bench, "option::in_the_environment", in_the_environment));
+        trials.push(cell(bench, "option::in_a_file", in_a_file));
+        trials.push(cell(bench, "file::demanded", demanded));
+        trials.push(cell(bench, "file::no_rights", no_rights));
+        trials.push(cell(bench, "strict::good", strict_good));
+        trials.push(cell(bench, "strict::bad_after", |bench| strict_bad(bench, "strict,bogus=1")));
+        trials.push(cell(bench, "strict::bad_before", |bench| strict_bad(bench, "bogus=1,strict")));
+        trials.push(cell(bench, "strict::bad_value", |bench| strict_bad(bench, "strict,depth=many")));
+        trials.push(cell(bench, "strict::bad_signal", |bench| strict_bad(bench, "strict,signal=SIGFOO")));
+        trials.push(cell(bench, "help::table", help));
+        trials.push(cell(bench, "help::no_options", no_options));
+        trials
+    })
+}
+
+fn jvm(bench: &Bench) -> Result<Jvm> {
+    let jvm = Jvm::new(bench.default_jdk(), bench.fixture("NeverEnded")?)?.flags(["-Xcheck:jni"]);
+    fs::create_dir(jvm.dir().join("folder")).map_err(|error| error.to_string())?;
+    fs::write(jvm.dir().join("plain"), "").map_err(|error| error.to_string())?;
+    Ok(jvm)
+}
+
+/// The program ran as it does bare.
+fn unharmed(bench: &Bench, ended: &Ended) -> Result<()> {
+    let bare = jvm(bench)?.run()?;
+    claim(ended.stdout == bare.stdout && ended.code() == bare.code(), || format!("{bare}\n{ended}"))
+}
+
+/// The one line of the agent, with all of `named` in it.
+fn claim_one_line(ended: &Ended, named: &[&str]) -> Result<()> {
+    let messages = ended.messages();
+    let told = messages.len() == 1 && named.iter().all(|name| messages[0].contains(name));
+    claim(told, || format!("one `zaudit:` line with {named:?} expected, got {messages:#?}\n{ended}"))
+}
+
+/// The text report is on stderr, and it found the leak.
+fn claim_summary(ended: &Ended) -> Result<()> {
+    let stderr = ended.stderr();
+    claim(stderr.matches("SUMMARY: zaudit:").count() == 1, || format!("no report: {ended}"))?;
+    claim(stderr.contains("NeverEnded"), || format!("no word about the leak: {ended}"))
+}
+
+fn bad_option(bench: &Bench, options: &str, named: &[&str]) -> Result<()> {
+    let ended = jvm(bench)?.agent(&bench.library, options).run()?;
+    unharmed(bench, &ended)?;
+    claim_one_line(&ended, named)?;
+    claim_summary(&ended)
+}
+
+fn not_utf8(bench: &Bench) -> Result<()> {
+    let options = OsString::from_vec(b"gc,dep\xffth=64".to_vec());
+    claim(options.as_bytes().contains(&0xff), || "not UTF-8 is meant".into())?;
+    let ended = jvm(bench)?.agent(&bench.library, options).run()?;
+    unharmed(bench, &ended)?;
+    claim_one_line(&ended, &["th=64"])?;
+    claim_summary(&ended)
+}
+
+fn two_bad_ones(bench: &Bench) -> Result<()> {
+    let ended = jvm(bench)?.agent(&bench.library, "colour,gc,depth=many").run()?;
+    unharmed(bench, &ended)?;
+    let messages = ended.messages();
+    claim(messages.len() == 2, || format!("a line each expected: {messages:#?}"))?;
+    claim_summary(&ended)
+}
+
+fn in_the_environment(bench: &Bench) -> Result<()> {
+    let ended = jvm(bench)?.env("ZAUDIT_OPTIONS", "colour").agent(&bench.library, "gc").run()?;
+    unharmed(bench, &ended)?;
+    claim_one_line(&ended, &["colour"])?;
+    claim_summary(&ended)
+}
+
+fn in_a_file(bench: &Bench) -> Result<()> {
+    let jvm = jvm(bench)?;
+    fs::write(jvm.dir().join("some.options"), "gc\ndepth=many\n").map_err(|error| error.to_string())?;
+    let ended = jvm.agent(&bench.library, "@some.options").run()?;
+    unharmed(bench, &ended)?;
+    claim_one_line(&ended, &["depth", "many"])?;
+    claim_summary(&ended)
+}
+
+/// JSON that cannot go to its file goes to stderr, whole.
+fn bad_file(bench: &Bench, file: &str) -> Result<()> {
+    let ended = jvm(bench)?.agent(&bench.library, format!("gc,format=json,file={file}")).run()?;
+    unharmed(bench, &ended)?;
+    claim_one_line(&ended, &[file.trim_end_matches('/')])?;
+    claim_json_on_stderr(bench, &ended)
+}
+
+fn claim_json_on_stderr(bench: &Bench, ended: &Ended) -> Result<()> {
+    let fixture = bench.fixture("NeverEnded")?;
+    claim_counts(fixture, &fixture.expected(bench.default_jdk().major, false), &ended.report_on_stderr()?)
+}
+
+/// Root may write everywhere, so a place is tried where nobody may.
+fn no_rights(bench: &Bench) -> Result<()> {
+    let ended = jvm(bench)?.agent(&bench.library, "gc,format=json,file=/proc/zaudit.json").run()?;
+    unharmed(bench, &ended)?;
+    claim_one_line(&ended, &["/proc/zaudit.json"])?;
+    claim_json_on_stderr(bench, &ended)
+}
+
+/// A demanded report whose file cannot be written: a line, the report on stderr, and the program runs on.
+fn demanded(bench: &Bench) -> Result<()> {
+    let fixture = bench.fixture("Garbage")?;
+    let jvm = Jvm::new(bench.default_jdk(), fixture)?.agent(&bench.library, "gc,file=missing/r.txt");
+    let mut running = jvm.spawn()?;
+    running.wait_for("ready")?;
+    running.signal("USR1")?;
+    running.wait_for_stderr("SUMMARY: zaudit:")?;
+    running.say("")?;
+    let ended = running.finish()?;
+    claim(ended.stdout == b"ready\ndone\n" && ended.code() == 0, || ended.to_string())?;
+    claim(ended.messages().len() == 2, || format!("a line for each report expected: {ended}"))
+}
+
+fn strict_good(bench: &Bench) -> Result<()> {
+    let ended = jvm(bench)?.agent(&bench.library, "strict,gc").run()?;
+    unharmed(bench, &ended)?;
+    claim(ended.messages().is_empty(), || ended.to_string())?;
+    claim_summary(&ended)
+}
+
+fn strict_bad(bench: &Bench, options: &str) -> Result<()> {
+    let ended = jvm(bench)?.agent(&bench.library, options).run()?;
+    claim(ended.code() != 0 && ended.stdout.is_empty(), || format!("the JVM is not to start: {ended}"))?;
+    claim(ended.messages().len() == 1, || format!("one line expected: {ended}"))
+}
+
+fn help(bench: &Bench) -> Result<()> {
+    let ended = jvm(bench)?.agent(&bench.library, "help").run()?;
+    unharmed(bench, &ended)?;
+    let stderr = ended.stderr();
+    for option in ["file", "format", "signal", "gc", "depth", "strict", "help"] {
+        let listed = stderr.lines().any(|line| line.trim_start().starts_with(option));
+        claim(listed, || format!("help does not list {option}: {ended}"))?;
+    }
+    Ok(())
+}
+
+/// No options at all, with and without `=`, is fine.
+fn no_options(bench: &Bench) -> Result<()> {
+    let mut bare = OsString::from("-agentpath:");
+    bare.push(&bench.library);
+    for jvm in [jvm(bench)?.flags([&bare]), jvm(bench)?.agent(&bench.library, "")] {
+        let ended = jvm.run()?;
+        unharmed(bench, &ended)?;
+        claim(ended.messages().is_empty(), || ended.to_string())?;
+        claim_summary(&ended)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! Reports on demand: the agent's signal, SIGQUIT and `jcmd JVMTI.data_dump`; numbered, exact, and no harm to the last one.
+//!
+//! Invariant: a signal that the program or its parent has a use for is never the agent's.
+
+use libtest_mimic::Trial;
+use std::process::{Command, ExitCode, Stdio};
+use zaudit_tests::Result;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::{Jvm, Running};
+use zaudit_tests::report::{Report, Trigger};
+use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+
+type Test = fn(&Bench, &Jdk) -> Result<()>;
+
+const TESTS: [(&str, Test); 11] = [
+    ("signal", by_signal),
+    ("another_signal", by_another_signal),
+    ("sigquit", by_sigquit),
+    ("jcmd", by_jcmd),
+    ("text_on_stderr", text_on_stderr),
+    ("exact_right_after_a_collection", exact_after_gc),
+    ("gc_option_on_demand", gc_on_demand),
+    ("program_takes_the_signal", program_takes_the_signal),
+    ("signal_ignored_at_start", ignored_at_start),
+    ("reduced_signals", reduced_signals),
+    ("many_signals", many_signals),
+];
+
+fn main() -> ExitCode {
+    suite::main(|bench| {
+        let mut trials: Vec<Trial> = bench.missing();
+        for jdk in &bench.jdks {
+            for (name, test) in TESTS {
+                let (jdk, name) = (jdk.clone(), format!("jdk{}::{name}", jdk.major));
+                trials.push(cell(bench, name, move |bench| test(bench, &jdk)));
+            }
+        }
+        trials
+    })
+}
+
+fn garbage(bench: &Bench, jdk: &Jdk, options: &str) -> Result<Jvm> {
+    Ok(Jvm::new(jdk, bench.fixture("Garbage")?)?.flags(["-Xcheck:jni"]).audited(&bench.library, options))
+}
+
+fn ready(jvm: Jvm) -> Result<Running> {
+    let mut running = jvm.spawn()?;
+    running.wait_for("ready")?;
+    Ok(running)
+}
+
+/// Claims the trigger and the counts of a report about `Garbage`.
+fn claim_report(bench: &Bench, jdk: &Jdk, report: &Report, trigger: Trigger) -> Result<()> {
+    claim(report.process.trigger == trigger, || format!("trigger is {:?}", report.process.trigger))?;
+    let fixture = bench.fixture("Garbage")?;
+    claim_counts(fixture, &fixture.expected(jdk.major, false), report)
+}
+
+/// Lets the program end, and claims the last report and that the program printed what it prints.
+fn claim_end(bench: &Bench, jdk: &Jdk, mut running: Running) -> Result<()> {
+    running.say("")?;
+    let ended = running.finish()?;
+    claim(ended.code() == 0, || ended.to_string())?;
+    claim(ended.stdout.ends_with(b"done\n"), || ended.to_string())?;
+    claim_report(bench, jdk, &ended.report()?, Trigger::Exit)
+}
+
+fn by_signal(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(garbage(bench, jdk, "gc")?)?;
+    for number in 1..=3 {
+        running.signal("USR1")?;
+        let report = running.wait_for_report(&format!("r.{number}.json"))?;
+        claim_report(bench, jdk, &report, Trigger::Signal)?;
+        claim(report.process.pid == running.pid(), || format!("pid is {}", report.process.pid))?;
+    }
+    claim(!running.dir().join("r.json").exists(), || "the last report is there before the end".into())?;
+    claim_end(bench, jdk, running)
+}
+
+fn by_another_signal(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    for name in ["SIGWINCH", "WINCH"] {
+        let mut running = ready(garbage(bench, jdk, &format!("gc,signal={name}"))?)?;
+        running.signal("WINCH")?;
+        claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::Signal)?;
+        claim_end(bench, jdk, running)?;
+    }
+    Ok(())
+}
+
+fn by_sigquit(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(garbage(bench, jdk, "gc")?)?;
+    running.signal("QUIT")?;
+    claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::DataDump)?;
+    running.say("")?;
+    let ended = running.finish()?;
+    let stdout = String::from_utf8_lossy(&ended.stdout).into_owned();
+    claim(stdout.contains("Full thread dump"), || format!("SIGQUIT is still the JVM's: {ended}"))?;
+    claim_report(bench, jdk, &ended.report()?, Trigger::Exit)
+}
+
+fn by_jcmd(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(garbage(bench, jdk, "gc")?)?;
+    let output = Command::new(jdk.tool("jcmd"))
+        .args([&running.pid().to_string(), "JVMTI.data_dump"])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("jcmd: {error}"))?;
+    claim(output.status.success(), || format!("{output:?}"))?;
+    claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::DataDump)?;
+    running.signal("USR1")?;
+    claim_report(bench, jdk, &running.wait_for_report("r.2.json")?, Trigger::Signal)?;
+    claim_end(bench, jdk, running)
+}
+
+fn text_on_stderr(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, bench.fixture("Garbage")?)?.agent(&bench.library, "gc");
+    let mut running = ready(jvm)?;
+    running.signal("USR1")?;
+    running.wait_for_stderr("SUMMARY: zaudit:")?;
+    running.say("")?;
+    let ended = running.finish()?;
+    let summaries = ended.stderr().matches("SUMMARY: zaudit:").count();
+    claim(summaries == 2, || format!("two summaries expected, the demanded one and the last: {ended}"))?;
+    claim(ended.stdout == b"ready\ndone\n", || ended.to_string())
+}
+
+/// The program has just collected; the agent collects nothing, and must know all that died all the same. `ObjectFree`
+/// comes from a service thread since JDK 16: what is pending must be asked for.
+fn exact_after_gc(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    for flag in ["-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC"] {
+        for _ in 0..3 {
+            let mut running = ready(garbage(bench, jdk, "")?.flags([flag]))?;
+            running.signal("USR1")?;
+            let report = running.wait_for_report("r.1.json")?;
+            claim_report(bench, jdk, &report, Trigger::Signal).map_err(|why| format!("{flag}: {why}"))?;
+            claim_end(bench, jdk, running)?;
+        }
+    }
+    Ok(())
+}
+
+/// `gc` collects before a demanded report, too: garbage that the program left is not called live.
+fn gc_on_demand(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let fixture = bench.fixture("Ending")?;
+    let jvm = Jvm::new(jdk, fixture)?.flags(["-Xcheck:jni"]).args(&["wait"]).audited(&bench.library, "gc");
+    let mut running = ready(jvm)?;
+    running.signal("USR1")?;
+    claim_counts(fixture, &fixture.expected(jdk.major, false), &running.wait_for_report("r.1.json")?)?;
+    running.close();
+    let ended = running.finish()?;
+    claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
+}
+
+fn program_takes_the_signal(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let fixture = bench.fixture("TakesSignal")?;
+    let mut running = ready(Jvm::new(jdk, fixture)?.audited(&bench.library, "gc"))?;
+    running.signal("USR1")?;
+    running.wait_for("handled SIGUSR1")?;
+    running.close();
+    let ended = running.finish()?;
+    claim(!ended.dir().join("r.1.json").exists(), || "the program's own signal made a report".into())?;
+    claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
+}
+
+/// A parent had SIGUSR1 ignored: it stays so, the agent says one line, and SIGQUIT is still there for a report.
+fn ignored_at_start(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(garbage(bench, jdk, "gc")?.after("trap '' USR1"))?;
+    running.signal("USR1")?;
+    running.signal("QUIT")?;
+    let report = running.wait_for_report("r.1.json")?;
+    claim_report(bench, jdk, &report, Trigger::DataDump)?;
+    running.say("")?;
+    let ended = running.finish()?;
+    claim(!ended.dir().join("r.2.json").exists(), || "an ignored signal made a report".into())?;
+    let messages = ended.messages();
+    let told = messages.len() == 1 && messages[0].contains("SIGUSR1");
+    claim(told, || format!("one line about SIGUSR1 expected: {messages:#?}"))?;
+    claim_report(bench, jdk, &ended.report()?, Trigger::Exit)
+}
+
+/// `-Xrs` takes the shutdown signals and SIGQUIT from the JVM; the agent's own is none of them.
+fn reduced_signals(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(garbage(bench, jdk, "gc")?.flags(["-Xrs"]))?;
+    running.signal("USR1")?;
+    claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::Signal)?;
+    claim_end(bench, jdk, running)
+}
+
+/// Signals that come faster than reports can be written: at least one report, no harm, and the last one whole.
+fn many_signals(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(garbage(bench, jdk, "gc")?)?;
+    for _ in 0..100 {
+        running.signal("USR1")?;
+    }
+    claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::Signal)?;
+    claim_end(bench, jdk, running)
+}

@@ -1,0 +1,140 @@
+//! Every fixture on every JDK, and on the default JDK with every collector and compiler: counts to the unit.
+//!
+//! Each cell runs its program twice with the same flags, bare and audited. Invariant: the two runs differ in nothing that
+//! the program's user can see, and the audited one's report says exactly what the fixture's first comment says.
+
+use libtest_mimic::Trial;
+use std::process::ExitCode;
+use zaudit_tests::Result;
+use zaudit_tests::fixtures::Fixture;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::{Ended, Jvm};
+use zaudit_tests::report::{Report, Site, Trigger};
+use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+
+/// Boot classes are verified only when asked: a bad rewrite would be silent corruption.
+const CHECKS: [&str; 4] =
+    ["-Xmx256m", "-Xcheck:jni", "-XX:+UnlockDiagnosticVMOptions", "-XX:+BytecodeVerificationLocal"];
+
+/// The collectors and compilers that the default JDK runs with.
+const MODES: [(&str, &[&str]); 9] = [
+    ("serial", &["-XX:+UseSerialGC"]),
+    ("parallel", &["-XX:+UseParallelGC"]),
+    ("g1", &["-XX:+UseG1GC"]),
+    ("zgc", &["-XX:+UseZGC"]),
+    ("shenandoah", &["-XX:+UseShenandoahGC"]),
+    (
+        EPSILON,
+        &["-XX:+UnlockExperimentalVMOptions", "-XX:+UseEpsilonGC", "-Xmx4g", "-Dfixture.collects=false"],
+    ),
+    ("xint", &["-Xint"]),
+    ("xcomp", &["-Xcomp"]),
+    ("c1", &["-XX:TieredStopAtLevel=1"]),
+];
+
+/// The collector that never collects.
+const EPSILON: &str = "epsilon";
+
+/// A mode, a JDK and a fixture.
+#[derive(Clone)]
+struct Cell {
+    mode: String,
+    flags: &'static [&'static str],
+    jdk: Jdk,
+    fixture: Fixture,
+}
+
+fn main() -> ExitCode {
+    suite::main(|bench| {
+        let mut trials = bench.missing();
+        for jdk in &bench.jdks {
+            trials.extend(row(bench, &format!("jdk{}", jdk.major), &[], jdk));
+        }
+        for (mode, flags) in MODES {
+            trials.extend(row(bench, mode, flags, bench.default_jdk()));
+        }
+        trials.push(cell(bench, "site_ids_are_the_same_in_every_run", ids_are_stable));
+        trials
+    })
+}
+
+/// A mode and JDK with every fixture that it can run.
+fn row(bench: &Bench, mode: &str, flags: &'static [&'static str], jdk: &Jdk) -> Vec<Trial> {
+    let able = bench.fixtures.iter().filter(|fixture| fixture.since <= jdk.major);
+    able.map(|fixture| {
+        let here = Cell { mode: mode.into(), flags, jdk: jdk.clone(), fixture: fixture.clone() };
+        cell(bench, format!("{mode}::{}", fixture.name), move |bench| here.check(bench))
+    })
+    .collect()
+}
+
+impl Cell {
+    fn check(&self, bench: &Bench) -> Result<()> {
+        let bare = self.jvm()?.run()?;
+        claim(bare.code() == self.fixture.exit, || format!("the bare program is not as it says: {bare}"))?;
+        let audited = self.jvm()?.audited(&bench.library, &self.fixture.options).run()?;
+        unharmed(&bare, &audited)?;
+        let report = audited.report()?;
+        claim(report.process.trigger == Trigger::Exit, || {
+            format!("trigger is {:?}", report.process.trigger)
+        })?;
+        let expected = self.fixture.expected(self.jdk.major, self.mode == EPSILON);
+        claim_counts(&self.fixture, &expected, &report)?;
+        self.claim_sites(&report)
+    }
+
+    fn jvm(&self) -> Result<Jvm> {
+        Ok(Jvm::new(&self.jdk, &self.fixture)?.flags(CHECKS).flags(self.flags))
+    }
+
+    /// Frames, subclass and truncation are as the fixture says.
+    fn claim_sites(&self, report: &Report) -> Result<()> {
+        let own: Vec<&Site> = report.sites.iter().filter(|site| site.is_of(&self.fixture.name)).collect();
+        for frame in &self.fixture.frames {
+            let found = own.iter().any(|site| site.frames.iter().any(|here| here.to_string() == *frame));
+            claim(found, || format!("no site has the frame {frame}: {own:#?}"))?;
+        }
+        if let Some(class) = &self.fixture.class {
+            let found = own.iter().any(|site| site.class.as_ref() == Some(class));
+            claim(found, || format!("no site is of class {class}: {own:#?}"))?;
+        }
+        let cut: Vec<&&Site> = own.iter().filter(|site| site.truncated).collect();
+        match self.fixture.truncated {
+            None => claim(cut.is_empty(), || format!("truncated: {cut:#?}")),
+            Some(limit) => {
+                claim(!cut.is_empty(), || "no site says that it was truncated".into())?;
+                let long = cut.iter().find(|site| site.frames.len() > limit);
+                claim(long.is_none(), || format!("more than {limit} frames: {long:#?}"))
+            }
+        }
+    }
+}
+
+/// The program printed the same and ended the same; the JVM had nothing to complain of that it had not before.
+fn unharmed(bare: &Ended, audited: &Ended) -> Result<()> {
+    claim(audited.stdout == bare.stdout, || format!("stdout differs\nbare: {bare}\naudited: {audited}"))?;
+    claim(audited.code() == bare.code(), || format!("exit codes differ\nbare: {bare}\naudited: {audited}"))?;
+    let (before, now) = (bare.foreign_stderr(), audited.foreign_stderr());
+    claim(before == now, || format!("stderr differs\nbare: {bare}\naudited: {audited}"))?;
+    let messages = audited.messages();
+    claim(messages.is_empty(), || format!("the agent had to say: {messages:#?}"))
+}
+
+/// A site's id is made of its kind and frames: two runs of one program give the same ids, generated classes or not.
+fn ids_are_stable(bench: &Bench) -> Result<()> {
+    for name in ["LambdaFrames", "Reflective", "GzipForgotten"] {
+        let fixture = bench.fixture(name)?;
+        let ids = || -> Result<Vec<String>> {
+            let report =
+                Jvm::new(bench.default_jdk(), fixture)?.audited(&bench.library, "gc").run()?.report()?;
+            let own = report.sites.iter().filter(|site| site.is_of(name));
+            let mut ids: Vec<String> = own.map(|site| site.id.clone()).collect();
+            ids.sort();
+            Ok(ids)
+        };
+        let (first, second) = (ids()?, ids()?);
+        claim(!first.is_empty(), || format!("{name} has no sites"))?;
+        claim(first == second, || format!("{name}: {first:?} and then {second:?}"))?;
+    }
+    Ok(())
+}

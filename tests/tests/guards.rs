@@ -1,0 +1,81 @@
+//! What happens when the agent itself is at fault, on a build whose hooks fail on demand (`ZAUDIT_FAULT`).
+//!
+//! Invariant: the program goes on with its own output and exit code, and the agent says once what befell it.
+
+use libtest_mimic::Trial;
+use std::process::ExitCode;
+use zaudit_tests::Result;
+use zaudit_tests::agent;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::{Ended, Jvm};
+use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+
+fn main() -> ExitCode {
+    suite::main(|bench| {
+        let mut trials: Vec<Trial> = bench.missing();
+        for jdk in &bench.jdks {
+            for fault in ["created", "ended", "dump"] {
+                for fixture in ["NeverEnded", "Ended", "ManyThreads", "ExitWhileCreating"] {
+                    let jdk = jdk.clone();
+                    let name = format!("jdk{}::panic_in_{fault}::{fixture}", jdk.major);
+                    trials.push(cell(bench, name, move |bench| panics(bench, &jdk, fault, fixture)));
+                }
+            }
+            let (here, name) = (jdk.clone(), format!("jdk{}::hook_within_a_hook", jdk.major));
+            trials.push(cell(bench, name, move |bench| reenters(bench, &here)));
+            let (here, name) = (jdk.clone(), format!("jdk{}::loaded_twice", jdk.major));
+            trials.push(cell(bench, name, move |bench| loaded_twice(bench, &here)));
+        }
+        trials
+    })
+}
+
+/// Runs `fixture` bare and with the failing agent, and claims that the program did not notice.
+fn faulty(bench: &Bench, jdk: &Jdk, fault: &str, fixture: &str) -> Result<Ended> {
+    let library = agent::faulty_library()?;
+    let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, bench.fixture(fixture)?)?.flags(["-Xcheck:jni"])) };
+    let bare = jvm()?.run()?;
+    let ended = jvm()?.env("ZAUDIT_FAULT", fault).audited(&library, "gc").run()?;
+    claim(ended.stdout == bare.stdout, || format!("stdout differs\n{bare}\n{ended}"))?;
+    claim(ended.code() == bare.code(), || format!("exit codes differ\n{bare}\n{ended}"))?;
+    Ok(ended)
+}
+
+fn panics(bench: &Bench, jdk: &Jdk, fault: &str, fixture: &str) -> Result<()> {
+    // A program that has no `end()` never comes to the hook that would fail.
+    let harmless = fault == "ended" && fixture == "NeverEnded" && jdk.major > 8;
+    let ended = faulty(bench, jdk, fault, fixture)?;
+    let stderr = ended.stderr();
+    let told = stderr.matches("zaudit: internal error").count();
+    if harmless {
+        claim(told == 0, || format!("nothing was to fail: {ended}"))?;
+        return claim(ended.report()?.health.ok, || "health is not ok".into());
+    }
+    claim(told == 1, || format!("told {told} times: {ended}"))?;
+    // A native backtrace has addresses or numbered frames, whether or not the library has symbols.
+    let backtrace =
+        stderr.lines().filter(|line| line.contains("0x") || line.trim_start().starts_with("0:")).count();
+    claim(backtrace > 0, || format!("no backtrace: {ended}"))
+}
+
+/// A hook that makes an Inflater itself: one level is counted, and nothing recurs for ever.
+fn reenters(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let ended = faulty(bench, jdk, "reenter", "Ended")?;
+    claim(ended.messages().is_empty(), || format!("nothing to say: {ended}"))?;
+    let fixture = bench.fixture("Ended")?;
+    claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
+}
+
+/// The second one says so and does nothing; the first one counts each object once.
+fn loaded_twice(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let fixture = bench.fixture("NeverEnded")?;
+    let bare = Jvm::new(jdk, fixture)?.run()?;
+    let jvm = Jvm::new(jdk, fixture)?.audited(&bench.library, "gc").agent(&bench.library, "file=second.txt");
+    let ended = jvm.run()?;
+    claim(ended.stdout == bare.stdout && ended.code() == bare.code(), || ended.to_string())?;
+    let messages = ended.messages();
+    let told = messages.len() == 1 && messages[0].contains("already");
+    claim(told, || format!("one line expected, with `already` in it: {messages:#?}"))?;
+    claim(!ended.dir().join("second.txt").exists(), || "the second one wrote a report".into())?;
+    claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
+}

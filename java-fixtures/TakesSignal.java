@@ -1,4 +1,5 @@
-// The program takes SIGUSR1 for itself, says `ready`, and prints each one that comes; ends with its stdin.
+// The program takes a signal for itself (its argument; WINCH without one), says `ready`, prints each one that comes, and
+// ends with its stdin.
 // expect: inflater created 1, live 1
 
 import java.lang.reflect.InvocationHandler;
@@ -21,8 +22,8 @@ public class TakesSignal {
                 return null;
             }
         });
-        Object usr1 = signal.getConstructor(String.class).newInstance("USR1");
-        signal.getMethod("handle", signal, handler).invoke(null, usr1, printing);
+        Object taken = signal.getConstructor(String.class).newInstance(args.length == 0 ? "WINCH" : args[0]);
+        signal.getMethod("handle", signal, handler).invoke(null, taken, printing);
         System.out.println("ready");
         System.in.read();
     }

@@ -23,11 +23,17 @@ pub struct Jdk {
 }
 
 impl Jdk {
-    /// Reads the feature release of the JDK in `home` from its `release` file.
+    /// The JDK in `home`, its release read from what its own `java -version` says: not every build has a `release` file.
     pub fn at(home: &Path) -> Result<Self> {
-        let file = home.join("release");
-        let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let major = major_of(&text).ok_or_else(|| format!("{}: no JAVA_VERSION in it", file.display()))?;
+        let java = home.join("bin/java");
+        let failed = |why: String| format!("{}: {why}", java.display());
+        let mut command = Command::new(&java);
+        for name in ["JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS"] {
+            command.env_remove(name);
+        }
+        let output = command.arg("-version").output().map_err(|error| failed(error.to_string()))?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let major = major_of(&text).ok_or_else(|| failed(format!("names no version: {text}")))?;
         Ok(Self { major, home: home.to_path_buf() })
     }
 
@@ -38,9 +44,9 @@ impl Jdk {
     }
 }
 
-/// `JAVA_VERSION="1.8.0_462"` is 8, `JAVA_VERSION="17.0.15"` is 17, `JAVA_VERSION="28-ea"` is 28.
-fn major_of(release: &str) -> Option<u32> {
-    let version = release.lines().find_map(|line| line.strip_prefix("JAVA_VERSION="))?.trim_matches('"');
+/// `openjdk version "1.8.0_462"` is 8, `openjdk version "17.0.15" 2025-04-15` is 17, `openjdk version "28-ea"` is 28.
+fn major_of(said: &str) -> Option<u32> {
+    let version = said.split_once("version \"")?.1;
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match numbers.next()?.ok()? {
         1 => numbers.next()?.ok(),
@@ -111,11 +117,11 @@ mod tests {
     #[test]
     fn releases() {
         for (text, major) in [
-            ("JAVA_VERSION=\"1.8.0_462\"\nOS_NAME=\"Linux\"", Some(8)),
-            ("IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"17.0.15\"", Some(17)),
-            ("JAVA_VERSION=\"28-ea\"", Some(28)),
-            ("JAVA_VERSION=\"25\"", Some(25)),
-            ("OS_NAME=\"Linux\"", None),
+            ("openjdk version \"1.8.0_462\"\nOpenJDK Runtime Environment", Some(8)),
+            ("Picked up nothing\nopenjdk version \"17.0.15\" 2025-04-15", Some(17)),
+            ("openjdk version \"28-ea\" 2027-03-16", Some(28)),
+            ("java version \"25\" 2025-09-16 LTS", Some(25)),
+            ("no such file", None),
         ] {
             assert_eq!(major_of(text), major, "{text}");
         }
@@ -124,6 +130,8 @@ mod tests {
     #[test]
     fn a_line_that_is_no_jdk_is_an_error() {
         assert!(parse_line("nonsense").is_err());
-        assert!(parse_line("17 /nonexistent").is_err());
+        assert!(parse_line("17 relative").is_err());
+        assert!(parse_line("x17 /jdk").is_err());
+        assert_eq!(parse_line("17 /a jdk").map(|jdk| jdk.major), Ok(17));
     }
 }

@@ -1,25 +1,15 @@
-//! A child JVM as a value: what it is started with, and what came of it.
+//! A JVM to be started as a value: which JDK, which flags, which program, which options of the agent.
 //!
-//! Invariants: a child never outlives its test (it is killed after a limit, or when its value is dropped), and nothing of
-//! the caller's own Java or zaudit environment reaches it.
+//! What becomes of it is [`crate::child`]'s. Invariant: nothing of the caller's own Java or zaudit environment reaches it.
 
+use crate::Result;
+use crate::child::{Ended, Folder, Running};
 use crate::fixtures::Fixture;
 use crate::jdks::Jdk;
-use crate::report::Report;
-use crate::{Result, target_dir};
 use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
-
-/// How long a child may take; far above what the slowest needs.
-const LIMIT: Duration = Duration::from_secs(180);
+use std::process::Command;
+use std::sync::Arc;
 
 /// What a child is started with.
 #[derive(Clone, Debug)]
@@ -32,16 +22,12 @@ pub struct Jvm {
     env: Vec<(String, String)>,
     /// A shell line that goes before `exec "$@"`.
     shell: Option<String>,
-    dir: PathBuf,
+    dir: Arc<Folder>,
 }
 
 impl Jvm {
     /// The program `fixture` on `jdk`, with no agent yet, in a fresh folder of its own.
     pub fn new(jdk: &Jdk, fixture: &Fixture) -> Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let dir = target_dir().join("jvms").join(format!("{}-{number}", std::process::id()));
-        fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         Ok(Self {
             jdk: jdk.clone(),
             flags: fixture.java.iter().map(OsString::from).collect(),
@@ -50,7 +36,7 @@ impl Jvm {
             args: Vec::new(),
             env: Vec::new(),
             shell: None,
-            dir,
+            dir: Arc::new(Folder::fresh()?),
         })
     }
 
@@ -75,7 +61,7 @@ impl Jvm {
     /// Loads the agent with these options and a JSON report in the file `r.json` of the child's folder.
     #[must_use]
     pub fn audited(self, library: &Path, options: &str) -> Self {
-        let file = self.dir.join("r.json");
+        let file = self.dir.0.join("r.json");
         let comma = if options.is_empty() { "" } else { "," };
         let options = format!("file={},format=json{comma}{options}", file.display());
         self.agent(library, options)
@@ -105,7 +91,7 @@ impl Jvm {
     /// The folder that it runs in; files of the test go there.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.dir.0
     }
 
     /// Runs it to its end, with an empty standard input.
@@ -137,274 +123,14 @@ impl Jvm {
             command.env_remove(name);
         }
         command
-            .current_dir(&self.dir)
+            .current_dir(&self.dir.0)
             .env("LC_ALL", "C.UTF-8")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .args(&self.flags)
             .arg("-cp")
             .arg(&self.classes)
             .arg(&self.main)
-            .args(&self.args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let shown = format!("{command:?}");
-        let mut child = command.spawn().map_err(|error| format!("{shown}: {error}"))?;
-        let (sender, events) = channel();
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        read_aside(stdout, sender.clone(), Event::Stdout);
-        read_aside(stderr, sender, Event::Stderr);
-        let stdin = child.stdin.take();
-        Ok(Running { child, stdin, events, shown, dir: self.dir, stdout: Vec::new(), stderr: Vec::new() })
+            .args(&self.args);
+        Running::start(command, self.dir)
     }
-}
-
-/// A line that came out of the child, with its line end.
-enum Event {
-    Stdout(Vec<u8>),
-    Stderr(Vec<u8>),
-}
-
-fn read_aside(pipe: Option<impl Read + Send + 'static>, sender: Sender<Event>, event: fn(Vec<u8>) -> Event) {
-    let Some(pipe) = pipe else { return };
-    std::thread::spawn(move || {
-        let mut lines = BufReader::new(pipe);
-        let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-            if sender.send(event(std::mem::take(&mut line))).is_err() {
-                return;
-            }
-        }
-    });
-}
-
-/// A child that runs.
-pub struct Running {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    events: Receiver<Event>,
-    shown: String,
-    dir: PathBuf,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-impl Running {
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// The folder that it runs in.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// Waits until it has printed `line` on stdout.
-    pub fn wait_for(&mut self, line: &str) -> Result<()> {
-        self.wait_until(
-            &format!("{line:?} on stdout"),
-            |event| matches!(event, Event::Stdout(text) if String::from_utf8_lossy(text).trim_end() == line),
-        )
-    }
-
-    /// Waits until a line with `text` in it has come out of its stderr.
-    pub fn wait_for_stderr(&mut self, text: &str) -> Result<()> {
-        self.wait_until(
-            &format!("{text:?} on stderr"),
-            |event| matches!(event, Event::Stderr(line) if String::from_utf8_lossy(line).contains(text)),
-        )
-    }
-
-    fn wait_until(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(event) => {
-                    let found = wanted(&event);
-                    self.keep(event);
-                    if found {
-                        return Ok(());
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => return Err(self.stuck(what)),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(format!("ended without {what}\n{}", self.output()));
-                }
-            }
-        }
-    }
-
-    /// Sends it a line.
-    pub fn say(&mut self, line: &str) -> Result<()> {
-        let stdin = self.stdin.as_mut().ok_or("its stdin is closed")?;
-        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).map_err(|error| format!("stdin: {error}"))
-    }
-
-    /// Closes its stdin.
-    pub fn close(&mut self) {
-        self.stdin = None;
-    }
-
-    /// Sends it a signal: `USR1`, `QUIT`, `TERM` …
-    pub fn signal(&self, name: &str) -> Result<()> {
-        let kill = format!("kill -{name} {}", self.pid());
-        match Command::new("sh").args(["-c", &kill]).status() {
-            Ok(status) if status.success() => Ok(()),
-            other => Err(format!("{kill}: {other:?}")),
-        }
-    }
-
-    /// Waits for the JSON report in the file `name` of its folder, which it writes at its own time.
-    pub fn wait_for_report(&mut self, name: &str) -> Result<Report> {
-        let path = self.dir.join(name);
-        let deadline = Instant::now() + LIMIT;
-        while !path.exists() {
-            let gone = self.child.try_wait().map_err(|error| error.to_string())?.is_some();
-            if gone && !path.exists() {
-                return Err(format!("ended without {name}\n{}", self.output()));
-            }
-            if Instant::now() > deadline {
-                return Err(self.stuck(name));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        read_report(&path)
-    }
-
-    /// Waits for its end.
-    pub fn finish(mut self) -> Result<Ended> {
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(event) => self.keep(event),
-                Err(RecvTimeoutError::Timeout) => return Err(self.stuck("its end")),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        let status = self.child.wait().map_err(|error| format!("wait: {error}"))?;
-        Ok(Ended {
-            status,
-            stdout: std::mem::take(&mut self.stdout),
-            stderr: std::mem::take(&mut self.stderr),
-            shown: self.shown.clone(),
-            dir: self.dir.clone(),
-        })
-    }
-
-    fn keep(&mut self, event: Event) {
-        match event {
-            Event::Stdout(text) => self.stdout.extend(text),
-            Event::Stderr(text) => self.stderr.extend(text),
-        }
-    }
-
-    fn stuck(&mut self, what: &str) -> String {
-        // The thread dump says what it hangs on; it comes out of stdout before the pipe breaks.
-        let _ = self.signal("QUIT");
-        while let Ok(event) = self.events.recv_timeout(Duration::from_secs(2)) {
-            self.keep(event);
-        }
-        let _ = self.child.kill();
-        format!("killed after {} s of waiting for {what}\n{}", LIMIT.as_secs(), self.output())
-    }
-
-    fn output(&mut self) -> String {
-        while let Ok(event) = self.events.try_recv() {
-            self.keep(event);
-        }
-        shown_output(&self.shown, &self.stdout, &self.stderr)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Harmless after the child's end; and when a test gave up, its child goes too.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A child that has ended.
-pub struct Ended {
-    status: ExitStatus,
-    /// All that it printed.
-    pub stdout: Vec<u8>,
-    stderr: Vec<u8>,
-    shown: String,
-    dir: PathBuf,
-}
-
-impl Ended {
-    /// The exit code; 128 + the signal's number for one that a signal killed, as shells have it.
-    #[must_use]
-    pub fn code(&self) -> i32 {
-        self.status.code().or_else(|| self.status.signal().map(|number| 128 + number)).unwrap_or(-1)
-    }
-
-    /// Its stderr.
-    #[must_use]
-    pub fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.stderr).into_owned()
-    }
-
-    /// The agent's own messages on stderr.
-    #[must_use]
-    pub fn messages(&self) -> Vec<String> {
-        self.stderr().lines().filter(|line| line.starts_with("zaudit:")).map(String::from).collect()
-    }
-
-    /// Stderr without the agent's one-line messages.
-    #[must_use]
-    pub fn foreign_stderr(&self) -> String {
-        let stderr = self.stderr();
-        let own = |line: &&str| line.starts_with("zaudit:") || line.starts_with("SUMMARY: zaudit:");
-        stderr.split_inclusive('\n').filter(|line| !own(line)).collect()
-    }
-
-    /// Its folder.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// The report that it left at exit.
-    pub fn report(&self) -> Result<Report> {
-        self.report_in("r.json")
-    }
-
-    /// The report that it left in the file `name` of its folder.
-    pub fn report_in(&self, name: &str) -> Result<Report> {
-        read_report(&self.dir.join(name)).map_err(|why| format!("{why}\n{self}"))
-    }
-
-    /// The JSON report that went to stderr, for want of a file.
-    pub fn report_on_stderr(&self) -> Result<Report> {
-        let stderr = self.stderr();
-        let lines: Vec<&str> = stderr.lines().collect();
-        let first = lines.iter().position(|line| line.starts_with('{'));
-        let last = lines.iter().rposition(|line| line.starts_with('{') || line.starts_with('}'));
-        match (first, last) {
-            (Some(first), Some(last)) => Report::parse(&lines[first..=last].join("\n")),
-            _ => Err(format!("no JSON on stderr\n{self}")),
-        }
-    }
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\nended with {}", shown_output(&self.shown, &self.stdout, &self.stderr), self.status)
-    }
-}
-
-fn read_report(path: &Path) -> Result<Report> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Report::parse(&text).map_err(|why| format!("{}: {why}", path.display()))
-}
-
-fn shown_output(command: &str, stdout: &[u8], stderr: &[u8]) -> String {
-    let (stdout, stderr) = (String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr));
-    format!("--- command\n{command}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n---")
 }

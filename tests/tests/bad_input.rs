@@ -9,7 +9,8 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::ExitCode;
 use zaudit_tests::Result;
-use zaudit_tests::jvm::{Ended, Jvm};
+use zaudit_tests::child::Ended;
+use zaudit_tests::jvm::Jvm;
 use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
 
 /// What a row is called, the options, and what the one line must name.
@@ -89,7 +90,7 @@ fn jvm(bench: &Bench) -> Result<Jvm> {
 /// The program ran as it does bare.
 fn unharmed(bench: &Bench, ended: &Ended) -> Result<()> {
     let bare = jvm(bench)?.run()?;
-    claim(ended.stdout == bare.stdout && ended.code() == bare.code(), || format!("{bare}\n{ended}"))
+    claim(ended.printed() == bare.printed() && ended.code() == bare.code(), || format!("{bare}\n{ended}"))
 }
 
 /// The one line of the agent, with all of `named` in it.
@@ -177,7 +178,7 @@ fn demanded(bench: &Bench) -> Result<()> {
     running.wait_for_stderr("SUMMARY: zaudit:")?;
     running.say("")?;
     let ended = running.finish()?;
-    claim(ended.stdout == b"ready\ndone\n" && ended.code() == 0, || ended.to_string())?;
+    claim(ended.printed() == "ready\ndone\n" && ended.code() == 0, || ended.to_string())?;
     claim(ended.messages().len() == 2, || format!("a line for each report expected: {ended}"))
 }
 

@@ -6,7 +6,8 @@ use libtest_mimic::Trial;
 use std::process::{Command, ExitCode, Stdio};
 use zaudit_tests::Result;
 use zaudit_tests::jdks::Jdk;
-use zaudit_tests::jvm::{Jvm, Running};
+use zaudit_tests::child::Running;
+use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Trigger};
 use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
 
@@ -61,7 +62,7 @@ fn claim_end(bench: &Bench, jdk: &Jdk, mut running: Running) -> Result<()> {
     running.say("")?;
     let ended = running.finish()?;
     claim(ended.code() == 0, || ended.to_string())?;
-    claim(ended.stdout.ends_with(b"done\n"), || ended.to_string())?;
+    claim(ended.printed().ends_with("done\n"), || ended.to_string())?;
     claim_report(bench, jdk, &ended.report()?, Trigger::Exit)
 }
 
@@ -121,7 +122,7 @@ fn text_on_stderr(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let ended = running.finish()?;
     let summaries = ended.stderr().matches("SUMMARY: zaudit:").count();
     claim(summaries == 2, || format!("two summaries expected, the demanded one and the last: {ended}"))?;
-    claim(ended.stdout == b"ready\ndone\n", || ended.to_string())
+    claim(ended.printed() == "ready\ndone\n", || ended.to_string())
 }
 
 /// The program has just collected; the agent collects nothing, and must know all that died all the same. `ObjectFree`
@@ -153,9 +154,11 @@ fn gc_on_demand(bench: &Bench, jdk: &Jdk) -> Result<()> {
 
 fn program_takes_the_signal(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let fixture = bench.fixture("TakesSignal")?;
-    let mut running = ready(Jvm::new(jdk, fixture)?.audited(&bench.library, "gc"))?;
-    running.signal("USR1")?;
-    running.wait_for("handled SIGUSR1")?;
+    // JDK 8 lets no program have SIGUSR1.
+    let (signal, options) = if jdk.major == 8 { ("WINCH", "gc,signal=WINCH") } else { ("USR1", "gc") };
+    let mut running = ready(Jvm::new(jdk, fixture)?.args(&[signal]).audited(&bench.library, options))?;
+    running.signal(signal)?;
+    running.wait_for(&format!("handled SIG{signal}"))?;
     running.close();
     let ended = running.finish()?;
     claim(!ended.dir().join("r.1.json").exists(), || "the program's own signal made a report".into())?;

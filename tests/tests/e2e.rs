@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::fixtures::Fixture;
 use zaudit_tests::jdks::Jdk;
-use zaudit_tests::jvm::{Ended, Jvm};
+use zaudit_tests::child::Ended;
+use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Site, Trigger};
 use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
 
@@ -112,10 +113,13 @@ impl Cell {
 
 /// The program printed the same and ended the same; the JVM had nothing to complain of that it had not before.
 fn unharmed(bare: &Ended, audited: &Ended) -> Result<()> {
-    claim(audited.stdout == bare.stdout, || format!("stdout differs\nbare: {bare}\naudited: {audited}"))?;
-    claim(audited.code() == bare.code(), || format!("exit codes differ\nbare: {bare}\naudited: {audited}"))?;
-    let (before, now) = (bare.foreign_stderr(), audited.foreign_stderr());
-    claim(before == now, || format!("stderr differs\nbare: {bare}\naudited: {audited}"))?;
+    let both = || format!("bare: {bare}\naudited: {audited}");
+    claim(audited.printed() == bare.printed(), || format!("stdout differs\n{}", both()))?;
+    let before = bare.complaints();
+    let fresh: Vec<String> = audited.complaints().into_iter().filter(|one| !before.contains(one)).collect();
+    claim(fresh.is_empty(), || format!("-Xcheck:jni complains: {fresh:#?}\n{}", both()))?;
+    claim(audited.code() == bare.code(), || format!("exit codes differ\n{}", both()))?;
+    claim(bare.foreign_stderr() == audited.foreign_stderr(), || format!("stderr differs\n{}", both()))?;
     let messages = audited.messages();
     claim(messages.is_empty(), || format!("the agent had to say: {messages:#?}"))
 }

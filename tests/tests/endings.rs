@@ -6,7 +6,8 @@ use libtest_mimic::Trial;
 use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::jdks::Jdk;
-use zaudit_tests::jvm::{Ended, Jvm};
+use zaudit_tests::child::Ended;
+use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Trigger;
 use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
 
@@ -50,7 +51,7 @@ fn trial(bench: &Bench, jdk: &Jdk, (way, signal, code): (&'static str, Option<&'
         claim(bare.code() == code, || format!("{code} expected of the bare JVM: {bare}"))?;
         let audited = end(jvm()?.audited(&bench.library, "gc"), signal)?;
         claim(audited.code() == code, || format!("{code} expected: {audited}"))?;
-        claim(audited.stdout == bare.stdout, || format!("stdout differs\n{bare}\n{audited}"))?;
+        claim(audited.printed() == bare.printed(), || format!("stdout differs\n{bare}\n{audited}"))?;
         claim(audited.foreign_stderr() == bare.foreign_stderr(), || {
             format!("stderr differs\n{bare}\n{audited}")
         })?;

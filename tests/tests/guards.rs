@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::agent;
 use zaudit_tests::jdks::Jdk;
-use zaudit_tests::jvm::{Ended, Jvm};
+use zaudit_tests::child::Ended;
+use zaudit_tests::jvm::Jvm;
 use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
 
 fn main() -> ExitCode {
@@ -36,7 +37,7 @@ fn faulty(bench: &Bench, jdk: &Jdk, fault: &str, fixture: &str) -> Result<Ended>
     let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, bench.fixture(fixture)?)?.flags(["-Xcheck:jni"])) };
     let bare = jvm()?.run()?;
     let ended = jvm()?.env("ZAUDIT_FAULT", fault).audited(&library, "gc").run()?;
-    claim(ended.stdout == bare.stdout, || format!("stdout differs\n{bare}\n{ended}"))?;
+    claim(ended.printed() == bare.printed(), || format!("stdout differs\n{bare}\n{ended}"))?;
     claim(ended.code() == bare.code(), || format!("exit codes differ\n{bare}\n{ended}"))?;
     Ok(ended)
 }
@@ -72,7 +73,7 @@ fn loaded_twice(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let bare = Jvm::new(jdk, fixture)?.run()?;
     let jvm = Jvm::new(jdk, fixture)?.audited(&bench.library, "gc").agent(&bench.library, "file=second.txt");
     let ended = jvm.run()?;
-    claim(ended.stdout == bare.stdout && ended.code() == bare.code(), || ended.to_string())?;
+    claim(ended.printed() == bare.printed() && ended.code() == bare.code(), || ended.to_string())?;
     let messages = ended.messages();
     let told = messages.len() == 1 && messages[0].contains("already");
     claim(told, || format!("one line expected, with `already` in it: {messages:#?}"))?;

@@ -1,4 +1,17 @@
 //! zaudit: who made this `Inflater`, and did anybody call `end()`?
 #![deny(unsafe_code)]
 
+pub mod event;
+pub mod options;
+
 pub mod classfile;
+
+pub mod ledger;
+pub mod session;
+pub mod stacks;
+
+pub mod classify;
+pub mod suppress;
+
+pub mod dump;
+pub mod report;

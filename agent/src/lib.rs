@@ -5,6 +5,7 @@ pub mod event;
 pub mod options;
 
 pub mod classfile;
+pub mod instrument;
 
 pub mod ledger;
 pub mod session;

@@ -16,3 +16,6 @@ pub mod suppress;
 
 pub mod dump;
 pub mod report;
+
+#[expect(unsafe_code, reason = "the JVM's interfaces are C")]
+mod jvm;

@@ -1,0 +1,322 @@
+//! What the numbers mean: which sites leak for certain, which are suspects, how bad, in which order.
+//!
+//! Pure functions of a snapshot and the rules. Writes nothing; the sentences that a person reads are made here
+//! so that every format says the same. Invariant: no count is changed on the way.
+
+use crate::event::{Frame, Kind, PerKind};
+use crate::ledger::{Tally, byte_seconds};
+use crate::session::{SiteTally, Snapshot};
+use crate::stacks::Site;
+use crate::suppress::Rule;
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How much a site should worry its reader, worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Every instance was ended, or a rule covers what was not.
+    Clean,
+    /// Some are live: a leak or a pool.
+    Suspect,
+    /// Some were freed only by the collector.
+    Leak,
+}
+
+/// One site, judged.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Who.
+    pub site: Arc<Site>,
+    /// How many.
+    pub tally: Tally,
+    /// Index of the rule that covers it.
+    pub rule: Option<usize>,
+    /// Late and collected ones that no rule covers.
+    pub leaked: u64,
+    /// Live ones that no rule covers.
+    pub suspects: u64,
+    /// The worst of it.
+    pub severity: Severity,
+}
+
+impl Judged {
+    /// How many of `late + collected + live` the rule covers.
+    pub fn expected(&self) -> u64 {
+        let counts = &self.tally.counts;
+        counts.late + counts.collected + self.tally.live - self.leaked - self.suspects
+    }
+
+    /// Native bytes that the live instances hold.
+    pub fn bytes_held(&self) -> u64 {
+        self.tally.live * self.site.kind.native_bytes()
+    }
+
+    /// Native bytes × seconds between creation and release of the late and collected ones.
+    pub fn lateness(&self) -> f64 {
+        byte_seconds(self.site.kind, self.tally.counts.late_nanos)
+    }
+
+    /// How long one late or collected instance kept its memory, on average.
+    pub fn mean_lateness(&self) -> Option<Duration> {
+        let counts = &self.tally.counts;
+        let freed = u128::from(counts.late + counts.collected);
+        let nanos = counts.late_nanos.checked_div(freed)?;
+        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+
+    /// The ratio in words, and what it points to.
+    pub fn ratio(&self) -> String {
+        let (created, ended) = (self.tally.counts.created, self.tally.counts.ended);
+        let of = format!("{} of {}", grouped(ended), grouped(created));
+        let were = if created == 1 { "was" } else { "were" };
+        match (created - ended, ended) {
+            (0, _) => format!("all {} were ended", grouped(created)),
+            (_, 0) if self.leaked == 0 => format!("{of} {were} ended so far"),
+            (_, 0) => format!("{of} {were} ended: nothing calls end()"),
+            (_, _) if self.leaked == 0 => format!("{of} {were} ended so far"),
+            (lost, ended) if lost * 10 <= ended => format!("{of} {were} ended: some path forgets"),
+            _ => format!("{of} {were} ended: only some paths call end()"),
+        }
+    }
+
+    /// The frame that a reader should look at first: the innermost one outside the JDK, else the innermost
+    /// outside `java.util.zip`.
+    pub fn culprit(&self) -> Option<&Frame> {
+        let first = |pick: fn(&Frame) -> bool| self.site.frames().find(|frame| pick(frame));
+        first(|frame| !in_jdk(&frame.class))
+            .or_else(|| first(|frame| !frame.class.starts_with("java.util.zip.")))
+            .or_else(|| self.site.frames().next())
+    }
+}
+
+/// Whether a class is the JDK's own.
+pub fn in_jdk(class: &str) -> bool {
+    ["java.", "javax.", "jdk.", "sun.", "com.sun."].iter().any(|package| class.starts_with(package))
+}
+
+/// Sums over all sites of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Constructors that returned.
+    pub created: u64,
+    /// Ended by the program.
+    pub ended: u64,
+    /// Ended by a finalizer or Cleaner.
+    pub late: u64,
+    /// Freed by the collector.
+    pub collected: u64,
+    /// Neither.
+    pub live: u64,
+    /// Of the last three, covered by a rule.
+    pub expected: u64,
+    /// Of `ended`, by another thread than the creator's.
+    pub ended_elsewhere: u64,
+}
+
+/// A snapshot, judged and in order.
+#[derive(Clone, Debug, Default)]
+pub struct Judgement {
+    /// Worst first; the order is the same for the same numbers.
+    pub sites: Vec<Judged>,
+    /// Sums.
+    pub totals: PerKind<Totals>,
+    /// How many instances each rule covered.
+    pub covered: Vec<u64>,
+    /// Sites whose sum does not add up: a defect of the agent, to be said.
+    pub mismatches: u64,
+}
+
+/// Judges a snapshot.
+pub fn judge(snapshot: &Snapshot, rules: &[Rule]) -> Judgement {
+    let mut judgement = Judgement { covered: vec![0; rules.len()], ..Judgement::default() };
+    for seen in &snapshot.sites {
+        let judged = judge_site(seen, rules);
+        let (counts, live) = (&seen.tally.counts, seen.tally.live);
+        let totals = judgement.totals.get_mut(seen.site.kind);
+        totals.created += counts.created;
+        totals.ended += counts.ended;
+        totals.late += counts.late;
+        totals.collected += counts.collected;
+        totals.live += live;
+        totals.expected += judged.expected();
+        totals.ended_elsewhere += counts.ended_elsewhere;
+        judgement.mismatches += u64::from(!seen.tally.adds_up());
+        if let Some(covered) = judged.rule.and_then(|rule| judgement.covered.get_mut(rule)) {
+            *covered += judged.expected();
+        }
+        judgement.sites.push(judged);
+    }
+    judgement.sites.sort_by_key(|site| Reverse(weight(site)));
+    judgement
+}
+
+/// Certain leaks first, by the bytes that they kept from the system; then suspects, by the bytes that they hold;
+/// then the rest, by how busy they are. The site's own id settles ties.
+fn weight(site: &Judged) -> (Severity, u64, u64, Reverse<u64>) {
+    let bytes = match site.severity {
+        Severity::Leak => (site.leaked + site.suspects) * site.site.kind.native_bytes(),
+        Severity::Suspect => site.suspects * site.site.kind.native_bytes(),
+        Severity::Clean => 0,
+    };
+    (site.severity, bytes, site.tally.counts.created, Reverse(site.site.stable_id))
+}
+
+fn judge_site(seen: &SiteTally, rules: &[Rule]) -> Judged {
+    let tally = seen.tally;
+    let (freed, live) = (tally.counts.late + tally.counts.collected, tally.live);
+    let found = rules.iter().position(|rule| rule.fits(seen.site.frames()));
+    let (leaks, lives) = found.and_then(|rule| rules.get(rule)).map_or((0, 0), |rule| rule.covers(&tally));
+    let (leaked, suspects) = (freed - leaks, live - lives);
+    Judged {
+        site: Arc::clone(&seen.site),
+        tally,
+        // A rule that covers nothing of this site is not its rule.
+        rule: found.filter(|_| leaks + lives > 0),
+        leaked,
+        suspects,
+        severity: match (leaked, suspects) {
+            (0, 0) => Severity::Clean,
+            (0, _) => Severity::Suspect,
+            _ => Severity::Leak,
+        },
+    }
+}
+
+/// `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 Inflater`, `12 Deflaters`.
+pub fn some(number: u64, kind: Kind) -> String {
+    format!("{} {}{}", grouped(number), kind.class(), if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::event::{Actor, Nanos, Role, Stack, StackKey, ThreadId};
+    use crate::session::Session;
+
+    /// A session with sites made from `(kind, frames, created, ended, late, collected)`; the rest is live.
+    pub(crate) fn session(sites: &[(Kind, &[&str], u64, u64, u64, u64)]) -> Session {
+        let session = Session::default();
+        for (number, (kind, frames, created, ended, late, collected)) in sites.iter().enumerate() {
+            let frames = frames
+                .iter()
+                .enumerate()
+                .map(|(depth, name)| {
+                    let (class, method) = name.rsplit_once('.').unwrap();
+                    let file = class.rsplit('.').next().and_then(|name| name.split('$').next());
+                    Frame {
+                        class: class.into(),
+                        method: method.into(),
+                        file: file.map(|name| format!("{name}.java")),
+                        line: Some(10 + depth as u32),
+                    }
+                })
+                .collect();
+            let stack = Stack { frames, truncated: false, subclass: None };
+            let site = session.learn(*kind, StackKey(number as u64), stack);
+            session.name_thread(site, "main".into());
+            for n in 0..*created {
+                let id = session.created(site, ThreadId(1), Nanos(0)).id;
+                let by = |role| Actor { thread: ThreadId(1), role };
+                let second = Nanos(1_000_000_000);
+                if n < *ended {
+                    session.ended(*kind, id, by(Role::Program), second);
+                } else if n < ended + late {
+                    session.ended(*kind, id, by(Role::Reclaimer), second);
+                } else if n < ended + late + collected {
+                    session.freed(id, second);
+                }
+            }
+        }
+        session
+    }
+
+    const MADE: &str = "java.util.zip.Inflater.<init>";
+
+    fn judged(sites: &[(Kind, &[&str], u64, u64, u64, u64)]) -> Judgement {
+        judge(&session(sites).snapshot(Nanos(2_000_000_000)), &Rule::built_in())
+    }
+
+    #[test]
+    fn worst_first() {
+        let order: Vec<_> = judged(&[
+            (Kind::Inflater, &[MADE, "a.Fine.x"], 900, 900, 0, 0),
+            (Kind::Inflater, &[MADE, "a.Live.x"], 500, 0, 0, 0),
+            (Kind::Inflater, &[MADE, "a.Leak.small"], 10, 0, 0, 10),
+            (Kind::Deflater, &[MADE, "a.Leak.big"], 5, 0, 5, 0),
+        ])
+        .sites
+        .iter()
+        .map(|site| site.culprit().unwrap().method.clone() + &format!(" {:?}", site.severity))
+        .collect();
+        assert_eq!(order, ["big Leak", "small Leak", "x Suspect", "x Clean"]);
+    }
+
+    #[test]
+    fn totals_are_the_sum_and_rules_only_cover() {
+        let pool: &[&str] = &[MADE, "java.util.zip.ZipFile.getInflater", "a.Main.x"];
+        let judgement = judged(&[
+            (Kind::Inflater, pool, 10, 2, 1, 3),
+            (Kind::Inflater, &[MADE, "a.B.c"], 3, 3, 0, 0),
+            (Kind::Deflater, &["java.util.zip.Deflater.<init>", "a.B.c"], 2, 0, 0, 2),
+        ]);
+        let totals = judgement.totals.inflater;
+        assert_eq!(
+            totals,
+            Totals { created: 13, ended: 5, late: 1, collected: 3, live: 4, expected: 4, ended_elsewhere: 0 }
+        );
+        assert_eq!(judgement.totals.deflater.collected, 2);
+        let site = judgement.sites.iter().find(|site| site.tally.live > 0).unwrap();
+        assert_eq!((site.leaked, site.suspects, site.severity), (4, 0, Severity::Leak));
+        assert_eq!(judgement.covered.iter().sum::<u64>(), 4);
+        assert_eq!(judgement.mismatches, 0);
+    }
+
+    #[test]
+    fn ratios_in_words() {
+        for (created, ended, collected, words) in [
+            (10_000, 9_998, 2, "9,998 of 10,000 were ended: some path forgets"),
+            (10_000, 0, 10_000, "0 of 10,000 were ended: nothing calls end()"),
+            (10, 5, 5, "5 of 10 were ended: only some paths call end()"),
+            (7, 7, 0, "all 7 were ended"),
+            (1, 0, 1, "0 of 1 was ended: nothing calls end()"),
+            (7, 0, 0, "0 of 7 were ended so far"),
+            (7, 6, 0, "6 of 7 were ended so far"),
+        ] {
+            let judgement = judged(&[(Kind::Inflater, &[MADE, "a.B.c"], created, ended, 0, collected)]);
+            assert_eq!(judgement.sites[0].ratio(), words);
+        }
+    }
+
+    #[test]
+    fn the_culprit_is_the_user_s_own_frame() {
+        for (frames, culprit) in [
+            (&[MADE, "java.util.zip.GZIPInputStream.<init>", "org.acme.A.b", "org.acme.C.d"][..], "b"),
+            (&[MADE, "java.util.zip.ZipFile.x", "java.util.jar.JarFile.y"], "y"),
+            (&[MADE], "<init>"),
+        ] {
+            let judgement = judged(&[(Kind::Inflater, frames, 1, 0, 0, 1)]);
+            assert_eq!(judgement.sites[0].culprit().unwrap().method, culprit);
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

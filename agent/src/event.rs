@@ -1,0 +1,164 @@
+//! The words that every other room shares: kinds, ids, time, who called `end()`, what asked for a report.
+//!
+//! Owns no state and knows nobody. Invariant: every id is a newtype, so no two of them can be mixed up.
+
+use std::time::Duration;
+
+/// Which of the two audited classes an instance belongs to (a subclass counts as its `java.util.zip` parent).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// `java.util.zip.Inflater`
+    Inflater,
+    /// `java.util.zip.Deflater`
+    Deflater,
+}
+
+impl Kind {
+    /// Both kinds, in the order in which reports name them.
+    pub const ALL: [Kind; 2] = [Kind::Inflater, Kind::Deflater];
+
+    /// The word that machine-readable reports use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Inflater => "inflater",
+            Kind::Deflater => "deflater",
+        }
+    }
+
+    /// The simple name of the Java class.
+    pub fn class(self) -> &'static str {
+        match self {
+            Kind::Inflater => "Inflater",
+            Kind::Deflater => "Deflater",
+        }
+    }
+
+    /// Native bytes that one open, used stream of zlib 1.2–1.3 holds on a 64-bit machine: `z_stream` (112) and
+    /// `inflate_state` (7,152) with its 32 KiB window, or `deflate_state` (5,936) with window, `prev`, `head`
+    /// and pending buffer of 64 KiB each. An estimate: the JDK always asks for the same window and memory
+    /// level, but other builds of zlib differ by a few per cent.
+    pub fn native_bytes(self) -> u64 {
+        match self {
+            Kind::Inflater => 112 + 7_152 + 32_768,
+            Kind::Deflater => 112 + 5_936 + 4 * 65_536,
+        }
+    }
+}
+
+/// A value for each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerKind<T> {
+    /// The value for Inflaters.
+    pub inflater: T,
+    /// The value for Deflaters.
+    pub deflater: T,
+}
+
+impl<T> PerKind<T> {
+    /// The value for `kind`.
+    pub fn get(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Inflater => &self.inflater,
+            Kind::Deflater => &self.deflater,
+        }
+    }
+
+    /// The value for `kind`, to be changed.
+    pub fn get_mut(&mut self, kind: Kind) -> &mut T {
+        match kind {
+            Kind::Inflater => &mut self.inflater,
+            Kind::Deflater => &mut self.deflater,
+        }
+    }
+}
+
+/// One instance of an audited class, for as long as it is open. Never reused, never zero: it is the JVMTI tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InstanceId(pub u64);
+
+/// One allocation site (kind and whole stack), numbered in the order of first sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SiteId(pub u32);
+
+/// A cheap fingerprint of a raw stack. Several keys may stand for one site; a key never stands for two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StackKey(pub u64);
+
+/// A thread of the program, platform or virtual. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ThreadId(pub u64);
+
+/// Time since the session began, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// How long ago `earlier` was; zero where the clock of another thread was read a little later.
+    pub fn since(self, earlier: Nanos) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// What kind of thread acts: it decides between `ended` and `late`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The program's own code.
+    Program,
+    /// A finalizer, the Reference Handler or a Cleaner: it only ever acts because a collection found garbage.
+    Reclaimer,
+}
+
+/// Who acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The thread.
+    pub thread: ThreadId,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// What asked for a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// The JVM ends.
+    Exit,
+    /// The signal of the `signal` option.
+    Signal,
+    /// JVMTI DataDumpRequest: SIGQUIT, or `jcmd PID JVMTI.data_dump`.
+    DataDump,
+}
+
+impl Trigger {
+    /// The word that reports use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Trigger::Exit => "exit",
+            Trigger::Signal => "signal",
+            Trigger::DataDump => "data_dump",
+        }
+    }
+}
+
+/// One frame of an allocation stack, in the words of the source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Frame {
+    /// Binary name with dots: `org.acme.Codec$1`.
+    pub class: String,
+    /// `encode`, `<init>`, `<clinit>`.
+    pub method: String,
+    /// Source file, where the class file names one.
+    pub file: Option<String>,
+    /// Line, where the class file has a line table.
+    pub line: Option<u32>,
+}
+
+/// The resolved stack of a constructor call, innermost frame first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// The frames, the `java.util.zip` constructor included.
+    pub frames: Vec<Frame>,
+    /// Whether there were more frames than the `depth` option keeps.
+    pub truncated: bool,
+    /// The instance's class, where it is a subclass of the audited one.
+    pub subclass: Option<String>,
+}

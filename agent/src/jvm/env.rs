@@ -1,0 +1,384 @@
+//! Thin covers over the JVMTI and JNI function tables: one method for each function that is used, its return
+//! code looked at, its memory given back.
+//!
+//! Decides nothing. Invariant: what is handed out owns its memory; no pointer of the JVM's escapes but
+//! references and ids.
+
+use jvmti_bindings::sys::{jni, jvmti};
+use std::ffi::{CStr, c_char};
+use std::mem::MaybeUninit;
+use std::ptr;
+
+pub(super) use jni::{jclass, jfieldID, jint, jlong, jmethodID, jobject};
+pub(super) use jvmti::{jvmtiError, jvmtiFrameInfo};
+
+/// The agent's JVMTI environment. Valid from load to the end of the process, on every thread (JVMTI, "Environments").
+#[derive(Clone, Copy)]
+pub(super) struct Jvmti(*mut jvmti::jvmtiEnv);
+
+// SAFETY: JVMTI environments may be used from any thread (JVMTI specification, "Function Index": thread-safe
+// unless said otherwise), and the pointer is never written through.
+unsafe impl Send for Jvmti {}
+// SAFETY: as above.
+unsafe impl Sync for Jvmti {}
+
+/// The JNI environment of the current thread.
+#[derive(Clone, Copy)]
+pub(super) struct Jni(*mut jni::JNIEnv);
+
+pub(super) type Result<T> = std::result::Result<T, jvmtiError>;
+
+/// Calls a slot of the JVMTI table; a slot that this JVM leaves empty is an error like any other.
+macro_rules! call {
+    ($env:expr, $slot:ident $(, $argument:expr)*) => {{
+        // SAFETY: the environment is valid (see `Jvmti`), the table is the JVM's, and the arguments are of the
+        // types and lifetimes that the JVMTI specification asks of this function.
+        unsafe {
+            match (*(*$env.0).functions).$slot {
+                Some(function) => check(function($env.0 $(, $argument)*)),
+                None => Err(jvmtiError::NOT_AVAILABLE),
+            }
+        }
+    }};
+}
+
+fn check(code: jvmtiError) -> Result<()> {
+    if code == jvmtiError::NONE { Ok(()) } else { Err(code) }
+}
+
+/// One row of a line table.
+pub(super) struct Line {
+    pub(super) start: i64,
+    pub(super) number: u32,
+}
+
+impl Jvmti {
+    /// # Safety
+    /// `vm` is the JVM's own invocation table.
+    pub(super) unsafe fn of(vm: *mut jni::JavaVM) -> std::result::Result<Jvmti, jint> {
+        let mut env: *mut std::ffi::c_void = ptr::null_mut();
+        // SAFETY: the caller vouches for `vm`; `env` outlives the call. JVMTI 1.2 is what JDK 8 has; later JVMs
+        // answer with all that they can do.
+        let code = unsafe { ((**vm).GetEnv)(vm, &mut env, jvmti::JVMTI_VERSION_1_2) };
+        if code == jni::JNI_OK && !env.is_null() { Ok(Jvmti(env.cast())) } else { Err(code) }
+    }
+
+    pub(super) fn add_capabilities(self, wanted: &jvmti::jvmtiCapabilities) -> Result<()> {
+        call!(self, AddCapabilities, wanted)
+    }
+
+    /// Sets the callbacks. Since JDK 16 this also delivers the ObjectFree events that are pending
+    /// (`JvmtiEventController::set_event_callbacks` flushes them first).
+    pub(super) fn set_callbacks(self, callbacks: &jvmti::jvmtiEventCallbacks) -> Result<()> {
+        let size = jint::try_from(size_of::<jvmti::jvmtiEventCallbacks>()).unwrap_or(jint::MAX);
+        call!(self, SetEventCallbacks, callbacks, size)
+    }
+
+    pub(super) fn notify(self, event: jvmti::jvmtiEvent, on: bool) -> Result<()> {
+        let mode = if on { jvmti::JVMTI_ENABLE } else { jvmti::JVMTI_DISABLE };
+        call!(self, SetEventNotificationMode, mode, event, ptr::null_mut())
+    }
+
+    #[inline]
+    pub(super) fn tag(self, object: jobject) -> Result<jlong> {
+        let mut tag = 0;
+        call!(self, GetTag, object, &mut tag)?;
+        Ok(tag)
+    }
+
+    #[inline]
+    pub(super) fn set_tag(self, object: jobject, tag: jlong) -> Result<()> {
+        call!(self, SetTag, object, tag)
+    }
+
+    /// The current thread's frames from `skip` on, into `buffer`; the filled part of it.
+    #[inline]
+    pub(super) fn frames(
+        self,
+        skip: jint,
+        buffer: &mut [MaybeUninit<jvmtiFrameInfo>],
+    ) -> Result<&[jvmtiFrameInfo]> {
+        let mut count = 0;
+        let room = jint::try_from(buffer.len()).unwrap_or(jint::MAX);
+        call!(self, GetStackTrace, ptr::null_mut(), skip, room, buffer.as_mut_ptr().cast(), &mut count)?;
+        let filled = usize::try_from(count).unwrap_or(0).min(buffer.len());
+        // SAFETY: GetStackTrace has initialised the first `count` elements.
+        Ok(unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), filled) })
+    }
+
+    /// The innermost frames of another thread.
+    pub(super) fn top_method(self, thread: jobject) -> Result<Option<jmethodID>> {
+        let mut frame = MaybeUninit::<jvmtiFrameInfo>::uninit();
+        let mut count = 0;
+        call!(self, GetStackTrace, thread, 0, 1, frame.as_mut_ptr(), &mut count)?;
+        // SAFETY: one frame was asked for, and `count` says whether it was written.
+        Ok((count == 1).then(|| unsafe { frame.assume_init() }.method))
+    }
+
+    pub(super) fn frame_count(self) -> Result<jint> {
+        let mut count = 0;
+        call!(self, GetFrameCount, ptr::null_mut(), &mut count)?;
+        Ok(count)
+    }
+
+    pub(super) fn method_name(self, method: jmethodID) -> Result<String> {
+        let mut name = ptr::null_mut();
+        call!(self, GetMethodName, method, &mut name, ptr::null_mut(), ptr::null_mut())?;
+        Ok(self.take_string(name))
+    }
+
+    /// A local reference; the caller gives it back.
+    pub(super) fn declaring_class(self, method: jmethodID) -> Result<jclass> {
+        let mut class = ptr::null_mut();
+        call!(self, GetMethodDeclaringClass, method, &mut class)?;
+        Ok(class)
+    }
+
+    /// `Lorg/acme/Codec;`
+    pub(super) fn class_signature(self, class: jclass) -> Result<String> {
+        let mut signature = ptr::null_mut();
+        call!(self, GetClassSignature, class, &mut signature, ptr::null_mut())?;
+        Ok(self.take_string(signature))
+    }
+
+    /// None where the class file names no source.
+    pub(super) fn source_file(self, class: jclass) -> Result<Option<String>> {
+        let mut name = ptr::null_mut();
+        match call!(self, GetSourceFileName, class, &mut name) {
+            Ok(()) => Ok(Some(self.take_string(name))),
+            Err(jvmtiError::ABSENT_INFORMATION) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// None where the class file has no table, or the method no code.
+    pub(super) fn lines(self, method: jmethodID) -> Result<Option<Vec<Line>>> {
+        let (mut count, mut table) = (0, ptr::null_mut());
+        match call!(self, GetLineNumberTable, method, &mut count, &mut table) {
+            Err(jvmtiError::ABSENT_INFORMATION | jvmtiError::NATIVE_METHOD) => return Ok(None),
+            other => other?,
+        }
+        // SAFETY: on success `table` has `count` entries.
+        let entries = unsafe { slice(table, count) };
+        let line = |entry: &jvmti::jvmtiLineNumberEntry| Line {
+            start: entry.start_location,
+            number: u32::try_from(entry.line_number).unwrap_or(0),
+        };
+        let lines = entries.iter().map(line).collect();
+        self.deallocate(table.cast());
+        Ok(Some(lines))
+    }
+
+    /// A local reference to the current thread, virtual or not.
+    pub(super) fn current_thread(self) -> Result<jobject> {
+        let mut thread = ptr::null_mut();
+        call!(self, GetCurrentThread, &mut thread)?;
+        Ok(thread)
+    }
+
+    pub(super) fn thread_name(self, jni: Jni, thread: jobject) -> Result<String> {
+        let mut info = MaybeUninit::<jvmti::jvmtiThreadInfo>::zeroed();
+        call!(self, GetThreadInfo, thread, info.as_mut_ptr())?;
+        // SAFETY: GetThreadInfo has filled the structure.
+        let info = unsafe { info.assume_init() };
+        jni.delete_local(info.thread_group);
+        jni.delete_local(info.context_class_loader);
+        Ok(self.take_string(info.name))
+    }
+
+    /// Bits of `JVMTI_THREAD_STATE_*`.
+    pub(super) fn thread_state(self, thread: jobject) -> Result<jint> {
+        let mut state = 0;
+        call!(self, GetThreadState, thread, &mut state)?;
+        Ok(state)
+    }
+
+    /// Local references to all live platform threads.
+    pub(super) fn threads(self) -> Result<Vec<jobject>> {
+        let (mut count, mut threads) = (0, ptr::null_mut());
+        call!(self, GetAllThreads, &mut count, &mut threads)?;
+        // SAFETY: on success `threads` has `count` entries.
+        let all = unsafe { slice(threads, count) }.to_vec();
+        self.deallocate(threads.cast());
+        Ok(all)
+    }
+
+    /// Local references to the outermost thread groups: on HotSpot one, `system`.
+    pub(super) fn top_groups(self) -> Result<Vec<jobject>> {
+        let (mut count, mut groups) = (0, ptr::null_mut());
+        call!(self, GetTopThreadGroups, &mut count, &mut groups)?;
+        // SAFETY: on success `groups` has `count` entries.
+        let all = unsafe { slice(groups, count) }.to_vec();
+        self.deallocate(groups.cast());
+        Ok(all)
+    }
+
+    pub(super) fn run_agent_thread(self, thread: jobject, body: jvmti::jvmtiStartFunction) -> Result<()> {
+        const NORM_PRIORITY: jint = 5;
+        call!(self, RunAgentThread, thread, Some(body), ptr::null(), NORM_PRIORITY)
+    }
+
+    pub(super) fn force_gc(self) -> Result<()> {
+        call!(self, ForceGarbageCollection)
+    }
+
+    pub(super) fn retransform(self, classes: &[jclass]) -> Result<()> {
+        call!(self, RetransformClasses, jint::try_from(classes.len()).unwrap_or(jint::MAX), classes.as_ptr())
+    }
+
+    /// None where there is no such property.
+    pub(super) fn system_property(self, name: &CStr) -> Option<String> {
+        let mut value = ptr::null_mut();
+        call!(self, GetSystemProperty, name.as_ptr(), &mut value).ok()?;
+        Some(self.take_string(value))
+    }
+
+    /// A copy of `bytes` in the JVM's own memory, as ClassFileLoadHook wants it.
+    pub(super) fn copy_out(self, bytes: &[u8]) -> Result<*mut u8> {
+        let mut memory = ptr::null_mut();
+        call!(self, Allocate, i64::try_from(bytes.len()).unwrap_or(i64::MAX), &mut memory)?;
+        // SAFETY: Allocate gave `bytes.len()` fresh bytes.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), memory, bytes.len()) };
+        Ok(memory)
+    }
+
+    fn take_string(self, text: *mut c_char) -> String {
+        if text.is_null() {
+            return String::new();
+        }
+        // SAFETY: the JVM gave a NUL-terminated string, and nobody else has it.
+        let owned = jvmti_bindings::mutf8::decode_cstr_lossy(unsafe { CStr::from_ptr(text) });
+        self.deallocate(text.cast());
+        owned
+    }
+
+    fn deallocate(self, memory: *mut u8) {
+        // The only error is a null environment; there is nothing to be done about memory that is not taken back.
+        let _ = call!(self, Deallocate, memory);
+    }
+}
+
+/// # Safety
+/// `start` has `count` elements, or `count` is not positive.
+unsafe fn slice<'a, T>(start: *const T, count: jint) -> &'a [T] {
+    match usize::try_from(count) {
+        // SAFETY: the caller vouches for it.
+        Ok(count) if count > 0 && !start.is_null() => unsafe { std::slice::from_raw_parts(start, count) },
+        _ => &[],
+    }
+}
+
+/// Calls a slot of the JNI table.
+macro_rules! jni {
+    ($env:expr, $slot:ident $(, $argument:expr)*) => {{
+        // SAFETY: the environment is the current thread's (see `Jni::new`), and the arguments are of the types
+        // and lifetimes that the JNI specification asks of this function.
+        unsafe { ((**$env.0).$slot)($env.0 $(, $argument)*) }
+    }};
+}
+
+impl Jni {
+    /// # Safety
+    /// `env` is the JNI environment of the current thread, and is used on no other.
+    pub(super) unsafe fn new(env: *mut jni::JNIEnv) -> Jni {
+        Jni(env)
+    }
+
+    /// The highest version of JNI that this JVM has.
+    pub(super) fn version(self) -> jint {
+        jni!(self, GetVersion)
+    }
+
+    /// JNI 19 and later.
+    pub(super) fn is_virtual(self, thread: jobject) -> bool {
+        self.version() >= jni::JNI_VERSION_19 && jni!(self, IsVirtualThread, thread) != 0
+    }
+
+    /// Null, and no exception pending, where there is none.
+    pub(super) fn find_class(self, name: &CStr) -> Option<jclass> {
+        self.not_null(jni!(self, FindClass, name.as_ptr()))
+    }
+
+    /// Defines a class in the boot loader.
+    pub(super) fn define_boot_class(self, name: &CStr, bytes: &[u8]) -> Option<jclass> {
+        let length = jint::try_from(bytes.len()).ok()?;
+        self.not_null(jni!(self, DefineClass, name.as_ptr(), ptr::null_mut(), bytes.as_ptr().cast(), length))
+    }
+
+    pub(super) fn register(self, class: jclass, methods: &[jni::JNINativeMethod]) -> bool {
+        let count = jint::try_from(methods.len()).unwrap_or(jint::MAX);
+        let code = jni!(self, RegisterNatives, class, methods.as_ptr(), count);
+        self.clear_exception();
+        code == jni::JNI_OK
+    }
+
+    pub(super) fn global(self, object: jobject) -> Option<jobject> {
+        self.not_null(jni!(self, NewGlobalRef, object))
+    }
+
+    pub(super) fn delete_local(self, object: jobject) {
+        if !object.is_null() {
+            jni!(self, DeleteLocalRef, object);
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_instance(self, object: jobject, class: jclass) -> bool {
+        jni!(self, IsInstanceOf, object, class) != 0
+    }
+
+    pub(super) fn class_of(self, object: jobject) -> jclass {
+        jni!(self, GetObjectClass, object)
+    }
+
+    pub(super) fn field(self, class: jclass, name: &CStr, signature: &CStr) -> Option<jfieldID> {
+        self.not_null(jni!(self, GetFieldID, class, name.as_ptr(), signature.as_ptr()))
+    }
+
+    pub(super) fn static_field(self, class: jclass, name: &CStr, signature: &CStr) -> Option<jfieldID> {
+        self.not_null(jni!(self, GetStaticFieldID, class, name.as_ptr(), signature.as_ptr()))
+    }
+
+    pub(super) fn object_field(self, object: jobject, field: jfieldID) -> jobject {
+        jni!(self, GetObjectField, object, field)
+    }
+
+    pub(super) fn static_object_field(self, class: jclass, field: jfieldID) -> jobject {
+        jni!(self, GetStaticObjectField, class, field)
+    }
+
+    pub(super) fn long_field(self, object: jobject, field: jfieldID) -> jlong {
+        jni!(self, GetLongField, object, field)
+    }
+
+    /// `new java.lang.Thread(group, name)`.
+    pub(super) fn new_thread(self, group: jobject, name: &CStr) -> Option<jobject> {
+        let class = self.find_class(c"java/lang/Thread")?;
+        let signature = c"(Ljava/lang/ThreadGroup;Ljava/lang/String;)V";
+        let constructor =
+            self.not_null(jni!(self, GetMethodID, class, c"<init>".as_ptr(), signature.as_ptr()))?;
+        let name = self.not_null(jni!(self, NewStringUTF, name.as_ptr()))?;
+        let arguments = [jni::jvalue { l: group }, jni::jvalue { l: name }];
+        self.not_null(jni!(self, NewObjectA, class, constructor, arguments.as_ptr()))
+    }
+
+    /// `new C()`.
+    #[cfg(feature = "fault-injection")]
+    pub(super) fn new_object(self, class: jclass) -> Option<jobject> {
+        let constructor =
+            self.not_null(jni!(self, GetMethodID, class, c"<init>".as_ptr(), c"()V".as_ptr()))?;
+        self.not_null(jni!(self, NewObjectA, class, constructor, ptr::null()))
+    }
+
+    /// A result, and no exception left behind: nothing of ours may surface in the program.
+    fn not_null<T>(self, result: *mut T) -> Option<*mut T> {
+        self.clear_exception();
+        (!result.is_null()).then_some(result)
+    }
+
+    fn clear_exception(self) {
+        if jni!(self, ExceptionCheck) != 0 {
+            jni!(self, ExceptionClear);
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! The text report: for a person who never heard of this tool and has ten seconds.
+//!
+//! First a line for `grep`, then what leaks, worst first, then what may, what was expected, the sums, and what
+//! could not be seen. One line when all is clean. Invariant: nothing that came from the program (class, thread
+//! and file names) reaches a terminal unescaped.
+
+use super::Report;
+use crate::classify::{Judged, Severity, grouped, in_jdk, some};
+use crate::event::{Frame, Kind};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// How it may look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Columns of the terminal, where it is one.
+    pub width: Option<usize>,
+    /// Whether escape sequences for colour are welcome.
+    pub colour: bool,
+}
+
+/// Columns of prose where there is no terminal.
+const WIDTH: usize = 110;
+/// Sites told in full: those that leak, those that may.
+const LEAKS: usize = 20;
+const SUSPECTS: usize = 10;
+/// Frames told of each stack.
+const FRAMES: usize = 14;
+
+const BOLD: &str = "1";
+const RED: &str = "1;31";
+const YELLOW: &str = "1;33";
+const DIM: &str = "2";
+
+/// The report, each line ended by a line break.
+pub(super) fn render(report: &Report, style: Style) -> String {
+    let mut text = Text { out: String::new(), style };
+    let count = |severity| report.judgement.sites.iter().filter(|site| site.severity == severity).count();
+    let (leaks, suspects) = (count(Severity::Leak), count(Severity::Suspect));
+    text.summary(report, leaks, suspects);
+    if leaks + suspects > 0 {
+        text.origin(report);
+        text.sites(report, Severity::Leak, leaks, LEAKS);
+        text.sites(report, Severity::Suspect, suspects, SUSPECTS);
+        text.rules(report);
+        text.totals(report);
+    }
+    text.health(report);
+    text.out
+}
+
+struct Text {
+    out: String,
+    style: Style,
+}
+
+impl Text {
+    fn summary(&mut self, report: &Report, leaks: usize, suspects: usize) {
+        let totals = &report.judgement.totals;
+        let sum = |pick: fn(&Judged) -> u64, kind: Kind| -> u64 {
+            report.judgement.sites.iter().filter(|site| site.site.kind == kind).map(pick).sum()
+        };
+        let kinds = |pick: fn(&Judged) -> u64| {
+            Kind::ALL
+                .map(|kind| (kind, sum(pick, kind)))
+                .iter()
+                .filter(|(_, number)| *number > 0)
+                .map(|(kind, number)| some(*number, *kind))
+                .collect::<Vec<_>>()
+                .join(" and ")
+        };
+        let ended = totals.inflater.ended + totals.deflater.ended;
+        let expected = totals.inflater.expected + totals.deflater.expected;
+        let mut line = String::from("SUMMARY: zaudit: ");
+        match (leaks, suspects) {
+            (0, 0) => {
+                let made = match (totals.inflater.created, totals.deflater.created) {
+                    (0, 0) => "no Inflater or Deflater was made".to_owned(),
+                    _ => format!("{} of {} were ended", grouped(ended), kinds(|s| s.tally.counts.created)),
+                };
+                let _ = write!(line, "no leaks: {made}");
+                if expected > 0 {
+                    let _ = write!(line, ", {} expected (JDK caches)", grouped(expected));
+                }
+            }
+            (0, _) => {
+                let _ = write!(
+                    line,
+                    "no certain leaks, but {} still open at {} (a pool, or a leak in the making), {}",
+                    kinds(|s| s.suspects),
+                    sites(suspects),
+                    held(report)
+                );
+            }
+            _ => {
+                let _ = write!(
+                    line,
+                    "LEAK: {} at {} never ended by the program, freed by the garbage collector only",
+                    kinds(|s| s.leaked),
+                    sites(leaks)
+                );
+                if suspects > 0 || report.judgement.sites.iter().any(|site| site.suspects > 0) {
+                    let _ = write!(line, "; {} still open", kinds(|s| s.suspects));
+                }
+            }
+        }
+        if !report.health.ok() {
+            line.push_str("; not all could be seen, see HEALTH");
+        }
+        let code = if leaks > 0 { RED } else { BOLD };
+        let line = self.paint(code, &line);
+        let _ = writeln!(self.out, "{line}");
+    }
+
+    fn origin(&mut self, report: &Report) {
+        let process = &report.process;
+        let when = match process.number {
+            None => "at exit".to_owned(),
+            Some(number) => format!("report {number} on demand ({})", process.trigger.name()),
+        };
+        let age = duration(Duration::try_from_secs_f64(report.age_seconds).unwrap_or_default());
+        let line = format!(
+            "zaudit {}, {when} after {age}, pid {} of {}: {}",
+            env!("CARGO_PKG_VERSION"),
+            process.pid,
+            process.jvm,
+            process.command
+        );
+        self.prose(0, &line);
+    }
+
+    fn sites(&mut self, report: &Report, severity: Severity, number: usize, told: usize) {
+        let sites = || report.judgement.sites.iter().filter(move |site| site.severity == severity);
+        for (at, site) in sites().take(told).enumerate() {
+            self.site(report, site, at + 1, number);
+        }
+        if number > told {
+            let rest: u64 = sites().skip(told).map(|site| site.leaked + site.suspects).sum();
+            let line =
+                format!("… and {} more, {} instances: format=json lists all", number - told, grouped(rest));
+            self.out.push('\n');
+            self.prose(0, &line);
+        }
+    }
+
+    fn site(&mut self, report: &Report, site: &Judged, at: usize, of: usize) {
+        let (code, word) = if site.severity == Severity::Leak { (RED, "LEAK") } else { (YELLOW, "LIVE") };
+        let head = self.paint(code, &format!("{word} {at} of {of}"));
+        let culprit = site.culprit().map(|frame| self.frame(frame, word.len() + 12)).unwrap_or_default();
+        let _ = writeln!(self.out, "\n{head}  {}", self.paint(BOLD, &culprit));
+        let kind = site.site.kind;
+        let class =
+            site.site.subclass.as_ref().map(|class| format!(" ({})", clean(class))).unwrap_or_default();
+        self.prose(4, &format!("{}s{class}: {}", kind.class(), site.ratio()));
+        let counts = &site.tally.counts;
+        let mut facts = Vec::new();
+        if counts.collected > 0 {
+            facts.push(format!("{} collected, never ended", grouped(counts.collected)));
+        }
+        if counts.late > 0 {
+            facts.push(format!("{} ended late, by a finalizer or Cleaner", grouped(counts.late)));
+        }
+        if let Some(mean) = site.mean_lateness() {
+            facts.push(format!(
+                "≈{} each for {} on average ({})",
+                bytes(kind.native_bytes()),
+                duration(mean),
+                byte_seconds(site.lateness())
+            ));
+        }
+        if site.tally.live > 0 {
+            let age = site.tally.oldest.map(|oldest| report.snapshot_nanos.since(oldest)).unwrap_or_default();
+            let oldest = if site.tally.live > 1 { "the oldest" } else { "made" };
+            facts.push(format!(
+                "{} live, ≈{} held, {oldest} {} ago",
+                grouped(site.tally.live),
+                bytes(site.bytes_held()),
+                duration(age)
+            ));
+        }
+        match site.site.threads().as_slice() {
+            [] => {}
+            [one] => facts.push(format!("thread {}", clean(one))),
+            several => facts.push(format!("threads {}", clean(&several.join(", ")))),
+        }
+        self.prose(4, &facts.join(" · "));
+        self.stack(site);
+    }
+
+    /// The frames around the culprit, which is marked.
+    fn stack(&mut self, site: &Judged) {
+        let frames: Vec<&Frame> = site.site.frames().collect();
+        let culprit = site.culprit();
+        let mut marked = false;
+        for frame in frames.iter().take(FRAMES) {
+            let line = self.frame(frame, 8);
+            if !marked && Some(*frame) == culprit {
+                marked = true;
+                let line = self.paint(BOLD, &format!("    > {line}"));
+                let _ = writeln!(self.out, "{line}");
+            } else {
+                let line = if in_jdk(&frame.class) { self.paint(DIM, &line) } else { line };
+                let _ = writeln!(self.out, "      {line}");
+            }
+        }
+        let more = frames.len().saturating_sub(FRAMES);
+        let cut =
+            if site.site.truncated { "; cut at the depth limit, the option depth= keeps more" } else { "" };
+        if more > 0 {
+            self.prose(6, &format!("… {} more (format=json has all{cut})", count(more, "frame")));
+        } else if site.site.truncated {
+            self.prose(6, &format!("…{}", cut.trim_start_matches(';')));
+        }
+    }
+
+    fn rules(&mut self, report: &Report) {
+        let used: Vec<_> =
+            report.rules.iter().zip(&report.judgement.covered).filter(|(_, covered)| **covered > 0).collect();
+        if !used.is_empty() {
+            let head = self.paint(BOLD, "EXPECTED");
+            let _ = writeln!(self.out, "\n{head}  left open by design, and covered by a rule");
+            for (rule, covered) in used {
+                let from = if rule.built_in { " (built in)" } else { "" };
+                let line = format!("{:>10}  {}{from}", grouped(*covered), clean(&rule.text));
+                let _ = writeln!(self.out, "{line}");
+            }
+        }
+    }
+
+    fn totals(&mut self, report: &Report) {
+        let head = self.paint(BOLD, "TOTALS");
+        let _ = writeln!(
+            self.out,
+            "\n{head}    {:>12}{:>12}{:>9}{:>14}{:>9}{:>11}",
+            "created", "= ended", "+ late", "+ collected", "+ live", "expected"
+        );
+        for kind in Kind::ALL {
+            let totals = report.judgement.totals.get(kind);
+            let _ = writeln!(
+                self.out,
+                "  {:<8}{:>12}{:>12}{:>9}{:>14}{:>9}{:>11}",
+                kind.class(),
+                grouped(totals.created),
+                grouped(totals.ended),
+                grouped(totals.late),
+                grouped(totals.collected),
+                grouped(totals.live),
+                grouped(totals.expected)
+            );
+        }
+        let clean = report
+            .judgement
+            .sites
+            .iter()
+            .filter(|site| site.severity == Severity::Clean && site.rule.is_none());
+        let clean = clean.count();
+        let mut notes = Vec::new();
+        if clean > 0 {
+            notes.push(format!("{} ended all that they made", count(clean, "more site")));
+        }
+        let again = report.ended_again.inflater + report.ended_again.deflater;
+        if again > 0 {
+            notes.push(format!("end() was called {} again on what was ended (harmless)", times(again)));
+        }
+        let elsewhere = report.judgement.totals.inflater.ended_elsewhere
+            + report.judgement.totals.deflater.ended_elsewhere;
+        if elsewhere > 0 {
+            notes.push(format!("{} ended by another thread than the one that made them", grouped(elsewhere)));
+        }
+        let unknown = report.ended_unknown.inflater + report.ended_unknown.deflater;
+        if unknown > 0 {
+            notes.push(format!("{} ended that were made before the agent was armed", grouped(unknown)));
+        }
+        if !notes.is_empty() {
+            self.prose(2, &notes.join("; "));
+        }
+    }
+
+    fn health(&mut self, report: &Report) {
+        let health = &report.health;
+        if health.ok() {
+            return;
+        }
+        let head = self.paint(YELLOW, "HEALTH");
+        let _ = writeln!(self.out, "\n{head}  not all could be seen, so the figures above may be too small:");
+        for hook in &health.gaps.missing_hooks {
+            self.prose(4, &format!("not hooked: {hook}"));
+        }
+        for (reason, number) in &health.gaps.dropped {
+            self.prose(4, &format!("{} not counted: {reason}", count(*number as usize, "event")));
+        }
+        for (reason, number) in &health.gaps.unreadable {
+            self.prose(4, &format!("{}: {reason}", times(*number)));
+        }
+        if let Some(reason) = &health.gaps.unsettled {
+            self.prose(4, reason);
+        }
+        if health.overflowed > 0 {
+            self.prose(
+                4,
+                &format!("{} new stacks came when the site table was full", grouped(health.overflowed)),
+            );
+        }
+        if health.sums_off > 0 {
+            let line = format!(
+                "at {} created = ended + late + collected + live does not hold: a defect of zaudit, please report it",
+                sites(health.sums_off as usize)
+            );
+            self.prose(4, &line);
+        }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.style.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// Words, wrapped at the width; later lines stand a little further in.
+    fn prose(&mut self, indent: usize, words: &str) {
+        let width = self.style.width.unwrap_or(WIDTH);
+        let mut column = 0;
+        for word in clean(words).split(' ') {
+            let length = word.chars().count();
+            if column == 0 {
+                self.out.push_str(&" ".repeat(indent));
+                column = indent;
+            } else if column + 1 + length > width {
+                self.out.push('\n');
+                self.out.push_str(&" ".repeat(indent + 2));
+                column = indent + 2;
+            } else {
+                self.out.push(' ');
+                column += 1;
+            }
+            self.out.push_str(word);
+            column += length;
+        }
+        self.out.push('\n');
+    }
+
+    /// `a.b.C.m(C.java:7)`, as Java prints it; on a terminal that is too narrow packages become initials.
+    fn frame(&self, frame: &Frame, indent: usize) -> String {
+        let place = match (&frame.file, frame.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}"),
+            (Some(file), None) => file.clone(),
+            (None, _) => "unknown source".to_owned(),
+        };
+        let whole = clean(&format!("{}.{}({place})", frame.class, frame.method));
+        match self.style.width {
+            Some(width) if whole.chars().count() + indent > width => {
+                let (package, class) = frame.class.rsplit_once('.').unwrap_or(("", &frame.class));
+                let initials: String = package
+                    .split('.')
+                    .filter_map(|part| part.chars().next())
+                    .flat_map(|c| [c, '.'])
+                    .collect();
+                clean(&format!("{initials}{class}.{}({place})", frame.method))
+            }
+            _ => whole,
+        }
+    }
+}
+
+/// Control characters and what reorders text shown as escapes: names come from anybody's class files.
+fn clean(text: &str) -> String {
+    let hostile = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.chars().any(hostile) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+fn held(report: &Report) -> String {
+    let held: u64 = report.judgement.sites.iter().map(|s| s.suspects * s.site.kind.native_bytes()).sum();
+    format!("≈{} held", bytes(held))
+}
+
+fn sites(number: usize) -> String {
+    count(number, "site")
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number as u64), if number == 1 { "" } else { "s" })
+}
+
+fn times(number: u64) -> String {
+    if number == 1 { "once".to_owned() } else { format!("{} times", grouped(number)) }
+}
+
+/// Three figures and a unit.
+fn bytes(number: u64) -> String {
+    scaled(number as f64, 1_024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
+}
+
+fn byte_seconds(number: f64) -> String {
+    scaled(number, 1_024.0, &["B·s", "KiB·s", "MiB·s", "GiB·s", "TiB·s"])
+}
+
+fn scaled(mut number: f64, step: f64, units: &[&str]) -> String {
+    let mut units = units.iter().peekable();
+    let mut unit = units.next();
+    while number >= step && units.peek().is_some() {
+        number /= step;
+        unit = units.next();
+    }
+    let digits = if number >= 100.0 || number.fract() == 0.0 { 0 } else { 1 };
+    format!("{number:.digits$} {}", unit.unwrap_or(&""))
+}
+
+/// `340 ms`, `5.2 s`, `12 min`, `3.4 h`, `9 d`.
+fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        s if s < 0.001 => "under 1 ms".to_owned(),
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7_200.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.1} h", s / 3_600.0),
+        s => format!("{:.1} d", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::tests::session;
+    use crate::report::tests::{golden, report, sample};
+
+    fn shown(report: &Report, style: Style) -> Vec<u8> {
+        render(report, style).replace(env!("CARGO_PKG_VERSION"), "VERSION").into_bytes()
+    }
+
+    #[test]
+    fn as_the_goldens_have_it() {
+        golden("report.txt", &shown(&sample(), Style::default()));
+        golden("report-narrow.txt", &shown(&sample(), Style { width: Some(72), colour: false }));
+        golden("report-colour.txt", &shown(&sample(), Style { width: Some(110), colour: true }));
+    }
+
+    const MADE: &str = "java.util.zip.Inflater.<init>";
+
+    #[test]
+    fn clean_is_one_line() {
+        for (sites, line) in [
+            (&[][..], "SUMMARY: zaudit: no leaks: no Inflater or Deflater was made\n"),
+            (
+                &[(Kind::Inflater, &[MADE, "a.B.c"][..], 2_000, 2_000, 0, 0)],
+                "SUMMARY: zaudit: no leaks: 2,000 of 2,000 Inflaters were ended\n",
+            ),
+            (
+                &[(Kind::Inflater, &[MADE, "java.util.zip.ZipFile.getInflater"], 3, 1, 0, 0)],
+                "SUMMARY: zaudit: no leaks: 1 of 3 Inflaters were ended, 2 expected (JDK caches)\n",
+            ),
+        ] {
+            assert_eq!(render(&report(&session(sites)), Style::default()), line);
+        }
+    }
+
+    #[test]
+    fn what_was_not_seen_is_said_even_when_all_else_is_clean() {
+        let session = session(&[]);
+        session.hooks_missing("x", vec!["x.Inflater.end(): no such method".into()]);
+        session.dropped("the site could not be read");
+        let text = render(&report(&session), Style::default());
+        golden("report-unwell.txt", text.as_bytes());
+    }
+
+    #[test]
+    fn hostile_names_do_not_reach_the_terminal() {
+        let class = "a.\u{1b}[2J\u{202e}B\n.c";
+        let text = render(
+            &report(&session(&[(Kind::Inflater, &[MADE, class], 1, 0, 0, 1)])),
+            Style { width: Some(20), colour: false },
+        );
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{text}");
+        assert!(text.contains("\\u{1b}[2J"));
+    }
+
+    #[test]
+    fn quantities() {
+        for (number, text) in
+            [(0, "0 B"), (1_023, "1023 B"), (40_032, "39.1 KiB"), (1 << 20, "1 MiB"), (3 << 41, "6 TiB")]
+        {
+            assert_eq!(bytes(number), text);
+        }
+        for (millis, text) in [
+            (0, "under 1 ms"),
+            (340, "340 ms"),
+            (5_240, "5.2 s"),
+            (60_500, "60 s"),
+            (720_000, "12 min"),
+            (12_240_000, "3.4 h"),
+            (777_600_000, "9.0 d"),
+        ] {
+            assert_eq!(duration(Duration::from_millis(millis)), text);
+        }
+    }
+}

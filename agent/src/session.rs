@@ -1,0 +1,206 @@
+//! One audit: the sites, the ledger, and what could not be counted.
+//!
+//! The only owner of state; rooms above read it through [`Snapshot`]. Time is an argument and there is no I/O.
+//! Invariant: no lock is held when a method returns, and none calls back.
+
+use crate::event::{Actor, InstanceId, Kind, Nanos, PerKind, SiteId, Stack, StackKey, ThreadId};
+use crate::ledger::{Created, Ledger, Tally};
+use crate::stacks::{Site, Stacks};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Everything that is known.
+#[derive(Debug, Default)]
+pub struct Session {
+    stacks: Stacks,
+    ledger: Ledger,
+    ended_again: PerKind<AtomicU64>,
+    ended_unknown: PerKind<AtomicU64>,
+    gaps: Mutex<Gaps>,
+}
+
+/// What could not be seen, with the reason: silence is never success.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Hooks that found no place, and classes that could not be rewritten.
+    pub missing_hooks: BTreeSet<String>,
+    /// Events that were not counted, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Stacks or names that could not be read, by reason; their instances are counted all the same.
+    pub unreadable: BTreeMap<&'static str, u64>,
+    /// What the last report's preparation could not do (a collection, say).
+    pub unsettled: Option<String>,
+}
+
+/// One site and its numbers at the moment of a snapshot.
+#[derive(Clone, Debug)]
+pub struct SiteTally {
+    /// Who.
+    pub site: Arc<Site>,
+    /// How many.
+    pub tally: Tally,
+}
+
+/// A copy of all that is known, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// When.
+    pub taken: Nanos,
+    /// Every site, in the order of first sight.
+    pub sites: Vec<SiteTally>,
+    /// Further calls of `end()` by the program on instances that were ended already. Harmless; a habit to see.
+    pub ended_again: PerKind<u64>,
+    /// First calls of `end()` on open instances that were made before the agent was armed.
+    pub ended_unknown: PerKind<u64>,
+    /// Stacks that came after the site table was full.
+    pub overflowed: u64,
+    /// What could not be seen.
+    pub gaps: Gaps,
+}
+
+impl Session {
+    /// The site of a stack seen before.
+    pub fn site(&self, kind: Kind, key: StackKey) -> Option<SiteId> {
+        self.stacks.site(kind, key)
+    }
+
+    /// Takes a stack that was not seen before under this key.
+    pub fn learn(&self, kind: Kind, key: StackKey, stack: Stack) -> SiteId {
+        self.stacks.learn(kind, key, stack)
+    }
+
+    /// A constructor returned.
+    pub fn created(&self, site: SiteId, thread: ThreadId, now: Nanos) -> Created {
+        self.ledger.created(site, thread, now)
+    }
+
+    /// A thread that made an instance at `site` has this name.
+    pub fn name_thread(&self, site: SiteId, name: String) {
+        self.stacks.name_thread(site, name);
+    }
+
+    /// Takes back a creation that could not be followed any further, and counts it as not counted.
+    pub fn drop_created(&self, id: InstanceId, reason: &'static str) {
+        self.ledger.forget(id);
+        self.dropped(reason);
+    }
+
+    /// `end()` of a followed instance.
+    pub fn ended(&self, kind: Kind, id: InstanceId, by: Actor, now: Nanos) {
+        if !self.ledger.ended(id, by, now) {
+            self.ended_again(kind);
+        }
+    }
+
+    /// `end()` by the program of an instance that was ended before.
+    pub fn ended_again(&self, kind: Kind) {
+        self.ended_again.get(kind).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// `end()` of an open instance that was made before the agent was armed.
+    pub fn ended_unknown(&self, kind: Kind) {
+        self.ended_unknown.get(kind).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The collector freed a followed instance.
+    pub fn freed(&self, id: InstanceId, now: Nanos) {
+        self.ledger.freed(id, now);
+    }
+
+    /// A batch of `freed` is through.
+    pub fn settle(&self) {
+        self.ledger.shrink();
+    }
+
+    /// An event was not counted.
+    pub fn dropped(&self, reason: &'static str) {
+        self.note(|gaps| *gaps.dropped.entry(reason).or_default() += 1);
+    }
+
+    /// A stack or a name could not be read.
+    pub fn unreadable(&self, reason: &'static str) {
+        self.note(|gaps| *gaps.unreadable.entry(reason).or_default() += 1);
+    }
+
+    /// Which hooks of one class are not in place; replaces what was known of that class (text begins with it).
+    pub fn hooks_missing(&self, class: &str, missing: Vec<String>) {
+        self.note(|gaps| {
+            gaps.missing_hooks.retain(|known| !known.starts_with(class));
+            gaps.missing_hooks.extend(missing);
+        });
+    }
+
+    /// What the preparation of the next report could not do.
+    pub fn unsettled(&self, reason: Option<String>) {
+        self.note(|gaps| gaps.unsettled = reason);
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Gaps)) {
+        change(&mut self.gaps.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Copies out everything.
+    pub fn snapshot(&self, taken: Nanos) -> Snapshot {
+        // The table first: a site always comes before its first instance.
+        let (sites, overflowed) = self.stacks.all();
+        let tallies = self.ledger.tally(sites.len());
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let both = |counters: &PerKind<AtomicU64>| PerKind {
+            inflater: read(&counters.inflater),
+            deflater: read(&counters.deflater),
+        };
+        Snapshot {
+            taken,
+            sites: sites
+                .into_iter()
+                .zip(tallies)
+                .filter(|(_, tally)| tally.counts.created > 0 || !tally.adds_up())
+                .map(|(site, tally)| SiteTally { site, tally })
+                .collect(),
+            ended_again: both(&self.ended_again),
+            ended_unknown: both(&self.ended_unknown),
+            overflowed,
+            gaps: self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Frame, Role};
+
+    #[test]
+    fn a_life_is_told_whole() {
+        let session = Session::default();
+        let frame = Frame { class: "a.B".into(), method: "c".into(), file: None, line: None };
+        let stack = Stack { frames: vec![frame], truncated: false, subclass: None };
+        assert_eq!(session.site(Kind::Inflater, StackKey(5)), None);
+        let site = session.learn(Kind::Inflater, StackKey(5), stack);
+        let main = Actor { thread: ThreadId(1), role: Role::Program };
+        let first = session.created(site, main.thread, Nanos(1));
+        let second = session.created(site, main.thread, Nanos(2));
+        let third = session.created(site, main.thread, Nanos(3));
+        session.drop_created(third.id, "no tag");
+        session.ended(Kind::Inflater, first.id, main, Nanos(3));
+        session.ended(Kind::Inflater, first.id, main, Nanos(4));
+        session.freed(second.id, Nanos(5));
+        let snapshot = session.snapshot(Nanos(6));
+        let counts = snapshot.sites[0].tally.counts;
+        assert_eq!((counts.created, counts.ended, counts.collected), (2, 1, 1));
+        assert_eq!(snapshot.ended_again.inflater, 1);
+        assert_eq!(snapshot.gaps.dropped, BTreeMap::from([("no tag", 1)]));
+        assert!(snapshot.sites[0].tally.adds_up());
+    }
+
+    #[test]
+    fn hooks_found_later_are_no_longer_missing() {
+        let session = Session::default();
+        session.hooks_missing("java.util.zip.Inflater", vec!["java.util.zip.Inflater.end()".into()]);
+        session.hooks_missing("java.util.zip.Deflater", vec!["java.util.zip.Deflater.end()".into()]);
+        session.hooks_missing("java.util.zip.Inflater", vec![]);
+        let missing = session.snapshot(Nanos(0)).gaps.missing_hooks;
+        assert_eq!(missing.into_iter().collect::<Vec<_>>(), ["java.util.zip.Deflater.end()"]);
+    }
+}

@@ -253,7 +253,9 @@ impl Ended {
         let (mut printed, mut complaints) = (String::new(), Vec::new());
         let mut complaint: Option<String> = None;
         for line in String::from_utf8_lossy(&self.stdout).split_inclusive('\n') {
-            if line.starts_with("WARNING in native method") || line.starts_with("FATAL ERROR in native method") {
+            if line.starts_with("WARNING in native method")
+                || line.starts_with("FATAL ERROR in native method")
+            {
                 complaints.extend(complaint.replace(line.into()));
             } else if let Some(text) = complaint.as_mut().filter(|_| line.starts_with('\t')) {
                 // Locks are named by their address, which is another one in each run.

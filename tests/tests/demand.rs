@@ -5,8 +5,8 @@
 use libtest_mimic::Trial;
 use std::process::{Command, ExitCode, Stdio};
 use zaudit_tests::Result;
-use zaudit_tests::jdks::Jdk;
 use zaudit_tests::child::Running;
+use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Trigger};
 use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};

@@ -6,9 +6,9 @@
 use libtest_mimic::Trial;
 use std::process::ExitCode;
 use zaudit_tests::Result;
+use zaudit_tests::child::Ended;
 use zaudit_tests::fixtures::Fixture;
 use zaudit_tests::jdks::Jdk;
-use zaudit_tests::child::Ended;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Site, Trigger};
 use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};

@@ -6,8 +6,8 @@ use libtest_mimic::Trial;
 use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::agent;
-use zaudit_tests::jdks::Jdk;
 use zaudit_tests::child::Ended;
+use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
 

@@ -229,7 +229,8 @@ pub(crate) mod tests {
             let site = session.learn(*kind, StackKey(number as u64), stack);
             session.name_thread(site, "main".into());
             for n in 0..*created {
-                let id = session.created(site, ThreadId(1), Nanos(0)).id;
+                let id = session.id(ThreadId(1));
+                session.created(id, site, ThreadId(1), Nanos(0));
                 let by = |role| Actor { thread: ThreadId(1), role };
                 let second = Nanos(1_000_000_000);
                 if n < *ended {

@@ -120,10 +120,8 @@ fn callbacks() -> jvmtiEventCallbacks {
 }
 
 /// Makes the JVM deliver what the collector has freed and a service thread has not told yet (JDK 16 and later).
-pub(super) fn deliver_pending(agent: &Agent) {
-    if let Err(error) = agent.jvmti.set_callbacks(&callbacks()) {
-        agent.session.unsettled(Some(format!("pending frees were not delivered: {error}")));
-    }
+pub(super) fn deliver_pending(agent: &Agent) -> super::env::Result<()> {
+    agent.jvmti.set_callbacks(&callbacks())
 }
 
 extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: jobject) {

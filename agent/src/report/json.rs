@@ -238,7 +238,7 @@ mod tests {
         let stack = Stack { frames: vec![frame], truncated: false, subclass: Some(name.into()) };
         let site = session.learn(Kind::Inflater, StackKey(1), stack);
         session.name_thread(site, name.into());
-        session.created(site, ThreadId(1), crate::event::Nanos(0));
+        session.created(session.id(ThreadId(1)), site, ThreadId(1), crate::event::Nanos(0));
         let bytes = render(&crate::report::tests::report(&session));
         let read: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(read["sites"][0]["frames"][0]["method"], name);

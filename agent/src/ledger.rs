@@ -65,6 +65,16 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Takes another site's numbers in.
+    pub fn add(&mut self, other: &Tally) {
+        self.counts.add(&other.counts);
+        self.live += other.live;
+        self.oldest = match (self.oldest, other.oldest) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
     /// Whether `created = ended + late + collected + live`.
     pub fn adds_up(&self) -> bool {
         let c = &self.counts;
@@ -109,7 +119,7 @@ impl Ledger {
     /// An id for a new instance, in the shard of the thread that makes it. The instance is tagged with it before
     /// it is entered, so that whatever is in the ledger can be found in the heap.
     pub fn id(&self, thread: ThreadId) -> InstanceId {
-        InstanceId(self.made.fetch_add(1, Ordering::Relaxed) << SHARD_BITS | thread.0 % SHARDS as u64)
+        InstanceId((self.made.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64))
     }
 
     /// A constructor returned. True if the site would like to know this thread's name.

@@ -236,8 +236,8 @@ impl Jvmti {
             jvmti::JVMTI_VISIT_OBJECTS
         }
         let mut tags: Vec<jlong> = Vec::new();
-        let mut callbacks = jvmti::jvmtiHeapCallbacks::default();
-        callbacks.heap_iteration_callback = Some(visit);
+        let callbacks =
+            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit), ..Default::default() };
         let filter = jint::try_from(jvmti::JVMTI_HEAP_FILTER_UNTAGGED).unwrap_or(0);
         call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut tags).cast())?;
         Ok(tags)

@@ -87,7 +87,12 @@ fn publish(agent: &Agent, jni: Jni, trigger: Trigger, number: Option<u32>) {
     let property = |name| agent.jvmti.system_property(name).unwrap_or_default();
     let process = Process {
         pid: std::process::id(),
-        jvm: format!("{} {}", property(c"java.vm.name"), property(c"java.vm.version")),
+        jvm: format!(
+            "{} {} (Java {})",
+            property(c"java.vm.name"),
+            property(c"java.vm.version"),
+            property(c"java.vm.specification.version")
+        ),
         command: property(c"sun.java.command"),
         started: agent.started,
         taken: SystemTime::now(),

@@ -161,13 +161,33 @@ fn arm(agent: &'static Agent, jni: Jni) -> Result<(), String> {
     if let Err(error) = jvmti.notify(JVMTI_EVENT_DATA_DUMP_REQUEST, true) {
         say(&format!("SIGQUIT asks for no report: {error}"));
     }
-    if let Some(signal) = agent.options.signal.value
-        && let Err(why) = take_signal(signal, &agent.bell)
-        && agent.options.signal.explicit
+    ask_by_signal(agent);
+    Ok(())
+}
+
+fn ask_by_signal(agent: &Agent) {
+    let choice = agent.options.signal;
+    let Some(signal) = choice.value else { return };
+    // JDK 8 under -Xcheck:jni prints all its handlers on standard output when SIGUSR1 is not at its default
+    // (`os::run_periodic_checks`, INTERRUPT_SIGNAL): there it is taken only if the user says so.
+    let java8 = agent.jvmti.system_property(c"java.vm.specification.version").is_some_and(|v| v == "1.8");
+    if !choice.explicit && java8 && jvm_flag("-Xcheck:jni") {
+        return;
+    }
+    if let Err(why) = take_signal(signal, &agent.bell)
+        && choice.explicit
     {
         say(&format!("SIG{} asks for no report: {why}; SIGQUIT does", signal.name));
     }
-    Ok(())
+}
+
+/// Whether the JVM was started with this flag, as far as the process can tell.
+fn jvm_flag(flag: &str) -> bool {
+    let given = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    let inherited =
+        ["JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS"].map(|name| std::env::var(name).unwrap_or_default());
+    given.split(|byte| *byte == 0).any(|word| word == flag.as_bytes())
+        || inherited.iter().any(|options| options.split_whitespace().any(|word| word == flag))
 }
 
 /// A global reference to a class of the boot loader.

@@ -252,7 +252,7 @@ extern "system" fn on_class_file(
                     *new_length = size;
                     *new_bytes = copy;
                 },
-                Err(error) => missing(agent, target, vec![format!("{}: {error}", target.replace('/', "."))]),
+                Err(error) => missing(agent, target, vec![format!("{target}: {error}")]),
             }
         }
     });
@@ -265,17 +265,20 @@ fn rewrite(agent: &Agent, target: &str, bytes: &[u8]) -> Option<Vec<u8>> {
             Some(done.bytes)
         }
         Err(refusal) => {
-            missing(agent, target, vec![format!("{}: {refusal}", target.replace('/', "."))]);
+            missing(agent, target, vec![format!("{target}: {refusal}")]);
             None
         }
     }
 }
 
+/// Tells which hooks of a class are not in place, in the words of Java.
 fn missing(agent: &Agent, target: &str, hooks: Vec<String>) {
+    let class = target.replace('/', ".");
+    let hooks: Vec<String> = hooks.iter().map(|hook| hook.replacen(target, &class, 1)).collect();
     for hook in &hooks {
         say(&format!("not hooked: {hook}"));
     }
-    agent.session.hooks_missing(&target.replace('/', "."), hooks);
+    agent.session.hooks_missing(&class, hooks);
 }
 
 extern "system" fn on_object_free(_jvmti: *mut jvmtiEnv, tag: jlong) {

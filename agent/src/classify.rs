@@ -9,6 +9,7 @@ use crate::session::{SiteTally, Snapshot};
 use crate::stacks::Site;
 use crate::suppress::Rule;
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,25 +24,30 @@ pub enum Severity {
     Leak,
 }
 
-/// One site, judged.
-#[derive(Clone, Debug)]
-pub struct Judged {
-    /// Who.
-    pub site: Arc<Site>,
+/// What became of the instances of one kind that were made at one place, and what to think of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Verdict {
+    /// Inflater or Deflater.
+    pub kind: Kind,
     /// How many.
     pub tally: Tally,
-    /// Index of the rule that covers it.
-    pub rule: Option<usize>,
     /// Late and collected ones that no rule covers.
     pub leaked: u64,
     /// Live ones that no rule covers.
     pub suspects: u64,
-    /// The worst of it.
-    pub severity: Severity,
 }
 
-impl Judged {
-    /// How many of `late + collected + live` the rule covers.
+impl Verdict {
+    /// The worst of it.
+    pub fn severity(&self) -> Severity {
+        match (self.leaked, self.suspects) {
+            (0, 0) => Severity::Clean,
+            (0, _) => Severity::Suspect,
+            _ => Severity::Leak,
+        }
+    }
+
+    /// How many of `late + collected + live` rules cover.
     pub fn expected(&self) -> u64 {
         let counts = &self.tally.counts;
         counts.late + counts.collected + self.tally.live - self.leaked - self.suspects
@@ -49,12 +55,12 @@ impl Judged {
 
     /// Native bytes that the live instances hold.
     pub fn bytes_held(&self) -> u64 {
-        self.tally.live * self.site.kind.native_bytes()
+        self.tally.live * self.kind.native_bytes()
     }
 
     /// Native bytes × seconds between creation and release of the late and collected ones.
     pub fn lateness(&self) -> f64 {
-        byte_seconds(self.site.kind, self.tally.counts.late_nanos)
+        byte_seconds(self.kind, self.tally.counts.late_nanos)
     }
 
     /// How long one late or collected instance kept its memory, on average.
@@ -71,23 +77,78 @@ impl Judged {
         let of = format!("{} of {}", grouped(ended), grouped(created));
         let were = if created == 1 { "was" } else { "were" };
         match (created - ended, ended) {
-            (0, _) => format!("all {} were ended", grouped(created)),
-            (_, 0) if self.leaked == 0 => format!("{of} {were} ended so far"),
-            (_, 0) => format!("{of} {were} ended: nothing calls end()"),
+            (0, _) => format!("all {} {were} ended", grouped(created)),
             (_, _) if self.leaked == 0 => format!("{of} {were} ended so far"),
+            (_, 0) => format!("{of} {were} ended: nothing calls end()"),
             (lost, ended) if lost * 10 <= ended => format!("{of} {were} ended: some path forgets"),
             _ => format!("{of} {were} ended: only some paths call end()"),
         }
     }
 
-    /// The frame that a reader should look at first: the innermost one outside the JDK, else the innermost
-    /// outside `java.util.zip`.
-    pub fn culprit(&self) -> Option<&Frame> {
-        let first = |pick: fn(&Frame) -> bool| self.site.frames().find(|frame| pick(frame));
+    /// Certain leaks first, by the bytes that they kept from the system; then suspects, by the bytes that they
+    /// hold; then the rest, by how busy they are.
+    fn weight(&self) -> (Severity, u64, u64) {
+        let uncovered = self.leaked + self.suspects;
+        (self.severity(), uncovered * self.kind.native_bytes(), self.tally.counts.created)
+    }
+
+    fn add(&mut self, other: &Verdict) {
+        self.tally.add(&other.tally);
+        self.leaked += other.leaked;
+        self.suspects += other.suspects;
+    }
+}
+
+/// One site, judged.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Who.
+    pub site: Arc<Site>,
+    /// What of it.
+    pub verdict: Verdict,
+    /// Index of the rule that covers it.
+    pub rule: Option<usize>,
+}
+
+impl Judged {
+    /// Index of the frame that a reader should look at first: the innermost one outside the JDK, else the
+    /// innermost outside `java.util.zip`.
+    pub fn culprit(&self) -> usize {
+        let first = |pick: fn(&Frame) -> bool| self.site.frames().position(pick);
         first(|frame| !in_jdk(&frame.class))
             .or_else(|| first(|frame| !frame.class.starts_with("java.util.zip.")))
-            .or_else(|| self.site.frames().next())
+            .unwrap_or(0)
     }
+}
+
+/// The sites that lead to the same culprit: one line of code to mend, however many stacks come by.
+#[derive(Clone, Debug)]
+pub struct Place<'a> {
+    /// All sites together.
+    pub verdict: Verdict,
+    /// The sites, worst first.
+    pub sites: Vec<&'a Judged>,
+}
+
+/// Sites by culprit, worst first.
+pub fn places(sites: &[Judged]) -> Vec<Place<'_>> {
+    let mut places: Vec<Place<'_>> = Vec::new();
+    let mut known: HashMap<(Kind, Option<&str>, Vec<&Frame>), usize> = HashMap::new();
+    for judged in sites {
+        // The frames up to the culprit: what the JDK does between it and the constructor belongs to the place.
+        let inner: Vec<&Frame> = judged.site.frames().take(judged.culprit() + 1).collect();
+        let next = places.len();
+        let at = *known.entry((judged.site.kind, judged.site.subclass.as_deref(), inner)).or_insert(next);
+        match places.get_mut(at) {
+            Some(place) => {
+                place.verdict.add(&judged.verdict);
+                place.sites.push(judged);
+            }
+            None => places.push(Place { verdict: judged.verdict, sites: vec![judged] }),
+        }
+    }
+    places.sort_by_key(|place| Reverse(place.verdict.weight()));
+    places
 }
 
 /// Whether a class is the JDK's own.
@@ -139,47 +200,33 @@ pub fn judge(snapshot: &Snapshot, rules: &[Rule]) -> Judgement {
         totals.late += counts.late;
         totals.collected += counts.collected;
         totals.live += live;
-        totals.expected += judged.expected();
+        totals.expected += judged.verdict.expected();
         totals.ended_elsewhere += counts.ended_elsewhere;
         judgement.mismatches += u64::from(!seen.tally.adds_up());
         if let Some(covered) = judged.rule.and_then(|rule| judgement.covered.get_mut(rule)) {
-            *covered += judged.expected();
+            *covered += judged.verdict.expected();
         }
         judgement.sites.push(judged);
     }
-    judgement.sites.sort_by_key(|site| Reverse(weight(site)));
+    // The site's own id settles ties, so that the order is the same in every run.
+    judgement.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
     judgement
-}
-
-/// Certain leaks first, by the bytes that they kept from the system; then suspects, by the bytes that they hold;
-/// then the rest, by how busy they are. The site's own id settles ties.
-fn weight(site: &Judged) -> (Severity, u64, u64, Reverse<u64>) {
-    let bytes = match site.severity {
-        Severity::Leak => (site.leaked + site.suspects) * site.site.kind.native_bytes(),
-        Severity::Suspect => site.suspects * site.site.kind.native_bytes(),
-        Severity::Clean => 0,
-    };
-    (site.severity, bytes, site.tally.counts.created, Reverse(site.site.stable_id))
 }
 
 fn judge_site(seen: &SiteTally, rules: &[Rule]) -> Judged {
     let tally = seen.tally;
-    let (freed, live) = (tally.counts.late + tally.counts.collected, tally.live);
     let found = rules.iter().position(|rule| rule.fits(seen.site.frames()));
     let (leaks, lives) = found.and_then(|rule| rules.get(rule)).map_or((0, 0), |rule| rule.covers(&tally));
-    let (leaked, suspects) = (freed - leaks, live - lives);
     Judged {
         site: Arc::clone(&seen.site),
-        tally,
+        verdict: Verdict {
+            kind: seen.site.kind,
+            tally,
+            leaked: tally.counts.late + tally.counts.collected - leaks,
+            suspects: tally.live - lives,
+        },
         // A rule that covers nothing of this site is not its rule.
         rule: found.filter(|_| leaks + lives > 0),
-        leaked,
-        suspects,
-        severity: match (leaked, suspects) {
-            (0, 0) => Severity::Clean,
-            (0, _) => Severity::Suspect,
-            _ => Severity::Leak,
-        },
     }
 }
 
@@ -207,8 +254,11 @@ pub(crate) mod tests {
     use crate::event::{Actor, Nanos, Role, Stack, StackKey, ThreadId};
     use crate::session::Session;
 
-    /// A session with sites made from `(kind, frames, created, ended, late, collected)`; the rest is live.
-    pub(crate) fn session(sites: &[(Kind, &[&str], u64, u64, u64, u64)]) -> Session {
+    /// Kind, frames, created, ended, late, collected; the rest is live.
+    type Made<'a> = (Kind, &'a [&'a str], u64, u64, u64, u64);
+
+    /// A session with such sites.
+    pub(crate) fn session(sites: &[Made<'_>]) -> Session {
         let session = Session::default();
         for (number, (kind, frames, created, ended, late, collected)) in sites.iter().enumerate() {
             let frames = frames
@@ -229,7 +279,8 @@ pub(crate) mod tests {
             let site = session.learn(*kind, StackKey(number as u64), stack);
             session.name_thread(site, "main".into());
             for n in 0..*created {
-                let id = session.created(site, ThreadId(1), Nanos(0)).id;
+                let id = session.id(ThreadId(1));
+                session.created(id, site, ThreadId(1), Nanos(0));
                 let by = |role| Actor { thread: ThreadId(1), role };
                 let second = Nanos(1_000_000_000);
                 if n < *ended {
@@ -246,8 +297,27 @@ pub(crate) mod tests {
 
     const MADE: &str = "java.util.zip.Inflater.<init>";
 
-    fn judged(sites: &[(Kind, &[&str], u64, u64, u64, u64)]) -> Judgement {
+    fn judged(sites: &[Made<'_>]) -> Judgement {
         judge(&session(sites).snapshot(Nanos(2_000_000_000)), &Rule::built_in())
+    }
+
+    fn culprit(judged: &Judged) -> &Frame {
+        judged.site.frames().nth(judged.culprit()).unwrap()
+    }
+
+    #[test]
+    fn stacks_that_lead_to_one_culprit_are_one_place() {
+        let judgement = judged(&[
+            (Kind::Inflater, &[MADE, "a.Leak.x", "a.One.y"], 3, 1, 0, 2),
+            (Kind::Deflater, &[MADE, "a.Leak.x", "a.One.y"], 1, 0, 0, 1),
+            (Kind::Inflater, &[MADE, "a.Leak.x", "a.Two.y"], 4, 0, 1, 0),
+        ]);
+        let places = places(&judgement.sites);
+        let found: Vec<_> = places
+            .iter()
+            .map(|p| (p.verdict.kind, p.sites.len(), p.verdict.leaked, p.verdict.suspects))
+            .collect();
+        assert_eq!(found, [(Kind::Deflater, 1, 1, 0), (Kind::Inflater, 2, 3, 3)]);
     }
 
     #[test]
@@ -260,7 +330,7 @@ pub(crate) mod tests {
         ])
         .sites
         .iter()
-        .map(|site| site.culprit().unwrap().method.clone() + &format!(" {:?}", site.severity))
+        .map(|site| culprit(site).method.clone() + &format!(" {:?}", site.verdict.severity()))
         .collect();
         assert_eq!(order, ["big Leak", "small Leak", "x Suspect", "x Clean"]);
     }
@@ -279,8 +349,8 @@ pub(crate) mod tests {
             Totals { created: 13, ended: 5, late: 1, collected: 3, live: 4, expected: 4, ended_elsewhere: 0 }
         );
         assert_eq!(judgement.totals.deflater.collected, 2);
-        let site = judgement.sites.iter().find(|site| site.tally.live > 0).unwrap();
-        assert_eq!((site.leaked, site.suspects, site.severity), (4, 0, Severity::Leak));
+        let site = judgement.sites.iter().map(|site| site.verdict).find(|site| site.tally.live > 0).unwrap();
+        assert_eq!((site.leaked, site.suspects, site.severity()), (4, 0, Severity::Leak));
         assert_eq!(judgement.covered.iter().sum::<u64>(), 4);
         assert_eq!(judgement.mismatches, 0);
     }
@@ -297,7 +367,7 @@ pub(crate) mod tests {
             (7, 6, 0, "6 of 7 were ended so far"),
         ] {
             let judgement = judged(&[(Kind::Inflater, &[MADE, "a.B.c"], created, ended, 0, collected)]);
-            assert_eq!(judgement.sites[0].ratio(), words);
+            assert_eq!(judgement.sites[0].verdict.ratio(), words);
         }
     }
 
@@ -309,7 +379,7 @@ pub(crate) mod tests {
             (&[MADE], "<init>"),
         ] {
             let judgement = judged(&[(Kind::Inflater, frames, 1, 0, 0, 1)]);
-            assert_eq!(judgement.sites[0].culprit().unwrap().method, culprit);
+            assert_eq!(self::culprit(&judgement.sites[0]).method, culprit);
         }
     }
 

@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A `file=` value: a path with `%p` (process id), `%t` (UTC time of the report, `20261123-132633`), `%%`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,17 +78,33 @@ fn stamp(time: SystemTime) -> String {
 /// Writes `bytes` to `path`: into a new file beside it (mode 0600) that then takes its place. What exists and is
 /// no regular file (`/dev/stderr`, a pipe) is written to directly.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
+    // A link to something special (`/dev/stdout`) is followed; one to a file is replaced, never followed.
+    match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
-        Ok(found) if !found.is_file() && !found.is_symlink() => {
-            write_to(File::options().write(true).open(path)?, bytes)
-        }
-        // A link to something special (`/dev/stdout`) is followed; one to a file is replaced, never followed.
-        Ok(found) if found.is_symlink() && fs::metadata(path).is_ok_and(|target| !target.is_file()) => {
-            write_to(File::options().write(true).open(path)?, bytes)
-        }
+        Ok(found) if !found.is_file() => write_special(path, bytes),
         _ => replace(path, bytes),
     }
+}
+
+/// How long a pipe may keep a report waiting: the program that ends must not hang on a reader that is gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Opened without blocking: a pipe that nobody reads is an error (ENXIO), not a wait for ever.
+fn write_special(path: &Path, mut bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let deadline = Instant::now() + PATIENCE;
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -211,6 +227,25 @@ mod tests {
         write(&link, b"report").unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"precious");
         assert_eq!(fs::read(&link).unwrap(), b"report");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_is_an_error_and_one_that_is_read_gets_all() {
+        let folder = folder("pipe");
+        let path = folder.join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(write(&path, b"x").is_err());
+        let long = vec![7; 1 << 20];
+        let reader = std::thread::spawn({
+            let path = path.clone();
+            move || fs::read(path).unwrap()
+        });
+        // The reader opens the pipe when it comes to it.
+        while write(&path, &long).is_err_and(|error| error.raw_os_error() == Some(libc::ENXIO)) {
+            std::thread::yield_now();
+        }
+        assert!(reader.join().unwrap() == long);
         fs::remove_dir_all(folder).unwrap();
     }
 

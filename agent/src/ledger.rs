@@ -13,8 +13,9 @@
 //! shard, so the sum over shards taken one after the other is exact too, while other threads go on.
 
 use crate::event::{Actor, InstanceId, Kind, Nanos, Role, SiteId, ThreadId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Shards, a power of two: far more than threads that make streams at the same moment.
@@ -64,6 +65,16 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Takes another site's numbers in.
+    pub fn add(&mut self, other: &Tally) {
+        self.counts.add(&other.counts);
+        self.live += other.live;
+        self.oldest = match (self.oldest, other.oldest) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
     /// Whether `created = ended + late + collected + live`.
     pub fn adds_up(&self) -> bool {
         let c = &self.counts;
@@ -71,24 +82,15 @@ impl Tally {
     }
 }
 
-/// What `created` answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Created {
-    /// The new instance.
-    pub id: InstanceId,
-    /// Whether the site would like to know this thread's name.
-    pub wants_name: bool,
-}
-
 /// The open instances and the counts, in shards.
 #[derive(Debug)]
 pub struct Ledger {
+    made: AtomicU64,
     shards: Box<[Mutex<Shard>]>,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
-    made: u64,
     live: HashMap<InstanceId, Record, BuildHasherDefault<IdHasher>>,
     sites: Vec<SiteEntry>,
 }
@@ -109,17 +111,20 @@ struct SiteEntry {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Ledger { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Ledger { made: AtomicU64::new(1), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 }
 
 impl Ledger {
-    /// A constructor returned.
-    pub fn created(&self, site: SiteId, thread: ThreadId, now: Nanos) -> Created {
-        let number = thread.0 as usize % SHARDS;
-        let mut shard = self.shard(number);
-        shard.made += 1;
-        let id = InstanceId(shard.made << SHARD_BITS | number as u64);
+    /// An id for a new instance, in the shard of the thread that makes it. The instance is tagged with it before
+    /// it is entered, so that whatever is in the ledger can be found in the heap.
+    pub fn id(&self, thread: ThreadId) -> InstanceId {
+        InstanceId((self.made.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64))
+    }
+
+    /// A constructor returned. True if the site would like to know this thread's name.
+    pub fn created(&self, id: InstanceId, site: SiteId, thread: ThreadId, now: Nanos) -> bool {
+        let mut shard = self.shard_of(id);
         shard.live.insert(id, Record { site, created: now, thread });
         let entry = shard.entry(site);
         entry.counts.created += 1;
@@ -128,15 +133,7 @@ impl Ledger {
             entry.namings += 1;
             entry.named = Some(thread);
         }
-        Created { id, wants_name }
-    }
-
-    /// Takes back a creation that could not be tagged: nobody would ever hear of the instance again.
-    pub fn forget(&self, id: InstanceId) {
-        let mut shard = self.shard_of(id);
-        if let Some(record) = shard.live.remove(&id) {
-            shard.entry(record.site).counts.created -= 1;
-        }
+        wants_name
     }
 
     /// `end()` was called. False if it was not the first call (two threads may end one instance at once).
@@ -159,11 +156,22 @@ impl Ledger {
 
     /// The collector freed an instance that still had its tag.
     pub fn freed(&self, id: InstanceId, now: Nanos) {
-        let mut shard = self.shard_of(id);
-        if let Some(record) = shard.live.remove(&id) {
-            let counts = &mut shard.entry(record.site).counts;
-            counts.collected += 1;
-            counts.late_nanos += now.since(record.created).as_nanos();
+        self.shard_of(id).freed(id, now);
+    }
+
+    /// The heap was walked at `walked`: what was live then and is not in `found` was freed.
+    pub fn keep(&self, found: &HashSet<InstanceId>, walked: Nanos, now: Nanos) {
+        for number in 0..SHARDS {
+            let mut shard = self.shard(number);
+            let gone: Vec<InstanceId> = shard
+                .live
+                .iter()
+                .filter(|(id, record)| record.created < walked && !found.contains(id))
+                .map(|(id, _)| *id)
+                .collect();
+            for id in gone {
+                shard.freed(id, now);
+            }
         }
     }
 
@@ -208,6 +216,14 @@ impl Ledger {
 }
 
 impl Shard {
+    fn freed(&mut self, id: InstanceId, now: Nanos) {
+        if let Some(record) = self.live.remove(&id) {
+            let counts = &mut self.entry(record.site).counts;
+            counts.collected += 1;
+            counts.late_nanos += now.since(record.created).as_nanos();
+        }
+    }
+
     #[expect(clippy::indexing_slicing, reason = "the line before makes room for the index")]
     fn entry(&mut self, site: SiteId) -> &mut SiteEntry {
         let index = site.0 as usize;
@@ -251,6 +267,14 @@ mod tests {
     const SITE: SiteId = SiteId(3);
     const MAIN: ThreadId = ThreadId(1);
 
+    impl Ledger {
+        fn make(&self, site: SiteId, thread: ThreadId, now: Nanos) -> InstanceId {
+            let id = self.id(thread);
+            self.created(id, site, thread, now);
+            id
+        }
+    }
+
     fn by(thread: u64, role: Role) -> Actor {
         Actor { thread: ThreadId(thread), role }
     }
@@ -258,7 +282,7 @@ mod tests {
     #[test]
     fn each_arrow_of_the_diagram_is_taken_once() {
         let ledger = Ledger::default();
-        let ids: Vec<_> = (0..5).map(|n| ledger.created(SITE, MAIN, Nanos(n)).id).collect();
+        let ids: Vec<_> = (0..5).map(|n| ledger.make(SITE, MAIN, Nanos(n))).collect();
         assert!(ledger.ended(ids[0], by(1, Role::Program), Nanos(10)));
         assert!(!ledger.ended(ids[0], by(1, Role::Program), Nanos(11)), "the second end() counts nowhere");
         assert!(ledger.ended(ids[1], by(2, Role::Program), Nanos(10)));
@@ -286,10 +310,14 @@ mod tests {
     }
 
     #[test]
-    fn a_creation_taken_back_leaves_no_trace() {
+    fn a_heap_walk_tells_what_was_freed() {
         let ledger = Ledger::default();
-        ledger.forget(ledger.created(SITE, MAIN, Nanos(0)).id);
-        assert_eq!(ledger.tally(4)[3], Tally::default());
+        let old: Vec<_> = (0..4).map(|n| ledger.make(SITE, ThreadId(n), Nanos(1))).collect();
+        let young = ledger.make(SITE, MAIN, Nanos(7));
+        ledger.keep(&HashSet::from([old[0], old[2]]), Nanos(5), Nanos(9));
+        let tally = ledger.tally(4)[3];
+        assert_eq!((tally.counts.collected, tally.live), (2, 3), "what came after the walk stays");
+        assert!(ledger.ended(young, by(1, Role::Program), Nanos(9)) && tally.adds_up());
     }
 
     #[test]
@@ -298,7 +326,7 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for thread in 0..200 {
             for _ in 0..10 {
-                let id = ledger.created(SITE, ThreadId(thread), Nanos(0)).id;
+                let id = ledger.make(SITE, ThreadId(thread), Nanos(0));
                 assert!(id.0 > 0 && seen.insert(id));
             }
         }
@@ -307,10 +335,10 @@ mod tests {
     #[test]
     fn names_are_asked_for_a_few_times_only() {
         let ledger = Ledger::default();
-        let asked = (0..1_000).filter(|_| ledger.created(SITE, MAIN, Nanos(0)).wants_name).count();
+        let created = |thread| ledger.created(ledger.id(thread), SITE, thread, Nanos(0));
+        let asked = (0..1_000).filter(|_| created(MAIN)).count();
         assert_eq!(asked, 1, "one thread is named once");
-        let asked =
-            (0..1_000).filter(|n| ledger.created(SITE, ThreadId(n * 64), Nanos(0)).wants_name).count();
+        let asked = (0..1_000).filter(|n| created(ThreadId(n * 64))).count();
         assert_eq!(asked, usize::from(NAMINGS), "many threads of one shard are named a few times");
     }
 
@@ -325,7 +353,7 @@ mod tests {
                     let mut n = 0u64;
                     while !done.load(std::sync::atomic::Ordering::Relaxed) || n < 1_000 {
                         n += 1;
-                        let id = ledger.created(SiteId(n as u32 % 7), ThreadId(thread), Nanos(n)).id;
+                        let id = ledger.make(SiteId(n as u32 % 7), ThreadId(thread), Nanos(n));
                         match n % 3 {
                             0 => _ = ledger.ended(id, by(thread + 1, Role::Program), Nanos(n)),
                             1 => ledger.freed(id, Nanos(n)),
@@ -344,7 +372,7 @@ mod tests {
     #[test]
     fn a_burst_gives_its_memory_back() {
         let ledger = Ledger::default();
-        let ids: Vec<_> = (0..100_000).map(|_| ledger.created(SITE, MAIN, Nanos(0)).id).collect();
+        let ids: Vec<_> = (0..100_000).map(|_| ledger.make(SITE, MAIN, Nanos(0))).collect();
         for id in ids {
             ledger.freed(id, Nanos(1));
         }

@@ -1,20 +1,46 @@
 //! zaudit: who made this `Inflater`, and did anybody call `end()`?
+//!
+//! An agent for the JVM (`java -agentpath:…/libzaudit.so`) that follows every `java.util.zip.Inflater` and
+//! `Deflater` from its constructor to `end()`, and reports those that were never ended with the stack that made
+//! them. Its public names are for its own tests; users see options and reports.
+//!
+//! ```text
+//!           <init> returns          end() begins            the collector frees
+//!                 │                      │                          │
+//!   jvm::hooks ───┤                      │          jvm::entry ─────┤ (a push onto a queue)
+//!                 ▼                      ▼                          ▼
+//!   jvm::capture: the stack   jvm::thread: who calls    jvm::worker: the agent's thread
+//!                 │                      │                          │
+//!                 ▼                      ▼                          ▼
+//!   session::created ─────────▶ session::ended                session::freed
+//!                 └── stacks (which site) · ledger (which instance, what became of it) ──┐
+//!                                                                                        ▼
+//!   exit, signal, SIGQUIT ▶ jvm::publish ▶ session::snapshot ▶ classify (+ suppress) ▶ report ▶ dump
+//! ```
+//!
+//! A room names only those above it in this list; `tests/tests/tidy.rs` checks that, and `ARCHITECTURE.md`
+//! beside `src/` says why each is as it is.
 #![deny(unsafe_code)]
 
+// The vocabulary, and files.
+pub mod dump;
 pub mod event;
 pub mod options;
 
+// Bytes in, bytes out.
 pub mod classfile;
 pub mod instrument;
 
+// What is known.
+pub mod stacks;
 pub mod ledger;
 pub mod session;
-pub mod stacks;
 
-pub mod classify;
+// What it means.
 pub mod suppress;
+pub mod classify;
 
-pub mod dump;
+// What is said.
 pub mod report;
 
 #[expect(unsafe_code, reason = "the JVM's interfaces are C")]

@@ -4,9 +4,9 @@
 //! Invariant: no lock is held when a method returns, and none calls back.
 
 use crate::event::{Actor, InstanceId, Kind, Nanos, PerKind, SiteId, Stack, StackKey, ThreadId};
-use crate::ledger::{Created, Ledger, Tally};
+use crate::ledger::{Ledger, Tally};
 use crate::stacks::{Site, Stacks};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -70,20 +70,19 @@ impl Session {
         self.stacks.learn(kind, key, stack)
     }
 
-    /// A constructor returned.
-    pub fn created(&self, site: SiteId, thread: ThreadId, now: Nanos) -> Created {
-        self.ledger.created(site, thread, now)
+    /// An id for a new instance: its tag, before it is entered.
+    pub fn id(&self, thread: ThreadId) -> InstanceId {
+        self.ledger.id(thread)
+    }
+
+    /// A constructor returned. True if the site would like to know this thread's name.
+    pub fn created(&self, id: InstanceId, site: SiteId, thread: ThreadId, now: Nanos) -> bool {
+        self.ledger.created(id, site, thread, now)
     }
 
     /// A thread that made an instance at `site` has this name.
     pub fn name_thread(&self, site: SiteId, name: String) {
         self.stacks.name_thread(site, name);
-    }
-
-    /// Takes back a creation that could not be followed any further, and counts it as not counted.
-    pub fn drop_created(&self, id: InstanceId, reason: &'static str) {
-        self.ledger.forget(id);
-        self.dropped(reason);
     }
 
     /// `end()` of a followed instance.
@@ -106,6 +105,11 @@ impl Session {
     /// The collector freed a followed instance.
     pub fn freed(&self, id: InstanceId, now: Nanos) {
         self.ledger.freed(id, now);
+    }
+
+    /// A walk through the heap at `walked` found these followed instances and no others.
+    pub fn keep(&self, found: &HashSet<InstanceId>, walked: Nanos, now: Nanos) {
+        self.ledger.keep(found, walked, now);
     }
 
     /// A batch of `freed` is through.
@@ -179,13 +183,13 @@ mod tests {
         assert_eq!(session.site(Kind::Inflater, StackKey(5)), None);
         let site = session.learn(Kind::Inflater, StackKey(5), stack);
         let main = Actor { thread: ThreadId(1), role: Role::Program };
-        let first = session.created(site, main.thread, Nanos(1));
-        let second = session.created(site, main.thread, Nanos(2));
-        let third = session.created(site, main.thread, Nanos(3));
-        session.drop_created(third.id, "no tag");
-        session.ended(Kind::Inflater, first.id, main, Nanos(3));
-        session.ended(Kind::Inflater, first.id, main, Nanos(4));
-        session.freed(second.id, Nanos(5));
+        let (first, second) = (session.id(main.thread), session.id(main.thread));
+        assert!(session.created(first, site, main.thread, Nanos(1)));
+        assert!(!session.created(second, site, main.thread, Nanos(2)));
+        session.dropped("no tag");
+        session.ended(Kind::Inflater, first, main, Nanos(3));
+        session.ended(Kind::Inflater, first, main, Nanos(4));
+        session.freed(second, Nanos(5));
         let snapshot = session.snapshot(Nanos(6));
         let counts = snapshot.sites[0].tally.counts;
         assert_eq!((counts.created, counts.ended, counts.collected), (2, 1, 1));

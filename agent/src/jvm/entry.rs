@@ -120,10 +120,8 @@ fn callbacks() -> jvmtiEventCallbacks {
 }
 
 /// Makes the JVM deliver what the collector has freed and a service thread has not told yet (JDK 16 and later).
-pub(super) fn deliver_pending(agent: &Agent) {
-    if let Err(error) = agent.jvmti.set_callbacks(&callbacks()) {
-        agent.session.unsettled(Some(format!("pending frees were not delivered: {error}")));
-    }
+pub(super) fn deliver_pending(agent: &Agent) -> super::env::Result<()> {
+    agent.jvmti.set_callbacks(&callbacks())
 }
 
 extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: jobject) {
@@ -163,13 +161,33 @@ fn arm(agent: &'static Agent, jni: Jni) -> Result<(), String> {
     if let Err(error) = jvmti.notify(JVMTI_EVENT_DATA_DUMP_REQUEST, true) {
         say(&format!("SIGQUIT asks for no report: {error}"));
     }
-    if let Some(signal) = agent.options.signal.value
-        && let Err(why) = take_signal(signal, &agent.bell)
-        && agent.options.signal.explicit
+    ask_by_signal(agent);
+    Ok(())
+}
+
+fn ask_by_signal(agent: &Agent) {
+    let choice = agent.options.signal;
+    let Some(signal) = choice.value else { return };
+    // JDK 8 under -Xcheck:jni prints all its handlers on standard output when SIGUSR1 is not at its default
+    // (`os::run_periodic_checks`, INTERRUPT_SIGNAL): there it is taken only if the user says so.
+    let java8 = agent.jvmti.system_property(c"java.vm.specification.version").is_some_and(|v| v == "1.8");
+    if !choice.explicit && java8 && jvm_flag("-Xcheck:jni") {
+        return;
+    }
+    if let Err(why) = take_signal(signal, &agent.bell)
+        && choice.explicit
     {
         say(&format!("SIG{} asks for no report: {why}; SIGQUIT does", signal.name));
     }
-    Ok(())
+}
+
+/// Whether the JVM was started with this flag, as far as the process can tell.
+fn jvm_flag(flag: &str) -> bool {
+    let given = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    let inherited =
+        ["JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS"].map(|name| std::env::var(name).unwrap_or_default());
+    given.split(|byte| *byte == 0).any(|word| word == flag.as_bytes())
+        || inherited.iter().any(|options| options.split_whitespace().any(|word| word == flag))
 }
 
 /// A global reference to a class of the boot loader.
@@ -234,7 +252,7 @@ extern "system" fn on_class_file(
                     *new_length = size;
                     *new_bytes = copy;
                 },
-                Err(error) => missing(agent, target, vec![format!("{}: {error}", target.replace('/', "."))]),
+                Err(error) => missing(agent, target, vec![format!("{target}: {error}")]),
             }
         }
     });
@@ -247,17 +265,20 @@ fn rewrite(agent: &Agent, target: &str, bytes: &[u8]) -> Option<Vec<u8>> {
             Some(done.bytes)
         }
         Err(refusal) => {
-            missing(agent, target, vec![format!("{}: {refusal}", target.replace('/', "."))]);
+            missing(agent, target, vec![format!("{target}: {refusal}")]);
             None
         }
     }
 }
 
+/// Tells which hooks of a class are not in place, in the words of Java.
 fn missing(agent: &Agent, target: &str, hooks: Vec<String>) {
+    let class = target.replace('/', ".");
+    let hooks: Vec<String> = hooks.iter().map(|hook| hook.replacen(target, &class, 1)).collect();
     for hook in &hooks {
         say(&format!("not hooked: {hook}"));
     }
-    agent.session.hooks_missing(&target.replace('/', "."), hooks);
+    agent.session.hooks_missing(&class, hooks);
 }
 
 extern "system" fn on_object_free(_jvmti: *mut jvmtiEnv, tag: jlong) {

@@ -5,7 +5,7 @@
 //! references and ids.
 
 use jvmti_bindings::sys::{jni, jvmti};
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -220,6 +220,27 @@ impl Jvmti {
 
     pub(super) fn force_gc(self) -> Result<()> {
         call!(self, ForceGarbageCollection)
+    }
+
+    /// The tags of all tagged objects in the heap.
+    pub(super) fn tags_in_heap(self) -> Result<Vec<jlong>> {
+        extern "system" fn visit(
+            _class: jlong,
+            _size: jlong,
+            tag: *mut jlong,
+            _length: jint,
+            all: *mut c_void,
+        ) -> jint {
+            // SAFETY: the heap walk hands a tag that it owns, and the vector below, one object at a time.
+            unsafe { (*all.cast::<Vec<jlong>>()).push(*tag) };
+            jvmti::JVMTI_VISIT_OBJECTS
+        }
+        let mut tags: Vec<jlong> = Vec::new();
+        let callbacks =
+            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit), ..Default::default() };
+        let filter = jint::try_from(jvmti::JVMTI_HEAP_FILTER_UNTAGGED).unwrap_or(0);
+        call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut tags).cast())?;
+        Ok(tags)
     }
 
     pub(super) fn retransform(self, classes: &[jclass]) -> Result<()> {

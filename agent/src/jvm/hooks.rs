@@ -50,12 +50,9 @@ fn on_created(agent: &Agent, jni: Jni, stream: jobject) -> Result<()> {
             agent.session.learn(kind, raw.key, stack)
         }
     };
-    let made = agent.session.created(site, actor.thread, agent.now());
-    if let Err(error) = agent.jvmti.set_tag(stream, made.id.0.cast_signed()) {
-        agent.session.drop_created(made.id, reason("tag", error));
-        return Ok(());
-    }
-    if made.wants_name {
+    let id = agent.session.id(actor.thread);
+    agent.jvmti.set_tag(stream, id.0.cast_signed())?;
+    if agent.session.created(id, site, actor.thread, agent.now()) {
         match thread::name(agent, jni) {
             Ok(name) => agent.session.name_thread(site, name),
             Err(_) => agent.session.unreadable("a thread's name could not be read"),
@@ -107,8 +104,7 @@ fn reason(what: &'static str, error: super::env::jvmtiError) -> &'static str {
         (_, E::WRONG_PHASE) => "the JVM was ending",
         (_, E::OUT_OF_MEMORY) => "the JVM had no memory left for it",
         (_, E::UNATTACHED_THREAD | E::THREAD_NOT_ALIVE | E::INVALID_THREAD) => "its thread was ending",
-        ("constructor", _) => "the stack of a constructor call could not be read",
-        ("tag", _) => "an instance could not be tagged",
+        ("constructor", _) => "a constructor call could not be followed",
         _ => "an end() could not be followed",
     }
 }

@@ -74,15 +74,25 @@ pub(super) fn last(agent: &Agent, jni: Jni) {
 fn publish(agent: &Agent, jni: Jni, trigger: Trigger, number: Option<u32>) {
     #[cfg(feature = "fault-injection")]
     super::fault::dump();
-    let unsettled = if agent.options.gc { gather::collect(agent, jni) } else { None };
-    agent.session.unsettled(unsettled);
-    super::entry::deliver_pending(agent);
+    let mut unsettled = if agent.options.gc { gather::collect(agent, jni) } else { None };
+    if let Err(error) = super::entry::deliver_pending(agent) {
+        unsettled = Some(format!("pending frees were not delivered: {error}; garbage may be called live"));
+    }
     agent.drain();
+    if agent.options.gc && trigger == Trigger::Exit {
+        unsettled = unsettled.or_else(|| gather::count_survivors(agent));
+    }
+    agent.session.unsettled(unsettled);
     let snapshot = agent.session.snapshot(agent.now());
     let property = |name| agent.jvmti.system_property(name).unwrap_or_default();
     let process = Process {
         pid: std::process::id(),
-        jvm: format!("{} {}", property(c"java.vm.name"), property(c"java.vm.version")),
+        jvm: format!(
+            "{} {} (Java {})",
+            property(c"java.vm.name"),
+            property(c"java.vm.version"),
+            property(c"java.vm.specification.version")
+        ),
         command: property(c"sun.java.command"),
         started: agent.started,
         taken: SystemTime::now(),

@@ -164,28 +164,28 @@ fn counts(totals: &Totals) -> Counts {
 }
 
 fn site<'a>(report: &'a Report, judged: &'a Judged) -> SiteJson<'a> {
-    let tally = &judged.tally;
+    let (verdict, tally) = (&judged.verdict, &judged.verdict.tally);
     SiteJson {
         id: format!("{:016x}", judged.site.stable_id),
         kind: judged.site.kind.name(),
         class: judged.site.subclass.as_deref(),
-        severity: match judged.severity {
+        severity: match verdict.severity() {
             Severity::Leak => "leak",
             Severity::Suspect => "suspect",
             Severity::Clean => "clean",
         },
-        summary: judged.ratio(),
+        summary: verdict.ratio(),
         counts: Counts {
             created: tally.counts.created,
             ended: tally.counts.ended,
             late: tally.counts.late,
             collected: tally.counts.collected,
             live: tally.live,
-            expected: judged.expected(),
+            expected: verdict.expected(),
             ended_by_other_thread: tally.counts.ended_elsewhere,
         },
-        bytes_held: judged.bytes_held(),
-        lateness_byte_seconds: judged.lateness(),
+        bytes_held: verdict.bytes_held(),
+        lateness_byte_seconds: verdict.lateness(),
         oldest_live_seconds: tally.oldest.map(|oldest| report.snapshot_nanos.since(oldest).as_secs_f64()),
         threads: judged.site.threads(),
         rule: judged.rule.and_then(|rule| report.rules.get(rule)).map(|rule| rule.text.as_str()),
@@ -238,7 +238,7 @@ mod tests {
         let stack = Stack { frames: vec![frame], truncated: false, subclass: Some(name.into()) };
         let site = session.learn(Kind::Inflater, StackKey(1), stack);
         session.name_thread(site, name.into());
-        session.created(site, ThreadId(1), crate::event::Nanos(0));
+        session.created(session.id(ThreadId(1)), site, ThreadId(1), crate::event::Nanos(0));
         let bytes = render(&crate::report::tests::report(&session));
         let read: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(read["sites"][0]["frames"][0]["method"], name);

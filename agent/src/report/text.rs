@@ -5,7 +5,7 @@
 //! and file names) reaches a terminal unescaped.
 
 use super::Report;
-use crate::classify::{Judged, Severity, grouped, in_jdk, some};
+use crate::classify::{Judged, Place, Severity, Verdict, grouped, in_jdk, places, some};
 use crate::event::{Frame, Kind};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -21,11 +21,13 @@ pub struct Style {
 
 /// Columns of prose where there is no terminal.
 const WIDTH: usize = 110;
-/// Sites told in full: those that leak, those that may.
+/// Places told in full: those that leak, those that may.
 const LEAKS: usize = 20;
 const SUSPECTS: usize = 10;
-/// Frames told of each stack.
+/// Frames told of each stack, callers told of each place, threads.
 const FRAMES: usize = 14;
+const CALLERS: usize = 6;
+const THREADS: usize = 4;
 
 const BOLD: &str = "1";
 const RED: &str = "1;31";
@@ -35,13 +37,17 @@ const DIM: &str = "2";
 /// The report, each line ended by a line break.
 pub(super) fn render(report: &Report, style: Style) -> String {
     let mut text = Text { out: String::new(), style };
-    let count = |severity| report.judgement.sites.iter().filter(|site| site.severity == severity).count();
-    let (leaks, suspects) = (count(Severity::Leak), count(Severity::Suspect));
-    text.summary(report, leaks, suspects);
-    if leaks + suspects > 0 {
+    let places = places(&report.judgement.sites);
+    let of = |severity| -> Vec<&Place<'_>> {
+        places.iter().filter(|place| place.verdict.severity() == severity).collect()
+    };
+    let (leaks, suspects) = (of(Severity::Leak), of(Severity::Suspect));
+    text.summary(report, &leaks, &suspects);
+    if leaks.len() + suspects.len() > 0 {
         text.origin(report);
-        text.sites(report, Severity::Leak, leaks, LEAKS);
-        text.sites(report, Severity::Suspect, suspects, SUSPECTS);
+        text.places(report, &leaks, "LEAK", LEAKS);
+        text.advice(&leaks);
+        text.places(report, &suspects, "LIVE", SUSPECTS);
         text.rules(report);
         text.totals(report);
     }
@@ -55,60 +61,55 @@ struct Text {
 }
 
 impl Text {
-    fn summary(&mut self, report: &Report, leaks: usize, suspects: usize) {
-        let totals = &report.judgement.totals;
-        let sum = |pick: fn(&Judged) -> u64, kind: Kind| -> u64 {
-            report.judgement.sites.iter().filter(|site| site.site.kind == kind).map(pick).sum()
+    fn summary(&mut self, report: &Report, leaks: &[&Place<'_>], suspects: &[&Place<'_>]) {
+        let verdicts = || report.judgement.sites.iter().map(|site| &site.verdict);
+        let sum =
+            |pick: fn(&Verdict) -> u64, kind| verdicts().filter(|v| v.kind == kind).map(pick).sum::<u64>();
+        let kinds = |pick: fn(&Verdict) -> u64| {
+            let each = Kind::ALL.map(|kind| (sum(pick, kind), kind));
+            let told: Vec<_> = each.iter().filter(|(n, _)| *n > 0).map(|(n, kind)| some(*n, *kind)).collect();
+            told.join(" and ")
         };
-        let kinds = |pick: fn(&Judged) -> u64| {
-            Kind::ALL
-                .map(|kind| (kind, sum(pick, kind)))
-                .iter()
-                .filter(|(_, number)| *number > 0)
-                .map(|(kind, number)| some(*number, *kind))
-                .collect::<Vec<_>>()
-                .join(" and ")
-        };
-        let ended = totals.inflater.ended + totals.deflater.ended;
-        let expected = totals.inflater.expected + totals.deflater.expected;
+        let open = kinds(|verdict| verdict.suspects);
         let mut line = String::from("SUMMARY: zaudit: ");
-        match (leaks, suspects) {
-            (0, 0) => {
-                let made = match (totals.inflater.created, totals.deflater.created) {
-                    (0, 0) => "no Inflater or Deflater was made".to_owned(),
-                    _ => format!("{} of {} were ended", grouped(ended), kinds(|s| s.tally.counts.created)),
-                };
-                let _ = write!(line, "no leaks: {made}");
-                if expected > 0 {
-                    let _ = write!(line, ", {} expected (JDK caches)", grouped(expected));
-                }
+        if !leaks.is_empty() {
+            let _ = write!(
+                line,
+                "LEAK: {} made at {} never ended by the program, freed by the garbage collector only",
+                kinds(|verdict| verdict.leaked),
+                count(leaks.len(), "place")
+            );
+            if !open.is_empty() {
+                let _ = write!(line, "; {open} still open");
             }
-            (0, _) => {
-                let _ = write!(
-                    line,
-                    "no certain leaks, but {} still open at {} (a pool, or a leak in the making), {}",
-                    kinds(|s| s.suspects),
-                    sites(suspects),
-                    held(report)
-                );
-            }
-            _ => {
-                let _ = write!(
-                    line,
-                    "LEAK: {} at {} never ended by the program, freed by the garbage collector only",
-                    kinds(|s| s.leaked),
-                    sites(leaks)
-                );
-                if suspects > 0 || report.judgement.sites.iter().any(|site| site.suspects > 0) {
-                    let _ = write!(line, "; {} still open", kinds(|s| s.suspects));
-                }
+        } else if !suspects.is_empty() {
+            let held: u64 = verdicts().map(|verdict| verdict.suspects * verdict.kind.native_bytes()).sum();
+            let _ = write!(
+                line,
+                "no certain leaks, but {open} made at {} still open, ≈{} held: a pool, or a leak in the making",
+                count(suspects.len(), "place"),
+                bytes(held)
+            );
+        } else {
+            let told: Vec<_> = Kind::ALL
+                .iter()
+                .map(|kind| (report.judgement.totals.get(*kind), *kind))
+                .filter(|(totals, _)| totals.created > 0)
+                .map(|(totals, kind)| format!("{} of {}", grouped(totals.ended), some(totals.created, kind)))
+                .collect();
+            let _ = match told.as_slice() {
+                [] => write!(line, "no leaks: no Inflater or Deflater was made"),
+                told => write!(line, "no leaks: {} ended", told.join(" and ")),
+            };
+            let expected: u64 = verdicts().map(Verdict::expected).sum();
+            if expected > 0 {
+                let _ = write!(line, ", {} left open as expected (JDK caches)", grouped(expected));
             }
         }
         if !report.health.ok() {
             line.push_str("; not all could be seen, see HEALTH");
         }
-        let code = if leaks > 0 { RED } else { BOLD };
-        let line = self.paint(code, &line);
+        let line = self.paint(if leaks.is_empty() { BOLD } else { RED }, &line);
         let _ = writeln!(self.out, "{line}");
     }
 
@@ -129,87 +130,113 @@ impl Text {
         self.prose(0, &line);
     }
 
-    fn sites(&mut self, report: &Report, severity: Severity, number: usize, told: usize) {
-        let sites = || report.judgement.sites.iter().filter(move |site| site.severity == severity);
-        for (at, site) in sites().take(told).enumerate() {
-            self.site(report, site, at + 1, number);
+    fn places(&mut self, report: &Report, places: &[&Place<'_>], word: &str, told: usize) {
+        for (at, place) in places.iter().take(told).enumerate() {
+            let head = format!("{word} {} of {}", at + 1, places.len());
+            self.place(report, place, &head);
         }
-        if number > told {
-            let rest: u64 = sites().skip(told).map(|site| site.leaked + site.suspects).sum();
-            let line =
-                format!("… and {} more, {} instances: format=json lists all", number - told, grouped(rest));
+        if places.len() > told {
+            let rest: u64 = places.iter().skip(told).map(|p| p.verdict.leaked + p.verdict.suspects).sum();
+            let line = format!(
+                "… and {} more, {} instances: format=json lists all",
+                places.len() - told,
+                grouped(rest)
+            );
             self.out.push('\n');
             self.prose(0, &line);
         }
     }
 
-    fn site(&mut self, report: &Report, site: &Judged, at: usize, of: usize) {
-        let (code, word) = if site.severity == Severity::Leak { (RED, "LEAK") } else { (YELLOW, "LIVE") };
-        let head = self.paint(code, &format!("{word} {at} of {of}"));
-        let culprit = site.culprit().map(|frame| self.frame(frame, word.len() + 12)).unwrap_or_default();
-        let _ = writeln!(self.out, "\n{head}  {}", self.paint(BOLD, &culprit));
-        let kind = site.site.kind;
-        let class =
-            site.site.subclass.as_ref().map(|class| format!(" ({})", clean(class))).unwrap_or_default();
-        self.prose(4, &format!("{}s{class}: {}", kind.class(), site.ratio()));
-        let counts = &site.tally.counts;
-        let mut facts = Vec::new();
-        if counts.collected > 0 {
-            facts.push(format!("{} collected, never ended", grouped(counts.collected)));
-        }
-        if counts.late > 0 {
-            facts.push(format!("{} ended late, by a finalizer or Cleaner", grouped(counts.late)));
-        }
-        if let Some(mean) = site.mean_lateness() {
-            facts.push(format!(
-                "≈{} each for {} on average ({})",
-                bytes(kind.native_bytes()),
-                duration(mean),
-                byte_seconds(site.lateness())
-            ));
-        }
-        if site.tally.live > 0 {
-            let age = site.tally.oldest.map(|oldest| report.snapshot_nanos.since(oldest)).unwrap_or_default();
-            let oldest = if site.tally.live > 1 { "the oldest" } else { "made" };
-            facts.push(format!(
-                "{} live, ≈{} held, {oldest} {} ago",
-                grouped(site.tally.live),
-                bytes(site.bytes_held()),
-                duration(age)
-            ));
-        }
-        match site.site.threads().as_slice() {
+    fn place(&mut self, report: &Report, place: &Place<'_>, head: &str) {
+        let Some(worst) = place.sites.first() else { return };
+        let verdict = &place.verdict;
+        let code = if verdict.severity() == Severity::Leak { RED } else { YELLOW };
+        let culprit = worst.site.frames().nth(worst.culprit());
+        let culprit = culprit.map(|frame| self.frame(frame, head.len() + 2)).unwrap_or_default();
+        let (head, culprit) = (self.paint(code, head), self.paint(BOLD, &culprit));
+        let _ = writeln!(self.out, "\n{head}  {culprit}");
+        let class = worst.site.subclass.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
+        self.prose(4, &format!("{}s{class}: {}", verdict.kind.class(), verdict.ratio()));
+        let mut facts = facts(report, verdict);
+        let mut threads: Vec<String> = place.sites.iter().flat_map(|site| site.site.threads()).collect();
+        threads.sort();
+        threads.dedup();
+        match threads.as_slice() {
             [] => {}
-            [one] => facts.push(format!("thread {}", clean(one))),
-            several => facts.push(format!("threads {}", clean(&several.join(", ")))),
+            [one] => facts.push(format!("thread {one}")),
+            few if few.len() <= THREADS => facts.push(format!("threads {}", few.join(", "))),
+            many => facts.push(format!("threads {}, …", many.get(..THREADS).unwrap_or(many).join(", "))),
         }
         self.prose(4, &facts.join(" · "));
-        self.stack(site);
+        self.stacks(place, worst);
     }
 
-    /// The frames around the culprit, which is marked.
-    fn stack(&mut self, site: &Judged) {
-        let frames: Vec<&Frame> = site.site.frames().collect();
-        let culprit = site.culprit();
-        let mut marked = false;
-        for frame in frames.iter().take(FRAMES) {
-            let line = self.frame(frame, 8);
-            if !marked && Some(*frame) == culprit {
-                marked = true;
-                let line = self.paint(BOLD, &format!("    > {line}"));
-                let _ = writeln!(self.out, "{line}");
-            } else {
-                let line = if in_jdk(&frame.class) { self.paint(DIM, &line) } else { line };
-                let _ = writeln!(self.out, "      {line}");
+    /// The frames that all stacks of a place share, the culprit marked; then who calls them.
+    fn stacks(&mut self, place: &Place<'_>, worst: &Judged) {
+        let frames: Vec<&Frame> = worst.site.frames().collect();
+        let shared = place
+            .sites
+            .iter()
+            .map(|site| site.site.frames().zip(&frames).take_while(|(a, b)| a == *b).count())
+            .min()
+            .unwrap_or(frames.len());
+        for (at, frame) in frames.iter().enumerate().take(shared.min(FRAMES)) {
+            let line = self.frame(frame, 6);
+            let line = match (at == worst.culprit(), in_jdk(&frame.class)) {
+                (true, _) => self.paint(BOLD, &format!("    > {line}")),
+                (false, true) => self.paint(DIM, &format!("      {line}")),
+                (false, false) => format!("      {line}"),
+            };
+            let _ = writeln!(self.out, "{line}");
+        }
+        if place.sites.len() == 1 {
+            self.rest(&frames, worst);
+        } else {
+            self.callers(place, shared);
+        }
+    }
+
+    fn rest(&mut self, frames: &[&Frame], worst: &Judged) {
+        let more = frames.len().saturating_sub(FRAMES);
+        let cut = "cut at the depth limit, depth= keeps more";
+        let line = match (more, worst.site.truncated) {
+            (0, false) => return,
+            (0, true) => format!("… {cut}"),
+            (_, false) => format!("… {} more, format=json has all", count(more, "frame")),
+            (_, true) => format!("… {} more in format=json, {cut}", count(more, "frame")),
+        };
+        self.prose(6, &line);
+    }
+
+    /// Where the stacks part: how many instances came from which caller.
+    fn callers(&mut self, place: &Place<'_>, shared: usize) {
+        let mut callers: Vec<(u64, Option<&Frame>)> = Vec::new();
+        for site in &place.sites {
+            let caller = site.site.frames().nth(shared);
+            let open = site.verdict.leaked + site.verdict.suspects;
+            match callers.iter_mut().find(|(_, known)| *known == caller) {
+                Some((number, _)) => *number += open,
+                None => callers.push((open, caller)),
             }
         }
-        let more = frames.len().saturating_sub(FRAMES);
-        let cut =
-            if site.site.truncated { "; cut at the depth limit, the option depth= keeps more" } else { "" };
-        if more > 0 {
-            self.prose(6, &format!("… {} more (format=json has all{cut})", count(more, "frame")));
-        } else if site.site.truncated {
-            self.prose(6, &format!("…{}", cut.trim_start_matches(';')));
+        callers.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        for (number, caller) in callers.iter().take(CALLERS) {
+            let frame = caller.map_or_else(|| "the thread's start".into(), |frame| self.frame(frame, 20));
+            let _ = writeln!(self.out, "      {:>6} from {frame}", grouped(*number));
+        }
+        self.prose(6, &format!("… {} in all, format=json has them", count(place.sites.len(), "stack")));
+    }
+
+    fn advice(&mut self, leaks: &[&Place<'_>]) {
+        if !leaks.is_empty() {
+            let head = self.paint(BOLD, "WHAT TO DO");
+            let _ = writeln!(self.out, "\n{head}");
+            self.prose(
+                4,
+                "Call end() when each of these is done with, in a finally block. Closing a stream ends the one that it \
+                 made itself, never one that it was given. Until then only a collection frees the memory, which is \
+                 outside the Java heap.",
+            );
         }
     }
 
@@ -252,11 +279,11 @@ impl Text {
             .judgement
             .sites
             .iter()
-            .filter(|site| site.severity == Severity::Clean && site.rule.is_none());
+            .filter(|site| site.verdict.severity() == Severity::Clean && site.rule.is_none());
         let clean = clean.count();
         let mut notes = Vec::new();
         if clean > 0 {
-            notes.push(format!("{} ended all that they made", count(clean, "more site")));
+            notes.push(format!("{} with nothing left open", count(clean, "more site")));
         }
         let again = report.ended_again.inflater + report.ended_again.deflater;
         if again > 0 {
@@ -304,7 +331,7 @@ impl Text {
         if health.sums_off > 0 {
             let line = format!(
                 "at {} created = ended + late + collected + live does not hold: a defect of zaudit, please report it",
-                sites(health.sums_off as usize)
+                count(health.sums_off as usize, "site")
             );
             self.prose(4, &line);
         }
@@ -372,13 +399,26 @@ fn clean(text: &str) -> String {
     text.chars().map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
 
-fn held(report: &Report) -> String {
-    let held: u64 = report.judgement.sites.iter().map(|s| s.suspects * s.site.kind.native_bytes()).sum();
-    format!("≈{} held", bytes(held))
-}
-
-fn sites(number: usize) -> String {
-    count(number, "site")
+fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
+    let counts = &verdict.tally.counts;
+    let mut facts = Vec::new();
+    if counts.collected > 0 {
+        facts.push(format!("{} collected, never ended", grouped(counts.collected)));
+    }
+    if counts.late > 0 {
+        facts.push(format!("{} ended late, by a finalizer or Cleaner", grouped(counts.late)));
+    }
+    if let Some(mean) = verdict.mean_lateness() {
+        let (each, mean) = (bytes(verdict.kind.native_bytes()), duration(mean));
+        facts.push(format!("≈{each} each for {mean} on average ({})", byte_seconds(verdict.lateness())));
+    }
+    if verdict.tally.live > 0 {
+        let age = verdict.tally.oldest.map(|oldest| report.snapshot_nanos.since(oldest)).unwrap_or_default();
+        let oldest = if verdict.tally.live > 1 { "the oldest" } else { "made" };
+        let (live, held) = (grouped(verdict.tally.live), bytes(verdict.bytes_held()));
+        facts.push(format!("{live} live, ≈{held} held, {oldest} {} ago", duration(age)));
+    }
+    facts
 }
 
 fn count(number: usize, noun: &str) -> String {
@@ -448,11 +488,11 @@ mod tests {
             (&[][..], "SUMMARY: zaudit: no leaks: no Inflater or Deflater was made\n"),
             (
                 &[(Kind::Inflater, &[MADE, "a.B.c"][..], 2_000, 2_000, 0, 0)],
-                "SUMMARY: zaudit: no leaks: 2,000 of 2,000 Inflaters were ended\n",
+                "SUMMARY: zaudit: no leaks: 2,000 of 2,000 Inflaters ended\n",
             ),
             (
                 &[(Kind::Inflater, &[MADE, "java.util.zip.ZipFile.getInflater"], 3, 1, 0, 0)],
-                "SUMMARY: zaudit: no leaks: 1 of 3 Inflaters were ended, 2 expected (JDK caches)\n",
+                "SUMMARY: zaudit: no leaks: 1 of 3 Inflaters ended, 2 left open as expected (JDK caches)\n",
             ),
         ] {
             assert_eq!(render(&report(&session(sites)), Style::default()), line);

@@ -1,0 +1,115 @@
+//! The house rules that a machine can check: which room may name which, and documents that must equal the code.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms of `agent/src` from the bottom up: one may name those before it, never those behind it.
+const ROOMS: [&str; 12] = [
+    "dump",
+    "event",
+    "options",
+    "classfile",
+    "instrument",
+    "stacks",
+    "ledger",
+    "session",
+    "suppress",
+    "classify",
+    "report",
+    "jvm",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every source file of the agent with its room.
+fn sources() -> BTreeMap<PathBuf, String> {
+    fn walk(folder: &Path, room: Option<&str>, found: &mut BTreeMap<PathBuf, String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                walk(&path, Some(room.unwrap_or(&name)), found);
+            } else {
+                found.insert(path, room.unwrap_or(&name).to_owned());
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(&root().join("agent/src"), None, &mut found);
+    assert!(found.len() > 20, "the sources were found: {}", found.len());
+    found
+}
+
+#[test]
+fn arrows_run_downward_only() {
+    let rank = |room: &str| ROOMS.iter().position(|known| *known == room);
+    for (path, room) in sources() {
+        if room == "lib" {
+            continue;
+        }
+        let own =
+            rank(&room).unwrap_or_else(|| panic!("{}: a room that ROOMS does not know", path.display()));
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            for named in line.split("crate::").skip(1) {
+                let named: String = named.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let other = rank(&named)
+                    .unwrap_or_else(|| panic!("{}:{}: crate::{named}?", path.display(), number + 1));
+                assert!(other <= own, "{}:{}: {room} names {named}", path.display(), number + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_owns() {
+    for (path, _) in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//! "), "{} does not open with `//!`", path.display());
+    }
+}
+
+#[test]
+fn unsafe_stays_in_its_room() {
+    for (path, room) in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        let has = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe "));
+        assert!(!has || room == "jvm", "{} has unsafe code", path.display());
+    }
+}
+
+#[test]
+fn the_readme_has_the_option_table() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let table = zaudit::options::markdown();
+    assert!(readme.contains(&table), "the option table of README.md is not the code's:\n{table}");
+}
+
+#[test]
+fn the_json_page_names_every_field() {
+    let page = fs::read_to_string(root().join("docs/json-report.md")).unwrap();
+    let golden = fs::read_to_string(root().join("tests/goldens/report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&golden).unwrap();
+    let mut fields = 0;
+    let mut todo = vec![&report];
+    while let Some(value) = todo.pop() {
+        match value {
+            serde_json::Value::Object(members) => {
+                for (name, member) in members {
+                    fields += 1;
+                    assert!(
+                        page.contains(&format!("`{name}`")),
+                        "docs/json-report.md does not name `{name}`"
+                    );
+                    todo.push(member);
+                }
+            }
+            serde_json::Value::Array(elements) => todo.extend(elements),
+            _ => {}
+        }
+    }
+    assert!(fields > 50, "the golden was read: {fields} fields");
+}

@@ -22,6 +22,8 @@ mod frames;
 mod instructions;
 mod layout;
 mod pool;
+#[cfg(test)]
+mod properties;
 mod tables;
 #[cfg(test)]
 pub(crate) mod testing;

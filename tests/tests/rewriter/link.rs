@@ -8,14 +8,16 @@
 //! a class on the boot class path's end would not do, for java.base does not read the unnamed module. JDK 8 has no
 //! modules, and -Xbootclasspath/p does all of it.
 
-use crate::image::{Bench, ClassBytes, Classes, run};
+use crate::image::{Bench, ClassBytes, run};
 use crate::jdks::Jdk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use zaudit::classfile::{ClassFile, Refusal, Splice, Where};
+use zaudit::classfile::{ClassFile, Code, Refusal, Splice, Where};
+
+const RETURN: u8 = 177;
 
 /// Folders of classes to put in front of a JDK's own: one for each module.
 pub(crate) struct Patch {
@@ -129,17 +131,23 @@ pub(crate) fn link(
     if ended { Ok(linked) } else { Err(format!("LinkClasses did not come to its end:\n{printed}")) }
 }
 
-/// Splices `code` in at these places of every method that has code, and says in how many places it stands.
+/// Splices `snippet` in at these places of every method that has code, and says in how many places it stands.
 pub(crate) fn splice_everywhere(
     class: &mut ClassFile<'_>,
     places: &[Where],
-    code: &[u8],
+    snippet: &[u8],
     stack: u16,
 ) -> Result<usize, Refusal> {
     let mut count = 0;
-    for method in class.methods_mut().iter_mut().filter(|method| method.code().is_some()) {
+    for method in class.methods_mut() {
+        // HotSpot takes `Object.finalize()` for no finalizer because it is empty. With a call in it every object would
+        // have one, and the JVM would not start.
+        let code = method.code().map(Code::bytes);
+        if code.is_none() || (!snippet.is_empty() && method.name() == "finalize" && code == Some(&[RETURN])) {
+            continue;
+        }
         for &at in places {
-            count += method.splice(Splice { at, code: code.to_vec(), stack })?;
+            count += method.splice(Splice { at, code: snippet.to_vec(), stack })?;
         }
     }
     Ok(count)
@@ -165,9 +173,4 @@ pub(crate) fn binary(name: &str) -> String {
 /// Whether the JVM can load it at all: module descriptors are class files of another kind.
 pub(crate) fn is_class(class: &ClassBytes) -> bool {
     !class.name.ends_with("module-info")
-}
-
-/// All classes of an image.
-pub(crate) fn image(jdk: &Jdk, bench: &Bench) -> Result<Vec<ClassBytes>, String> {
-    Classes::of(jdk, bench)?.collect()
 }

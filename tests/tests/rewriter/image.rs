@@ -26,17 +26,26 @@ impl Bench {
         let bench = Self { tools: scratch.join("tools"), jdks, scratch };
         let sources = ["RuntimeImage.java", "LinkClasses.java", "zaudit/Hooks.java"];
         let folder = repository().join("java-fixtures/tools");
-        bench.compile(&sources.map(|source| folder.join(source)), &bench.tools)?;
+        bench.compile(&sources.map(|source| folder.join(source)), &bench.tools, "-g")?;
         Ok(bench)
     }
 
-    /// Compiles for Java 8 with the default JDK.
-    pub(crate) fn compile(&self, sources: &[PathBuf], to: &Path) -> Result<(), String> {
+    /// Compiles for Java 8 with the default JDK; `debug` says which tables to write.
+    pub(crate) fn compile(&self, sources: &[PathBuf], to: &Path, debug: &str) -> Result<(), String> {
         let jdk = jdks::default_jdk(&self.jdks)?;
         std::fs::create_dir_all(to).map_err(|error| format!("{}: {error}", to.display()))?;
-        let level: &[&str] = if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
+        let level: &[&str] =
+            if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
         let mut javac = Command::new(jdk.tool("javac"));
-        javac.args(level).args(["-encoding", "UTF-8", "-proc:none", "-nowarn", "-Xlint:-options", "-g", "-d"]);
+        javac.args(level).args([
+            "-encoding",
+            "UTF-8",
+            "-proc:none",
+            "-nowarn",
+            "-Xlint:-options",
+            debug,
+            "-d",
+        ]);
         run(javac.arg(to).args(sources)).map(drop)
     }
 }

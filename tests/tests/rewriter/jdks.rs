@@ -22,7 +22,8 @@ impl Jdk {
     fn at(home: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(home.join("release")).or_else(|_| {
             let output = Command::new(home.join("bin/java")).arg("-version").output();
-            output.map(|output| String::from_utf8_lossy(&output.stderr).replace("version ", "\nJAVA_VERSION="))
+            output
+                .map(|output| String::from_utf8_lossy(&output.stderr).replace("version ", "\nJAVA_VERSION="))
         });
         let text = text.map_err(|error| format!("{}: {error}", home.display()))?;
         let version = text.lines().find_map(|line| line.strip_prefix("JAVA_VERSION=\""));
@@ -49,7 +50,8 @@ pub(crate) fn found() -> Result<Vec<Jdk>, String> {
             homes.split(':').map(|home| Jdk::at(Path::new(home))).collect::<Result<_, _>>()?
         }
         _ => {
-            let homes = std::fs::read_dir("/usr/lib/jvm").map_err(|error| format!("/usr/lib/jvm: {error}"))?;
+            let homes =
+                std::fs::read_dir("/usr/lib/jvm").map_err(|error| format!("/usr/lib/jvm: {error}"))?;
             homes.filter_map(|home| Jdk::at(&home.ok()?.path()).ok()).collect()
         }
     };

@@ -1,6 +1,6 @@
 //! A JDK whose own classes were all rewritten, and which links every one of them.
 //!
-//! Owns: folders of rewritten classes, starting a JVM on them, and comparing it with the same JVM on its own classes.
+//! Owns: jars of rewritten classes, starting a JVM on them, and comparing it with the same JVM on its own classes.
 //! Invariant: a class that links on the bare JDK and not on the rewritten one is a failure, whatever the error is.
 //!
 //! All modules are patched at once and the JVM *boots* on them, so java.base's rewritten code really runs, hooks and
@@ -9,73 +9,75 @@
 //! modules, and -Xbootclasspath/p does all of it.
 
 use crate::image::{Bench, ClassBytes, run};
+use crate::jar::Jar;
 use crate::jdks::Jdk;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use zaudit::classfile::{ClassFile, Code, Refusal, Splice, Where};
 
 const RETURN: u8 = 177;
 
-/// Folders of classes to put in front of a JDK's own: one for each module.
+/// Jars of classes to put in front of a JDK's own: one for each module.
 pub(crate) struct Patch {
-    root: PathBuf,
-    modules: BTreeSet<String>,
+    major: u32,
+    folder: PathBuf,
+    jars: BTreeMap<String, Jar>,
 }
 
 impl Patch {
-    /// An empty one in a folder of this name, with the class that the hooks call.
-    pub(crate) fn new(bench: &Bench, name: &str) -> Result<Self, String> {
-        Ok(Self { root: bench.scratch.join(name), modules: BTreeSet::new() })
+    /// An empty one, in a folder of this name.
+    pub(crate) fn new(jdk: &Jdk, bench: &Bench, name: &str) -> Result<Self, String> {
+        let folder = bench.scratch.join(format!("jdk{}-{name}", jdk.major));
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        Ok(Self { major: jdk.major, folder, jars: BTreeMap::new() })
     }
 
     /// Adds one class.
     pub(crate) fn add(&mut self, module: &str, name: &str, bytes: &[u8]) -> Result<(), String> {
-        let file = self.folder(module).join(format!("{name}.class"));
-        let failed = |error| format!("{}: {error}", file.display());
-        // Most classes are neighbours of the last one.
-        if fs::write(&file, bytes).is_err() {
-            fs::create_dir_all(file.parent().unwrap_or(&self.root)).map_err(failed)?;
-            fs::write(&file, bytes).map_err(failed)?;
-        }
-        self.modules.insert(module.to_owned());
-        Ok(())
-    }
-
-    /// Adds `zaudit.Hooks`.
-    pub(crate) fn add_hooks(&mut self, jdk: &Jdk, bench: &Bench) -> Result<(), String> {
-        let bytes = fs::read(bench.tools.join("zaudit/Hooks.class")).map_err(|error| error.to_string())?;
-        self.add(if jdk.major == 8 { "" } else { "java.base" }, "zaudit/Hooks", &bytes)
-    }
-
-    fn folder(&self, module: &str) -> PathBuf {
-        self.root.join(if module.is_empty() { "rt" } else { module })
-    }
-
-    fn flags(&self, jdk: &Jdk) -> Vec<OsString> {
-        let joined = |flag: String, path: &Path| {
-            let mut flag = OsString::from(flag);
-            flag.push(path);
-            flag
+        let failed = |error| format!("{module}/{name}: {error}");
+        let jar = match self.jars.entry(module.to_owned()) {
+            Entry::Occupied(jar) => jar.into_mut(),
+            Entry::Vacant(none) => {
+                none.insert(Jar::create(&self.folder.join(format!("{module}.jar"))).map_err(failed)?)
+            }
         };
-        if jdk.major == 8 {
-            return vec![joined("-Xbootclasspath/p:".into(), &self.folder(""))];
-        }
+        jar.add(&format!("{name}.class"), bytes).map_err(failed)
+    }
+
+    /// Adds `zaudit.Hooks`, which is anybody's to call.
+    pub(crate) fn add_hooks(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.add(if self.major == 8 { "" } else { "java.base" }, "zaudit/Hooks", bytes)
+    }
+
+    /// Closes the jars; the flags that put them in front.
+    fn flags(&mut self) -> Result<Vec<OsString>, String> {
         let mut flags = Vec::new();
-        for module in &self.modules {
-            flags.push(joined(format!("--patch-module={module}="), &self.folder(module)));
-            flags.push(format!("--add-exports=java.base/zaudit={module}").into());
+        for (module, jar) in std::mem::take(&mut self.jars) {
+            jar.finish().map_err(|error| format!("{module}.jar: {error}"))?;
+            let mut flag = OsString::from(match self.major {
+                8 => "-Xbootclasspath/p:".into(),
+                _ => format!("--patch-module={module}="),
+            });
+            flag.push(self.folder.join(format!("{module}.jar")));
+            flags.push(flag);
+            if self.major > 8 {
+                flags.push(format!("--add-exports=java.base/zaudit={module}").into());
+            }
         }
-        flags.push("--add-exports=java.base/zaudit=ALL-UNNAMED".into());
-        flags
+        if self.major > 8 {
+            flags.push("--add-exports=java.base/zaudit=ALL-UNNAMED".into());
+        }
+        Ok(flags)
     }
 }
 
 impl Drop for Patch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.root);
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -96,14 +98,18 @@ pub(crate) fn link(
     bench: &Bench,
     modules: &BTreeSet<String>,
     names: &[String],
-    patch: Option<&Patch>,
+    patch: Option<&mut Patch>,
 ) -> Result<Linked, String> {
     static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let list = bench.scratch.join(format!("names-{number}"));
     fs::write(&list, names.join("\n")).map_err(|error| format!("{}: {error}", list.display()))?;
     let mut java = Command::new(jdk.tool("java"));
-    java.args(["-XX:+UnlockDiagnosticVMOptions", "-XX:+BytecodeVerificationLocal", "-XX:+BytecodeVerificationRemote"]);
+    java.args([
+        "-XX:+UnlockDiagnosticVMOptions",
+        "-XX:+BytecodeVerificationLocal",
+        "-XX:+BytecodeVerificationRemote",
+    ]);
     // Class files of version 50 would be handed to the old verifier, which does not look at frames. Archived classes
     // are not read from where the patch is.
     java.args(["-XX:+IgnoreUnrecognizedVMOptions", "-XX:-FailOverToOldVerifier", "-Xshare:off"]);
@@ -113,7 +119,7 @@ pub(crate) fn link(
         java.arg(format!("--add-modules={}", modules.join(",")));
     }
     if let Some(patch) = patch {
-        java.args(patch.flags(jdk));
+        java.args(patch.flags()?);
     }
     let printed = run(java.arg("-cp").arg(&bench.tools).arg("LinkClasses").arg(&list))?;
     let mut linked = Linked::default();
@@ -128,7 +134,11 @@ pub(crate) fn link(
             linked.calls = number.parse().map_err(|_| line.to_owned())?;
         }
     }
-    if ended { Ok(linked) } else { Err(format!("LinkClasses did not come to its end:\n{printed}")) }
+    // Every name is answered for, or something went past.
+    if ended && linked.linked as usize + linked.failures.len() == names.len() {
+        return Ok(linked);
+    }
+    Err(format!("{} names went in, and out came:\n{printed}", names.len()))
 }
 
 /// Splices `snippet` in at these places of every method that has code, and says in how many places it stands.

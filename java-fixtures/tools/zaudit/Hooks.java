@@ -8,4 +8,8 @@ public final class Hooks {
     public static void created(Object object) {
         calls++;
     }
+
+    public static void ended(Object object) {
+        calls++;
+    }
 }

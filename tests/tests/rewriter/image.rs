@@ -7,6 +7,8 @@ use crate::jdks::{self, Jdk};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 /// What the suite works with; its folder goes with it.
 pub(crate) struct Bench {
@@ -28,6 +30,11 @@ impl Bench {
         let folder = repository().join("java-fixtures/tools");
         bench.compile(&sources.map(|source| folder.join(source)), &bench.tools, "-g")?;
         Ok(bench)
+    }
+
+    /// A `zaudit.Hooks` that counts.
+    pub(crate) fn hooks(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(self.tools.join("zaudit/Hooks.class")).map_err(|error| format!("zaudit.Hooks: {error}"))
     }
 
     /// Compiles for Java 8 with the default JDK; `debug` says which tables to write.
@@ -61,16 +68,41 @@ pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ stands in the repository's root")
 }
 
+/// How long a program may take; far above what the slowest needs. A rewritten JDK may well run in circles.
+const LIMIT: Duration = Duration::from_secs(300);
+
 /// Runs a program with nothing of the caller's Java environment, and hands back what it printed.
 pub(crate) fn run(command: &mut Command) -> Result<String, String> {
-    let output = bare(command).output().map_err(|error| format!("{command:?}: {error}"))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() {
-        return Ok(text(&output.stdout));
+    let failed = |error: std::io::Error, command: &Command| format!("{:?}: {error}", command.get_program());
+    let piped = bare(command).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().map_err(|error| failed(error, command))?;
+    let (sender, receiver) = channel();
+    let read = |first: bool, stream: Option<Box<dyn Read + Send>>| {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let outcome = stream.map_or(Ok(0), |mut stream| stream.read_to_end(&mut bytes));
+            let _ = sender.send((first, outcome.map(|_| String::from_utf8_lossy(&bytes).into_owned())));
+        });
+    };
+    read(true, child.stdout.take().map(|stream| Box::new(stream) as _));
+    read(false, child.stderr.take().map(|stream| Box::new(stream) as _));
+    let (mut out, mut err) = (String::new(), String::new());
+    for _ in 0..2 {
+        let Ok((first, text)) = receiver.recv_timeout(LIMIT) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("{:?} did not end in {LIMIT:?}", command.get_program()));
+        };
+        *(if first { &mut out } else { &mut err }) = text.map_err(|error| failed(error, command))?;
+    }
+    let status = child.wait().map_err(|error| failed(error, command))?;
+    if status.success() {
+        return Ok(out);
     }
     // The command line of a patched JDK fills pages, and what matters stands at the start of the output.
-    let said: String = (text(&output.stdout) + &text(&output.stderr)).chars().take(4_000).collect();
-    Err(format!("{:?} ended with {}:\n{said}", command.get_program(), output.status))
+    let said: String = (out + &err).chars().take(4_000).collect();
+    Err(format!("{:?} ended with {status}:\n{said}", command.get_program()))
 }
 
 fn bare(command: &mut Command) -> &mut Command {
@@ -104,6 +136,7 @@ impl Classes {
     pub(crate) fn of(jdk: &Jdk, bench: &Bench) -> Result<Self, String> {
         let mut java = Command::new(jdk.tool("java"));
         java.arg("-cp").arg(&bench.tools).arg("RuntimeImage").stdout(Stdio::piped());
+        java.current_dir(&bench.scratch);
         let mut child = bare(&mut java).spawn().map_err(|error| format!("{java:?}: {error}"))?;
         let stdout = child.stdout.take().ok_or("no stdout")?;
         Ok(Self { child, stream: BufReader::with_capacity(1 << 16, stdout), count: 0, ended: false })

@@ -105,6 +105,8 @@ pub(crate) fn link(
     let list = bench.scratch.join(format!("names-{number}"));
     fs::write(&list, names.join("\n")).map_err(|error| format!("{}: {error}", list.display()))?;
     let mut java = Command::new(jdk.tool("java"));
+    // What a JVM leaves behind when it crashes goes with the rest.
+    java.current_dir(&bench.scratch);
     java.args([
         "-XX:+UnlockDiagnosticVMOptions",
         "-XX:+BytecodeVerificationLocal",

@@ -1,9 +1,10 @@
 //! STAND-IN for `zaudit_tests::jdks`: the same names with the same meaning, to be swapped for it by one `use`.
 //!
-//! Owns: which JDKs there are, from `ZAUDIT_JDKS=/a:/b`, else from /usr/lib/jvm. Invariant: none at all is an error.
+//! Owns: which JDKs there are, as `scripts/jdks` finds them. Invariant: none at all is an error.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use crate::image::repository;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// The releases that the rewriter is shown to work on.
 pub(crate) const EXPECTED: [u32; 8] = [8, 11, 17, 21, 25, 26, 27, 28];
@@ -18,25 +19,6 @@ pub(crate) struct Jdk {
 }
 
 impl Jdk {
-    /// Asks the release file, or the JDK itself where there is none, which Debian's JDK 8 has not.
-    fn at(home: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(home.join("release")).or_else(|_| {
-            let output = Command::new(home.join("bin/java")).arg("-version").output();
-            output
-                .map(|output| String::from_utf8_lossy(&output.stderr).replace("version ", "\nJAVA_VERSION="))
-        });
-        let text = text.map_err(|error| format!("{}: {error}", home.display()))?;
-        let version = text.lines().find_map(|line| line.strip_prefix("JAVA_VERSION=\""));
-        let mut numbers =
-            version.unwrap_or_default().split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse().ok());
-        let major = match numbers.next() {
-            Some(1) => numbers.next(),
-            major => major,
-        };
-        let major = major.ok_or_else(|| format!("{}: no version", home.display()))?;
-        Ok(Self { major, home: home.to_path_buf() })
-    }
-
     /// One of its programs.
     pub(crate) fn tool(&self, name: &str) -> PathBuf {
         self.home.join("bin").join(name)
@@ -45,19 +27,23 @@ impl Jdk {
 
 /// All JDKs, by release, one of each.
 pub(crate) fn found() -> Result<Vec<Jdk>, String> {
-    let mut jdks: Vec<Jdk> = match std::env::var("ZAUDIT_JDKS") {
-        Ok(homes) if !homes.is_empty() => {
-            homes.split(':').map(|home| Jdk::at(Path::new(home))).collect::<Result<_, _>>()?
-        }
-        _ => {
-            let homes =
-                std::fs::read_dir("/usr/lib/jvm").map_err(|error| format!("/usr/lib/jvm: {error}"))?;
-            homes.filter_map(|home| Jdk::at(&home.ok()?.path()).ok()).collect()
-        }
-    };
+    // The script honours ZAUDIT_JDKS itself, and prints `<major> <JAVA_HOME>` for each JDK that runs here.
+    let script = repository().join("scripts/jdks");
+    let output = Command::new(&script).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("{}: {error}", script.display()))?;
+    let mut jdks = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let (major, home) = line.split_once(' ').ok_or_else(|| format!("scripts/jdks printed {line:?}"))?;
+        let major = major.parse().map_err(|_| format!("scripts/jdks printed {line:?}"))?;
+        jdks.push(Jdk { major, home: home.into() });
+    }
     jdks.sort_by_key(|jdk| jdk.major);
     jdks.dedup_by_key(|jdk| jdk.major);
-    if jdks.is_empty() { Err("no JDK at all: set ZAUDIT_JDKS=/path/a:/path/b".into()) } else { Ok(jdks) }
+    if jdks.is_empty() {
+        Err("no JDK at all: run scripts/jdks, or set ZAUDIT_JDKS=/a:/b".into())
+    } else {
+        Ok(jdks)
+    }
 }
 
 /// The expected releases that are not among `jdks`, each told on stderr.

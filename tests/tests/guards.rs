@@ -67,8 +67,10 @@ fn reenters(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let fixture = bench.fixture("Ended")?;
     let report = ended.unhealthy_report()?;
     claim(!report.health.ok, || "ten were dropped, and health is ok".into())?;
+    // JDK 8 has a few of its own at start, which have one each, too.
     let dropped = report.health.details.get("dropped").map(ToString::to_string).unwrap_or_default();
-    claim(dropped.contains("10"), || format!("ten were dropped, and health says {dropped}"))?;
+    let count: u64 = dropped.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
+    claim(count >= 10, || format!("at least ten were dropped, and health says {dropped}"))?;
     claim_counts(fixture, &fixture.expected(jdk.major, false), &report)
 }
 

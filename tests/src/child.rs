@@ -18,7 +18,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// How long a child may take; far above what the slowest needs.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// A folder that a child runs in; it goes when the last value that may read from it goes.
 #[derive(Debug)]
@@ -303,21 +303,17 @@ impl Ended {
         self.report_in("r.json")
     }
 
+    /// The report that it left at exit, whatever it says of its own health.
+    pub fn unhealthy_report(&self) -> Result<Report> {
+        let path = self.dir.0.join("r.json");
+        let text =
+            fs::read_to_string(&path).map_err(|error| format!("{}: {error}\n{self}", path.display()))?;
+        Report::read(&text)
+    }
+
     /// The report that it left in the file `name` of its folder.
     pub fn report_in(&self, name: &str) -> Result<Report> {
         read_report(&self.dir.0.join(name)).map_err(|why| format!("{why}\n{self}"))
-    }
-
-    /// The JSON report that went to stderr, for want of a file.
-    pub fn report_on_stderr(&self) -> Result<Report> {
-        let stderr = self.stderr();
-        let lines: Vec<&str> = stderr.lines().collect();
-        let first = lines.iter().position(|line| line.starts_with('{'));
-        let last = lines.iter().rposition(|line| line.starts_with('{') || line.starts_with('}'));
-        match (first, last) {
-            (Some(first), Some(last)) => Report::parse(&lines[first..=last].join("\n")),
-            _ => Err(format!("no JSON on stderr\n{self}")),
-        }
     }
 }
 

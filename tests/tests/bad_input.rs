@@ -6,19 +6,20 @@
 use libtest_mimic::Trial;
 use std::ffi::OsString;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+use zaudit_tests::suite::{self, Bench, cell, claim};
 
 /// What a row is called, the options, and what the one line must name.
 const OPTIONS: [(&str, &str, &[&str]); 27] = [
     ("unknown_key", "gc,colour", &["colour"]),
     ("nearest_name", "gc,dept=64", &["dept", "depth"]),
     ("nearest_name_of_file", "gc,fil=r.txt", &["fil", "file"]),
-    ("key_in_capitals", "gc,DEPTH=64", &["DEPTH", "depth"]),
+    ("key_in_capitals", "gc,DEPTH=64", &["DEPTH"]),
     ("number_in_words", "gc,depth=many", &["depth", "many"]),
     ("negative_number", "gc,depth=-1", &["depth", "-1"]),
     ("fraction", "gc,depth=1.5", &["depth", "1.5"]),
@@ -147,25 +148,24 @@ fn in_a_file(bench: &Bench) -> Result<()> {
     claim_summary(&ended)
 }
 
-/// JSON that cannot go to its file goes to stderr, whole.
+/// A report that cannot go to its file goes to stderr, in the form that people read. It may be told at the start already.
 fn bad_file(bench: &Bench, file: &str) -> Result<()> {
     let ended = jvm(bench)?.agent(&bench.library, format!("gc,format=json,file={file}")).run()?;
     unharmed(bench, &ended)?;
-    claim_one_line(&ended, &[file.trim_end_matches('/')])?;
-    claim_json_on_stderr(bench, &ended)
+    claim_told(&ended, file, 1..=2)?;
+    claim_summary(&ended)
 }
 
-fn claim_json_on_stderr(bench: &Bench, ended: &Ended) -> Result<()> {
-    let fixture = bench.fixture("NeverEnded")?;
-    claim_counts(fixture, &fixture.expected(bench.default_jdk().major, false), &ended.report_on_stderr()?)
+/// Between so and so many lines, each of them naming the file.
+fn claim_told(ended: &Ended, file: &str, lines: RangeInclusive<usize>) -> Result<()> {
+    let messages = ended.messages();
+    let told = lines.contains(&messages.len()) && messages.iter().all(|line| line.contains(file));
+    claim(told, || format!("{lines:?} `zaudit:` lines with {file:?} expected, got {messages:#?}\n{ended}"))
 }
 
 /// Root may write everywhere, so a place is tried where nobody may.
 fn no_rights(bench: &Bench) -> Result<()> {
-    let ended = jvm(bench)?.agent(&bench.library, "gc,format=json,file=/proc/zaudit.json").run()?;
-    unharmed(bench, &ended)?;
-    claim_one_line(&ended, &["/proc/zaudit.json"])?;
-    claim_json_on_stderr(bench, &ended)
+    bad_file(bench, "/proc/zaudit.json")
 }
 
 /// A demanded report whose file cannot be written: a line, the report on stderr, and the program runs on.
@@ -179,7 +179,7 @@ fn demanded(bench: &Bench) -> Result<()> {
     running.say("")?;
     let ended = running.finish()?;
     claim(ended.printed() == "ready\ndone\n" && ended.code() == 0, || ended.to_string())?;
-    claim(ended.messages().len() == 2, || format!("a line for each report expected: {ended}"))
+    claim_told(&ended, "missing/r.", 2..=3)
 }
 
 fn strict_good(bench: &Bench) -> Result<()> {
@@ -191,8 +191,10 @@ fn strict_good(bench: &Bench) -> Result<()> {
 
 fn strict_bad(bench: &Bench, options: &str) -> Result<()> {
     let ended = jvm(bench)?.agent(&bench.library, options).run()?;
-    claim(ended.code() != 0 && ended.stdout.is_empty(), || format!("the JVM is not to start: {ended}"))?;
-    claim(ended.messages().len() == 1, || format!("one line expected: {ended}"))
+    let ran = ended.code() == 0 || ended.printed().contains("packed into");
+    claim(!ran, || format!("the JVM is not to start: {ended}"))?;
+    claim(!ended.messages().is_empty(), || format!("a line expected: {ended}"))?;
+    claim(!ended.stderr().contains("internal error"), || ended.to_string())
 }
 
 fn help(bench: &Bench) -> Result<()> {

@@ -32,6 +32,10 @@ fn main() -> ExitCode {
         let mut trials: Vec<Trial> = bench.missing();
         for jdk in &bench.jdks {
             for (name, test) in TESTS {
+                // `jcmd PID JVMTI.data_dump` came with JDK 9.
+                if name == "jcmd" && jdk.major == 8 {
+                    continue;
+                }
                 let (jdk, name) = (jdk.clone(), format!("jdk{}::{name}", jdk.major));
                 trials.push(cell(bench, name, move |bench| test(bench, &jdk)));
             }
@@ -41,7 +45,12 @@ fn main() -> ExitCode {
 }
 
 fn garbage(bench: &Bench, jdk: &Jdk, options: &str) -> Result<Jvm> {
-    Ok(Jvm::new(jdk, bench.fixture("Garbage")?)?.flags(["-Xcheck:jni"]).audited(&bench.library, options))
+    Ok(Jvm::new(jdk, bench.fixture("Garbage")?)?.flags(checks(jdk)).audited(&bench.library, options))
+}
+
+/// JDK 8 under `-Xcheck:jni` prints all its handlers when SIGUSR1 has one, so the agent leaves that signal alone there.
+fn checks(jdk: &Jdk) -> Option<&'static str> {
+    (jdk.major > 8).then_some("-Xcheck:jni")
 }
 
 fn ready(jvm: Jvm) -> Result<Running> {
@@ -143,7 +152,7 @@ fn exact_after_gc(bench: &Bench, jdk: &Jdk) -> Result<()> {
 /// `gc` collects before a demanded report, too: garbage that the program left is not called live.
 fn gc_on_demand(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let fixture = bench.fixture("Ending")?;
-    let jvm = Jvm::new(jdk, fixture)?.flags(["-Xcheck:jni"]).args(&["wait"]).audited(&bench.library, "gc");
+    let jvm = Jvm::new(jdk, fixture)?.flags(checks(jdk)).args(&["wait"]).audited(&bench.library, "gc");
     let mut running = ready(jvm)?;
     running.signal("USR1")?;
     claim_counts(fixture, &fixture.expected(jdk.major, false), &running.wait_for_report("r.1.json")?)?;
@@ -165,20 +174,24 @@ fn program_takes_the_signal(bench: &Bench, jdk: &Jdk) -> Result<()> {
     claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }
 
-/// A parent had SIGUSR1 ignored: it stays so, the agent says one line, and SIGQUIT is still there for a report.
+/// A parent had SIGUSR1 ignored: it stays so, and SIGQUIT is still there for a report. Who asked for that very signal is
+/// told in one line; who did not is not bothered.
 fn ignored_at_start(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let mut running = ready(garbage(bench, jdk, "gc")?.after("trap '' USR1"))?;
-    running.signal("USR1")?;
-    running.signal("QUIT")?;
-    let report = running.wait_for_report("r.1.json")?;
-    claim_report(bench, jdk, &report, Trigger::DataDump)?;
-    running.say("")?;
-    let ended = running.finish()?;
-    claim(!ended.dir().join("r.2.json").exists(), || "an ignored signal made a report".into())?;
-    let messages = ended.messages();
-    let told = messages.len() == 1 && messages[0].contains("SIGUSR1");
-    claim(told, || format!("one line about SIGUSR1 expected: {messages:#?}"))?;
-    claim_report(bench, jdk, &ended.report()?, Trigger::Exit)
+    for (options, lines) in [("gc", 0), ("gc,signal=USR1", 1)] {
+        let mut running = ready(garbage(bench, jdk, options)?.after("trap '' USR1"))?;
+        running.signal("USR1")?;
+        running.signal("QUIT")?;
+        let report = running.wait_for_report("r.1.json")?;
+        claim_report(bench, jdk, &report, Trigger::DataDump)?;
+        running.say("")?;
+        let ended = running.finish()?;
+        claim(!ended.dir().join("r.2.json").exists(), || "an ignored signal made a report".into())?;
+        let messages = ended.messages();
+        let told = messages.len() == lines && messages.iter().all(|line| line.contains("SIGUSR1"));
+        claim(told, || format!("{lines} lines about SIGUSR1 expected: {messages:#?}"))?;
+        claim_report(bench, jdk, &ended.report()?, Trigger::Exit)?;
+    }
+    Ok(())
 }
 
 /// `-Xrs` takes the shutdown signals and SIGQUIT from the JVM; the agent's own is none of them.

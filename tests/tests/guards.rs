@@ -59,12 +59,19 @@ fn panics(bench: &Bench, jdk: &Jdk, fault: &str, fixture: &str) -> Result<()> {
     claim(backtrace > 0, || format!("no backtrace: {ended}"))
 }
 
-/// A hook that makes an Inflater itself: one level is counted, and nothing recurs for ever.
+/// A hook that makes an Inflater itself: nothing recurs for ever, the program's own are counted, and the report owns up
+/// to those that it could not count.
 fn reenters(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let ended = faulty(bench, jdk, "reenter", "Ended")?;
     claim(ended.messages().is_empty(), || format!("nothing to say: {ended}"))?;
     let fixture = bench.fixture("Ended")?;
-    claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
+    let report = ended.unhealthy_report()?;
+    claim(!report.health.ok, || "ten were dropped, and health is ok".into())?;
+    // JDK 8 has a few of its own at start, which have one each, too.
+    let dropped = report.health.details.get("dropped").map(ToString::to_string).unwrap_or_default();
+    let count: u64 = dropped.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
+    claim(count >= 10, || format!("at least ten were dropped, and health says {dropped}"))?;
+    claim_counts(fixture, &fixture.expected(jdk.major, false), &report)
 }
 
 /// The second one says so and does nothing; the first one counts each object once.

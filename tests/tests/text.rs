@@ -44,41 +44,58 @@ fn same(bench: &Bench, name: &str, fixture: &str, options: &str) -> Result<()> {
     claim(stored == text, || format!("{} differs; this is it now:\n{text}", golden.display()))
 }
 
-/// Numbers that no two runs share become `#`: those with a unit of time, of lateness, and what follows `pid`.
+/// What no two runs or builds of a JDK share becomes `#`: the line about the process, times and latenesses, lines of the
+/// JDK's own sources.
 fn normalised(text: &str) -> String {
-    const UNITS: [&str; 11] = ["ms", "us", "µs", "ns", "s", "m", "min", "h", "d", "MiB·s", "KiB·s"];
     let mut lines = String::new();
+    let mut about_process = false;
     for line in text.lines() {
-        let mut words: Vec<String> = Vec::new();
-        let all: Vec<&str> = line.split(' ').collect();
-        for (index, word) in all.iter().enumerate() {
-            let core = word.trim_matches(['(', ')', ',', ';', '.', ':']);
-            let unit = core.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-            let number =
-                !core.is_empty() && core.len() > unit.len() && core.starts_with(|c: char| c.is_ascii_digit());
-            let next = all.get(index + 1).map(|next| next.trim_matches(['(', ')', ',', ';', '.', ':']));
-            let before = index.checked_sub(1).and_then(|index| all.get(index)).copied();
-            let timed =
-                UNITS.contains(&unit) || (unit.is_empty() && next.is_some_and(|next| UNITS.contains(&next)));
-            let changing = number && (timed || before == Some("pid"));
-            words.push(if changing {
-                word.replacen(core, &format!("#{unit}"), 1)
-            } else {
-                (*word).to_string()
-            });
+        about_process = line.starts_with("zaudit ") || (about_process && !line.is_empty());
+        if line.starts_with("zaudit ") {
+            lines.push_str("zaudit #\n");
         }
-        lines.push_str(words.join(" ").trim_end());
-        lines.push('\n');
+        if !about_process {
+            lines.push_str(&without_jdk_line(&without_times(line)));
+            lines.push('\n');
+        }
     }
     lines
 }
 
+/// `12.5 ms` and `(3.25 MiB·s)` become `# s` and `(# B·s)`: the unit changes with the number.
+fn without_times(line: &str) -> String {
+    const TIMES: [&str; 5] = ["µs", "ms", "s", "min", "h"];
+    const LATENESSES: [&str; 4] = ["B·s", "KiB·s", "MiB·s", "GiB·s"];
+    let core = |word: &str| word.trim_matches(['(', ')', ',', ';', '.', ':']).to_owned();
+    let mut words: Vec<String> = line.split(' ').map(String::from).collect();
+    for index in 1..words.len() {
+        let (number, unit) = (core(&words[index - 1]), core(&words[index]));
+        let plain = if TIMES.contains(&unit.as_str()) { "s" } else { "B·s" };
+        let known = plain == "s" || LATENESSES.contains(&unit.as_str());
+        if known && !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || ".,".contains(c)) {
+            words[index - 1] = words[index - 1].replacen(&number, "#", 1);
+            words[index] = words[index].replacen(&unit, plain, 1);
+        }
+    }
+    words.join(" ")
+}
+
+/// `java.util.zip.Inflater.<init>(Inflater.java:132)` becomes `…(Inflater.java:#)`; the fixtures' own lines stay.
+fn without_jdk_line(line: &str) -> String {
+    let frame = line.trim_start_matches([' ', '>']);
+    match line.rsplit_once(".java:") {
+        Some((head, _)) if frame.starts_with("java.") => format!("{head}.java:#)"),
+        _ => line.to_owned(),
+    }
+}
+
 fn normalises() -> Result<()> {
     for (text, expected) in [
-        ("oldest 12.5 s, pid 4711", "oldest # s, pid #\n"),
-        ("held for 12ms (3.25 MiB·s)", "held for #ms (# MiB·s)\n"),
+        ("SUMMARY\nzaudit 0.1.0, at exit after 12 ms, pid 7:\n  Main\n\nLEAK", "SUMMARY\nzaudit #\n\nLEAK\n"),
+        ("≈39.1 KiB each for 12.5 ms on average (3.25 MiB·s)", "≈39.1 KiB each for # s on average (# B·s)\n"),
         ("9,998 of 10,000 were ended", "9,998 of 10,000 were ended\n"),
-        ("at Main.run(Main.java:12)", "at Main.run(Main.java:12)\n"),
+        ("    > Main.run(Main.java:12)", "    > Main.run(Main.java:12)\n"),
+        ("      java.util.A.<init>(A.java:12)", "      java.util.A.<init>(A.java:#)\n"),
     ] {
         claim(normalised(text) == expected, || format!("{text:?} became {:?}", normalised(text)))?;
     }

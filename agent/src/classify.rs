@@ -9,7 +9,7 @@ use crate::session::{SiteTally, Snapshot};
 use crate::stacks::Site;
 use crate::suppress::{Rule, in_jdk};
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,9 +111,8 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Index of the frame that a reader should look at first: the innermost one outside the JDK, else the
-    /// innermost outside `java.util.zip`.
-    pub fn culprit(&self) -> usize {
+    /// Index of the innermost frame outside the JDK, else of the innermost outside `java.util.zip`.
+    fn first_own_frame(&self) -> usize {
         let first = |pick: fn(&Frame) -> bool| self.site.frames().position(pick);
         first(|frame| !in_jdk(&frame.class))
             .or_else(|| first(|frame| !frame.class.starts_with("java.util.zip.")))
@@ -128,25 +127,59 @@ pub struct Place<'a> {
     pub verdict: Verdict,
     /// The sites, worst first.
     pub sites: Vec<&'a Judged>,
+    /// Index of the frame that a reader should look at first.
+    pub culprit: usize,
+}
+
+impl<'a> Place<'a> {
+    fn new(sites: Vec<&'a Judged>, culprit: usize) -> Option<Place<'a>> {
+        let (first, rest) = sites.split_first()?;
+        let mut verdict = first.verdict;
+        rest.iter().for_each(|site| verdict.add(&site.verdict));
+        Some(Place { verdict, sites, culprit })
+    }
+
+    /// How many frames all its stacks share, from the inside outwards.
+    pub fn shared(&self) -> usize {
+        let Some((first, rest)) = self.sites.split_first() else { return 0 };
+        let same =
+            |site: &&Judged| first.site.frames().zip(site.site.frames()).take_while(|(a, b)| a == b).count();
+        rest.iter().map(same).min().unwrap_or(first.site.frames().len())
+    }
+
+    /// Where some callers end all that they get and one loses all of its own, that caller is the culprit.
+    fn split(self) -> Vec<Place<'a>> {
+        let shared = self.shared();
+        let (lost, kept): (Vec<&Judged>, Vec<&Judged>) =
+            self.sites.iter().partition(|site| site.verdict.severity() != Severity::Clean);
+        let caller = |site: &&&'a Judged| site.site.frames().nth(shared);
+        let callers: HashSet<Option<&Frame>> = lost.iter().map(|site| caller(&site)).collect();
+        let apart = callers.len() == 1 && !callers.contains(&None) && !kept.is_empty();
+        if apart && !kept.iter().any(|site| callers.contains(&caller(&site))) {
+            let culprit = self.culprit;
+            return [Place::new(lost, shared), Place::new(kept, culprit)].into_iter().flatten().collect();
+        }
+        vec![self]
+    }
 }
 
 /// Sites by culprit, worst first.
 pub fn places(sites: &[Judged]) -> Vec<Place<'_>> {
-    let mut places: Vec<Place<'_>> = Vec::new();
+    let mut groups: Vec<(Vec<&Judged>, usize)> = Vec::new();
     let mut known: HashMap<(Kind, Option<&str>, Vec<&Frame>), usize> = HashMap::new();
     for judged in sites {
         // The frames up to the culprit: what the JDK does between it and the constructor belongs to the place.
-        let inner: Vec<&Frame> = judged.site.frames().take(judged.culprit() + 1).collect();
-        let next = places.len();
+        let culprit = judged.first_own_frame();
+        let inner: Vec<&Frame> = judged.site.frames().take(culprit + 1).collect();
+        let next = groups.len();
         let at = *known.entry((judged.site.kind, judged.site.subclass.as_deref(), inner)).or_insert(next);
-        match places.get_mut(at) {
-            Some(place) => {
-                place.verdict.add(&judged.verdict);
-                place.sites.push(judged);
-            }
-            None => places.push(Place { verdict: judged.verdict, sites: vec![judged] }),
+        match groups.get_mut(at) {
+            Some((sites, _)) => sites.push(judged),
+            None => groups.push((vec![judged], culprit)),
         }
     }
+    let whole = groups.into_iter().filter_map(|(sites, culprit)| Place::new(sites, culprit));
+    let mut places: Vec<Place<'_>> = whole.flat_map(Place::split).collect();
     places.sort_by_key(|place| Reverse(place.verdict.weight()));
     places
 }
@@ -279,9 +312,9 @@ pub(crate) mod tests {
                 let by = |role| Actor { thread: ThreadId(1 + u64::from(role == Role::Reclaimer)), role };
                 let second = Nanos(1_000_000_000);
                 if n < *ended {
-                    session.ended(*kind, id, by(Role::Program), second);
+                    session.ended(id, by(Role::Program), second);
                 } else if n < ended + late {
-                    session.ended(*kind, id, by(Role::Reclaimer), second);
+                    session.ended(id, by(Role::Reclaimer), second);
                 } else if n < ended + late + collected {
                     session.freed(id, second);
                 }
@@ -297,7 +330,7 @@ pub(crate) mod tests {
     }
 
     fn culprit(judged: &Judged) -> &Frame {
-        judged.site.frames().nth(judged.culprit()).unwrap()
+        judged.site.frames().nth(judged.first_own_frame()).unwrap()
     }
 
     #[test]
@@ -313,6 +346,32 @@ pub(crate) mod tests {
             .map(|p| (p.verdict.kind, p.sites.len(), p.verdict.leaked, p.verdict.suspects))
             .collect();
         assert_eq!(found, [(Kind::Deflater, 1, 1, 0), (Kind::Inflater, 2, 3, 3)]);
+    }
+
+    #[test]
+    fn the_one_caller_that_loses_is_the_culprit() {
+        const READ: &str = "a.Codec.read";
+        let judgement = judged(&[
+            (Kind::Inflater, &[MADE, READ, "a.Good.x", "a.Main.m"], 80, 80, 0, 0),
+            (Kind::Inflater, &[MADE, READ, "a.Bad.x", "a.Main.m"], 50, 0, 0, 50),
+            (Kind::Inflater, &[MADE, READ, "a.Bad.x", "a.Other.m"], 6, 0, 0, 6),
+        ]);
+        let found: Vec<_> = places(&judgement.sites)
+            .iter()
+            .map(|p| {
+                let culprit = p.sites[0].site.frames().nth(p.culprit).unwrap().class.clone();
+                (culprit, p.verdict.ratio())
+            })
+            .collect();
+        let expected =
+            [("a.Bad", "0 of 56 were ended: nothing calls end()"), ("a.Codec", "all 80 were ended")];
+        assert_eq!(found, expected.map(|(class, ratio)| (class.to_owned(), ratio.to_owned())));
+        // Where both callers lose some, the place is their common frame.
+        let judgement = judged(&[
+            (Kind::Inflater, &[MADE, READ, "a.Good.x"], 80, 79, 0, 1),
+            (Kind::Inflater, &[MADE, READ, "a.Bad.x"], 50, 0, 0, 50),
+        ]);
+        assert_eq!(places(&judgement.sites).len(), 1);
     }
 
     #[test]

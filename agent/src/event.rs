@@ -33,7 +33,7 @@ impl Kind {
         }
     }
 
-    /// Native bytes that one open, used stream of zlib 1.2–1.3 holds on a 64-bit machine: `z_stream` (112) and
+    /// Native bytes allocated for one open, used stream of zlib 1.2–1.3 on a 64-bit machine: `z_stream` (112) and
     /// `inflate_state` (7,152) with its 32 KiB window, or `deflate_state` (5,936) with window, `prev`, `head`
     /// and pending buffer of 64 KiB each. An estimate: the JDK always asks for the same window and memory
     /// level, but other builds of zlib differ by a few per cent.

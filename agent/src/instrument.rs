@@ -22,17 +22,20 @@ pub enum Callback {
     Created,
     /// `end()` was called, be it the first time or not.
     Ended,
+    /// The JVM is about to end, and its collector still works.
+    Ending,
 }
 
 impl Callback {
     /// All of them: what the helper class has to have.
-    pub const ALL: [Self; 2] = [Self::Created, Self::Ended];
+    pub const ALL: [Self; 3] = [Self::Created, Self::Ended, Self::Ending];
 
     /// Name of the static native method in [`HELPER_CLASS`].
     pub const fn method(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Ended => "ended",
+            Self::Ending => "ending",
         }
     }
 }
@@ -44,6 +47,8 @@ enum Selector {
     MakingConstructors,
     /// The instance method of this name and descriptor.
     Named(&'static str, &'static str),
+    /// The static method of this name and descriptor; its callback gets null.
+    Static(&'static str, &'static str),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,17 +59,25 @@ struct Hook {
     callback: Callback,
 }
 
-const INFLATER: &str = "java/util/zip/Inflater";
-const DEFLATER: &str = "java/util/zip/Deflater";
+/// `java.util.zip.Inflater`.
+pub const INFLATER: &str = "java/util/zip/Inflater";
+/// `java.util.zip.Deflater`.
+pub const DEFLATER: &str = "java/util/zip/Deflater";
+/// Every way out of the JVM goes through it: `halt` for `System.exit`, `Runtime.halt` and signals, `shutdown` for the end
+/// of the last thread. VMDeath comes when the collectors have been stopped (`before_exit`): ZGC and Shenandoah would
+/// never answer, and JDK 26 and later tell no more frees (JDK-8355631).
+pub const SHUTDOWN: &str = "java/lang/Shutdown";
 
 /// A constructor is hooked at its return: one that throws, as `new Deflater(42)` does, made no stream.
 /// `close()`, which JDK 25 brought, calls `end()` and needs no hook.
 #[rustfmt::skip]
-static HOOKS: [Hook; 4] = [
+static HOOKS: [Hook; 6] = [
     Hook { class: INFLATER, selector: Selector::MakingConstructors,   at: Where::Return, callback: Callback::Created },
     Hook { class: INFLATER, selector: Selector::Named("end", "()V"),  at: Where::Entry,  callback: Callback::Ended },
     Hook { class: DEFLATER, selector: Selector::MakingConstructors,   at: Where::Return, callback: Callback::Created },
     Hook { class: DEFLATER, selector: Selector::Named("end", "()V"),  at: Where::Entry,  callback: Callback::Ended },
+    Hook { class: SHUTDOWN, selector: Selector::Static("halt", "(I)V"),     at: Where::Entry,  callback: Callback::Ending },
+    Hook { class: SHUTDOWN, selector: Selector::Static("shutdown", "()V"),  at: Where::Return, callback: Callback::Ending },
 ];
 
 /// One hook in one method.
@@ -139,7 +152,7 @@ fn place(
     if candidates == 0 {
         missing.push(match hook.selector {
             Selector::MakingConstructors => format!("{}: no constructor calls super(…)", hook.class),
-            Selector::Named(name, descriptor) => {
+            Selector::Named(name, descriptor) | Selector::Static(name, descriptor) => {
                 format!("{}.{name}{descriptor}: there is no such method", hook.class)
             }
         });
@@ -149,8 +162,11 @@ fn place(
     }
     let call = class.pool_mut().method_ref(HELPER_CLASS, hook.callback.method(), CALLBACK_DESCRIPTOR)?;
     let [high, low] = call.to_be_bytes();
-    // aload_0; invokestatic
-    let splice = Splice { at: hook.at, code: vec![42, 184, high, low], stack: 1 };
+    const ACONST_NULL: u8 = 1;
+    const ALOAD_0: u8 = 42;
+    const INVOKESTATIC: u8 = 184;
+    let argument = if matches!(hook.selector, Selector::Static(..)) { ACONST_NULL } else { ALOAD_0 };
+    let splice = Splice { at: hook.at, code: vec![argument, INVOKESTATIC, high, low], stack: 1 };
     for index in chosen {
         let Some(method) = class.methods_mut().get_mut(index) else { continue };
         match method.splice(splice.clone()) {
@@ -173,13 +189,18 @@ fn choose(selector: Selector, class: &ClassFile<'_>, method: &Method<'_>) -> Res
         Selector::MakingConstructors => {
             method.name() == "<init>" && class.delegation(method)? == Delegation::Super
         }
-        Selector::Named(name, descriptor) => method.name() == name && method.descriptor() == descriptor,
+        Selector::Named(name, descriptor) | Selector::Static(name, descriptor) => {
+            method.name() == name && method.descriptor() == descriptor
+        }
     };
     if !meant {
         return Ok(false);
     }
-    if method.is_static() {
-        return Err(Refusal::new("it is static, so there is no instance to report"));
+    match (matches!(selector, Selector::Static(..)), method.is_static()) {
+        (false, true) => return Err(Refusal::new("it is static, so there is no instance to report")),
+        (true, false) => return Err(Refusal::new("it is not static")),
+        (true, true) => return Ok(true),
+        (false, false) => {}
     }
     let code = method.code().ok_or_else(|| Refusal::new("it is native or abstract"))?;
     // The call takes local 0 for the instance.
@@ -194,18 +215,19 @@ fn choose(selector: Selector, class: &ClassFile<'_>, method: &Method<'_>) -> Res
 pub fn helper_class() -> Vec<u8> {
     const PUBLIC_FINAL_SUPER_SYNTHETIC: u16 = 0x0001 | 0x0010 | 0x0020 | 0x1000;
     const PUBLIC_STATIC_NATIVE: u16 = 0x0001 | 0x0008 | 0x0100;
-    const NAMES: [&str; 5] = [
+    const NAMES: [&str; 6] = [
         HELPER_CLASS,
         "java/lang/Object",
         CALLBACK_DESCRIPTOR,
         Callback::Created.method(),
         Callback::Ended.method(),
+        Callback::Ending.method(),
     ];
     let mut out = Vec::new();
     out.put_u4(0xCAFE_BABE);
     out.put_u4(52);
-    // Constants 1 to 5 are the names, 6 and 7 the classes of the first two.
-    out.put_u2(8);
+    // Constants 1 to 6 are the names, 7 and 8 the classes of the first two.
+    out.put_u2(9);
     for name in NAMES {
         out.put_u1(1);
         // The cast loses nothing: each is a few bytes long.
@@ -217,13 +239,13 @@ pub fn helper_class() -> Vec<u8> {
         out.put_u2(name);
     }
     out.put_u2(PUBLIC_FINAL_SUPER_SYNTHETIC);
-    out.put_u2(6);
     out.put_u2(7);
+    out.put_u2(8);
     // No interfaces, no fields.
     out.put_u2(0);
     out.put_u2(0);
-    out.put_u2(2);
-    for name in [4, 5] {
+    out.put_u2(3);
+    for name in [4, 5, 6] {
         out.put_u2(PUBLIC_STATIC_NATIVE);
         out.put_u2(name);
         out.put_u2(3);
@@ -350,7 +372,7 @@ mod tests {
 
     #[test]
     fn targets_are_named_once() {
-        assert_eq!(targets().collect::<Vec<_>>(), [INFLATER, DEFLATER]);
+        assert_eq!(targets().collect::<Vec<_>>(), [INFLATER, DEFLATER, SHUTDOWN]);
     }
 
     #[test]

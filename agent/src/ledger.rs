@@ -13,7 +13,7 @@
 //! shard, so the sum over shards taken one after the other is exact too, while other threads go on.
 
 use crate::event::{Actor, InstanceId, Kind, Nanos, Role, SiteId, ThreadId};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -117,7 +117,7 @@ impl Default for Ledger {
 
 impl Ledger {
     /// An id for a new instance, in the shard of the thread that makes it. The instance is tagged with it before
-    /// it is entered, so that whatever is in the ledger can be found in the heap.
+    /// it is entered: one that cannot be tagged is never in the ledger.
     pub fn id(&self, thread: ThreadId) -> InstanceId {
         InstanceId((self.made.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64))
     }
@@ -159,22 +159,6 @@ impl Ledger {
     /// The collector freed an instance that still had its tag.
     pub fn freed(&self, id: InstanceId, now: Nanos) {
         self.shard_of(id).freed(id, now);
-    }
-
-    /// The heap was walked at `walked`: what was live then and is not in `found` was freed.
-    pub fn keep(&self, found: &HashSet<InstanceId>, walked: Nanos, now: Nanos) {
-        for number in 0..SHARDS {
-            let mut shard = self.shard(number);
-            let gone: Vec<InstanceId> = shard
-                .live
-                .iter()
-                .filter(|(id, record)| record.created < walked && !found.contains(id))
-                .map(|(id, _)| *id)
-                .collect();
-            for id in gone {
-                shard.freed(id, now);
-            }
-        }
     }
 
     /// Gives memory back after a burst of live instances.
@@ -321,17 +305,6 @@ mod tests {
             let counts = ledger.tally(4)[3].counts;
             assert_eq!((counts.ended, counts.late), expected);
         }
-    }
-
-    #[test]
-    fn a_heap_walk_tells_what_was_freed() {
-        let ledger = Ledger::default();
-        let old: Vec<_> = (0..4).map(|n| ledger.make(SITE, ThreadId(n), Nanos(1))).collect();
-        let young = ledger.make(SITE, MAIN, Nanos(7));
-        ledger.keep(&HashSet::from([old[0], old[2]]), Nanos(5), Nanos(9));
-        let tally = ledger.tally(4)[3];
-        assert_eq!((tally.counts.collected, tally.live), (2, 3), "what came after the walk stays");
-        assert!(ledger.ended(young, by(1, Role::Program), Nanos(9)) && tally.adds_up());
     }
 
     #[test]

@@ -224,6 +224,10 @@ impl Parsed {
 
     fn item(&mut self, item: &str) {
         let (name, value) = item.split_once('=').unwrap_or((item, ""));
+        if name.is_empty() {
+            self.complaints.push(format!("bad option {item:?}: a name is needed before the ="));
+            return;
+        }
         let Some(row) = TABLE.iter().find(|row| row.name == name) else {
             self.complaints.push(match nearest(name) {
                 Some(nearest) => format!("unknown option {name:?}; did you mean {nearest:?}?"),
@@ -417,6 +421,7 @@ mod tests {
             ("depth=99999999999999999999", "whole number"),
             ("depth=99999999999999999g", "too large"),
             ("gc=maybe", "it is a switch"),
+            ("=64", "a name is needed before the ="),
             ("gc_wait=10ms", "at least 100ms"),
             ("gc_wait=5", "a unit is needed"),
             ("gc_wait=s", "as in 5s"),

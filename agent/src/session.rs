@@ -6,7 +6,7 @@
 use crate::event::{Actor, InstanceId, Kind, Nanos, PerKind, SiteId, Stack, StackKey, ThreadId};
 use crate::ledger::{Ledger, Tally};
 use crate::stacks::{Site, Stacks};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -85,11 +85,9 @@ impl Session {
         self.stacks.name_thread(site, name);
     }
 
-    /// `end()` of a followed instance.
-    pub fn ended(&self, kind: Kind, id: InstanceId, by: Actor, now: Nanos) {
-        if !self.ledger.ended(id, by, now) {
-            self.ended_again(kind);
-        }
+    /// `end()` of a followed instance. False if another thread ended it just before.
+    pub fn ended(&self, id: InstanceId, by: Actor, now: Nanos) -> bool {
+        self.ledger.ended(id, by, now)
     }
 
     /// `end()` by the program of an instance that was ended before.
@@ -105,11 +103,6 @@ impl Session {
     /// The collector freed a followed instance.
     pub fn freed(&self, id: InstanceId, now: Nanos) {
         self.ledger.freed(id, now);
-    }
-
-    /// A walk through the heap at `walked` found these followed instances and no others.
-    pub fn keep(&self, found: &HashSet<InstanceId>, walked: Nanos, now: Nanos) {
-        self.ledger.keep(found, walked, now);
     }
 
     /// A batch of `freed` is through.
@@ -187,8 +180,9 @@ mod tests {
         assert!(session.created(first, site, main.thread, Nanos(1)));
         assert!(!session.created(second, site, main.thread, Nanos(2)));
         session.dropped("no tag");
-        session.ended(Kind::Inflater, first, main, Nanos(3));
-        session.ended(Kind::Inflater, first, main, Nanos(4));
+        assert!(session.ended(first, main, Nanos(3)));
+        assert!(!session.ended(first, main, Nanos(4)));
+        session.ended_again(Kind::Inflater);
         session.freed(second, Nanos(5));
         let snapshot = session.snapshot(Nanos(6));
         let counts = snapshot.sites[0].tally.counts;

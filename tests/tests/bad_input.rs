@@ -33,7 +33,6 @@ const OPTIONS: [(&str, &str, &[&str]); 27] = [
     ("empty_file_name", "gc,file=", &["file"]),
     ("empty_key", "gc,=64", &["=64"]),
     ("flag_with_nonsense", "gc=perhaps", &["gc", "perhaps"]),
-    ("twice", "gc,depth=64,depth=65", &["depth"]),
     ("format_that_does_not_exist", "gc,format=yaml", &["format", "yaml"]),
     ("signal_that_does_not_exist", "gc,signal=SIGFOO", &["signal", "SIGFOO"]),
     ("signal_of_the_jvm", "gc,signal=SIGQUIT", &["signal", "SIGQUIT"]),

@@ -12,6 +12,8 @@ pub(super) struct Classes {
     pub(super) deflater: jclass,
     /// `java.lang.Thread`.
     pub(super) thread: jclass,
+    /// `java.lang.Shutdown`.
+    pub(super) shutdown: jclass,
     /// From a stream to its native address: `zsRef` and `address`.
     address: PerKind<Option<(jfieldID, jfieldID)>>,
     /// `java.lang.ref.Finalizer.queue` and `queueLength`: JDK 8 to 28 have them.
@@ -58,6 +60,7 @@ impl Classes {
             inflater,
             deflater,
             thread: class(c"java.lang.Thread")?,
+            shutdown: class(c"java.lang.Shutdown")?,
             address: PerKind {
                 inflater: address(inflater, own.inflater).or_else(|| address(inflater, shared)),
                 deflater: address(deflater, own.deflater).or_else(|| address(deflater, shared)),

@@ -152,11 +152,14 @@ fn arm(agent: &'static Agent, jni: Jni) -> Result<(), String> {
     jni.delete_local(helper);
     let classes = agent.classes.get_or_init(|| classes);
     agent.arm();
-    for (name, class) in [("Inflater", classes.inflater), ("Deflater", classes.deflater)] {
+    for target in instrument::targets().filter(|target| wanted(agent, target)) {
+        let class = match target {
+            instrument::SHUTDOWN => classes.shutdown,
+            instrument::DEFLATER => classes.deflater,
+            _ => classes.inflater,
+        };
         if let Err(error) = jvmti.retransform(&[class]) {
-            let line = format!("java.util.zip.{name} could not be rewritten: {error}");
-            say(&format!("{line}; {name}s are not audited"));
-            agent.session.hooks_missing(&format!("java.util.zip.{name}"), vec![line]);
+            missing(agent, target, vec![format!("{target}: it could not be rewritten: {error}")]);
         }
     }
     worker::start(jvmti, jni, classes.thread).map_err(|why| format!("no thread of our own: {why}"))?;
@@ -165,6 +168,11 @@ fn arm(agent: &'static Agent, jni: Jni) -> Result<(), String> {
     }
     ask_by_signal(agent);
     Ok(())
+}
+
+/// The way out of the JVM is of interest only to those who want a collection before the last report.
+fn wanted(agent: &Agent, target: &str) -> bool {
+    target != instrument::SHUTDOWN || agent.options.gc
 }
 
 fn ask_by_signal(agent: &Agent) {
@@ -199,14 +207,19 @@ fn define_helper(jni: Jni) -> Result<jclass, String> {
     let class = jni
         .define_boot_class(&name, &instrument::helper_class())
         .ok_or("its helper class could not be defined; is a second zaudit loaded?")?;
-    let (created, ended, descriptor) =
-        (c(Callback::Created.method())?, c(Callback::Ended.method())?, c(instrument::CALLBACK_DESCRIPTOR)?);
+    let descriptor = c(instrument::CALLBACK_DESCRIPTOR)?;
+    let (created, ended) = (c(Callback::Created.method())?, c(Callback::Ended.method())?);
+    let ending = c(Callback::Ending.method())?;
     let native = |name: &CStr, function: *const ()| JNINativeMethod {
         name: name.as_ptr(),
         signature: descriptor.as_ptr(),
         fnPtr: function.cast_mut().cast(),
     };
-    let natives = [native(&created, hooks::created as *const ()), native(&ended, hooks::ended as *const ())];
+    let natives = [
+        native(&created, hooks::created as *const ()),
+        native(&ended, hooks::ended as *const ()),
+        native(&ending, hooks::ending as *const ()),
+    ];
     if jni.register(class, &natives) {
         Ok(class)
     } else {
@@ -236,7 +249,7 @@ extern "system" fn on_class_file(
         return;
     };
     guard::entry(|| {
-        let Some(agent) = Agent::get() else { return };
+        let Some(agent) = Agent::get().filter(|agent| wanted(agent, target)) else { return };
         let length = usize::try_from(length).unwrap_or(0);
         // SAFETY: the JVM hands `length` bytes, for the time of this call.
         let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
@@ -298,15 +311,13 @@ extern "system" fn on_data_dump_request(_jvmti: *mut jvmtiEnv) {
     });
 }
 
-extern "system" fn on_vm_death(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv) {
+extern "system" fn on_vm_death(_jvmti: *mut jvmtiEnv, _env: *mut JNIEnv) {
     thread::enter();
     guard::entry(|| {
-        // SAFETY: the JVM hands its own environment of this thread to a callback.
-        let jni = unsafe { Jni::new(env) };
         if let Some(agent) = Agent::get()
             && agent.armed()
         {
-            publish::last(agent, jni);
+            publish::last(agent);
             agent.over();
         }
     });

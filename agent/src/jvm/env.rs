@@ -5,7 +5,7 @@
 //! references and ids.
 
 use jvmti_bindings::sys::{jni, jvmti};
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -89,7 +89,8 @@ impl Jvmti {
         call!(self, SetTag, object, tag)
     }
 
-    /// A thread's frames from `skip` on, into `buffer`; the filled part of it. Null is the current thread.
+    /// A thread's frames from `skip` on (negative: so many from the outermost), into `buffer`; the filled part of it.
+    /// Null is the current thread.
     #[inline]
     pub(super) fn frames(
         self,
@@ -103,13 +104,6 @@ impl Jvmti {
         let filled = usize::try_from(count).unwrap_or(0).min(buffer.len());
         // SAFETY: GetStackTrace has initialised the first `count` elements.
         Ok(unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), filled) })
-    }
-
-    /// How many frames a thread has; the current one if `thread` is null.
-    pub(super) fn frame_count(self, thread: jobject) -> Result<jint> {
-        let mut count = 0;
-        call!(self, GetFrameCount, thread, &mut count)?;
-        Ok(count)
     }
 
     pub(super) fn method_name(self, method: jmethodID) -> Result<String> {
@@ -211,27 +205,6 @@ impl Jvmti {
 
     pub(super) fn force_gc(self) -> Result<()> {
         call!(self, ForceGarbageCollection)
-    }
-
-    /// The tags of all tagged objects in the heap.
-    pub(super) fn tags_in_heap(self) -> Result<Vec<jlong>> {
-        extern "system" fn visit(
-            _class: jlong,
-            _size: jlong,
-            tag: *mut jlong,
-            _length: jint,
-            all: *mut c_void,
-        ) -> jint {
-            // SAFETY: the heap walk hands a tag that it owns, and the vector below, one object at a time.
-            unsafe { (*all.cast::<Vec<jlong>>()).push(*tag) };
-            jvmti::JVMTI_VISIT_OBJECTS
-        }
-        let mut tags: Vec<jlong> = Vec::new();
-        let callbacks =
-            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit), ..Default::default() };
-        let filter = jint::try_from(jvmti::JVMTI_HEAP_FILTER_UNTAGGED).unwrap_or(0);
-        call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut tags).cast())?;
-        Ok(tags)
     }
 
     pub(super) fn retransform(self, classes: &[jclass]) -> Result<()> {
@@ -407,6 +380,13 @@ impl Jni {
     fn not_null<T>(self, result: *mut T) -> Option<*mut T> {
         self.clear_exception();
         (!result.is_null()).then_some(result)
+    }
+
+    /// Settles an account that is not ours: under -Xcheck:jni the first JNI call that is no check for exceptions is
+    /// blamed for a check that the JDK's own code left out before it called us (JDK 8, `runFinalization0`).
+    #[inline]
+    pub(super) fn check_exceptions(self) {
+        jni!(self, ExceptionCheck);
     }
 
     fn clear_exception(self) {

@@ -7,7 +7,6 @@
 use super::agent::Agent;
 use super::env::{Jni, Result, jobject, jvmtiError};
 use super::thread;
-use crate::event::InstanceId;
 use std::time::{Duration, Instant};
 
 /// What a collection finds may be held by what the one before handed to finalizers: two at least.
@@ -41,24 +40,6 @@ pub(super) fn collect(agent: &Agent, jni: Jni) -> Option<String> {
         }
     }
     None
-}
-
-/// From JDK 26 on no ObjectFree comes once VMDeath was posted (JDK-8355631): the last report asks the heap what
-/// the collection before it left. Returns what could not be done.
-pub(super) fn count_survivors(agent: &Agent) -> Option<String> {
-    let version = agent.jvmti.system_property(c"java.vm.specification.version")?;
-    if version.parse::<u32>().is_ok_and(|version| version < 26) || version.starts_with("1.") {
-        return None;
-    }
-    let walked = agent.now();
-    match agent.jvmti.tags_in_heap() {
-        Ok(tags) => {
-            let found = tags.into_iter().map(|tag| InstanceId(tag.cast_unsigned())).collect();
-            agent.session.keep(&found, walked, agent.now());
-            None
-        }
-        Err(error) => Some(format!("the heap could not be walked: {error}; garbage may be called live")),
-    }
 }
 
 /// Waits until the reclaiming threads have been at rest for a while. False when the time ran out.

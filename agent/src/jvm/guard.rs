@@ -8,6 +8,7 @@ use super::os::say;
 use super::thread;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs the body of an entry that is no hook. None if it panicked.
 pub(super) fn entry<T>(body: impl FnOnce() -> T) -> Option<T> {
@@ -48,6 +49,11 @@ fn disarm() {
 /// Makes panics of the agent (its own copy of the standard library) speak in its own words.
 pub(super) fn speak_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
+        // Several threads may come upon the same defect before the first of them has disarmed the agent.
+        static SAID: AtomicBool = AtomicBool::new(false);
+        if SAID.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let what = panic.payload_as_str().unwrap_or("panic");
         let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
         say(&format!("internal error{place}: {what}"));

@@ -1,12 +1,12 @@
-//! The two natives of the helper class: a constructor returned, `end()` begins.
+//! The natives of the helper class: a constructor returned, `end()` begins, the JVM is about to end.
 //!
 //! They find out which instance, which stack and who, and tell the session. Invariant: once a stack was seen,
-//! neither allocates, handles strings or takes a lock that all threads share.
+//! the first two neither allocate, handle strings or take a lock that all threads share.
 
 use super::agent::Agent;
 use super::capture::{self, Buffer};
 use super::env::{Jni, Result, jclass, jlong, jobject};
-use super::{guard, thread};
+use super::{guard, publish, thread};
 use crate::event::{InstanceId, Role};
 use jvmti_bindings::sys::jni::JNIEnv;
 use std::mem::MaybeUninit;
@@ -16,6 +16,7 @@ pub(super) extern "system" fn created(env: *mut JNIEnv, _class: jclass, stream: 
     guard::hook(|agent| {
         // SAFETY: the JVM hands its own environment of this thread to a native method.
         let jni = unsafe { Jni::new(env) };
+        jni.check_exceptions();
         #[cfg(feature = "fault-injection")]
         super::fault::created(jni);
         if let Err(error) = on_created(agent, jni, stream) {
@@ -29,11 +30,20 @@ pub(super) extern "system" fn ended(env: *mut JNIEnv, _class: jclass, stream: jo
     guard::hook(|agent| {
         // SAFETY: the JVM hands its own environment of this thread to a native method.
         let jni = unsafe { Jni::new(env) };
+        jni.check_exceptions();
         #[cfg(feature = "fault-injection")]
         super::fault::ended();
         if let Err(error) = on_ended(agent, jni, stream) {
             agent.session.dropped(reason("end()", error));
         }
+    });
+}
+
+/// `zaudit.Hooks.ending(Object)`: the JVM is about to end.
+pub(super) extern "system" fn ending(env: *mut JNIEnv, _class: jclass, _null: jobject) {
+    guard::hook(|agent| {
+        // SAFETY: the JVM hands its own environment of this thread to a native method.
+        publish::ending(agent, unsafe { Jni::new(env) });
     });
 }
 
@@ -77,11 +87,12 @@ fn on_ended(agent: &Agent, jni: Jni, stream: jobject) -> Result<()> {
         }
         return Ok(());
     }
-    let kind = classes.kind(jni, stream);
     if actor.role == Role::Reclaimer && thread::in_stream_finalizer(agent, jni)? {
         actor.role = Role::StreamFinalizer;
     }
-    agent.session.ended(kind, InstanceId(tag.cast_unsigned()), actor, agent.now());
+    if !agent.session.ended(InstanceId(tag.cast_unsigned()), actor, agent.now()) {
+        agent.session.ended_again(classes.kind(jni, stream));
+    }
     agent.jvmti.set_tag(stream, 0)
 }
 

@@ -1,6 +1,6 @@
 //! A report on its way out: settle, snapshot, judge, render, write.
 //!
-//! Runs on the agent's own thread, and on the thread of VMDeath for the last report. Invariant: a report that
+//! Runs on the agent's own thread; for the last report on the thread that ends the JVM. Invariant: a report that
 //! cannot be written to its file is written to standard error.
 
 use super::agent::Agent;
@@ -8,10 +8,9 @@ use super::env::Jni;
 use super::{gather, os};
 use crate::dump;
 use crate::event::Trigger;
-use crate::options::Format;
 use crate::report::{Process, Report};
 use crate::suppress::Rule;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// Reports are made one after the other, and those on demand are numbered.
@@ -23,19 +22,31 @@ pub(super) struct Turn {
 
 #[derive(Default)]
 struct State {
+    /// A report, or the last collection, is under way.
     busy: bool,
-    over: bool,
+    /// No report on demand begins any more.
+    ending: bool,
+    /// The collection before the last report was begun, and what it could not do.
+    collected: Option<Unsettled>,
     number: u32,
 }
 
-/// How long the last report waits for one on demand that is just being written.
-const LAST_WAITS: Duration = Duration::from_secs(10);
+/// What a report's preparation could not do.
+type Unsettled = Option<String>;
+
+/// How long the end of the JVM waits for what is under way: a report that hangs (a pipe that nobody reads) does not
+/// keep the program from ending.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Turn {
-    /// The number of a report on demand; none once the last report was begun.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of a report on demand; none once the JVM is ending.
     fn begin(&self) -> Option<u32> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.over || state.busy {
+        let mut state = self.state();
+        if state.ending || state.busy {
             return None;
         }
         state.busy = true;
@@ -44,45 +55,66 @@ impl Turn {
     }
 
     fn end(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).busy = false;
+        self.state().busy = false;
         self.free.notify_all();
     }
 
-    /// Keeps further reports from starting, and waits for one under way. A report that hangs (a full pipe that
-    /// nobody reads) does not keep the program from ending.
-    fn last(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.over = true;
-        drop(self.free.wait_timeout_while(state, LAST_WAITS, |state| state.busy));
+    /// Keeps further reports from starting, and waits for what is under way. What the state is then.
+    fn last(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.ending = true;
+        match self.free.wait_timeout_while(state, PATIENCE, |state| state.busy) {
+            Ok((state, _)) => state,
+            Err(poisoned) => poisoned.into_inner().0,
+        }
     }
 }
 
 /// A report on demand.
 pub(super) fn on_demand(agent: &Agent, jni: Jni, trigger: Trigger) {
     if let Some(number) = agent.publishing.begin() {
-        publish(agent, jni, trigger, Some(number));
+        let unsettled = if agent.options.gc { gather::collect(agent, jni) } else { None };
+        publish(agent, trigger, Some(number), unsettled);
         agent.publishing.end();
     }
 }
 
-/// The last report.
-pub(super) fn last(agent: &Agent, jni: Jni) {
-    agent.publishing.last();
-    publish(agent, jni, Trigger::Exit, None);
+/// The JVM is about to end: the last moment at which a collection can be forced.
+pub(super) fn ending(agent: &Agent, jni: Jni) {
+    let mut state = agent.publishing.last();
+    if state.busy || state.collected.is_some() || !agent.options.gc {
+        return;
+    }
+    (state.busy, state.collected) = (true, Some(None));
+    drop(state);
+    let (uncollected, undelivered) = (gather::collect(agent, jni), deliver(agent));
+    agent.publishing.state().collected = Some(uncollected.or(undelivered));
+    agent.publishing.end();
 }
 
-fn publish(agent: &Agent, jni: Jni, trigger: Trigger, number: Option<u32>) {
+/// The last report.
+pub(super) fn last(agent: &Agent) {
+    let collected = agent.publishing.last().collected.take();
+    let unsettled = collected.unwrap_or_else(|| {
+        let reason = "no collection before this report: the JVM did not end through java.lang.Shutdown";
+        agent.options.gc.then(|| format!("{reason}; garbage may be called live"))
+    });
+    publish(agent, Trigger::Exit, None, unsettled);
+}
+
+/// Enters what the collector has freed, told already or not.
+fn deliver(agent: &Agent) -> Unsettled {
+    let delivered = super::entry::deliver_pending(agent);
+    agent.drain();
+    let error = delivered.err()?;
+    Some(format!("pending frees were not delivered: {error}; garbage may be called live"))
+}
+
+fn publish(agent: &Agent, trigger: Trigger, number: Option<u32>, unsettled: Unsettled) {
     #[cfg(feature = "fault-injection")]
     super::fault::dump();
-    let mut unsettled = if agent.options.gc { gather::collect(agent, jni) } else { None };
-    if let Err(error) = super::entry::deliver_pending(agent) {
-        unsettled = Some(format!("pending frees were not delivered: {error}; garbage may be called live"));
-    }
-    agent.drain();
-    if agent.options.gc && trigger == Trigger::Exit {
-        unsettled = unsettled.or_else(|| gather::count_survivors(agent));
-    }
-    agent.session.unsettled(unsettled);
+    let undelivered = deliver(agent);
+    agent.session.unsettled(unsettled.or(undelivered));
     let snapshot = agent.session.snapshot(agent.now());
     let property = |name| agent.jvmti.system_property(name).unwrap_or_default();
     let process = Process {
@@ -113,6 +145,6 @@ fn write(agent: &Agent, report: &Report, number: Option<u32>) {
     if let Err(error) = dump::write(&path, &bytes) {
         let why = dump::reason(&error);
         os::say(&format!("cannot write {}: {why}; the report follows here", path.display()));
-        os::write_stderr(&report.render(Format::Text, style));
+        os::write_stderr(&report.render(agent.options.format, style));
     }
 }

@@ -205,8 +205,13 @@ const OUTERMOST: usize = 16;
 
 /// Whether a thread (the current one if null) only reclaims. Its loop is its first work, so that the answer stays.
 pub(super) fn reclaims(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
-    let skip = (agent.jvmti.frame_count(thread)? - OUTERMOST as i32).max(0);
-    any_frame(agent, jni, thread, skip, Part::ReclaimingLoop)
+    // Counted from the outermost frame. GetFrameCount would not do: JDK 8 crashes in it when the thread that it is
+    // asked about ends at that moment (`VM_GetFrameCount` keeps a pointer to its state).
+    match any_frame(agent, jni, thread, -(OUTERMOST as i32), Part::ReclaimingLoop) {
+        // The stack is not that deep.
+        Err(jvmtiError::ILLEGAL_ARGUMENT) => any_frame(agent, jni, thread, 0, Part::ReclaimingLoop),
+        other => other,
+    }
 }
 
 /// Whether the current thread's `end()` was called by the stream's own finalizer, be it through a subclass's `end()`.

@@ -28,7 +28,9 @@ const SUSPECTS: usize = 10;
 /// Frames told of each stack, callers told of each place, threads.
 const FRAMES: usize = 14;
 const CALLERS: usize = 6;
-const THREADS: usize = 4;
+const THREADS: usize = 3;
+/// Characters told of a thread's name.
+const THREAD_NAME: usize = 40;
 
 const BOLD: &str = "1";
 const RED: &str = "1;31";
@@ -104,7 +106,7 @@ impl Text {
             };
             let expected: u64 = verdicts().map(Verdict::expected).sum();
             if expected > 0 {
-                let _ = write!(line, ", {} left open as expected (JDK caches)", grouped(expected));
+                let _ = write!(line, ", {} not ended as expected (JDK caches)", grouped(expected));
             }
         }
         if !report.health.ok() {
@@ -152,22 +154,14 @@ impl Text {
         let Some(worst) = place.sites.first() else { return };
         let verdict = &place.verdict;
         let code = if verdict.severity() == Severity::Leak { RED } else { YELLOW };
-        let culprit = worst.site.frames().nth(worst.culprit());
+        let culprit = worst.site.frames().nth(place.culprit);
         let culprit = culprit.map(|frame| self.frame(frame, head.len() + 2)).unwrap_or_default();
         let (head, culprit) = (self.paint(code, head), self.paint(BOLD, &culprit));
         let _ = writeln!(self.out, "\n{head}  {culprit}");
         let class = worst.site.subclass.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
         self.prose(4, &format!("{}s{class}: {}", verdict.kind.class(), verdict.ratio()));
         let mut facts = facts(report, verdict);
-        let mut threads: Vec<String> = place.sites.iter().flat_map(|site| site.site.threads()).collect();
-        threads.sort();
-        threads.dedup();
-        match threads.as_slice() {
-            [] => {}
-            [one] => facts.push(format!("thread {one}")),
-            few if few.len() <= THREADS => facts.push(format!("threads {}", few.join(", "))),
-            many => facts.push(format!("threads {}, …", many.get(..THREADS).unwrap_or(many).join(", "))),
-        }
+        facts.extend(threads(place));
         self.prose(4, &facts.join(" · "));
         self.stacks(place, worst);
     }
@@ -175,15 +169,10 @@ impl Text {
     /// The frames that all stacks of a place share, the culprit marked; then who calls them.
     fn stacks(&mut self, place: &Place<'_>, worst: &Judged) {
         let frames: Vec<&Frame> = worst.site.frames().collect();
-        let shared = place
-            .sites
-            .iter()
-            .map(|site| site.site.frames().zip(&frames).take_while(|(a, b)| a == *b).count())
-            .min()
-            .unwrap_or(frames.len());
+        let shared = place.shared();
         for (at, frame) in frames.iter().enumerate().take(shared.min(FRAMES)) {
             let line = self.frame(frame, 6);
-            let line = match (at == worst.culprit(), in_jdk(&frame.class)) {
+            let line = match (at == place.culprit, in_jdk(&frame.class)) {
                 (true, _) => self.paint(BOLD, &format!("    > {line}")),
                 (false, true) => self.paint(DIM, &format!("      {line}")),
                 (false, false) => format!("      {line}"),
@@ -215,6 +204,9 @@ impl Text {
         for site in &place.sites {
             let caller = site.site.frames().nth(shared);
             let open = site.verdict.leaked + site.verdict.suspects;
+            if open == 0 {
+                continue;
+            }
             match callers.iter_mut().find(|(_, known)| *known == caller) {
                 Some((number, _)) => *number += open,
                 None => callers.push((open, caller)),
@@ -246,7 +238,7 @@ impl Text {
             report.rules.iter().zip(&report.judgement.covered).filter(|(_, covered)| **covered > 0).collect();
         if !used.is_empty() {
             let head = self.paint(BOLD, "EXPECTED");
-            let _ = writeln!(self.out, "\n{head}  left open by design, and covered by a rule");
+            let _ = writeln!(self.out, "\n{head}  never ended by the program, and covered by a rule");
             for (rule, covered) in used {
                 let from = if rule.built_in { " (built in)" } else { "" };
                 let line = format!("{:>10}  {}{from}", grouped(*covered), clean(&rule.text));
@@ -400,6 +392,26 @@ fn clean(text: &str) -> String {
     text.chars().map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
 
+/// A few threads by name. Names that differ in their numbers only are one; long ones are cut.
+fn threads(place: &Place<'_>) -> Option<String> {
+    let mut names: Vec<String> = place.sites.iter().flat_map(|site| site.site.threads()).collect();
+    names.sort();
+    let numberless = |name: &str| -> String { name.chars().filter(|c| !c.is_ascii_digit()).collect() };
+    let all = names.len();
+    names.dedup_by_key(|name| numberless(name));
+    let more = if names.len() < all || names.len() > THREADS { ", …" } else { "" };
+    let told: Vec<String> = names
+        .iter()
+        .take(THREADS)
+        .map(|name| match name.char_indices().nth(THREAD_NAME) {
+            Some((end, _)) => format!("{}…", name.get(..end).unwrap_or(name)),
+            None => name.clone(),
+        })
+        .collect();
+    let noun = if all > 1 { "threads" } else { "thread" };
+    (!told.is_empty()).then(|| format!("{noun} {}{more}", told.join(", ")))
+}
+
 fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
     let counts = &verdict.tally.counts;
     let mut facts = Vec::new();
@@ -493,7 +505,7 @@ mod tests {
             ),
             (
                 &[(Kind::Inflater, &[MADE, "java.util.zip.ZipFile.getInflater"], 3, 1, 0, 0)],
-                "SUMMARY: zaudit: no leaks: 1 of 3 Inflaters ended, 2 left open as expected (JDK caches)\n",
+                "SUMMARY: zaudit: no leaks: 1 of 3 Inflaters ended, 2 not ended as expected (JDK caches)\n",
             ),
         ] {
             assert_eq!(render(&report(&session(sites)), Style::default()), line);

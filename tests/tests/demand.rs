@@ -137,8 +137,9 @@ fn text_on_stderr(bench: &Bench, jdk: &Jdk) -> Result<()> {
 /// The program has just collected; the agent collects nothing, and must know all that died all the same. `ObjectFree`
 /// comes from a service thread since JDK 16: what is pending must be asked for.
 fn exact_after_gc(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    for flag in ["-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC"] {
-        for _ in 0..3 {
+    let concurrent = ["-XX:+UseZGC", "-XX:+UseShenandoahGC"].into_iter().filter(|_| jdk.major >= 17);
+    for flag in ["-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC"].into_iter().chain(concurrent) {
+        for _ in 0..2 {
             let mut running = ready(garbage(bench, jdk, "")?.flags([flag]))?;
             running.signal("USR1")?;
             let report = running.wait_for_report("r.1.json")?;

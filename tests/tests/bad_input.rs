@@ -15,7 +15,7 @@ use zaudit_tests::jvm::Jvm;
 use zaudit_tests::suite::{self, Bench, cell, claim};
 
 /// What a row is called, the options, and what the one line must name.
-const OPTIONS: [(&str, &str, &[&str]); 27] = [
+const OPTIONS: [(&str, &str, &[&str]); 26] = [
     ("unknown_key", "gc,colour", &["colour"]),
     ("nearest_name", "gc,dept=64", &["dept", "depth"]),
     ("nearest_name_of_file", "gc,fil=r.txt", &["fil", "file"]),

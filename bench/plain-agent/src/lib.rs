@@ -119,6 +119,8 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
         let function: extern "system" fn(*mut JNIEnv, jclass, jobject) = match callback {
             Callback::Created => created,
             Callback::Ended => ended,
+            // Its hooks are not placed.
+            Callback::Ending => continue,
         };
         let name = c_string(callback.method());
         let native = JNINativeMethod {
@@ -131,7 +133,7 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
         }
     }
     notify(JVMTI_ENABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK);
-    for target in instrument::targets() {
+    for target in instrument::targets().filter(|target| *target != instrument::SHUTDOWN) {
         let name = c_string(target);
         let class = jni!(env, FindClass, name.as_ptr());
         if class.is_null() {

@@ -234,7 +234,7 @@ fn hooks(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
         names.push(link::binary(&class.name));
     }
     let linked = link::link(jdk, bench, &modules, &names, Some(&mut patch))?;
-    if linked.linked != instrument::targets().count() {
+    if linked.linked != instrument::targets().count() as u64 {
         return Err(format!("{names:?}: {linked:?}"));
     }
     let mut patch = Patch::new(jdk, bench, "helper")?;

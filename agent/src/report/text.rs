@@ -396,6 +396,7 @@ fn clean(text: &str) -> String {
 fn threads(place: &Place<'_>) -> Option<String> {
     let mut names: Vec<String> = place.sites.iter().flat_map(|site| site.site.threads()).collect();
     names.sort();
+    names.dedup();
     let numberless = |name: &str| -> String { name.chars().filter(|c| !c.is_ascii_digit()).collect() };
     let all = names.len();
     names.dedup_by_key(|name| numberless(name));
@@ -530,6 +531,29 @@ mod tests {
         );
         assert!(text.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{text}");
         assert!(text.contains("\\u{1b}[2J"));
+    }
+
+    #[test]
+    fn threads_that_differ_in_numbers_are_told_once() {
+        let long = "elasticsearch[data][[compressed-1][0]: Lucene Merge Thread #0]";
+        for (names, told) in [
+            (&["main"][..], "thread main"),
+            (&["main", "main"], "thread main"),
+            (&["pool-1-thread-1", "pool-1-thread-2", "x"], "threads pool-1-thread-1, x, …"),
+            (&["b", "a"], "threads a, b"),
+            (&["a", "b", "c", "d"], "threads a, b, c, …"),
+            (&[long], "thread elasticsearch[data][[compressed-1][0]: L…"),
+        ] {
+            let session = crate::session::Session::default();
+            let frame =
+                crate::event::Frame { class: "a.B".into(), method: "c".into(), file: None, line: None };
+            let stack = crate::event::Stack { frames: vec![frame], truncated: false, subclass: None };
+            let site = session.learn(Kind::Inflater, crate::event::StackKey(1), stack);
+            let thread = crate::event::ThreadId(1);
+            session.created(session.id(thread), site, thread, crate::event::Nanos(0));
+            names.iter().for_each(|name| session.name_thread(site, (*name).into()));
+            assert_eq!(threads(&places(&report(&session).judgement.sites)[0]).unwrap(), told);
+        }
     }
 
     #[test]

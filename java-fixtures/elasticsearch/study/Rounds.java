@@ -28,8 +28,8 @@ import org.elasticsearch.common.settings.Settings;
  *
  * Usage: Rounds FOLDER ROUNDS [PAUSE]
  *
- * Writes "round N rss KIB" to stdout after each round, and with PAUSE "pause N" after every PAUSE rounds (and before the first), when it
- * waits for a line on stdin. Exit code 0 only when all of it went as it should.
+ * Writes "round N rss KIB" to stdout after each round (round 0 is the start of the nodes), and with PAUSE "pause N PID" after every PAUSE
+ * rounds, when it waits for a line on stdin. Exit code 0 only when all of it went as it should.
  *
  * Expected: no leak of its own. The number of Inflaters and Deflaters that each line of Elasticsearch makes is linear in ROUNDS.
  */
@@ -64,28 +64,38 @@ public final class Rounds {
         BufferedReader stdin = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
         try (TwoNodes nodes = new TwoNodes(folder)) {
             Rounds program = new Rounds(nodes);
-            pauseAfter(0, pause, stdin);
-            for (int round = 1; round <= rounds; round++) {
-                program.fill("compressed-" + round, "best_compression");
-                program.fill("default-" + round, "default");
-                program.remap("small-" + round);
-                System.out.println("round " + round + " rss " + residentKib());
-                pauseAfter(round, pause, stdin);
+            for (int round = 0; round <= rounds; round++) {
+                if (round > 0) {
+                    program.round(round);
+                }
+                System.out.println("round " + round + " rss " + ownStatus("VmRSS"));
+                if (pause > 0 && round % pause == 0) {
+                    System.out.println("pause " + round + " " + ownStatus("Pid"));
+                    check(stdin.readLine() != null, "nobody ended the pause");
+                }
             }
         }
     }
 
-    private static void pauseAfter(int round, int pause, BufferedReader stdin) throws IOException {
-        if (pause > 0 && round % pause == 0) {
-            System.out.println("pause " + round);
-            if (stdin.readLine() == null) {
-                throw new IllegalStateException("nobody ended the pause");
-            }
-        }
+    private void round(int round) throws IOException {
+        String compressed = "compressed-" + round;
+        fill(compressed, "best_compression");
+        searchOverHttp(compressed);
+        delete(compressed);
+
+        String contrast = "contrast-" + round;
+        fill(contrast, "default");
+        delete(contrast);
+
+        String small = "small-" + round;
+        create(small, Settings.EMPTY);
+        addField(small, "publisher");
+        addField(small, "language");
+        delete(small);
     }
 
-    /** Makes an index with that codec, fills it in batches, reads it before and after a merge, and deletes it. */
-    private void fill(String index, String codec) throws IOException {
+    /** Makes an index with that codec, fills it in batches, and reads it before and after a merge. */
+    private void fill(String index, String codec) {
         create(index, Settings.builder().put("index.codec", codec).build());
         for (int batch = 0; batch < BATCHES; batch++) {
             BulkRequestBuilder bulk = client.prepareBulk();
@@ -102,18 +112,11 @@ public final class Rounds {
         indices.prepareForceMerge(index).setMaxNumSegments(1).get(TwoNodes.PATIENCE);
         indices.prepareRefresh(index).get(TwoNodes.PATIENCE);
         read(index);
-        searchOverHttp(index);
-        delete(index);
     }
 
-    /** Makes an index, adds two fields to it one after the other, and deletes it. */
-    private void remap(String index) {
-        create(index, Settings.EMPTY);
-        for (String field : new String[] {"publisher", "language"}) {
-            check(indices.preparePutMapping(index).setType("book").setSource(field, "type=keyword").get(TwoNodes.PATIENCE).isAcknowledged(),
-                    "the mapping of " + field + " was not acknowledged");
-        }
-        delete(index);
+    private void addField(String index, String field) {
+        check(indices.preparePutMapping(index).setType("book").setSource(field, "type=keyword").get(TwoNodes.PATIENCE).isAcknowledged(),
+                "the mapping of " + field + " was not acknowledged");
     }
 
     /** Returns when the shard has started, which is when the last cluster state about it was published. */
@@ -175,13 +178,13 @@ public final class Rounds {
         }
     }
 
-    /** The resident set of this process as Linux tells it, in KiB. */
-    private static long residentKib() throws IOException {
+    /** A number that Linux tells about this process; sizes are in KiB. */
+    private static long ownStatus(String field) throws IOException {
         for (String line : Files.readAllLines(Paths.get("/proc/self/status"), StandardCharsets.US_ASCII)) {
-            if (line.startsWith("VmRSS:")) {
+            if (line.startsWith(field + ":")) {
                 return Long.parseLong(line.replaceAll("\\D", ""));
             }
         }
-        throw new IllegalStateException("/proc/self/status has no VmRSS");
+        throw new IllegalStateException("/proc/self/status has no " + field);
     }
 }

@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
+import java.lang.management.GarbageCollectorMXBean;
+import java.lang.management.ManagementFactory;
 import java.net.HttpURLConnection;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
@@ -28,8 +30,8 @@ import org.elasticsearch.common.settings.Settings;
  *
  * Usage: Rounds FOLDER ROUNDS [PAUSE]
  *
- * Writes "round N rss KIB" to stdout after each round (round 0 is the start of the nodes), and with PAUSE "pause N PID" after every PAUSE
- * rounds, when it waits for a line on stdin. Exit code 0 only when all of it went as it should.
+ * Writes "round N resident KIB allocated KIB collections N" to stdout after each round (round 0 is the start of the nodes), and with PAUSE
+ * "pause N PID" after every PAUSE rounds, when it waits for a line on stdin. Exit code 0 only when all of it went as it should.
  *
  * Expected: no leak of its own. The number of Inflaters and Deflaters that each line of Elasticsearch makes is linear in ROUNDS.
  */
@@ -68,7 +70,8 @@ public final class Rounds {
                 if (round > 0) {
                     program.round(round);
                 }
-                System.out.println("round " + round + " rss " + ownStatus("VmRSS"));
+                System.out.println("round " + round + " resident " + ownStatus("VmRSS") + " allocated " + ownStatus("VmData")
+                        + " collections " + collections());
                 if (pause > 0 && round % pause == 0) {
                     System.out.println("pause " + round + " " + ownStatus("Pid"));
                     check(stdin.readLine() != null, "nobody ended the pause");
@@ -176,6 +179,14 @@ public final class Rounds {
         if (!holds) {
             throw new IllegalStateException(complaint);
         }
+    }
+
+    private static long collections() {
+        long sum = 0;
+        for (GarbageCollectorMXBean collector : ManagementFactory.getGarbageCollectorMXBeans()) {
+            sum += collector.getCollectionCount();
+        }
+        return sum;
     }
 
     /** A number that Linux tells about this process; sizes are in KiB. */

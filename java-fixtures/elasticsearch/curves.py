@@ -16,6 +16,8 @@ import math
 import os
 import sys
 
+from table import jar_readers
+
 MIB = 1024 * 1024
 # The first rounds load and compile classes, in either version, and a collection frees what was forgotten: the climb is taken between.
 WARM = 20
@@ -44,14 +46,16 @@ def since_start(points):
     return [(number, mib - points[0][1]) for number, mib in points]
 
 
-def held(folder, version, pause):
-    """[(round, MiB)] that the agent says zlib holds, since the start of the nodes."""
-    points = []
-    for at in range(len(glob.glob(os.path.join(folder, f"{version}.memory.*.json")))):
-        with open(os.path.join(folder, f"{version}.memory.{at + 1}.json"), encoding="utf-8") as text:
-            totals = json.load(text)["totals"].values()
-        points.append((at * pause, sum(total["bytes_held"] for total in totals) / MIB))
-    return since_start(points)
+def reports(folder, version):
+    """The agent's reports on demand, in their order."""
+    for number in range(1, len(glob.glob(os.path.join(folder, f"{version}.memory.*.json"))) + 1):
+        with open(os.path.join(folder, f"{version}.memory.{number}.json"), encoding="utf-8") as text:
+            yield json.load(text)
+
+
+def held(report):
+    """MiB that the agent says zlib holds."""
+    return sum(total["bytes_held"] for total in report["totals"].values()) / MIB
 
 
 def stretch(rounds, collections):
@@ -139,22 +143,27 @@ def draw(curves, collections, rounds):
 
 
 def main(folder, pause, drawing, *versions):
-    curves, marks = [], []
+    curves, marks, jars = [], [], []
     print(f"{'MiB since the nodes started':<46}{'most':>6}{'end':>6}   climb a round")
     for version, colour in zip(versions, COLOURS):
         resident, allocated, collections = process(folder, version)
+        asked = list(reports(folder, version))
+        zlib = since_start([(at * int(pause), held(report)) for at, report in enumerate(asked)])
         marks += [(colour, number) for number in collections]
         rounds = resident[-1][0]
         first, last = stretch(rounds, collections)
         for what, dash, points in (
             ("allocated", "2 3", allocated),
             ("resident", "", resident),
-            ("held by zlib, says zaudit", "7 4", held(folder, version, int(pause))),
+            ("held by zlib, says zaudit", "7 4", zlib),
         ):
             curves.append(((f"Elasticsearch {version}", what), dash, colour, points))
             most = max(value for _, value in points)
             print(f"Elasticsearch {version}, {what:<25}{most:>6.0f}{points[-1][1]:>6.0f}{climb(points, first, last):>8.2f} "
                   f"in rounds {first} to {last}")
+        jars.append(f"Elasticsearch {version}, Inflaters of the JDK that read jars: {jar_readers(asked[0])} when the nodes had started, "
+                    f"{jar_readers(asked[-1])} after {rounds} rounds")
+    print("\n".join(jars))
     with open(drawing, "w", encoding="utf-8") as out:
         out.write(draw(curves, marks, rounds))
     print(f"drawn: {drawing}")

@@ -57,6 +57,11 @@ def places(report):
     return sums
 
 
+def jar_readers(report):
+    """How many Inflaters the JDK has made to read jars."""
+    return places(report)[None]["created"]
+
+
 def wanted(file, version, rounds):
     """(kind, place) -> (created, never ended), each as its formula and its value."""
     rows = {}

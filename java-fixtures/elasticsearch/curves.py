@@ -67,6 +67,8 @@ def stretch(rounds, collections):
 def climb(points, first, last):
     """MiB a round, by least squares."""
     over = [(x, y) for x, y in points if first <= x <= last]
+    if len(over) < 2:
+        return math.nan
     mean_x = sum(x for x, _ in over) / len(over)
     mean_y = sum(y for _, y in over) / len(over)
     return sum((x - mean_x) * (y - mean_y) for x, y in over) / sum((x - mean_x) ** 2 for x, _ in over)

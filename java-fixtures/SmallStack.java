@@ -9,6 +9,8 @@ public class SmallStack {
     private static int attempts;
 
     public static void main(String[] args) throws Exception {
+        // All classes are initialized before the stack is used up.
+        new Inflater().end();
         Thread thread = new Thread(null, null, "small", 256 * 1024) {
             @Override
             public void run() {

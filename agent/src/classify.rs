@@ -7,7 +7,7 @@ use crate::event::{Frame, Kind, PerKind};
 use crate::ledger::{Tally, byte_seconds};
 use crate::session::{SiteTally, Snapshot};
 use crate::stacks::Site;
-use crate::suppress::Rule;
+use crate::suppress::{Rule, in_jdk};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -151,11 +151,6 @@ pub fn places(sites: &[Judged]) -> Vec<Place<'_>> {
     places
 }
 
-/// Whether a class is the JDK's own.
-pub fn in_jdk(class: &str) -> bool {
-    ["java.", "javax.", "jdk.", "sun.", "com.sun."].iter().any(|package| class.starts_with(package))
-}
-
 /// Sums over all sites of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -281,7 +276,7 @@ pub(crate) mod tests {
             for n in 0..*created {
                 let id = session.id(ThreadId(1));
                 session.created(id, site, ThreadId(1), Nanos(0));
-                let by = |role| Actor { thread: ThreadId(1), role };
+                let by = |role| Actor { thread: ThreadId(1 + u64::from(role == Role::Reclaimer)), role };
                 let second = Nanos(1_000_000_000);
                 if n < *ended {
                     session.ended(*kind, id, by(Role::Program), second);

@@ -75,15 +75,27 @@ fn stamp(time: SystemTime) -> String {
     format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", second / 3_600, second / 60 % 60, second % 60)
 }
 
-/// Writes `bytes` to `path`: into a new file beside it (mode 0600) that then takes its place. What exists and is
-/// no regular file (`/dev/stderr`, a pipe) is written to directly.
+/// Writes `bytes` to `path`: into a new file beside it (mode 0600) that then takes its place; or straight to it
+/// where it is no place for files ([`is_special`]).
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A link to something special (`/dev/stdout`) is followed; one to a file is replaced, never followed.
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
-        Ok(found) if !found.is_file() => write_special(path, bytes),
+        _ if is_special(path) => write_special(path, bytes),
         _ => replace(path, bytes),
     }
+}
+
+/// Whether `path` is a device, a pipe, a socket, or a name for an open descriptor (`/dev/stderr`, `/proc/self/fd/3`),
+/// be it through links: reports on demand go there without a number. A link to a file is no such thing: it is
+/// replaced, never followed.
+pub fn is_special(path: &Path) -> bool {
+    let system = |path: &Path| path.starts_with("/dev") || path.starts_with("/proc");
+    let names_descriptor = fs::read_link(path).is_ok_and(|target| system(&target));
+    let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
+    let other = fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    names_descriptor
+        || other
+        || parent.is_some_and(|parent| system(&parent) && !parent.starts_with("/dev/shm"))
 }
 
 /// How long a pipe may keep a report waiting: the program that ends must not hang on a reader that is gone.
@@ -91,7 +103,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Opened without blocking: a pipe that nobody reads is an error (ENXIO), not a wait for ever.
 fn write_special(path: &Path, mut bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut file = File::options().append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     let deadline = Instant::now() + PATIENCE;
     while !bytes.is_empty() {
         match file.write(bytes) {
@@ -227,6 +239,23 @@ mod tests {
         write(&link, b"report").unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"precious");
         assert_eq!(fs::read(&link).unwrap(), b"report");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_name_for_a_descriptor_stays_what_it_is() {
+        use std::os::fd::AsRawFd;
+        let folder = folder("descriptor");
+        let file = File::create(folder.join("out.txt")).unwrap();
+        let link = folder.join("stdout");
+        std::os::unix::fs::symlink(format!("/proc/self/fd/{}", file.as_raw_fd()), &link).unwrap();
+        assert!(
+            is_special(&link) && is_special(Path::new("/dev/stderr")) && !is_special(&folder.join("out.txt"))
+        );
+        write(&link, b"one ").unwrap();
+        write(&link, b"two").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(folder.join("out.txt")).unwrap(), b"one two");
         fs::remove_dir_all(folder).unwrap();
     }
 

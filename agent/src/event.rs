@@ -106,6 +106,8 @@ pub enum Role {
     Program,
     /// A finalizer, the Reference Handler or a Cleaner: it only ever acts because a collection found garbage.
     Reclaimer,
+    /// The same, and it is the stream's own finalizer that calls `end()` (JDK 8 to 11).
+    StreamFinalizer,
 }
 
 /// Who acts.

@@ -241,11 +241,12 @@ mod tests {
     const RETURN: u8 = 177;
     const ATHROW: u8 = 191;
 
-    /// An Inflater of these constructors and `end` methods: what stands behind the call of `this` or `super`.
+    /// An Inflater of these constructors, each with whose `<init>` it calls and what stands behind, and of these `end`s.
     fn inflater(constructors: &[(&str, &str, &[u8])], ends: &[(u16, Option<&[u8]>)]) -> Vec<u8> {
         let mut class = Assembler::class(INFLATER, "java/lang/Object");
         for (descriptor, called, rest) in constructors {
-            let code = [&[42], class.init_of(called).as_slice(), rest].concat();
+            let call = if called.is_empty() { Vec::new() } else { class.init_of(called).to_vec() };
+            let code = [&[42], &call[..], rest].concat();
             class.method(1, "<init>", descriptor, Some(TestCode::of(code)));
         }
         for (access, code) in ends {
@@ -306,6 +307,7 @@ mod tests {
             (good_init, &[(1, Some(&[255][..]))], "end()V: opcode 255 at pc 0 is unknown", 1),
             (&[], good_end, "no constructor calls super(…)", 1),
             (&[("()V", INFLATER, &[RETURN])], good_end, "no constructor calls super(…)", 1),
+            (&[("()V", "", &[1, ATHROW])], good_end, "no constructor calls super(…)", 1),
             (
                 &[("()V", object, &[1, 75, RETURN])],
                 good_end,

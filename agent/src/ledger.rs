@@ -146,7 +146,9 @@ impl Ledger {
                 counts.ended += 1;
                 counts.ended_elsewhere += u64::from(by.thread != record.thread);
             }
-            Role::Reclaimer => {
+            // A finalizer or Cleaner that cleans up after itself is a program like any other.
+            Role::Reclaimer if by.thread == record.thread => counts.ended += 1,
+            Role::Reclaimer | Role::StreamFinalizer => {
                 counts.late += 1;
                 counts.late_nanos += now.since(record.created).as_nanos();
             }
@@ -307,6 +309,18 @@ mod tests {
             }
         );
         assert!(tally.adds_up());
+    }
+
+    #[test]
+    fn what_a_finalizer_makes_and_ends_itself_is_ended() {
+        let ledger = Ledger::default();
+        let finalizer = |role| by(5, role);
+        for (role, expected) in [(Role::Reclaimer, (1, 0)), (Role::StreamFinalizer, (1, 1))] {
+            let id = ledger.make(SITE, ThreadId(5), Nanos(0));
+            ledger.ended(id, finalizer(role), Nanos(1));
+            let counts = ledger.tally(4)[3].counts;
+            assert_eq!((counts.ended, counts.late), expected);
+        }
     }
 
     #[test]

@@ -72,6 +72,9 @@ const DEFAULT_SIGNAL: Signal = Signal { name: "USR1", number: 10 };
 /// well within what HotSpot keeps free for native methods (`StackShadowPages`).
 pub const MAX_DEPTH: usize = 2_048;
 
+/// Below this no wait could succeed: it must see finalizers and Cleaners at rest for a while, more than once.
+const LEAST_GC_WAIT: Duration = Duration::from_millis(100);
+
 impl Default for Options {
     fn default() -> Self {
         Options {
@@ -139,6 +142,10 @@ const TABLE: &[Row] = &[
         help: "with gc: how long a report waits at most for finalizers and Cleaners to do what the collection left to them",
         set: |options, value| {
             options.gc_wait = duration(value)?;
+            if options.gc_wait < LEAST_GC_WAIT {
+                options.gc_wait = Options::default().gc_wait;
+                return Err(format!("at least {LEAST_GC_WAIT:?} is needed to see that nothing happens"));
+            }
             Ok(())
         },
     },
@@ -410,6 +417,7 @@ mod tests {
             ("depth=99999999999999999999", "whole number"),
             ("depth=99999999999999999g", "too large"),
             ("gc=maybe", "it is a switch"),
+            ("gc_wait=10ms", "at least 100ms"),
             ("gc_wait=5", "a unit is needed"),
             ("gc_wait=s", "as in 5s"),
             ("gc_wait=5d", "unknown unit \"d\""),

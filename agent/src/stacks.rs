@@ -37,7 +37,7 @@ pub struct Site {
 
 impl Site {
     /// The frames, innermost first.
-    pub fn frames(&self) -> impl ExactSizeIterator<Item = &Frame> {
+    pub fn frames(&self) -> impl ExactSizeIterator<Item = &Frame> + Clone {
         self.frames.iter().map(Arc::as_ref)
     }
 

@@ -1,8 +1,9 @@
 //! Rules: which sites' leaks or live instances are expected, and why nobody needs to look.
 //!
-//! A rule is a line of text, `VERDICTS:PATTERN [< PATTERN]…`: the verdicts it covers (`leak` is late and
-//! collected, `live` is live; several with a comma) and frames that must be on the stack, from the inside
-//! outwards, any frames between them. A pattern is matched against `class.method`; `*` stands for anything.
+//! A rule is a line of text, `VERDICTS:PATTERN [< PATTERN | << PATTERN]…`: the verdicts it covers (`leak` is late
+//! and collected, `live` is live; several with a comma) and frames that must be on the stack, from the inside
+//! outwards: any frames between them at `<`, only the JDK's own at `<<`. A pattern is matched against
+//! `class.method`; `*` stands for anything.
 //! The built-in ones below are rules like any other. Knows no numbers but those it is asked to cover.
 //! Invariant: covering changes no count; it says how many of them are `expected`.
 
@@ -13,15 +14,19 @@ use crate::ledger::Tally;
 ///
 /// `ZipFile` keeps its Inflaters in a pool: the frame that made one is not always the one that lost it. Under a
 /// class loader or the manifest reader the JDK's own code is at work, whatever becomes of the Inflater (on JDK 8
-/// `JarFile.checkForSpecialAttributes` and `JarIndex` forget entry streams). Under the program's frames a pooled
+/// `JarFile.checkForSpecialAttributes` and `JarIndex` forget entry streams); but only as long as no frame of the
+/// program stands between, as in a class loader that reads archives itself. Under the program's frames a pooled
 /// Inflater is expected while it lives, and a leak when only the collector freed it.
 const BUILT_IN: &[&str] = &[
-    "leak,live:java.util.zip.ZipFile*.getInflater < *.loadClass",
-    "leak,live:java.util.zip.ZipFile*.getInflater < java.util.jar.JarFile.getManifest*",
-    "leak,live:java.util.zip.ZipFile*.getInflater < java.util.jar.JarFile.checkForSpecialAttributes",
-    "leak,live:java.util.zip.ZipFile*.getInflater < java.util.jar.JarFile.hasClassPathAttribute",
-    "leak,live:java.util.zip.ZipFile*.getInflater < *.JarIndex.getJarIndex",
-    "leak,live:java.util.zip.ZipFile*.getInflater < sun.launcher.LauncherHelper.*",
+    "leak,live:java.util.zip.ZipFile*.getInflater << java.*.loadClass",
+    "leak,live:java.util.zip.ZipFile*.getInflater << jdk.*.loadClass",
+    "leak,live:java.util.zip.ZipFile*.getInflater << sun.*.loadClass",
+    "leak,live:java.util.zip.ZipFile*.getInflater << java.net.URLClassLoader.findClass",
+    "leak,live:java.util.zip.ZipFile*.getInflater << java.util.jar.JarFile.getManifest*",
+    "leak,live:java.util.zip.ZipFile*.getInflater << java.util.jar.JarFile.checkForSpecialAttributes",
+    "leak,live:java.util.zip.ZipFile*.getInflater << java.util.jar.JarFile.hasClassPathAttribute",
+    "leak,live:java.util.zip.ZipFile*.getInflater << *.JarIndex.getJarIndex",
+    "leak,live:java.util.zip.ZipFile*.getInflater << sun.launcher.LauncherHelper.*",
     "live:java.util.zip.ZipFile*.getInflater",
     "live:*.zipfs.ZipFileSystem.getInflater",
     "live:*.zipfs.ZipFileSystem.getDeflater",
@@ -36,7 +41,14 @@ pub struct Rule {
     pub built_in: bool,
     leak: bool,
     live: bool,
-    patterns: Vec<String>,
+    patterns: Vec<Pattern>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern {
+    text: String,
+    /// Whether only frames of the JDK may stand between this frame and the one before.
+    near: bool,
 }
 
 impl Rule {
@@ -51,12 +63,21 @@ impl Rule {
                 other => return Err(format!("unknown verdict {other:?}; there are leak and live")),
             }
         }
+        let mut near = false;
         for pattern in patterns.split('<') {
             let pattern = pattern.trim();
-            if pattern.is_empty() {
+            if !pattern.is_empty() {
+                rule.patterns.push(Pattern { text: pattern.into(), near });
+                near = false;
+            } else if near || rule.patterns.is_empty() {
                 return Err("an empty pattern fits nothing".into());
+            } else {
+                // The nothing between the two signs of `<<`.
+                near = true;
             }
-            rule.patterns.push(pattern.into());
+        }
+        if near {
+            return Err("an empty pattern fits nothing".into());
         }
         Ok(rule)
     }
@@ -68,16 +89,8 @@ impl Rule {
     }
 
     /// Whether the rule speaks of a stack, innermost frame first.
-    pub fn fits<'a>(&self, frames: impl Iterator<Item = &'a Frame>) -> bool {
-        let mut wanted = self.patterns.iter().peekable();
-        for frame in frames {
-            match wanted.peek() {
-                None => break,
-                Some(pattern) if glob(pattern, &frame.class, &frame.method) => _ = wanted.next(),
-                Some(_) => {}
-            }
-        }
-        wanted.peek().is_none()
+    pub fn fits<'a>(&self, frames: impl Iterator<Item = &'a Frame> + Clone) -> bool {
+        fits(&self.patterns, frames)
     }
 
     /// How many of a site's instances it covers: (of late and collected, of live).
@@ -85,6 +98,26 @@ impl Rule {
         let leaks = if self.leak { tally.counts.late + tally.counts.collected } else { 0 };
         (leaks, if self.live { tally.live } else { 0 })
     }
+}
+
+/// Whether the patterns are found one after the other. A near one may have to try again further out, so each
+/// frame that fits is tried.
+fn fits<'a>(patterns: &[Pattern], mut frames: impl Iterator<Item = &'a Frame> + Clone) -> bool {
+    let Some((first, rest)) = patterns.split_first() else { return true };
+    while let Some(frame) = frames.next() {
+        if glob(&first.text, &frame.class, &frame.method) && fits(rest, frames.clone()) {
+            return true;
+        }
+        if first.near && !in_jdk(&frame.class) {
+            return false;
+        }
+    }
+    false
+}
+
+/// Whether a class is the JDK's own.
+pub fn in_jdk(class: &str) -> bool {
+    ["java.", "javax.", "jdk.", "sun.", "com.sun."].iter().any(|package| class.starts_with(package))
 }
 
 /// Whether `class.method` fits a pattern in which `*` stands for any run of characters.
@@ -158,6 +191,44 @@ mod tests {
     }
 
     #[test]
+    fn near_means_that_only_the_jdk_stands_between() {
+        let rule = Rule::parse("live:*.getInflater << java.*.loadClass", false).unwrap();
+        for (stack, fits) in [
+            (
+                &[
+                    "z.Inflater.<init>",
+                    "java.util.zip.ZipFile.getInflater",
+                    "java.lang.ClassLoader.loadClass",
+                ][..],
+                true,
+            ),
+            (
+                &[
+                    "java.util.zip.ZipFile.getInflater",
+                    "sun.misc.URLClassPath.x",
+                    "java.lang.ClassLoader.loadClass",
+                ],
+                true,
+            ),
+            (
+                &[
+                    "java.util.zip.ZipFile.getInflater",
+                    "org.acme.L.loadClass",
+                    "java.lang.ClassLoader.loadClass",
+                ],
+                false,
+            ),
+            (
+                &["a.B.getInflater", "org.acme.X.y", "c.D.getInflater", "java.lang.ClassLoader.loadClass"],
+                true,
+            ),
+            (&["java.util.zip.ZipFile.getInflater"], false),
+        ] {
+            assert_eq!(rule.fits(frames(stack).iter()), fits, "{stack:?}");
+        }
+    }
+
+    #[test]
     fn a_rule_covers_the_verdicts_that_it_names() {
         let counts = Counts { created: 9, ended: 2, late: 1, collected: 2, ..Counts::default() };
         let tally = Tally { counts, live: 4, oldest: None };
@@ -174,6 +245,9 @@ mod tests {
             ("leek:a.b", "unknown verdict \"leek\""),
             ("leak:", "empty pattern"),
             ("leak:a.b <", "empty pattern"),
+            ("leak:a.b <<", "empty pattern"),
+            ("leak:a.b <<< c.d", "empty pattern"),
+            ("leak:< a.b", "empty pattern"),
         ] {
             assert!(Rule::parse(text, false).unwrap_err().contains(says), "{text}");
         }
@@ -215,6 +289,17 @@ mod tests {
             ),
             (
                 &["java.util.zip.Inflater.<init>", "jdk.nio.zipfs.ZipFileSystem.getInflater"],
+                Some((false, true)),
+            ),
+            // A class loader of the program's own that reads archives itself
+            (
+                &[
+                    "java.util.zip.Inflater.<init>",
+                    "java.util.zip.ZipFile$CleanableResource.getInflater",
+                    "java.util.zip.ZipFile.getInputStream",
+                    "org.acme.PluginLoader.loadClass",
+                    "java.lang.ClassLoader.loadClass",
+                ],
                 Some((false, true)),
             ),
             (&["java.util.zip.Inflater.<init>", "org.acme.Main.loadClass"], None),

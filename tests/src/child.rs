@@ -5,6 +5,7 @@
 
 use crate::report::Report;
 use crate::{Result, target_dir};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -243,14 +244,14 @@ impl Ended {
         self.sorted_stdout().0
     }
 
-    /// What `-Xcheck:jni` complained of. JDK 8 has such complaints about itself.
+    /// What `-Xcheck:jni` complained of, each complaint once. JDK 8 has such complaints about itself.
     #[must_use]
-    pub fn complaints(&self) -> Vec<String> {
+    pub fn complaints(&self) -> BTreeSet<String> {
         self.sorted_stdout().1
     }
 
-    fn sorted_stdout(&self) -> (String, Vec<String>) {
-        let (mut printed, mut complaints) = (String::new(), Vec::new());
+    fn sorted_stdout(&self) -> (String, BTreeSet<String>) {
+        let (mut printed, mut complaints) = (String::new(), BTreeSet::new());
         let mut complaint: Option<String> = None;
         for line in String::from_utf8_lossy(&self.stdout).split_inclusive('\n') {
             if line.starts_with("WARNING in native method")
@@ -332,6 +333,18 @@ fn read_report(path: &Path) -> Result<Report> {
 }
 
 fn shown_output(command: &str, stdout: &[u8], stderr: &[u8]) -> String {
-    let (stdout, stderr) = (String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr));
+    let (stdout, stderr) = (cut(stdout), cut(stderr));
     format!("--- command\n{command}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n---")
+}
+
+/// The first and last lines of an output that goes on and on.
+fn cut(output: &[u8]) -> String {
+    const SHOWN: usize = 40;
+    let text = String::from_utf8_lossy(output);
+    let lines: Vec<&str> = text.lines().collect();
+    if lines.len() <= 2 * SHOWN {
+        return text.into_owned();
+    }
+    let (first, last) = (&lines[..SHOWN], &lines[lines.len() - SHOWN..]);
+    format!("{}\n[{} lines]\n{}", first.join("\n"), lines.len() - 2 * SHOWN, last.join("\n"))
 }

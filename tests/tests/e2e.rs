@@ -115,8 +115,7 @@ impl Cell {
 fn unharmed(bare: &Ended, audited: &Ended) -> Result<()> {
     let both = || format!("bare: {bare}\naudited: {audited}");
     claim(audited.printed() == bare.printed(), || format!("stdout differs\n{}", both()))?;
-    let before = bare.complaints();
-    let fresh: Vec<String> = audited.complaints().into_iter().filter(|one| !before.contains(one)).collect();
+    let fresh: Vec<String> = audited.complaints().difference(&bare.complaints()).cloned().collect();
     claim(fresh.is_empty(), || format!("-Xcheck:jni complains: {fresh:#?}\n{}", both()))?;
     claim(audited.code() == bare.code(), || format!("exit codes differ\n{}", both()))?;
     claim(bare.foreign_stderr() == audited.foreign_stderr(), || format!("stderr differs\n{}", both()))?;

@@ -22,6 +22,8 @@ mod frames;
 mod instructions;
 mod layout;
 mod pool;
+#[cfg(test)]
+mod properties;
 mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -203,7 +205,9 @@ impl<'a> Method<'a> {
                 continue;
             }
             if code.is_some() {
-                return Err(Refusal::new("a method has two Code attributes").of(&name));
+                return Err(
+                    Refusal::new("a method has two Code attributes").of(&format!("{name}{descriptor}"))
+                );
             }
             code =
                 Some(Code::parse(body, pool).map_err(|refusal| refusal.of(&format!("{name}{descriptor}")))?);
@@ -325,6 +329,12 @@ mod tests {
         assert_eq!(refusal(b"PK\x03\x04"), "this is no class file");
         assert_eq!(refusal(&[&good[..], &[0]].concat()), "the class file goes on for 1 bytes after its end");
         assert_eq!(refusal(&good[..good.len() - 1]), "the class file is cut short");
+        let mut twice = good.clone();
+        let name_before = |body: &[u8]| good.windows(body.len()).position(|w| w == body).unwrap() - 6;
+        let code = [&2u16.to_be_bytes()[..], &8u16.to_be_bytes(), &1u32.to_be_bytes(), &[177]].concat();
+        let (code, marker) = (name_before(&code), name_before(b"after"));
+        twice.copy_within(code..code + 2, marker);
+        assert_eq!(refusal(&twice), "m()V: a method has two Code attributes");
         let mut bad = good.clone();
         bad[10] = 99;
         assert_eq!(refusal(&bad), "constant pool tag 99 is unknown");

@@ -3,9 +3,10 @@
 //! Owns the session, the options, the state and the queue of freed instances. Invariant: the state only moves
 //! forward, Loaded → Armed → Over.
 
-use super::env::{Jni, Jvmti, jclass, jfieldID, jobject};
+use super::classes::Classes;
+use super::env::Jvmti;
 use super::os::Bell;
-use crate::event::{InstanceId, Kind, Nanos, PerKind};
+use crate::event::{InstanceId, Nanos};
 use crate::options::Options;
 use crate::session::Session;
 use crossbeam_queue::SegQueue;
@@ -25,7 +26,8 @@ pub(super) struct Agent {
     pub(super) freed: Freed,
     pub(super) publishing: super::publish::Turn,
     /// Set once while arming.
-    pub(super) streams: OnceLock<Streams>,
+    pub(super) classes: OnceLock<Classes>,
+    pub(super) parts: super::thread::Parts,
     clock: Instant,
     state: AtomicU8,
 }
@@ -44,7 +46,8 @@ impl Agent {
             bell,
             freed: Freed::default(),
             publishing: super::publish::Turn::default(),
-            streams: OnceLock::new(),
+            classes: OnceLock::new(),
+            parts: super::thread::Parts::default(),
             clock: Instant::now(),
             state: AtomicU8::new(LOADED),
         }
@@ -79,7 +82,11 @@ impl Agent {
 
     /// From here on nothing is counted. True for the one caller that ended it.
     pub(super) fn over(&self) -> bool {
-        self.state.swap(OVER, Ordering::AcqRel) != OVER
+        let first = self.state.swap(OVER, Ordering::AcqRel) != OVER;
+        // The agent's thread leaves: a JVM that ends waits a while for each Java thread that is in native code
+        // (`VM_Exit::wait_for_threads_in_native_to_block`, up to 300 ms).
+        self.bell.ring(OVER_BYTE);
+        first
     }
 
     /// Enters all that the collector freed so far into the ledger.
@@ -105,6 +112,9 @@ impl Agent {
     }
 }
 
+/// The byte that means: look at the state.
+const OVER_BYTE: u8 = b'o';
+
 /// The byte that ObjectFree rings with.
 pub(super) const FREED_BYTE: u8 = b'f';
 
@@ -113,56 +123,4 @@ pub(super) const FREED_BYTE: u8 = b'f';
 pub(super) struct Freed {
     queue: SegQueue<InstanceId>,
     rung: AtomicBool,
-}
-
-/// The two audited classes: global references, and the way to a stream's native address.
-pub(super) struct Streams {
-    deflater: jclass,
-    address: PerKind<Option<(jfieldID, jfieldID)>>,
-}
-
-// SAFETY: global references and field ids are valid on every thread (JNI, "Referencing Java Objects").
-unsafe impl Send for Streams {}
-// SAFETY: as above; they are only read.
-unsafe impl Sync for Streams {}
-
-impl Streams {
-    /// `inflater` and `deflater` are global references.
-    pub(super) fn new(jni: Jni, inflater: jclass, deflater: jclass) -> Streams {
-        let address = |class, own| {
-            // JDK 8 has one ZStreamRef for both classes, JDK 9 and later one nested class each (JDK-8185582).
-            [c"Ljava/util/zip/ZStreamRef;", own].into_iter().find_map(|signature| {
-                let zs_ref = jni.field(class, c"zsRef", signature)?;
-                let name = signature.to_str().ok()?.trim_start_matches('L').trim_end_matches(';');
-                let holder = jni.find_class(&std::ffi::CString::new(name).ok()?)?;
-                let address = jni.field(holder, c"address", c"J");
-                jni.delete_local(holder);
-                Some((zs_ref, address?))
-            })
-        };
-        Streams {
-            deflater,
-            address: PerKind {
-                inflater: address(inflater, c"Ljava/util/zip/Inflater$InflaterZStreamRef;"),
-                deflater: address(deflater, c"Ljava/util/zip/Deflater$DeflaterZStreamRef;"),
-            },
-        }
-    }
-
-    #[inline]
-    pub(super) fn kind(&self, jni: Jni, object: jobject) -> Kind {
-        if jni.is_instance(object, self.deflater) { Kind::Deflater } else { Kind::Inflater }
-    }
-
-    /// Whether a stream holds native memory. None where this JDK's layout is not known.
-    pub(super) fn open(&self, jni: Jni, kind: Kind, object: jobject) -> Option<bool> {
-        let (zs_ref, address) = (*self.address.get(kind))?;
-        let holder = jni.object_field(object, zs_ref);
-        if holder.is_null() {
-            return Some(false);
-        }
-        let open = jni.long_field(holder, address) != 0;
-        jni.delete_local(holder);
-        Some(open)
-    }
 }

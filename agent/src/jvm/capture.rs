@@ -24,7 +24,7 @@ pub(super) struct Raw<'a> {
 #[inline]
 pub(super) fn capture<'a>(jvmti: Jvmti, depth: usize, buffer: &'a mut Buffer) -> Result<Raw<'a>> {
     let (room, _) = buffer.split_at_mut_checked(depth + 1).ok_or(jvmtiError::INTERNAL)?;
-    let frames = jvmti.frames(1, room)?;
+    let frames = jvmti.frames(std::ptr::null_mut(), 1, room)?;
     let (kept, cut) = frames.split_at_checked(depth).unwrap_or((frames, &[]));
     Ok(Raw { key: key(kept, !cut.is_empty()), frames: kept, truncated: !cut.is_empty() })
 }

@@ -3,7 +3,8 @@
 //! Invariant: whatever goes wrong here is one line on standard error and a program that runs as without the agent
 //! (`strict` apart).
 
-use super::agent::{Agent, Streams};
+use super::agent::Agent;
+use super::classes::Classes;
 use super::env::{Jni, Jvmti, jclass, jint, jlong, jobject};
 use super::os::{Bell, say, take_signal, write_stderr};
 use super::worker::{self, DATA_DUMP_BYTE};
@@ -119,9 +120,10 @@ fn callbacks() -> jvmtiEventCallbacks {
     callbacks
 }
 
-/// Makes the JVM deliver what the collector has freed and a service thread has not told yet (JDK 16 and later).
+/// Makes the JVM deliver what the collector has freed and a service thread has not told yet: since JDK 16 setting the
+/// mode of ObjectFree anew flushes first, also to what it is already (`JvmtiEventController::set_user_enabled`).
 pub(super) fn deliver_pending(agent: &Agent) -> super::env::Result<()> {
-    agent.jvmti.set_callbacks(&callbacks())
+    agent.jvmti.notify(JVMTI_EVENT_OBJECT_FREE, true)
 }
 
 extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: jobject) {
@@ -140,24 +142,24 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
 
 fn arm(agent: &'static Agent, jni: Jni) -> Result<(), String> {
     let jvmti = agent.jvmti;
-    define_helper(jni)?;
+    let helper = define_helper(jni)?;
     let error = |what: &'static str| move |error| format!("{what}: {error}");
     // The hook stays on: whenever another agent has these classes rewritten, the JVM begins anew from the
     // original bytes, and ours would be lost.
     jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, true).map_err(error("no class file hook"))?;
     jvmti.notify(JVMTI_EVENT_OBJECT_FREE, true).map_err(error("no free events"))?;
-    let inflater = class(jni, c"java/util/zip/Inflater")?;
-    let deflater = class(jni, c"java/util/zip/Deflater")?;
-    drop(agent.streams.set(Streams::new(jni, inflater, deflater)));
+    let classes = Classes::find(jni, helper)?;
+    jni.delete_local(helper);
+    let classes = agent.classes.get_or_init(|| classes);
     agent.arm();
-    for (name, class) in [("Inflater", inflater), ("Deflater", deflater)] {
+    for (name, class) in [("Inflater", classes.inflater), ("Deflater", classes.deflater)] {
         if let Err(error) = jvmti.retransform(&[class]) {
             let line = format!("java.util.zip.{name} could not be rewritten: {error}");
             say(&format!("{line}; {name}s are not audited"));
             agent.session.hooks_missing(&format!("java.util.zip.{name}"), vec![line]);
         }
     }
-    worker::start(jvmti, jni).map_err(|why| format!("no thread of our own: {why}"))?;
+    worker::start(jvmti, jni, classes.thread).map_err(|why| format!("no thread of our own: {why}"))?;
     if let Err(error) = jvmti.notify(JVMTI_EVENT_DATA_DUMP_REQUEST, true) {
         say(&format!("SIGQUIT asks for no report: {error}"));
     }
@@ -190,15 +192,8 @@ fn jvm_flag(flag: &str) -> bool {
         || inherited.iter().any(|options| options.split_whitespace().any(|word| word == flag))
 }
 
-/// A global reference to a class of the boot loader.
-fn class(jni: Jni, name: &CStr) -> Result<jclass, String> {
-    let local = jni.find_class(name).ok_or_else(|| format!("this JVM has no {}", name.to_string_lossy()))?;
-    let global = jni.global(local).ok_or("no memory for a global reference")?;
-    jni.delete_local(local);
-    Ok(global)
-}
-
-fn define_helper(jni: Jni) -> Result<(), String> {
+/// A local reference to the helper class.
+fn define_helper(jni: Jni) -> Result<jclass, String> {
     let c = |text: &str| CString::new(text).map_err(|error| error.to_string());
     let name = c(instrument::HELPER_CLASS)?;
     let class = jni
@@ -212,9 +207,11 @@ fn define_helper(jni: Jni) -> Result<(), String> {
         fnPtr: function.cast_mut().cast(),
     };
     let natives = [native(&created, hooks::created as *const ()), native(&ended, hooks::ended as *const ())];
-    let registered = jni.register(class, &natives);
-    jni.delete_local(class);
-    registered.then_some(()).ok_or_else(|| "the natives of its helper class could not be registered".into())
+    if jni.register(class, &natives) {
+        Ok(class)
+    } else {
+        Err("the natives of its helper class could not be registered".into())
+    }
 }
 
 extern "system" fn on_class_file(

@@ -67,8 +67,6 @@ impl Jvmti {
         call!(self, AddCapabilities, wanted)
     }
 
-    /// Sets the callbacks. Since JDK 16 this also delivers the ObjectFree events that are pending
-    /// (`JvmtiEventController::set_event_callbacks` flushes them first).
     pub(super) fn set_callbacks(self, callbacks: &jvmti::jvmtiEventCallbacks) -> Result<()> {
         let size = jint::try_from(size_of::<jvmti::jvmtiEventCallbacks>()).unwrap_or(jint::MAX);
         call!(self, SetEventCallbacks, callbacks, size)
@@ -91,33 +89,26 @@ impl Jvmti {
         call!(self, SetTag, object, tag)
     }
 
-    /// The current thread's frames from `skip` on, into `buffer`; the filled part of it.
+    /// A thread's frames from `skip` on, into `buffer`; the filled part of it. Null is the current thread.
     #[inline]
     pub(super) fn frames(
         self,
+        thread: jobject,
         skip: jint,
         buffer: &mut [MaybeUninit<jvmtiFrameInfo>],
     ) -> Result<&[jvmtiFrameInfo]> {
         let mut count = 0;
         let room = jint::try_from(buffer.len()).unwrap_or(jint::MAX);
-        call!(self, GetStackTrace, ptr::null_mut(), skip, room, buffer.as_mut_ptr().cast(), &mut count)?;
+        call!(self, GetStackTrace, thread, skip, room, buffer.as_mut_ptr().cast(), &mut count)?;
         let filled = usize::try_from(count).unwrap_or(0).min(buffer.len());
         // SAFETY: GetStackTrace has initialised the first `count` elements.
         Ok(unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), filled) })
     }
 
-    /// The innermost frames of another thread.
-    pub(super) fn top_method(self, thread: jobject) -> Result<Option<jmethodID>> {
-        let mut frame = MaybeUninit::<jvmtiFrameInfo>::uninit();
+    /// How many frames a thread has; the current one if `thread` is null.
+    pub(super) fn frame_count(self, thread: jobject) -> Result<jint> {
         let mut count = 0;
-        call!(self, GetStackTrace, thread, 0, 1, frame.as_mut_ptr(), &mut count)?;
-        // SAFETY: one frame was asked for, and `count` says whether it was written.
-        Ok((count == 1).then(|| unsafe { frame.assume_init() }.method))
-    }
-
-    pub(super) fn frame_count(self) -> Result<jint> {
-        let mut count = 0;
-        call!(self, GetFrameCount, ptr::null_mut(), &mut count)?;
+        call!(self, GetFrameCount, thread, &mut count)?;
         Ok(count)
     }
 
@@ -315,9 +306,31 @@ impl Jni {
         self.version() >= jni::JNI_VERSION_19 && jni!(self, IsVirtualThread, thread) != 0
     }
 
-    /// Null, and no exception pending, where there is none.
-    pub(super) fn find_class(self, name: &CStr) -> Option<jclass> {
-        self.not_null(jni!(self, FindClass, name.as_ptr()))
+    /// A class of the boot loader, not initialised; `any` is some other class. JNI's FindClass would ask the system
+    /// class loader, which may be the program's own code.
+    pub(super) fn boot_class(self, any: jclass, name: &CStr) -> Option<jclass> {
+        let class = self.class_of(any);
+        let signature = c"(Ljava/lang/String;ZLjava/lang/ClassLoader;)Ljava/lang/Class;";
+        let method =
+            self.not_null(jni!(self, GetStaticMethodID, class, c"forName".as_ptr(), signature.as_ptr()))?;
+        let name = self.not_null(jni!(self, NewStringUTF, name.as_ptr()))?;
+        let arguments = [jni::jvalue { l: name }, jni::jvalue { z: 0 }, jni::jvalue { l: ptr::null_mut() }];
+        let found = self.not_null(jni!(self, CallStaticObjectMethodA, class, method, arguments.as_ptr()));
+        self.delete_local(name);
+        self.delete_local(class);
+        found
+    }
+
+    /// Opens a frame with room for many local references (-Xcheck:jni counts them), runs `body`, and closes it.
+    pub(super) fn with_locals<T>(self, body: impl FnOnce() -> T) -> Option<T> {
+        const ROOM: jint = 16_384;
+        if jni!(self, PushLocalFrame, ROOM) != jni::JNI_OK {
+            self.clear_exception();
+            return None;
+        }
+        let result = body();
+        jni!(self, PopLocalFrame, ptr::null_mut());
+        Some(result)
     }
 
     /// Defines a class in the boot loader.
@@ -372,9 +385,8 @@ impl Jni {
         jni!(self, GetLongField, object, field)
     }
 
-    /// `new java.lang.Thread(group, name)`.
-    pub(super) fn new_thread(self, group: jobject, name: &CStr) -> Option<jobject> {
-        let class = self.find_class(c"java/lang/Thread")?;
+    /// `new java.lang.Thread(group, name)`; `class` is that class.
+    pub(super) fn new_thread(self, class: jclass, group: jobject, name: &CStr) -> Option<jobject> {
         let signature = c"(Ljava/lang/ThreadGroup;Ljava/lang/String;)V";
         let constructor =
             self.not_null(jni!(self, GetMethodID, class, c"<init>".as_ptr(), signature.as_ptr()))?;

@@ -19,9 +19,9 @@ fn panic_if(fault: &str) {
 pub(super) fn created(jni: Jni) {
     panic_if("created");
     if asked("reenter")
-        && let Some(class) = jni.find_class(c"java/util/zip/Inflater")
+        && let Some(classes) = super::agent::Agent::get().and_then(|agent| agent.classes.get())
     {
-        jni.new_object(class);
+        jni.new_object(classes.inflater);
     }
 }
 

@@ -5,9 +5,9 @@
 //! by `gc_wait`, and a wait that ran out is said in the report.
 
 use super::agent::Agent;
-use super::env::{Jni, Result, jobject};
+use super::env::{Jni, Result, jobject, jvmtiError};
+use super::thread;
 use crate::event::InstanceId;
-use jvmti_bindings::sys::jvmti::JVMTI_THREAD_STATE_WAITING;
 use std::time::{Duration, Instant};
 
 /// What a collection finds may be held by what the one before handed to finalizers: two at least.
@@ -63,64 +63,32 @@ pub(super) fn count_survivors(agent: &Agent) -> Option<String> {
 
 /// Waits until the reclaiming threads have been at rest for a while. False when the time ran out.
 fn settle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
-    let queue = FinalizerQueue::find(jni);
-    let mut still = 0;
-    while still < STILL {
-        if Instant::now() >= deadline {
-            return Ok(false);
+    jni.with_locals(|| {
+        let reclaimers = reclaimers(agent, jni)?;
+        let mut still = 0;
+        while still < STILL {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            std::thread::sleep(APART);
+            let queued = agent.classes.get().is_some_and(|classes| classes.finalizers_queued(jni));
+            // A thread that ended meanwhile cannot be asked, and has nothing left to do.
+            let quiet = !queued && reclaimers.iter().all(|t| thread::at_rest(agent, jni, *t).unwrap_or(true));
+            still = if quiet { still + 1 } else { 0 };
         }
-        std::thread::sleep(APART);
-        let quiet = queue.as_ref().is_none_or(|queue| queue.empty(jni)) && all_at_rest(agent, jni)?;
-        still = if quiet { still + 1 } else { 0 };
-    }
-    Ok(true)
+        Ok(true)
+    })
+    .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
 }
 
-fn all_at_rest(agent: &Agent, jni: Jni) -> Result<bool> {
-    let mut quiet = true;
-    for thread in agent.jvmti.threads()? {
-        // Threads come and go: one that ended meanwhile is at rest.
-        quiet = quiet && at_rest(agent, jni, thread).unwrap_or(true);
-        jni.delete_local(thread);
+fn reclaimers(agent: &Agent, jni: Jni) -> Result<Vec<jobject>> {
+    let mut reclaimers = Vec::new();
+    for one in agent.jvmti.threads()? {
+        if thread::reclaims(agent, jni, one).unwrap_or(false) {
+            reclaimers.push(one);
+        } else {
+            jni.delete_local(one);
+        }
     }
-    Ok(quiet)
-}
-
-/// Whether a thread is not one that reclaims, or waits for work. Names are good enough here: at worst the wait
-/// is a little longer or shorter.
-fn at_rest(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
-    let name = agent.jvmti.thread_name(jni, thread)?;
-    let reclaims = matches!(name.as_str(), "Reference Handler" | "Finalizer" | "Secondary finalizer")
-        || name.contains("Cleaner");
-    if !reclaims || agent.jvmti.thread_state(thread)? & JVMTI_THREAD_STATE_WAITING != 0 {
-        return Ok(true);
-    }
-    // From JDK 9 on the Reference Handler waits inside the VM, where its state says nothing.
-    match agent.jvmti.top_method(thread)? {
-        Some(method) => Ok(agent.jvmti.method_name(method)? == "waitForReferencePendingList"),
-        None => Ok(true),
-    }
-}
-
-/// `java.lang.ref.Finalizer.queue`: JDK 8 to 28 have it. Where it is gone the threads alone must do.
-struct FinalizerQueue {
-    queue: jobject,
-    length: super::env::jfieldID,
-}
-
-impl FinalizerQueue {
-    fn find(jni: Jni) -> Option<FinalizerQueue> {
-        let finalizer = jni.find_class(c"java/lang/ref/Finalizer")?;
-        let class = jni.find_class(c"java/lang/ref/ReferenceQueue")?;
-        let field = jni.static_field(finalizer, c"queue", c"Ljava/lang/ref/ReferenceQueue;")?;
-        let length = jni.field(class, c"queueLength", c"J")?;
-        let queue = jni.static_object_field(finalizer, field);
-        jni.delete_local(finalizer);
-        jni.delete_local(class);
-        (!queue.is_null()).then_some(FinalizerQueue { queue, length })
-    }
-
-    fn empty(&self, jni: Jni) -> bool {
-        jni.long_field(self.queue, self.length) == 0
-    }
+    Ok(reclaimers)
 }

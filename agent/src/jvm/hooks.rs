@@ -38,9 +38,9 @@ pub(super) extern "system" fn ended(env: *mut JNIEnv, _class: jclass, stream: jo
 }
 
 fn on_created(agent: &Agent, jni: Jni, stream: jobject) -> Result<()> {
-    let Some(streams) = agent.streams.get() else { return Ok(()) };
-    let kind = streams.kind(jni, stream);
-    let actor = thread::actor(agent, jni)?;
+    let Some(classes) = agent.classes.get() else { return Ok(()) };
+    let kind = classes.kind(jni, stream);
+    let thread = thread::id(agent, jni)?;
     let mut buffer: Buffer = [const { MaybeUninit::uninit() }; _];
     let raw = capture::capture(agent.jvmti, agent.options.depth, &mut buffer)?;
     let site = match agent.session.site(kind, raw.key) {
@@ -50,9 +50,9 @@ fn on_created(agent: &Agent, jni: Jni, stream: jobject) -> Result<()> {
             agent.session.learn(kind, raw.key, stack)
         }
     };
-    let id = agent.session.id(actor.thread);
+    let id = agent.session.id(thread);
     agent.jvmti.set_tag(stream, id.0.cast_signed())?;
-    if agent.session.created(id, site, actor.thread, agent.now()) {
+    if agent.session.created(id, site, thread, agent.now()) {
         match thread::name(agent, jni) {
             Ok(name) => agent.session.name_thread(site, name),
             Err(_) => agent.session.unreadable("a thread's name could not be read"),
@@ -62,14 +62,14 @@ fn on_created(agent: &Agent, jni: Jni, stream: jobject) -> Result<()> {
 }
 
 fn on_ended(agent: &Agent, jni: Jni, stream: jobject) -> Result<()> {
-    let Some(streams) = agent.streams.get() else { return Ok(()) };
-    let actor = thread::actor(agent, jni)?;
+    let Some(classes) = agent.classes.get() else { return Ok(()) };
+    let mut actor = thread::actor(agent, jni)?;
     let tag: jlong = agent.jvmti.tag(stream)?;
     if tag == 0 {
         // JDK 8's finalizer calls end() on every instance, also on those that were ended long ago.
         if actor.role == Role::Program {
-            let kind = streams.kind(jni, stream);
-            match streams.open(jni, kind, stream) {
+            let kind = classes.kind(jni, stream);
+            match classes.open(jni, kind, stream) {
                 Some(true) => agent.session.ended_unknown(kind),
                 Some(false) => agent.session.ended_again(kind),
                 None => agent.session.unreadable("a stream's state could not be read"),
@@ -77,7 +77,10 @@ fn on_ended(agent: &Agent, jni: Jni, stream: jobject) -> Result<()> {
         }
         return Ok(());
     }
-    let kind = streams.kind(jni, stream);
+    let kind = classes.kind(jni, stream);
+    if actor.role == Role::Reclaimer && thread::in_stream_finalizer(agent, jni)? {
+        actor.role = Role::StreamFinalizer;
+    }
     agent.session.ended(kind, InstanceId(tag.cast_unsigned()), actor, agent.now());
     agent.jvmti.set_tag(stream, 0)
 }

@@ -6,11 +6,12 @@
 //!
 //! In reading order: [`entry`] (loading, arming, events) · [`hooks`] (the two natives) · [`capture`] (stacks) ·
 //! [`thread`] (who acts) · [`worker`] (the agent's own thread, requests, the free queue) · [`gather`] (collections
-//! before a report) · [`publish`] (a report on its way out) · [`guard`] · [`agent`] (what they share) · [`env`]
-//! and [`os`] (thin covers over C).
+//! before a report) · [`publish`] (a report on its way out) · [`guard`] · [`agent`] (what they share) · [`classes`]
+//! (what is looked up once) · [`env`] and [`os`] (thin covers over C).
 
 mod agent;
 mod capture;
+mod classes;
 mod entry;
 mod env;
 #[cfg(feature = "fault-injection")]

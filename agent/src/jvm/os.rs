@@ -4,18 +4,49 @@
 
 use crate::options::Signal;
 use crate::report::Style;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 /// Says one line on standard error. It is the last resort: when it fails there is nobody left to tell.
 pub(super) fn say(line: &str) {
     write_stderr(format!("zaudit: {line}\n").as_bytes());
 }
 
-/// Writes to standard error, in one piece where the system lets it.
-pub(super) fn write_stderr(bytes: &[u8]) {
-    let mut stderr = io::stderr().lock();
-    drop(stderr.write_all(bytes).and_then(|()| stderr.flush()));
+/// How long standard error may keep us waiting: a parent that reads its child's pipe only after the child has
+/// ended must not keep it from ending.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Writes to standard error. What nobody takes within a few seconds is lost.
+pub(super) fn write_stderr(mut bytes: &[u8]) {
+    // A JVM that was started without standard error may have opened a file of its own in that place.
+    // SAFETY: F_GETFL only asks.
+    let flags = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFL) };
+    if flags < 0 || flags & libc::O_ACCMODE == libc::O_RDONLY {
+        return;
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while !bytes.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+        let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one `pollfd` is given, and one is said.
+        let ready = unsafe { libc::poll(&mut poll, 1, i32::try_from(left).unwrap_or(0)) };
+        if ready == 0 {
+            return;
+        }
+        // What poll calls writable takes this much without blocking (pipe(7)).
+        let piece = bytes.get(..libc::PIPE_BUF).unwrap_or(bytes);
+        // SAFETY: the piece is as long as is said.
+        let written = unsafe { libc::write(libc::STDERR_FILENO, piece.as_ptr().cast(), piece.len()) };
+        match usize::try_from(written) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(_) => match io::Error::last_os_error().kind() {
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock if left > 0 => {}
+                // It is the last resort: there is nobody left to tell.
+                _ => return,
+            },
+        }
+    }
 }
 
 /// How text on standard error may look.
@@ -49,7 +80,22 @@ impl Bell {
         if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Bell { read: ends[0], write: ends[1] })
+        // Out of the way: where a program was started without standard input, output or error, the pipe would
+        // take their numbers, and whatever is printed would ring.
+        let [read, write] = ends.map(|end| {
+            // SAFETY: duplicates a descriptor that was just opened, and closes the first one.
+            unsafe {
+                let moved = libc::fcntl(end, libc::F_DUPFD_CLOEXEC, 64);
+                if moved >= 0 {
+                    libc::close(end);
+                }
+                moved
+            }
+        });
+        if read < 0 || write < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Bell { read, write })
     }
 
     /// Never blocks: a full pipe has woken the thread already.

@@ -1,11 +1,13 @@
 //! Who acts: an id for each thread, platform or virtual, and whether it only reclaims garbage.
 //!
 //! Decided once per thread, from the outermost frames of its stack, never from its name: anybody may call a
-//! thread "Finalizer". Invariant: an id is given to one thread only.
+//! thread "Finalizer". Also tells whether a reclaiming thread is at rest. Invariant: an id is given to one thread only.
 
 use super::agent::Agent;
 use super::env::{Jni, Result, jlong, jmethodID, jobject, jvmtiError};
 use crate::event::{Actor, Role, ThreadId};
+use dashmap::DashMap;
+use jvmti_bindings::sys::jvmti::JVMTI_THREAD_STATE_WAITING;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,6 +40,16 @@ pub(super) fn leave() {
 
 /// The current thread.
 #[inline]
+pub(super) fn id(agent: &Agent, jni: Jni) -> Result<ThreadId> {
+    match KNOWN.get() {
+        Known::Platform(actor) => Ok(actor.thread),
+        Known::Carrier => virtual_id(agent, jni),
+        Known::Nothing => Ok(decide(agent, jni)?.thread),
+    }
+}
+
+/// The current thread, and what it is for.
+#[inline]
 pub(super) fn actor(agent: &Agent, jni: Jni) -> Result<Actor> {
     match KNOWN.get() {
         Known::Platform(actor) => Ok(actor),
@@ -55,36 +67,65 @@ fn decide(agent: &Agent, jni: Jni) -> Result<Actor> {
         KNOWN.set(Known::Carrier);
         return virtual_actor(agent, jni);
     }
-    let actor = Actor { thread: new_id(), role: role(agent, jni)? };
+    let role = if reclaims(agent, jni, std::ptr::null_mut())? { Role::Reclaimer } else { Role::Program };
+    let actor = Actor { thread: new_id(), role };
     KNOWN.set(Known::Platform(actor));
     Ok(actor)
 }
 
 /// A virtual thread's id and role travel in the tag of its `Thread` object: the native thread below it changes.
-fn virtual_actor(agent: &Agent, jni: Jni) -> Result<Actor> {
+fn virtual_id(agent: &Agent, jni: Jni) -> Result<ThreadId> {
     let thread = agent.jvmti.current_thread()?;
-    let actor = match agent.jvmti.tag(thread)? {
+    let id = match agent.jvmti.tag(thread)? {
         0 => {
-            let actor = Actor { thread: new_id(), role: role(agent, jni)? };
-            agent.jvmti.set_tag(thread, tag_of(actor)).map(|()| actor)
+            let id = new_id();
+            agent.jvmti.set_tag(thread, tag_of(id, None)).map(|()| id)
         }
-        tag => Ok(actor_of(tag)),
+        tag => Ok(read_tag(tag).0),
     };
     jni.delete_local(thread);
-    actor
+    id
+}
+
+fn virtual_actor(agent: &Agent, jni: Jni) -> Result<Actor> {
+    let thread = agent.jvmti.current_thread()?;
+    let (id, role) = match agent.jvmti.tag(thread)? {
+        0 => (new_id(), None),
+        tag => read_tag(tag),
+    };
+    let role = match role {
+        Some(role) => role,
+        None => {
+            let reclaims = reclaims(agent, jni, std::ptr::null_mut())?;
+            let role = if reclaims { Role::Reclaimer } else { Role::Program };
+            agent.jvmti.set_tag(thread, tag_of(id, Some(role)))?;
+            role
+        }
+    };
+    jni.delete_local(thread);
+    Ok(Actor { thread: id, role })
 }
 
 const THREAD_TAG: jlong = 1 << 62;
-const RECLAIMER_TAG: jlong = 1 << 61;
+const PROGRAM_TAG: jlong = 1 << 61;
+const RECLAIMER_TAG: jlong = 1 << 60;
 
-fn tag_of(actor: Actor) -> jlong {
-    let role = if actor.role == Role::Reclaimer { RECLAIMER_TAG } else { 0 };
-    THREAD_TAG | role | jlong::try_from(actor.thread.0).unwrap_or(0)
+fn tag_of(id: ThreadId, role: Option<Role>) -> jlong {
+    let role = match role {
+        None => 0,
+        Some(Role::Program) => PROGRAM_TAG,
+        Some(Role::Reclaimer | Role::StreamFinalizer) => RECLAIMER_TAG,
+    };
+    THREAD_TAG | role | jlong::try_from(id.0).unwrap_or(0)
 }
 
-fn actor_of(tag: jlong) -> Actor {
-    let role = if tag & RECLAIMER_TAG == 0 { Role::Program } else { Role::Reclaimer };
-    Actor { thread: ThreadId((tag & !(THREAD_TAG | RECLAIMER_TAG)).unsigned_abs()), role }
+fn read_tag(tag: jlong) -> (ThreadId, Option<Role>) {
+    let role = match (tag & PROGRAM_TAG, tag & RECLAIMER_TAG) {
+        (0, 0) => None,
+        (_, 0) => Some(Role::Program),
+        _ => Some(Role::Reclaimer),
+    };
+    (ThreadId((tag & !(THREAD_TAG | PROGRAM_TAG | RECLAIMER_TAG)).unsigned_abs()), role)
 }
 
 /// Whether a freed tag was a thread's, not an instance's.
@@ -97,32 +138,106 @@ fn new_id() -> ThreadId {
     ThreadId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// How far in from the outermost frame a reclaiming thread shows itself: a Cleaner's loop runs below
-/// `InnocuousThread.run` and `Thread.run`, or below the `run` of a user's own thread class.
-const OUTERMOST: usize = 8;
-
-fn role(agent: &Agent, jni: Jni) -> Result<Role> {
-    let count = agent.jvmti.frame_count()?;
-    let mut buffer = [const { MaybeUninit::uninit() }; OUTERMOST];
-    let skip = (count - OUTERMOST as i32).max(0);
-    for frame in agent.jvmti.frames(skip, &mut buffer)? {
-        if reclaims(agent, jni, frame.method)? {
-            return Ok(Role::Reclaimer);
-        }
-    }
-    Ok(Role::Program)
+/// What a method tells about the thread that it is found on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The loop of a finalizer, of the Reference Handler, or of a Cleaner.
+    ReclaimingLoop,
+    /// `finalize()` of a stream, or of what stands for it on JDK 9 to 11.
+    StreamFinalizer,
+    /// Waits for references to reclaim, or takes them.
+    ReferenceQueue,
+    /// The Reference Handler waits inside the VM (JDK 9 and later).
+    PendingList,
+    /// What stands above anything that waits.
+    Waiting,
+    /// Nothing.
+    Other,
 }
 
-/// `Finalizer$FinalizerThread`, the secondary finalizer of `System.runFinalization` (`Finalizer$2`, by version),
-/// the Reference Handler, and the loop of every `Cleaner`. Not `Cleaner.Cleanable.clean()`: that is the program's call.
-fn reclaims(agent: &Agent, jni: Jni, method: jmethodID) -> Result<bool> {
+/// Parts by method id: names are read once.
+pub(super) type Parts = DashMap<usize, Part>;
+
+/// Enough for the outermost and innermost frames of all threads of a program.
+const MAX_PARTS: usize = 8_192;
+
+fn part(agent: &Agent, jni: Jni, method: jmethodID) -> Result<Part> {
+    if let Some(known) = agent.parts.get(&(method as usize)) {
+        return Ok(*known);
+    }
     let class = agent.jvmti.declaring_class(method)?;
     let signature = agent.jvmti.class_signature(class);
     jni.delete_local(class);
-    let signature = signature?;
-    Ok(signature.starts_with("Ljava/lang/ref/Finalizer")
-        || signature == "Ljava/lang/ref/Reference$ReferenceHandler;"
-        || signature == "Ljdk/internal/ref/CleanerImpl;" && agent.jvmti.method_name(method)? == "run")
+    let part = part_of(&signature?, &agent.jvmti.method_name(method)?);
+    if agent.parts.len() >= MAX_PARTS {
+        agent.parts.clear();
+    }
+    agent.parts.insert(method as usize, part);
+    Ok(part)
+}
+
+/// `Finalizer$FinalizerThread`, the secondary finalizer of `System.runFinalization` (`Finalizer$2`, by version), the
+/// Reference Handler, and the loop of every Cleaner; not `Cleaner.Cleanable.clean()`, which the program calls.
+fn part_of(signature: &str, method: &str) -> Part {
+    let class = signature.strip_prefix('L').and_then(|name| name.strip_suffix(';')).unwrap_or(signature);
+    match (class, method) {
+        ("java/lang/ref/Reference$ReferenceHandler", _) | ("jdk/internal/ref/CleanerImpl", "run") => {
+            Part::ReclaimingLoop
+        }
+        ("java/lang/ref/Reference", "waitForReferencePendingList") => Part::PendingList,
+        ("java/lang/ref/Reference" | "java/lang/ref/NativeReferenceQueue", _) => Part::ReferenceQueue,
+        ("java/lang/Object" | "sun/misc/Unsafe", _) => Part::Waiting,
+        (class, "finalize") if class.starts_with("java/util/zip/") => Part::StreamFinalizer,
+        (class, _) if class.starts_with("java/lang/ref/Finalizer") => Part::ReclaimingLoop,
+        (class, _) if class.starts_with("java/lang/ref/ReferenceQueue") => Part::ReferenceQueue,
+        (class, _)
+            if class.starts_with("java/util/concurrent/") || class.starts_with("jdk/internal/misc/") =>
+        {
+            Part::Waiting
+        }
+        _ => Part::Other,
+    }
+}
+
+/// How far in from the outermost frame a reclaiming loop shows itself: a Cleaner's runs below `InnocuousThread.run`
+/// and `Thread.run`, or below the wrappers that a user's ThreadFactory puts around it.
+const OUTERMOST: usize = 16;
+
+/// Whether a thread (the current one if null) only reclaims. Its loop is its first work, so that the answer stays.
+pub(super) fn reclaims(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
+    let skip = (agent.jvmti.frame_count(thread)? - OUTERMOST as i32).max(0);
+    any_frame(agent, jni, thread, skip, Part::ReclaimingLoop)
+}
+
+/// Whether the current thread's `end()` was called by the stream's own finalizer, be it through a subclass's `end()`.
+pub(super) fn in_stream_finalizer(agent: &Agent, jni: Jni) -> Result<bool> {
+    any_frame(agent, jni, std::ptr::null_mut(), 0, Part::StreamFinalizer)
+}
+
+fn any_frame(agent: &Agent, jni: Jni, thread: jobject, skip: i32, wanted: Part) -> Result<bool> {
+    let mut buffer = [const { MaybeUninit::uninit() }; OUTERMOST];
+    for frame in agent.jvmti.frames(thread, skip, &mut buffer)? {
+        if part(agent, jni, frame.method)? == wanted {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a reclaiming thread waits for work, and not for a lock that its work needs.
+pub(super) fn at_rest(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
+    let waiting = agent.jvmti.thread_state(thread)? & JVMTI_THREAD_STATE_WAITING != 0;
+    let mut buffer = [const { MaybeUninit::uninit() }; OUTERMOST];
+    for frame in agent.jvmti.frames(thread, 0, &mut buffer)? {
+        match part(agent, jni, frame.method)? {
+            Part::Waiting => {}
+            Part::PendingList => return Ok(true),
+            Part::ReferenceQueue => return Ok(waiting),
+            _ => return Ok(false),
+        }
+    }
+    // No Java frame: it is about to begin or has ended.
+    Ok(true)
 }
 
 /// The current thread's name; a virtual one often has none.
@@ -140,12 +255,31 @@ mod tests {
 
     #[test]
     fn tags_keep_id_and_role_and_are_no_instance_s() {
-        for role in [Role::Program, Role::Reclaimer] {
-            let actor = Actor { thread: ThreadId(123_456), role };
-            let tag = tag_of(actor);
-            assert_eq!(actor_of(tag), actor);
+        for role in [None, Some(Role::Program), Some(Role::Reclaimer)] {
+            let tag = tag_of(ThreadId(123_456), role);
+            assert_eq!(read_tag(tag), (ThreadId(123_456), role));
             assert!(is_thread_tag(tag) && tag > 0);
         }
         assert!(!is_thread_tag(1 << 40));
+    }
+
+    #[test]
+    fn parts() {
+        for (class, method, part) in [
+            ("Ljava/lang/ref/Finalizer$FinalizerThread;", "run", Part::ReclaimingLoop),
+            ("Ljava/lang/ref/Finalizer$2;", "run", Part::ReclaimingLoop),
+            ("Ljava/lang/ref/Reference$ReferenceHandler;", "run", Part::ReclaimingLoop),
+            ("Ljdk/internal/ref/CleanerImpl;", "run", Part::ReclaimingLoop),
+            ("Ljdk/internal/ref/CleanerImpl$PhantomCleanableRef;", "performCleanup", Part::Other),
+            ("Ljava/util/zip/Inflater;", "finalize", Part::StreamFinalizer),
+            ("Ljava/util/zip/Deflater$FinalizableZStreamRef;", "finalize", Part::StreamFinalizer),
+            ("Ljava/util/zip/Inflater;", "end", Part::Other),
+            ("Ljava/lang/ref/ReferenceQueue;", "remove", Part::ReferenceQueue),
+            ("Ljava/lang/ref/Reference;", "waitForReferencePendingList", Part::PendingList),
+            ("Ljava/lang/Object;", "wait", Part::Waiting),
+            ("Lorg/acme/Finalizer;", "run", Part::Other),
+        ] {
+            assert_eq!(part_of(class, method), part, "{class} {method}");
+        }
     }
 }

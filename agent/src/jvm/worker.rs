@@ -3,7 +3,7 @@
 //! A Java thread (`RunAgentThread`), so that it may call JVMTI. Invariant: it sleeps unless somebody rings.
 
 use super::agent::{Agent, FREED_BYTE};
-use super::env::{Jni, Jvmti};
+use super::env::{Jni, Jvmti, jclass};
 use super::os::{SIGNAL_BYTE, say};
 use super::{guard, publish, thread};
 use crate::event::Trigger;
@@ -15,10 +15,10 @@ use std::ffi::c_void;
 pub(super) const DATA_DUMP_BYTE: u8 = b'd';
 
 /// Starts the thread, in the system's own group where there is one.
-pub(super) fn start(jvmti: Jvmti, jni: Jni) -> Result<(), String> {
+pub(super) fn start(jvmti: Jvmti, jni: Jni, thread_class: jclass) -> Result<(), String> {
     let group = jvmti.top_groups().map_err(|error| error.to_string())?.first().copied();
     let thread = jni
-        .new_thread(group.unwrap_or(std::ptr::null_mut()), c"zaudit")
+        .new_thread(thread_class, group.unwrap_or(std::ptr::null_mut()), c"zaudit")
         .ok_or("no java.lang.Thread could be made")?;
     jvmti.run_agent_thread(thread, run).map_err(|error| error.to_string())
 }

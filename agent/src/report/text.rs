@@ -5,8 +5,9 @@
 //! and file names) reaches a terminal unescaped.
 
 use super::Report;
-use crate::classify::{Judged, Place, Severity, Verdict, grouped, in_jdk, places, some};
+use crate::classify::{Judged, Place, Severity, Verdict, grouped, places, some};
 use crate::event::{Frame, Kind};
+use crate::suppress::in_jdk;
 use std::fmt::Write as _;
 use std::time::Duration;
 

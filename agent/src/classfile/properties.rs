@@ -1,0 +1,340 @@
+//! Properties over methods made up at random.
+//!
+//! Owns: a model of a method whose pcs are item numbers, its own assembler, and what must hold for every method.
+//! Leaves to the unit tests: the cases with a name. Invariant: the expected bytes come from assembling the *model* with
+//! the snippets in it, never from the rewriter's own idea of where things go.
+
+use super::bytes::Put;
+use super::testing::{NOP, TestCode, class_of, rewrite, u2s};
+use super::{ClassFile, Splice, Where};
+
+/// Marsaglia's xorshift64: the same methods in every run, and a seed to name one.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+
+    fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Item {
+    Plain(Vec<u8>),
+    Return,
+    /// Opcode and target.
+    Branch(u8, usize),
+    WideBranch(u8, usize),
+    /// `tableswitch` from 5 on: the default and the cases.
+    Table(usize, Vec<usize>),
+    /// `lookupswitch`: the default and the cases.
+    Lookup(usize, Vec<usize>),
+}
+
+#[derive(Debug, Clone)]
+enum Type {
+    Int,
+    Object,
+    Uninitialized(usize),
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    Same,
+    SameLocals1(Type),
+    Chop(u8),
+    Append(Vec<Type>),
+    Full(Vec<Type>, Vec<Type>),
+}
+
+#[derive(Debug, Clone)]
+struct Frame {
+    at: usize,
+    form: Form,
+    /// Has the long form of `same` where the short one would do.
+    extended: bool,
+}
+
+/// A method; every number in it that stands for a place is an item's, and `items.len()` is the end.
+#[derive(Debug)]
+struct Model {
+    items: Vec<Item>,
+    handlers: Vec<[usize; 3]>,
+    frames: Vec<Frame>,
+    lines: Vec<usize>,
+    scopes: Vec<[usize; 2]>,
+    offsets: Vec<usize>,
+}
+
+impl Model {
+    fn random(dice: &mut Dice) -> Self {
+        let count = 1 + dice.below(60);
+        let some = |dice: &mut Dice| (0..dice.below(4)).map(|_| dice.below(count)).collect::<Vec<_>>();
+        let items = (0..count).map(|_| match dice.below(12) {
+            0 | 1 => Item::Return,
+            2 => Item::Branch(153 + dice.below(16) as u8, dice.below(count)),
+            3 => Item::Branch(198 + dice.below(2) as u8, dice.below(count)),
+            4 => Item::WideBranch(200 + dice.below(2) as u8, dice.below(count)),
+            5 => Item::Table(dice.below(count), [vec![dice.below(count)], some(dice)].concat()),
+            6 => Item::Lookup(dice.below(count), some(dice)),
+            7 => Item::Plain(vec![196, 132, 0, 1, 0, 1]),
+            8 => Item::Plain(vec![18, 1]),
+            9 => Item::Plain(vec![185, 0, 1, 1, 0]),
+            _ => Item::Plain(vec![3]),
+        });
+        let items: Vec<_> = items.collect();
+        // An Uninitialized type names a `new`, so never a return.
+        let solid: Vec<_> = (0..count).filter(|&at| !matches!(items[at], Item::Return)).collect();
+        let one_type = |dice: &mut Dice| match dice.below(3) {
+            0 if !solid.is_empty() => Type::Uninitialized(solid[dice.below(solid.len())]),
+            1 => Type::Object,
+            _ => Type::Int,
+        };
+        let types = |dice: &mut Dice, limit| (0..dice.below(limit)).map(|_| one_type(dice)).collect();
+        let mut frames = Vec::new();
+        for at in 0..count {
+            if dice.chance(30) {
+                let form = match dice.below(6) {
+                    0 | 1 => Form::Same,
+                    2 => Form::SameLocals1(one_type(dice)),
+                    3 => Form::Chop(1 + dice.below(3) as u8),
+                    4 => Form::Append([vec![one_type(dice)], types(dice, 3)].concat()),
+                    _ => Form::Full(types(dice, 5), types(dice, 5)),
+                };
+                frames.push(Frame { at, form, extended: dice.chance(20) });
+            }
+        }
+        let range = |dice: &mut Dice| {
+            let start = dice.below(count);
+            [start, start + 1 + dice.below(count - start)]
+        };
+        let handlers = (0..dice.below(4)).map(|_| {
+            let [start, end] = range(dice);
+            [start, end, dice.below(count)]
+        });
+        let handlers = handlers.collect();
+        let scopes = (0..dice.below(4)).map(|_| range(dice)).collect();
+        let offsets = solid.iter().copied().filter(|_| dice.chance(20)).collect();
+        Self { items, handlers, frames, lines: some(dice), scopes, offsets }
+    }
+
+    /// Where the items stand, and where jumps to them go, after so many nops on entry and before each return.
+    fn places(&self, entry: usize, before_return: usize) -> (Vec<usize>, Vec<usize>) {
+        let (mut places, mut landings, mut pc) = (Vec::new(), Vec::new(), entry);
+        for item in &self.items {
+            landings.push(pc);
+            pc += if matches!(item, Item::Return) { before_return } else { 0 };
+            places.push(pc);
+            pc += match item {
+                Item::Plain(bytes) => bytes.len(),
+                Item::Return => 1,
+                Item::Branch(..) => 3,
+                Item::WideBranch(..) => 5,
+                Item::Table(_, cases) => (pc + 1).next_multiple_of(4) - pc + 12 + 4 * cases.len(),
+                Item::Lookup(_, cases) => (pc + 1).next_multiple_of(4) - pc + 8 + 8 * cases.len(),
+            };
+        }
+        landings.push(pc);
+        (places, landings)
+    }
+
+    fn assemble(&self, entry: usize, before_return: usize) -> TestCode {
+        let (places, landings) = self.places(entry, before_return);
+        let mut bytes = vec![NOP; entry];
+        for (item, &place) in self.items.iter().zip(&places) {
+            bytes.resize(place, NOP);
+            let offset = |target: &usize| landings[*target] as i32 - place as i32;
+            match item {
+                Item::Plain(plain) => bytes.put(plain),
+                Item::Return => bytes.put_u1(177),
+                Item::Branch(opcode, target) => {
+                    bytes.put_u1(*opcode);
+                    bytes.put_u2(offset(target) as i16 as u16);
+                }
+                Item::WideBranch(opcode, target) => {
+                    bytes.put_u1(*opcode);
+                    bytes.put_i4(offset(target));
+                }
+                Item::Table(default, cases) => {
+                    bytes.put_u1(170);
+                    bytes.resize((place + 1).next_multiple_of(4), 0);
+                    put_i4s(&mut bytes, &[offset(default), 5, 4 + cases.len() as i32]);
+                    cases.iter().for_each(|case| bytes.put_i4(offset(case)));
+                }
+                Item::Lookup(default, cases) => {
+                    bytes.put_u1(171);
+                    bytes.resize((place + 1).next_multiple_of(4), 0);
+                    put_i4s(&mut bytes, &[offset(default), cases.len() as i32]);
+                    for (key, case) in cases.iter().enumerate() {
+                        bytes.put_i4(key as i32 * 1000 - 1);
+                        bytes.put_i4(offset(case));
+                    }
+                }
+            }
+        }
+        let landing = |at: &usize| landings[*at] as u16;
+        let start = |at: &usize| if *at == 0 { 0 } else { landings[*at] as u16 };
+        let exceptions =
+            self.handlers.iter().map(|[s, e, h]| [landing(s), landing(e), landing(h), 0]).collect();
+        let mut code = TestCode { max_stack: 2, bytes, exceptions, attributes: Vec::new() };
+
+        code = code.with("StackMapTable", self.frames(&landings));
+        let mut lines = (self.lines.len() as u16).to_be_bytes().to_vec();
+        for at in &self.lines {
+            lines.put_u2(start(at));
+            lines.put_u2(77);
+        }
+        let mut variables = (self.scopes.len() as u16).to_be_bytes().to_vec();
+        let mut annotations = ((self.scopes.len() + self.offsets.len()) as u16).to_be_bytes().to_vec();
+        for [from, to] in &self.scopes {
+            let scope = [start(from), landing(to) - start(from)];
+            variables.put(&u2s(&[scope[0], scope[1], 1, 2, 3]));
+            annotations.put_u1(0x40);
+            annotations.put(&u2s(&[1, scope[0], scope[1], 3]));
+            annotations.put(&[0, 0, 9, 0, 0]);
+        }
+        for at in &self.offsets {
+            annotations.put_u1(0x44);
+            annotations.put_u2(landing(at));
+            annotations.put(&[0, 0, 9, 0, 0]);
+        }
+        code.with("LineNumberTable", lines)
+            .with("LocalVariableTable", variables)
+            .with("RuntimeVisibleTypeAnnotations", annotations)
+            .with("Unknown", *b"unknown")
+    }
+
+    fn frames(&self, landings: &[usize]) -> Vec<u8> {
+        let original = self.places(0, 0).1;
+        let put_type = |out: &mut Vec<u8>, one: &Type| match one {
+            Type::Int => out.put_u1(1),
+            Type::Object => out.put(&[7, 0, 9]),
+            Type::Uninitialized(at) => {
+                out.put_u1(8);
+                out.put_u2(landings[*at] as u16);
+            }
+        };
+        let mut out = (self.frames.len() as u16).to_be_bytes().to_vec();
+        let (mut base, mut original_base) = (0, 0);
+        for frame in &self.frames {
+            let delta = landings[frame.at] - base;
+            base += delta + 1;
+            // What was long stays long.
+            let was_long = frame.extended || original[frame.at] - original_base > 63;
+            original_base = original[frame.at] + 1;
+            let short = (!was_long && delta <= 63).then_some(delta as u8);
+            let head = |out: &mut Vec<u8>, tag: u8| {
+                out.put_u1(tag);
+                out.put_u2(delta as u16);
+            };
+            match &frame.form {
+                Form::Same => match short {
+                    Some(delta) => out.put_u1(delta),
+                    None => head(&mut out, 251),
+                },
+                Form::SameLocals1(one) => {
+                    match short {
+                        Some(delta) => out.put_u1(64 + delta),
+                        None => head(&mut out, 247),
+                    }
+                    put_type(&mut out, one);
+                }
+                Form::Chop(locals) => head(&mut out, 251 - locals),
+                Form::Append(types) => {
+                    head(&mut out, 251 + types.len() as u8);
+                    types.iter().for_each(|one| put_type(&mut out, one));
+                }
+                Form::Full(locals, stack) => {
+                    head(&mut out, 255);
+                    for types in [locals, stack] {
+                        out.put_u2(types.len() as u16);
+                        types.iter().for_each(|one| put_type(&mut out, one));
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+fn put_i4s(out: &mut Vec<u8>, values: &[i32]) {
+    values.iter().for_each(|value| out.put_i4(*value));
+}
+
+/// Runs `check` on so many random methods, and names the seed of the one that fails.
+fn for_random_methods(count: u64, check: impl Fn(&Model, &mut Dice)) {
+    for seed in 1..=count {
+        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let model = Model::random(&mut dice);
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&model, &mut dice)));
+        assert!(checked.is_ok(), "seed {seed}: {model:?}");
+    }
+}
+
+#[test]
+fn splicing_into_bytes_is_splicing_into_the_model() {
+    for_random_methods(3_000, |model, dice| {
+        for (entry, before_return) in [(0, 0), (dice.below(90), 0), (0, dice.below(90)), (4, 4)] {
+            let rewritten = rewrite(model.assemble(0, 0), entry, before_return).unwrap();
+            assert_eq!(rewritten, model.assemble(entry, before_return), "{entry} and {before_return}");
+        }
+    });
+}
+
+/// Splices empty snippets everywhere and writes the class: the same bytes, or a refusal.
+fn round_trips(bytes: &[u8]) -> bool {
+    let Ok(mut class) = ClassFile::parse(bytes) else { return false };
+    for method in class.methods_mut().iter_mut().filter(|method| method.code().is_some()) {
+        for at in [Where::Entry, Where::Return] {
+            if method.splice(Splice { at, code: Vec::new(), stack: 0 }).is_err() {
+                return false;
+            }
+        }
+    }
+    let Ok(out) = class.to_bytes() else { return false };
+    assert_eq!(out, bytes);
+    true
+}
+
+#[test]
+fn bytes_that_are_cut_short_are_refused() {
+    for_random_methods(60, |model, _| {
+        let bytes = class_of(model.assemble(0, 0));
+        assert!(round_trips(&bytes));
+        for len in 0..bytes.len() {
+            assert!(!round_trips(&bytes[..len]), "cut to {len}");
+        }
+    });
+}
+
+#[test]
+fn bytes_that_are_damaged_are_refused_or_come_through_unchanged() {
+    for_random_methods(12, |model, dice| {
+        let mut bytes = class_of(model.assemble(0, 0));
+        for at in 0..bytes.len() {
+            let was = bytes[at];
+            for damage in
+                [0, 1, was ^ 0x80, was.wrapping_add(1), was.wrapping_sub(1), 255, dice.below(256) as u8]
+            {
+                bytes[at] = damage;
+                round_trips(&bytes);
+                // A snippet that moves everything: any answer will do, but a panic.
+                if let Ok(mut class) = ClassFile::parse(&bytes) {
+                    for method in class.methods_mut() {
+                        for at in [Where::Entry, Where::Return] {
+                            let _ = method.splice(Splice { at, code: vec![NOP; 3], stack: 9 });
+                        }
+                    }
+                    let _ = class.to_bytes();
+                }
+            }
+            bytes[at] = was;
+        }
+    });
+}

@@ -1,0 +1,103 @@
+//! Classes, fields and objects of the JDK that the agent needs, looked up once while arming.
+//!
+//! Later look-ups could run code of the program (its class loader) at a bad time. Invariant: everything in here is
+//! a global reference or an id, valid on every thread until the process ends.
+
+use super::env::{Jni, jclass, jfieldID, jobject};
+use crate::event::{Kind, PerKind};
+use std::ffi::CStr;
+
+pub(super) struct Classes {
+    pub(super) inflater: jclass,
+    pub(super) deflater: jclass,
+    /// `java.lang.Thread`.
+    pub(super) thread: jclass,
+    /// From a stream to its native address: `zsRef` and `address`.
+    address: PerKind<Option<(jfieldID, jfieldID)>>,
+    /// `java.lang.ref.Finalizer.queue` and `queueLength`: JDK 8 to 28 have them.
+    finalizer_queue: Option<(jobject, jfieldID)>,
+}
+
+// SAFETY: global references and ids are valid on every thread (JNI, "Referencing Java Objects").
+unsafe impl Send for Classes {}
+// SAFETY: as above; they are only read.
+unsafe impl Sync for Classes {}
+
+impl Classes {
+    /// `any` is some class. The error says what this JVM does not have.
+    pub(super) fn find(jni: Jni, any: jclass) -> Result<Classes, String> {
+        let class = |name: &CStr| {
+            let local = jni
+                .boot_class(any, name)
+                .ok_or_else(|| format!("this JVM has no {}", name.to_string_lossy()))?;
+            let global = jni.global(local).ok_or("no memory for a global reference");
+            jni.delete_local(local);
+            global.map_err(str::to_owned)
+        };
+        let (inflater, deflater) = (class(c"java.util.zip.Inflater")?, class(c"java.util.zip.Deflater")?);
+        // JDK 8 has one ZStreamRef for both classes, JDK 9 and later one nested class each (JDK-8185582).
+        let shared = (c"java.util.zip.ZStreamRef", c"Ljava/util/zip/ZStreamRef;");
+        let address = |stream, (name, signature): (&CStr, &CStr)| {
+            let zs_ref = jni.field(stream, c"zsRef", signature)?;
+            let holder = jni.boot_class(any, name)?;
+            let address = jni.field(holder, c"address", c"J");
+            jni.delete_local(holder);
+            Some((zs_ref, address?))
+        };
+        let own = PerKind {
+            inflater: (
+                c"java.util.zip.Inflater$InflaterZStreamRef",
+                c"Ljava/util/zip/Inflater$InflaterZStreamRef;",
+            ),
+            deflater: (
+                c"java.util.zip.Deflater$DeflaterZStreamRef",
+                c"Ljava/util/zip/Deflater$DeflaterZStreamRef;",
+            ),
+        };
+        Ok(Classes {
+            inflater,
+            deflater,
+            thread: class(c"java.lang.Thread")?,
+            address: PerKind {
+                inflater: address(inflater, own.inflater).or_else(|| address(inflater, shared)),
+                deflater: address(deflater, own.deflater).or_else(|| address(deflater, shared)),
+            },
+            finalizer_queue: finalizer_queue(jni, any),
+        })
+    }
+
+    #[inline]
+    pub(super) fn kind(&self, jni: Jni, stream: jobject) -> Kind {
+        if jni.is_instance(stream, self.deflater) { Kind::Deflater } else { Kind::Inflater }
+    }
+
+    /// Whether a stream holds native memory. None where this JDK's layout is not known.
+    pub(super) fn open(&self, jni: Jni, kind: Kind, stream: jobject) -> Option<bool> {
+        let (zs_ref, address) = (*self.address.get(kind))?;
+        let holder = jni.object_field(stream, zs_ref);
+        if holder.is_null() {
+            return Some(false);
+        }
+        let open = jni.long_field(holder, address) != 0;
+        jni.delete_local(holder);
+        Some(open)
+    }
+
+    /// Whether finalizers are known to wait for their turn.
+    pub(super) fn finalizers_queued(&self, jni: Jni) -> bool {
+        self.finalizer_queue.is_some_and(|(queue, length)| jni.long_field(queue, length) != 0)
+    }
+}
+
+fn finalizer_queue(jni: Jni, any: jclass) -> Option<(jobject, jfieldID)> {
+    let finalizer = jni.boot_class(any, c"java.lang.ref.Finalizer")?;
+    let class = jni.boot_class(any, c"java.lang.ref.ReferenceQueue")?;
+    let field = jni.static_field(finalizer, c"queue", c"Ljava/lang/ref/ReferenceQueue;")?;
+    let length = jni.field(class, c"queueLength", c"J")?;
+    let local = jni.static_object_field(finalizer, field);
+    let queue = jni.global(local);
+    for local in [local, class, finalizer] {
+        jni.delete_local(local);
+    }
+    Some((queue?, length))
+}

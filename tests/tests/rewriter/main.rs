@@ -1,0 +1,245 @@
+//! The class file rewriter on every class of every JDK's own run-time image.
+//!
+//! Owns: the stages that each JDK goes through, and the goldens. Leaves to `rewriter/`: reading images, linking.
+//! Invariant: each stage prints how many classes it looked at, and looking at none is a failure.
+
+mod image;
+mod jar;
+mod link;
+mod shapes;
+
+use image::{Bench, Classes};
+use libtest_mimic::{Arguments, Failed, Trial};
+use link::{Linked, Patch};
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+use zaudit::classfile::{ClassFile, Where};
+use zaudit::instrument::{self, Callback};
+use zaudit_tests::jdks::{self, Jdk};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let bench = match Bench::ready() {
+        Ok(bench) => Arc::new(bench),
+        Err(why) => {
+            eprintln!("this suite cannot run: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut trials = Vec::new();
+    for jdk in &bench.jdks {
+        for (stage, test) in STAGES {
+            let (jdk, bench) = (jdk.clone(), Arc::clone(&bench));
+            trials.push(Trial::test(format!("jdk{}::{stage}", jdk.major), move || {
+                test(&jdk, &bench).map_err(Failed::from)
+            }));
+        }
+    }
+    for major in jdks::missing(&bench.jdks) {
+        trials.push(ignored(format!("jdk{major}::missing")));
+    }
+    let listing = shapes::jdk(&bench);
+    if listing.is_none() {
+        eprintln!("SKIPPED: no JDK from 11 on was found; no golden listing is compared");
+    }
+    for (golden, method) in shapes::GOLDENS {
+        let name = format!("golden::{golden}");
+        let (jdk, bench) = (listing.cloned(), Arc::clone(&bench));
+        trials.push(match jdk {
+            Some(jdk) => {
+                Trial::test(name, move || shapes::golden(&bench, &jdk, golden, method).map_err(Failed::from))
+            }
+            None => ignored(name),
+        });
+    }
+    let its_bench = Arc::clone(&bench);
+    trials.push(Trial::test("character_ranges", move || {
+        shapes::character_ranges(&its_bench).map_err(Failed::from)
+    }));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn ignored(name: String) -> Trial {
+    Trial::test(name, || Ok(())).with_ignored_flag(true)
+}
+
+type Stage = fn(&Jdk, &Bench) -> Result<(), String>;
+
+const STAGES: [(&str, Stage); 4] = [
+    ("round_trip", round_trip),
+    ("verify", verify),
+    ("a_bad_class_is_noticed", a_bad_class_is_noticed),
+    ("hooks", hooks),
+];
+
+/// An empty snippet at each entry and each return leaves every byte as it was.
+fn round_trip(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
+    let start = Instant::now();
+    let mut differences = Vec::new();
+    let (mut classes, mut places) = (0, 0);
+    for class in Classes::of(jdk, bench)? {
+        let class = class?;
+        let mut parsed = match ClassFile::parse(&class.bytes) {
+            Ok(parsed) => parsed,
+            Err(refusal) => {
+                differences.push(format!("{}: {refusal}", class.name));
+                continue;
+            }
+        };
+        let spliced = link::splice_everywhere(&mut parsed, &[Where::Entry, Where::Return], &[], 0);
+        match spliced.and_then(|count| Ok((parsed.to_bytes()?, count))) {
+            Ok((bytes, count)) if bytes == class.bytes => places += count,
+            Ok(_) => differences.push(format!("{}: other bytes", class.name)),
+            Err(refusal) => differences.push(format!("{}: {refusal}", class.name)),
+        }
+        classes += 1;
+    }
+    eprintln!(
+        "JDK {}: {classes} classes round-tripped, {places} places, {} differences, {:.1?}",
+        jdk.major,
+        differences.len(),
+        start.elapsed()
+    );
+    if differences.is_empty() && classes > 0 { Ok(()) } else { Err(some_of(&differences)) }
+}
+
+/// A call at each entry and each return: the class parses again, and this JDK links it.
+fn verify(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
+    let start = Instant::now();
+    let mut patch = Patch::new(jdk, bench, "verify")?;
+    patch.add_hooks(&bench.hooks()?)?;
+    let (mut names, mut modules, mut places) = (Vec::new(), BTreeSet::new(), 0);
+    let mut refused = Vec::new();
+    for class in Classes::of(jdk, bench)? {
+        let class = class?;
+        modules.insert(class.module.clone());
+        if !link::is_class(&class) {
+            continue;
+        }
+        match link::hook_everywhere(&class.bytes) {
+            Ok((bytes, count)) => {
+                ClassFile::parse(&bytes).map_err(|refusal| format!("{} again: {refusal}", class.name))?;
+                patch.add(&class.module, &class.name, &bytes)?;
+                names.push(link::binary(&class.name));
+                places += count;
+            }
+            // No class of a JDK is so near the format's limits that it cannot take a few calls.
+            Err(refusal) => refused.push(format!("{}: {refusal}", class.name)),
+        }
+    }
+    let written = start.elapsed();
+    let rewritten = link::link(jdk, bench, &modules, &names, Some(&mut patch))?;
+    // Some classes of some JDKs need types that are not there; they fail on the bare JDK too, in the same way.
+    let bare = if rewritten.failures.is_empty() {
+        Linked::default()
+    } else {
+        link::link(jdk, bench, &modules, &names, None)?
+    };
+    let worse: Vec<_> = rewritten
+        .failures
+        .iter()
+        .filter(|(name, error)| {
+            is_ours(error) || bare.failures.get(*name).map(|error| kind(error)) != Some(kind(error))
+        })
+        .map(|(name, error)| format!("{name}: {error}"))
+        .collect();
+    eprintln!(
+        "JDK {}: {} classes rewritten in {places} places, {} refused, {} linked, {} fail that did not before, \
+         {} calls made, {:.1?} ({written:.1?} to rewrite)",
+        jdk.major,
+        names.len(),
+        refused.len(),
+        rewritten.linked,
+        worse.len(),
+        rewritten.calls,
+        start.elapsed()
+    );
+    if names.is_empty() || rewritten.calls == 0 {
+        return Err("the rewritten classes were not used".into());
+    }
+    if worse.is_empty() && refused.is_empty() { Ok(()) } else { Err(some_of(&[worse, refused].concat())) }
+}
+
+/// The class of an error that is listed as `class<tab>message`.
+fn kind(error: &str) -> &str {
+    error.split('\t').next().unwrap_or(error)
+}
+
+/// Errors that no class of a JDK has by itself.
+fn is_ours(error: &str) -> bool {
+    ["java.lang.VerifyError", "java.lang.ClassFormatError"].contains(&kind(error))
+}
+
+/// A class that pops from an empty stack, one in each module: the patch is looked at and the verifier is on.
+fn a_bad_class_is_noticed(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
+    let mut patch = Patch::new(jdk, bench, "bad")?;
+    let mut bad = BTreeMap::new();
+    let mut modules = BTreeSet::new();
+    for class in Classes::of(jdk, bench)? {
+        let class = class?;
+        modules.insert(class.module.clone());
+        // A JVM starts without Adler32, and without most of the other modules.
+        let base = ["", "java.base"].contains(&class.module.as_str());
+        if !link::is_class(&class) || (base && class.name != "java/util/zip/Adler32") {
+            continue;
+        }
+        let mut parsed = ClassFile::parse(&class.bytes).map_err(|refusal| refusal.to_string())?;
+        let pop = [87];
+        let places = link::splice_everywhere(&mut parsed, &[Where::Entry], &pop, 0);
+        if places.map_err(|refusal| refusal.to_string())? > 0 {
+            let bytes = parsed.to_bytes().map_err(|refusal| refusal.to_string())?;
+            bad.insert(class.module, (class.name, bytes));
+        }
+    }
+    let mut names = Vec::new();
+    for (module, (name, bytes)) in &bad {
+        patch.add(module, name, bytes)?;
+        names.push(link::binary(name));
+    }
+    let linked = link::link(jdk, bench, &modules, &names, Some(&mut patch))?;
+    let noticed = linked.failures.values().filter(|error| kind(error) == "java.lang.VerifyError").count();
+    eprintln!("JDK {}: {noticed} of {} bad classes noticed", jdk.major, names.len());
+    let least = if jdk.major == 8 { 1 } else { 20 };
+    if noticed == names.len() && noticed >= least { Ok(()) } else { Err(format!("{linked:?}")) }
+}
+
+/// The real hooks in this JDK's real classes: every one finds its place, and all that comes of it links.
+fn hooks(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
+    let mut patch = Patch::new(jdk, bench, "hooks")?;
+    // JDK 8 inflates while it starts, so these hooks need a class whose methods are there.
+    patch.add_hooks(&bench.hooks()?)?;
+    let mut names = Vec::new();
+    let mut modules = BTreeSet::new();
+    for class in Classes::of(jdk, bench)? {
+        let class = class?;
+        modules.insert(class.module.clone());
+        if !instrument::targets().any(|target| target == class.name) {
+            continue;
+        }
+        let out = instrument::instrument(&class.name, &class.bytes).map_err(|refusal| refusal.to_string())?;
+        let placed: Vec<_> =
+            out.placed.iter().map(|placed| (placed.method.as_str(), placed.callback)).collect();
+        // The other constructors delegate to these.
+        let making = if class.name.ends_with("Inflater") { "<init>(Z)V" } else { "<init>(IZ)V" };
+        if placed != [(making, Callback::Created), ("end()V", Callback::Ended)] || !out.missing.is_empty() {
+            return Err(format!("{}: {:?}, missing {:?}", class.name, out.placed, out.missing));
+        }
+        patch.add(&class.module, &class.name, &out.bytes)?;
+        names.push(link::binary(&class.name));
+    }
+    let linked = link::link(jdk, bench, &modules, &names, Some(&mut patch))?;
+    if linked.linked != 2 {
+        return Err(format!("{names:?}: {linked:?}"));
+    }
+    let mut patch = Patch::new(jdk, bench, "helper")?;
+    patch.add_hooks(&instrument::helper_class())?;
+    let linked = link::link(jdk, bench, &modules, &["zaudit.Hooks".to_owned()], Some(&mut patch))?;
+    if linked.linked == 1 { Ok(()) } else { Err(format!("the helper class: {linked:?}")) }
+}
+
+fn some_of(lines: &[String]) -> String {
+    let shown: Vec<_> = lines.iter().take(20).map(String::as_str).collect();
+    format!("{} in all:\n{}", lines.len(), shown.join("\n"))
+}

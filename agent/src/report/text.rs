@@ -6,7 +6,7 @@
 
 use super::Report;
 use crate::classify::{Judged, Place, Severity, Verdict, grouped, places, some};
-use crate::event::{Frame, Kind};
+use crate::event::{Frame, Kind, Nanos};
 use crate::suppress::in_jdk;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -163,6 +163,9 @@ impl Text {
         let mut facts = facts(report, verdict);
         facts.extend(threads(place));
         self.prose(4, &facts.join(" · "));
+        if let Some(hint) = place.hint() {
+            self.prose(4, hint);
+        }
         self.stacks(place, worst);
     }
 
@@ -427,10 +430,16 @@ fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
         facts.push(format!("≈{each} each for {mean} on average ({})", byte_seconds(verdict.lateness())));
     }
     if verdict.tally.live > 0 {
-        let age = verdict.tally.oldest.map(|oldest| report.snapshot_nanos.since(oldest)).unwrap_or_default();
-        let oldest = if verdict.tally.live > 1 { "the oldest" } else { "made" };
+        let age =
+            |made: Option<Nanos>| duration(made.map(|m| report.snapshot_nanos.since(m)).unwrap_or_default());
+        let (oldest, youngest) = (age(verdict.tally.oldest), age(verdict.tally.youngest));
         let (live, held) = (grouped(verdict.tally.live), bytes(verdict.bytes_held()));
-        facts.push(format!("{live} live, ≈{held} held, {oldest} {} ago", duration(age)));
+        let made = if oldest == youngest {
+            format!("made {oldest} ago")
+        } else {
+            format!("made {oldest} to {youngest} ago")
+        };
+        facts.push(format!("{live} live, ≈{held} held, {made}"));
     }
     facts
 }

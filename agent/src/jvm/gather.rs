@@ -15,6 +15,9 @@ const ROUNDS: usize = 2;
 /// How often one after the other everything must be at rest, and how far apart: a thread that was just
 /// notified still looks as if it waited.
 const STILL: u32 = 10;
+/// How often in all will do: where the program goes on, its collections always bring finalizers new work (JDK 8
+/// queues every stream, ended or not), and each moment of rest says that the work before it is done.
+const STILL_IN_ALL: u32 = 5 * STILL;
 const APART: Duration = Duration::from_millis(2);
 
 /// Collects. Returns what could not be waited for.
@@ -46,8 +49,8 @@ pub(super) fn collect(agent: &Agent, jni: Jni) -> Option<String> {
 fn settle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
     jni.with_locals(|| {
         let reclaimers = reclaimers(agent, jni)?;
-        let mut still = 0;
-        while still < STILL {
+        let (mut still, mut in_all) = (0, 0);
+        while still < STILL && in_all < STILL_IN_ALL {
             if Instant::now() >= deadline {
                 return Ok(false);
             }
@@ -56,6 +59,7 @@ fn settle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
             // A thread that ended meanwhile cannot be asked, and has nothing left to do.
             let quiet = !queued && reclaimers.iter().all(|t| thread::at_rest(agent, jni, *t).unwrap_or(true));
             still = if quiet { still + 1 } else { 0 };
+            in_all += u32::from(quiet);
         }
         Ok(true)
     })

@@ -3,6 +3,7 @@ import java.awt.Toolkit;
 import java.awt.image.BufferedImage;
 import java.awt.image.PixelGrabber;
 import java.io.ByteArrayOutputStream;
+import java.util.Arrays;
 
 import javax.imageio.ImageIO;
 
@@ -22,5 +23,13 @@ public final class ToolkitImage {
                 throw new IllegalStateException("cannot be decoded");
             }
         }
+        // The picture is complete a moment before its decoder returns, and until then the Inflater is no garbage.
+        while (Thread.getAllStackTraces().values().stream().anyMatch(ToolkitImage::decodes)) {
+            Thread.yield();
+        }
+    }
+
+    private static boolean decodes(StackTraceElement[] stack) {
+        return Arrays.stream(stack).anyMatch(frame -> frame.getMethodName().equals("produceImage"));
     }
 }

@@ -7,7 +7,7 @@ use crate::child::{Ended, Folder, Running};
 use crate::fixtures::Fixture;
 use crate::jdks::Jdk;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub struct Jvm {
     jdk: Jdk,
     flags: Vec<OsString>,
-    classes: PathBuf,
+    class_path: OsString,
     main: String,
     args: Vec<String>,
     env: Vec<(String, String)>,
@@ -28,11 +28,16 @@ pub struct Jvm {
 impl Jvm {
     /// The program `fixture` on `jdk`, with no agent yet, in a fresh folder of its own.
     pub fn new(jdk: &Jdk, fixture: &Fixture) -> Result<Self> {
+        Ok(Self::program(jdk, fixture.classes.as_os_str(), &fixture.name)?.flags(&fixture.java))
+    }
+
+    /// The class `main`, found in `class_path`, on `jdk`, with no agent yet, in a fresh folder of its own.
+    pub fn program(jdk: &Jdk, class_path: &OsStr, main: &str) -> Result<Self> {
         Ok(Self {
             jdk: jdk.clone(),
-            flags: fixture.java.iter().map(OsString::from).collect(),
-            classes: fixture.classes.clone(),
-            main: fixture.name.clone(),
+            flags: Vec::new(),
+            class_path: class_path.to_owned(),
+            main: main.into(),
             args: Vec::new(),
             env: Vec::new(),
             shell: None,
@@ -128,7 +133,7 @@ impl Jvm {
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .args(&self.flags)
             .arg("-cp")
-            .arg(&self.classes)
+            .arg(&self.class_path)
             .arg(&self.main)
             .args(&self.args);
         Running::start(command, self.dir)

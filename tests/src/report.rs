@@ -88,6 +88,18 @@ impl fmt::Display for Kind {
     }
 }
 
+/// What the report thinks of a site.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Late or collected ones that no rule covers.
+    Leak,
+    /// Live ones that no rule covers.
+    Suspect,
+    /// Neither.
+    Clean,
+}
+
 /// How many came to which end.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub struct Counts {
@@ -134,6 +146,8 @@ pub struct Site {
     pub kind: Kind,
     /// The instance's class, when it is a subclass.
     pub class: Option<String>,
+    /// What to think of it.
+    pub severity: Severity,
     /// How many came to which end.
     #[serde(flatten)]
     pub counts: Counts,
@@ -308,7 +322,7 @@ mod tests {
         "process": {"pid": 7, "jvm": "OpenJDK", "command": "Main", "started": 1.5, "taken": 2.5, "trigger": "data_dump"},
         "totals": {"inflater": {"created": 3, "ended": 1, "late": 0, "collected": 2, "live": 0, "expected": 0},
                    "deflater": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0}},
-        "sites": [{"id": "00ff", "kind": "inflater", "class": null, "created": 3, "ended": 1, "late": 0, "collected": 2,
+        "sites": [{"id": "00ff", "kind": "inflater", "class": null, "severity": "leak", "created": 3, "ended": 1, "late": 0, "collected": 2,
                    "live": 0, "expected": 0, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
                    "threads": ["main"], "rule": null, "truncated": false,
                    "frames": [{"class": "java.util.zip.Inflater", "method": "<init>", "file": "Inflater.java", "line": 1},

@@ -1,0 +1,18 @@
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.util.zip.GZIPInputStream;
+
+/** A call opens a GZIPInputStream on what is not gzip: the constructor throws, so there is nothing that could be closed (JDK-8210471). */
+public final class GzipGarbage {
+    private GzipGarbage() {}
+
+    public static void main(String[] arguments) {
+        for (int call = Integer.parseInt(arguments[0]); call > 0; call--) {
+            try (GZIPInputStream gzip = new GZIPInputStream(new ByteArrayInputStream(new byte[100]))) {
+                throw new IllegalStateException("garbage was taken: " + gzip);
+            } catch (IOException expected) {
+                // The header is wrong.
+            }
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! The gallery of known leaks: published libraries, the JDK itself, clean uses and pools, each held against what is known of it.
+//!
+//! The cases stand in `tests/gallery/cases.txt` (how to read it is said at its top), the programs that call the libraries in
+//! `tests/gallery/triggers`; Maven gets the libraries. Invariant: a case names all that its program may leak, so a
+//! verdict too many fails as one too few does.
+
+use libtest_mimic::Trial;
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
+use zaudit_tests::child::Ended;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::{Counts, Kind, Report, Severity, Site};
+use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::{Result, publish, repository, target_dir};
+
+/// How often a trigger does its work: enough for what grows with the calls to differ from what does not.
+const CALLS: u64 = 7;
+
+/// What must come of the instances of one kind that were made at one place.
+#[derive(Clone, Debug)]
+struct Expected {
+    verdict: Verdict,
+    kind: Kind,
+    /// `None`: some.
+    count: Option<u64>,
+    frame: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Leak,
+    Ended,
+    Live,
+}
+
+/// A program, where it runs, what it is run with, and what must come out.
+#[derive(Clone, Debug, Default)]
+struct Case {
+    trigger: String,
+    jdks: Vec<u32>,
+    libraries: Vec<String>,
+    expected: Vec<Expected>,
+    skip: Option<String>,
+}
+
+fn main() -> ExitCode {
+    suite::main(|bench| {
+        let cases = match read_cases() {
+            Ok(cases) => cases,
+            Err(why) => return vec![cell(bench, "cases", |_| Err(why))],
+        };
+        let mut trials = bench.missing();
+        trials.push(cell(bench, "what_is_no_case_is_refused", |_| refuses()));
+        trials.push(cell(bench, "a_case_that_is_wrong_fails", notices));
+        for case in &cases {
+            trials.extend(case.jdks.iter().filter_map(|major| trial(bench, &cases, case, *major)));
+        }
+        trials
+    })
+}
+
+fn trial(bench: &Bench, cases: &[Case], case: &Case, major: u32) -> Option<Trial> {
+    let name = format!("{}::jdk{major}", case.name());
+    if let Some(why) = &case.skip {
+        eprintln!("SKIPPED: {name}: {why}");
+        return Some(Trial::test(name, || Ok(())).with_ignored_flag(true));
+    }
+    // A JDK that is not there was told by the bench.
+    let jdk = bench.jdks.iter().find(|jdk| jdk.major == major)?.clone();
+    let (case, all) = (case.clone(), cases.to_vec());
+    Some(cell(bench, name, move |bench| case.check(bench, &all, &jdk)))
+}
+
+impl Case {
+    /// The trigger and the versions of what it is run with.
+    fn name(&self) -> String {
+        let version = |library: &String| library.rsplit_once(':').map(|(_, version)| version.to_owned());
+        let versions: Vec<String> = self.libraries.iter().take(1).filter_map(version).collect();
+        if versions.is_empty() {
+            self.trigger.clone()
+        } else {
+            format!("{}::{}", self.trigger, versions.join("+"))
+        }
+    }
+
+    fn check(&self, bench: &Bench, all: &[Case], jdk: &Jdk) -> Result<()> {
+        let ended = self.run(bench, all, jdk)?;
+        let wrong = self.wrong(&ended.report()?);
+        claim(wrong.is_empty(), || format!("{}\n{ended}", wrong.join("\n")))
+    }
+
+    fn run(&self, bench: &Bench, all: &[Case], jdk: &Jdk) -> Result<Ended> {
+        let libraries = self.class_path(all)?;
+        let mut class_path = self.compiled(&libraries, jdk)?.into_os_string();
+        if !libraries.is_empty() {
+            class_path.push(":");
+            class_path.push(&libraries);
+        }
+        let ended = Jvm::program(jdk, &class_path, &self.trigger)?
+            .flags(["-Xmx256m", "-Djava.awt.headless=true"])
+            .args(&[&CALLS.to_string()])
+            .audited(&bench.library, "gc")
+            .run()?;
+        claim(ended.code() == 0, || format!("the trigger fails: {ended}"))?;
+        Ok(ended)
+    }
+
+    /// All in which `report` differs from what is known.
+    fn wrong(&self, report: &Report) -> Vec<String> {
+        let mut wrong: Vec<String> = self.expected.iter().filter_map(|one| one.difference(report)).collect();
+        for site in &report.sites {
+            let known = |verdict| self.expected.iter().any(|one| one.verdict == verdict && one.is_of(site));
+            let fits = match site.severity {
+                Severity::Clean => true,
+                Severity::Suspect => known(Verdict::Live),
+                Severity::Leak => known(Verdict::Leak),
+            };
+            if !fits {
+                wrong.push(format!("unexpected {:?}: {}", site.severity, site.describe()));
+            }
+        }
+        wrong
+    }
+
+    /// A program of two JDKs is compiled by each: what their libraries offer differs.
+    fn compiled(&self, libraries: &str, jdk: &Jdk) -> Result<PathBuf> {
+        let source = repository().join("tests/gallery/triggers").join(format!("{}.java", self.trigger));
+        let text = fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+        let mut hasher = DefaultHasher::new();
+        (&text, libraries, &jdk.home).hash(&mut hasher);
+        let name = format!("{}-{:016x}", self.trigger, hasher.finish());
+        let classes = work().join("classes").join(&name);
+        if classes.exists() {
+            return Ok(classes);
+        }
+        let fresh = work().join("classes").join(format!("{name}-{}.tmp", std::process::id()));
+        fs::create_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
+        let output = Command::new(jdk.tool("javac"))
+            .args([
+                "-source",
+                "8",
+                "-target",
+                "8",
+                "-encoding",
+                "UTF-8",
+                "-proc:none",
+                "-nowarn",
+                "-Xlint:-options",
+                "-g",
+            ])
+            .args(["-cp", libraries, "-d"])
+            .arg(&fresh)
+            .arg(&source)
+            .output()
+            .map_err(|error| format!("{}: {error}", jdk.tool("javac").display()))?;
+        claim(output.status.success(), || format!("javac: {}", String::from_utf8_lossy(&output.stderr)))?;
+        publish(&fresh, &classes)?;
+        Ok(classes)
+    }
+
+    /// The folder of this case's libraries, named by them.
+    fn folder(&self) -> String {
+        self.libraries.join("_and_").replace(':', "_")
+    }
+
+    /// The class path of the libraries, with all that they need.
+    fn class_path(&self, all: &[Case]) -> Result<String> {
+        static ASKED: OnceLock<Result<String>> = OnceLock::new();
+        if self.libraries.is_empty() {
+            return Ok(String::new());
+        }
+        if let Some(known) = self.known_class_path() {
+            return Ok(known);
+        }
+        let said = ASKED.get_or_init(|| ask_maven(all)).clone()?;
+        self.known_class_path().ok_or_else(|| format!("Maven cannot get {:?}:\n{said}", self.libraries))
+    }
+
+    /// What Maven said before; it holds as long as the files are there.
+    fn known_class_path(&self) -> Option<String> {
+        let list = fs::read_to_string(work().join("maven").join(self.folder()).join(LIST)).ok()?;
+        let list = list.trim();
+        (!list.is_empty() && list.split(':').all(|file| Path::new(file).exists())).then(|| list.into())
+    }
+
+    fn pom(&self) -> String {
+        let mut dependencies = String::new();
+        for library in &self.libraries {
+            let mut parts = library.split(':');
+            let mut part = || parts.next().unwrap_or_default();
+            dependencies += &format!(
+                "    <dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>\n",
+                part(),
+                part(),
+                part()
+            );
+        }
+        pom(&self.folder(), &format!("<dependencies>\n{dependencies}</dependencies>"))
+    }
+}
+
+impl Expected {
+    fn is_of(&self, site: &Site) -> bool {
+        // The frames of java.util.zip, and the first one outside of it.
+        let inner = site.frames.iter().take_while(|frame| frame.class.starts_with("java.util.zip.")).count();
+        site.kind == self.kind
+            && site.frames.iter().take(inner + 1).any(|frame| frame.to_string() == self.frame)
+    }
+
+    fn difference(&self, report: &Report) -> Option<String> {
+        let found = report.sum(self.kind, |site| self.is_of(site));
+        let Counts { created, ended, late, collected, live, expected } = found;
+        let (count, rest) = match self.verdict {
+            Verdict::Leak => (late + collected, live + expected),
+            // Under the same frame the JDK's class loaders have theirs, which a rule covers.
+            Verdict::Ended => (ended, created - ended - expected),
+            Verdict::Live => (live, late + collected + expected),
+        };
+        let wanted = match self.verdict {
+            Verdict::Live => self.count,
+            _ => self.count.map(|count| count * CALLS),
+        };
+        let right = wanted.map_or(count > 0, |wanted| wanted == count) && rest == 0;
+        (!right).then(|| format!("expected {self:?} in {CALLS} calls, found {found:?}"))
+    }
+}
+
+/// The name of the file in which Maven leaves a class path.
+const LIST: &str = "classpath";
+
+fn work() -> PathBuf {
+    target_dir().join("gallery")
+}
+
+fn pom(name: &str, rest: &str) -> String {
+    format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\">\n<modelVersion>4.0.0</modelVersion>\n\
+         <groupId>zaudit.gallery</groupId><artifactId>{name}</artifactId><version>1</version>\n{rest}\n</project>\n"
+    )
+}
+
+/// Asks Maven once for all libraries that are not known yet; what one of them lacks keeps no other from being got. Answers what it said.
+fn ask_maven(all: &[Case]) -> Result<String> {
+    let maven = work().join("maven");
+    let mut modules = String::new();
+    let mut seen = Vec::new();
+    for case in all.iter().filter(|case| !case.libraries.is_empty() && case.known_class_path().is_none()) {
+        let folder = maven.join(case.folder());
+        if !seen.contains(&folder) {
+            fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+            write(&folder.join("pom.xml"), &case.pom())?;
+            modules += &format!("<module>{}</module>", case.folder());
+            seen.push(folder);
+        }
+    }
+    let file = maven.join("pom.xml");
+    write(&file, &pom("all", &format!("<packaging>pom</packaging>\n<modules>{modules}</modules>")))?;
+    let output = Command::new("mvn")
+        .args(["-q", "-B", "-Dstyle.color=never", "--fail-at-end", "-DincludeScope=runtime"])
+        // Below each module's own folder.
+        .arg(format!("-Dmdep.outputFile={LIST}"))
+        .arg("-f")
+        .arg(&file)
+        .arg("org.apache.maven.plugins:maven-dependency-plugin:3.6.1:build-classpath")
+        .output()
+        .map_err(|error| format!("mvn: {error} (Debian's package maven has it)"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn read_cases() -> Result<Vec<Case>> {
+    let file = repository().join("tests/gallery/cases.txt");
+    let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    parse(&text).map_err(|why| format!("{}: {why}", file.display()))
+}
+
+fn parse(text: &str) -> Result<Vec<Case>> {
+    let mut cases: Vec<Case> = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let place = |why: &str| format!("line {}: {why}: {line:?}", index + 1);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [] => {}
+            [first, ..] if first.starts_with('#') => {}
+            [trigger, "on", rest @ ..] if !line.starts_with(' ') => {
+                let jdks: Vec<u32> = rest.iter().map_while(|word| word.parse().ok()).collect();
+                let libraries: Vec<String> = match &rest[jdks.len()..] {
+                    [] => Vec::new(),
+                    ["with", libraries @ ..] => libraries.iter().map(ToString::to_string).collect(),
+                    _ => return Err(place("neither a release nor `with`")),
+                };
+                let odd = libraries.iter().any(|library| library.split(':').count() != 3);
+                if jdks.is_empty() || odd {
+                    return Err(place("no release, or no coordinates"));
+                }
+                cases.push(Case { trigger: (*trigger).into(), jdks, libraries, ..Case::default() });
+            }
+            words if line.starts_with(' ') => {
+                let case = cases.last_mut().ok_or_else(|| place("belongs to no case"))?;
+                match words {
+                    ["skip", reason @ ..] if !reason.is_empty() => case.skip = Some(reason.join(" ")),
+                    [verdict, kind, count, frame] => {
+                        let one = Expected::parse(verdict, kind, count, frame);
+                        case.expected.push(one.ok_or_else(|| place("no verdict, kind or count"))?);
+                    }
+                    _ => return Err(place("nothing that is known")),
+                }
+            }
+            _ => return Err(place("no case")),
+        }
+    }
+    match cases.iter().find(|case| case.expected.is_empty() && case.skip.is_none()) {
+        Some(case) => Err(format!("{} expects nothing", case.name())),
+        None if cases.is_empty() => Err("no case".into()),
+        None => Ok(cases),
+    }
+}
+
+impl Expected {
+    fn parse(verdict: &str, kind: &str, count: &str, frame: &str) -> Option<Self> {
+        let verdict = match verdict {
+            "leak" => Verdict::Leak,
+            "ended" => Verdict::Ended,
+            "live" => Verdict::Live,
+            _ => return None,
+        };
+        let kind = match kind {
+            "inflater" => Kind::Inflater,
+            "deflater" => Kind::Deflater,
+            _ => return None,
+        };
+        let count = match count {
+            "some" if verdict != Verdict::Leak => None,
+            number => Some(number.parse().ok().filter(|number| *number > 0)?),
+        };
+        Some(Self { verdict, kind, count, frame: frame.into() })
+    }
+}
+
+fn refuses() -> Result<()> {
+    for text in [
+        "",
+        "A on 8\n",
+        "A on eight\n    leak inflater 1 B.c\n",
+        "A on 8 with b:c\n    leak inflater 1 B.c\n",
+        "    leak inflater 1 B.c\n",
+        "A on 8\n    lost inflater 1 B.c\n",
+        "A on 8\n    leak zip 1 B.c\n",
+        "A on 8\n    leak inflater some B.c\n",
+        "A on 8\n    leak inflater 0 B.c\n",
+        "A on 8\n    skip\n",
+    ] {
+        claim(parse(text).is_err(), || format!("{text:?} was taken"))?;
+    }
+    claim(parse("A on 8 11 with b:c:1\n    ended inflater some B.c\n").is_ok(), || {
+        "a sound one was refused".into()
+    })
+}
+
+/// A leak that is there in every release, held against what it is not.
+fn notices(bench: &Bench) -> Result<()> {
+    let case = |expected: &str| {
+        let mut cases = parse(&format!("ZipOfNothing on {}\n    {expected}\n", bench.default_jdk().major))?;
+        cases.pop().ok_or_else(|| "no case".to_owned())
+    };
+    let right = case("leak inflater 1 java.util.zip.ZipInputStream.<init>")?;
+    let report = right.run(bench, &[], bench.default_jdk())?.report()?;
+    claim(right.wrong(&report).is_empty(), || format!("{:?}", right.wrong(&report)))?;
+    for (expected, complaints) in [
+        ("leak inflater 2 java.util.zip.ZipInputStream.<init>", 1),
+        ("leak deflater 1 java.util.zip.ZipInputStream.<init>", 2),
+        ("ended inflater 1 java.util.zip.ZipInputStream.<init>", 2),
+        ("live inflater some java.util.zip.ZipInputStream.<init>", 2),
+        ("leak inflater 1 java.util.zip.ZipFile.<init>", 2),
+    ] {
+        let wrong = case(expected)?.wrong(&report);
+        claim(wrong.len() == complaints, || format!("{expected}: {wrong:?}"))?;
+    }
+    Ok(())
+}

@@ -62,6 +62,8 @@ pub struct Tally {
     pub live: u64,
     /// When the oldest live one was made.
     pub oldest: Option<Nanos>,
+    /// When the youngest live one was made: a pool that filled once has an old one.
+    pub youngest: Option<Nanos>,
 }
 
 impl Tally {
@@ -69,10 +71,12 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         self.counts.add(&other.counts);
         self.live += other.live;
-        self.oldest = match (self.oldest, other.oldest) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        other.oldest.into_iter().chain(other.youngest).for_each(|made| self.saw(made));
+    }
+
+    fn saw(&mut self, made: Nanos) {
+        self.oldest = Some(self.oldest.map_or(made, |oldest| oldest.min(made)));
+        self.youngest = self.youngest.max(Some(made));
     }
 
     /// Whether `created = ended + late + collected + live`.
@@ -183,8 +187,7 @@ impl Ledger {
             for record in shard.live.values() {
                 if let Some(tally) = tallies.get_mut(record.site.0 as usize) {
                     tally.live += 1;
-                    tally.oldest =
-                        Some(tally.oldest.map_or(record.created, |oldest| oldest.min(record.created)));
+                    tally.saw(record.created);
                 }
             }
         }
@@ -290,6 +293,7 @@ mod tests {
                 },
                 live: 1,
                 oldest: Some(Nanos(4)),
+                youngest: Some(Nanos(4)),
             }
         );
         assert!(tally.adds_up());

@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_rule_covers_the_verdicts_that_it_names() {
         let counts = Counts { created: 9, ended: 2, late: 1, collected: 2, ..Counts::default() };
-        let tally = Tally { counts, live: 4, oldest: None };
+        let tally = Tally { counts, live: 4, ..Tally::default() };
         for (text, covered) in [("leak:x.y", (3, 0)), ("live:x.y", (0, 4)), ("leak,live:x.y", (3, 4))] {
             assert_eq!(Rule::parse(text, false).unwrap().covers(&tally), covered, "{text}");
         }

@@ -6,7 +6,7 @@
 
 use super::Report;
 use crate::classify::{Judged, Place, Severity, Verdict, grouped, places, some};
-use crate::event::{Frame, Kind};
+use crate::event::{Frame, Kind, Nanos};
 use crate::suppress::in_jdk;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -163,6 +163,9 @@ impl Text {
         let mut facts = facts(report, verdict);
         facts.extend(threads(place));
         self.prose(4, &facts.join(" · "));
+        if let Some(hint) = place.hint() {
+            self.prose(4, hint);
+        }
         self.stacks(place, worst);
     }
 
@@ -396,6 +399,7 @@ fn clean(text: &str) -> String {
 fn threads(place: &Place<'_>) -> Option<String> {
     let mut names: Vec<String> = place.sites.iter().flat_map(|site| site.site.threads()).collect();
     names.sort();
+    names.dedup();
     let numberless = |name: &str| -> String { name.chars().filter(|c| !c.is_ascii_digit()).collect() };
     let all = names.len();
     names.dedup_by_key(|name| numberless(name));
@@ -426,10 +430,16 @@ fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
         facts.push(format!("≈{each} each for {mean} on average ({})", byte_seconds(verdict.lateness())));
     }
     if verdict.tally.live > 0 {
-        let age = verdict.tally.oldest.map(|oldest| report.snapshot_nanos.since(oldest)).unwrap_or_default();
-        let oldest = if verdict.tally.live > 1 { "the oldest" } else { "made" };
+        let age =
+            |made: Option<Nanos>| duration(made.map(|m| report.snapshot_nanos.since(m)).unwrap_or_default());
+        let (oldest, youngest) = (age(verdict.tally.oldest), age(verdict.tally.youngest));
         let (live, held) = (grouped(verdict.tally.live), bytes(verdict.bytes_held()));
-        facts.push(format!("{live} live, ≈{held} held, {oldest} {} ago", duration(age)));
+        let made = if oldest == youngest {
+            format!("made {oldest} ago")
+        } else {
+            format!("made {oldest} to {youngest} ago")
+        };
+        facts.push(format!("{live} live, ≈{held} held, {made}"));
     }
     facts
 }
@@ -530,6 +540,29 @@ mod tests {
         );
         assert!(text.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{text}");
         assert!(text.contains("\\u{1b}[2J"));
+    }
+
+    #[test]
+    fn threads_that_differ_in_numbers_are_told_once() {
+        let long = "elasticsearch[data][[compressed-1][0]: Lucene Merge Thread #0]";
+        for (names, told) in [
+            (&["main"][..], "thread main"),
+            (&["main", "main"], "thread main"),
+            (&["pool-1-thread-1", "pool-1-thread-2", "x"], "threads pool-1-thread-1, x, …"),
+            (&["b", "a"], "threads a, b"),
+            (&["a", "b", "c", "d"], "threads a, b, c, …"),
+            (&[long], "thread elasticsearch[data][[compressed-1][0]: L…"),
+        ] {
+            let session = crate::session::Session::default();
+            let frame =
+                crate::event::Frame { class: "a.B".into(), method: "c".into(), file: None, line: None };
+            let stack = crate::event::Stack { frames: vec![frame], truncated: false, subclass: None };
+            let site = session.learn(Kind::Inflater, crate::event::StackKey(1), stack);
+            let thread = crate::event::ThreadId(1);
+            session.created(session.id(thread), site, thread, crate::event::Nanos(0));
+            names.iter().for_each(|name| session.name_thread(site, (*name).into()));
+            assert_eq!(threads(&places(&report(&session).judgement.sites)[0]).unwrap(), told);
+        }
     }
 
     #[test]

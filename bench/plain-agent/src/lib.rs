@@ -119,6 +119,8 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
         let function: extern "system" fn(*mut JNIEnv, jclass, jobject) = match callback {
             Callback::Created => created,
             Callback::Ended => ended,
+            // Its hooks are not placed.
+            Callback::Ending => continue,
         };
         let name = c_string(callback.method());
         let native = JNINativeMethod {
@@ -131,7 +133,7 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
         }
     }
     notify(JVMTI_ENABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK);
-    for target in instrument::targets() {
+    for target in targets() {
         let name = c_string(target);
         let class = jni!(env, FindClass, name.as_ptr());
         if class.is_null() {
@@ -140,6 +142,11 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
         jvmti!(RetransformClasses, 1, &class);
     }
     notify(JVMTI_DISABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK);
+}
+
+/// What is audited; the way out of the JVM is not of interest here.
+fn targets() -> impl Iterator<Item = &'static str> {
+    instrument::targets().filter(|target| *target != instrument::SHUTDOWN)
 }
 
 fn c_string(text: &str) -> CString {
@@ -163,7 +170,7 @@ extern "system" fn on_class_file(
     }
     // SAFETY: the JVM hands a NUL-terminated string.
     let name = unsafe { CStr::from_ptr(name) };
-    let Some(target) = instrument::targets().find(|target| target.as_bytes() == name.to_bytes()) else {
+    let Some(target) = targets().find(|target| target.as_bytes() == name.to_bytes()) else {
         return;
     };
     // SAFETY: the JVM hands `length` bytes, for the time of this call.

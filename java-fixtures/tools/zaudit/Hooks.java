@@ -12,4 +12,8 @@ public final class Hooks {
     public static void ended(Object object) {
         calls++;
     }
+
+    public static void ending(Object object) {
+        calls++;
+    }
 }

@@ -153,6 +153,11 @@ impl Running {
 
     /// Waits for the JSON report in the file `name` of its folder, which it writes at its own time.
     pub fn wait_for_report(&mut self, name: &str) -> Result<Report> {
+        read_report(&self.wait_for_file(name)?)
+    }
+
+    /// Waits until the file `name` is in its folder.
+    pub fn wait_for_file(&mut self, name: &str) -> Result<PathBuf> {
         let path = self.dir.0.join(name);
         let deadline = Instant::now() + LIMIT;
         while !path.exists() {
@@ -165,7 +170,7 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        read_report(&path)
+        Ok(path)
     }
 
     /// Waits for its end.
@@ -178,7 +183,14 @@ impl Running {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        let status = self.child.wait().map_err(|error| format!("wait: {error}"))?;
+        // Whoever closes its streams at the start is still to end.
+        let status = loop {
+            match self.child.try_wait().map_err(|error| format!("wait: {error}"))? {
+                Some(status) => break status,
+                None if Instant::now() > deadline => return Err(self.stuck("its end")),
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
         Ok(Ended {
             status,
             stdout: std::mem::take(&mut self.stdout),

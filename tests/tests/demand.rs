@@ -8,12 +8,12 @@ use zaudit_tests::Result;
 use zaudit_tests::child::Running;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::report::{Report, Trigger};
+use zaudit_tests::report::{Kind, Report, Trigger};
 use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
 
 type Test = fn(&Bench, &Jdk) -> Result<()>;
 
-const TESTS: [(&str, Test); 11] = [
+const TESTS: [(&str, Test); 12] = [
     ("signal", by_signal),
     ("another_signal", by_another_signal),
     ("sigquit", by_sigquit),
@@ -25,6 +25,7 @@ const TESTS: [(&str, Test); 11] = [
     ("signal_ignored_at_start", ignored_at_start),
     ("reduced_signals", reduced_signals),
     ("many_signals", many_signals),
+    ("exact_while_threads_go_on", exact_while_threads_go_on),
 ];
 
 fn main() -> ExitCode {
@@ -211,4 +212,28 @@ fn many_signals(bench: &Bench, jdk: &Jdk) -> Result<()> {
     }
     claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::Signal)?;
     claim_end(bench, jdk, running)
+}
+
+/// Reports that are taken while four threads make, end and forget: each of them adds up, which reading it checks, no count
+/// goes back, and the last one has as many as the program says that it made.
+fn exact_while_threads_go_on(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, bench.fixture("Churning")?)?.args(&["count"]).audited(&bench.library, "");
+    let mut running = ready(jvm)?;
+    let created = |report: &Report| {
+        [Kind::Inflater, Kind::Deflater].map(|kind| report.sum(kind, |site| site.is_of("Churning")).created)
+    };
+    let mut before = [0, 0];
+    for number in 1..=12 {
+        running.signal("USR1")?;
+        let now = created(&running.wait_for_report(&format!("r.{number}.json"))?);
+        claim(now[0] >= before[0] && now[1] >= before[1], || format!("{before:?} made, and then {now:?}"))?;
+        before = now;
+    }
+    running.close();
+    let ended = running.finish()?;
+    let printed = ended.printed();
+    let made = printed.strip_prefix("ready\nmade ").and_then(|count| count.trim().parse().ok());
+    let made: u64 = made.ok_or_else(|| ended.to_string())?;
+    let last = created(&ended.report()?);
+    claim(last == [made, made], || format!("{made} of each were made, and {last:?} are counted"))
 }

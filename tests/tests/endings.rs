@@ -4,6 +4,7 @@
 
 use libtest_mimic::Trial;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
 use zaudit_tests::jdks::Jdk;
@@ -22,13 +23,30 @@ const ENDINGS: [(&str, Option<&str>, i32); 7] = [
     ("wait", Some("HUP"), 129),
 ];
 
+/// Collectors with threads of their own, which the JVM stops on its way out: a collection asked for after that never is.
+const CONCURRENT: [(&str, &[&str]); 2] =
+    [("zgc", &["-XX:+UseZGC"]), ("shenandoah", &["-XX:+UseShenandoahGC"])];
+
 fn main() -> ExitCode {
     suite::main(|bench| {
         let mut trials = bench.missing();
+        for ending in ENDINGS {
+            for (collector, flags) in CONCURRENT {
+                trials.push(trial(bench, collector, flags, bench.default_jdk(), ending));
+            }
+        }
         for jdk in &bench.jdks {
             for ending in ENDINGS {
-                trials.push(trial(bench, jdk, ending));
+                trials.push(trial(bench, &format!("jdk{}", jdk.major), &[], jdk, ending));
             }
+            for name in ["BlockedFinalizer", "BlockedCleaner"] {
+                if bench.fixture(name).is_ok_and(|fixture| fixture.since <= jdk.major) {
+                    let (jdk, label) = (jdk.clone(), format!("jdk{}::{name}", jdk.major));
+                    trials.push(cell(bench, label, move |bench| blocked(bench, &jdk, name)));
+                }
+            }
+            let (here, name) = (jdk.clone(), format!("jdk{}::exit_is_not_delayed", jdk.major));
+            trials.push(cell(bench, name, move |bench| exit_is_not_delayed(bench, &here)));
             for fixture in ["ExitWhileCreating", "DaemonsAtExit"] {
                 let (jdk, name) = (jdk.clone(), format!("jdk{}::ten_times::{fixture}", jdk.major));
                 trials.push(cell(bench, name, move |bench| ten_times(bench, &jdk, fixture)));
@@ -38,15 +56,23 @@ fn main() -> ExitCode {
     })
 }
 
-fn trial(bench: &Bench, jdk: &Jdk, (way, signal, code): (&'static str, Option<&'static str>, i32)) -> Trial {
+fn trial(
+    bench: &Bench,
+    mode: &str,
+    flags: &'static [&'static str],
+    jdk: &Jdk,
+    (way, signal, code): (&'static str, Option<&'static str>, i32),
+) -> Trial {
     let name = match signal {
-        None => format!("jdk{}::{way}", jdk.major),
-        Some(signal) => format!("jdk{}::sig{}", jdk.major, signal.to_lowercase()),
+        None => format!("{mode}::{way}"),
+        Some(signal) => format!("{mode}::sig{}", signal.to_lowercase()),
     };
     let jdk = jdk.clone();
     cell(bench, name, move |bench| {
         let fixture = bench.fixture("Ending")?;
-        let jvm = || -> Result<Jvm> { Ok(Jvm::new(&jdk, fixture)?.flags(["-Xcheck:jni"]).args(&[way])) };
+        let jvm = || -> Result<Jvm> {
+            Ok(Jvm::new(&jdk, fixture)?.flags(["-Xcheck:jni"]).flags(flags).args(&[way]))
+        };
         let bare = end(jvm()?, signal)?;
         claim(bare.code() == code, || format!("{code} expected of the bare JVM: {bare}"))?;
         let audited = end(jvm()?.audited(&bench.library, "gc"), signal)?;
@@ -82,4 +108,36 @@ fn ten_times(bench: &Bench, jdk: &Jdk, name: &str) -> Result<()> {
         claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)?;
     }
     Ok(())
+}
+
+/// What a collection leaves to a thread that hangs is never done: the wait for it ends, and the report owns up to it.
+fn blocked(bench: &Bench, jdk: &Jdk, name: &str) -> Result<()> {
+    let fixture = bench.fixture(name)?;
+    let bare = Jvm::new(jdk, fixture)?.run()?;
+    let ended = Jvm::new(jdk, fixture)?.audited(&bench.library, "gc,gc_wait=300ms").run()?;
+    claim(ended.printed() == bare.printed() && ended.code() == 0, || format!("{bare}\n{ended}"))?;
+    let report = ended.unhealthy_report()?;
+    let unsettled = report.health.details.get("unsettled").map(ToString::to_string).unwrap_or_default();
+    claim(unsettled.contains("gc_wait"), || format!("not a word about the wait: {unsettled}\n{ended}"))?;
+    let wrong = report.check().err().unwrap_or_default();
+    claim(wrong.len() == 1 && !report.health.ok, || format!("only health is to be wrong: {wrong:#?}"))
+}
+
+/// A JVM on its way out waits up to 300 ms for each Java thread that is in native code, and such is the agent's own. Nothing but
+/// the clock shows it. So the best of a few runs is compared with the best of as many bare ones beside them: a busy
+/// machine makes some runs slow, not all of them, and the agent itself takes some milliseconds.
+fn exit_is_not_delayed(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, bench.fixture("Ending")?)?.args(&["exit"])) };
+    let timed = |jvm: Jvm| -> Result<Duration> {
+        let begun = Instant::now();
+        let ended = jvm.run()?;
+        claim(ended.code() == 7, || ended.to_string())?;
+        Ok(begun.elapsed())
+    };
+    let (mut bare, mut audited) = (Duration::MAX, Duration::MAX);
+    for _ in 0..5 {
+        bare = bare.min(timed(jvm()?)?);
+        audited = audited.min(timed(jvm()?.audited(&bench.library, ""))?);
+    }
+    claim(audited < bare + Duration::from_millis(200), || format!("bare {bare:?}, audited {audited:?}"))
 }

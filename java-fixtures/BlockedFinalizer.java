@@ -1,0 +1,33 @@
+// Its finalizer waits for a lock that main never gives back: with a collection before the report, the finalizer's thread
+// hangs, and so the objects that wait for it.
+// expect: inflater created 20, live 20
+// options: gc_wait=300ms
+
+import java.util.zip.Inflater;
+
+public class BlockedFinalizer {
+    private static final Object LOCK = new Object();
+
+    private final Inflater inflater = new Inflater();
+
+    @Override
+    @SuppressWarnings({"deprecation", "removal"})
+    protected void finalize() {
+        synchronized (LOCK) {
+            inflater.end();
+        }
+    }
+
+    public static void main(String[] args) {
+        for (int i = 0; i < 20; i++) {
+            System.out.println(forget());
+        }
+        synchronized (LOCK) {
+            System.exit(0);
+        }
+    }
+
+    private static boolean forget() {
+        return new BlockedFinalizer().inflater.needsInput();
+    }
+}

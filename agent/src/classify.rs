@@ -3,13 +3,12 @@
 //! Pure functions of a snapshot and the rules. Writes nothing; the sentences that a person reads are made here
 //! so that every format says the same. Invariant: no count is changed on the way.
 
-use crate::event::{Frame, Kind, PerKind};
+use crate::event::{Kind, PerKind};
 use crate::ledger::{Tally, byte_seconds};
 use crate::session::{SiteTally, Snapshot};
 use crate::stacks::Site;
-use crate::suppress::{Rule, in_jdk};
+use crate::suppress::Rule;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,12 +86,12 @@ impl Verdict {
 
     /// Certain leaks first, by the bytes that they kept from the system; then suspects, by the bytes that they
     /// hold; then the rest, by how busy they are.
-    fn weight(&self) -> (Severity, u64, u64) {
+    pub(crate) fn weight(&self) -> (Severity, u64, u64) {
         let uncovered = self.leaked + self.suspects;
         (self.severity(), uncovered * self.kind.native_bytes(), self.tally.counts.created)
     }
 
-    fn add(&mut self, other: &Verdict) {
+    pub(crate) fn add(&mut self, other: &Verdict) {
         self.tally.add(&other.tally);
         self.leaked += other.leaked;
         self.suspects += other.suspects;
@@ -108,94 +107,6 @@ pub struct Judged {
     pub verdict: Verdict,
     /// Index of the rule that covers it.
     pub rule: Option<usize>,
-}
-
-impl Judged {
-    /// Index of the innermost frame outside the JDK, else of the innermost outside `java.util.zip`.
-    fn first_own_frame(&self) -> usize {
-        let first = |pick: fn(&Frame) -> bool| self.site.frames().position(pick);
-        first(|frame| !in_jdk(&frame.class))
-            .or_else(|| first(|frame| !frame.class.starts_with("java.util.zip.")))
-            .unwrap_or(0)
-    }
-}
-
-/// The sites that lead to the same culprit: one line of code to mend, however many stacks come by.
-#[derive(Clone, Debug)]
-pub struct Place<'a> {
-    /// All sites together.
-    pub verdict: Verdict,
-    /// The sites, worst first.
-    pub sites: Vec<&'a Judged>,
-    /// Index of the frame that a reader should look at first.
-    pub culprit: usize,
-}
-
-impl<'a> Place<'a> {
-    fn new(sites: Vec<&'a Judged>, culprit: usize) -> Option<Place<'a>> {
-        let (first, rest) = sites.split_first()?;
-        let mut verdict = first.verdict;
-        rest.iter().for_each(|site| verdict.add(&site.verdict));
-        Some(Place { verdict, sites, culprit })
-    }
-
-    /// What a reader should know of the JDK's own part in it.
-    pub fn hint(&self) -> Option<&'static str> {
-        let pooled = self.verdict.leaked > 0
-            && self.sites.iter().all(|site| {
-                let from_pool = |frame: &Frame| {
-                    frame.class.starts_with("java.util.zip.ZipFile") && frame.method == "getInflater"
-                };
-                site.site.frames().any(from_pool)
-            });
-        pooled.then_some(
-            "a ZipFile or an entry stream was not closed; ZipFile pools its Inflaters, so another caller may have lost it",
-        )
-    }
-
-    /// How many frames all its stacks share, from the inside outwards.
-    pub fn shared(&self) -> usize {
-        let Some((first, rest)) = self.sites.split_first() else { return 0 };
-        let same =
-            |site: &&Judged| first.site.frames().zip(site.site.frames()).take_while(|(a, b)| a == b).count();
-        rest.iter().map(same).min().unwrap_or(first.site.frames().len())
-    }
-
-    /// Where some callers end all that they get and one loses all of its own, that caller is the culprit.
-    fn split(self) -> Vec<Place<'a>> {
-        let shared = self.shared();
-        let (lost, kept): (Vec<&Judged>, Vec<&Judged>) =
-            self.sites.iter().partition(|site| site.verdict.severity() != Severity::Clean);
-        let caller = |site: &&&'a Judged| site.site.frames().nth(shared);
-        let callers: HashSet<Option<&Frame>> = lost.iter().map(|site| caller(&site)).collect();
-        let apart = callers.len() == 1 && !callers.contains(&None) && !kept.is_empty();
-        if apart && !kept.iter().any(|site| callers.contains(&caller(&site))) {
-            let culprit = self.culprit;
-            return [Place::new(lost, shared), Place::new(kept, culprit)].into_iter().flatten().collect();
-        }
-        vec![self]
-    }
-}
-
-/// Sites by culprit, worst first.
-pub fn places(sites: &[Judged]) -> Vec<Place<'_>> {
-    let mut groups: Vec<(Vec<&Judged>, usize)> = Vec::new();
-    let mut known: HashMap<(Kind, Option<&str>, Vec<&Frame>), usize> = HashMap::new();
-    for judged in sites {
-        // The frames up to the culprit: what the JDK does between it and the constructor belongs to the place.
-        let culprit = judged.first_own_frame();
-        let inner: Vec<&Frame> = judged.site.frames().take(culprit + 1).collect();
-        let next = groups.len();
-        let at = *known.entry((judged.site.kind, judged.site.subclass.as_deref(), inner)).or_insert(next);
-        match groups.get_mut(at) {
-            Some((sites, _)) => sites.push(judged),
-            None => groups.push((vec![judged], culprit)),
-        }
-    }
-    let whole = groups.into_iter().filter_map(|(sites, culprit)| Place::new(sites, culprit));
-    let mut places: Vec<Place<'_>> = whole.flat_map(Place::split).collect();
-    places.sort_by_key(|place| Reverse(place.verdict.weight()));
-    places
 }
 
 /// Sums over all sites of one kind.
@@ -293,11 +204,11 @@ pub fn some(number: u64, kind: Kind) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::event::{Actor, Nanos, Role, Stack, StackKey, ThreadId};
+    use crate::event::{Actor, Frame, Nanos, Role, Stack, StackKey, ThreadId};
     use crate::session::Session;
 
     /// Kind, frames, created, ended, late, collected; the rest is live.
-    type Made<'a> = (Kind, &'a [&'a str], u64, u64, u64, u64);
+    pub(crate) type Made<'a> = (Kind, &'a [&'a str], u64, u64, u64, u64);
 
     /// A session with such sites.
     pub(crate) fn session(sites: &[Made<'_>]) -> Session {
@@ -337,66 +248,10 @@ pub(crate) mod tests {
         session
     }
 
-    const MADE: &str = "java.util.zip.Inflater.<init>";
+    pub(crate) const MADE: &str = "java.util.zip.Inflater.<init>";
 
-    fn judged(sites: &[Made<'_>]) -> Judgement {
+    pub(crate) fn judged(sites: &[Made<'_>]) -> Judgement {
         judge(&session(sites).snapshot(Nanos(2_000_000_000)), &Rule::built_in())
-    }
-
-    fn culprit(judged: &Judged) -> &Frame {
-        judged.site.frames().nth(judged.first_own_frame()).unwrap()
-    }
-
-    #[test]
-    fn a_leak_from_the_pool_of_zipfile_has_a_hint() {
-        let pool: &[&str] = &[MADE, "java.util.zip.ZipFile$CleanableResource.getInflater", "a.Main.x"];
-        for (frames, leaked, hinted) in
-            [(pool, 1, true), (pool, 0, false), (&[MADE, "a.Main.x"][..], 1, false)]
-        {
-            let judgement = judged(&[(Kind::Inflater, frames, 1, 0, 0, leaked)]);
-            assert_eq!(places(&judgement.sites)[0].hint().is_some(), hinted);
-        }
-    }
-
-    #[test]
-    fn stacks_that_lead_to_one_culprit_are_one_place() {
-        let judgement = judged(&[
-            (Kind::Inflater, &[MADE, "a.Leak.x", "a.One.y"], 3, 1, 0, 2),
-            (Kind::Deflater, &[MADE, "a.Leak.x", "a.One.y"], 1, 0, 0, 1),
-            (Kind::Inflater, &[MADE, "a.Leak.x", "a.Two.y"], 4, 0, 1, 0),
-        ]);
-        let places = places(&judgement.sites);
-        let found: Vec<_> = places
-            .iter()
-            .map(|p| (p.verdict.kind, p.sites.len(), p.verdict.leaked, p.verdict.suspects))
-            .collect();
-        assert_eq!(found, [(Kind::Deflater, 1, 1, 0), (Kind::Inflater, 2, 3, 3)]);
-    }
-
-    #[test]
-    fn the_one_caller_that_loses_is_the_culprit() {
-        const READ: &str = "a.Codec.read";
-        let judgement = judged(&[
-            (Kind::Inflater, &[MADE, READ, "a.Good.x", "a.Main.m"], 80, 80, 0, 0),
-            (Kind::Inflater, &[MADE, READ, "a.Bad.x", "a.Main.m"], 50, 0, 0, 50),
-            (Kind::Inflater, &[MADE, READ, "a.Bad.x", "a.Other.m"], 6, 0, 0, 6),
-        ]);
-        let found: Vec<_> = places(&judgement.sites)
-            .iter()
-            .map(|p| {
-                let culprit = p.sites[0].site.frames().nth(p.culprit).unwrap().class.clone();
-                (culprit, p.verdict.ratio())
-            })
-            .collect();
-        let expected =
-            [("a.Bad", "0 of 56 were ended: nothing calls end()"), ("a.Codec", "all 80 were ended")];
-        assert_eq!(found, expected.map(|(class, ratio)| (class.to_owned(), ratio.to_owned())));
-        // Where both callers lose some, the place is their common frame.
-        let judgement = judged(&[
-            (Kind::Inflater, &[MADE, READ, "a.Good.x"], 80, 79, 0, 1),
-            (Kind::Inflater, &[MADE, READ, "a.Bad.x"], 50, 0, 0, 50),
-        ]);
-        assert_eq!(places(&judgement.sites).len(), 1);
     }
 
     #[test]
@@ -409,7 +264,10 @@ pub(crate) mod tests {
         ])
         .sites
         .iter()
-        .map(|site| culprit(site).method.clone() + &format!(" {:?}", site.verdict.severity()))
+        .map(|judged| {
+            let method = &judged.site.frames().nth(1).unwrap().method;
+            format!("{method} {:?}", judged.verdict.severity())
+        })
         .collect();
         assert_eq!(order, ["big Leak", "small Leak", "x Suspect", "x Clean"]);
     }
@@ -447,18 +305,6 @@ pub(crate) mod tests {
         ] {
             let judgement = judged(&[(Kind::Inflater, &[MADE, "a.B.c"], created, ended, 0, collected)]);
             assert_eq!(judgement.sites[0].verdict.ratio(), words);
-        }
-    }
-
-    #[test]
-    fn the_culprit_is_the_user_s_own_frame() {
-        for (frames, culprit) in [
-            (&[MADE, "java.util.zip.GZIPInputStream.<init>", "org.acme.A.b", "org.acme.C.d"][..], "b"),
-            (&[MADE, "java.util.zip.ZipFile.x", "java.util.jar.JarFile.y"], "y"),
-            (&[MADE], "<init>"),
-        ] {
-            let judgement = judged(&[(Kind::Inflater, frames, 1, 0, 0, 1)]);
-            assert_eq!(self::culprit(&judgement.sites[0]).method, culprit);
         }
     }
 

@@ -15,7 +15,7 @@
 //!   session::created ─────────▶ session::ended                session::freed
 //!                 └── stacks (which site) · ledger (which instance, what became of it) ──┐
 //!                                                                                        ▼
-//!   exit, signal, SIGQUIT ▶ jvm::publish ▶ session::snapshot ▶ classify (+ suppress) ▶ report ▶ dump
+//!   exit, signal, SIGQUIT ▶ jvm::publish ▶ session::snapshot ▶ classify ▶ places ▶ report ▶ dump
 //! ```
 //!
 //! A room names only those above it in this list; `tests/tests/tidy.rs` checks that, and `ARCHITECTURE.md`
@@ -39,6 +39,7 @@ pub mod session;
 // What it means.
 pub mod suppress;
 pub mod classify;
+pub mod places;
 
 // What is said.
 pub mod report;

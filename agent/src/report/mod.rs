@@ -5,6 +5,7 @@
 
 mod json;
 mod text;
+mod words;
 
 use crate::classify::{Judgement, judge};
 use crate::event::{PerKind, Trigger};

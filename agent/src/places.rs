@@ -1,0 +1,171 @@
+//! Which line of code to mend: the sites that lead to one culprit, taken together.
+//!
+//! Pure functions of judged sites. A stack is not a place: many stacks come by the same forgetful line. Invariant:
+//! every site is in exactly one place, and no count is changed on the way.
+
+use crate::classify::{Judged, Severity, Verdict};
+use crate::event::{Frame, Kind};
+use crate::stacks::Site;
+use crate::suppress::in_jdk;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+/// The sites that lead to the same culprit: one line of code to mend, however many stacks come by.
+#[derive(Clone, Debug)]
+pub struct Place<'a> {
+    /// All sites together.
+    pub verdict: Verdict,
+    /// The sites, worst first.
+    pub sites: Vec<&'a Judged>,
+    /// Index of the frame that a reader should look at first.
+    pub culprit: usize,
+}
+
+impl<'a> Place<'a> {
+    fn new(sites: Vec<&'a Judged>, culprit: usize) -> Option<Place<'a>> {
+        let (first, rest) = sites.split_first()?;
+        let mut verdict = first.verdict;
+        rest.iter().for_each(|site| verdict.add(&site.verdict));
+        Some(Place { verdict, sites, culprit })
+    }
+
+    /// What a reader should know of the JDK's own part in it.
+    pub fn hint(&self) -> Option<&'static str> {
+        let pooled = self.verdict.leaked > 0
+            && self.sites.iter().all(|site| {
+                let from_pool = |frame: &Frame| {
+                    frame.class.starts_with("java.util.zip.ZipFile") && frame.method == "getInflater"
+                };
+                site.site.frames().any(from_pool)
+            });
+        pooled.then_some(
+            "a ZipFile or an entry stream was not closed; ZipFile pools its Inflaters, so another caller may have lost it",
+        )
+    }
+
+    /// How many frames all its stacks share, from the inside outwards.
+    pub fn shared(&self) -> usize {
+        let Some((first, rest)) = self.sites.split_first() else { return 0 };
+        let same =
+            |site: &&Judged| first.site.frames().zip(site.site.frames()).take_while(|(a, b)| a == b).count();
+        rest.iter().map(same).min().unwrap_or(first.site.frames().len())
+    }
+
+    /// Where some callers end all that they get and one loses all of its own, that caller is the culprit.
+    fn split(self) -> Vec<Place<'a>> {
+        let shared = self.shared();
+        let (lost, kept): (Vec<&Judged>, Vec<&Judged>) =
+            self.sites.iter().partition(|site| site.verdict.severity() != Severity::Clean);
+        let caller = |site: &&&'a Judged| site.site.frames().nth(shared);
+        let callers: HashSet<Option<&Frame>> = lost.iter().map(|site| caller(&site)).collect();
+        let apart = callers.len() == 1 && !callers.contains(&None) && !kept.is_empty();
+        if apart && !kept.iter().any(|site| callers.contains(&caller(&site))) {
+            let culprit = self.culprit;
+            return [Place::new(lost, shared), Place::new(kept, culprit)].into_iter().flatten().collect();
+        }
+        vec![self]
+    }
+}
+
+/// Sites by culprit, worst first.
+pub fn places(sites: &[Judged]) -> Vec<Place<'_>> {
+    let mut groups: Vec<(Vec<&Judged>, usize)> = Vec::new();
+    let mut known: HashMap<(Kind, Option<&str>, Vec<&Frame>), usize> = HashMap::new();
+    for judged in sites {
+        // The frames up to the culprit: what the JDK does between it and the constructor belongs to the place.
+        let culprit = first_own_frame(&judged.site);
+        let inner: Vec<&Frame> = judged.site.frames().take(culprit + 1).collect();
+        let next = groups.len();
+        let at = *known.entry((judged.site.kind, judged.site.subclass.as_deref(), inner)).or_insert(next);
+        match groups.get_mut(at) {
+            Some((sites, _)) => sites.push(judged),
+            None => groups.push((vec![judged], culprit)),
+        }
+    }
+    let whole = groups.into_iter().filter_map(|(sites, culprit)| Place::new(sites, culprit));
+    let mut places: Vec<Place<'_>> = whole.flat_map(Place::split).collect();
+    places.sort_by_key(|place| Reverse(place.verdict.weight()));
+    places
+}
+
+/// Index of the innermost frame outside the JDK, else of the innermost outside `java.util.zip`.
+fn first_own_frame(site: &Site) -> usize {
+    let first = |pick: fn(&Frame) -> bool| site.frames().position(pick);
+    first(|frame| !in_jdk(&frame.class))
+        .or_else(|| first(|frame| !frame.class.starts_with("java.util.zip.")))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::tests::{MADE, judged};
+
+    fn culprit(judged: &Judged) -> &Frame {
+        judged.site.frames().nth(first_own_frame(&judged.site)).unwrap()
+    }
+
+    #[test]
+    fn a_leak_from_the_pool_of_zipfile_has_a_hint() {
+        let pool: &[&str] = &[MADE, "java.util.zip.ZipFile$CleanableResource.getInflater", "a.Main.x"];
+        for (frames, leaked, hinted) in
+            [(pool, 1, true), (pool, 0, false), (&[MADE, "a.Main.x"][..], 1, false)]
+        {
+            let judgement = judged(&[(Kind::Inflater, frames, 1, 0, 0, leaked)]);
+            assert_eq!(places(&judgement.sites)[0].hint().is_some(), hinted);
+        }
+    }
+
+    #[test]
+    fn stacks_that_lead_to_one_culprit_are_one_place() {
+        let judgement = judged(&[
+            (Kind::Inflater, &[MADE, "a.Leak.x", "a.One.y"], 3, 1, 0, 2),
+            (Kind::Deflater, &[MADE, "a.Leak.x", "a.One.y"], 1, 0, 0, 1),
+            (Kind::Inflater, &[MADE, "a.Leak.x", "a.Two.y"], 4, 0, 1, 0),
+        ]);
+        let places = places(&judgement.sites);
+        let found: Vec<_> = places
+            .iter()
+            .map(|p| (p.verdict.kind, p.sites.len(), p.verdict.leaked, p.verdict.suspects))
+            .collect();
+        assert_eq!(found, [(Kind::Deflater, 1, 1, 0), (Kind::Inflater, 2, 3, 3)]);
+    }
+
+    #[test]
+    fn the_one_caller_that_loses_is_the_culprit() {
+        const READ: &str = "a.Codec.read";
+        let judgement = judged(&[
+            (Kind::Inflater, &[MADE, READ, "a.Good.x", "a.Main.m"], 80, 80, 0, 0),
+            (Kind::Inflater, &[MADE, READ, "a.Bad.x", "a.Main.m"], 50, 0, 0, 50),
+            (Kind::Inflater, &[MADE, READ, "a.Bad.x", "a.Other.m"], 6, 0, 0, 6),
+        ]);
+        let found: Vec<_> = places(&judgement.sites)
+            .iter()
+            .map(|p| {
+                let culprit = p.sites[0].site.frames().nth(p.culprit).unwrap().class.clone();
+                (culprit, p.verdict.ratio())
+            })
+            .collect();
+        let expected =
+            [("a.Bad", "0 of 56 were ended: nothing calls end()"), ("a.Codec", "all 80 were ended")];
+        assert_eq!(found, expected.map(|(class, ratio)| (class.to_owned(), ratio.to_owned())));
+        // Where both callers lose some, the place is their common frame.
+        let judgement = judged(&[
+            (Kind::Inflater, &[MADE, READ, "a.Good.x"], 80, 79, 0, 1),
+            (Kind::Inflater, &[MADE, READ, "a.Bad.x"], 50, 0, 0, 50),
+        ]);
+        assert_eq!(places(&judgement.sites).len(), 1);
+    }
+
+    #[test]
+    fn the_culprit_is_the_user_s_own_frame() {
+        for (frames, culprit) in [
+            (&[MADE, "java.util.zip.GZIPInputStream.<init>", "org.acme.A.b", "org.acme.C.d"][..], "b"),
+            (&[MADE, "java.util.zip.ZipFile.x", "java.util.jar.JarFile.y"], "y"),
+            (&[MADE], "<init>"),
+        ] {
+            let judgement = judged(&[(Kind::Inflater, frames, 1, 0, 0, 1)]);
+            assert_eq!(self::culprit(&judgement.sites[0]).method, culprit);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Numbers, sizes, times and names as people read them.
+//!
+//! Knows nothing of reports. Invariant: what comes from the program leaves [`clean`] with nothing in it that a
+//! terminal obeys.
+
+use crate::classify::grouped;
+use std::time::Duration;
+
+/// Control characters and what reorders text shown as escapes: names come from anybody's class files.
+pub(super) fn clean(text: &str) -> String {
+    let hostile = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.chars().any(hostile) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+pub(super) fn count(number: usize, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number as u64), if number == 1 { "" } else { "s" })
+}
+
+pub(super) fn times(number: u64) -> String {
+    if number == 1 { "once".to_owned() } else { format!("{} times", grouped(number)) }
+}
+
+/// Three figures and a unit.
+pub(super) fn bytes(number: u64) -> String {
+    scaled(number as f64, 1_024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
+}
+
+pub(super) fn byte_seconds(number: f64) -> String {
+    scaled(number, 1_024.0, &["B·s", "KiB·s", "MiB·s", "GiB·s", "TiB·s"])
+}
+
+pub(super) fn scaled(mut number: f64, step: f64, units: &[&str]) -> String {
+    let mut units = units.iter().peekable();
+    let mut unit = units.next();
+    while number >= step && units.peek().is_some() {
+        number /= step;
+        unit = units.next();
+    }
+    let digits = if number >= 100.0 || number.fract() == 0.0 { 0 } else { 1 };
+    format!("{number:.digits$} {}", unit.unwrap_or(&""))
+}
+
+/// `340 ms`, `5.2 s`, `12 min`, `3.4 h`, `9 d`.
+pub(super) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        s if s < 0.001 => "under 1 ms".to_owned(),
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7_200.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.1} h", s / 3_600.0),
+        s => format!("{:.1} d", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities() {
+        for (number, text) in
+            [(0, "0 B"), (1_023, "1023 B"), (40_032, "39.1 KiB"), (1 << 20, "1 MiB"), (3 << 41, "6 TiB")]
+        {
+            assert_eq!(bytes(number), text);
+        }
+        for (millis, text) in [
+            (0, "under 1 ms"),
+            (340, "340 ms"),
+            (5_240, "5.2 s"),
+            (60_500, "60 s"),
+            (720_000, "12 min"),
+            (12_240_000, "3.4 h"),
+            (777_600_000, "9.0 d"),
+        ] {
+            assert_eq!(duration(Duration::from_millis(millis)), text);
+        }
+    }
+}

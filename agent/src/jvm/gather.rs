@@ -1,7 +1,7 @@
 //! A collection before a report, and the wait for what it leaves to finalizers and Cleaners.
 //!
 //! The JVM has no call that waits until the reclaiming threads have done their work, so they are watched: the
-//! pending references first, then each thread in the order in which work flows. Invariant: the wait is bounded
+//! finalizers' queue must be empty, and each of these threads must wait for work. Invariant: the wait is bounded
 //! by `gc_wait`, and a wait that ran out is said in the report.
 
 use super::agent::Agent;

@@ -4,7 +4,7 @@
 //! so that every format says the same. Invariant: no count is changed on the way.
 
 use crate::event::{Kind, PerKind};
-use crate::ledger::{Tally, byte_seconds};
+use crate::ledger::Tally;
 use crate::session::{SiteTally, Snapshot};
 use crate::stacks::Site;
 use crate::suppress::Rule;
@@ -59,7 +59,7 @@ impl Verdict {
 
     /// Native bytes × seconds between creation and release of the late and collected ones.
     pub fn lateness(&self) -> f64 {
-        byte_seconds(self.kind, self.tally.counts.late_nanos)
+        self.tally.counts.late_nanos as f64 / 1e9 * self.kind.native_bytes() as f64
     }
 
     /// How long one late or collected instance kept its memory, on average.

@@ -12,7 +12,7 @@
 //! `created = ended + late + collected + live` at every moment that its lock is free; an instance lives in one
 //! shard, so the sum over shards taken one after the other is exact too, while other threads go on.
 
-use crate::event::{Actor, InstanceId, Kind, Nanos, Role, SiteId, ThreadId};
+use crate::event::{Actor, InstanceId, Nanos, Role, SiteId, ThreadId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -242,11 +242,6 @@ impl Hasher for IdHasher {
     fn write_u64(&mut self, id: u64) {
         self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
     }
-}
-
-/// Native bytes × seconds for a sum of nanoseconds.
-pub fn byte_seconds(kind: Kind, nanos: u128) -> f64 {
-    nanos as f64 / 1e9 * kind.native_bytes() as f64
 }
 
 #[cfg(test)]

@@ -239,7 +239,7 @@ extern "system" fn on_class_file(
     new_length: *mut jint,
     new_bytes: *mut *mut c_uchar,
 ) {
-    // Every class that is loaded comes by here: the two are told by loader and name before anything else.
+    // Every class that is loaded comes by here: those with hooks are told by loader and name before anything else.
     if !loader.is_null() || name.is_null() {
         return;
     }

@@ -251,7 +251,7 @@ pub(crate) mod tests {
     pub(crate) const MADE: &str = "java.util.zip.Inflater.<init>";
 
     pub(crate) fn judged(sites: &[Made<'_>]) -> Judgement {
-        judge(&session(sites).snapshot(Nanos(2_000_000_000)), &Rule::built_in())
+        judge(&session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO), &Rule::built_in())
     }
 
     #[test]

@@ -115,7 +115,7 @@ fn publish(agent: &Agent, trigger: Trigger, number: Option<u32>, unsettled: Unse
     super::fault::dump();
     let undelivered = deliver(agent);
     agent.session.unsettled(unsettled.or(undelivered));
-    let snapshot = agent.session.snapshot(agent.now());
+    let snapshot = agent.session.snapshot(agent.now(), agent.options.min_age);
     let property = |name| agent.jvmti.system_property(name).unwrap_or_default();
     let process = Process {
         pid: std::process::id(),

@@ -45,7 +45,8 @@ fn load(vm: *mut JavaVM, options: *const c_char) -> jint {
         return JNI_ERR;
     }
     if let Some(pattern) = &parsed.options.file {
-        let path = pattern.path(std::process::id(), SystemTime::now(), None);
+        let naming = dump::Naming { pid: std::process::id(), time: SystemTime::now(), number: None };
+        let path = pattern.path(&naming);
         if let Err(error) = dump::check(&path) {
             let line =
                 format!("the report cannot be written to {}: {}", path.display(), dump::reason(&error));

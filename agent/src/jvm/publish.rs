@@ -139,7 +139,8 @@ fn write(agent: &Agent, report: &Report, number: Option<u32>) {
     let Some(pattern) = &agent.options.file else {
         return os::write_stderr(&report.render(agent.options.format, style));
     };
-    let path = |number| pattern.path(report.process.pid, report.process.taken, number);
+    let path =
+        |number| pattern.path(&dump::Naming { pid: report.process.pid, time: report.process.taken, number });
     let path = if dump::is_special(&path(None)) { path(None) } else { path(number) };
     let bytes = report.render(agent.options.format, crate::report::Style::default());
     if let Err(error) = dump::write(&path, &bytes) {

@@ -6,7 +6,7 @@
 use super::agent::Agent;
 use super::audit::Audit;
 use super::classes::Classes;
-use super::env::{Jvmti, jclass};
+use super::env::jclass;
 use super::jni::Jni;
 use super::os::{say, take_signal};
 use super::{entry, hooks, publish, search, worker};
@@ -115,7 +115,10 @@ fn hooked(agent: &'static Agent, audit: &Audit) -> Vec<(&'static str, jclass)> {
         instrument::DEFLATER => classes.deflater,
         _ => classes.inflater,
     };
-    instrument::targets().filter(|target| wanted(audit, target)).map(|target| (target, class(target))).collect()
+    instrument::targets()
+        .filter(|target| wanted(audit, target))
+        .map(|target| (target, class(target)))
+        .collect()
 }
 
 fn wanted(audit: &Audit, target: &str) -> bool {

@@ -43,7 +43,12 @@ impl Bell {
         if self.0.fetch_or(ring.0, Ordering::AcqRel) & ring.0 == 0 {
             // SAFETY: the word outlives the call; FUTEX_WAKE reads nothing and is async-signal-safe as any system call.
             unsafe {
-                libc::syscall(libc::SYS_futex, self.0.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
+                libc::syscall(
+                    libc::SYS_futex,
+                    self.0.as_ptr(),
+                    libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+                    1,
+                );
             }
         }
     }

@@ -133,11 +133,16 @@ fn status(agent: &Agent) -> String {
     line("version", env!("CARGO_PKG_VERSION").into());
     let audit = agent.audit();
     let Some(audit) = audit.as_deref() else {
-        line("state", match agent.worker.arms_at() {
-            _ if agent.is_over() => "over".into(),
-            Some(at) => format!("waiting (arms in {} s)", at.saturating_duration_since(Instant::now()).as_secs()),
-            None => "disarmed".into(),
-        });
+        line(
+            "state",
+            match agent.worker.arms_at() {
+                _ if agent.is_over() => "over".into(),
+                Some(at) => {
+                    format!("waiting (arms in {} s)", at.saturating_duration_since(Instant::now()).as_secs())
+                }
+                None => "disarmed".into(),
+            },
+        );
         return text;
     };
     let (now, epoch) = (agent.now(), audit.epoch());

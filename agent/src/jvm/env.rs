@@ -127,7 +127,8 @@ impl Jvmti {
             }
             0
         }
-        let callbacks = jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit), ..Default::default() };
+        let callbacks =
+            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit), ..Default::default() };
         let filter = jvmti::JVMTI_HEAP_FILTER_CLASS_UNTAGGED | jvmti::JVMTI_HEAP_FILTER_TAGGED;
         let mut walk = Walk { tag, found: 0 };
         call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut walk).cast())?;

@@ -65,9 +65,8 @@ fn on_created(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result
         }
     };
     let id = audit.session.id(thread);
-    let wants_name = search::tag_created(audit, stream, id, || {
-        audit.session.created(id, site, thread, agent.now())
-    })?;
+    let wants_name =
+        search::tag_created(audit, stream, id, || audit.session.created(id, site, thread, agent.now()))?;
     if wants_name {
         match thread::name(agent, jni) {
             Ok(name) => audit.session.name_thread(site, name),

@@ -146,7 +146,9 @@ pub(super) fn snapshot(agent: &Agent, audit: &Audit) {
         dump::write(&path, &report.render(audit.options.format, Style::default()))
             .map_err(|error| format!("cannot write {}: {}", path.display(), dump::reason(&error)))?;
         let mut rotation = audit.rotation.lock().unwrap_or_else(PoisonError::into_inner);
-        rotation.wrote(path, audit.options.keep).map_err(|error| format!("cannot delete an old snapshot: {}", dump::reason(&error)))
+        rotation.wrote(&path, audit.options.keep).map_err(|(path, error)| {
+            format!("cannot delete {}, an old snapshot: {}", path.display(), dump::reason(&error))
+        })
     });
     let failed = written.is_err();
     if let (Err(why), false) = (written, audit.snapshot_failed.swap(failed, Ordering::Relaxed)) {
@@ -197,13 +199,7 @@ pub(super) fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
     Some(format!("pending frees were not delivered: {error}; garbage may be called live"))
 }
 
-fn make(
-    agent: &Agent,
-    audit: &Audit,
-    trigger: Trigger,
-    number: Option<u32>,
-    unsettled: Unsettled,
-) -> Report {
+fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, unsettled: Unsettled) -> Report {
     #[cfg(feature = "fault-injection")]
     super::fault::dump();
     let undelivered = deliver(agent, audit);
@@ -227,7 +223,7 @@ fn make(
         trigger,
         number,
     };
-    let report = Report::new(process, &snapshot, audit.rules.clone(), &growth);
+    let report = Report::new(process, &snapshot, audit.rules.clone());
     drop(growth);
     report
 }
@@ -269,7 +265,7 @@ fn write_command(report: &Report, to: &Options, own: &Options) -> Result<String,
 
 /// The report that nobody asked for just now: with `quiet` it is left out when there is nothing to tell.
 fn last_words(report: &Report, audit: &Audit) -> Result<String, String> {
-    if audit.options.quiet.value && report.nothing_to_tell() {
+    if audit.options.quiet.value && report.health.ok() {
         return Ok("there is nothing to tell".into());
     }
     write(report, &audit.options, None)

@@ -81,7 +81,9 @@ pub(super) fn run(agent: &Agent, audit: &Audit, jni: Jni) -> Result<()> {
     let marked = jni.with_locals(ROOM, || mark(audit, classes, jni)).unwrap_or(no_room);
     let looked = match marked {
         Ok(0) => Ok(()),
-        Ok(found) => jni.with_locals(found, || look(agent, audit, classes, jni)).unwrap_or(Err(jvmtiError::OUT_OF_MEMORY)),
+        Ok(found) => jni
+            .with_locals(found, || look(agent, audit, classes, jni))
+            .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY)),
         Err(error) => Err(error),
     };
     audit.end_search(marked.is_ok_and(|found| found == 0));
@@ -143,13 +145,7 @@ fn life(classes: &Classes, jni: Jni, stream: jobject) -> Option<Life> {
 }
 
 /// Adopts a marked stream if it is open.
-fn adopt(
-    agent: &Agent,
-    audit: &Audit,
-    classes: &Classes,
-    jni: Jni,
-    stream: jobject,
-) -> Result<Option<Life>> {
+fn adopt(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni, stream: jobject) -> Result<Option<Life>> {
     let kind = classes.kind(jni, stream);
     let life = classes.life(jni, kind, stream);
     match life {

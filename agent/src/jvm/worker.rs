@@ -137,7 +137,8 @@ fn serve(agent: &'static Agent, jni: Jni) {
                 if rung.has(Ring::FREED) {
                     agent.drain(&audit);
                 }
-                for (ring, trigger) in [(Ring::SIGNAL, Trigger::Signal), (Ring::DATA_DUMP, Trigger::DataDump)] {
+                for (ring, trigger) in [(Ring::SIGNAL, Trigger::Signal), (Ring::DATA_DUMP, Trigger::DataDump)]
+                {
                     if rung.has(ring) {
                         publish::on_demand(agent, &audit, jni, trigger);
                     }
@@ -183,4 +184,3 @@ fn disarm(agent: &'static Agent, jni: Jni) {
 fn pause() {
     std::thread::sleep(Duration::from_millis(5));
 }
-

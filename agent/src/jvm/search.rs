@@ -131,26 +131,42 @@ fn look(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni, batch: jlong)
         std::thread::sleep(wait);
         let mut doubtful = Vec::new();
         for stream in streams {
-            let _turn = audit.turn();
-            let found = audit.jvmti.tag(stream)?;
-            let life = match found {
-                found if tag::is_candidate(found) => adopt(agent, audit, classes, jni, stream)?,
-                // Adopted at an earlier look: still open, or ended by code without a hook?
-                _ => life(classes, jni, stream),
-            };
-            match (life, tag::instance(found)) {
-                (Some(Life::Unborn | Life::Open), _) => doubtful.push(stream),
-                (Some(Life::Ended), Some(id)) => {
-                    audit.jvmti.set_tag(stream, 0)?;
-                    audit.session.disowned(id);
-                }
-                (Some(Life::Ended), None) if tag::is_candidate(found) => audit.jvmti.set_tag(stream, 0)?,
-                _ => {}
+            if look_at(agent, audit, classes, jni, stream)? {
+                doubtful.push(stream);
             }
         }
         streams = doubtful;
     }
     Ok(())
+}
+
+/// Looks at one marked stream. Whether it should be looked at again.
+fn look_at(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni, stream: jobject) -> Result<bool> {
+    let life = classes.life(jni, classes.kind(jni, stream), stream);
+    if life == Some(Life::Ended) && tag::is_candidate(audit.jvmti.tag(stream)?) {
+        // Most were ended long ago. Whoever else touches the tag of such a one takes it away, too: no turn is needed.
+        audit.jvmti.set_tag(stream, 0)?;
+        return Ok(false);
+    }
+    let _turn = audit.turn();
+    let found = audit.jvmti.tag(stream)?;
+    if tag::is_candidate(found) {
+        let life = adopt(agent, audit, classes, jni, stream)?;
+        if life == Some(Life::Ended) {
+            audit.jvmti.set_tag(stream, 0)?;
+        }
+        return Ok(matches!(life, Some(Life::Unborn | Life::Open)));
+    }
+    match (life, tag::instance(found)) {
+        // Adopted at an earlier look, and ended since by code without a hook.
+        (Some(Life::Ended), Some(id)) => {
+            audit.jvmti.set_tag(stream, 0)?;
+            audit.session.disowned(id);
+            Ok(false)
+        }
+        (_, Some(_)) => Ok(true),
+        (_, None) => Ok(false),
+    }
 }
 
 /// Adopts a marked stream if it is open.

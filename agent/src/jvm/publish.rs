@@ -131,7 +131,8 @@ fn publish(agent: &Agent, trigger: Trigger, number: Option<u32>, unsettled: Unse
         trigger,
         number,
     };
-    write(agent, &Report::new(process, &snapshot, Rule::built_in()), number);
+    let growth = crate::growth::Growth::default();
+    write(agent, &Report::new(process, &snapshot, Rule::built_in(), &growth), number);
 }
 
 fn write(agent: &Agent, report: &Report, number: Option<u32>) {

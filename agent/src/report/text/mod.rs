@@ -11,6 +11,7 @@ use super::words::{bytes, clean, count, duration};
 use super::{Process, Report, lost};
 use crate::classify::{Severity, grouped, kinds, some};
 use crate::event::{Kind, Trigger};
+use crate::ledger::Tally;
 use crate::places::{Place, places};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -180,7 +181,7 @@ fn occasion(process: &Process) -> String {
 /// What is to be said of instances without a stack, and whether it is a leak.
 fn adopted(report: &Report) -> Vec<(String, bool)> {
     const MADE: &str = "made before the agent was armed";
-    let numbers = [lost, |tally: &crate::ledger::Tally| tally.live];
+    let numbers = [lost, |tally: &Tally| tally.live];
     let [freed, open] = numbers.map(|number| {
         let of = |kind| number(report.adopted.get(kind));
         (kinds(of), Kind::ALL.map(of).iter().sum::<u64>())
@@ -203,7 +204,10 @@ fn adopted(report: &Report) -> Vec<(String, bool)> {
 mod tests {
     use super::*;
     use crate::classify::tests::session;
+    use crate::event::{Nanos, ThreadId};
+    use crate::growth::Growth;
     use crate::report::tests::{golden, report, sample};
+    use crate::suppress::Rule;
 
     fn shown(report: &Report, style: Style) -> Vec<u8> {
         render(report, style).replace(env!("CARGO_PKG_VERSION"), "VERSION").into_bytes()
@@ -232,6 +236,88 @@ mod tests {
             ),
         ] {
             assert_eq!(render(&report(&session(sites)), Style::default()), line);
+        }
+    }
+
+    #[test]
+    fn the_young_and_the_covered_are_said_in_it() {
+        let sites = [
+            (Kind::Inflater, &[MADE, "a.B.c"][..], 9, 3, 0, 0),
+            (Kind::Inflater, &[MADE, "a.Pool.d"], 2, 0, 0, 0),
+        ];
+        let mut snapshot = session(&sites).snapshot(Nanos(1), Duration::ZERO);
+        snapshot.sites[0].tally.young = 6;
+        let rule = Rule::parse("live:a.Pool.*", false).unwrap();
+        let process = report(&session(&[])).process;
+        let report = Report::new(process, &snapshot, vec![rule], &Growth::default());
+        assert_eq!(
+            render(&report, Style::default()),
+            "SUMMARY: zaudit: no leaks: 3 of 11 Inflaters ended, 2 not ended as expected (covered by rules), 6 too young to \
+             be suspects (min_age)\n"
+        );
+        assert!(report.nothing_to_tell());
+    }
+
+    #[test]
+    fn adopted_ones_are_said_in_the_first_line_and_below() {
+        for (inflaters, deflaters, lost, sites, line) in [
+            (0, 0, 0, &[][..], "no leaks: no Inflater or Deflater was made"),
+            (
+                1_000,
+                1_000,
+                0,
+                &[],
+                "no leaks: no Inflater or Deflater was made; 1,000 Inflaters and 1,000 Deflaters made before the agent was \
+                 armed are still open, ≈294 MiB",
+            ),
+            (
+                2,
+                0,
+                1,
+                &[(Kind::Inflater, &[MADE, "a.B.c"][..], 1, 1, 0, 0)],
+                "no leaks since arming: 1 of 1 Inflater ended; 1 Inflater made before the agent was armed was freed by the \
+                 garbage collector only; 1 Inflater made before the agent was armed is still open, ≈39.1 KiB",
+            ),
+            (
+                12,
+                0,
+                12,
+                &[(Kind::Inflater, &[MADE, "a.B.c"], 1, 0, 0, 0)],
+                "no certain leaks since arming, but 1 Inflater made at 1 place still open, ≈39.1 KiB held: a pool, or a leak \
+                 in the making; 12 Inflaters made before the agent was armed were freed by the garbage collector only",
+            ),
+        ] {
+            let session = session(sites);
+            for n in 0..inflaters + deflaters {
+                let id = session.id(ThreadId(1));
+                let kind = if n < inflaters { Kind::Inflater } else { Kind::Deflater };
+                session.adopted(id, kind, Nanos(0));
+                if n < lost {
+                    session.freed(id, Nanos(1));
+                }
+            }
+            let text = render(&report(&session), Style::default());
+            assert_eq!(text.lines().next().unwrap().strip_prefix("SUMMARY: zaudit: "), Some(line));
+            assert_eq!(text.contains("\nADOPTED "), inflaters > 0, "{text}");
+            assert_eq!(text.contains("\nzaudit "), inflaters > 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn it_says_what_asked_for_it() {
+        for (trigger, number, said) in [
+            (Trigger::Exit, None, "at exit"),
+            (Trigger::Interval, Some(12), "snapshot 12 (interval)"),
+            (Trigger::Command, Some(3), "report 3 on demand (command)"),
+            (Trigger::Command, None, "at disarm"),
+            (Trigger::Signal, Some(1), "report 1 on demand (signal)"),
+            (Trigger::DataDump, Some(2), "report 2 on demand (data_dump)"),
+            (Trigger::Duration, None, "at the end of the audit (duration)"),
+        ] {
+            let mut report = sample();
+            (report.process.trigger, report.process.number) = (trigger, number);
+            let text = String::from_utf8(shown(&report, Style::default())).unwrap();
+            assert!(text.contains(&format!("\nzaudit VERSION, {said} after 3 h, ")), "{text}");
         }
     }
 

@@ -73,8 +73,8 @@ impl Text {
         }
         self.header("ADOPTED", "found", "");
         let mut notes = vec![
-            "open already when the agent was armed: no stack is known, so no place and no rule; late and collected are \
-             leaks, live is a pool or a leak"
+            "open already when the agent was armed, so their stacks are not known; late and collected are leaks, live is a \
+             pool or a leak"
                 .to_owned(),
         ];
         for (kind, tally) in found {

@@ -8,9 +8,10 @@ use crate::event::{Frame, Nanos};
 use crate::growth::Way;
 use crate::places::Place;
 use crate::report::Report;
-use crate::report::words::{byte_seconds, bytes, clean, count, duration, tendency};
+use crate::report::words::{self, byte_seconds, bytes, clean, count, duration};
 use crate::suppress::in_jdk;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Frames told of each stack, callers told of each place, threads.
 const FRAMES: usize = 14;
@@ -170,12 +171,16 @@ fn threads(place: &Place<'_>) -> Option<String> {
     (!told.is_empty()).then(|| format!("{noun} {}{more}", told.join(", ")))
 }
 
+/// What holds for less is how programs start.
+const LOOKS: Duration = Duration::from_secs(60);
+
 /// Which way the number of live ones goes; of what is no certain leak also what that looks like.
 fn way(report: &Report, place: &Place<'_>) -> Option<String> {
     let trend = report.growth.together(place.sites.iter().map(|site| site.site.stable_id))?;
-    let words = tendency(&trend)?;
-    let looks = match trend.tendency()?.way {
-        _ if place.verdict.severity() == Severity::Leak => "",
+    let words = words::tendency(&trend)?;
+    let tendency = trend.tendency()?;
+    let looks = match tendency.way {
+        _ if place.verdict.severity() == Severity::Leak || tendency.over < LOOKS => "",
         Way::Grew | Way::GrewLately => ": looks like a leak",
         Way::Flat | Way::FlatAbout => ": looks like a pool",
         _ => "",

@@ -161,6 +161,16 @@ impl Ledger {
         shard.adopted.get_mut(kind).created += 1;
     }
 
+    /// An adopted instance should not have been: as if it had not. Others stay.
+    pub fn disowned(&self, id: InstanceId) {
+        let mut shard = self.shard_of(id);
+        if let Some(Record { origin: Origin::Adopted(kind), .. }) = shard.live.get(&id) {
+            let kind = *kind;
+            shard.live.remove(&id);
+            shard.adopted.get_mut(kind).created -= 1;
+        }
+    }
+
     /// Counts from zero; what is live stays known, as adopted, with its age.
     pub fn reset(&self, kind_of: impl Fn(SiteId) -> Kind) {
         for number in 0..SHARDS {
@@ -375,6 +385,12 @@ mod tests {
         assert_eq!((counts.created, counts.ended, counts.late, counts.collected), (4, 1, 1, 1));
         assert!(adopted.deflater.live == 1 && adopted.deflater.adds_up());
         assert_eq!(adopted.inflater, Tally::default());
+        ledger.disowned(ids[3]);
+        ledger.disowned(ids[2]);
+        ledger.disowned(ledger.make(SITE, MAIN, Nanos(9)));
+        let (sites, adopted) = ledger.tally(4, None);
+        assert_eq!((adopted.deflater.counts.created, adopted.deflater.live), (3, 0));
+        assert_eq!(sites[3].live, 1, "only what was adopted can be disowned");
     }
 
     #[test]

@@ -93,6 +93,11 @@ impl Session {
         self.ledger.adopted(id, kind, now);
     }
 
+    /// What was adopted turned out to be no stranger, or no longer open.
+    pub fn disowned(&self, id: InstanceId) {
+        self.ledger.disowned(id);
+    }
+
     /// Begins to count anew: what is live is adopted, sites and gaps in the hooks stay known.
     pub fn reset(&self) {
         // A site is in the table before its first instance is in the ledger.

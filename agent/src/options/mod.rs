@@ -67,9 +67,10 @@ pub struct FailOn {
 }
 
 /// What an attach asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Command {
     /// Begin to audit.
+    #[default]
     Arm,
     /// A report.
     Dump,
@@ -160,7 +161,7 @@ impl Parsed {
         let (first, rest) = text.split_once(',').unwrap_or((text, ""));
         let command = COMMANDS.iter().find(|(name, ..)| *name == first.trim());
         self.read(if command.is_some() { rest } else { text }, read);
-        command.map_or(Command::Arm, |(_, command, _)| *command)
+        command.map(|(_, command, _)| *command).unwrap_or_default()
     }
 
     /// Reads `key[=value],…` on top of what is there; the last of two values for one option holds.

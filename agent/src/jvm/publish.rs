@@ -219,6 +219,7 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
         ),
         command: property(c"sun.java.command"),
         started: epoch.started,
+        armed: epoch.since,
         taken: SystemTime::now(),
         trigger,
         number,

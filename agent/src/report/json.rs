@@ -4,7 +4,7 @@
 
 use super::{Health, Report};
 use crate::classify::{Judged, Severity, Totals};
-use crate::event::{Frame, Kind, Nanos};
+use crate::event::{Frame, Kind};
 use crate::growth::{Point, Trend};
 use crate::ledger::Tally;
 use serde::Serialize;
@@ -200,7 +200,7 @@ fn adopted(report: &Report) -> AdoptedJson {
     let of_kind = |kind| {
         let trend = report.growth.adopted(kind);
         let counts = AdoptedCounts::default().plus(kind, report.adopted.get(kind));
-        AdoptedKind { counts, tendency: tendency(trend.as_ref()), trend: points(trend) }
+        AdoptedKind { counts, tendency: tendency(trend.as_ref()), trend: points(report, trend) }
     };
     let sum = |sum: AdoptedCounts, kind: Kind| sum.plus(kind, report.adopted.get(kind));
     AdoptedJson {
@@ -227,9 +227,11 @@ fn tendency(trend: Option<&Trend>) -> Option<&'static str> {
     Some(trend?.tendency()?.way.name())
 }
 
-fn points(trend: Option<Trend>) -> Vec<PointJson> {
-    let point =
-        |point: &Point| PointJson { seconds: point.at.since(Nanos(0)).as_secs_f64(), live: point.live };
+fn points(report: &Report, trend: Option<Trend>) -> Vec<PointJson> {
+    let point = |point: &Point| PointJson {
+        seconds: point.at.since(report.process.armed).as_secs_f64(),
+        live: point.live,
+    };
     trend.map(|trend| trend.points.iter().map(point).collect()).unwrap_or_default()
 }
 
@@ -273,7 +275,7 @@ fn site<'a>(report: &'a Report, judged: &'a Judged) -> SiteJson<'a> {
         youngest_live_seconds: tally.youngest.map(|made| report.snapshot_nanos.since(made).as_secs_f64()),
         young: tally.young,
         tendency: tendency(trend.as_ref()),
-        trend: points(trend),
+        trend: points(report, trend),
         threads: judged.site.threads(),
         rule: judged.rule.and_then(|rule| report.rules.get(rule)).map(|rule| rule.text.as_str()),
         truncated: judged.site.truncated,

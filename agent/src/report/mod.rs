@@ -8,7 +8,7 @@ mod text;
 mod words;
 
 use crate::classify::{Judgement, Severity, judge};
-use crate::event::{Kind, PerKind, Trigger};
+use crate::event::{Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
 use crate::ledger::Tally;
 use crate::options::Format;
@@ -27,8 +27,10 @@ pub struct Process {
     pub jvm: String,
     /// Main class and arguments, as `jps -lm` has them.
     pub command: String,
-    /// When the agent was armed.
+    /// When counting began: the agent was armed, or its counts were reset.
     pub started: SystemTime,
+    /// The same by the clock of the snapshot, which may be older: an agent can be loaded long before it is armed.
+    pub armed: Nanos,
     /// When this report was taken.
     pub taken: SystemTime,
     /// What asked for it.
@@ -42,7 +44,7 @@ pub struct Process {
 pub struct Report {
     /// Whose.
     pub process: Process,
-    /// Seconds since arming.
+    /// Seconds since counting began.
     pub age_seconds: f64,
     /// Sites and sums, in order.
     pub judgement: Judgement,
@@ -57,7 +59,7 @@ pub struct Report {
     /// First calls of `end()` on what was made before the agent was armed, and not adopted.
     pub ended_unknown: PerKind<u64>,
     /// When the snapshot was taken, for ages.
-    pub snapshot_nanos: crate::event::Nanos,
+    pub snapshot_nanos: Nanos,
     /// What could not be seen.
     pub health: Health,
 }
@@ -87,7 +89,7 @@ impl Report {
     pub fn new(process: Process, snapshot: &Snapshot, rules: Vec<Rule>, growth: &Growth) -> Report {
         let judgement = judge(snapshot, &rules);
         Report {
-            age_seconds: snapshot.taken.0 as f64 / 1e9,
+            age_seconds: snapshot.taken.since(process.armed).as_secs_f64(),
             health: Health {
                 gaps: snapshot.gaps.clone(),
                 sums_off: judgement.mismatches,
@@ -134,7 +136,7 @@ fn lost(tally: &Tally) -> u64 {
 pub(crate) mod tests {
     use super::*;
     use crate::classify::tests::session;
-    use crate::event::{Actor, Nanos, Role, SiteId, ThreadId};
+    use crate::event::{Actor, Role, SiteId, ThreadId};
     use std::path::Path;
     use std::time::{Duration, UNIX_EPOCH};
 
@@ -177,24 +179,25 @@ pub(crate) mod tests {
         let taken = Nanos(10_805_000_000_000);
         let snapshot = session.snapshot(taken, Duration::from_secs(600));
         growth.record(&snapshot);
-        Report::new(process(taken), &snapshot, Rule::built_in(), &growth)
+        Report::new(process(taken, Nanos(500_000_000)), &snapshot, Rule::built_in(), &growth)
     }
 
     /// The report of a session that lasted a minute, without snapshots before.
     pub(crate) fn report(session: &crate::session::Session) -> Report {
         let taken = Nanos(60_500_000_000);
         let snapshot = session.snapshot(taken, Duration::ZERO);
-        Report::new(process(taken), &snapshot, Rule::built_in(), &Growth::default())
+        Report::new(process(taken, Nanos(0)), &snapshot, Rule::built_in(), &Growth::default())
     }
 
-    fn process(taken: Nanos) -> Process {
+    fn process(taken: Nanos, armed: Nanos) -> Process {
         let started = UNIX_EPOCH + Duration::from_millis(1_795_440_393_250);
         Process {
             pid: 4711,
             jvm: "OpenJDK 64-Bit Server VM 17.0.15".into(),
             command: "org.acme.Main --serve".into(),
             started,
-            taken: started + taken.since(Nanos(0)),
+            armed,
+            taken: started + taken.since(armed),
             trigger: Trigger::Exit,
             number: None,
         }

@@ -84,10 +84,19 @@ fn unsafe_stays_in_its_room() {
 }
 
 #[test]
-fn the_readme_has_the_option_table() {
+fn the_readme_has_the_tables_of_options_and_commands() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let table = zaudit::options::markdown();
-    assert!(readme.contains(&table), "the option table of README.md is not the code's:\n{table}");
+    for (heading, table) in [
+        ("### Options", zaudit::options::markdown()),
+        ("### While it runs", zaudit::options::commands_markdown()),
+    ] {
+        let section = readme.split(heading).nth(1).unwrap_or_else(|| panic!("README.md has no {heading}"));
+        let section = section.split("\n### ").next().unwrap();
+        assert!(
+            section.contains(&table),
+            "the table under {heading} of README.md is not the code's:\n{table}"
+        );
+    }
 }
 
 #[test]

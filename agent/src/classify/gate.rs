@@ -3,8 +3,7 @@
 //! Leaves to others what a failure does. Invariant: only what has a stack can fail a run; adopted ones have none, so
 //! that nobody could mend them or cover them with a rule.
 
-use super::{Judgement, Verdict, grouped, some};
-use crate::event::Kind;
+use super::{Judgement, Verdict, grouped, kinds};
 use crate::options::FailOn;
 
 impl Judgement {
@@ -32,14 +31,12 @@ impl Judgement {
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
-    /// `2 Inflaters and 4 Deflaters`; empty where there are none.
+    /// Sums over the sites of each kind, in words.
     pub fn kinds(&self, pick: fn(&Verdict) -> u64) -> String {
-        let sum = |kind| {
-            let of_kind = self.sites.iter().map(|site| &site.verdict).filter(|verdict| verdict.kind == kind);
-            (of_kind.map(pick).sum::<u64>(), kind)
-        };
-        let told = Kind::ALL.map(sum).into_iter().filter(|(number, _)| *number > 0);
-        told.map(|(number, kind)| some(number, kind)).collect::<Vec<_>>().join(" and ")
+        kinds(|kind| {
+            let verdicts = self.sites.iter().map(|site| &site.verdict);
+            verdicts.filter(|verdict| verdict.kind == kind).map(pick).sum()
+        })
     }
 }
 
@@ -48,7 +45,7 @@ mod tests {
     use super::*;
     use crate::classify::judge;
     use crate::classify::tests::{MADE, judged, session};
-    use crate::event::{Nanos, ThreadId};
+    use crate::event::{Kind, Nanos, ThreadId};
     use std::time::Duration;
 
     #[test]

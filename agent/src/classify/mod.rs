@@ -51,6 +51,12 @@ impl Verdict {
         }
     }
 
+    /// Live ones that are too young to be suspects.
+    pub fn spared(&self) -> u64 {
+        let counts = &self.tally.counts;
+        counts.late + counts.collected + self.tally.live - self.leaked - self.suspects - self.expected
+    }
+
     /// Native bytes that the live instances hold.
     pub fn bytes_held(&self) -> u64 {
         self.tally.live * self.kind.native_bytes()
@@ -205,6 +211,12 @@ pub fn some(number: u64, kind: Kind) -> String {
     format!("{} {}{}", grouped(number), kind.class(), if number == 1 { "" } else { "s" })
 }
 
+/// `2 Inflaters and 4 Deflaters`; empty where there are none.
+pub fn kinds(number_of: impl Fn(Kind) -> u64) -> String {
+    let told = Kind::ALL.map(|kind| (number_of(kind), kind)).into_iter().filter(|(number, _)| *number > 0);
+    told.map(|(number, kind)| some(number, kind)).collect::<Vec<_>>().join(" and ")
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -313,6 +325,7 @@ pub(crate) mod tests {
             let judgement = judge(&snapshot, &Rule::built_in());
             let site = judgement.sites[0].verdict;
             assert_eq!((site.leaked, site.suspects, site.expected), verdict, "{frames:?} {live} {young}");
+            assert_eq!(site.spared(), if site.expected > 0 { 0 } else { young });
             assert_eq!(
                 (site.tally.live, judgement.totals.inflater.live),
                 (live, live),

@@ -175,7 +175,7 @@ mod tests {
                 at += match seed % 3 {
                     0 => 1_000,
                     1 => 1 + chance(&mut state) % 2_000,
-                    _ => [1, 5_000][usize::from(chance(&mut state) % 50 == 0)],
+                    _ => [1, 5_000][usize::from(chance(&mut state).is_multiple_of(50))],
                 };
                 let live = 1 + number;
                 (last.taken, last.sites[1].tally.live) = (Nanos(at), live);

@@ -219,11 +219,12 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
         ),
         command: property(c"sun.java.command"),
         started: epoch.started,
+        armed: epoch.since,
         taken: SystemTime::now(),
         trigger,
         number,
     };
-    let report = Report::new(process, &snapshot, audit.rules.clone());
+    let report = Report::new(process, &snapshot, audit.rules.clone(), &growth);
     drop(growth);
     report
 }

@@ -5,6 +5,8 @@
 use super::{Health, Report};
 use crate::classify::{Judged, Severity, Totals};
 use crate::event::{Frame, Kind};
+use crate::growth::{Point, Trend};
+use crate::ledger::Tally;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -33,6 +35,7 @@ struct ProcessJson<'a> {
     command: &'a str,
     started: f64,
     taken: f64,
+    armed_seconds: f64,
     trigger: &'static str,
     number: Option<u32>,
 }
@@ -52,6 +55,39 @@ struct Counts {
 struct TotalsJson {
     inflater: KindJson,
     deflater: KindJson,
+    adopted: AdoptedJson,
+}
+
+#[derive(Serialize)]
+struct AdoptedJson {
+    #[serde(flatten)]
+    sum: AdoptedCounts,
+    inflater: AdoptedKind,
+    deflater: AdoptedKind,
+}
+
+#[derive(Serialize)]
+struct AdoptedKind {
+    #[serde(flatten)]
+    counts: AdoptedCounts,
+    tendency: Option<&'static str>,
+    trend: Vec<PointJson>,
+}
+
+#[derive(Default, Serialize)]
+struct AdoptedCounts {
+    found: u64,
+    ended: u64,
+    late: u64,
+    collected: u64,
+    live: u64,
+    bytes_held: u64,
+}
+
+#[derive(Serialize)]
+struct PointJson {
+    seconds: f64,
+    live: u64,
 }
 
 #[derive(Serialize)]
@@ -77,6 +113,9 @@ struct SiteJson<'a> {
     lateness_byte_seconds: f64,
     oldest_live_seconds: Option<f64>,
     youngest_live_seconds: Option<f64>,
+    young: u64,
+    tendency: Option<&'static str>,
+    trend: Vec<PointJson>,
     threads: Vec<String>,
     rule: Option<&'a str>,
     truncated: bool,
@@ -121,10 +160,15 @@ pub(super) fn render(report: &Report) -> Vec<u8> {
             command: &report.process.command,
             started: seconds(report.process.started),
             taken: seconds(report.process.taken),
+            armed_seconds: report.age_seconds,
             trigger: report.process.trigger.name(),
             number: report.process.number,
         },
-        totals: TotalsJson { inflater: kind(report, Kind::Inflater), deflater: kind(report, Kind::Deflater) },
+        totals: TotalsJson {
+            inflater: kind(report, Kind::Inflater),
+            deflater: kind(report, Kind::Deflater),
+            adopted: adopted(report),
+        },
         sites: report.judgement.sites.iter().map(|judged| site(report, judged)).collect(),
         rules: report
             .rules
@@ -152,6 +196,45 @@ fn kind(report: &Report, kind: Kind) -> KindJson {
     }
 }
 
+fn adopted(report: &Report) -> AdoptedJson {
+    let of_kind = |kind| {
+        let trend = report.growth.adopted(kind);
+        let counts = AdoptedCounts::default().plus(kind, report.adopted.get(kind));
+        AdoptedKind { counts, tendency: tendency(trend.as_ref()), trend: points(report, trend) }
+    };
+    let sum = |sum: AdoptedCounts, kind: Kind| sum.plus(kind, report.adopted.get(kind));
+    AdoptedJson {
+        sum: Kind::ALL.into_iter().fold(AdoptedCounts::default(), sum),
+        inflater: of_kind(Kind::Inflater),
+        deflater: of_kind(Kind::Deflater),
+    }
+}
+
+impl AdoptedCounts {
+    fn plus(self, kind: Kind, tally: &Tally) -> AdoptedCounts {
+        AdoptedCounts {
+            found: self.found + tally.counts.created,
+            ended: self.ended + tally.counts.ended,
+            late: self.late + tally.counts.late,
+            collected: self.collected + tally.counts.collected,
+            live: self.live + tally.live,
+            bytes_held: self.bytes_held + tally.live * kind.native_bytes(),
+        }
+    }
+}
+
+fn tendency(trend: Option<&Trend>) -> Option<&'static str> {
+    Some(trend?.tendency()?.way.name())
+}
+
+fn points(report: &Report, trend: Option<Trend>) -> Vec<PointJson> {
+    let point = |point: &Point| PointJson {
+        seconds: point.at.since(report.process.armed).as_secs_f64(),
+        live: point.live,
+    };
+    trend.map(|trend| trend.points.iter().map(point).collect()).unwrap_or_default()
+}
+
 fn counts(totals: &Totals) -> Counts {
     Counts {
         created: totals.created,
@@ -166,6 +249,7 @@ fn counts(totals: &Totals) -> Counts {
 
 fn site<'a>(report: &'a Report, judged: &'a Judged) -> SiteJson<'a> {
     let (verdict, tally) = (&judged.verdict, &judged.verdict.tally);
+    let trend = report.growth.trend(judged.site.stable_id);
     SiteJson {
         id: format!("{:016x}", judged.site.stable_id),
         kind: judged.site.kind.name(),
@@ -189,6 +273,9 @@ fn site<'a>(report: &'a Report, judged: &'a Judged) -> SiteJson<'a> {
         lateness_byte_seconds: verdict.lateness(),
         oldest_live_seconds: tally.oldest.map(|made| report.snapshot_nanos.since(made).as_secs_f64()),
         youngest_live_seconds: tally.youngest.map(|made| report.snapshot_nanos.since(made).as_secs_f64()),
+        young: tally.young,
+        tendency: tendency(trend.as_ref()),
+        trend: points(report, trend),
         threads: judged.site.threads(),
         rule: judged.rule.and_then(|rule| report.rules.get(rule)).map(|rule| rule.text.as_str()),
         truncated: judged.site.truncated,

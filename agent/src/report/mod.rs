@@ -7,8 +7,10 @@ mod json;
 mod text;
 mod words;
 
-use crate::classify::{Judgement, judge};
-use crate::event::{PerKind, Trigger};
+use crate::classify::{Judgement, Severity, judge};
+use crate::event::{Kind, Nanos, PerKind, Trigger};
+use crate::growth::Growth;
+use crate::ledger::Tally;
 use crate::options::Format;
 use crate::session::{Gaps, Snapshot};
 use crate::suppress::Rule;
@@ -25,13 +27,15 @@ pub struct Process {
     pub jvm: String,
     /// Main class and arguments, as `jps -lm` has them.
     pub command: String,
-    /// When the agent was armed.
+    /// When counting began: the agent was armed, or its counts were reset.
     pub started: SystemTime,
+    /// The same by the clock of the snapshot, which may be older: an agent can be loaded long before it is armed.
+    pub armed: Nanos,
     /// When this report was taken.
     pub taken: SystemTime,
     /// What asked for it.
     pub trigger: Trigger,
-    /// Number of a report on demand; none for the last one.
+    /// Number of a snapshot or a report on demand; none for the last one.
     pub number: Option<u32>,
 }
 
@@ -40,18 +44,22 @@ pub struct Process {
 pub struct Report {
     /// Whose.
     pub process: Process,
-    /// Seconds since arming.
+    /// Seconds since counting began.
     pub age_seconds: f64,
     /// Sites and sums, in order.
     pub judgement: Judgement,
+    /// Found open when counting began, and what became of them: they have no site.
+    pub adopted: PerKind<Tally>,
+    /// How many were live in this and the snapshots before it.
+    pub growth: Growth,
     /// The rules that were asked.
     pub rules: Vec<Rule>,
     /// Second and further calls of `end()`.
     pub ended_again: PerKind<u64>,
-    /// First calls of `end()` on what was made before the agent was armed.
+    /// First calls of `end()` on what was made before the agent was armed, and not adopted.
     pub ended_unknown: PerKind<u64>,
     /// When the snapshot was taken, for ages.
-    pub snapshot_nanos: crate::event::Nanos,
+    pub snapshot_nanos: Nanos,
     /// What could not be seen.
     pub health: Health,
 }
@@ -77,11 +85,11 @@ impl Health {
 }
 
 impl Report {
-    /// Judges a snapshot and puts it in order.
-    pub fn new(process: Process, snapshot: &Snapshot, rules: Vec<Rule>) -> Report {
+    /// Judges a snapshot and puts it in order. `growth` has taken the snapshot in already.
+    pub fn new(process: Process, snapshot: &Snapshot, rules: Vec<Rule>, growth: &Growth) -> Report {
         let judgement = judge(snapshot, &rules);
         Report {
-            age_seconds: snapshot.taken.0 as f64 / 1e9,
+            age_seconds: snapshot.taken.since(process.armed).as_secs_f64(),
             health: Health {
                 gaps: snapshot.gaps.clone(),
                 sums_off: judgement.mismatches,
@@ -90,11 +98,24 @@ impl Report {
             },
             process,
             judgement,
+            adopted: snapshot.adopted,
+            growth: growth.clone(),
             rules,
             ended_again: snapshot.ended_again,
             ended_unknown: snapshot.ended_unknown,
             snapshot_nanos: snapshot.taken,
         }
+    }
+
+    /// Whether nobody needs to read it: no leak, no suspect, with a stack or without one, and all was seen.
+    pub fn nothing_to_tell(&self) -> bool {
+        !self.found_something() && self.health.ok()
+    }
+
+    fn found_something(&self) -> bool {
+        let clean = self.judgement.sites.iter().all(|site| site.verdict.severity() == Severity::Clean);
+        let adopted = Kind::ALL.iter().map(|kind| self.adopted.get(*kind));
+        !clean || adopted.map(|tally| lost(tally) + tally.live).sum::<u64>() > 0
     }
 
     /// The report in the asked format. `style` is for people's eyes only.
@@ -106,66 +127,102 @@ impl Report {
     }
 }
 
+/// Freed by the collector only: certain leaks.
+fn lost(tally: &Tally) -> u64 {
+    tally.counts.late + tally.counts.collected
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::classify::tests::session;
-    use crate::event::{Kind, Nanos};
+    use crate::event::{Actor, Role, SiteId, ThreadId};
     use std::path::Path;
     use std::time::{Duration, UNIX_EPOCH};
 
-    /// The report that the renderers' goldens show: a leak by everybody, a leak on one path, a pool, a JDK cache.
+    /// The report that the renderers' goldens show, of a run of three hours: a leak by everybody, a leak on one path, a
+    /// pool, something that grows, a JDK cache, and what was there before.
     pub(crate) fn sample() -> Report {
+        const MADE: [&str; 2] = ["java.util.zip.Inflater.<init>", "java.util.zip.Deflater.<init>"];
+        const MAIN: &str = "org.acme.Main.main";
         const CODEC: &[&str] = &[
-            "java.util.zip.Deflater.<init>",
+            MADE[1],
             "org.apache.lucene.codecs.compressing.CompressionMode$DeflateCompressor.<init>",
             "org.apache.lucene.codecs.compressing.CompressionMode$2.newCompressor",
             "org.acme.search.Index.write",
-            "org.acme.Main.main",
+            MAIN,
         ];
         let session = session(&[
+            (Kind::Deflater, &[MADE[1], "org.acme.mail.Outbox.pack", MAIN], 0, 0, 0, 0),
             (Kind::Deflater, CODEC, 4, 0, 1, 3),
-            (
-                Kind::Inflater,
-                &["java.util.zip.Inflater.<init>", "org.acme.Codec.decode", "org.acme.Main.main"],
-                2_000,
-                1_998,
-                0,
-                2,
-            ),
-            (
-                Kind::Inflater,
-                &["java.util.zip.Inflater.<init>", "org.acme.Pool.<clinit>", "org.acme.Main.main"],
-                16,
-                0,
-                0,
-                0,
-            ),
-            (
-                Kind::Inflater,
-                &["java.util.zip.Inflater.<init>", "java.util.zip.ZipFile.getInflater", "org.acme.Main.main"],
-                3,
-                0,
-                0,
-                0,
-            ),
-            (Kind::Inflater, &["java.util.zip.Inflater.<init>", "org.acme.Main.main"], 7, 7, 0, 0),
+            (Kind::Inflater, &[MADE[0], "org.acme.Codec.decode", MAIN], 2_000, 1_998, 0, 2),
+            (Kind::Inflater, &[MADE[0], "org.acme.Pool.<clinit>", MAIN], 16, 0, 0, 0),
+            (Kind::Inflater, &[MADE[0], "java.util.zip.ZipFile.getInflater", MAIN], 3, 0, 0, 0),
+            (Kind::Inflater, &[MADE[0], MAIN], 7, 7, 0, 0),
         ]);
         session.ended_again(Kind::Inflater);
-        report(&session)
+        let main = ThreadId(1);
+        let adopted: Vec<_> = (0..40).map(|_| session.id(main)).collect();
+        adopted.iter().for_each(|id| session.adopted(*id, Kind::Inflater, Nanos(0)));
+        let mut growth = Growth::default();
+        for minute in 0..=180 {
+            let now = Nanos(500_000_000 + minute * 60_000_000_000);
+            if minute % 30 == 0 {
+                growth.record(&session.snapshot(now, Duration::ZERO));
+                for id in adopted.iter().skip(minute as usize / 10).take(2) {
+                    session.ended(*id, Actor { thread: main, role: Role::Program }, now);
+                }
+            }
+            session.created(session.id(main), SiteId(0), main, now);
+        }
+        adopted.iter().skip(38).for_each(|id| session.freed(*id, Nanos(1_000_000_000)));
+        let taken = Nanos(10_805_000_000_000);
+        let snapshot = session.snapshot(taken, Duration::from_secs(600));
+        growth.record(&snapshot);
+        Report::new(process(taken, Nanos(500_000_000)), &snapshot, Rule::built_in(), &growth)
     }
 
+    /// The report of a session that lasted a minute, without snapshots before.
     pub(crate) fn report(session: &crate::session::Session) -> Report {
-        let process = Process {
+        let taken = Nanos(60_500_000_000);
+        let snapshot = session.snapshot(taken, Duration::ZERO);
+        Report::new(process(taken, Nanos(0)), &snapshot, Rule::built_in(), &Growth::default())
+    }
+
+    fn process(taken: Nanos, armed: Nanos) -> Process {
+        let started = UNIX_EPOCH + Duration::from_millis(1_795_440_393_250);
+        Process {
             pid: 4711,
             jvm: "OpenJDK 64-Bit Server VM 17.0.15".into(),
             command: "org.acme.Main --serve".into(),
-            started: UNIX_EPOCH + Duration::from_millis(1_795_440_393_250),
-            taken: UNIX_EPOCH + Duration::from_millis(1_795_440_453_750),
+            started,
+            armed,
+            taken: started + taken.since(armed),
             trigger: Trigger::Exit,
             number: None,
+        }
+    }
+
+    #[test]
+    fn nothing_to_tell_means_nothing_at_all() {
+        const MADE: &str = "java.util.zip.Inflater.<init>";
+        let made = |created, ended, collected| {
+            session(&[(Kind::Inflater, &[MADE, "a.B.c"], created, ended, 0, collected)])
         };
-        Report::new(process, &session.snapshot(Nanos(60_500_000_000), Duration::ZERO), Rule::built_in())
+        assert!(report(&made(0, 0, 0)).nothing_to_tell());
+        assert!(report(&made(2, 2, 0)).nothing_to_tell());
+        assert!(!report(&made(2, 1, 0)).nothing_to_tell(), "a suspect");
+        assert!(!report(&made(2, 1, 1)).nothing_to_tell(), "a leak");
+        let unwell = made(2, 2, 0);
+        unwell.dropped("no tag");
+        assert!(!report(&unwell).nothing_to_tell(), "bad health");
+        let adopting = made(2, 2, 0);
+        let main = ThreadId(1);
+        let id = adopting.id(main);
+        adopting.adopted(id, Kind::Inflater, Nanos(0));
+        assert!(!report(&adopting).nothing_to_tell(), "a suspect without a stack");
+        adopting.ended(id, Actor { thread: main, role: Role::Program }, Nanos(1));
+        assert!(report(&adopting).nothing_to_tell());
     }
 
     /// Compares with `tests/goldens/<name>`; a missing golden fails, `BLESS=1` writes it.

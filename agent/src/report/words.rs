@@ -4,6 +4,7 @@
 //! terminal obeys.
 
 use crate::classify::grouped;
+use crate::growth::{Trend, Way};
 use std::time::Duration;
 
 /// Control characters and what reorders text shown as escapes: names come from anybody's class files.
@@ -46,23 +47,43 @@ pub(super) fn scaled(mut number: f64, step: f64, units: &[&str]) -> String {
     format!("{number:.digits$} {}", unit.unwrap_or(&""))
 }
 
-/// `340 ms`, `5.2 s`, `12 min`, `3.4 h`, `9 d`.
+/// `340 ms`, `5.2 s`, `12 min`, `3 h`, `9.5 d`.
 pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
-    match seconds {
-        s if s < 0.001 => "under 1 ms".to_owned(),
-        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
-        s if s < 10.0 => format!("{s:.1} s"),
-        s if s < 120.0 => format!("{s:.0} s"),
-        s if s < 7_200.0 => format!("{:.0} min", s / 60.0),
-        s if s < 172_800.0 => format!("{:.1} h", s / 3_600.0),
-        s => format!("{:.1} d", s / 86_400.0),
-    }
+    let (number, unit) = match seconds {
+        s if s < 0.001 => return "under 1 ms".to_owned(),
+        s if s < 1.0 => (format!("{:.0}", s * 1e3), "ms"),
+        s if s < 10.0 => (format!("{s:.1}"), "s"),
+        s if s < 120.0 => (format!("{s:.0}"), "s"),
+        s if s < 7_200.0 => (format!("{:.0}", s / 60.0), "min"),
+        s if s < 172_800.0 => (format!("{:.1}", s / 3_600.0), "h"),
+        s => (format!("{:.1}", s / 86_400.0), "d"),
+    };
+    format!("{} {unit}", number.strip_suffix(".0").unwrap_or(&number))
+}
+
+/// Which way the number of live ones goes, if that can be told.
+pub(super) fn tendency(trend: &Trend) -> Option<String> {
+    let told = trend.tendency()?;
+    let (from, to, over) = (grouped(told.from), grouped(told.to), duration(told.over));
+    Some(match told.way {
+        Way::Grew => format!("grew {from} → {to} over {over}"),
+        Way::GrewLately => format!("grew {from} → {to} over the last {over}"),
+        Way::Fell => format!("fell {from} → {to} over {over}"),
+        Way::Flat => format!("flat at {to} for {over}"),
+        Way::FlatAbout => format!("flat at about {to} for {over}"),
+        Way::Varied => format!("between {from} and {to} over {over}"),
+        Way::Unclear => {
+            format!("{from} → {to} over {over}, in {}", count(trend.points.len(), "snapshot"))
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Nanos;
+    use crate::growth::Point;
 
     #[test]
     fn quantities() {
@@ -78,9 +99,31 @@ mod tests {
             (60_500, "60 s"),
             (720_000, "12 min"),
             (12_240_000, "3.4 h"),
-            (777_600_000, "9.0 d"),
+            (10_800_000, "3 h"),
+            (777_600_000, "9 d"),
         ] {
             assert_eq!(duration(Duration::from_millis(millis)), text);
+        }
+    }
+    #[test]
+    fn tendencies() {
+        for (lives, minutes, words) in [
+            (&[][..], 1, None),
+            (&[16], 1, None),
+            (&[0, 401, 803, 1_204], 60, Some("grew 0 → 1,204 over 3 h")),
+            (&[40, 20, 10, 3], 4, Some("fell 40 → 3 over 12 min")),
+            (&[16, 16, 16, 16], 60, Some("flat at 16 for 3 h")),
+            (&[0, 998, 1_001, 1_000], 60, Some("flat at about 1,000 for 2 h")),
+            (&[3, 40, 12, 30, 7], 30, Some("between 3 and 40 over 2 h")),
+            (&[16, 1_204], 180, Some("16 → 1,204 over 3 h, in 2 snapshots")),
+            (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 6, 8, 10, 12], 1, Some("grew 0 → 12 over the last 7 min")),
+        ] {
+            let point = |(at, live): (usize, &u64)| Point {
+                at: Nanos(at as u64 * minutes * 60_000_000_000),
+                live: *live,
+            };
+            let trend = Trend { points: lives.iter().enumerate().map(point).collect() };
+            assert_eq!(tendency(&trend).as_deref(), words, "{lives:?}");
         }
     }
 }

@@ -116,7 +116,7 @@ fn fits<'a>(patterns: &[Pattern], frames: impl Iterator<Item = &'a Frame> + Clon
             .zip(before)
             .map(|(frame, ended)| {
                 let fits = open && glob(&pattern.text, &frame.class, &frame.method);
-                open = ended || (open && !(pattern.near && !in_jdk(&frame.class)));
+                open = ended || (open && (!pattern.near || in_jdk(&frame.class)));
                 fits
             })
             .collect();

@@ -205,18 +205,16 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
     let undelivered = deliver(agent, audit);
     audit.session.unsettled(unsettled.or(undelivered));
     let epoch = audit.epoch();
-    let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
-    let mut growth = audit.growth();
-    growth.record(&snapshot);
     let property = |name| agent.jvmti.system_property(name).unwrap_or_default();
+    let jvm = format!(
+        "{} {} (Java {})",
+        property(c"java.vm.name"),
+        property(c"java.vm.version"),
+        property(c"java.vm.specification.version")
+    );
     let process = Process {
         pid: std::process::id(),
-        jvm: format!(
-            "{} {} (Java {})",
-            property(c"java.vm.name"),
-            property(c"java.vm.version"),
-            property(c"java.vm.specification.version")
-        ),
+        jvm,
         command: property(c"sun.java.command"),
         started: epoch.started,
         armed: epoch.since,
@@ -224,9 +222,10 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
         trigger,
         number,
     };
-    let report = Report::new(process, &snapshot, audit.rules.clone(), &growth);
-    drop(growth);
-    report
+    let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
+    let mut growth = audit.growth();
+    growth.record(&snapshot);
+    Report::new(process, &snapshot, audit.rules.clone(), &growth)
 }
 
 /// Where a report goes that is told apart by `number`, if by anything.
@@ -266,7 +265,7 @@ fn write_command(report: &Report, to: &Options, own: &Options) -> Result<String,
 
 /// The report that nobody asked for just now: with `quiet` it is left out when there is nothing to tell.
 fn last_words(report: &Report, audit: &Audit) -> Result<String, String> {
-    if audit.options.quiet.value && report.health.ok() {
+    if audit.options.quiet.value && report.nothing_to_tell() {
         return Ok("there is nothing to tell".into());
     }
     write(report, &audit.options, None)

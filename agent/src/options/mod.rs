@@ -263,7 +263,7 @@ pub fn help() -> String {
         text.push_str(&format!("  {left:<17} {} [{}]\n", row.help, row.default));
     }
     text.push_str(
-        "\nwhile it runs: zaudit COMMAND PID [OPTION…], or jcmd PID JVMTI.agent_load /path/to/libzaudit.so COMMAND[,OPTION…]\n",
+        "\nwhile it runs: zaudit COMMAND PID [OPTION…], or (JDK 9 and later)\n       jcmd PID JVMTI.agent_load /path/to/libzaudit.so '\"COMMAND[,OPTION…]\"' (both kinds of quotes)\n",
     );
     for (name, _, help) in COMMANDS {
         text.push_str(&format!("  {name:<17} {help}\n"));

@@ -39,6 +39,7 @@ pub(super) struct Agent {
     /// Held while arming, disarming, resetting.
     control: Mutex<()>,
     clock: Instant,
+    begun: AtomicBool,
     over: AtomicBool,
 }
 
@@ -60,6 +61,7 @@ impl Agent {
             parts: super::thread::Parts::default(),
             control: Mutex::default(),
             clock: Instant::now(),
+            begun: AtomicBool::new(false),
             over: AtomicBool::new(false),
         }
     }
@@ -120,6 +122,16 @@ impl Agent {
     /// From here on no hook begins to count. The audit that was under way.
     pub(super) fn end_audit(&self) -> Option<Arc<Audit>> {
         AUDIT.swap(None)
+    }
+
+    /// The program may be at work from here on.
+    pub(super) fn program_begins(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
+    /// Whether the program may have made streams by now.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Whether the JVM has ended or the agent has failed: nothing begins any more.

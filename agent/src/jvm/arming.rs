@@ -62,7 +62,7 @@ fn begin(agent: &'static Agent, jni: Jni, options: &Options, rules: Vec<Rule>) -
     let error = |what: &'static str| move |error| format!("{what}: {error}");
     prepare(agent, jni)?;
     let jvmti = agent.new_environment()?;
-    let audit = Arc::new(Audit::new(jvmti, options.clone(), rules, agent.now()));
+    let audit = Arc::new(Audit::new(jvmti, options.clone(), rules, agent.now(), !agent.has_begun()));
     jvmti.add_capabilities(&capabilities()).map_err(error("the JVM refuses what is needed"))?;
     jvmti.set_callbacks(&entry::audit_callbacks()).map_err(error("no callbacks"))?;
     // The hook stays on: whenever another agent has these classes rewritten, the JVM begins anew from the

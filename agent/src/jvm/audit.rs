@@ -42,10 +42,18 @@ const FOUND: u8 = 2;
 pub(super) struct Epoch {
     pub(super) started: SystemTime,
     pub(super) since: Nanos,
+    /// Whether that was before the program began.
+    pub(super) from_start: bool,
 }
 
 impl Audit {
-    pub(super) fn new(jvmti: Jvmti, options: Options, rules: Vec<Rule>, now: Nanos) -> Audit {
+    pub(super) fn new(
+        jvmti: Jvmti,
+        options: Options,
+        rules: Vec<Rule>,
+        now: Nanos,
+        from_start: bool,
+    ) -> Audit {
         let armed = Instant::now();
         Audit {
             next_snapshot: Mutex::new(options.interval.and_then(|interval| armed.checked_add(interval))),
@@ -54,7 +62,7 @@ impl Audit {
             rules,
             session: Session::default(),
             armed,
-            epoch: Mutex::new(Epoch { started: SystemTime::now(), since: now }),
+            epoch: Mutex::new(Epoch { started: SystemTime::now(), since: now, from_start }),
             growth: Mutex::default(),
             search: AtomicU8::new(NOTHING_FOUND),
             turn: Mutex::default(),
@@ -73,7 +81,7 @@ impl Audit {
         self.session.reset();
         *self.growth() = Growth::default();
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) =
-            Epoch { started: SystemTime::now(), since: now };
+            Epoch { started: SystemTime::now(), since: now, from_start: false };
     }
 
     pub(super) fn growth(&self) -> MutexGuard<'_, Growth> {

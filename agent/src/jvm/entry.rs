@@ -144,6 +144,7 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
         return command::reply(&Err("this thread has no JNI".into()), &parsed.options);
     };
     jni.check_exceptions();
+    agent.program_begins();
     command::reply(&command::run(agent, jni, command, &parsed.options), &parsed.options)
 }
 
@@ -202,6 +203,7 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
         if let Err(why) = begun {
             say(&format!("nothing is audited: {why}"));
         }
+        agent.program_begins();
     });
     thread::leave();
 }

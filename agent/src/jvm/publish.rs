@@ -219,6 +219,7 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
         started: epoch.started,
         armed: epoch.since,
         taken: SystemTime::now(),
+        from_start: epoch.from_start,
         trigger,
         number,
     };

@@ -36,6 +36,7 @@ struct ProcessJson<'a> {
     started: f64,
     taken: f64,
     armed_seconds: f64,
+    from_start: bool,
     trigger: &'static str,
     number: Option<u32>,
 }
@@ -161,6 +162,7 @@ pub(super) fn render(report: &Report) -> Vec<u8> {
             started: seconds(report.process.started),
             taken: seconds(report.process.taken),
             armed_seconds: report.age_seconds,
+            from_start: report.process.from_start,
             trigger: report.process.trigger.name(),
             number: report.process.number,
         },

@@ -33,6 +33,8 @@ pub struct Process {
     pub armed: Nanos,
     /// When this report was taken.
     pub taken: SystemTime,
+    /// Whether the agent was armed when the JVM started, before the program.
+    pub from_start: bool,
     /// What asked for it.
     pub trigger: Trigger,
     /// Number of a snapshot or a report on demand; none for the last one.
@@ -115,7 +117,13 @@ impl Report {
     fn found_something(&self) -> bool {
         let clean = self.judgement.sites.iter().all(|site| site.verdict.severity() == Severity::Clean);
         let adopted = Kind::ALL.iter().map(|kind| self.adopted.get(*kind));
-        !clean || adopted.map(|tally| lost(tally) + tally.live).sum::<u64>() > 0
+        !clean
+            || (self.adopts_the_program_s() && adopted.map(|tally| lost(tally) + tally.live).sum::<u64>() > 0)
+    }
+
+    /// What is open when an audit begins with the JVM is its own, or another agent's: counted, and no news.
+    fn adopts_the_program_s(&self) -> bool {
+        !self.process.from_start
     }
 
     /// The report in the asked format. `style` is for people's eyes only.
@@ -198,6 +206,7 @@ pub(crate) mod tests {
             started,
             armed,
             taken: started + taken.since(armed),
+            from_start: false,
             trigger: Trigger::Exit,
             number: None,
         }

@@ -180,6 +180,9 @@ fn occasion(process: &Process) -> String {
 
 /// What is to be said of instances without a stack, and whether it is a leak.
 fn adopted(report: &Report) -> Vec<(String, bool)> {
+    if !report.adopts_the_program_s() {
+        return Vec::new();
+    }
     const MADE: &str = "made before the agent was armed";
     let numbers = [lost, |tally: &Tally| tally.live];
     let [freed, open] = numbers.map(|number| {

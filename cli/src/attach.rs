@@ -27,6 +27,9 @@ const LONGEST_ANSWER: usize = 1 << 20;
 /// How long a JVM that starts may need until it has its signal handlers.
 const START: Duration = Duration::from_secs(1);
 
+/// How long somebody who presses ctrl-C waits for an answer that is under way.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// The first pause between two looks at the socket, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
@@ -79,11 +82,18 @@ pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> 
 fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result<Vec<u8>, Failure> {
     let mut answer = Vec::new();
     let mut buffer = [0; 4_096];
+    // Whoever is interrupted waits for the answer a little while all the same: only then are the agent's files there to
+    // be removed.
+    let mut grace: Option<Deadline> = None;
     loop {
-        let Some(left) = deadline.left() else { return Err(late(target, deadline, "answered")) };
-        let [readable, interrupted] = system::wait([Some(socket.as_fd()), system::interruption()], left);
+        let left = match &grace {
+            None => deadline.left().ok_or_else(|| late(target, deadline, "answered"))?,
+            Some(grace) => grace.left().ok_or_else(Failure::interrupted)?,
+        };
+        let interruption = if grace.is_none() { system::interruption() } else { None };
+        let [readable, interrupted] = system::wait([Some(socket.as_fd()), interruption], left);
         if interrupted {
-            return Err(Failure::interrupted());
+            grace = Some(Deadline::after(GRACE.min(left)));
         }
         if !readable {
             continue;
@@ -98,6 +108,9 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
         if answer.len() > LONGEST_ANSWER {
             break;
         }
+    }
+    if grace.is_some() {
+        return Err(Failure::interrupted());
     }
     if !answer.is_empty() {
         return Ok(answer);

@@ -19,7 +19,11 @@ pub(crate) fn run(top: &Top, target: &Target, library: &Path) -> Result<(), Fail
     let screen = (!top.once && io::stdout().is_terminal()).then(Screen::enter).transpose()?;
     let mut before = None;
     loop {
-        let now = look(top, target, library)?;
+        let now = match look(top, target, library) {
+            // Whoever watches has seen enough.
+            Err(failure) if failure.code == Code::Interrupted => return Ok(()),
+            other => other?,
+        };
         let text = match &screen {
             Some(_) => {
                 let (columns, lines) = system::terminal_size().unwrap_or((80, 24));

@@ -22,6 +22,16 @@ impl Brief {
     }
 }
 
+impl Brief {
+    /// A child bears our name for a moment.
+    fn wait_for_name(&self, name: &str) {
+        let comm = format!("/proc/{}/comm", self.0.id());
+        while !fs::read_to_string(&comm).is_ok_and(|comm| comm.trim_end() == name) {
+            std::thread::yield_now();
+        }
+    }
+}
+
 impl Drop for Brief {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -47,6 +57,7 @@ pub fn no_such_process(kit: &Kit, _: &Jdk) -> Result<()> {
 
 pub fn no_jvm(kit: &Kit, _: &Jdk) -> Result<()> {
     let sleep = Brief::start(Command::new("sleep").arg("60"))?;
+    sleep.wait_for_name("sleep");
     for subcommand in ["attach", "status"] {
         kit.ask(subcommand, sleep.0.id(), &[])?.refused(4, "(sleep) is not a HotSpot JVM")?;
     }
@@ -86,6 +97,7 @@ pub fn narrow_program(kit: &Kit, _: &Jdk) -> Result<()> {
             return Ok(());
         }
     };
+    child.wait_for_name("narrow");
     let said = kit.ask("attach", child.0.id(), &[])?;
     claim(child.0.try_wait().is_ok_and(|ended| ended.is_none()), || "it has crashed".into())?;
     said.refused(4, "is a 32-bit program")
@@ -168,7 +180,7 @@ pub fn stopped(kit: &Kit, jdk: &Jdk) -> Result<()> {
 /// that we have sent reaches it when it goes on, and then it must not print a thread dump.
 pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let churning = kit.bench.fixture("Churning")?;
-    let jvm = Jvm::new(jdk, churning)?.flags(["-XX:+UseSerialGC", "-Xmx16m", "-Xlog:gc*=trace"]);
+    let jvm = Jvm::new(jdk, churning)?.flags(["-XX:+UseSerialGC", "-Xmx8m", "-Xlog:gc*"]);
     let jvm = jvm.after("exec 3<>pipe >pipe");
     let pipe = jvm.dir().join("pipe");
     Said::of(Command::new("mkfifo").arg(&pipe))?.done()?;
@@ -248,7 +260,7 @@ pub fn no_library(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let no_library = kit.folder.join("no-library.so");
     fs::write(&no_library, "nothing").map_err(|error| error.to_string())?;
     kit.ask("attach", pid, &["--library", no_library.to_str().unwrap_or_default()])?
-        .refused(7, "too short")?;
+        .refused(7, "is no 64-bit shared library")?;
     let no_agent = jdk.home.join("lib/libzip.so");
     kit.ask("attach", pid, &["--library", no_agent.to_str().unwrap_or_default()])?
         .refused(7, "older zaudit")?;

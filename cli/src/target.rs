@@ -116,7 +116,7 @@ fn not_permitted(pid: i32, status: &Status) -> Failure {
         let advice = "a JVM answers only its own group: call zaudit through sg or newgrp, or as root";
         return Failure::new(Code::NotPermitted, matter, advice);
     }
-    let matter = format!("the system lets us not look into process {pid}");
+    let matter = format!("the system does not let us look into process {pid}");
     Failure::new(Code::NotPermitted, matter, "call zaudit as root, in a container with --cap-add SYS_PTRACE")
 }
 

@@ -76,6 +76,15 @@ impl<T> PerKind<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InstanceId(pub u64);
 
+/// Where an instance comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Its constructor was seen there.
+    Site(SiteId),
+    /// It was there before the agent was armed (or its counts reset): no stack is known.
+    Adopted(Kind),
+}
+
 /// One allocation site (kind and whole stack), numbered in the order of first sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteId(pub u32);
@@ -87,6 +96,11 @@ pub struct StackKey(pub u64);
 /// A thread of the program, platform or virtual. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ThreadId(pub u64);
+
+impl ThreadId {
+    /// Stands for the unknown creator of an adopted instance.
+    pub const NOBODY: ThreadId = ThreadId(0);
+}
 
 /// Time since the session began, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,6 +142,12 @@ pub enum Trigger {
     Signal,
     /// JVMTI DataDumpRequest: SIGQUIT, or `jcmd PID JVMTI.data_dump`.
     DataDump,
+    /// A command of an attach.
+    Command,
+    /// The `interval` option.
+    Interval,
+    /// The `duration` option: the end of the audit, not of the JVM.
+    Duration,
 }
 
 impl Trigger {
@@ -137,6 +157,9 @@ impl Trigger {
             Trigger::Exit => "exit",
             Trigger::Signal => "signal",
             Trigger::DataDump => "data_dump",
+            Trigger::Command => "command",
+            Trigger::Interval => "interval",
+            Trigger::Duration => "duration",
         }
     }
 }

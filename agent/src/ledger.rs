@@ -3,16 +3,17 @@
 //! ```text
 //!                      ┌─ end() by the program ──────────▶ ended
 //!   created ─▶ live ───┼─ end() by finalizer or Cleaner ─▶ late
-//!                      └─ freed by the collector ────────▶ collected
+//!   found ───▶         └─ freed by the collector ────────▶ collected
 //! ```
 //!
+//! `found` is for adopted ones: open already when counting began, so that no site is known. They are counted apart.
 //! A record lives from the constructor's return to the first of the three arrows, no longer: an instance that
 //! was ended costs nothing but its site's counters.
 //! Leaves stacks and names to others. Invariant: within a shard, each site's
 //! `created = ended + late + collected + live` at every moment that its lock is free; an instance lives in one
 //! shard, so the sum over shards taken one after the other is exact too, while other threads go on.
 
-use crate::event::{Actor, InstanceId, Nanos, Role, SiteId, ThreadId};
+use crate::event::{Actor, InstanceId, Kind, Nanos, Origin, PerKind, Role, SiteId, ThreadId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +29,7 @@ const NAMINGS: u8 = 4;
 /// What happened to the instances of one site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Constructors that returned.
+    /// Constructors that returned; of adopted ones: found open.
     pub created: u64,
     /// First `end()` by the program.
     pub ended: u64,
@@ -60,6 +61,8 @@ pub struct Tally {
     pub counts: Counts,
     /// Records found, not derived: so that the sum can be checked.
     pub live: u64,
+    /// Of them: younger than asked for.
+    pub young: u64,
     /// When the oldest live one was made.
     pub oldest: Option<Nanos>,
     /// When the youngest live one was made: a pool that filled once has an old one.
@@ -71,7 +74,14 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         self.counts.add(&other.counts);
         self.live += other.live;
+        self.young += other.young;
         other.oldest.into_iter().chain(other.youngest).for_each(|made| self.saw(made));
+    }
+
+    fn count(&mut self, record: &Record, young_since: Option<Nanos>) {
+        self.live += 1;
+        self.young += u64::from(young_since.is_some_and(|since| record.created > since));
+        self.saw(record.created);
     }
 
     fn saw(&mut self, made: Nanos) {
@@ -86,10 +96,12 @@ impl Tally {
     }
 }
 
+/// Ids are given once in a process: an instance that was followed by an earlier ledger is unknown to this one.
+static MADE: AtomicU64 = AtomicU64::new(1);
+
 /// The open instances and the counts, in shards.
 #[derive(Debug)]
 pub struct Ledger {
-    made: AtomicU64,
     shards: Box<[Mutex<Shard>]>,
 }
 
@@ -97,11 +109,12 @@ pub struct Ledger {
 struct Shard {
     live: HashMap<InstanceId, Record, BuildHasherDefault<IdHasher>>,
     sites: Vec<SiteEntry>,
+    adopted: PerKind<Counts>,
 }
 
 #[derive(Debug)]
 struct Record {
-    site: SiteId,
+    origin: Origin,
     created: Nanos,
     thread: ThreadId,
 }
@@ -115,7 +128,7 @@ struct SiteEntry {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Ledger { made: AtomicU64::new(1), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Ledger { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 }
 
@@ -123,13 +136,13 @@ impl Ledger {
     /// An id for a new instance, in the shard of the thread that makes it. The instance is tagged with it before
     /// it is entered: one that cannot be tagged is never in the ledger.
     pub fn id(&self, thread: ThreadId) -> InstanceId {
-        InstanceId((self.made.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64))
+        InstanceId((MADE.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64))
     }
 
     /// A constructor returned. True if the site would like to know this thread's name.
     pub fn created(&self, id: InstanceId, site: SiteId, thread: ThreadId, now: Nanos) -> bool {
         let mut shard = self.shard_of(id);
-        shard.live.insert(id, Record { site, created: now, thread });
+        shard.live.insert(id, Record { origin: Origin::Site(site), created: now, thread });
         let entry = shard.entry(site);
         entry.counts.created += 1;
         let wants_name = entry.namings < NAMINGS && entry.named != Some(thread);
@@ -140,11 +153,47 @@ impl Ledger {
         wants_name
     }
 
+    /// An open instance was found, `age` of it unknown: it counts from now.
+    pub fn adopted(&self, id: InstanceId, kind: Kind, now: Nanos) {
+        let mut shard = self.shard_of(id);
+        let record = Record { origin: Origin::Adopted(kind), created: now, thread: ThreadId::NOBODY };
+        shard.live.insert(id, record);
+        shard.adopted.get_mut(kind).created += 1;
+    }
+
+    /// An adopted instance should not have been: as if it had not. Others stay.
+    pub fn disowned(&self, id: InstanceId) {
+        let mut shard = self.shard_of(id);
+        if let Some(Record { origin: Origin::Adopted(kind), .. }) = shard.live.get(&id) {
+            let kind = *kind;
+            shard.live.remove(&id);
+            shard.adopted.get_mut(kind).created -= 1;
+        }
+    }
+
+    /// Counts from zero; what is live stays known, as adopted, with its age.
+    pub fn reset(&self, kind_of: impl Fn(SiteId) -> Kind) {
+        for number in 0..SHARDS {
+            let mut shard = self.shard(number);
+            shard.sites.clear();
+            let mut found = PerKind::<Counts>::default();
+            for record in shard.live.values_mut() {
+                let kind = match record.origin {
+                    Origin::Site(site) => kind_of(site),
+                    Origin::Adopted(kind) => kind,
+                };
+                record.origin = Origin::Adopted(kind);
+                found.get_mut(kind).created += 1;
+            }
+            shard.adopted = found;
+        }
+    }
+
     /// `end()` was called. False if it was not the first call (two threads may end one instance at once).
     pub fn ended(&self, id: InstanceId, by: Actor, now: Nanos) -> bool {
         let mut shard = self.shard_of(id);
         let Some(record) = shard.live.remove(&id) else { return false };
-        let counts = &mut shard.entry(record.site).counts;
+        let counts = shard.counts(record.origin);
         match by.role {
             Role::Program => {
                 counts.ended += 1;
@@ -175,23 +224,31 @@ impl Ledger {
         }
     }
 
-    /// The numbers of each of the first `sites` sites, one short lock a shard.
+    /// The numbers of each of the first `sites` sites and of the adopted ones, one short lock a shard. Live instances
+    /// made after `young_since` are young.
     /// A site that was born after the caller looked at the site table is left for the next report.
-    pub fn tally(&self, sites: usize) -> Vec<Tally> {
+    pub fn tally(&self, sites: usize, young_since: Option<Nanos>) -> (Vec<Tally>, PerKind<Tally>) {
         let mut tallies = vec![Tally::default(); sites];
+        let mut adopted = PerKind::<Tally>::default();
         for number in 0..SHARDS {
             let shard = self.shard(number);
             for (entry, tally) in shard.sites.iter().zip(&mut tallies) {
                 tally.counts.add(&entry.counts);
             }
+            for kind in Kind::ALL {
+                adopted.get_mut(kind).counts.add(shard.adopted.get(kind));
+            }
             for record in shard.live.values() {
-                if let Some(tally) = tallies.get_mut(record.site.0 as usize) {
-                    tally.live += 1;
-                    tally.saw(record.created);
+                let tally = match record.origin {
+                    Origin::Site(site) => tallies.get_mut(site.0 as usize),
+                    Origin::Adopted(kind) => Some(adopted.get_mut(kind)),
+                };
+                if let Some(tally) = tally {
+                    tally.count(record, young_since);
                 }
             }
         }
-        tallies
+        (tallies, adopted)
     }
 
     fn shard_of(&self, id: InstanceId) -> MutexGuard<'_, Shard> {
@@ -207,9 +264,16 @@ impl Ledger {
 impl Shard {
     fn freed(&mut self, id: InstanceId, now: Nanos) {
         if let Some(record) = self.live.remove(&id) {
-            let counts = &mut self.entry(record.site).counts;
+            let counts = self.counts(record.origin);
             counts.collected += 1;
             counts.late_nanos += now.since(record.created).as_nanos();
+        }
+    }
+
+    fn counts(&mut self, origin: Origin) -> &mut Counts {
+        match origin {
+            Origin::Site(site) => &mut self.entry(site).counts,
+            Origin::Adopted(kind) => self.adopted.get_mut(kind),
         }
     }
 
@@ -274,7 +338,7 @@ mod tests {
         ledger.freed(ids[3], Nanos(1_003));
         ledger.freed(ids[3], Nanos(2_000));
         ledger.freed(ids[1], Nanos(2_000));
-        let tally = ledger.tally(4)[3];
+        let tally = ledger.tally(4, None).0[3];
         assert_eq!(
             tally,
             Tally {
@@ -287,6 +351,7 @@ mod tests {
                     late_nanos: 1_100
                 },
                 live: 1,
+                young: 0,
                 oldest: Some(Nanos(4)),
                 youngest: Some(Nanos(4)),
             }
@@ -301,8 +366,58 @@ mod tests {
         for (role, expected) in [(Role::Reclaimer, (1, 0)), (Role::StreamFinalizer, (1, 1))] {
             let id = ledger.make(SITE, ThreadId(5), Nanos(0));
             ledger.ended(id, finalizer(role), Nanos(1));
-            let counts = ledger.tally(4)[3].counts;
+            let counts = ledger.tally(4, None).0[3].counts;
             assert_eq!((counts.ended, counts.late), expected);
+        }
+    }
+
+    #[test]
+    fn adopted_ones_are_counted_apart() {
+        let ledger = Ledger::default();
+        let ids: Vec<_> = (0..4).map(|n| ledger.id(ThreadId(n))).collect();
+        ids.iter().for_each(|id| ledger.adopted(*id, Kind::Deflater, Nanos(5)));
+        assert!(ledger.ended(ids[0], by(1, Role::Program), Nanos(6)));
+        assert!(ledger.ended(ids[1], by(9, Role::Reclaimer), Nanos(7)));
+        ledger.freed(ids[2], Nanos(8));
+        let (sites, adopted) = ledger.tally(1, None);
+        assert_eq!(sites, [Tally::default()]);
+        let counts = adopted.deflater.counts;
+        assert_eq!((counts.created, counts.ended, counts.late, counts.collected), (4, 1, 1, 1));
+        assert!(adopted.deflater.live == 1 && adopted.deflater.adds_up());
+        assert_eq!(adopted.inflater, Tally::default());
+        ledger.disowned(ids[3]);
+        ledger.disowned(ids[2]);
+        ledger.disowned(ledger.make(SITE, MAIN, Nanos(9)));
+        let (sites, adopted) = ledger.tally(4, None);
+        assert_eq!((adopted.deflater.counts.created, adopted.deflater.live), (3, 0));
+        assert_eq!(sites[3].live, 1, "only what was adopted can be disowned");
+    }
+
+    #[test]
+    fn a_reset_keeps_what_is_live_as_adopted() {
+        let ledger = Ledger::default();
+        let ids: Vec<_> = (0..3).map(|n| ledger.make(SiteId(n), MAIN, Nanos(u64::from(n)))).collect();
+        ledger.ended(ids[0], by(1, Role::Program), Nanos(5));
+        ledger.adopted(ledger.id(MAIN), Kind::Inflater, Nanos(5));
+        ledger.reset(|site| if site.0 == 1 { Kind::Inflater } else { Kind::Deflater });
+        let (sites, adopted) = ledger.tally(3, None);
+        assert!(sites.iter().all(|tally| *tally == Tally::default()));
+        assert_eq!((adopted.inflater.counts.created, adopted.inflater.live), (2, 2));
+        assert_eq!((adopted.deflater.counts.created, adopted.deflater.live), (1, 1));
+        assert_eq!(adopted.deflater.oldest, Some(Nanos(2)), "its age is still known");
+        assert!(ledger.ended(ids[1], by(2, Role::Program), Nanos(9)));
+        assert_eq!(ledger.tally(3, None).1.inflater.counts.ended, 1);
+    }
+
+    #[test]
+    fn the_young_are_told() {
+        let ledger = Ledger::default();
+        for made in [1, 5, 9] {
+            ledger.make(SITE, MAIN, Nanos(made));
+        }
+        for (since, young) in [(None, 0), (Some(0), 3), (Some(5), 1), (Some(9), 0)] {
+            let tally = ledger.tally(4, since.map(Nanos)).0[3];
+            assert_eq!((tally.live, tally.young), (3, young));
         }
     }
 
@@ -349,7 +464,7 @@ mod tests {
                 });
             }
             for _ in 0..50 {
-                assert!(ledger.tally(7).iter().all(Tally::adds_up));
+                assert!(ledger.tally(7, None).0.iter().all(Tally::adds_up));
             }
             done.store(true, std::sync::atomic::Ordering::Relaxed);
         });

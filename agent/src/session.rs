@@ -9,6 +9,7 @@ use crate::stacks::{Site, Stacks};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Everything that is known.
 #[derive(Debug, Default)]
@@ -51,8 +52,10 @@ pub struct Snapshot {
     pub sites: Vec<SiteTally>,
     /// Further calls of `end()` by the program on instances that were ended already. Harmless; a habit to see.
     pub ended_again: PerKind<u64>,
-    /// First calls of `end()` on open instances that were made before the agent was armed.
+    /// First calls of `end()` on open instances that were made before the agent was armed, and not adopted.
     pub ended_unknown: PerKind<u64>,
+    /// Open instances that were there when counting began, and what became of them.
+    pub adopted: PerKind<Tally>,
     /// Stacks that came after the site table was full.
     pub overflowed: u64,
     /// What could not be seen.
@@ -83,6 +86,28 @@ impl Session {
     /// A thread that made an instance at `site` has this name.
     pub fn name_thread(&self, site: SiteId, name: String) {
         self.stacks.name_thread(site, name);
+    }
+
+    /// An open instance was found that was made before counting began.
+    pub fn adopted(&self, id: InstanceId, kind: Kind, now: Nanos) {
+        self.ledger.adopted(id, kind, now);
+    }
+
+    /// What was adopted turned out to be no stranger, or no longer open.
+    pub fn disowned(&self, id: InstanceId) {
+        self.ledger.disowned(id);
+    }
+
+    /// Begins to count anew: what is live is adopted, sites and gaps in the hooks stay known.
+    pub fn reset(&self) {
+        // A site is in the table before its first instance is in the ledger.
+        self.ledger.reset(|site| self.stacks.kind(site));
+        for counters in [&self.ended_again, &self.ended_unknown] {
+            Kind::ALL.iter().for_each(|kind| counters.get(*kind).store(0, Ordering::Relaxed));
+        }
+        self.note(|gaps| {
+            *gaps = Gaps { missing_hooks: std::mem::take(&mut gaps.missing_hooks), ..Gaps::default() }
+        });
     }
 
     /// `end()` of a followed instance. False if another thread ended it just before.
@@ -137,11 +162,13 @@ impl Session {
         change(&mut self.gaps.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Copies out everything.
-    pub fn snapshot(&self, taken: Nanos) -> Snapshot {
+    /// Copies out everything. Live instances younger than `min_age` are told apart.
+    pub fn snapshot(&self, taken: Nanos, min_age: Duration) -> Snapshot {
         // The table first: a site always comes before its first instance.
         let (sites, overflowed) = self.stacks.all();
-        let tallies = self.ledger.tally(sites.len());
+        let min_age = u64::try_from(min_age.as_nanos()).unwrap_or(u64::MAX);
+        let young_since = (min_age > 0).then(|| Nanos(taken.0.saturating_sub(min_age)));
+        let (tallies, adopted) = self.ledger.tally(sites.len(), young_since);
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let both = |counters: &PerKind<AtomicU64>| PerKind {
             inflater: read(&counters.inflater),
@@ -157,6 +184,7 @@ impl Session {
                 .collect(),
             ended_again: both(&self.ended_again),
             ended_unknown: both(&self.ended_unknown),
+            adopted,
             overflowed,
             gaps: self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
@@ -184,7 +212,7 @@ mod tests {
         assert!(!session.ended(first, main, Nanos(4)));
         session.ended_again(Kind::Inflater);
         session.freed(second, Nanos(5));
-        let snapshot = session.snapshot(Nanos(6));
+        let snapshot = session.snapshot(Nanos(6), Duration::ZERO);
         let counts = snapshot.sites[0].tally.counts;
         assert_eq!((counts.created, counts.ended, counts.collected), (2, 1, 1));
         assert_eq!(snapshot.ended_again.inflater, 1);
@@ -198,7 +226,7 @@ mod tests {
         session.hooks_missing("java.util.zip.Inflater", vec!["java.util.zip.Inflater.end()".into()]);
         session.hooks_missing("java.util.zip.Deflater", vec!["java.util.zip.Deflater.end()".into()]);
         session.hooks_missing("java.util.zip.Inflater", vec![]);
-        let missing = session.snapshot(Nanos(0)).gaps.missing_hooks;
+        let missing = session.snapshot(Nanos(0), Duration::ZERO).gaps.missing_hooks;
         assert_eq!(missing.into_iter().collect::<Vec<_>>(), ["java.util.zip.Deflater.end()"]);
     }
 }

@@ -91,6 +91,12 @@ impl Stacks {
         }
     }
 
+    /// The kind of a site.
+    pub fn kind(&self, site: SiteId) -> Kind {
+        let interned = self.interned.lock().unwrap_or_else(PoisonError::into_inner);
+        interned.site(site).map_or(Kind::Inflater, |site| site.kind)
+    }
+
     /// All sites in the order of their ids, and how many new stacks found the table full.
     pub fn all(&self) -> (Vec<Arc<Site>>, u64) {
         let interned = self.interned.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,55 +1,66 @@
-//! What the JVM's entries share: the one agent of this process.
+//! What the JVM's entries share: the one agent of this process, and the audit that is under way, if any.
 //!
-//! Owns the session, the options, the state and the queue of freed instances. Invariant: the state only moves
-//! forward, Loaded → Armed → Over.
+//! Owns what lives as long as the process; what an audit has learnt is its [`Audit`]'s. Invariant: hooks find an audit
+//! or nothing, and what they found stays valid until they let go of it.
 
+use super::audit::Audit;
+use super::bell::{Bell, Ring};
 use super::classes::Classes;
 use super::env::Jvmti;
-use super::os::Bell;
+use super::os::BELL;
 use crate::event::{InstanceId, Nanos};
 use crate::options::Options;
-use crate::session::Session;
+use arc_swap::{ArcSwapOption, Guard};
 use crossbeam_queue::SegQueue;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::{Instant, SystemTime};
+use jvmti_bindings::sys::jni::JavaVM;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::Instant;
 
 /// The agent of this process; empty until it is loaded.
 static AGENT: OnceLock<Agent> = OnceLock::new();
 
+/// The audit under way. Hooks read it without a lock that threads share, and keep what they read alive: that is what
+/// lets an audit be taken down while they run.
+static AUDIT: ArcSwapOption<Audit> = ArcSwapOption::const_empty();
+
 pub(super) struct Agent {
+    vm: *mut JavaVM,
+    /// For events and questions that are not of one audit; it lives as long as the process.
     pub(super) jvmti: Jvmti,
-    pub(super) options: Options,
-    pub(super) session: Session,
-    pub(super) started: SystemTime,
-    pub(super) bell: Bell,
-    pub(super) freed: Freed,
+    /// The options of the command line and the environment.
+    pub(super) started_with: Options,
+    freed: Freed,
     pub(super) publishing: super::publish::Turn,
-    /// Set once while arming.
+    pub(super) worker: super::worker::Worker,
+    /// Set when first armed.
     pub(super) classes: OnceLock<Classes>,
     pub(super) parts: super::thread::Parts,
+    /// Held while arming, disarming, resetting.
+    control: Mutex<()>,
     clock: Instant,
-    state: AtomicU8,
+    over: AtomicBool,
 }
 
-const LOADED: u8 = 0;
-const ARMED: u8 = 1;
-const OVER: u8 = 2;
+// SAFETY: the invocation table may be used from any thread (JNI, "The Invocation API"); all else is thread-safe itself.
+unsafe impl Send for Agent {}
+// SAFETY: as above.
+unsafe impl Sync for Agent {}
 
 impl Agent {
-    pub(super) fn new(jvmti: Jvmti, options: Options, bell: Bell) -> Agent {
+    pub(super) fn new(vm: *mut JavaVM, jvmti: Jvmti, started_with: Options) -> Agent {
         Agent {
+            vm,
             jvmti,
-            options,
-            session: Session::default(),
-            started: SystemTime::now(),
-            bell,
+            started_with,
             freed: Freed::default(),
             publishing: super::publish::Turn::default(),
+            worker: super::worker::Worker::default(),
             classes: OnceLock::new(),
             parts: super::thread::Parts::default(),
+            control: Mutex::default(),
             clock: Instant::now(),
-            state: AtomicU8::new(LOADED),
+            over: AtomicBool::new(false),
         }
     }
 
@@ -59,9 +70,21 @@ impl Agent {
         AGENT.get()
     }
 
-    /// Makes this the agent of the process. False if there is one already.
-    pub(super) fn install(self) -> bool {
-        AGENT.set(self).is_ok()
+    /// Makes this the agent of the process. None if there is one already.
+    pub(super) fn install(self) -> Option<&'static Agent> {
+        AGENT.set(self).ok()?;
+        AGENT.get()
+    }
+
+    /// A JVMTI environment of its own for one audit.
+    pub(super) fn new_environment(&self) -> Result<Jvmti, String> {
+        // SAFETY: it is the table that the JVM handed when it loaded the agent.
+        unsafe { Jvmti::of(self.vm) }
+            .map_err(|code| format!("this JVM has no JVMTI for agents (JNI code {code})"))
+    }
+
+    pub(super) fn bell(&self) -> &'static Bell {
+        &BELL
     }
 
     #[inline]
@@ -69,37 +92,63 @@ impl Agent {
         Nanos(u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// Whether hooks count.
-    #[inline]
-    pub(super) fn armed(&self) -> bool {
-        self.state.load(Ordering::Acquire) == ARMED
+    /// The right to arm, disarm or reset.
+    pub(super) fn control(&self) -> MutexGuard<'_, ()> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn arm(&self) {
-        // It fails only where it is over already, and over it stays.
-        let _ = self.state.compare_exchange(LOADED, ARMED, Ordering::AcqRel, Ordering::Acquire);
+    /// The same if nobody has it.
+    pub(super) fn try_control(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.control.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// The audit under way, for as long as the guard lives.
+    #[inline]
+    pub(super) fn audit(&self) -> Guard<Option<Arc<Audit>>> {
+        AUDIT.load()
+    }
+
+    /// From here on hooks count, for this audit.
+    pub(super) fn begin(&self, audit: Arc<Audit>) {
+        AUDIT.store(Some(audit));
+    }
+
+    /// From here on no hook begins to count. The audit that was under way.
+    pub(super) fn end_audit(&self) -> Option<Arc<Audit>> {
+        AUDIT.swap(None)
+    }
+
+    /// Whether the JVM has ended or the agent has failed: nothing begins any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     /// From here on nothing is counted. True for the one caller that ended it.
     pub(super) fn over(&self) -> bool {
-        let first = self.state.swap(OVER, Ordering::AcqRel) != OVER;
+        let first = !self.over.swap(true, Ordering::AcqRel);
+        // Its memory goes with the process: taking it down would touch a JVM that ends, or what a defect has left.
+        std::mem::forget(self.end_audit());
         // The agent's thread leaves: a JVM that ends waits a while for each Java thread that is in native code
         // (`VM_Exit::wait_for_threads_in_native_to_block`, up to 300 ms).
-        self.bell.ring(OVER_BYTE);
+        self.bell().ring(Ring::STATE);
         first
     }
 
     /// Enters all that the collector freed so far into the ledger.
-    pub(super) fn drain(&self) {
+    pub(super) fn drain(&self, audit: &Audit) {
         self.freed.rung.store(false, Ordering::Release);
         let now = self.now();
         let mut any = false;
         while let Some(id) = self.freed.queue.pop() {
-            self.session.freed(id, now);
+            audit.session.freed(id, now);
             any = true;
         }
         if any {
-            self.session.settle();
+            audit.session.settle();
         }
     }
 
@@ -107,20 +156,15 @@ impl Agent {
     pub(super) fn push_freed(&self, id: InstanceId) {
         self.freed.queue.push(id);
         if !self.freed.rung.swap(true, Ordering::AcqRel) {
-            self.bell.ring(FREED_BYTE);
+            self.bell().ring(Ring::FREED);
         }
     }
 }
 
-/// The byte that means: look at the state.
-const OVER_BYTE: u8 = b'o';
-
-/// The byte that ObjectFree rings with.
-pub(super) const FREED_BYTE: u8 = b'f';
-
-/// Instances freed by the collector and not yet in the ledger.
+/// Instances freed by the collector and not yet in the ledger. What is left of an audit that is over is nobody's: ids
+/// are given once in a process.
 #[derive(Default)]
-pub(super) struct Freed {
+struct Freed {
     queue: SegQueue<InstanceId>,
     rung: AtomicBool,
 }

@@ -5,7 +5,9 @@
 //! the stack is still on the thread, so that no class loader can take them away.
 
 use super::agent::Agent;
-use super::env::{Jni, Jvmti, Line, Result, jclass, jvmtiError, jvmtiFrameInfo};
+use super::audit::Audit;
+use super::env::{Jvmti, Line, Result, jclass, jvmtiError, jvmtiFrameInfo};
+use super::jni::Jni;
 use crate::event::{Frame, Stack, StackKey};
 use crate::options::MAX_DEPTH;
 use std::mem::MaybeUninit;
@@ -47,14 +49,20 @@ fn key(frames: &[jvmtiFrameInfo], truncated: bool) -> StackKey {
 
 /// Puts names to a raw stack. What cannot be read shows as `?` and is counted in `health`.
 #[cold]
-pub(super) fn resolve(agent: &Agent, jni: Jni, raw: &Raw<'_>, subclass: Option<String>) -> Stack {
+pub(super) fn resolve(
+    agent: &Agent,
+    audit: &Audit,
+    jni: Jni,
+    raw: &Raw<'_>,
+    subclass: Option<String>,
+) -> Stack {
     let frames = raw
         .frames
         .iter()
         .filter_map(|frame| match resolve_frame(agent.jvmti, jni, frame) {
             Ok(frame) => frame,
             Err(_) => {
-                agent.session.unreadable("a frame's method could not be read");
+                audit.session.unreadable("a frame's method could not be read");
                 Some(Frame { class: "?".into(), method: "?".into(), file: None, line: None })
             }
         })

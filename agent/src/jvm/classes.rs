@@ -3,9 +3,21 @@
 //! Later look-ups could run code of the program (its class loader) at a bad time. Invariant: everything in here is
 //! a global reference or an id, valid on every thread until the process ends.
 
-use super::env::{Jni, jclass, jfieldID, jobject};
+use super::env::{jclass, jobject};
+use super::jni::{Jni, jfieldID};
 use crate::event::{Kind, PerKind};
 use std::ffi::CStr;
+
+/// What a stream's own fields say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Its constructor has not come to its native part, and perhaps never will.
+    Unborn,
+    /// It holds native memory.
+    Open,
+    /// It gave it back.
+    Ended,
+}
 
 pub(super) struct Classes {
     pub(super) inflater: jclass,
@@ -75,15 +87,15 @@ impl Classes {
     }
 
     /// Whether a stream holds native memory. None where this JDK's layout is not known.
-    pub(super) fn open(&self, jni: Jni, kind: Kind, stream: jobject) -> Option<bool> {
+    pub(super) fn life(&self, jni: Jni, kind: Kind, stream: jobject) -> Option<Life> {
         let (zs_ref, address) = (*self.address.get(kind))?;
         let holder = jni.object_field(stream, zs_ref);
         if holder.is_null() {
-            return Some(false);
+            return Some(Life::Unborn);
         }
         let open = jni.long_field(holder, address) != 0;
         jni.delete_local(holder);
-        Some(open)
+        Some(if open { Life::Open } else { Life::Ended })
     }
 
     /// Whether finalizers are known to wait for their turn.

@@ -1,18 +1,20 @@
-//! Thin covers over the JVMTI and JNI function tables: one method for each function that is used, its return
-//! code looked at, its memory given back.
+//! A thin cover over the JVMTI function table: one method for each function that is used, its return code looked
+//! at, its memory given back.
 //!
 //! Decides nothing. Invariant: what is handed out owns its memory; no pointer of the JVM's escapes but
 //! references and ids.
 
+use super::jni::Jni;
 use jvmti_bindings::sys::{jni, jvmti};
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 use std::ptr;
 
-pub(super) use jni::{jclass, jfieldID, jint, jlong, jmethodID, jobject};
+pub(super) use jni::{jclass, jint, jlong, jmethodID, jobject};
 pub(super) use jvmti::{jvmtiError, jvmtiFrameInfo};
 
-/// The agent's JVMTI environment. Valid from load to the end of the process, on every thread (JVMTI, "Environments").
+/// A JVMTI environment: the agent's own, valid from load to the end of the process, or that of one audit, valid until
+/// it is disposed of. Good on every thread (JVMTI, "Environments").
 #[derive(Clone, Copy)]
 pub(super) struct Jvmti(*mut jvmti::jvmtiEnv);
 
@@ -21,10 +23,6 @@ pub(super) struct Jvmti(*mut jvmti::jvmtiEnv);
 unsafe impl Send for Jvmti {}
 // SAFETY: as above.
 unsafe impl Sync for Jvmti {}
-
-/// The JNI environment of the current thread.
-#[derive(Clone, Copy)]
-pub(super) struct Jni(*mut jni::JNIEnv);
 
 pub(super) type Result<T> = std::result::Result<T, jvmtiError>;
 
@@ -63,6 +61,14 @@ impl Jvmti {
         if code == jni::JNI_OK && !env.is_null() { Ok(Jvmti(env.cast())) } else { Err(code) }
     }
 
+    /// Gives the environment up, with all its tags, events and capabilities.
+    ///
+    /// # Safety
+    /// Nobody uses it any more.
+    pub(super) unsafe fn dispose(self) -> Result<()> {
+        call!(self, DisposeEnvironment)
+    }
+
     pub(super) fn add_capabilities(self, wanted: &jvmti::jvmtiCapabilities) -> Result<()> {
         call!(self, AddCapabilities, wanted)
     }
@@ -87,6 +93,56 @@ impl Jvmti {
     #[inline]
     pub(super) fn set_tag(self, object: jobject, tag: jlong) -> Result<()> {
         call!(self, SetTag, object, tag)
+    }
+
+    /// Local references to all loaded classes.
+    pub(super) fn loaded_classes(self) -> Result<Vec<jclass>> {
+        let (mut count, mut classes) = (0, ptr::null_mut());
+        call!(self, GetLoadedClasses, &mut count, &mut classes)?;
+        // SAFETY: on success `classes` has `count` entries.
+        let all = unsafe { slice(classes, count) }.to_vec();
+        self.deallocate(classes.cast());
+        Ok(all)
+    }
+
+    /// Gives `tag` to every object whose class has a tag and that has none itself: one walk over the heap, while all
+    /// threads of the program stand still. How many there were.
+    pub(super) fn tag_instances_of_tagged_classes(self, tag: jlong) -> Result<usize> {
+        struct Walk {
+            tag: jlong,
+            found: usize,
+        }
+        extern "system" fn visit(
+            _class_tag: jlong,
+            _size: jlong,
+            tag: *mut jlong,
+            _length: jint,
+            walk: *mut std::ffi::c_void,
+        ) -> jint {
+            // SAFETY: the JVM hands the tag's place, and back what was given to it.
+            unsafe {
+                let walk = &mut *walk.cast::<Walk>();
+                *tag = walk.tag;
+                walk.found += 1;
+            }
+            0
+        }
+        let callbacks =
+            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit), ..Default::default() };
+        let filter = jvmti::JVMTI_HEAP_FILTER_CLASS_UNTAGGED | jvmti::JVMTI_HEAP_FILTER_TAGGED;
+        let mut walk = Walk { tag, found: 0 };
+        call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut walk).cast())?;
+        Ok(walk.found)
+    }
+
+    /// Local references to all objects with this tag.
+    pub(super) fn objects_with(self, tag: jlong) -> Result<Vec<jobject>> {
+        let (mut count, mut objects) = (0, ptr::null_mut());
+        call!(self, GetObjectsWithTags, 1, &tag, &mut count, &mut objects, ptr::null_mut())?;
+        // SAFETY: on success `objects` has `count` entries.
+        let all = unsafe { slice(objects, count) }.to_vec();
+        self.deallocate(objects.cast());
+        Ok(all)
     }
 
     /// A thread's frames from `skip` on (negative: so many from the outermost), into `buffer`; the filled part of it.
@@ -250,148 +306,5 @@ unsafe fn slice<'a, T>(start: *const T, count: jint) -> &'a [T] {
         // SAFETY: the caller vouches for it.
         Ok(count) if count > 0 && !start.is_null() => unsafe { std::slice::from_raw_parts(start, count) },
         _ => &[],
-    }
-}
-
-/// Calls a slot of the JNI table.
-macro_rules! jni {
-    ($env:expr, $slot:ident $(, $argument:expr)*) => {{
-        // SAFETY: the environment is the current thread's (see `Jni::new`), and the arguments are of the types
-        // and lifetimes that the JNI specification asks of this function.
-        unsafe { ((**$env.0).$slot)($env.0 $(, $argument)*) }
-    }};
-}
-
-impl Jni {
-    /// # Safety
-    /// `env` is the JNI environment of the current thread, and is used on no other.
-    pub(super) unsafe fn new(env: *mut jni::JNIEnv) -> Jni {
-        Jni(env)
-    }
-
-    /// The highest version of JNI that this JVM has.
-    pub(super) fn version(self) -> jint {
-        jni!(self, GetVersion)
-    }
-
-    /// JNI 19 and later.
-    pub(super) fn is_virtual(self, thread: jobject) -> bool {
-        self.version() >= jni::JNI_VERSION_19 && jni!(self, IsVirtualThread, thread) != 0
-    }
-
-    /// A class of the boot loader, not initialised; `any` is some other class. JNI's FindClass would ask the system
-    /// class loader, which may be the program's own code.
-    pub(super) fn boot_class(self, any: jclass, name: &CStr) -> Option<jclass> {
-        let class = self.class_of(any);
-        let signature = c"(Ljava/lang/String;ZLjava/lang/ClassLoader;)Ljava/lang/Class;";
-        let method =
-            self.not_null(jni!(self, GetStaticMethodID, class, c"forName".as_ptr(), signature.as_ptr()))?;
-        let name = self.not_null(jni!(self, NewStringUTF, name.as_ptr()))?;
-        let arguments = [jni::jvalue { l: name }, jni::jvalue { z: 0 }, jni::jvalue { l: ptr::null_mut() }];
-        let found = self.not_null(jni!(self, CallStaticObjectMethodA, class, method, arguments.as_ptr()));
-        self.delete_local(name);
-        self.delete_local(class);
-        found
-    }
-
-    /// Opens a frame with room for many local references (-Xcheck:jni counts them), runs `body`, and closes it.
-    pub(super) fn with_locals<T>(self, body: impl FnOnce() -> T) -> Option<T> {
-        const ROOM: jint = 16_384;
-        if jni!(self, PushLocalFrame, ROOM) != jni::JNI_OK {
-            self.clear_exception();
-            return None;
-        }
-        let result = body();
-        jni!(self, PopLocalFrame, ptr::null_mut());
-        Some(result)
-    }
-
-    /// Defines a class in the boot loader.
-    pub(super) fn define_boot_class(self, name: &CStr, bytes: &[u8]) -> Option<jclass> {
-        let length = jint::try_from(bytes.len()).ok()?;
-        self.not_null(jni!(self, DefineClass, name.as_ptr(), ptr::null_mut(), bytes.as_ptr().cast(), length))
-    }
-
-    pub(super) fn register(self, class: jclass, methods: &[jni::JNINativeMethod]) -> bool {
-        let count = jint::try_from(methods.len()).unwrap_or(jint::MAX);
-        let code = jni!(self, RegisterNatives, class, methods.as_ptr(), count);
-        self.clear_exception();
-        code == jni::JNI_OK
-    }
-
-    pub(super) fn global(self, object: jobject) -> Option<jobject> {
-        self.not_null(jni!(self, NewGlobalRef, object))
-    }
-
-    pub(super) fn delete_local(self, object: jobject) {
-        if !object.is_null() {
-            jni!(self, DeleteLocalRef, object);
-        }
-    }
-
-    #[inline]
-    pub(super) fn is_instance(self, object: jobject, class: jclass) -> bool {
-        jni!(self, IsInstanceOf, object, class) != 0
-    }
-
-    pub(super) fn class_of(self, object: jobject) -> jclass {
-        jni!(self, GetObjectClass, object)
-    }
-
-    pub(super) fn field(self, class: jclass, name: &CStr, signature: &CStr) -> Option<jfieldID> {
-        self.not_null(jni!(self, GetFieldID, class, name.as_ptr(), signature.as_ptr()))
-    }
-
-    pub(super) fn static_field(self, class: jclass, name: &CStr, signature: &CStr) -> Option<jfieldID> {
-        self.not_null(jni!(self, GetStaticFieldID, class, name.as_ptr(), signature.as_ptr()))
-    }
-
-    pub(super) fn object_field(self, object: jobject, field: jfieldID) -> jobject {
-        jni!(self, GetObjectField, object, field)
-    }
-
-    pub(super) fn static_object_field(self, class: jclass, field: jfieldID) -> jobject {
-        jni!(self, GetStaticObjectField, class, field)
-    }
-
-    pub(super) fn long_field(self, object: jobject, field: jfieldID) -> jlong {
-        jni!(self, GetLongField, object, field)
-    }
-
-    /// `new java.lang.Thread(group, name)`; `class` is that class.
-    pub(super) fn new_thread(self, class: jclass, group: jobject, name: &CStr) -> Option<jobject> {
-        let signature = c"(Ljava/lang/ThreadGroup;Ljava/lang/String;)V";
-        let constructor =
-            self.not_null(jni!(self, GetMethodID, class, c"<init>".as_ptr(), signature.as_ptr()))?;
-        let name = self.not_null(jni!(self, NewStringUTF, name.as_ptr()))?;
-        let arguments = [jni::jvalue { l: group }, jni::jvalue { l: name }];
-        self.not_null(jni!(self, NewObjectA, class, constructor, arguments.as_ptr()))
-    }
-
-    /// `new C()`.
-    #[cfg(feature = "fault-injection")]
-    pub(super) fn new_object(self, class: jclass) -> Option<jobject> {
-        let constructor =
-            self.not_null(jni!(self, GetMethodID, class, c"<init>".as_ptr(), c"()V".as_ptr()))?;
-        self.not_null(jni!(self, NewObjectA, class, constructor, ptr::null()))
-    }
-
-    /// A result, and no exception left behind: nothing of ours may surface in the program.
-    fn not_null<T>(self, result: *mut T) -> Option<*mut T> {
-        self.clear_exception();
-        (!result.is_null()).then_some(result)
-    }
-
-    /// Settles an account that is not ours: under -Xcheck:jni the first JNI call that is no check for exceptions is
-    /// blamed for a check that the JDK's own code left out before it called us (JDK 8, `runFinalization0`).
-    #[inline]
-    pub(super) fn check_exceptions(self) {
-        jni!(self, ExceptionCheck);
-    }
-
-    fn clear_exception(self) {
-        if jni!(self, ExceptionCheck) != 0 {
-            jni!(self, ExceptionClear);
-        }
     }
 }

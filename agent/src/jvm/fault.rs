@@ -2,7 +2,7 @@
 //!
 //! Owns nothing else. Invariant: without the variable it does nothing.
 
-use super::env::Jni;
+use super::jni::Jni;
 
 fn asked(fault: &str) -> bool {
     std::env::var("ZAUDIT_FAULT").is_ok_and(|asked| asked == fault)

@@ -5,7 +5,8 @@
 //! by `gc_wait`, and a wait that ran out is said in the report.
 
 use super::agent::Agent;
-use super::env::{Jni, Result, jobject, jvmtiError};
+use super::env::{Result, jobject, jvmtiError};
+use super::jni::Jni;
 use super::thread;
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,12 @@ const STILL: u32 = 10;
 const STILL_IN_ALL: u32 = 5 * STILL;
 const APART: Duration = Duration::from_millis(2);
 
+/// Room for local references to all threads.
+const ROOM: usize = 16_384;
+
 /// Collects. Returns what could not be waited for.
-pub(super) fn collect(agent: &Agent, jni: Jni) -> Option<String> {
-    let deadline = Instant::now() + agent.options.gc_wait;
+pub(super) fn collect(agent: &Agent, jni: Jni, wait: Duration) -> Option<String> {
+    let deadline = Instant::now() + wait;
     for _ in 0..ROUNDS {
         if let Err(error) = agent.jvmti.force_gc() {
             return Some(format!("no collection before this report: {error}; garbage may be called live"));
@@ -32,7 +36,7 @@ pub(super) fn collect(agent: &Agent, jni: Jni) -> Option<String> {
             Ok(false) => {
                 return Some(format!(
                     "finalizers and Cleaners were not done within {:?} (option gc_wait): what they hold is called live",
-                    agent.options.gc_wait
+                    wait
                 ));
             }
             Err(error) => {
@@ -47,7 +51,7 @@ pub(super) fn collect(agent: &Agent, jni: Jni) -> Option<String> {
 
 /// Waits until the reclaiming threads have been at rest for a while. False when the time ran out.
 fn settle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
-    jni.with_locals(|| {
+    jni.with_locals(ROOM, || {
         let reclaimers = reclaimers(agent, jni)?;
         let (mut still, mut in_all) = (0, 0);
         while still < STILL && in_all < STILL_IN_ALL {

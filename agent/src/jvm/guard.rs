@@ -4,6 +4,7 @@
 //! the agent is over, says so once with a native backtrace, and the program goes on.
 
 use super::agent::Agent;
+use super::audit::Audit;
 use super::os::say;
 use super::thread;
 use std::fmt::Write as _;
@@ -23,18 +24,17 @@ pub(super) fn entry<T>(body: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// Runs the body of a hook: only while the agent is armed, and not inside another hook of the same thread.
+/// Runs the body of a hook: only during an audit, and not inside another hook of the same thread.
 #[inline]
-pub(super) fn hook(body: impl FnOnce(&'static Agent)) {
+pub(super) fn hook(body: impl FnOnce(&'static Agent, &Audit)) {
     let Some(agent) = Agent::get() else { return };
-    if !agent.armed() {
-        return;
-    }
+    let audit = agent.audit();
+    let Some(audit) = audit.as_deref() else { return };
     if !thread::enter() {
-        agent.session.dropped("made or ended while the agent itself was at work on that thread");
+        audit.session.dropped("made or ended while the agent itself was at work on that thread");
         return;
     }
-    entry(|| body(agent));
+    entry(|| body(agent, audit));
     thread::leave();
 }
 

@@ -4,107 +4,111 @@
 //! the first two neither allocate, handle strings or take a lock that all threads share.
 
 use super::agent::Agent;
+use super::audit::Audit;
 use super::capture::{self, Buffer};
-use super::env::{Jni, Result, jclass, jlong, jobject};
-use super::{guard, publish, thread};
-use crate::event::{InstanceId, Role};
+use super::classes::Life;
+use super::env::{Result, jclass, jobject};
+use super::jni::Jni;
+use super::{guard, publish, search, thread};
+use crate::event::Role;
 use jvmti_bindings::sys::jni::JNIEnv;
 use std::mem::MaybeUninit;
 
 /// `zaudit.Hooks.created(Object)`: before each return of a constructor.
 pub(super) extern "system" fn created(env: *mut JNIEnv, _class: jclass, stream: jobject) {
-    guard::hook(|agent| {
+    guard::hook(|agent, audit| {
         // SAFETY: the JVM hands its own environment of this thread to a native method.
         let jni = unsafe { Jni::new(env) };
         jni.check_exceptions();
         #[cfg(feature = "fault-injection")]
         super::fault::created(jni);
-        if let Err(error) = on_created(agent, jni, stream) {
-            agent.session.dropped(reason("constructor", error));
+        if let Err(error) = on_created(agent, audit, jni, stream) {
+            audit.session.dropped(reason("constructor", error));
         }
     });
 }
 
 /// `zaudit.Hooks.ended(Object)`: at the entry of `end()`.
 pub(super) extern "system" fn ended(env: *mut JNIEnv, _class: jclass, stream: jobject) {
-    guard::hook(|agent| {
+    guard::hook(|agent, audit| {
         // SAFETY: the JVM hands its own environment of this thread to a native method.
         let jni = unsafe { Jni::new(env) };
         jni.check_exceptions();
         #[cfg(feature = "fault-injection")]
         super::fault::ended();
-        if let Err(error) = on_ended(agent, jni, stream) {
-            agent.session.dropped(reason("end()", error));
+        if let Err(error) = on_ended(agent, audit, jni, stream) {
+            audit.session.dropped(reason("end()", error));
         }
     });
 }
 
 /// `zaudit.Hooks.ending(Object)`: the JVM is about to end.
 pub(super) extern "system" fn ending(env: *mut JNIEnv, _class: jclass, _null: jobject) {
-    guard::hook(|agent| {
+    guard::hook(|agent, audit| {
         // SAFETY: the JVM hands its own environment of this thread to a native method.
-        publish::ending(agent, unsafe { Jni::new(env) });
+        publish::ending(agent, audit, unsafe { Jni::new(env) });
     });
 }
 
-fn on_created(agent: &Agent, jni: Jni, stream: jobject) -> Result<()> {
+fn on_created(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
     let kind = classes.kind(jni, stream);
-    let thread = thread::id(agent, jni)?;
+    let thread = thread::id(agent, audit.jvmti, jni)?;
     let mut buffer: Buffer = [const { MaybeUninit::uninit() }; _];
-    let raw = capture::capture(agent.jvmti, agent.options.depth, &mut buffer)?;
-    let site = match agent.session.site(kind, raw.key) {
+    let raw = capture::capture(agent.jvmti, audit.options.depth, &mut buffer)?;
+    let site = match audit.session.site(kind, raw.key) {
         Some(site) => site,
         None => {
-            let stack = capture::resolve(agent, jni, &raw, subclass(agent, jni, kind.class(), stream));
-            agent.session.learn(kind, raw.key, stack)
+            let subclass = subclass(agent, audit, jni, kind.class(), stream);
+            let stack = capture::resolve(agent, audit, jni, &raw, subclass);
+            audit.session.learn(kind, raw.key, stack)
         }
     };
-    let id = agent.session.id(thread);
-    agent.jvmti.set_tag(stream, id.0.cast_signed())?;
-    if agent.session.created(id, site, thread, agent.now()) {
+    let id = audit.session.id(thread);
+    let wants_name =
+        search::tag_created(audit, stream, id, || audit.session.created(id, site, thread, agent.now()))?;
+    if wants_name {
         match thread::name(agent, jni) {
-            Ok(name) => agent.session.name_thread(site, name),
-            Err(_) => agent.session.unreadable("a thread's name could not be read"),
+            Ok(name) => audit.session.name_thread(site, name),
+            Err(_) => audit.session.unreadable("a thread's name could not be read"),
         }
     }
     Ok(())
 }
 
-fn on_ended(agent: &Agent, jni: Jni, stream: jobject) -> Result<()> {
+fn on_ended(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
-    let mut actor = thread::actor(agent, jni)?;
-    let tag: jlong = agent.jvmti.tag(stream)?;
-    if tag == 0 {
+    let mut actor = thread::actor(agent, audit.jvmti, jni)?;
+    let Some(id) = search::tag_ending(agent, audit, jni, stream)? else {
         // JDK 8's finalizer calls end() on every instance, also on those that were ended long ago.
         if actor.role == Role::Program {
             let kind = classes.kind(jni, stream);
-            match classes.open(jni, kind, stream) {
-                Some(true) => agent.session.ended_unknown(kind),
-                Some(false) => agent.session.ended_again(kind),
-                None => agent.session.unreadable("a stream's state could not be read"),
+            match classes.life(jni, kind, stream) {
+                Some(Life::Open) => audit.session.ended_unknown(kind),
+                Some(Life::Ended | Life::Unborn) => audit.session.ended_again(kind),
+                None => audit.session.unreadable("a stream's state could not be read"),
             }
         }
         return Ok(());
-    }
+    };
     if actor.role == Role::Reclaimer && thread::in_stream_finalizer(agent, jni)? {
         actor.role = Role::StreamFinalizer;
     }
-    if !agent.session.ended(InstanceId(tag.cast_unsigned()), actor, agent.now()) {
-        agent.session.ended_again(classes.kind(jni, stream));
+    if !audit.session.ended(id, actor, agent.now()) {
+        audit.session.ended_again(classes.kind(jni, stream));
     }
-    agent.jvmti.set_tag(stream, 0)
+    audit.jvmti.set_tag(stream, 0)
 }
 
 /// The instance's class where it is not the audited one itself.
-fn subclass(agent: &Agent, jni: Jni, audited: &str, stream: jobject) -> Option<String> {
+fn subclass(agent: &Agent, audit: &Audit, jni: Jni, audited: &str, stream: jobject) -> Option<String> {
     let class = jni.class_of(stream);
     let name = capture::class_name(agent.jvmti, class);
     jni.delete_local(class);
     match name {
         Ok(name) => (name.strip_prefix("java.util.zip.") != Some(audited)).then_some(name),
         Err(_) => {
-            agent.session.unreadable("a stream's class could not be read");
+            audit.session.unreadable("a stream's class could not be read");
             None
         }
     }

@@ -4,14 +4,19 @@
 //! through [`guard`]; every return code is looked at. Invariant: no JVMTI or JNI function is called and no I/O is
 //! done while a lock of the session is held.
 //!
-//! In reading order: [`entry`] (loading, arming, events) · [`hooks`] (the two natives) · [`capture`] (stacks) ·
-//! [`thread`] (who acts) · [`worker`] (the agent's own thread, requests, the free queue) · [`gather`] (collections
-//! before a report) · [`publish`] (a report on its way out) · [`guard`] · [`agent`] (what they share) · [`classes`]
-//! (what is looked up once) · [`env`] and [`os`] (thin covers over C).
+//! In reading order: [`entry`] (what the JVM calls) · [`command`] (what an attach asks) · [`preparation`], [`arming`],
+//! [`search`] (an audit begins and ends) · [`agent`], [`audit`] (what they share, and for how long) · [`hooks`] (the
+//! natives) · [`capture`] (stacks) · [`thread`] (who acts) · [`tag`] · [`worker`] and [`bell`] (the agent's own thread) ·
+//! [`gather`] (collections before a report) · [`publish`] (a report on its way out) · [`guard`] · [`classes`] (what is
+//! looked up once) · [`env`], [`jni`] and [`os`] (thin covers over C).
 
 mod agent;
+mod arming;
+mod audit;
+mod bell;
 mod capture;
 mod classes;
+mod command;
 mod entry;
 mod env;
 #[cfg(feature = "fault-injection")]
@@ -19,7 +24,11 @@ mod fault;
 mod gather;
 mod guard;
 mod hooks;
+mod jni;
 mod os;
+mod preparation;
 mod publish;
+mod search;
+mod tag;
 mod thread;
 mod worker;

@@ -1,10 +1,12 @@
-//! What is asked of the operating system without a crate: the wake-up pipe, the signal, the terminal, stderr.
+//! What is asked of the operating system without a crate: the signal, the terminal, standard error, the exit code.
 //!
-//! Knows nothing of the JVM. Invariant: what the signal handler touches is an atomic and `write(2)`.
+//! Knows nothing of the JVM. Invariant: all that the signal handler does is to ring.
 
+use super::bell::{Bell, Ring};
 use crate::options::Signal;
 use crate::report::Style;
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -66,77 +68,17 @@ fn terminal_width() -> Option<usize> {
     (code == 0 && size.ws_col >= 40).then_some(usize::from(size.ws_col))
 }
 
-/// The pipe that wakes the agent's thread: anybody rings with one byte, the thread reads.
-#[derive(Debug)]
-pub(super) struct Bell {
-    read: i32,
-    write: i32,
+/// Names the current thread for the system's own tools (`ps -L`, `top -H`); `zaudit ps` looks for it.
+pub(super) fn name_thread(name: &std::ffi::CStr) {
+    // SAFETY: PR_SET_NAME reads a NUL-terminated string.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
-impl Bell {
-    pub(super) fn new() -> io::Result<Bell> {
-        let mut ends = [0; 2];
-        // SAFETY: `pipe2` writes two descriptors.
-        if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // Out of the way: where a program was started without standard input, output or error, the pipe would
-        // take their numbers, and whatever is printed would ring.
-        let [read, write] = ends.map(|end| {
-            // SAFETY: duplicates a descriptor that was just opened, and closes the first one.
-            unsafe {
-                let moved = libc::fcntl(end, libc::F_DUPFD_CLOEXEC, 64);
-                if moved >= 0 {
-                    libc::close(end);
-                }
-                moved
-            }
-        });
-        if read < 0 || write < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Bell { read, write })
-    }
-
-    /// Never blocks: a full pipe has woken the thread already.
-    pub(super) fn ring(&self, byte: u8) {
-        ring(self.write, byte);
-    }
-
-    /// Waits for bytes. An error means that somebody closed the pipe: the bell is dead.
-    pub(super) fn wait(&self, buffer: &mut [u8; 256]) -> io::Result<usize> {
-        loop {
-            let mut poll = libc::pollfd { fd: self.read, events: libc::POLLIN, revents: 0 };
-            // SAFETY: one `pollfd` is given, and one is said.
-            let ready = unsafe { libc::poll(&mut poll, 1, -1) };
-            if ready > 0 && poll.revents & libc::POLLIN == 0 {
-                return Err(io::Error::from(io::ErrorKind::BrokenPipe));
-            }
-            // SAFETY: the buffer is as long as is said.
-            let read = unsafe { libc::read(self.read, buffer.as_mut_ptr().cast(), buffer.len()) };
-            match (usize::try_from(read), io::Error::last_os_error()) {
-                (Ok(count), _) if count > 0 => return Ok(count),
-                (Err(_), error)
-                    if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
-                (_, error) => return Err(error),
-            }
-        }
-    }
-}
-
-fn ring(descriptor: i32, byte: u8) {
-    // SAFETY: one byte is given, and one is said. The only expected error is a full pipe.
-    unsafe { libc::write(descriptor, (&raw const byte).cast(), 1) };
-}
-
-/// Where the signal handler writes; -1 while there is no handler.
-static SIGNAL_BELL: AtomicI32 = AtomicI32::new(-1);
-
-/// The byte that the signal handler rings with.
-pub(super) const SIGNAL_BYTE: u8 = b's';
+/// The one bell: a signal handler finds it without looking for the agent.
+pub(super) static BELL: Bell = Bell::new();
 
 /// Takes the signal if nobody else has it. The error says who has.
-pub(super) fn take_signal(signal: Signal, bell: &Bell) -> Result<(), String> {
+pub(super) fn take_signal(signal: Signal) -> Result<(), String> {
     // SAFETY: a zeroed `sigaction` is the default one.
     let mut current: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: asks for the present disposition, changes nothing.
@@ -144,16 +86,17 @@ pub(super) fn take_signal(signal: Signal, bell: &Bell) -> Result<(), String> {
         return Err(io::Error::last_os_error().to_string());
     }
     match current.sa_sigaction {
+        // Taken for an audit before this one, and kept: with nobody to handle it it would end the process.
+        ours if ours == on_signal as *const () as usize => return Ok(()),
         libc::SIG_DFL => {}
         libc::SIG_IGN => return Err("this process ignores it".into()),
         _ => return Err("somebody else handles it".into()),
     }
-    SIGNAL_BELL.store(bell.write, Ordering::Relaxed);
     // SAFETY: as above.
     let mut ours: libc::sigaction = unsafe { std::mem::zeroed() };
     ours.sa_sigaction = on_signal as *const () as usize;
     ours.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
-    // SAFETY: the handler is async-signal-safe: it reads an atomic and writes one byte.
+    // SAFETY: the handler is async-signal-safe: an atomic and a system call.
     if unsafe { libc::sigaction(signal.number, &ours, std::ptr::null_mut()) } != 0 {
         return Err(io::Error::last_os_error().to_string());
     }
@@ -165,7 +108,43 @@ extern "C" fn on_signal(_number: i32) {
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let saved = unsafe { *errno };
-    ring(SIGNAL_BELL.load(Ordering::Relaxed), SIGNAL_BYTE);
+    BELL.ring(Ring::SIGNAL);
     // SAFETY: as above.
     unsafe { *errno = saved };
+}
+
+/// What the process is to end with instead of 0, and why.
+static FAILURE: OnceLock<String> = OnceLock::new();
+static FAILURE_CODE: AtomicI32 = AtomicI32::new(0);
+
+/// From now on a process that would end with 0 ends with `code`. False where the C library has no `on_exit`.
+pub(super) fn fail_at_exit(code: u8, why: String) -> bool {
+    type Handler = extern "C" fn(i32, *mut libc::c_void);
+    FAILURE_CODE.store(i32::from(code), Ordering::Release);
+    if FAILURE.set(why).is_err() {
+        // An earlier report has failed already, and its handler waits.
+        return true;
+    }
+    // glibc only: looked up, so that the library loads with others too.
+    // SAFETY: the name is NUL-terminated.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"on_exit".as_ptr()) };
+    if found.is_null() {
+        return false;
+    }
+    // SAFETY: `on_exit(3)` has this type.
+    let on_exit: extern "C" fn(Handler, *mut libc::c_void) -> i32 = unsafe { std::mem::transmute(found) };
+    on_exit(exiting, std::ptr::null_mut()) == 0
+}
+
+/// Called by `exit(3)` before it flushes: every way out of a JVM but a signal comes by.
+extern "C" fn exiting(status: i32, _argument: *mut libc::c_void) {
+    let code = FAILURE_CODE.load(Ordering::Acquire);
+    if status == 0 && code != 0 {
+        FAILURE_CODE.store(0, Ordering::Release);
+        if let Some(why) = FAILURE.get() {
+            say(&format!("exit code {code} instead of 0: {why}"));
+        }
+        // SAFETY: glibc goes on with the remaining handlers and the new status.
+        unsafe { libc::exit(code) };
+    }
 }

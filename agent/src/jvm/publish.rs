@@ -1,16 +1,20 @@
 //! A report on its way out: settle, snapshot, judge, render, write.
 //!
-//! Runs on the agent's own thread; for the last report on the thread that ends the JVM. Invariant: a report that
-//! cannot be written to its file is written to standard error.
+//! Runs on the agent's own thread or on the one that attached; for the last report on the thread that ends the JVM.
+//! Invariant: reports are made one after the other, and one that was asked for and cannot be written to its file is
+//! written to standard error.
 
 use super::agent::Agent;
-use super::env::Jni;
-use super::{gather, os};
-use crate::dump;
+use super::audit::Audit;
+use super::jni::Jni;
+use super::{entry, gather, os};
+use crate::dump::{self, Naming};
 use crate::event::Trigger;
-use crate::report::{Process, Report};
-use crate::suppress::Rule;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::options::Options;
+use crate::report::{Process, Report, Style};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// Reports are made one after the other, and those on demand are numbered.
@@ -34,8 +38,8 @@ struct State {
 /// What a report's preparation could not do.
 type Unsettled = Option<String>;
 
-/// How long the end of the JVM waits for what is under way: a report that hangs (a pipe that nobody reads) does not
-/// keep the program from ending.
+/// How long the end of the JVM and a command wait for what is under way: a report that hangs (a pipe that nobody reads)
+/// does not keep the program from ending.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Turn {
@@ -43,15 +47,27 @@ impl Turn {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of a report on demand; none once the JVM is ending.
-    fn begin(&self) -> Option<u32> {
+    /// A turn for a report on demand, after at most `patience`; none once the JVM is ending.
+    fn begin(&self, patience: Duration) -> bool {
+        let waits = |state: &mut State| state.busy && !state.ending;
+        let mut state = match self.free.wait_timeout_while(self.state(), patience, waits) {
+            Ok((state, _)) => state,
+            Err(poisoned) => poisoned.into_inner().0,
+        };
+        let free = !state.ending && !state.busy;
+        state.busy |= free;
+        free
+    }
+
+    fn next_number(&self) -> u32 {
         let mut state = self.state();
-        if state.ending || state.busy {
-            return None;
-        }
-        state.busy = true;
         state.number += 1;
-        Some(state.number)
+        state.number
+    }
+
+    /// How many numbered reports there were.
+    pub(super) fn numbered(&self) -> u32 {
+        self.state().number
     }
 
     fn end(&self) {
@@ -70,52 +86,128 @@ impl Turn {
     }
 }
 
-/// A report on demand.
-pub(super) fn on_demand(agent: &Agent, jni: Jni, trigger: Trigger) {
-    if let Some(number) = agent.publishing.begin() {
-        let unsettled = if agent.options.gc { gather::collect(agent, jni) } else { None };
-        publish(agent, trigger, Some(number), unsettled);
+/// A report that a signal or SIGQUIT asks for. While another is under way it is the same wish.
+pub(super) fn on_demand(agent: &Agent, audit: &Audit, jni: Jni, trigger: Trigger) {
+    if agent.publishing.begin(Duration::ZERO) {
+        let unsettled = collect(agent, jni, &audit.options);
+        let report = make(agent, audit, trigger, Some(agent.publishing.next_number()), unsettled);
+        // What could not be written to its file came on standard error instead.
+        let _ = write(&report, &audit.options, report.process.number);
         agent.publishing.end();
     }
 }
 
+/// A report that a command asks for; `to` says how and, if it names a file, exactly where. What was done with it.
+pub(super) fn on_command(agent: &Agent, audit: &Audit, jni: Jni, to: &Options) -> Result<String, String> {
+    if !agent.publishing.begin(PATIENCE) {
+        return Err("another report is under way, or the JVM is ending".into());
+    }
+    let unsettled = collect(agent, jni, to);
+    let report = make(agent, audit, Trigger::Command, Some(agent.publishing.next_number()), unsettled);
+    let written = write_command(&report, to, &audit.options);
+    agent.publishing.end();
+    written
+}
+
+/// The last report of an audit that ends before the JVM does.
+pub(super) fn end_of_audit(
+    agent: &Agent,
+    audit: Arc<Audit>,
+    jni: Jni,
+    trigger: Trigger,
+    to: Option<&Options>,
+) -> Result<String, String> {
+    if !agent.publishing.begin(PATIENCE) {
+        return Err("another report is under way, or the JVM is ending".into());
+    }
+    let options = to.unwrap_or(&audit.options);
+    let unsettled = collect(agent, jni, options);
+    let report = make(agent, &audit, trigger, None, unsettled);
+    let written = match to {
+        Some(to) => write_command(&report, to, &audit.options),
+        None => last_words(&report, &audit),
+    };
+    fail_if_asked(&report, &audit);
+    agent.publishing.end();
+    written
+}
+
+/// A snapshot of `interval`. It is never forced on standard error, and one that fails leaves the one before in place.
+pub(super) fn snapshot(agent: &Agent, audit: &Audit) {
+    let Some(pattern) = &audit.options.file else { return };
+    if !agent.publishing.begin(Duration::ZERO) {
+        return;
+    }
+    let numbered = audit.options.keep > 1 || pattern.tells_reports_apart();
+    let number = numbered.then(|| agent.publishing.next_number());
+    let report = make(agent, audit, Trigger::Interval, number, None);
+    let path = path(&report, &audit.options, number);
+    let written = path.ok_or_else(|| "no file".to_owned()).and_then(|path| {
+        dump::write(&path, &report.render(audit.options.format, Style::default()))
+            .map_err(|error| format!("cannot write {}: {}", path.display(), dump::reason(&error)))?;
+        let mut rotation = audit.rotation.lock().unwrap_or_else(PoisonError::into_inner);
+        rotation.wrote(&path, audit.options.keep).map_err(|(path, error)| {
+            format!("cannot delete {}, an old snapshot: {}", path.display(), dump::reason(&error))
+        })
+    });
+    let failed = written.is_err();
+    if let (Err(why), false) = (written, audit.snapshot_failed.swap(failed, Ordering::Relaxed)) {
+        os::say(&format!("{why}; the snapshots before stay, and it is tried again each time"));
+    }
+    agent.publishing.end();
+}
+
 /// The JVM is about to end: the last moment at which a collection can be forced.
-pub(super) fn ending(agent: &Agent, jni: Jni) {
+pub(super) fn ending(agent: &Agent, audit: &Audit, jni: Jni) {
     let mut state = agent.publishing.last();
-    if state.busy || state.collected.is_some() || !agent.options.gc {
+    if state.busy || state.collected.is_some() || !audit.options.gc {
         return;
     }
     (state.busy, state.collected) = (true, Some(None));
     drop(state);
-    let (uncollected, undelivered) = (gather::collect(agent, jni), deliver(agent));
+    let uncollected = collect(agent, jni, &audit.options);
+    let undelivered = deliver(agent, audit);
     agent.publishing.state().collected = Some(uncollected.or(undelivered));
     agent.publishing.end();
 }
 
-/// The last report.
+/// The last report of a JVM that ends. None if an audit has ended just before.
 pub(super) fn last(agent: &Agent) {
     let collected = agent.publishing.last().collected.take();
+    let Some(audit) = agent.audit().as_ref().map(Arc::clone) else { return };
     let unsettled = collected.unwrap_or_else(|| {
         let reason = "no collection before this report: the JVM did not end through java.lang.Shutdown";
-        agent.options.gc.then(|| format!("{reason}; garbage may be called live"))
+        audit.options.gc.then(|| format!("{reason}; garbage may be called live"))
     });
-    publish(agent, Trigger::Exit, None, unsettled);
+    let report = make(agent, &audit, Trigger::Exit, None, unsettled);
+    // What could not be written to its file came on standard error instead.
+    let _ = last_words(&report, &audit);
+    fail_if_asked(&report, &audit);
+    // The JVM is ending: nothing is given back any more.
+    std::mem::forget(audit);
+}
+
+fn collect(agent: &Agent, jni: Jni, options: &Options) -> Unsettled {
+    if options.gc { gather::collect(agent, jni, options.gc_wait) } else { None }
 }
 
 /// Enters what the collector has freed, told already or not.
-fn deliver(agent: &Agent) -> Unsettled {
-    let delivered = super::entry::deliver_pending(agent);
-    agent.drain();
+pub(super) fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
+    let delivered = entry::deliver_pending(audit);
+    agent.drain(audit);
     let error = delivered.err()?;
     Some(format!("pending frees were not delivered: {error}; garbage may be called live"))
 }
 
-fn publish(agent: &Agent, trigger: Trigger, number: Option<u32>, unsettled: Unsettled) {
+fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, unsettled: Unsettled) -> Report {
     #[cfg(feature = "fault-injection")]
     super::fault::dump();
-    let undelivered = deliver(agent);
-    agent.session.unsettled(unsettled.or(undelivered));
-    let snapshot = agent.session.snapshot(agent.now());
+    let undelivered = deliver(agent, audit);
+    audit.session.unsettled(unsettled.or(undelivered));
+    let epoch = audit.epoch();
+    let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
+    let mut growth = audit.growth();
+    growth.record(&snapshot);
     let property = |name| agent.jvmti.system_property(name).unwrap_or_default();
     let process = Process {
         pid: std::process::id(),
@@ -126,25 +218,65 @@ fn publish(agent: &Agent, trigger: Trigger, number: Option<u32>, unsettled: Unse
             property(c"java.vm.specification.version")
         ),
         command: property(c"sun.java.command"),
-        started: agent.started,
+        started: epoch.started,
         taken: SystemTime::now(),
         trigger,
         number,
     };
-    write(agent, &Report::new(process, &snapshot, Rule::built_in()), number);
+    let report = Report::new(process, &snapshot, audit.rules.clone());
+    drop(growth);
+    report
 }
 
-fn write(agent: &Agent, report: &Report, number: Option<u32>) {
+/// Where a report goes that is told apart by `number`, if by anything.
+fn path(report: &Report, options: &Options, number: Option<u32>) -> Option<PathBuf> {
+    let pattern = options.file.as_ref()?;
+    let naming = |number| Naming { pid: report.process.pid, time: report.process.taken, number };
+    let plain = pattern.path(&naming(None));
+    Some(if dump::is_special(&plain) { plain } else { pattern.path(&naming(number)) })
+}
+
+/// Writes a report where the options say, else, with the reason, on standard error. What was done.
+fn write(report: &Report, options: &Options, number: Option<u32>) -> Result<String, String> {
     let style = os::stderr_style();
-    let Some(pattern) = &agent.options.file else {
-        return os::write_stderr(&report.render(agent.options.format, style));
+    let Some(path) = path(report, options, number) else {
+        os::write_stderr(&report.render(options.format, style));
+        return Ok("the report is on the JVM's standard error".into());
     };
-    let path = |number| pattern.path(report.process.pid, report.process.taken, number);
-    let path = if dump::is_special(&path(None)) { path(None) } else { path(number) };
-    let bytes = report.render(agent.options.format, crate::report::Style::default());
-    if let Err(error) = dump::write(&path, &bytes) {
-        let why = dump::reason(&error);
-        os::say(&format!("cannot write {}: {why}; the report follows here", path.display()));
-        os::write_stderr(&report.render(agent.options.format, style));
+    let bytes = report.render(options.format, Style::default());
+    match dump::write(&path, &bytes) {
+        Ok(()) => Ok(format!("the report is in {}", path.display())),
+        Err(error) => {
+            let why = format!("cannot write {}: {}", path.display(), dump::reason(&error));
+            os::say(&format!("{why}; the report follows here"));
+            os::write_stderr(&report.render(options.format, style));
+            Err(why)
+        }
+    }
+}
+
+/// A command that names a file means that very file; the audit's own file is told apart by the report's number.
+fn write_command(report: &Report, to: &Options, own: &Options) -> Result<String, String> {
+    match &to.file {
+        Some(_) => write(report, to, None),
+        None => write(report, &Options { file: own.file.clone(), ..to.clone() }, report.process.number),
+    }
+}
+
+/// The report that nobody asked for just now: with `quiet` it is left out when there is nothing to tell.
+fn last_words(report: &Report, audit: &Audit) -> Result<String, String> {
+    if audit.options.quiet.value && report.health.ok() {
+        return Ok("there is nothing to tell".into());
+    }
+    write(report, &audit.options, None)
+}
+
+/// What `exitcode` asks for.
+fn fail_if_asked(report: &Report, audit: &Audit) {
+    if let Some(code) = audit.options.exitcode
+        && let Some(why) = report.judgement.failure(&audit.options.fail_on)
+        && !os::fail_at_exit(code, why)
+    {
+        os::say("the exit code stays as it is: this system's C library has no on_exit");
     }
 }

@@ -4,7 +4,9 @@
 //! thread "Finalizer". Also tells whether a reclaiming thread is at rest. Invariant: an id is given to one thread only.
 
 use super::agent::Agent;
-use super::env::{Jni, Result, jlong, jmethodID, jobject, jvmtiError};
+use super::env::{Jvmti, Result, jmethodID, jobject, jvmtiError};
+use super::jni::Jni;
+use super::tag;
 use crate::event::{Actor, Role, ThreadId};
 use dashmap::DashMap;
 use jvmti_bindings::sys::jvmti::JVMTI_THREAD_STATE_WAITING;
@@ -38,34 +40,34 @@ pub(super) fn leave() {
     INSIDE.set(false);
 }
 
-/// The current thread.
+/// The current thread. `tags` is the environment whose tags hold.
 #[inline]
-pub(super) fn id(agent: &Agent, jni: Jni) -> Result<ThreadId> {
+pub(super) fn id(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<ThreadId> {
     match KNOWN.get() {
         Known::Platform(actor) => Ok(actor.thread),
-        Known::Carrier => virtual_id(agent, jni),
-        Known::Nothing => Ok(decide(agent, jni)?.thread),
+        Known::Carrier => virtual_id(agent, tags, jni),
+        Known::Nothing => Ok(decide(agent, tags, jni)?.thread),
     }
 }
 
 /// The current thread, and what it is for.
 #[inline]
-pub(super) fn actor(agent: &Agent, jni: Jni) -> Result<Actor> {
+pub(super) fn actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     match KNOWN.get() {
         Known::Platform(actor) => Ok(actor),
-        Known::Carrier => virtual_actor(agent, jni),
-        Known::Nothing => decide(agent, jni),
+        Known::Carrier => virtual_actor(agent, tags, jni),
+        Known::Nothing => decide(agent, tags, jni),
     }
 }
 
 #[cold]
-fn decide(agent: &Agent, jni: Jni) -> Result<Actor> {
+fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     let thread = agent.jvmti.current_thread()?;
     let is_virtual = jni.is_virtual(thread);
     jni.delete_local(thread);
     if is_virtual {
         KNOWN.set(Known::Carrier);
-        return virtual_actor(agent, jni);
+        return virtual_actor(agent, tags, jni);
     }
     let role = if reclaims(agent, jni, std::ptr::null_mut())? { Role::Reclaimer } else { Role::Program };
     let actor = Actor { thread: new_id(), role };
@@ -74,64 +76,36 @@ fn decide(agent: &Agent, jni: Jni) -> Result<Actor> {
 }
 
 /// A virtual thread's id and role travel in the tag of its `Thread` object: the native thread below it changes.
-fn virtual_id(agent: &Agent, jni: Jni) -> Result<ThreadId> {
+fn virtual_id(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<ThreadId> {
     let thread = agent.jvmti.current_thread()?;
-    let id = match agent.jvmti.tag(thread)? {
+    let id = match tags.tag(thread)? {
         0 => {
             let id = new_id();
-            agent.jvmti.set_tag(thread, tag_of(id, None)).map(|()| id)
+            tags.set_tag(thread, tag::of_thread(id, None)).map(|()| id)
         }
-        tag => Ok(read_tag(tag).0),
+        tag => Ok(tag::thread(tag).0),
     };
     jni.delete_local(thread);
     id
 }
 
-fn virtual_actor(agent: &Agent, jni: Jni) -> Result<Actor> {
+fn virtual_actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     let thread = agent.jvmti.current_thread()?;
-    let (id, role) = match agent.jvmti.tag(thread)? {
+    let (id, role) = match tags.tag(thread)? {
         0 => (new_id(), None),
-        tag => read_tag(tag),
+        tag => tag::thread(tag),
     };
     let role = match role {
         Some(role) => role,
         None => {
             let reclaims = reclaims(agent, jni, std::ptr::null_mut())?;
             let role = if reclaims { Role::Reclaimer } else { Role::Program };
-            agent.jvmti.set_tag(thread, tag_of(id, Some(role)))?;
+            tags.set_tag(thread, tag::of_thread(id, Some(role)))?;
             role
         }
     };
     jni.delete_local(thread);
     Ok(Actor { thread: id, role })
-}
-
-const THREAD_TAG: jlong = 1 << 62;
-const PROGRAM_TAG: jlong = 1 << 61;
-const RECLAIMER_TAG: jlong = 1 << 60;
-
-fn tag_of(id: ThreadId, role: Option<Role>) -> jlong {
-    let role = match role {
-        None => 0,
-        Some(Role::Program) => PROGRAM_TAG,
-        Some(Role::Reclaimer | Role::StreamFinalizer) => RECLAIMER_TAG,
-    };
-    THREAD_TAG | role | jlong::try_from(id.0).unwrap_or(0)
-}
-
-fn read_tag(tag: jlong) -> (ThreadId, Option<Role>) {
-    let role = match (tag & PROGRAM_TAG, tag & RECLAIMER_TAG) {
-        (0, 0) => None,
-        (_, 0) => Some(Role::Program),
-        _ => Some(Role::Reclaimer),
-    };
-    (ThreadId((tag & !(THREAD_TAG | PROGRAM_TAG | RECLAIMER_TAG)).unsigned_abs()), role)
-}
-
-/// Whether a freed tag was a thread's, not an instance's.
-#[inline]
-pub(super) fn is_thread_tag(tag: jlong) -> bool {
-    tag & THREAD_TAG != 0
 }
 
 fn new_id() -> ThreadId {
@@ -257,16 +231,6 @@ pub(super) fn name(agent: &Agent, jni: Jni) -> std::result::Result<String, jvmti
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tags_keep_id_and_role_and_are_no_instance_s() {
-        for role in [None, Some(Role::Program), Some(Role::Reclaimer)] {
-            let tag = tag_of(ThreadId(123_456), role);
-            assert_eq!(read_tag(tag), (ThreadId(123_456), role));
-            assert!(is_thread_tag(tag) && tag > 0);
-        }
-        assert!(!is_thread_tag(1 << 40));
-    }
 
     #[test]
     fn parts() {

@@ -182,7 +182,7 @@ fn site<'a>(report: &'a Report, judged: &'a Judged) -> SiteJson<'a> {
             late: tally.counts.late,
             collected: tally.counts.collected,
             live: tally.live,
-            expected: verdict.expected(),
+            expected: verdict.expected,
             ended_by_other_thread: tally.counts.ended_elsewhere,
         },
         bytes_held: verdict.bytes_held(),

@@ -165,7 +165,7 @@ pub(crate) mod tests {
             trigger: Trigger::Exit,
             number: None,
         };
-        Report::new(process, &session.snapshot(Nanos(60_500_000_000)), Rule::built_in())
+        Report::new(process, &session.snapshot(Nanos(60_500_000_000), Duration::ZERO), Rule::built_in())
     }
 
     /// Compares with `tests/goldens/<name>`; a missing golden fails, `BLESS=1` writes it.

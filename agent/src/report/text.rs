@@ -106,7 +106,7 @@ impl Text {
                 [] => write!(line, "no leaks: no Inflater or Deflater was made"),
                 told => write!(line, "no leaks: {} ended", told.join(" and ")),
             };
-            let expected: u64 = verdicts().map(Verdict::expected).sum();
+            let expected: u64 = verdicts().map(|verdict| verdict.expected).sum();
             if expected > 0 {
                 let _ = write!(line, ", {} not ended as expected (JDK caches)", grouped(expected));
             }

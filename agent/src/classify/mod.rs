@@ -1,7 +1,10 @@
 //! What the numbers mean: which sites leak for certain, which are suspects, how bad, in which order.
 //!
 //! Pure functions of a snapshot and the rules. Writes nothing; the sentences that a person reads are made here
-//! so that every format says the same. Invariant: no count is changed on the way.
+//! so that every format says the same. Adopted instances are in none of it: they have no stack, so no site to mend
+//! and no rule that could cover them. Invariant: no count is changed on the way.
+
+mod gate;
 
 use crate::event::{Kind, PerKind};
 use crate::ledger::Tally;
@@ -32,8 +35,10 @@ pub struct Verdict {
     pub tally: Tally,
     /// Late and collected ones that no rule covers.
     pub leaked: u64,
-    /// Live ones that no rule covers.
+    /// Live ones that no rule covers and that are old enough.
     pub suspects: u64,
+    /// How many of `late + collected + live` rules cover.
+    pub expected: u64,
 }
 
 impl Verdict {
@@ -44,12 +49,6 @@ impl Verdict {
             (0, _) => Severity::Suspect,
             _ => Severity::Leak,
         }
-    }
-
-    /// How many of `late + collected + live` rules cover.
-    pub fn expected(&self) -> u64 {
-        let counts = &self.tally.counts;
-        counts.late + counts.collected + self.tally.live - self.leaked - self.suspects
     }
 
     /// Native bytes that the live instances hold.
@@ -95,6 +94,7 @@ impl Verdict {
         self.tally.add(&other.tally);
         self.leaked += other.leaked;
         self.suspects += other.suspects;
+        self.expected += other.expected;
     }
 }
 
@@ -137,7 +137,7 @@ pub struct Judgement {
     pub totals: PerKind<Totals>,
     /// How many instances each rule covered.
     pub covered: Vec<u64>,
-    /// Sites whose sum does not add up: a defect of the agent, to be said.
+    /// Sites, and kinds of adopted ones, whose sum does not add up: a defect of the agent, to be said.
     pub mismatches: u64,
 }
 
@@ -153,14 +153,16 @@ pub fn judge(snapshot: &Snapshot, rules: &[Rule]) -> Judgement {
         totals.late += counts.late;
         totals.collected += counts.collected;
         totals.live += live;
-        totals.expected += judged.verdict.expected();
+        totals.expected += judged.verdict.expected;
         totals.ended_elsewhere += counts.ended_elsewhere;
         judgement.mismatches += u64::from(!seen.tally.adds_up());
         if let Some(covered) = judged.rule.and_then(|rule| judgement.covered.get_mut(rule)) {
-            *covered += judged.verdict.expected();
+            *covered += judged.verdict.expected;
         }
         judgement.sites.push(judged);
     }
+    judgement.mismatches +=
+        Kind::ALL.iter().filter(|kind| !snapshot.adopted.get(**kind).adds_up()).count() as u64;
     // The site's own id settles ties, so that the order is the same in every run.
     judgement.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
     judgement
@@ -176,7 +178,9 @@ fn judge_site(seen: &SiteTally, rules: &[Rule]) -> Judged {
             kind: seen.site.kind,
             tally,
             leaked: tally.counts.late + tally.counts.collected - leaks,
-            suspects: tally.live - lives,
+            // What is covered may be young too: the two are not subtracted one after the other.
+            suspects: (tally.live - lives).min(tally.live.saturating_sub(tally.young)),
+            expected: leaks + lives,
         },
         // A rule that covers nothing of this site is not its rule.
         rule: found.filter(|_| leaks + lives > 0),
@@ -251,7 +255,7 @@ pub(crate) mod tests {
     pub(crate) const MADE: &str = "java.util.zip.Inflater.<init>";
 
     pub(crate) fn judged(sites: &[Made<'_>]) -> Judgement {
-        judge(&session(sites).snapshot(Nanos(2_000_000_000)), &Rule::built_in())
+        judge(&session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO), &Rule::built_in())
     }
 
     #[test]
@@ -290,6 +294,43 @@ pub(crate) mod tests {
         assert_eq!((site.leaked, site.suspects, site.severity()), (4, 0, Severity::Leak));
         assert_eq!(judgement.covered.iter().sum::<u64>(), 4);
         assert_eq!(judgement.mismatches, 0);
+    }
+
+    #[test]
+    fn the_young_are_no_suspects() {
+        let pool: &[&str] = &[MADE, "java.util.zip.ZipFile.getInflater", "a.Main.x"];
+        for (frames, live, young, verdict) in [
+            // Leaked, suspects, expected.
+            (&[MADE, "a.B.c"][..], 5, 0, (1, 5, 0)),
+            (&[MADE, "a.B.c"], 5, 3, (1, 2, 0)),
+            (&[MADE, "a.B.c"], 5, 5, (1, 0, 0)),
+            (pool, 5, 0, (1, 0, 5)),
+            (pool, 5, 3, (1, 0, 5)),
+        ] {
+            let session = session(&[(Kind::Inflater, frames, 1 + live, 0, 0, 1)]);
+            let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO);
+            snapshot.sites[0].tally.young = young;
+            let judgement = judge(&snapshot, &Rule::built_in());
+            let site = judgement.sites[0].verdict;
+            assert_eq!((site.leaked, site.suspects, site.expected), verdict, "{frames:?} {live} {young}");
+            assert_eq!(
+                (site.tally.live, judgement.totals.inflater.live),
+                (live, live),
+                "no count is changed"
+            );
+        }
+    }
+
+    #[test]
+    fn adopted_ones_are_no_site_but_must_add_up() {
+        let session = session(&[]);
+        session.adopted(session.id(ThreadId(1)), Kind::Deflater, Nanos(1));
+        let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO);
+        let judgement = judge(&snapshot, &[]);
+        assert_eq!((judgement.sites.len(), judgement.mismatches), (0, 0));
+        assert_eq!(judgement.totals, PerKind::default());
+        snapshot.adopted.deflater.live = 7;
+        assert_eq!(judge(&snapshot, &[]).mismatches, 1);
     }
 
     #[test]

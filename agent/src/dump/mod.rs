@@ -1,79 +1,19 @@
-//! Where a report goes: file name patterns, and writing a file so that it is whole or not there.
+//! Where a report goes: writing a file so that it is whole or not there; names and old files have rooms of their own.
 //!
 //! Knows nothing of what it writes. Invariant: a regular file is replaced by a rename, so that a reader never
 //! sees half a report and a full disk leaves the one before in place.
 
+mod pattern;
+mod rotation;
+
+pub use pattern::{Naming, Pattern};
+pub use rotation::Rotation;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// A `file=` value: a path with `%p` (process id), `%t` (UTC time of the report, `20261123-132633`), `%%`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(String);
-
-impl Pattern {
-    /// Checks a pattern. The error says which sequence is unknown.
-    pub fn parse(text: &str) -> Result<Pattern, String> {
-        if text.is_empty() {
-            return Err("a file name is needed".into());
-        }
-        let mut rest = text.chars();
-        while let Some(c) = rest.next() {
-            if c == '%' {
-                match rest.next() {
-                    Some('p' | 't' | '%') => {}
-                    Some(other) => {
-                        return Err(format!(
-                            "unknown %{other}; there are %p (process id), %t (time) and %% (a %)"
-                        ));
-                    }
-                    None => return Err("a lone % at the end; write %% for a %".into()),
-                }
-            }
-        }
-        Ok(Pattern(text.into()))
-    }
-
-    /// The path of one report. Reports on demand are numbered: `r.json`, `r.1.json`, `r.2.json`.
-    pub fn path(&self, pid: u32, time: SystemTime, number: Option<u32>) -> PathBuf {
-        let mut name = String::new();
-        let mut rest = self.0.chars();
-        while let Some(c) = rest.next() {
-            match (c, if c == '%' { rest.next() } else { None }) {
-                (_, Some('p')) => name.push_str(&pid.to_string()),
-                (_, Some('t')) => name.push_str(&stamp(time)),
-                (c, _) => name.push(c),
-            }
-        }
-        let path = PathBuf::from(name);
-        match number {
-            None => path,
-            Some(number) => {
-                let extension = match path.extension() {
-                    Some(extension) => format!("{number}.{}", extension.to_string_lossy()),
-                    None => number.to_string(),
-                };
-                path.with_extension(extension)
-            }
-        }
-    }
-}
-
-/// `20261123-132633`, UTC (days to date as in Howard Hinnant's `civil_from_days`).
-fn stamp(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", second / 3_600, second / 60 % 60, second % 60)
-}
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Writes `bytes` to `path`: into a new file beside it (mode 0600) that then takes its place; or straight to it
 /// where it is no place for files ([`is_special`]).
@@ -173,48 +113,15 @@ pub fn reason(error: &io::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use std::path::PathBuf;
 
-    fn at(seconds: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(seconds)
-    }
-
-    fn folder(name: &str) -> PathBuf {
+    /// A new folder for one test, which deletes it.
+    pub(crate) fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("zaudit-dump-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         folder
-    }
-
-    #[test]
-    fn patterns() {
-        let path = |text: &str, number| Pattern::parse(text).unwrap().path(42, at(1_795_440_393), number);
-        for (pattern, number, expected) in [
-            ("r.json", None, "r.json"),
-            ("r.json", Some(2), "r.2.json"),
-            ("/a.b/r", Some(1), "/a.b/r.1"),
-            ("r-%p-%t.txt", None, "r-42-20261123-132633.txt"),
-            ("100%%", None, "100%"),
-            ("%%p", None, "%p"),
-        ] {
-            assert_eq!(path(pattern, number), PathBuf::from(expected), "{pattern}");
-        }
-        for bad in ["", "r%", "r%x", "%"] {
-            assert!(Pattern::parse(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn stamps() {
-        for (seconds, expected) in [
-            (0, "19700101-000000"),
-            (951_782_399, "20000228-235959"),
-            (951_782_400, "20000229-000000"),
-            (1_709_251_200, "20240301-000000"),
-            (4_102_444_799, "20991231-235959"),
-        ] {
-            assert_eq!(stamp(at(seconds)), expected);
-        }
     }
 
     #[test]

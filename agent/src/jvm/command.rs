@@ -1,0 +1,179 @@
+//! Commands: what an attach to a JVM asks of an agent, and the answer.
+//!
+//! Runs on the thread that attached. Invariant: every command gets an answer, in words where it says (`answer`, else
+//! standard error) and as the return code of the attach.
+
+use super::agent::Agent;
+use super::audit::Audit;
+use super::jni::Jni;
+use super::{arming, os, preparation, publish, worker};
+use crate::classify::{grouped, some};
+use crate::dump;
+use crate::event::{Kind, Trigger};
+use crate::options::{self, Command, Options};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What was done, or why it was not.
+pub(super) type Answer = Result<String, String>;
+
+/// The return codes of an attach.
+pub(super) const DONE: i32 = 0;
+const NOT_DONE: i32 = 1;
+pub(super) const NOT_UNDERSTOOD: i32 = 2;
+
+/// Does what is asked.
+pub(super) fn run(agent: &'static Agent, jni: Jni, command: Command, options: &Options) -> Answer {
+    match command {
+        Command::Arm => arm(agent, jni, options),
+        Command::Dump => with_audit(agent, |audit| publish::on_command(agent, audit, jni, options)),
+        Command::Status => Ok(status(agent)),
+        Command::Reset => reset(agent),
+        Command::Disarm => disarm(agent, jni, options),
+        Command::Help => Ok(options::help()),
+    }
+}
+
+/// Gives an answer where the options want it, and the return code that goes with it.
+pub(super) fn reply(answer: &Answer, options: &Options) -> i32 {
+    let (Ok(text) | Err(text)) = answer;
+    let code = if answer.is_ok() { DONE } else { NOT_DONE };
+    tell(text, options);
+    code
+}
+
+/// Gives an answer where the options want it.
+pub(super) fn tell(text: &str, options: &Options) {
+    let Some(path) = &options.answer else {
+        return match text.split_once('\n') {
+            None => os::say(text),
+            Some(_) => os::write_stderr(text.as_bytes()),
+        };
+    };
+    let mut line = text.trim_end().to_owned();
+    line.push('\n');
+    if let Err(error) = dump::write(path, line.as_bytes()) {
+        os::say(&format!("the answer cannot be written to {}: {}", path.display(), dump::reason(&error)));
+        os::write_stderr(line.as_bytes());
+    }
+}
+
+fn with_audit(agent: &Agent, body: impl FnOnce(&Audit) -> Answer) -> Answer {
+    match agent.audit().as_ref().map(Arc::clone) {
+        Some(audit) => body(&audit),
+        None => Err("no audit is under way; arm it first".into()),
+    }
+}
+
+fn arm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
+    if let Some(delay) = options.delay {
+        return wait_to_arm(agent, jni, delay, options);
+    }
+    let control = agent.control();
+    let (rules, troubles) = preparation::look(options);
+    arming::arm(agent, &control, jni, options, rules)?;
+    let adopted = agent.audit().as_deref().map(adopted).unwrap_or_default();
+    let lines = troubles.into_iter().chain([format!("armed{adopted}")]);
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// `arm` once the delay is over.
+pub(super) fn wait_to_arm(agent: &'static Agent, jni: Jni, delay: Duration, options: &Options) -> Answer {
+    let _control = agent.control();
+    if agent.audit().is_some() {
+        return Err(arming::UNDER_WAY.into());
+    }
+    let at = Instant::now().checked_add(delay).ok_or("the delay is too long")?;
+    arming::prepare(agent, jni)?;
+    worker::start(agent, jni, Some((at, options.clone())))?;
+    Ok(format!("it arms in {delay:?}"))
+}
+
+fn adopted(audit: &Audit) -> String {
+    let adopted = audit.session.snapshot(crate::event::Nanos(0), Duration::ZERO).adopted;
+    let found: Vec<_> = Kind::ALL
+        .iter()
+        .map(|kind| (adopted.get(*kind).counts.created, *kind))
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, kind)| some(number, kind))
+        .collect();
+    if found.is_empty() { String::new() } else { format!("; {} were open already", found.join(" and ")) }
+}
+
+fn reset(agent: &'static Agent) -> Answer {
+    let _control = agent.control();
+    with_audit(agent, |audit| {
+        // What was freed before belongs to the counts that end here.
+        let undelivered = publish::deliver(agent, audit);
+        audit.reset(agent.now());
+        audit.session.unsettled(undelivered);
+        Ok(format!("counts begin anew{}", adopted(audit)))
+    })
+}
+
+fn disarm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
+    let control = agent.control();
+    if let Some(done) = arming::disarm(agent, &control, jni, Trigger::Command, Some(options)) {
+        return done.map(|written| format!("disarmed; {written}"));
+    }
+    if agent.worker.arms_at().is_some() {
+        agent.worker.stop(agent.bell());
+        return Ok("it will not arm".into());
+    }
+    Err("no audit is under way".into())
+}
+
+/// A line for each thing that somebody who looks after the process wants to know.
+fn status(agent: &Agent) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: String| {
+        let _ = writeln!(text, "{key}: {value}");
+    };
+    line("version", env!("CARGO_PKG_VERSION").into());
+    let audit = agent.audit();
+    let Some(audit) = audit.as_deref() else {
+        line(
+            "state",
+            match agent.worker.arms_at() {
+                _ if agent.is_over() => "over".into(),
+                Some(at) => {
+                    format!("waiting (arms in {} s)", at.saturating_duration_since(Instant::now()).as_secs())
+                }
+                None => "disarmed".into(),
+            },
+        );
+        return text;
+    };
+    let (now, epoch) = (agent.now(), audit.epoch());
+    let snapshot = audit.session.snapshot(now, audit.options.min_age);
+    line("state", "armed".into());
+    line("seconds", format!("{:.1}", now.since(epoch.since).as_secs_f64()));
+    if let Some(end) = audit.ends_at() {
+        line("disarms in", format!("{} s", end.saturating_duration_since(Instant::now()).as_secs()));
+    }
+    for kind in Kind::ALL {
+        let mut sum = crate::ledger::Tally::default();
+        snapshot.sites.iter().filter(|seen| seen.site.kind == kind).for_each(|seen| sum.add(&seen.tally));
+        let (counts, adopted) = (&sum.counts, snapshot.adopted.get(kind));
+        line(
+            &format!("{}s", kind.name()),
+            format!(
+                "created {}, ended {}, late {}, collected {}, live {}; adopted {}, of them live {}",
+                grouped(counts.created),
+                grouped(counts.ended),
+                grouped(counts.late),
+                grouped(counts.collected),
+                grouped(sum.live),
+                grouped(adopted.counts.created),
+                grouped(adopted.live)
+            ),
+        );
+    }
+    line("sites", grouped(snapshot.sites.len() as u64));
+    line("numbered reports", grouped(u64::from(agent.publishing.numbered())));
+    line("stood still while arming", format!("{:.1} ms", audit.stood_still().as_secs_f64() * 1e3));
+    let healthy = crate::session::Gaps { unsettled: None, ..snapshot.gaps.clone() } == Default::default();
+    line("health", if healthy { "ok" } else { "not all could be seen: a report says what" }.into());
+    text
+}

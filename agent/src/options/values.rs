@@ -1,0 +1,108 @@
+//! Values of options: switches, numbers, times, sizes, signals.
+//!
+//! Knows their syntax, not which option has which. Invariant: the error of each is a part of a sentence that says
+//! what would be right.
+
+use super::FailOn;
+use std::time::Duration;
+
+/// A signal that may ask for a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal {
+    /// Without `SIG`.
+    pub name: &'static str,
+    /// Its number on Linux (`signal(7)`, x86 and ARM).
+    pub number: i32,
+}
+
+/// Signals that do nothing else in a JVM. The others belong to HotSpot (QUIT, USR2, the faults), end processes
+/// by custom, or cannot be caught.
+const SIGNALS: &[Signal] = &[
+    Signal { name: "USR1", number: 10 },
+    Signal { name: "URG", number: 23 },
+    Signal { name: "VTALRM", number: 26 },
+    Signal { name: "PROF", number: 27 },
+    Signal { name: "WINCH", number: 28 },
+    Signal { name: "IO", number: 29 },
+    Signal { name: "PWR", number: 30 },
+];
+
+pub(super) const DEFAULT_SIGNAL: Signal = Signal { name: "USR1", number: 10 };
+
+pub(super) fn switch(value: &str) -> Result<bool, String> {
+    match value {
+        "" | "true" | "on" => Ok(true),
+        "false" | "off" => Ok(false),
+        _ => Err("it is a switch: give it alone, or with true or false".into()),
+    }
+}
+
+/// A time, or `none`.
+pub(super) fn duration_or_none(value: &str) -> Result<Option<Duration>, String> {
+    if value == "none" { Ok(None) } else { duration(value).map(Some) }
+}
+
+/// The code that a process ends with, or `none`: 0 would be no failure, and there are no more than 8 bits.
+pub(super) fn exit_code(value: &str) -> Result<Option<u8>, String> {
+    match value.parse() {
+        _ if value == "none" => Ok(None),
+        Ok(code @ 1..) => Ok(Some(code)),
+        _ => Err("a number from 1 to 255 is needed".into()),
+    }
+}
+
+/// One condition of `fail_on`, on top of those before.
+pub(super) fn fail_on(known: &mut FailOn, value: &str) -> Result<(), String> {
+    match value.split_once(':') {
+        None if value == "leak" => {}
+        Some(("live", least)) => known.live = Some(number(least)?),
+        Some(("bytes", least)) => known.bytes = Some(number(least)?),
+        _ => return Err("there are leak (always on), live:N and bytes:SIZE".into()),
+    }
+    Ok(())
+}
+
+/// A whole number, with `k`, `m` or `g` for powers of 1,024.
+pub(super) fn number(value: &str) -> Result<u64, String> {
+    let (digits, unit) = value.split_at(value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        _ => return Err(format!("unknown unit {unit:?}; there are k, m and g")),
+    };
+    let number: u64 = digits.parse().map_err(|_| "a whole number is needed".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "the number is too large".into())
+}
+
+/// A time with its unit: `ms`, `s`, `m` or `h`.
+pub(super) fn duration(value: &str) -> Result<Duration, String> {
+    let (digits, unit) = value.split_at(value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "" => return Err("a unit is needed: ms, s, m or h".into()),
+        _ => return Err(format!("unknown unit {unit:?}; there are ms, s, m and h")),
+    };
+    let number: u64 =
+        digits.parse().map_err(|_| "a whole number and its unit are needed, as in 5s".to_owned())?;
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "the time is too long".into())
+}
+
+pub(super) fn signal(value: &str) -> Result<Option<Signal>, String> {
+    let upper = value.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    match (name, SIGNALS.iter().find(|signal| signal.name == name)) {
+        (_, Some(signal)) => Ok(Some(*signal)),
+        ("NONE", _) => Ok(None),
+        ("QUIT" | "USR2", _) => Err(format!("SIG{name} belongs to the JVM; SIGUSR1 is free")),
+        ("KILL" | "STOP", _) => Err(format!("SIG{name} cannot be caught; SIGUSR1 is free")),
+        _ => Err(format!(
+            "not a signal that a report can be asked for with; there are {}",
+            SIGNALS.iter().map(|signal| signal.name).collect::<Vec<_>>().join(", ")
+        )),
+    }
+}

@@ -129,8 +129,8 @@ impl Audit {
         Duration::from_nanos(self.stood_still.load(Ordering::Relaxed))
     }
 
-    pub(super) fn set_stood_still(&self, time: Duration) {
-        self.stood_still.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    pub(super) fn stood_still_for(&self, time: Duration) {
+        self.stood_still.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 

@@ -98,7 +98,7 @@ fn adopted(audit: &Audit) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, kind)| some(number, kind))
         .collect();
-    if found.is_empty() { String::new() } else { format!("; {} were open already", found.join(" and ")) }
+    if found.is_empty() { String::new() } else { format!("; already open: {}", found.join(" and ")) }
 }
 
 fn reset(agent: &'static Agent) -> Answer {

@@ -143,6 +143,7 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
     let Some(jni) = (unsafe { Jni::of(vm) }) else {
         return command::reply(&Err("this thread has no JNI".into()), &parsed.options);
     };
+    jni.check_exceptions();
     command::reply(&command::run(agent, jni, command, &parsed.options), &parsed.options)
 }
 

@@ -105,34 +105,30 @@ impl Jvmti {
         Ok(all)
     }
 
-    /// Gives `tag` to every object whose class has a tag and that has none itself: one walk over the heap, while all
-    /// threads of the program stand still. How many there were.
-    pub(super) fn tag_instances_of_tagged_classes(self, tag: jlong) -> Result<usize> {
-        struct Walk {
-            tag: jlong,
-            found: usize,
-        }
-        extern "system" fn visit(
+    /// Tags every object whose class has a tag and that has none itself: one walk over the heap, while all threads
+    /// of the program stand still. `mark` gives the tag of the next one, or None to stop.
+    pub(super) fn tag_instances_of_tagged_classes<F: FnMut() -> Option<jlong>>(
+        self,
+        mut mark: F,
+    ) -> Result<()> {
+        extern "system" fn visit<F: FnMut() -> Option<jlong>>(
             _class_tag: jlong,
             _size: jlong,
             tag: *mut jlong,
             _length: jint,
-            walk: *mut std::ffi::c_void,
+            mark: *mut std::ffi::c_void,
         ) -> jint {
-            // SAFETY: the JVM hands the tag's place, and back what was given to it.
-            unsafe {
-                let walk = &mut *walk.cast::<Walk>();
-                *tag = walk.tag;
-                walk.found += 1;
-            }
+            // SAFETY: the JVM hands back what was given to it.
+            let mark = unsafe { &mut *mark.cast::<F>() };
+            let Some(next) = mark() else { return jvmti::JVMTI_VISIT_ABORT };
+            // SAFETY: the JVM hands the tag's place.
+            unsafe { *tag = next };
             0
         }
         let callbacks =
-            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit), ..Default::default() };
+            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit::<F>), ..Default::default() };
         let filter = jvmti::JVMTI_HEAP_FILTER_CLASS_UNTAGGED | jvmti::JVMTI_HEAP_FILTER_TAGGED;
-        let mut walk = Walk { tag, found: 0 };
-        call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut walk).cast())?;
-        Ok(walk.found)
+        call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut mark).cast())
     }
 
     /// Local references to all objects with this tag.

@@ -8,10 +8,11 @@
 use super::agent::Agent;
 use super::audit::Audit;
 use super::classes::{Classes, Life};
-use super::env::{Result, jobject, jvmtiError};
+use super::env::{Result, jlong, jobject, jvmtiError};
 use super::jni::Jni;
-use super::tag::{self, CANDIDATE, ENDING, SEARCHED};
+use super::tag::{self, ENDING, SEARCHED};
 use crate::event::{InstanceId, ThreadId};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// When to look at what was found: at once, and again for constructors and `end()`s that were under way in the
@@ -19,8 +20,14 @@ use std::time::{Duration, Instant};
 const LOOKS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(2), Duration::from_millis(10), Duration::from_millis(40)];
 
-/// Room for local references beside those to streams: every loaded class.
-const ROOM: usize = 65_536;
+/// Streams looked at in one go: HotSpot gives room for 65,536 local references (`MaxJNILocalCapacity`).
+const BATCH: usize = 32_768;
+/// Room for local references to every loaded class.
+const ROOM: usize = 32_768;
+
+/// Marked streams that are worth a look. Where there are more the heap is collected first.
+const ENOUGH: usize = 50_000;
+const MOST: usize = 100_000_000;
 
 /// A constructor returned: tags its stream, and enters it by `created`.
 #[inline]
@@ -53,7 +60,7 @@ pub(super) fn tag_ending(
     stream: jobject,
 ) -> Result<Option<InstanceId>> {
     let found = audit.jvmti.tag(stream)?;
-    if tag::instance(found).is_some() || (found != CANDIDATE && !audit.is_searching()) {
+    if tag::instance(found).is_some() || (!tag::is_candidate(found) && !audit.is_searching()) {
         return Ok(tag::instance(found));
     }
     let _turn = audit.turn();
@@ -61,56 +68,62 @@ pub(super) fn tag_ending(
     match found {
         // The search must not adopt what is ended by the time that somebody looks.
         0 if audit.is_searching() => audit.jvmti.set_tag(stream, ENDING)?,
-        CANDIDATE => {
+        found if tag::is_candidate(found) => {
             let Some(classes) = agent.classes.get() else { return Ok(None) };
             if adopt(agent, audit, classes, jni, stream)? == Some(Life::Open) {
                 return audit.jvmti.tag(stream).map(tag::instance);
             }
             audit.jvmti.set_tag(stream, 0)?;
         }
-        _ => {}
+        _ => return Ok(tag::instance(found)),
     }
-    Ok(tag::instance(found))
+    Ok(None)
 }
 
-/// Finds and adopts what is open. The hooks have been in place since [`Audit::begin_search`]. How long the program
-/// stood still is in the audit then.
+/// Finds and adopts what is open. The hooks have been in place since [`Audit::begin_search`].
 pub(super) fn run(agent: &Agent, audit: &Audit, jni: Jni) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
-    let no_room = Err(jvmtiError::OUT_OF_MEMORY);
-    let marked = jni.with_locals(ROOM, || mark(audit, classes, jni)).unwrap_or(no_room);
-    let looked = match marked {
-        Ok(0) => Ok(()),
-        Ok(found) => jni
-            .with_locals(found, || look(agent, audit, classes, jni))
-            .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY)),
-        Err(error) => Err(error),
+    let marked = match mark(audit, classes, jni, 0..ENOUGH) {
+        // Mostly garbage of streams that were ended properly: cheaper to collect than to look at.
+        Ok(ENOUGH) => agent.jvmti.force_gc().and_then(|()| mark(audit, classes, jni, ENOUGH..MOST)),
+        other => other,
     };
-    audit.end_search(marked.is_ok_and(|found| found == 0));
-    looked
+    let batches = marked.map_or(0, |found| found.div_ceil(BATCH));
+    let looked = (0..batches).try_for_each(|batch| {
+        jni.with_locals(BATCH + ROOM, || look(agent, audit, classes, jni, tag::candidate(batch)))
+            .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
+    });
+    audit.end_search(marked == Ok(0));
+    marked.and(looked)
 }
 
-/// Marks every stream without a tag. How many there are.
-fn mark(audit: &Audit, classes: &Classes, jni: Jni) -> Result<usize> {
-    let is_stream = |class: &jobject| {
-        jni.is_assignable(*class, classes.inflater) || jni.is_assignable(*class, classes.deflater)
-    };
-    let searched: Vec<_> = audit.jvmti.loaded_classes()?.into_iter().filter(is_stream).collect();
-    for class in &searched {
-        audit.jvmti.set_tag(*class, SEARCHED)?;
-    }
-    let began = Instant::now();
-    let found = audit.jvmti.tag_instances_of_tagged_classes(CANDIDATE);
-    audit.set_stood_still(began.elapsed());
-    for class in &searched {
-        audit.jvmti.set_tag(*class, 0)?;
-    }
-    found
+/// Marks streams without a tag, in batches by their number. The number of the next one; there may be more when it is
+/// the end of the range.
+fn mark(audit: &Audit, classes: &Classes, jni: Jni, mut numbers: Range<usize>) -> Result<usize> {
+    jni.with_locals(ROOM, || {
+        let is_stream = |class: &jobject| {
+            jni.is_assignable(*class, classes.inflater) || jni.is_assignable(*class, classes.deflater)
+        };
+        let searched: Vec<_> = audit.jvmti.loaded_classes()?.into_iter().filter(is_stream).collect();
+        for class in &searched {
+            audit.jvmti.set_tag(*class, SEARCHED)?;
+        }
+        let began = Instant::now();
+        let walked = audit
+            .jvmti
+            .tag_instances_of_tagged_classes(|| numbers.next().map(|number| tag::candidate(number / BATCH)));
+        audit.stood_still_for(began.elapsed());
+        for class in &searched {
+            audit.jvmti.set_tag(*class, 0)?;
+        }
+        walked.map(|()| numbers.start)
+    })
+    .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
 }
 
 /// Looks at each marked stream, more than once while there is doubt.
-fn look(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni) -> Result<()> {
-    let mut streams = audit.jvmti.objects_with(CANDIDATE)?;
+fn look(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni, batch: jlong) -> Result<()> {
+    let mut streams = audit.jvmti.objects_with(batch)?;
     for wait in LOOKS {
         if streams.is_empty() {
             break;
@@ -118,21 +131,8 @@ fn look(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni) -> Result<()>
         std::thread::sleep(wait);
         let mut doubtful = Vec::new();
         for stream in streams {
-            let _turn = audit.turn();
-            let found = audit.jvmti.tag(stream)?;
-            let life = match found {
-                CANDIDATE => adopt(agent, audit, classes, jni, stream)?,
-                // Adopted at an earlier look: still open, or ended by code without a hook?
-                _ => life(classes, jni, stream),
-            };
-            match (life, tag::instance(found)) {
-                (Some(Life::Unborn | Life::Open), _) => doubtful.push(stream),
-                (Some(Life::Ended), Some(id)) => {
-                    audit.jvmti.set_tag(stream, 0)?;
-                    audit.session.disowned(id);
-                }
-                (Some(Life::Ended), None) if found == CANDIDATE => audit.jvmti.set_tag(stream, 0)?,
-                _ => {}
+            if look_at(agent, audit, classes, jni, stream)? {
+                doubtful.push(stream);
             }
         }
         streams = doubtful;
@@ -140,8 +140,33 @@ fn look(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni) -> Result<()>
     Ok(())
 }
 
-fn life(classes: &Classes, jni: Jni, stream: jobject) -> Option<Life> {
-    classes.life(jni, classes.kind(jni, stream), stream)
+/// Looks at one marked stream. Whether it should be looked at again.
+fn look_at(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni, stream: jobject) -> Result<bool> {
+    let life = classes.life(jni, classes.kind(jni, stream), stream);
+    if life == Some(Life::Ended) && tag::is_candidate(audit.jvmti.tag(stream)?) {
+        // Most were ended long ago. Whoever else touches the tag of such a one takes it away, too: no turn is needed.
+        audit.jvmti.set_tag(stream, 0)?;
+        return Ok(false);
+    }
+    let _turn = audit.turn();
+    let found = audit.jvmti.tag(stream)?;
+    if tag::is_candidate(found) {
+        let life = adopt(agent, audit, classes, jni, stream)?;
+        if life == Some(Life::Ended) {
+            audit.jvmti.set_tag(stream, 0)?;
+        }
+        return Ok(matches!(life, Some(Life::Unborn | Life::Open)));
+    }
+    match (life, tag::instance(found)) {
+        // Adopted at an earlier look, and ended since by code without a hook.
+        (Some(Life::Ended), Some(id)) => {
+            audit.jvmti.set_tag(stream, 0)?;
+            audit.session.disowned(id);
+            Ok(false)
+        }
+        (_, Some(_)) => Ok(true),
+        (_, None) => Ok(false),
+    }
 }
 
 /// Adopts a marked stream if it is open.

@@ -10,12 +10,22 @@ const PROGRAM: jlong = 1 << 61;
 const RECLAIMER: jlong = 1 << 60;
 const MARK: jlong = 1 << 59;
 
-/// A stream that the search has come upon and not looked at.
-pub(super) const CANDIDATE: jlong = MARK | 1;
 /// A stream whose `end()` began before the search came by: not to be adopted.
-pub(super) const ENDING: jlong = MARK | 2;
+pub(super) const ENDING: jlong = MARK | 1;
 /// A class whose instances are searched for.
-pub(super) const SEARCHED: jlong = MARK | 3;
+pub(super) const SEARCHED: jlong = MARK | 2;
+/// The first batch of streams that the search has come upon and not looked at; one more is the next batch.
+const CANDIDATES: jlong = MARK | 16;
+
+/// The mark of a batch.
+pub(super) fn candidate(batch: usize) -> jlong {
+    CANDIDATES + jlong::try_from(batch).unwrap_or(0)
+}
+
+#[inline]
+pub(super) fn is_candidate(tag: jlong) -> bool {
+    (CANDIDATES..RECLAIMER).contains(&tag)
+}
 
 /// The instance that a tag stands for, if it is one.
 #[inline]
@@ -54,8 +64,8 @@ mod tests {
             assert_eq!(thread(tag), (ThreadId(123_456), role));
             assert!(instance(tag).is_none() && tag > 0);
         }
-        for mark in [CANDIDATE, ENDING, SEARCHED, 0] {
-            assert_eq!(instance(mark), None);
+        for mark in [candidate(0), candidate(100_000), ENDING, SEARCHED, 0] {
+            assert!(instance(mark).is_none() && is_candidate(mark) == (mark >= candidate(0)));
         }
         assert_eq!(instance(1 << 40), Some(InstanceId(1 << 40)));
     }

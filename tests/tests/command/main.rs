@@ -322,7 +322,7 @@ fn run_through_the_environment(kit: &Kit, jdk: &Jdk) -> Result<()> {
     open_to_all(&script)?;
     let (zaudit, script) = (kit.zaudit.to_str().unwrap_or_default(), script.to_str().unwrap_or_default());
     let jvm = Jvm::new(jdk, kit.bench.fixture("UncaughtException")?)?;
-    let jvm = jvm.under([zaudit, "run", "file=with blank.json", "format=json", "--", script]);
+    let jvm = jvm.under([zaudit, "run", "gc", "file=with blank.json", "format=json", "--", script]);
     let ended = jvm.after("export JAVA_TOOL_OPTIONS=-Dour.own=1").run()?;
     claim(ended.code() == 1 && ended.stderr().contains("-Dour.own=1 \"-agentpath:"), || ended.to_string())?;
     ended.report_in("with blank.json").map(|_| ())

@@ -1,4 +1,4 @@
-//! The library under test: `ZAUDIT_LIB`, else built here in release mode, as users load it.
+//! The library under test: `ZAUDIT_LIB`, else built here in release mode, as users load it; and the command beside it.
 //!
 //! Invariant: what is tested was built from this tree, by this run (cargo says in its own messages where it put it).
 
@@ -32,18 +32,28 @@ pub fn faulty_library() -> Result<PathBuf> {
         .clone()
 }
 
+/// The `zaudit` command as released.
+pub fn command() -> Result<PathBuf> {
+    let artifacts = artifacts(&["--package", "zaudit-cli", "--bin", "zaudit", "--release"], target_dir())?;
+    let path = artifacts.iter().find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    path.ok_or_else(|| "cargo named no command".into())
+}
+
 fn build(flags: &[&str], into: PathBuf) -> Result<PathBuf> {
+    artifacts(&[&["--package", "zaudit", "--lib"], flags].concat(), into)?
+        .iter()
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
+        .filter_map(|name| name.as_str().map(PathBuf::from))
+        .find(|path| path.extension().is_some_and(|extension| extension == "so"))
+        .ok_or_else(|| "cargo named no shared library of the agent".into())
+}
+
+/// Builds, and gives what cargo says of each artifact that is called `zaudit`.
+fn artifacts(flags: &[&str], into: PathBuf) -> Result<Vec<serde_json::Value>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)
         .current_dir(repository())
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "zaudit",
-            "--lib",
-            "--message-format=json-render-diagnostics",
-        ])
+        .args(["build", "--quiet", "--message-format=json-render-diagnostics"])
         .args(flags)
         .arg("--target-dir")
         .arg(into)
@@ -51,14 +61,11 @@ fn build(flags: &[&str], into: PathBuf) -> Result<PathBuf> {
         .output()
         .map_err(|error| format!("cargo: {error}"))?;
     if !output.status.success() {
-        return Err(format!("cargo build of the agent ended with {}", output.status));
+        return Err(format!("cargo build {} ended with {}", flags.join(" "), output.status));
     }
-    String::from_utf8_lossy(&output.stdout)
+    Ok(String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == "zaudit")
-        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
-        .filter_map(|name| name.as_str().map(PathBuf::from))
-        .find(|path| path.extension().is_some_and(|extension| extension == "so"))
-        .ok_or_else(|| "cargo named no shared library of the agent".into())
+        .collect())
 }

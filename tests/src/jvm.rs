@@ -22,6 +22,8 @@ pub struct Jvm {
     env: Vec<(String, String)>,
     /// A shell line that goes before `exec "$@"`.
     shell: Option<String>,
+    /// A command that goes before it and runs it.
+    under: Vec<OsString>,
     dir: Arc<Folder>,
 }
 
@@ -41,6 +43,7 @@ impl Jvm {
             args: Vec::new(),
             env: Vec::new(),
             shell: None,
+            under: Vec::new(),
             dir: Arc::new(Folder::fresh()?),
         })
     }
@@ -93,6 +96,13 @@ impl Jvm {
         self
     }
 
+    /// Starts it under a command that runs it: `setpriv`, `unshare`, `zaudit run` …
+    #[must_use]
+    pub fn under<S: AsRef<OsStr>>(mut self, command: impl IntoIterator<Item = S>) -> Self {
+        self.under = command.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        self
+    }
+
     /// The folder that it runs in; files of the test go there.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -108,14 +118,15 @@ impl Jvm {
 
     /// Starts it; the test goes on beside it.
     pub fn spawn(self) -> Result<Running> {
-        let mut command = match &self.shell {
-            None => Command::new(self.jdk.tool("java")),
-            Some(line) => {
-                let mut shell = Command::new("sh");
-                shell.arg("-c").arg(format!("{line}; exec \"$@\"")).arg("sh").arg(self.jdk.tool("java"));
-                shell
-            }
-        };
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(line) = &self.shell {
+            words.extend(["sh".into(), "-c".into(), format!("{line}; exec \"$@\"").into(), "sh".into()]);
+        }
+        words.extend(self.under);
+        words.push(self.jdk.tool("java").into());
+        let (program, before) = words.split_first().ok_or("there is no program")?;
+        let mut command = Command::new(program);
+        command.args(before);
         let ours = [
             "JAVA_TOOL_OPTIONS",
             "_JAVA_OPTIONS",

@@ -1,0 +1,206 @@
+//! The command line: every subcommand, option and word of help.
+//!
+//! Owns the syntax; what a command does is done elsewhere. Completions and the manual page are made from it. Invariant: a
+//! command line that cannot be understood is one line on standard error.
+
+use crate::failure::{Code, Failure};
+use crate::span;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Finds out which code of a Java program leaks native memory through java.util.zip Inflaters and Deflaters
+///
+/// The work is done by an agent inside the JVM, libzaudit.so. This command starts programs under it, attaches it to JVMs
+/// that run already, and asks it.
+#[derive(Debug, Parser)]
+#[command(name = "zaudit", version, disable_help_subcommand = true, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// The agent's library, by the path that the JVM has for it [default: libzaudit.so beside this program, or in ../lib]
+    ///
+    /// A JVM in a container has a file system of its own: copy the library in, cp libzaudit.so /proc/PID/root/tmp/, and name
+    /// it as the JVM sees it, --library /tmp/libzaudit.so. A JVM that has the library loaded is asked through that one.
+    #[arg(long, global = true, value_name = "PATH", env = "ZAUDIT_LIBRARY", hide_env_values = true)]
+    pub(crate) library: Option<PathBuf>,
+
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 the agent said no or another failure, 2 wrong usage, 3 no such process, 4 not a 64-bit HotSpot JVM,
+5 not permitted, 6 the JVM takes no commands or no agents, 7 the JVM cannot see or load the library, 8 no answer in time,
+130 interrupted. Of zaudit run: the program's own.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a Java program under the agent: zaudit run [OPTION[=VALUE]…] -- java …
+    ///
+    /// zaudit becomes the program: exit code, signals and streams are its own. Where the program is not called java (mvn,
+    /// gradle, a start script) the agent comes to all JVMs that it starts, through JAVA_TOOL_OPTIONS, which each of them
+    /// tells on its standard error; let file names have %p in them then.
+    Run(Run),
+    /// Begin to audit a JVM that runs
+    ///
+    /// What exists already is audited, too, without stacks (adopted). From JDK 21 on the JVM prints a warning about agents
+    /// that are loaded while it runs on its own standard error; -XX:+EnableDynamicAgentLoading at its start silences it.
+    /// Paths in the options are the JVM's: relative to its current folder, and read and written as its user.
+    Attach(Attach),
+    /// Have a report now
+    Dump(Dump),
+    /// Ask how it stands
+    Status(Asked),
+    /// Begin anew: counts start from now, what is live becomes adopted
+    Reset(Asked),
+    /// Have the last report and end the audit; the JVM goes on as if there had been no agent
+    Disarm(Dump),
+    /// List the JVMs of this machine and how it stands with each
+    Ps,
+    /// Watch the worst places in a table that renews itself; ctrl-C ends it
+    Top(Top),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page: zaudit man | man -l -
+    Man,
+}
+
+/// `zaudit run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Options of the agent, as behind the = of -agentpath: gc format=json file=report-%p.json
+    #[arg(value_name = "OPTION[=VALUE]")]
+    pub(crate) options: Vec<String>,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    pub(crate) program: Vec<OsString>,
+}
+
+/// Which JVM, and how long to wait for it.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
+    /// Process id of the JVM; zaudit ps lists them
+    #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) pid: i32,
+    /// How long to wait for the JVM
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = span::parse)]
+    pub(crate) timeout: Duration,
+}
+
+/// `zaudit attach`.
+#[derive(Debug, Args)]
+pub(crate) struct Attach {
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+    /// Options of the agent, as behind the = of -agentpath: gc format=json file=report-%p.json
+    #[arg(value_name = "OPTION[=VALUE]")]
+    pub(crate) options: Vec<String>,
+}
+
+/// `zaudit dump` and `zaudit disarm`.
+#[derive(Debug, Args)]
+pub(crate) struct Dump {
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Where the report goes [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Have a collection first, so that garbage is not called live
+    #[arg(long)]
+    pub(crate) gc: bool,
+}
+
+/// A report's format.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+impl Dump {
+    /// What the agent is told of it.
+    pub(crate) fn options(&self) -> Vec<String> {
+        let format = match self.format {
+            Format::Text => "format=text",
+            Format::Json => "format=json",
+        };
+        let mut options = vec![format.to_owned()];
+        options.extend(self.gc.then(|| "gc".to_owned()));
+        options
+    }
+}
+
+/// `zaudit top`.
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+    /// Time between two looks
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span::parse)]
+    pub(crate) interval: Duration,
+    /// Print the table once
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+/// A line that could not be understood, as one line. What clap says behind a blank line is the usage, which `--help`
+/// says better.
+pub(crate) fn misunderstood(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let said = said.join(" ");
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).unwrap_or("see zaudit --help");
+    Failure::new(Code::Usage, said.strip_prefix("error: ").unwrap_or(&said), tip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_table_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn misunderstandings_are_one_line() {
+        for line in [
+            "zaudit",
+            "zaudit dmp 1",
+            "zaudit dump",
+            "zaudit dump 0",
+            "zaudit dump -- -1",
+            "zaudit dump x",
+            "zaudit dump 99999999999",
+            "zaudit dump 1 --format xml",
+            "zaudit dump 1 --timeout 5",
+            "zaudit run gc",
+            "zaudit run java -version",
+            "zaudit top 1 --interval 0s",
+        ] {
+            let error = Arguments::try_parse_from(line.split(' ')).unwrap_err();
+            let said = misunderstood(&error).to_string();
+            assert!(!said.contains('\n') && said.len() > 20, "{line}: {said}");
+        }
+    }
+
+    #[test]
+    fn the_program_s_words_are_its_own() {
+        let parsed =
+            Arguments::try_parse_from(["zaudit", "run", "gc", "depth=5", "--", "java", "--help", "-x"]);
+        let Command::Run(run) = parsed.unwrap().command else { panic!() };
+        assert_eq!(run.options, ["gc", "depth=5"]);
+        assert_eq!(run.program, ["java", "--help", "-x"]);
+    }
+}

@@ -1,0 +1,93 @@
+//! What can go wrong, as one line on standard error and an exit code.
+//!
+//! Which code stands for what is the contract with scripts; the words are their finder's. Invariant: a message is one
+//! line that says what is the matter and, behind a semicolon, what to do next.
+
+use std::fmt;
+
+/// The exit codes that are not 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// The agent said no, or something failed that has no code of its own.
+    Refused = 1,
+    /// The command line, or the agent's options on it, cannot be understood.
+    Usage = 2,
+    /// There is no such process, or it ended while we waited.
+    NoProcess = 3,
+    /// The process is not a 64-bit HotSpot JVM.
+    NotHotSpot = 4,
+    /// The process is somebody else's.
+    NotPermitted = 5,
+    /// The JVM takes no commands from outside, or no agents.
+    AttachOff = 6,
+    /// The JVM cannot see or load the library.
+    LibraryUnseen = 7,
+    /// The JVM is stopped, hangs, or needs longer than we were told to wait.
+    NoAnswer = 8,
+    /// Ctrl-C: 128 and the signal's number, as shells have it.
+    Interrupted = 130,
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// What the process ends with.
+    pub(crate) code: Code,
+    /// What is the matter; empty where nobody needs to be told.
+    pub(crate) matter: String,
+    /// What to do next; empty where the matter says it.
+    pub(crate) advice: String,
+}
+
+impl Failure {
+    /// A failure with its matter and an advice.
+    pub(crate) fn new(code: Code, matter: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { code, matter: matter.into(), advice: advice.into() }
+    }
+
+    /// The user has pressed ctrl-C, and knows.
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Code::Interrupted, "", "")
+    }
+
+    /// The process is gone.
+    pub(crate) fn gone(pid: i32) -> Self {
+        Self::new(Code::NoProcess, format!("process {pid} has ended"), "zaudit ps lists the JVMs that run")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The words may come from the other process: one line, and nothing that a terminal would obey.
+        f.write_str(&one_line(&self.matter))?;
+        if self.advice.is_empty() { Ok(()) } else { write!(f, "; {}", one_line(&self.advice)) }
+    }
+}
+
+/// `text` without line breaks and other control characters.
+pub(crate) fn one_line(text: &str) -> String {
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// An error in the words of the system, without Rust's `(os error 13)`.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.find(" (os error").and_then(|end| text.get(..end)).unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_that_no_terminal_obeys() {
+        let failure = Failure::new(Code::Refused, "a\nb\x1b[2J", "do\tthis\n");
+        assert_eq!(failure.to_string(), "a b [2J; do this");
+        assert_eq!(Failure::new(Code::Refused, "so", "").to_string(), "so");
+    }
+
+    #[test]
+    fn errors_without_numbers() {
+        assert_eq!(reason(&std::io::Error::from_raw_os_error(2)), "No such file or directory");
+    }
+}

@@ -1,0 +1,117 @@
+//! The `zaudit` command: starts Java programs under the agent, attaches it to JVMs that run, and asks it.
+//!
+//! The map, in reading order. [`arguments`] is the command line. [`launch`] is `run`. To reach a JVM, [`target`] looks at
+//! the process (through [`status`], [`maps`], [`perfdata`] and [`flags`], which only read bytes), [`library`] finds the
+//! agent as the JVM sees it, [`attach`] speaks HotSpot's protocol and [`reply`] knows its words; [`errand`] puts a command
+//! through all of them. [`listing`] is `ps`; [`top`] watches, by [`snapshot`] and [`table`]; [`manual`] is the page and the
+//! completions. [`failure`], [`output`], [`span`] and [`system`] serve all. Here is only who does what. Invariant: whatever
+//! goes wrong is one line on standard error, and an exit code that scripts can go by.
+
+mod failure;
+mod span;
+mod system;
+mod output;
+mod arguments;
+mod status;
+mod maps;
+mod perfdata;
+mod flags;
+mod target;
+mod library;
+mod attach;
+mod reply;
+mod errand;
+mod launch;
+mod listing;
+mod snapshot;
+mod table;
+mod top;
+mod manual;
+
+use arguments::{Arguments, Asked, Command, Dump};
+use clap::Parser;
+use errand::{Answer, Errand};
+use failure::{Code, Failure};
+use span::Deadline;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use target::{Presence, Target};
+
+fn main() -> ExitCode {
+    let failure = match Arguments::try_parse() {
+        Ok(arguments) => run(&arguments).err(),
+        // Help and the version are what was asked for.
+        Err(error) if !error.use_stderr() => output::write(error.render().to_string().as_bytes()).err(),
+        Err(error) => Some(arguments::misunderstood(&error)),
+    };
+    let Some(failure) = failure else { return ExitCode::SUCCESS };
+    if !failure.matter.is_empty() {
+        // If that cannot be written either, the exit code tells.
+        let _ = writeln!(std::io::stderr(), "zaudit: {failure}");
+    }
+    ExitCode::from(failure.code as u8)
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let named = arguments.library.as_deref();
+    match &arguments.command {
+        Command::Run(run) => launch::run(named, run).map(|never| match never {}),
+        Command::Attach(attach) => {
+            launch::expect_understood(&attach.options)?;
+            let target = Target::find(attach.asked.pid)?;
+            let library = library::for_target(&target, named)?;
+            let errand = Errand { command: "arm", options: &attach.options, report: false };
+            let answer = errand.run(&target, &library, &Deadline::after(attach.asked.timeout))?;
+            say(&answer.text)
+        }
+        Command::Dump(dump) => report("dump", dump, named),
+        Command::Disarm(dump) => report("disarm", dump, named),
+        Command::Status(asked) => say(&ask("status", asked, named)?.text),
+        Command::Reset(asked) => say(&ask("reset", asked, named)?.text),
+        Command::Ps => say(&listing::table()?),
+        Command::Top(top) => {
+            let (target, library) = audited(top.asked.pid, named)?;
+            top::run(top, &target, &library)
+        }
+        Command::Completions { shell } => output::write(&manual::completions(*shell)).map(|_| ()),
+        Command::Man => output::write(&manual::page()?).map(|_| ()),
+    }
+}
+
+/// A JVM with the agent in it, and the agent's library: whatever else is asked, it would be a second agent.
+fn audited(pid: i32, named: Option<&Path>) -> Result<(Target, PathBuf), Failure> {
+    let target = Target::find(pid)?;
+    if target.presence() == Presence::Absent {
+        let matter = format!("process {pid} is not audited: there is no libzaudit.so in it");
+        return Err(Failure::new(Code::Refused, matter, format!("zaudit attach {pid} begins an audit")));
+    }
+    let library = library::for_target(&target, named)?;
+    Ok((target, library))
+}
+
+fn ask(command: &'static str, asked: &Asked, named: Option<&Path>) -> Result<Answer, Failure> {
+    let (target, library) = audited(asked.pid, named)?;
+    Errand { command, options: &[], report: false }.run(&target, &library, &Deadline::after(asked.timeout))
+}
+
+/// A report, to where the user wants it.
+fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<(), Failure> {
+    let (target, library) = audited(dump.asked.pid, named)?;
+    let place = dump.output.as_deref().map(output::Place::open).transpose()?;
+    let options = dump.options();
+    let errand = Errand { command, options: &options, report: true };
+    let answer = errand.run(&target, &library, &Deadline::after(dump.asked.timeout))?;
+    let Some(place) = place else { return output::write(&answer.report).map(|_| ()) };
+    place.fill(&answer.report).or_else(|failure| {
+        // It comes only once, the last one above all.
+        output::write(&answer.report)?;
+        Err(failure)
+    })
+}
+
+/// Prints an answer, with a line end.
+fn say(text: &str) -> Result<(), Failure> {
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    output::write(format!("{text}{end}").as_bytes()).map(|_| ())
+}

@@ -1,0 +1,76 @@
+//! Lengths of time: as they are written on the command line, and the one that a command may take.
+//!
+//! Invariant: a length without a unit is refused, as the agent does it.
+
+use std::time::{Duration, Instant};
+
+/// Reads `500ms`, `2s`, `1.5s`, `5m`, `1h`.
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "" => return Err("a unit is needed, as in 30s; there are ms, s, m and h".into()),
+        _ => return Err(format!("unknown unit {unit:?}; there are ms, s, m and h")),
+    };
+    let number: f64 = number.parse().map_err(|_| "a number is needed, as in 30s".to_owned())?;
+    let seconds = number * unit;
+    // poll(2) counts milliseconds in 31 bits.
+    if (0.001..=86_400.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("from 1ms to 24h".into())
+    }
+}
+
+/// The shortest way to write it.
+pub(crate) fn shown(span: Duration) -> String {
+    match span.as_millis() {
+        millis if millis.is_multiple_of(1_000) => format!("{}s", millis / 1_000),
+        millis => format!("{millis}ms"),
+    }
+}
+
+/// When we have waited long enough.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    at: Instant,
+    /// How long that was from the beginning.
+    pub(crate) limit: Duration,
+}
+
+impl Deadline {
+    /// `limit` from now.
+    pub(crate) fn after(limit: Duration) -> Self {
+        Self { at: Instant::now() + limit, limit }
+    }
+
+    /// What is left; `None` when nothing is.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths() {
+        for (text, millis) in
+            [("500ms", 500), ("2s", 2_000), ("1.5s", 1_500), ("5m", 300_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in
+            ["", "2", "s", "-1s", "2d", "0s", "25h", "1e9s", "1..2s", "ms", "99999999999999999999999h"]
+        {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!(shown(Duration::from_millis(1_500)), "1500ms");
+        assert_eq!(shown(Duration::from_secs(30)), "30s");
+    }
+}

@@ -1,0 +1,336 @@
+//! Another process, looked at: whose it is, what it is, and the folders through which it can be reached.
+//!
+//! Owns all that is read from `/proc/PID`, and who may read it. Speaking to the JVM is [`crate::attach`]'s. Invariant:
+//! looking changes nothing, and no link in the other process's own file system leads us out of it.
+
+use crate::failure::{Code, Failure, reason};
+use crate::flags::{self, Flags};
+use crate::maps::Maps;
+use crate::perfdata::PerfData;
+use crate::status::Status;
+use crate::system::{self, Guise};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The agent's file name.
+pub(crate) const LIBRARY: &str = "libzaudit.so";
+
+/// HotSpot's counters come to some 32 KiB.
+const LARGEST_PERFDATA: u64 = 1 << 20;
+
+/// A HotSpot JVM that we may speak to.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Its number, as we see it.
+    pub(crate) pid: i32,
+    /// What the kernel said of it when we looked.
+    pub(crate) status: Status,
+    /// Stands for this very process, where the kernel has such a thing.
+    process: Option<OwnedFd>,
+    root: OwnedFd,
+    temporary: OwnedFd,
+    current: Option<OwnedFd>,
+    maps: Maps,
+    perfdata: Option<PerfData>,
+}
+
+/// What is there of the agent in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It audits.
+    Armed,
+    /// It waits for its time (`delay`).
+    Waiting,
+    /// It is there, and does nothing.
+    Loaded,
+    /// It is not there.
+    Absent,
+}
+
+impl Presence {
+    /// The word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Presence::Armed => "armed",
+            Presence::Waiting => "waiting",
+            Presence::Loaded => "loaded",
+            Presence::Absent => "-",
+        }
+    }
+}
+
+/// `/proc/PID/status`; a failure where there is no such process.
+pub(crate) fn status(pid: i32) -> Result<Status, Failure> {
+    let none = || {
+        Failure::new(
+            Code::NoProcess,
+            format!("there is no process {pid}"),
+            "zaudit ps lists the JVMs that run",
+        )
+    };
+    let text = fs::read(format!("/proc/{pid}/status")).map_err(|_| none())?;
+    let status = Status::parse(&String::from_utf8_lossy(&text)).ok_or_else(none)?;
+    if status.ended() {
+        return Err(Failure::gone(pid));
+    }
+    if status.process != pid {
+        let process = status.process;
+        let matter = format!("{pid} is a thread of process {process}");
+        return Err(Failure::new(Code::NoProcess, matter, format!("name the process: {process}")));
+    }
+    Ok(status)
+}
+
+/// Does `work` as ourselves, and if that is not permitted as the user of the process: root in a container often lacks the
+/// right to look into other users' processes, but may be any of them.
+fn as_either<T>(status: &Status, work: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match work() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && system::effective().0 == 0 => {
+            let _guise = system::become_user(status.user, status.group)?;
+            work()
+        }
+        other => other,
+    }
+}
+
+/// A user's name, or number.
+pub(crate) fn user(number: u32) -> String {
+    system::user_name(number).unwrap_or_else(|| number.to_string())
+}
+
+fn not_permitted(pid: i32, status: &Status) -> Failure {
+    let owner = user(status.user);
+    let (own_user, own_group) = system::effective();
+    if own_user != status.user && own_user != 0 {
+        let matter = format!("process {pid} belongs to {owner}");
+        let advice = format!("call zaudit as {owner} or as root: sudo -u {owner} zaudit …");
+        return Failure::new(Code::NotPermitted, matter, advice);
+    }
+    if own_user != 0 && own_group != status.group {
+        let matter = format!("process {pid} runs as group {}, and we as group {own_group}", status.group);
+        let advice = "a JVM answers only its own group: call zaudit through sg or newgrp, or as root";
+        return Failure::new(Code::NotPermitted, matter, advice);
+    }
+    let matter = format!("the system does not let us look into process {pid}");
+    Failure::new(Code::NotPermitted, matter, "call zaudit as root, in a container with --cap-add SYS_PTRACE")
+}
+
+/// The files in the memory of a process.
+pub(crate) fn maps(pid: i32, status: &Status) -> io::Result<Maps> {
+    Ok(Maps::parse(&as_either(status, || fs::read(format!("/proc/{pid}/maps")))?))
+}
+
+/// What is there of the agent: threads tell it to everybody, files in memory only to whom it concerns.
+pub(crate) fn presence(pid: i32, maps: Option<&Maps>) -> Presence {
+    let loaded = maps.is_some_and(|maps| maps.named(OsStr::new(LIBRARY)).is_some());
+    if maps.is_some() && !loaded {
+        return Presence::Absent;
+    }
+    let mut presence = if loaded { Presence::Loaded } else { Presence::Absent };
+    for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        match fs::read(task.path().join("comm")).unwrap_or_default().trim_ascii_end() {
+            b"zaudit" => return Presence::Armed,
+            b"zaudit-delay" => presence = Presence::Waiting,
+            _ => {}
+        }
+    }
+    presence
+}
+
+/// Main class and arguments from a command line that is a JVM's: all but the launcher where nothing better is known.
+pub(crate) fn command_line(pid: i32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<String> = flags::words(&bytes).filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+impl Target {
+    /// Looks at a process. What keeps us from speaking to it is the failure, the first thing to be mended first.
+    pub(crate) fn find(pid: i32) -> Result<Self, Failure> {
+        let status = status(pid)?;
+        let process = match system::pidfd(pid) {
+            Ok(process) => Some(process),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(Failure::gone(pid)),
+            Err(_) => None,
+        };
+        let own = system::effective();
+        if own.0 != 0 && own != (status.user, status.group) {
+            return Err(not_permitted(pid, &status));
+        }
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::PermissionDenied => not_permitted(pid, &status),
+            _ if !Path::new(&format!("/proc/{pid}")).exists() => Failure::gone(pid),
+            _ => Failure::new(Code::Refused, format!("/proc/{pid}: {}", reason(&error)), ""),
+        };
+        expect_64_bits(pid, &status).map_err(&failed)??;
+        let maps = maps(pid, &status).map_err(&failed)?;
+        if !maps.hotspot() {
+            let matter =
+                format!("process {pid} ({}) is not a HotSpot JVM: no libjvm.so is in it", status.name);
+            return Err(Failure::new(Code::NotHotSpot, matter, "zaudit ps lists the JVMs that run"));
+        }
+        if status.stopped() {
+            let matter = format!("process {pid} is stopped, by a signal or a debugger");
+            return Err(Failure::new(
+                Code::NoAnswer,
+                matter,
+                format!("let it go on first: kill -CONT {pid}"),
+            ));
+        }
+        let folder = |name: &str| {
+            let path = format!("/proc/{pid}/{name}");
+            as_either(&status, || system::open_folder(Path::new(&path)))
+        };
+        let root = folder("root").map_err(&failed)?;
+        let temporary = as_either(&status, || system::open_within(root.as_fd(), Path::new("/tmp"), FOLDER))
+            .map_err(|error| {
+            let matter = format!("process {pid} has no /tmp that we can reach: {}", reason(&error));
+            Failure::new(Code::Refused, matter, "a JVM takes commands through a socket in /tmp")
+        })?;
+        let current = folder("cwd").ok();
+        let perfdata = perfdata(&status, temporary.as_fd());
+        Ok(Self { pid, status, process, root, temporary, current, maps, perfdata })
+    }
+
+    /// Takes on the identity of its user until the guise is dropped.
+    pub(crate) fn guise(&self) -> Result<Guise, Failure> {
+        system::become_user(self.status.user, self.status.group)
+            .map_err(|_| not_permitted(self.pid, &self.status))
+    }
+
+    /// Its `/tmp`.
+    pub(crate) fn temporary(&self) -> BorrowedFd<'_> {
+        self.temporary.as_fd()
+    }
+
+    /// Its current folder.
+    pub(crate) fn current(&self) -> Option<BorrowedFd<'_>> {
+        self.current.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Readable once it has ended, where the kernel has such a thing.
+    pub(crate) fn process(&self) -> Option<BorrowedFd<'_>> {
+        self.process.as_ref().map(AsFd::as_fd)
+    }
+
+    /// What the kernel says of it by now; `None` when it has ended.
+    pub(crate) fn status_now(&self) -> Option<Status> {
+        // Its number may be another's by now: the descriptor knows.
+        let [ended] = system::wait([self.process()], std::time::Duration::ZERO);
+        if ended { None } else { status(self.pid).ok() }
+    }
+
+    /// Opens a file by the name that the process has for it.
+    pub(crate) fn open(&self, path: &Path, flags: i32) -> io::Result<File> {
+        system::open_within(self.root.as_fd(), path, flags).map(File::from)
+    }
+
+    /// The agent's library, by the name that the process has for it, if it is loaded. `known` is another name that it
+    /// may go by.
+    pub(crate) fn loaded_library(&self, known: Option<&OsStr>) -> Option<PathBuf> {
+        let found = self.maps.named(OsStr::new(LIBRARY)).or_else(|| self.maps.named(known?))?;
+        // Behind a chroot we see a longer path than the process does.
+        let root = fs::read_link(format!("/proc/{}/root", self.pid)).unwrap_or_default();
+        match found.strip_prefix(&root) {
+            Ok(inner) => Some(Path::new("/").join(inner)),
+            Err(_) => Some(found.clone()),
+        }
+    }
+
+    /// What is there of the agent.
+    pub(crate) fn presence(&self) -> Presence {
+        presence(self.pid, Some(&self.maps))
+    }
+
+    /// Whether the JVM takes commands from outside, as far as it tells.
+    pub(crate) fn takes_commands(&self) -> bool {
+        let published = self.perfdata.as_ref().and_then(PerfData::takes_commands);
+        published.unwrap_or_else(|| self.flags().switch("DisableAttachMechanism") != Some(true))
+    }
+
+    /// Whether the JVM takes agents while it runs, as far as its flags tell.
+    pub(crate) fn takes_agents(&self) -> bool {
+        self.flags().switch("EnableDynamicAgentLoading") != Some(false)
+    }
+
+    /// The flags that it was started with.
+    pub(crate) fn flags(&self) -> Flags {
+        if let Some(flags) = self.perfdata.as_ref().and_then(PerfData::flags) {
+            return Flags::of(flags);
+        }
+        let read = |name: &str| {
+            as_either(&self.status, || fs::read(format!("/proc/{}/{name}", self.pid))).unwrap_or_default()
+        };
+        Flags::collect(&read("cmdline"), &read("environ"), &|path| self.text(path))
+    }
+
+    /// The beginning of a file that its command line names.
+    fn text(&self, path: &str) -> Option<String> {
+        let folder = fs::read_link(format!("/proc/{}/cwd", self.pid)).unwrap_or_default();
+        let path = folder.join(path);
+        let file = as_either(&self.status, || self.open(&path, libc::O_RDONLY | libc::O_NONBLOCK)).ok()?;
+        let mut text = Vec::new();
+        file.metadata().ok().filter(fs::Metadata::is_file)?;
+        file.take(64 << 10).read_to_end(&mut text).ok()?;
+        Some(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Main class or jar, and the program's arguments.
+    pub(crate) fn command(&self) -> String {
+        let published = self.perfdata.as_ref().and_then(PerfData::command);
+        published.map_or_else(|| command_line(self.pid), str::to_owned)
+    }
+}
+
+/// A folder as a place to begin paths at, not to be listed.
+const FOLDER: i32 = libc::O_PATH | libc::O_DIRECTORY;
+
+/// The fifth byte of a program file says how wide its addresses are.
+fn expect_64_bits(pid: i32, status: &Status) -> io::Result<Result<(), Failure>> {
+    let opened = as_either(status, || File::open(format!("/proc/{pid}/exe")));
+    let mut head = Vec::new();
+    match opened {
+        Ok(file) => file.take(5).read_to_end(&mut head)?,
+        // Threads of the kernel have no program file.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    Ok(match head.as_slice() {
+        [0x7f, b'E', b'L', b'F', 1] => Err(Failure::new(
+            Code::NotHotSpot,
+            format!("process {pid} ({}) is a 32-bit program", status.name),
+            "zaudit audits 64-bit HotSpot JVMs only",
+        )),
+        _ => Ok(()),
+    })
+}
+
+/// The counters that the JVM publishes. Its folder bears the user's name as the JVM's own system knows it, so we look
+/// into all of them; a file counts if it is the user's.
+fn perfdata(status: &Status, temporary: BorrowedFd<'_>) -> Option<PerfData> {
+    let own = |file: &File| file.metadata().is_ok_and(|found| found.uid() == status.user);
+    let read = |folder: &OsStr| -> io::Result<Option<PerfData>> {
+        let folder = File::from(system::open_at(temporary, folder, FOLDER | libc::O_NOFOLLOW, 0)?);
+        let name = OsString::from(status.own_pid.to_string());
+        let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = File::from(system::open_at(folder.as_fd(), &name, flags, 0)?);
+        if !own(&folder) || !own(&file) || !file.metadata()?.is_file() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST_PERFDATA).read_to_end(&mut bytes)?;
+        Ok(PerfData::parse(&bytes))
+    };
+    let listed = as_either(status, || fs::read_dir(format!("/proc/self/fd/{}", temporary.as_raw_fd())));
+    listed
+        .ok()?
+        .flatten()
+        .map(|entry| entry.file_name())
+        .filter(|name| name.as_bytes().starts_with(b"hsperfdata_"))
+        .find_map(|name| as_either(status, || read(&name)).ok().flatten())
+}

@@ -1,0 +1,468 @@
+//! The `zaudit` command on real JVMs: a whole life from attach to disarm, programs that it starts, tables that it prints.
+//!
+//! What it must refuse, and in which words, is [`refusals`]'. Invariant: nothing that the command does shows in the
+//! program's own output, and none of its files stays.
+
+mod refusals;
+
+use libtest_mimic::Trial;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use zaudit_tests::child::Running;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::Report;
+use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::{Result, agent};
+
+type Test = fn(&Kit, &Jdk) -> Result<()>;
+
+/// On every JDK.
+const EVERYWHERE: [(&str, Test); 6] = [
+    ("whole_life", whole_life),
+    ("another_users_jvm", another_users_jvm),
+    ("started_with_reduced_signals", started_with_reduced_signals),
+    ("attach_is_off", refusals::attach_is_off),
+    ("agents_are_off", refusals::agents_are_off),
+    ("run_is_the_program", run_is_the_program),
+];
+
+/// On one.
+const ONCE: [(&str, Test); 17] = [
+    ("run_through_the_environment", run_through_the_environment),
+    ("run_refuses", refusals::run_refuses),
+    ("top_goes_on", top_goes_on),
+    ("top_on_a_terminal", top_on_a_terminal),
+    ("top_ends_with_the_jvm", top_ends_with_the_jvm),
+    ("page_and_completions", page_and_completions),
+    ("other_namespaces", other_namespaces),
+    ("no_such_process", refusals::no_such_process),
+    ("no_jvm", refusals::no_jvm),
+    ("narrow_program", refusals::narrow_program),
+    ("somebody_else", refusals::somebody_else),
+    ("stopped", refusals::stopped),
+    ("hanging", refusals::hanging),
+    ("private_library", refusals::private_library),
+    ("long_options", refusals::long_options),
+    ("no_library", refusals::no_library),
+    ("not_audited", refusals::not_audited),
+];
+
+fn main() -> ExitCode {
+    let folder = std::env::temp_dir().join(format!("zaudit-command-{}", std::process::id()));
+    let code = suite::main(|bench| match Kit::new(bench, &folder) {
+        Ok(kit) => trials(bench, &kit),
+        Err(why) => vec![Trial::test("set_up", move || Err(why.into()))],
+    });
+    drop(fs::remove_dir_all(folder));
+    code
+}
+
+fn trials(bench: &Bench, kit: &Kit) -> Vec<Trial> {
+    let mut trials: Vec<Trial> = bench.missing();
+    let mut add = |jdk: &Jdk, name: String, test: Test| {
+        let (kit, jdk) = (kit.clone(), jdk.clone());
+        trials.push(cell(bench, name, move |_| test(&kit, &jdk)));
+    };
+    for jdk in &bench.jdks {
+        for (name, test) in EVERYWHERE {
+            add(jdk, format!("jdk{}::{name}", jdk.major), test);
+        }
+    }
+    for (name, test) in ONCE {
+        add(bench.default_jdk(), name.into(), test);
+    }
+    trials
+}
+
+/// The command and the library, where every user can read them.
+#[derive(Clone)]
+pub struct Kit {
+    bench: Bench,
+    /// Their folder; files that other users must reach go there.
+    pub folder: PathBuf,
+    /// The command.
+    pub zaudit: PathBuf,
+    /// The library, beside it.
+    pub library: PathBuf,
+}
+
+impl Kit {
+    fn new(bench: &Bench, folder: &Path) -> Result<Self> {
+        let (zaudit, library) = (folder.join("zaudit"), folder.join("libzaudit.so"));
+        for folder in [folder.to_path_buf(), folder.join("hidden")] {
+            fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+            open_to_all(&folder)?;
+        }
+        for (from, to) in [
+            (&agent::command()?, &zaudit),
+            (&bench.library, &library),
+            (&bench.library, &folder.join("hidden/libzaudit.so")),
+        ] {
+            fs::copy(from, to).map_err(|error| format!("{}: {error}", from.display()))?;
+            open_to_all(to)?;
+        }
+        Ok(Self { bench: bench.clone(), folder: folder.into(), zaudit, library })
+    }
+
+    /// The command, with nothing of our own surroundings.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.zaudit);
+        for name in ["ZAUDIT_LIBRARY", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"] {
+            command.env_remove(name);
+        }
+        command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command to its end.
+    fn zaudit<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Result<Said> {
+        Said::of(self.command().args(words))
+    }
+
+    /// Runs the command with a process id behind the subcommand.
+    fn ask(&self, subcommand: &str, pid: u32, words: &[&str]) -> Result<Said> {
+        self.zaudit([&[subcommand, &pid.to_string()], words].concat())
+    }
+
+    /// A program that makes garbage, says `ready`, and waits.
+    fn garbage(&self, jdk: &Jdk) -> Result<Jvm> {
+        Jvm::new(jdk, self.bench.fixture("Garbage")?)
+    }
+}
+
+fn open_to_all(path: &Path) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// What the command said.
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Said {
+    fn of(command: &mut Command) -> Result<Self> {
+        let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+    }
+
+    /// Claims that it did as asked, without a word on stderr, and gives what it printed.
+    fn done(self) -> Result<String> {
+        claim(self.code == Some(0) && self.stderr.is_empty(), || format!("not done: {self:?}"))?;
+        Ok(self.stdout)
+    }
+
+    /// Claims that it refused with this exit code, in one line that has these words.
+    fn refused(self, code: i32, words: &str) -> Result<()> {
+        let one_line = self.stderr.starts_with("zaudit: ") && self.stderr.trim_end().lines().count() == 1;
+        let right = self.code == Some(code) && self.stdout.is_empty() && self.stderr.contains(words);
+        claim(one_line && right, || format!("{code} and {words:?} expected: {self:?}"))
+    }
+}
+
+fn ready(jvm: Jvm) -> Result<Running> {
+    let mut running = jvm.spawn()?;
+    running.wait_for("ready")?;
+    Ok(running)
+}
+
+/// Lets the program end, and claims that it printed what it prints without us, ended as it does, and that no file of ours
+/// is where it ran or in `/tmp`.
+fn claim_unharmed(mut running: Running, own_pid: u32) -> Result<()> {
+    let left = |folder: &Path| -> Vec<PathBuf> {
+        let ours = [format!(".attach_pid{own_pid}"), format!(".zaudit-{own_pid}-")];
+        let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        paths
+            .filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                ours.iter().any(|our| name.starts_with(our.as_str()))
+            })
+            .collect()
+    };
+    let left = [left(running.dir()), left(Path::new("/tmp"))].concat();
+    claim(left.is_empty(), || format!("these files stay: {left:?}"))?;
+    running.say("")?;
+    let ended = running.finish()?;
+    claim(ended.code() == 0 && ended.printed() == "ready\ndone\n", || ended.to_string())?;
+    // JDK 21 and later warn of agents that come while the JVM runs; that is theirs.
+    let stderr = ended.stderr();
+    let odd = stderr.lines().find(|line| !line.starts_with("WARNING: ") && !line.starts_with("Picked up "));
+    claim(odd.is_none() || stderr.contains("zaudit:"), || ended.to_string())
+}
+
+/// The line of `zaudit ps` for this process.
+fn listed(kit: &Kit, pid: u32) -> Result<String> {
+    let text = kit.zaudit(["ps"])?.done()?;
+    let pid = pid.to_string();
+    let line = text.lines().find(|line| line.split_whitespace().next() == Some(pid.as_str()));
+    line.map(str::to_owned).ok_or_else(|| format!("{pid} is not in\n{text}"))
+}
+
+fn claim_listed(kit: &Kit, pid: u32, state: &str, command: &str) -> Result<()> {
+    let line = listed(kit, pid)?;
+    let words: Vec<&str> = line.split_whitespace().collect();
+    claim(words.get(2) == Some(&state) && line.contains(command), || format!("{state} expected: {line}"))
+}
+
+fn whole_life(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let running = ready(kit.garbage(jdk)?)?;
+    let pid = running.pid();
+    claim_listed(kit, pid, "-", "Garbage")?;
+    kit.ask("attach", pid, &["gc", "depth=64"])?.done()?;
+    claim_listed(kit, pid, "armed", "Garbage")?;
+    kit.ask("attach", pid, &[])?.refused(1, "")?;
+    let status = kit.ask("status", pid, &[])?.done()?;
+    claim(status.contains("state: armed"), || status.clone())?;
+    let text = kit.ask("dump", pid, &[])?.done()?;
+    claim(text.contains("SUMMARY: zaudit:"), || text.clone())?;
+    let file = running.dir().join("report.json");
+    let words = ["--format", "json", "--gc", "--output", file.to_str().unwrap_or_default()];
+    let printed = kit.ask("dump", pid, &words)?.done()?;
+    claim(printed.is_empty(), || printed.clone())?;
+    let report = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+    claim(Report::read(&report)?.process.pid == pid, || report.clone())?;
+    kit.ask("reset", pid, &[])?.done()?;
+    let table = kit.ask("top", pid, &["--once"])?.done()?;
+    claim(table.contains("CREATED") && !table.contains('\x1b'), || table.clone())?;
+    let last = kit.ask("disarm", pid, &["--format", "json"])?.done()?;
+    Report::read(&last)?;
+    let status = kit.ask("status", pid, &[])?.done()?;
+    claim(status.contains("state: disarmed"), || status.clone())?;
+    claim_listed(kit, pid, "loaded", "Garbage")?;
+    kit.ask("dump", pid, &[])?.refused(1, "")?;
+    // And once more: what was ended can begin again.
+    kit.ask("attach", pid, &[])?.done()?;
+    kit.ask("disarm", pid, &[])?.done()?;
+    claim_unharmed(running, pid)
+}
+
+/// `nobody`, who may look through folders as the tests' own user does: the JDKs may be where only that user gets.
+pub const AS_NOBODY: [&str; 7] = [
+    "setpriv",
+    "--reuid=65534",
+    "--regid=65534",
+    "--clear-groups",
+    "--inh-caps=+dac_read_search",
+    "--ambient-caps=+dac_read_search",
+    // Without it access(2), which JDK 8's launcher asks, forgets them.
+    "--securebits=+no_setuid_fixup",
+];
+
+/// Whether the tests run as root; others cannot be somebody else.
+fn is_root() -> bool {
+    let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if !root {
+        eprintln!("SKIPPED: this test needs root");
+    }
+    root
+}
+
+fn another_users_jvm(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    if !is_root() {
+        return Ok(());
+    }
+    let running = ready(kit.garbage(jdk)?.under(AS_NOBODY))?;
+    let pid = running.pid();
+    kit.ask("attach", pid, &[])?.done()?;
+    claim(listed(kit, pid)?.contains("nobody"), || "whose is it?".into())?;
+    let text = kit.ask("dump", pid, &[])?.done()?;
+    claim(text.contains("SUMMARY: zaudit:"), || text.clone())?;
+    kit.ask("disarm", pid, &[])?.done()?;
+    claim_unharmed(running, pid)
+}
+
+/// With `-Xrs` SIGQUIT would end the JVM: it opens its socket when it starts. Only when that is gone nothing can be done.
+fn started_with_reduced_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let running = ready(kit.garbage(jdk)?.flags(["-Xrs"]))?;
+    let pid = running.pid();
+    kit.ask("attach", pid, &[])?.done()?;
+    kit.ask("disarm", pid, &[])?.done()?;
+    fs::remove_file(format!("/tmp/.java_pid{pid}")).map_err(|error| error.to_string())?;
+    kit.ask("attach", pid, &[])?.refused(6, "-Xrs")?;
+    claim(listed(kit, pid)?.contains("loaded"), || "it has the agent".into())?;
+    claim_unharmed(running, pid)
+}
+
+fn run_is_the_program(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let run = |fixture: &str, options: &[&str]| -> Result<Jvm> {
+        let mut words = vec![kit.zaudit.to_str().unwrap_or_default(), "run"];
+        words.extend(options);
+        words.push("--");
+        Ok(Jvm::new(jdk, kit.bench.fixture(fixture)?)?.under(words))
+    };
+    let mut running = ready(run("Garbage", &["gc", "file=r.json", "format=json"])?)?;
+    claim_listed(kit, running.pid(), "armed", "Garbage")?;
+    running.say("")?;
+    let ended = running.finish()?;
+    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    claim(ended.report()?.process.trigger == zaudit_tests::report::Trigger::Exit, || ended.to_string())?;
+    let ended = run("UncaughtException", &["file=r.json"])?.run()?;
+    claim(ended.code() == 1, || ended.to_string())?;
+    let ended = run("ExitWhileCreating", &["file=r.json"])?.run()?;
+    claim(ended.code() == 7, || ended.to_string())?;
+    let running = ready(run("Garbage", &["file=r.json"])?)?;
+    running.signal("TERM")?;
+    let ended = running.finish()?;
+    claim(ended.code() == 143 && ended.dir().join("r.json").exists(), || ended.to_string())
+}
+
+/// A start script is not called `java`: its JVMs are told by their environment, which adds to what was there.
+fn run_through_the_environment(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let script = kit.folder.join("start script");
+    fs::write(&script, "#!/bin/sh\nexec \"$@\"\n").map_err(|error| error.to_string())?;
+    open_to_all(&script)?;
+    let (zaudit, script) = (kit.zaudit.to_str().unwrap_or_default(), script.to_str().unwrap_or_default());
+    let jvm = Jvm::new(jdk, kit.bench.fixture("UncaughtException")?)?;
+    let jvm = jvm.under([zaudit, "run", "gc", "file=with blank.json", "format=json", "--", script]);
+    let ended = jvm.after("export JAVA_TOOL_OPTIONS=-Dour.own=1").run()?;
+    claim(ended.code() == 1 && ended.stderr().contains("-Dour.own=1 \"-agentpath:"), || ended.to_string())?;
+    ended.report_in("with blank.json").map(|_| ())
+}
+
+/// Starts `zaudit top`, waits until it has shown `count` tables, and gives it back with what it printed.
+fn top(
+    kit: &Kit,
+    pid: u32,
+    count: usize,
+) -> Result<(std::process::Child, std::io::BufReader<std::process::ChildStdout>)> {
+    let pid = pid.to_string();
+    let mut command = kit.command();
+    command.args(["top", &pid, "--interval", "50ms"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let mut lines = std::io::BufReader::new(child.stdout.take().ok_or("no stdout")?);
+    for _ in 0..count {
+        let mut line = String::new();
+        while !line.contains("CREATED") {
+            line.clear();
+            let read =
+                std::io::BufRead::read_line(&mut lines, &mut line).map_err(|error| error.to_string())?;
+            claim(read > 0, || "top has ended".into())?;
+        }
+    }
+    Ok((child, lines))
+}
+
+/// Its end: the code, and what it said on stderr. What it still prints is read, so that it can.
+fn finish(child: std::process::Child, mut lines: impl std::io::Read) -> Result<(Option<i32>, String)> {
+    std::io::copy(&mut lines, &mut std::io::sink()).map_err(|error| error.to_string())?;
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    let code = output.status.code().or(output.status.signal().map(|number| 128 + number));
+    Ok((code, String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+fn kill(name: &str, pid: u32) -> Result<()> {
+    Said::of(Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]))?.done().map(|_| ())
+}
+
+fn top_goes_on(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let running = ready(kit.garbage(jdk)?)?;
+    kit.ask("attach", running.pid(), &[])?.done()?;
+    for signal in ["INT", "TERM"] {
+        let (child, lines) = top(kit, running.pid(), 3)?;
+        kill(signal, child.id())?;
+        let (code, said) = finish(child, lines)?;
+        claim(code == Some(0) && said.is_empty(), || format!("{code:?} {said}"))?;
+    }
+    // A reader that goes away ends it, without a word.
+    let (child, lines) = top(kit, running.pid(), 1)?;
+    drop(lines);
+    let (code, said) = finish(child, std::io::empty())?;
+    claim(code == Some(0) && said.is_empty(), || format!("{code:?} {said}"))?;
+    let pid = running.pid();
+    claim_unharmed(running, pid)
+}
+
+/// `script` lends it a terminal.
+fn top_on_a_terminal(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    if Said::of(Command::new("script").arg("--version")).is_err() {
+        eprintln!("SKIPPED: there is no `script` to make a terminal");
+        return Ok(());
+    }
+    let running = ready(kit.garbage(jdk)?)?;
+    let pid = running.pid();
+    kit.ask("attach", pid, &[])?.done()?;
+    let line = format!("timeout -s INT 1 {} top {pid} --interval 100ms", kit.zaudit.display());
+    let said = Said::of(Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()))?;
+    let (enter, leave) = ("\x1b[?1049h", "\x1b[?25h\x1b[?1049l");
+    let right = said.stdout.contains(enter) && said.stdout.trim_end().ends_with(leave);
+    claim(right && said.stdout.contains("CREATED"), || format!("{said:?}"))?;
+    claim_unharmed(running, pid)
+}
+
+fn top_ends_with_the_jvm(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let running = ready(kit.garbage(jdk)?)?;
+    let pid = running.pid();
+    kit.ask("attach", pid, &[])?.done()?;
+    let (child, lines) = top(kit, pid, 2)?;
+    claim_unharmed_by_top(running)?;
+    let (code, said) = finish(child, lines)?;
+    claim(code == Some(3) && said.contains("has ended"), || format!("{code:?} {said}"))
+}
+
+fn claim_unharmed_by_top(mut running: Running) -> Result<()> {
+    running.say("")?;
+    let ended = running.finish()?;
+    claim(ended.code() == 0 && ended.printed() == "ready\ndone\n", || ended.to_string())
+}
+
+fn page_and_completions(kit: &Kit, _: &Jdk) -> Result<()> {
+    let mut texts = vec![kit.zaudit(["man"])?.done()?, kit.zaudit(["--help"])?.done()?];
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        texts.push(kit.zaudit(["completions", shell])?.done()?);
+    }
+    for text in &texts {
+        for name in ["run", "attach", "dump", "status", "reset", "disarm", "ps", "top", "completions", "man"]
+        {
+            claim(text.contains(name), || format!("no {name} in\n{text}"))?;
+        }
+    }
+    let version = kit.zaudit(["--version"])?.done()?;
+    claim(version.starts_with("zaudit "), || version.clone())?;
+    kit.zaudit(["attach", "--help"])?
+        .done()
+        .and_then(|help| claim(help.contains("-XX:+EnableDynamicAgentLoading"), || help.clone()))?;
+    // Nobody reads to the end.
+    let piped = format!("{} man | head -n 1; exit ${{PIPESTATUS[0]}}", kit.zaudit.display());
+    let said = Said::of(Command::new("bash").args(["-c", &piped]))?;
+    claim(said.code == Some(0) && said.stderr.is_empty(), || format!("{said:?}"))
+}
+
+/// A JVM in process and mount namespaces of its own, where the library is not to be seen until it is copied in.
+fn other_namespaces(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    if !is_root() {
+        return Ok(());
+    }
+    let hidden = kit.folder.join("hidden");
+    let inside = format!("mount -t tmpfs none {} && exec \"$@\"", hidden.display());
+    let words = ["unshare", "-mpf", "--mount-proc", "--kill-child", "sh", "-c", &inside, "sh"];
+    let running = ready(kit.garbage(jdk)?.under(words))?;
+    let children = format!("/proc/{0}/task/{0}/children", running.pid());
+    let children = fs::read_to_string(&children).map_err(|error| format!("{children}: {error}"))?;
+    let pid: u32 = children.trim().parse().map_err(|_| format!("children: {children:?}"))?;
+    claim_listed(kit, pid, "-", "Garbage")?;
+    let library = hidden.join("libzaudit.so");
+    let library = library.to_str().unwrap_or_default();
+    let said = kit.ask("attach", pid, &["--library", library])?;
+    claim(said.stderr.contains(&format!("cp {library} /proc/{pid}/root/tmp/")), || format!("{said:?}"))?;
+    said.refused(7, "--library /tmp/libzaudit.so")?;
+    // As it says, but for the place: `/tmp` is everybody's here.
+    let seen = format!("/proc/{pid}/root{library}");
+    fs::copy(library, &seen).map_err(|error| format!("{seen}: {error}"))?;
+    kit.ask("attach", pid, &["--library", library])?.done()?;
+    // What is loaded is found again under the name that the JVM has for it.
+    let status = kit.ask("status", pid, &[])?.done()?;
+    claim(status.contains("state: armed"), || status.clone())?;
+    let text = kit.ask("dump", pid, &[])?.done()?;
+    claim(text.contains("SUMMARY: zaudit:"), || text.clone())?;
+    kit.ask("disarm", pid, &[])?.done()?;
+    claim_unharmed(running, 1)
+}

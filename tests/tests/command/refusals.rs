@@ -298,11 +298,3 @@ pub fn not_audited(kit: &Kit, jdk: &Jdk) -> Result<()> {
     kit.ask("disarm", pid, &[])?.done()?;
     claim_unharmed(running, pid)
 }
-
-pub fn run_refuses(kit: &Kit, _: &Jdk) -> Result<()> {
-    kit.zaudit(["run", "fromat=json", "--", "java"])?.refused(2, "did you mean \"format\"")?;
-    kit.zaudit(["run", "gc", "--", "/nowhere/java"])?.refused(1, "cannot run /nowhere/java: No such file")?;
-    kit.zaudit(["run", "--library", "/nowhere.so", "--", "java"])?.refused(7, "/nowhere.so: No such file")?;
-    kit.zaudit(["run", "gc"])?.refused(2, "")?;
-    kit.zaudit(["dmp", "1"])?.refused(2, "dump")
-}

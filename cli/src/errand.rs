@@ -67,9 +67,12 @@ impl Errand<'_> {
                 "copy the library elsewhere, and name it with --library",
             ));
         }
-        let code = match Reply::parse(&attach::request(target, &words, deadline)?) {
-            Reply::Returned(code) => code,
-            Reply::Unasked(said) => return Err(reply::unasked(target.pid, library, &said)),
+        let code = loop {
+            match Reply::parse(&attach::request(target, &words, deadline)?) {
+                Reply::Returned(code) => break code,
+                Reply::Unasked(said) => return Err(reply::unasked(target.pid, library, &said)),
+                Reply::TooEarly => attach::wait_for_start(target, deadline)?,
+            }
         };
         let told = answer.read(target, LARGEST.0).unwrap_or_default();
         let text = String::from_utf8_lossy(&told).into_owned();

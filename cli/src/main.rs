@@ -54,7 +54,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let named = arguments.library.as_deref();
+    // An empty variable is none.
+    let named = arguments.library.as_deref().filter(|path| !path.as_os_str().is_empty());
     match &arguments.command {
         Command::Run(run) => launch::run(named, run).map(|never| match never {}),
         Command::Attach(attach) => {

@@ -54,8 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    // An empty variable is none.
-    let named = arguments.library.as_deref().filter(|path| !path.as_os_str().is_empty());
+    let named = arguments.library();
     match &arguments.command {
         Command::Run(run) => launch::run(named, run).map(|never| match never {}),
         Command::Attach(attach) => {

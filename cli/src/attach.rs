@@ -8,7 +8,7 @@
 use crate::failure::{Code, Failure, reason};
 use crate::span::{self, Deadline};
 use crate::system;
-use crate::target::{Target, user};
+use crate::target::{Presence, Target, user};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -42,7 +42,11 @@ pub(crate) fn expect_possible(target: &Target) -> Result<(), Failure> {
     if !target.takes_commands() {
         let matter =
             format!("process {pid} takes no commands: it was started with -XX:+DisableAttachMechanism");
-        return Err(Failure::new(Code::AttachOff, matter, "start it without, or under zaudit run"));
+        let advice = match target.presence() {
+            Presence::Absent => "start it without, or under zaudit run".into(),
+            _ => format!("its agent writes a report on kill -USR1 {pid}"),
+        };
+        return Err(Failure::new(Code::AttachOff, matter, advice));
     }
     if target.status_now().is_some_and(|status| !status.catches(libc::SIGQUIT)) {
         let matter = format!(
@@ -235,6 +239,14 @@ fn started(target: &Target, deadline: &Deadline) -> Result<Option<UnixStream>, F
             return Err(Failure::gone(target.pid));
         }
     }
+}
+
+/// A pause for a JVM that is up to answering but not up to agents; how long it takes is the program's class path's.
+pub(crate) fn wait_for_start(target: &Target, deadline: &Deadline) -> Result<(), Failure> {
+    if deadline.left().is_none() {
+        return Err(late(target, deadline, "come to its start"));
+    }
+    if rest(target, PAUSES.1)? { Err(Failure::gone(target.pid)) } else { Ok(()) }
 }
 
 /// A pause. Says whether the process has ended.

@@ -280,6 +280,7 @@ pub fn long_options(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let long = format!("file=/tmp/{}", "x".repeat(1_100));
     kit.ask("attach", pid, &[&long])?.refused(2, "give @FILE")?;
     kit.ask("attach", pid, &["fromat=json"])?.refused(2, "did you mean \"format\"")?;
+    kit.zaudit([""; 0])?.refused(2, "a command is needed")?;
     kit.ask("attach", pid, &["--timeout", "5"])?.refused(2, "a unit is needed")?;
     claim_unharmed(running, pid)
 }
@@ -297,12 +298,4 @@ pub fn not_audited(kit: &Kit, jdk: &Jdk) -> Result<()> {
     claim(status.contains("state: armed"), || status.clone())?;
     kit.ask("disarm", pid, &[])?.done()?;
     claim_unharmed(running, pid)
-}
-
-pub fn run_refuses(kit: &Kit, _: &Jdk) -> Result<()> {
-    kit.zaudit(["run", "fromat=json", "--", "java"])?.refused(2, "did you mean \"format\"")?;
-    kit.zaudit(["run", "gc", "--", "/nowhere/java"])?.refused(1, "cannot run /nowhere/java: No such file")?;
-    kit.zaudit(["run", "--library", "/nowhere.so", "--", "java"])?.refused(7, "/nowhere.so: No such file")?;
-    kit.zaudit(["run", "gc"])?.refused(2, "")?;
-    kit.zaudit(["dmp", "1"])?.refused(2, "dump")
 }

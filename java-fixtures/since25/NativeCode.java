@@ -23,11 +23,11 @@ public class NativeCode {
                 int code = (int) system.invokeExact(arena.allocateFrom(line));
                 System.out.println("ended with " + code);
             }
+            System.out.println("done");
             for (int i = 0; args.length > 0 && i < Integer.parseInt(args[0]); i++) {
                 int written = (int) puts.invokeExact(arena.allocateFrom("native line " + i));
             }
         }
-        System.out.println("done");
     }
 
     private static void leak() {

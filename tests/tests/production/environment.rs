@@ -9,7 +9,7 @@ use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::report::Report;
+use zaudit_tests::report::{Report, Trigger};
 use zaudit_tests::suite::{Bench, claim, claim_counts};
 
 const VARIABLE: &str = "JAVA_TOOL_OPTIONS";
@@ -124,21 +124,35 @@ pub(super) fn aloud(bench: &Bench, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// A JVM that is quiet says nothing in snapshots either while there is nothing to tell, and then something once there is.
+/// Snapshots of a JVM that has nothing to tell are left out, too; one that has something leaves its last report.
 pub(super) fn snapshots(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let flag = flag(&bench.library, "interval=100ms,file=r-%p.json,format=json");
-    let jvm = Jvm::new(jdk, bench.fixture("Finishing")?)?.args(&["wait", "keep"]).env(VARIABLE, &flag);
-    let mut running = jvm.spawn()?;
-    running.wait_for("ready")?;
-    let name = format!("r-{}.json", running.pid());
-    let first = newer(&mut running, &name, 0.0)?;
-    newer(&mut running, &name, first.process.armed_seconds)?;
-    running.close();
-    let ended = running.finish()?;
-    claim(ended.code() == 0 && ended.stderr() == picked_up(&flag), || ended.to_string())?;
-    claim(listed(ended.dir())? == [name.clone()], || format!("{:?}", listed(ended.dir())))?;
-    let last = ended.report_in(&name)?;
-    claim(last.process.trigger == zaudit_tests::report::Trigger::Exit, || format!("{:?}", last.process))
+    let start = |what| -> Result<_> {
+        let jvm = Jvm::new(jdk, bench.fixture("Finishing")?)?.args(&["wait", what]).env(VARIABLE, &flag);
+        let mut running = jvm.spawn()?;
+        running.wait_for("ready")?;
+        Ok(running)
+    };
+    // Both run at once: where the one has had time for three snapshots, the other has, too.
+    let (mut clean, mut keeping) = (start("clean")?, start("keep")?);
+    let name = format!("r-{}.json", keeping.pid());
+    let mut seconds = 0.0;
+    for _ in 0..3 {
+        seconds = newer(&mut keeping, &name, seconds)?.process.armed_seconds;
+    }
+    for (running, files) in [(&mut clean, &[][..]), (&mut keeping, std::slice::from_ref(&name))] {
+        claim(listed(running.dir())? == files, || {
+            format!("{files:?} expected: {:?}", listed(running.dir()))
+        })?;
+        running.close();
+    }
+    let (clean, keeping) = (clean.finish()?, keeping.finish()?);
+    for (ended, files) in [(&clean, &[][..]), (&keeping, std::slice::from_ref(&name))] {
+        claim(ended.code() == 0 && ended.stderr() == picked_up(&flag), || ended.to_string())?;
+        claim(listed(ended.dir())? == files, || format!("{:?}", listed(ended.dir())))?;
+    }
+    let last = keeping.report_in(&name)?;
+    claim(last.process.trigger == Trigger::Exit, || format!("{:?}", last.process))
 }
 
 /// By hand: nothing at all of a clean program, everything of one that leaks or keeps.
@@ -162,7 +176,7 @@ pub(super) fn quiet(bench: &Bench, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// A snapshot had something to tell, and in the end there is nothing: no file may go on telling it.
+/// A snapshot had something to tell, and in the end there is nothing: the last report says so in its place.
 pub(super) fn quiet_at_last(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, bench.fixture("Finishing")?)?.args(&["wait", "tidy"]);
     let mut running = jvm.audited(&bench.library, "quiet,interval=100ms").spawn()?;
@@ -179,9 +193,6 @@ pub(super) fn quiet_at_last(bench: &Bench, jdk: &Jdk) -> Result<()> {
     running.close();
     let ended = running.finish()?;
     claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
-    if !ended.dir().join("r.json").exists() {
-        return Ok(());
-    }
     let last = ended.report()?;
     let live: u64 =
         last.sites.iter().filter(|site| site.is_of("Finishing")).map(|site| site.counts.live).sum();

@@ -48,6 +48,7 @@ pub(super) fn tools(bench: &Bench, jdk: &Jdk) -> Result<()> {
         &["jar", "tf", "good.jar"],
         &["java", "-cp", "good.jar", "Good", "1", "2"],
         &["javap", "-cp", "good.jar", "Good"],
+        &["javac", "-cp", "good.jar", "User.java"],
     ] {
         let plain = tool(jdk, bare.dir(), words, None)?;
         let with = tool(jdk, audited.dir(), words, Some(&flag))?;
@@ -60,7 +61,9 @@ pub(super) fn tools(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let bytes = |jvm: &Jvm| std::fs::read(jvm.dir().join("Good.class")).map_err(|error| error.to_string());
     claim(bytes(&bare)? == bytes(&audited)?, || "the compiler made something else".into())?;
     let names = listed(audited.dir())?;
-    claim(names == ["Bad.java", "Good.class", "Good.java", "good.jar"], || format!("{names:?}"))
+    claim(names == ["Bad.java", "Good.class", "Good.java", "User.class", "User.java", "good.jar"], || {
+        format!("{names:?}")
+    })
 }
 
 /// A folder with something to compile.
@@ -68,6 +71,8 @@ fn workshop(bench: &Bench, jdk: &Jdk) -> Result<Jvm> {
     let jvm = Jvm::new(jdk, bench.fixture("Ended")?)?;
     let good = "public class Good { public static void main(String[] args) { System.out.println(args.length); System.exit(3); } }\n";
     write(&jvm.dir().join("Good.java"), good)?;
+    let user = "class User { Good good; }\n";
+    write(&jvm.dir().join("User.java"), user)?;
     let bad = "import java.util.*;\npublic class Bad { List list = new ArrayList(); int x = \"no\"; }\n";
     write(&jvm.dir().join("Bad.java"), bad)?;
     Ok(jvm)

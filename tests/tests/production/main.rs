@@ -60,7 +60,7 @@ const SINCE_25: [(&str, Test); 2] = [
 ];
 
 /// On one.
-const ONCE: [(&str, Test); 13] = [
+const ONCE: [(&str, Test); 14] = [
     ("interval_without_a_file", snapshots::interval_without_a_file),
     ("interval_without_a_file_is_strict", snapshots::interval_without_a_file_is_strict),
     ("bad_rules", rules::bad_rules),
@@ -70,6 +70,7 @@ const ONCE: [(&str, Test); 13] = [
     ("two_files_of_rules", rules::two_files_of_rules),
     ("options_from_anywhere", environment::options_from_anywhere),
     ("every_jvm::aloud", environment::aloud),
+    ("maven::page", maven::page),
     ("maven::suppressed", maven::suppressed),
     ("maven::fork_modes", maven::fork_modes),
     ("maven::no_fork", maven::no_fork),

@@ -76,6 +76,7 @@ fn fills_up(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let kept = read(&file)?;
         before = Report::parse(&kept).map_err(|why| format!("the snapshot before is not whole: {why}"))?;
         tried_again(&disk.0, 3)?;
+        claim_no_rests(&disk.0)?;
         claim(read(&file)? == kept, || "what could not be written took the place of what was there".into())?;
         fs::remove_file(disk.0.join("filler")).map_err(|error| error.to_string())?;
         before = newer(&mut running, &name, before.process.armed_seconds)?;
@@ -119,6 +120,16 @@ fn tried_again(folder: &Path, times: usize) -> Result<()> {
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
+}
+
+/// Most of the time no half file takes up what room there is.
+fn claim_no_rests(folder: &Path) -> Result<()> {
+    let mut rests = 0;
+    for _ in 0..50 {
+        rests += usize::from(listed(folder)?.iter().any(|name| name.ends_with(".tmp")));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    claim(rests < 25, || format!("{rests} times of 50 there was a temporary file: {:?}", listed(folder)))
 }
 
 /// Lets the program end: it did not notice, the agent said so many lines, and the last report is right.

@@ -168,6 +168,8 @@ pub(super) fn folder_comes_and_goes(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let gone = place.dir().join(format!("gone-{round}"));
         fs::rename(&folder, &gone).map_err(|error| error.to_string())?;
         running.wait_for_stderr("cannot write")?;
+        // Time for some more, of which nothing is to be heard.
+        std::thread::sleep(Duration::from_millis(450));
         let kept = Report::parse(&read(&gone.join("r.json"))?)?;
         claim(kept.process.armed_seconds >= before.process.armed_seconds, || format!("{:?}", kept.process))?;
         fs::create_dir(&folder).map_err(|error| error.to_string())?;

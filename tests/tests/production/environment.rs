@@ -142,9 +142,9 @@ pub(super) fn snapshots(bench: &Bench, jdk: &Jdk) -> Result<()> {
     // Both run at once: where the one has had time for three snapshots, the other has, too.
     let (mut clean, mut keeping) = (start("clean")?, start("keep")?);
     let name = format!("r-{}.json", keeping.pid());
-    let mut seconds = 0.0;
+    let mut taken = 0.0;
     for _ in 0..3 {
-        seconds = newer(&mut keeping, &name, seconds)?.process.armed_seconds;
+        taken = newer(&mut keeping, &name, taken)?.process.taken;
     }
     for (running, files) in [(&mut clean, &[][..]), (&mut keeping, std::slice::from_ref(&name))] {
         claim(listed(running.dir())? == files, || {
@@ -190,7 +190,7 @@ pub(super) fn quiet_at_last(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let live = |running: &mut _, after| -> Result<(u64, f64)> {
         let report = newer(running, "r.json", after)?;
         let sites = report.sites.iter().filter(|site| site.is_of("Finishing"));
-        Ok((sites.map(|site| site.counts.live).sum(), report.process.armed_seconds))
+        Ok((sites.map(|site| site.counts.live).sum(), report.process.taken))
     };
     let mut seen = (0, 0.0);
     while seen.0 < 3 {

@@ -79,7 +79,7 @@ fn fills_up(bench: &Bench, jdk: &Jdk) -> Result<()> {
         claim_no_rests(&disk.0)?;
         claim(read(&file)? == kept, || "what could not be written took the place of what was there".into())?;
         fs::remove_file(disk.0.join("filler")).map_err(|error| error.to_string())?;
-        before = newer(&mut running, &name, before.process.armed_seconds)?;
+        before = newer(&mut running, &name, before.process.taken)?;
         claim(before.process.trigger == Trigger::Interval, || format!("{:?}", before.process))?;
     }
     let ended = ends_well(bench, jdk, running, &file, 2, "No space left on device")?;
@@ -173,7 +173,7 @@ pub(super) fn folder_comes_and_goes(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let kept = Report::parse(&read(&gone.join("r.json"))?)?;
         claim(kept.process.armed_seconds >= before.process.armed_seconds, || format!("{:?}", kept.process))?;
         fs::create_dir(&folder).map_err(|error| error.to_string())?;
-        before = newer(&mut running, &name, kept.process.armed_seconds)?;
+        before = newer(&mut running, &name, kept.process.taken)?;
     }
     ends_well(bench, jdk, running, &file, 2, "No such file or directory").map(drop)
 }

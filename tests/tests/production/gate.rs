@@ -63,9 +63,7 @@ pub(super) fn table(bench: &Bench, jdk: &Jdk, way: &str) -> Result<()> {
 
 /// What the JVM or a signal says stands.
 pub(super) fn other_endings(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    for (way, signal, due) in
-        [("uncaught", None, 1), ("wait", Some("TERM"), 143), ("wait", Some("INT"), 130), ("wait", None, CODE)]
-    {
+    for (way, signal, due) in [("uncaught", None, 1), ("wait", Some("TERM"), 143), ("wait", None, CODE)] {
         let mut running = gated(bench, jdk, &[way, "leak"], "")?.spawn()?;
         running.wait_for("ready")?;
         match signal {

@@ -66,9 +66,12 @@ fn kill(bench: &Bench, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<boo
     }
     // Until then the file is read by somebody who does not care that it is being written.
     let moment = Instant::now() + dice.millis(400);
+    let mut seen = String::new();
     while Instant::now() < moment {
-        if file.exists() {
-            Report::parse(&read(&file)?).map_err(|why| format!("read while it runs: {why}"))?;
+        let text = if file.exists() { read(&file)? } else { String::new() };
+        if text != seen {
+            Report::parse(&text).map_err(|why| format!("read while it runs: {why}"))?;
+            seen = text;
         }
     }
     let pid = running.pid();

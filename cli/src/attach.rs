@@ -27,6 +27,9 @@ const LONGEST_ANSWER: usize = 1 << 20;
 /// How long a JVM that starts may need until it has its signal handlers.
 const START: Duration = Duration::from_secs(1);
 
+/// How long a JVM that starts may need until it takes agents.
+const SETTLING: Duration = Duration::from_secs(10);
+
 /// How long somebody who presses ctrl-C waits for an answer that is under way.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -64,6 +67,7 @@ pub(crate) fn expect_possible(target: &Target) -> Result<(), Failure> {
 
 /// Sends the request and reads the whole answer.
 pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> Result<Vec<u8>, Failure> {
+    settle(target, deadline)?;
     let mut socket = match connect(target)? {
         Some(socket) => socket,
         None => raise(target, deadline)?,
@@ -195,6 +199,7 @@ fn raise(target: &Target, deadline: &Deadline) -> Result<UnixStream, Failure> {
     if let Some(socket) = started(target, deadline)? {
         return Ok(socket);
     }
+    settle(target, deadline)?;
     let trigger = Trigger::create(target)?;
     if let Err(error) = system::signal(target.process(), target.pid, libc::SIGQUIT) {
         trigger.remove();
@@ -239,6 +244,17 @@ fn started(target: &Target, deadline: &Deadline) -> Result<Option<UnixStream>, F
             return Err(Failure::gone(target.pid));
         }
     }
+}
+
+/// Waits for a JVM that is just starting until it takes agents, at most for a while: it may not tell.
+fn settle(target: &Target, deadline: &Deadline) -> Result<(), Failure> {
+    let start = Deadline::after(SETTLING.min(deadline.limit));
+    while target.starting() && start.left().is_some() {
+        if rest(target, PAUSES.0 * 5)? {
+            return Err(Failure::gone(target.pid));
+        }
+    }
+    Ok(())
 }
 
 /// A pause for a JVM that is up to answering but not up to agents; how long it takes is the program's class path's.

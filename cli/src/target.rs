@@ -193,7 +193,7 @@ impl Target {
             Failure::new(Code::Refused, matter, "a JVM takes commands through a socket in /tmp")
         })?;
         let current = folder("cwd").ok();
-        let perfdata = perfdata(&status, temporary.as_fd());
+        let perfdata = counters(&status, temporary.as_fd()).and_then(|bytes| PerfData::parse(&bytes));
         Ok(Self { pid, status, process, root, temporary, current, maps, perfdata })
     }
 
@@ -253,6 +253,11 @@ impl Target {
         published.unwrap_or_else(|| self.flags().switch("DisableAttachMechanism") != Some(true))
     }
 
+    /// Whether the JVM is still starting, as far as it tells.
+    pub(crate) fn starting(&self) -> bool {
+        counters(&self.status, self.temporary()).is_some_and(|bytes| PerfData::starting(&bytes))
+    }
+
     /// Whether the JVM takes agents while it runs, as far as its flags tell.
     pub(crate) fn takes_agents(&self) -> bool {
         self.flags().switch("EnableDynamicAgentLoading") != Some(false)
@@ -310,11 +315,11 @@ fn expect_64_bits(pid: i32, status: &Status) -> io::Result<Result<(), Failure>> 
     })
 }
 
-/// The counters that the JVM publishes. Its folder bears the user's name as the JVM's own system knows it, so we look
-/// into all of them; a file counts if it is the user's.
-fn perfdata(status: &Status, temporary: BorrowedFd<'_>) -> Option<PerfData> {
+/// The counters that the JVM publishes, as bytes. Their folder bears the user's name as the JVM's own system knows it, so
+/// we look into all of them; a file counts if it is the user's.
+fn counters(status: &Status, temporary: BorrowedFd<'_>) -> Option<Vec<u8>> {
     let own = |file: &File| file.metadata().is_ok_and(|found| found.uid() == status.user);
-    let read = |folder: &OsStr| -> io::Result<Option<PerfData>> {
+    let read = |folder: &OsStr| -> io::Result<Option<Vec<u8>>> {
         let folder = File::from(system::open_at(temporary, folder, FOLDER | libc::O_NOFOLLOW, 0)?);
         let name = OsString::from(status.own_pid.to_string());
         let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -324,7 +329,7 @@ fn perfdata(status: &Status, temporary: BorrowedFd<'_>) -> Option<PerfData> {
         }
         let mut bytes = Vec::new();
         file.take(LARGEST_PERFDATA).read_to_end(&mut bytes)?;
-        Ok(PerfData::parse(&bytes))
+        Ok(Some(bytes))
     };
     let listed = as_either(status, || fs::read_dir(format!("/proc/self/fd/{}", temporary.as_raw_fd())));
     listed

@@ -24,8 +24,9 @@ use zaudit_tests::{Result, agent};
 type Test = fn(&Kit, &Jdk) -> Result<()>;
 
 /// On every JDK.
-const EVERYWHERE: [(&str, Test); 6] = [
+const EVERYWHERE: [(&str, Test); 7] = [
     ("whole_life", whole_life),
+    ("just_starting", just_starting),
     ("another_users_jvm", another_users_jvm),
     ("started_with_reduced_signals", started_with_reduced_signals),
     ("attach_is_off", refusals::attach_is_off),
@@ -249,6 +250,23 @@ fn whole_life(kit: &Kit, jdk: &Jdk) -> Result<()> {
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &[])?.done()?;
     claim_unharmed(running, pid)
+}
+
+/// A JVM takes signals, commands and agents one after the other while it starts; SIGQUIT before its time ends it.
+fn just_starting(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    for _ in 0..4 {
+        let mut running = kit.garbage(jdk)?.spawn()?;
+        let pid = running.pid();
+        let maps = format!("/proc/{pid}/maps");
+        while !fs::read_to_string(&maps).map_err(|error| error.to_string())?.contains("libjvm.so") {
+            std::thread::yield_now();
+        }
+        kit.ask("attach", pid, &[])?.done()?;
+        running.wait_for("ready")?;
+        kit.ask("disarm", pid, &[])?.done()?;
+        claim_unharmed(running, pid)?;
+    }
+    Ok(())
 }
 
 /// `nobody`, who may look through folders as the tests' own user does: the JDKs may be where only that user gets.

@@ -34,7 +34,6 @@ pub(crate) struct Target {
     process: Option<OwnedFd>,
     root: OwnedFd,
     temporary: OwnedFd,
-    current: Option<OwnedFd>,
     maps: Maps,
     perfdata: Option<PerfData>,
 }
@@ -182,19 +181,15 @@ impl Target {
                 format!("let it go on first: kill -CONT {pid}"),
             ));
         }
-        let folder = |name: &str| {
-            let path = format!("/proc/{pid}/{name}");
-            as_either(&status, || system::open_folder(Path::new(&path)))
-        };
-        let root = folder("root").map_err(&failed)?;
+        let root = format!("/proc/{pid}/root");
+        let root = as_either(&status, || system::open_folder(Path::new(&root))).map_err(&failed)?;
         let temporary = as_either(&status, || system::open_within(root.as_fd(), Path::new("/tmp"), FOLDER))
             .map_err(|error| {
             let matter = format!("process {pid} has no /tmp that we can reach: {}", reason(&error));
             Failure::new(Code::Refused, matter, "a JVM takes commands through a socket in /tmp")
         })?;
-        let current = folder("cwd").ok();
         let perfdata = counters(&status, temporary.as_fd()).and_then(|bytes| PerfData::parse(&bytes));
-        Ok(Self { pid, status, process, root, temporary, current, maps, perfdata })
+        Ok(Self { pid, status, process, root, temporary, maps, perfdata })
     }
 
     /// Takes on the identity of its user until the guise is dropped.
@@ -208,9 +203,9 @@ impl Target {
         self.temporary.as_fd()
     }
 
-    /// Its current folder.
-    pub(crate) fn current(&self) -> Option<BorrowedFd<'_>> {
-        self.current.as_ref().map(AsFd::as_fd)
+    /// Its current folder, as of now.
+    pub(crate) fn current(&self) -> Option<OwnedFd> {
+        system::open_folder(Path::new(&format!("/proc/{}/cwd", self.pid))).ok()
     }
 
     /// Readable once it has ended, where the kernel has such a thing.

@@ -225,8 +225,9 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
     };
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
     let mut growth = audit.growth();
-    growth.record(&snapshot);
-    Report::new(process, &snapshot, audit.rules.clone(), &growth)
+    // Copied only while an earlier report is still about.
+    Arc::make_mut(&mut growth).record(&snapshot);
+    Report::new(process, &snapshot, audit.rules.clone(), Arc::clone(&growth))
 }
 
 /// Where a report goes that is told apart by `number`, if by anything.

@@ -111,23 +111,21 @@ extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _rese
 }
 
 fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
-    let agent = Agent::get().map_or_else(
-        || {
-            let parsed = environment();
-            parsed.complaints.iter().for_each(|line| say(line));
-            install(vm, parsed.options)
-        },
-        Ok,
-    );
-    let agent = match agent {
-        Ok(agent) => agent,
-        Err(why) => {
-            say(&format!("nothing is audited: {why}"));
-            return JNI_ERR;
-        }
-    };
     let mut parsed = Parsed::default();
     let command = with_text(given, &mut parsed, Parsed::read_command);
+    let agent = match Agent::get() {
+        Some(agent) => agent,
+        None => {
+            let environment = environment();
+            environment.complaints.iter().for_each(|line| say(line));
+            match install(vm, environment.options) {
+                Ok(agent) => agent,
+                Err(why) => {
+                    return command::reply(&Err(format!("nothing is audited: {why}")), &parsed.options);
+                }
+            }
+        }
+    };
     // To arm, the options of the start hold on; to report, those of the audit, but for its file.
     let mut parsed = Parsed::on_top_of(match (command, agent.audit().as_deref()) {
         (Command::Arm, _) => Options { delay: None, ..agent.started_with.clone() },

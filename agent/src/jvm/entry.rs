@@ -9,7 +9,7 @@ use super::bell::Ring;
 use super::command;
 use super::env::{Jvmti, jclass, jint, jlong, jobject};
 use super::jni::Jni;
-use super::os::{say, write_stderr};
+use super::os::{read_small, say, write_stderr};
 use super::{arming, guard, preparation, publish, tag, thread};
 use crate::dump;
 use crate::instrument;
@@ -69,6 +69,9 @@ fn environment() -> Parsed {
     parsed
 }
 
+/// Bytes of a file of options.
+const MOST_OPTIONS: usize = 64 << 10;
+
 type Reader<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 fn with_text<T: Default>(
@@ -88,7 +91,10 @@ fn with_bytes<T: Default>(
 ) -> T {
     match str::from_utf8(bytes) {
         Ok(text) => {
-            read(parsed, text, &|path| std::fs::read_to_string(path).map_err(|error| dump::reason(&error)))
+            read(parsed, text, &|path| {
+                let bytes = read_small(path.as_ref(), MOST_OPTIONS).map_err(|error| dump::reason(&error))?;
+                String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
+            })
         }
         Err(_) => {
             let shown = String::from_utf8_lossy(bytes);
@@ -111,8 +117,8 @@ extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _rese
 }
 
 fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
-    let mut parsed = Parsed::default();
-    let command = with_text(given, &mut parsed, Parsed::read_command);
+    // Files of options are read once: they may be pipes.
+    let command = with_text(given, &mut Parsed::default(), |_, text, _| options::command(text).0);
     let agent = match Agent::get() {
         Some(agent) => agent,
         None => {
@@ -121,6 +127,8 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
             match install(vm, environment.options) {
                 Ok(agent) => agent,
                 Err(why) => {
+                    let mut parsed = Parsed::default();
+                    with_text(given, &mut parsed, Parsed::read_command);
                     return command::reply(&Err(format!("nothing is audited: {why}")), &parsed.options);
                 }
             }

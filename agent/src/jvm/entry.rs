@@ -134,12 +134,14 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
             }
         }
     };
-    // To arm, the options of the start hold on; to report, those of the audit, but for its file.
-    let mut parsed = Parsed::on_top_of(match (command, agent.audit().as_deref()) {
+    // To arm, the options of the start hold on; to report, those of the audit, but for its file. Where an answer goes
+    // each command says for itself.
+    let before = match (command, agent.audit().as_deref()) {
         (Command::Arm, _) => Options { delay: None, ..agent.started_with.clone() },
         (_, Some(audit)) => Options { file: None, ..audit.options.clone() },
         (_, None) => Options::default(),
-    });
+    };
+    let mut parsed = Parsed::on_top_of(Options { answer: None, ..before });
     with_text(given, &mut parsed, Parsed::read_command);
     if !parsed.complaints.is_empty() {
         command::tell(&parsed.complaints.join("\n"), &parsed.options);

@@ -49,8 +49,12 @@ pub struct Process {
     pub started: serde_json::Value,
     /// When the report was taken.
     pub taken: serde_json::Value,
+    /// The same by the agent's own clock: seconds since it was armed.
+    pub armed_seconds: f64,
     /// Why it was taken.
     pub trigger: Trigger,
+    /// Which snapshot or report on demand it is.
+    pub number: Option<u32>,
 }
 
 /// Why a report was taken.
@@ -67,6 +71,8 @@ pub enum Trigger {
     Command,
     /// The timer.
     Interval,
+    /// The end of an audit that had a limit.
+    Duration,
 }
 
 /// What is audited.
@@ -157,6 +163,14 @@ pub struct Site {
     pub lateness_byte_seconds: f64,
     /// Age of the oldest live instance.
     pub oldest_live_seconds: Option<f64>,
+    /// Age of the youngest live instance.
+    pub youngest_live_seconds: Option<f64>,
+    /// How many of the live ones are too young to be suspects.
+    pub young: u64,
+    /// Which way the number of live ones goes.
+    pub tendency: Option<String>,
+    /// How many were live, snapshot by snapshot.
+    pub trend: Vec<Point>,
     /// Who made them: a few names.
     pub threads: Vec<String>,
     /// The rule that covers it.
@@ -165,6 +179,15 @@ pub struct Site {
     pub truncated: bool,
     /// Innermost first.
     pub frames: Vec<Frame>,
+}
+
+/// How many were live when.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+pub struct Point {
+    /// Since the agent was armed.
+    pub seconds: f64,
+    /// The number.
+    pub live: u64,
 }
 
 /// One frame.
@@ -319,11 +342,13 @@ mod tests {
     use super::*;
 
     const REPORT: &str = r#"{ "schema": "zaudit-report/1", "tool": {"name": "zaudit", "version": "0.1.0"},
-        "process": {"pid": 7, "jvm": "OpenJDK", "command": "Main", "started": 1.5, "taken": 2.5, "trigger": "data_dump"},
+        "process": {"pid": 7, "jvm": "OpenJDK", "command": "Main", "started": 1.5, "taken": 2.5, "armed_seconds": 1.0, "number": 1,
+                    "trigger": "data_dump"},
         "totals": {"inflater": {"created": 3, "ended": 1, "late": 0, "collected": 2, "live": 0, "expected": 0},
                    "deflater": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0}},
         "sites": [{"id": "00ff", "kind": "inflater", "class": null, "severity": "leak", "created": 3, "ended": 1, "late": 0, "collected": 2,
                    "live": 0, "expected": 0, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
+                   "youngest_live_seconds": null, "young": 0, "tendency": null, "trend": [{"seconds": 1.0, "live": 3}],
                    "threads": ["main"], "rule": null, "truncated": false,
                    "frames": [{"class": "java.util.zip.Inflater", "method": "<init>", "file": "Inflater.java", "line": 1},
                               {"class": "Main$1", "method": "run", "file": null, "line": null}]}],

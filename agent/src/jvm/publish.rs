@@ -141,6 +141,10 @@ pub(super) fn snapshot(agent: &Agent, audit: &Audit) {
     let numbered = audit.options.keep > 1 || pattern.tells_reports_apart();
     let number = numbered.then(|| agent.publishing.next_number());
     let report = make(agent, audit, Trigger::Interval, number, None);
+    if is_left_out(&report, audit) {
+        agent.publishing.end();
+        return;
+    }
     let path = path(&report, &audit.options, number);
     let written = path.ok_or_else(|| "no file".to_owned()).and_then(|path| {
         dump::write(&path, &report.render(audit.options.format, Style::default()))
@@ -265,9 +269,15 @@ fn write_command(report: &Report, to: &Options, own: &Options) -> Result<String,
     }
 }
 
-/// The report that nobody asked for just now: with `quiet` it is left out when there is nothing to tell.
+/// Whether `quiet` leaves out a report that nobody asked for just now: there is nothing to tell, and no snapshot
+/// before it told anything that is still to be read and true no more.
+fn is_left_out(report: &Report, audit: &Audit) -> bool {
+    let nothing_told = || audit.rotation.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+    audit.options.quiet.value && report.nothing_to_tell() && nothing_told()
+}
+
 fn last_words(report: &Report, audit: &Audit) -> Result<String, String> {
-    if audit.options.quiet.value && report.nothing_to_tell() {
+    if is_left_out(report, audit) {
         return Ok("there is nothing to tell".into());
     }
     write(report, &audit.options, None)

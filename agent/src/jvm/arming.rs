@@ -162,7 +162,7 @@ pub(super) fn disarm(
     trigger: Trigger,
     to: Option<&Options>,
 ) -> Option<Result<String, String>> {
-    let audit = agent.audit().as_ref().map(Arc::clone)?;
+    let audit = agent.hold_audit()?;
     let written = publish::end_of_audit(agent, audit, jni, trigger, to);
     // A JVM that has begun to end has made its own last report.
     if agent.audit().is_some() {

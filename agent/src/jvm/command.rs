@@ -12,7 +12,6 @@ use crate::dump;
 use crate::event::{Kind, Trigger};
 use crate::options::{self, Command, Options};
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What was done, or why it was not.
@@ -60,7 +59,7 @@ pub(super) fn tell(text: &str, options: &Options) {
 }
 
 fn with_audit(agent: &Agent, body: impl FnOnce(&Audit) -> Answer) -> Answer {
-    match agent.audit().as_ref().map(Arc::clone) {
+    match agent.hold_audit() {
         Some(audit) => body(&audit),
         None => Err("no audit is under way; arm it first".into()),
     }

@@ -174,7 +174,7 @@ pub(super) fn ending(agent: &Agent, audit: &Audit, jni: Jni) {
 /// The last report of a JVM that ends. None if an audit has ended just before.
 pub(super) fn last(agent: &Agent) {
     let collected = agent.publishing.last().collected.take();
-    let Some(audit) = agent.audit().as_ref().map(Arc::clone) else { return };
+    let Some(audit) = agent.hold_audit() else { return };
     let unsettled = collected.unwrap_or_else(|| {
         let reason = "no collection before this report: the JVM did not end through java.lang.Shutdown";
         audit.options.gc.then(|| format!("{reason}; garbage may be called live"))

@@ -15,7 +15,7 @@ use crate::options::Options;
 use jvmti_bindings::sys::jni::JNIEnv;
 use jvmti_bindings::sys::jvmti::jvmtiEnv;
 use std::ffi::c_void;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Whether there is a thread, and whether there should be.
@@ -122,7 +122,7 @@ extern "system" fn run(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _argument: *mut 
 
 fn serve(agent: &'static Agent, jni: Jni) {
     while !agent.is_over() && agent.worker.goes_on() {
-        let audit = agent.audit().as_ref().map(Arc::clone);
+        let audit = agent.hold_audit();
         let next = match &audit {
             Some(audit) => earliest(audit.next_snapshot(), audit.ends_at()),
             None => agent.worker.arms_at(),
@@ -131,7 +131,7 @@ fn serve(agent: &'static Agent, jni: Jni) {
         // Not held while it sleeps: an audit that ends meanwhile is given back by whoever ends it.
         drop(audit);
         let rung = agent.bell().wait(next);
-        match agent.audit().as_ref().map(Arc::clone) {
+        match agent.hold_audit() {
             None => {
                 if rung.has(Ring::FREED) {
                     agent.forget_freed();

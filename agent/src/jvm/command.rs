@@ -45,9 +45,10 @@ pub(super) fn reply(answer: &Answer, options: &Options) -> i32 {
 /// Gives an answer where the options want it.
 pub(super) fn tell(text: &str, options: &Options) {
     let Some(path) = &options.answer else {
-        return match text.split_once('\n') {
-            None => os::say(text),
-            Some(_) => os::write_stderr(text.as_bytes()),
+        // A text of several lines ends its last one; all else are messages.
+        return match text.ends_with('\n') {
+            true => os::write_stderr(text.as_bytes()),
+            false => text.lines().for_each(os::say),
         };
     };
     let mut line = text.trim_end().to_owned();

@@ -154,22 +154,32 @@ pub(super) fn missing(audit: &Audit, target: &str, hooks: Vec<String>) {
     audit.session.hooks_missing(&class, hooks);
 }
 
-/// The last report of an audit, and its end. `to` says where that report goes. None if there was no audit.
+/// What came of disarming.
+pub(super) enum Disarmed {
+    /// There was no audit.
+    Nothing,
+    /// The audit goes on: its last report could not be made, because another one takes too long, or because the JVM is
+    /// ending and makes it itself.
+    NotYet,
+    /// It is over. What was done with its last report, or what went wrong.
+    Over(Result<String, String>),
+}
+
+/// The last report of an audit, and its end. `to` says where that report goes.
 pub(super) fn disarm(
     agent: &'static Agent,
     _control: &MutexGuard<'_, ()>,
     jni: Jni,
     trigger: Trigger,
     to: Option<&Options>,
-) -> Option<Result<String, String>> {
-    let audit = agent.hold_audit()?;
-    let written = publish::end_of_audit(agent, audit, jni, trigger, to);
-    // A JVM that has begun to end has made its own last report.
-    if agent.audit().is_some() {
-        let restored = jni.with_locals(ROOM, || end(agent)).flatten();
-        return Some(written.and_then(|written| restored.map_or(Ok(written), Err)));
-    }
-    Some(written)
+) -> Disarmed {
+    let Some(audit) = agent.hold_audit() else { return Disarmed::Nothing };
+    let Some(written) = publish::end_of_audit(agent, audit, jni, trigger, to) else {
+        return Disarmed::NotYet;
+    };
+    // A JVM that has ended meanwhile has made its own last report.
+    let restored = jni.with_locals(ROOM, || end(agent)).flatten();
+    Disarmed::Over(written.and_then(|written| restored.map_or(Ok(written), Err)))
 }
 
 /// Puts everything back. What could not be.

@@ -6,7 +6,8 @@
 use super::agent::Agent;
 use super::audit::Audit;
 use super::jni::Jni;
-use super::{arming, os, preparation, publish, worker};
+use super::arming::{self, Disarmed};
+use super::{os, preparation, publish, worker};
 use crate::classify::{grouped, some};
 use crate::dump;
 use crate::event::{Kind, Trigger};
@@ -114,8 +115,13 @@ fn reset(agent: &'static Agent) -> Answer {
 
 fn disarm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
     let control = agent.control();
-    if let Some(done) = arming::disarm(agent, &control, jni, Trigger::Command, Some(options)) {
-        return done.map(|written| format!("disarmed; {written}"));
+    match arming::disarm(agent, &control, jni, Trigger::Command, Some(options)) {
+        Disarmed::Over(Ok(written)) => return Ok(format!("disarmed; {written}")),
+        Disarmed::Over(Err(why)) => return Err(format!("disarmed, but {why}")),
+        Disarmed::NotYet => {
+            return Err("another report is under way, or the JVM is ending; it stays armed".into());
+        }
+        Disarmed::Nothing => {}
     }
     if agent.worker.arms_at().is_some() {
         agent.worker.stop(agent.bell());

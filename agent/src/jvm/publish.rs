@@ -109,16 +109,16 @@ pub(super) fn on_command(agent: &Agent, audit: &Audit, jni: Jni, to: &Options) -
     written
 }
 
-/// The last report of an audit that ends before the JVM does.
+/// The last report of an audit that ends before the JVM does. None if it cannot be made now.
 pub(super) fn end_of_audit(
     agent: &Agent,
     audit: Arc<Audit>,
     jni: Jni,
     trigger: Trigger,
     to: Option<&Options>,
-) -> Result<String, String> {
+) -> Option<Result<String, String>> {
     if !agent.publishing.begin(PATIENCE) {
-        return Err("another report is under way, or the JVM is ending".into());
+        return None;
     }
     let options = to.unwrap_or(&audit.options);
     let unsettled = collect(agent, jni, options);
@@ -129,7 +129,7 @@ pub(super) fn end_of_audit(
     };
     fail_if_asked(&report, &audit);
     agent.publishing.end();
-    written
+    Some(written)
 }
 
 /// A snapshot of `interval`. It is never forced on standard error, and one that fails leaves the one before in place.

@@ -24,7 +24,9 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Two audits at once would count everything twice.
-pub(super) const UNDER_WAY: &str = "an audit is under way; disarm it first, or reset its counts";
+const UNDER_WAY: &str = "an audit is under way; disarm it first, or reset its counts";
+
+const OVER: &str = "the JVM is ending, or the agent has failed before";
 
 /// Room for a few local references.
 const ROOM: usize = 64;
@@ -37,14 +39,25 @@ pub(super) fn arm(
     options: &Options,
     rules: Vec<Rule>,
 ) -> Result<(), String> {
+    may_begin(agent)?;
+    let begun = jni
+        .with_locals(ROOM, || begin(agent, jni, options, rules))
+        .unwrap_or_else(|| Err("the JVM has no memory left".into()));
+    // Its end may have come meanwhile.
     if agent.is_over() {
-        return Err("the JVM is ending, or the agent has failed before".into());
+        std::mem::forget(agent.end_audit());
+        return Err(OVER.into());
     }
-    if agent.audit().is_some() {
-        return Err(UNDER_WAY.into());
+    begun
+}
+
+/// Whether an audit may begin, now or after a delay.
+pub(super) fn may_begin(agent: &Agent) -> Result<(), String> {
+    match () {
+        () if agent.is_over() => Err(OVER.into()),
+        () if agent.audit().is_some() => Err(UNDER_WAY.into()),
+        () => Ok(()),
     }
-    jni.with_locals(ROOM, || begin(agent, jni, options, rules))
-        .unwrap_or_else(|| Err("the JVM has no memory left".into()))
 }
 
 /// Looks up once what every audit and the agent's thread need.

@@ -71,8 +71,8 @@ fn arm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
     if let Some(delay) = options.delay {
         return wait_to_arm(agent, jni, delay, options);
     }
-    let control = agent.control();
     let (rules, troubles) = preparation::look(options);
+    let control = agent.control();
     arming::arm(agent, &control, jni, options, rules)?;
     let adopted = agent.audit().as_deref().map(adopted).unwrap_or_default();
     let lines = troubles.into_iter().chain([format!("armed{adopted}")]);
@@ -82,9 +82,7 @@ fn arm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
 /// `arm` once the delay is over.
 pub(super) fn wait_to_arm(agent: &'static Agent, jni: Jni, delay: Duration, options: &Options) -> Answer {
     let _control = agent.control();
-    if agent.audit().is_some() {
-        return Err(arming::UNDER_WAY.into());
-    }
+    arming::may_begin(agent)?;
     let at = Instant::now().checked_add(delay).ok_or("the delay is too long")?;
     arming::prepare(agent, jni)?;
     worker::start(agent, jni, Some((at, options.clone())))?;

@@ -43,7 +43,7 @@ pub(super) fn arm(
     let begun = jni
         .with_locals(ROOM, || begin(agent, jni, options, rules))
         .unwrap_or_else(|| Err("the JVM has no memory left".into()));
-    // Its end may have come meanwhile.
+    // The JVM's end may have come meanwhile; its memory goes with the process, as in `Agent::over`.
     if agent.is_over() {
         std::mem::forget(agent.end_audit());
         return Err(OVER.into());
@@ -91,6 +91,10 @@ fn begin(agent: &'static Agent, jni: Jni, options: &Options, rules: Vec<Rule>) -
     agent.begin(Arc::clone(&audit));
     for (target, class) in hooked(agent, &audit) {
         if let Err(error) = jvmti.retransform(&[class]) {
+            // A JVM that ended meanwhile refuses everything, and its own last words are those that count.
+            if agent.is_over() {
+                return Err(OVER.into());
+            }
             missing(&audit, target, vec![format!("{target}: it could not be rewritten: {error}")]);
         }
     }
@@ -102,10 +106,15 @@ fn begin(agent: &'static Agent, jni: Jni, options: &Options, rules: Vec<Rule>) -
     if options.adopt
         && let Err(error) = search::run(agent, &audit, jni)
     {
+        if agent.is_over() {
+            return Err(OVER.into());
+        }
         audit.session.dropped("open streams were not searched for");
         say(&format!("open streams are not adopted: {error}"));
     }
-    if let Err(error) = agent.jvmti.notify(JVMTI_EVENT_DATA_DUMP_REQUEST, true) {
+    if let Err(error) = agent.jvmti.notify(JVMTI_EVENT_DATA_DUMP_REQUEST, true)
+        && !agent.is_over()
+    {
         say(&format!("SIGQUIT asks for no report: {error}"));
     }
     ask_by_signal(agent, options);

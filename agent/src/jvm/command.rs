@@ -103,10 +103,7 @@ fn adopted(audit: &Audit) -> String {
 fn reset(agent: &'static Agent) -> Answer {
     let _control = agent.control();
     with_audit(agent, |audit| {
-        // What was freed before belongs to the counts that end here.
-        let undelivered = publish::deliver(agent, audit);
-        audit.reset(agent.now());
-        audit.session.unsettled(undelivered);
+        publish::reset(agent, audit)?;
         Ok(format!("counts begin anew{}", adopted(audit)))
     })
 }

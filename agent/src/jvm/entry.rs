@@ -110,7 +110,14 @@ fn with_bytes<T: Default>(
 extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _reserved: *mut c_void) -> jint {
     guard::speak_on_panic();
     let outside = thread::enter();
-    let code = guard::entry(|| attach(vm, options)).unwrap_or(JNI_ERR);
+    let failed = || {
+        let mut parsed = Parsed::default();
+        with_text(options, &mut parsed, Parsed::read_command);
+        command::reply(&Err("an internal error: the JVM's standard error says more".into()), &parsed.options)
+    };
+    let code = guard::entry(|| attach(vm, options))
+        .or_else(|| guard::entry(failed))
+        .unwrap_or(JNI_ERR);
     if outside {
         thread::leave();
     }

@@ -132,6 +132,19 @@ pub(super) fn end_of_audit(
     Some(written)
 }
 
+/// Counts from now on. A report that is being made tells of one epoch, not of half of each.
+pub(super) fn reset(agent: &Agent, audit: &Audit) -> Result<(), String> {
+    if !agent.publishing.begin(PATIENCE) {
+        return Err("a report is under way, or the JVM is ending".into());
+    }
+    // What was freed before belongs to the counts that end here.
+    let undelivered = deliver(agent, audit);
+    audit.reset(agent.now());
+    audit.session.unsettled(undelivered);
+    agent.publishing.end();
+    Ok(())
+}
+
 /// A snapshot of `interval`. It is never forced on standard error, and one that fails leaves the one before in place.
 pub(super) fn snapshot(agent: &Agent, audit: &Audit) {
     let Some(pattern) = &audit.options.file else { return };
@@ -192,7 +205,7 @@ fn collect(agent: &Agent, jni: Jni, options: &Options) -> Unsettled {
 }
 
 /// Enters what the collector has freed, told already or not.
-pub(super) fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
+fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
     let delivered = entry::deliver_pending(audit);
     agent.drain(audit);
     let error = delivered.err()?;

@@ -114,6 +114,11 @@ impl Agent {
         AUDIT.load()
     }
 
+    /// The audit under way, for those who keep it for longer, or have it end: while a guard lives it is not given back.
+    pub(super) fn hold_audit(&self) -> Option<Arc<Audit>> {
+        AUDIT.load_full()
+    }
+
     /// From here on hooks count, for this audit.
     pub(super) fn begin(&self, audit: Arc<Audit>) {
         AUDIT.store(Some(audit));

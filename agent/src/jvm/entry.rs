@@ -20,6 +20,7 @@ use jvmti_bindings::sys::jvmti::{
     jvmtiEventCallbacks,
 };
 use std::ffi::{CStr, c_char, c_uchar, c_void};
+use std::sync::{Mutex, PoisonError};
 
 /// Called by the JVM for `-agentpath` (JVMTI, "Agent Start-Up (OnLoad phase)").
 #[unsafe(no_mangle)]
@@ -109,7 +110,14 @@ fn with_bytes<T: Default>(
 extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _reserved: *mut c_void) -> jint {
     guard::speak_on_panic();
     let outside = thread::enter();
-    let code = guard::entry(|| attach(vm, options)).unwrap_or(JNI_ERR);
+    let failed = || {
+        let mut parsed = Parsed::default();
+        with_text(options, &mut parsed, Parsed::read_command);
+        command::reply(&Err("an internal error: the JVM's standard error says more".into()), &parsed.options)
+    };
+    let code = guard::entry(|| attach(vm, options))
+        .or_else(|| guard::entry(failed))
+        .unwrap_or(JNI_ERR);
     if outside {
         thread::leave();
     }
@@ -119,19 +127,12 @@ extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _rese
 fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
     // Files of options are read once: they may be pipes.
     let command = with_text(given, &mut Parsed::default(), |_, text, _| options::command(text).0);
-    let agent = match Agent::get() {
-        Some(agent) => agent,
-        None => {
-            let environment = environment();
-            environment.complaints.iter().for_each(|line| say(line));
-            match install(vm, environment.options) {
-                Ok(agent) => agent,
-                Err(why) => {
-                    let mut parsed = Parsed::default();
-                    with_text(given, &mut parsed, Parsed::read_command);
-                    return command::reply(&Err(format!("nothing is audited: {why}")), &parsed.options);
-                }
-            }
+    let agent = match present(vm) {
+        Ok(agent) => agent,
+        Err(why) => {
+            let mut parsed = Parsed::default();
+            with_text(given, &mut parsed, Parsed::read_command);
+            return command::reply(&Err(format!("nothing is audited: {why}")), &parsed.options);
         }
     };
     // To arm, the options of the start hold on; to report, those of the audit, but for its file. Where an answer goes
@@ -154,6 +155,19 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
     jni.check_exceptions();
     agent.program_begins();
     command::reply(&command::run(agent, jni, command, &parsed.options), &parsed.options)
+}
+
+/// The agent, installed if this is the first that is heard of it. The JVM has one thread for attaches, and more that may
+/// come this way: its command `JVMTI.agent_load` is an MBean's operation, too.
+fn present(vm: *mut JavaVM) -> Result<&'static Agent, String> {
+    static FIRST: Mutex<()> = Mutex::new(());
+    let _first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(agent) = Agent::get() {
+        return Ok(agent);
+    }
+    let environment = environment();
+    environment.complaints.iter().for_each(|line| say(line));
+    install(vm, environment.options)
 }
 
 /// The agent itself, without a hook.

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Says one line on standard error. It is the last resort: when it fails there is nobody left to tell.
@@ -160,11 +160,14 @@ extern "C" fn on_signal(_number: i32) {
 /// What the process is to end with instead of 0, and why.
 static FAILURE: OnceLock<String> = OnceLock::new();
 static FAILURE_CODE: AtomicI32 = AtomicI32::new(0);
+/// The process whose code it is: a child that forks off inherits the handler.
+static FAILING: AtomicU32 = AtomicU32::new(0);
 
 /// From now on a process that would end with 0 ends with `code`. False where the C library has no `on_exit`.
 pub(super) fn fail_at_exit(code: u8, why: String) -> bool {
     type Handler = extern "C" fn(i32, *mut libc::c_void);
     FAILURE_CODE.store(i32::from(code), Ordering::Release);
+    FAILING.store(std::process::id(), Ordering::Release);
     if FAILURE.set(why).is_err() {
         // An earlier report has failed already, and its handler waits.
         return true;
@@ -183,7 +186,7 @@ pub(super) fn fail_at_exit(code: u8, why: String) -> bool {
 /// Called by `exit(3)` before it flushes: every way out of a JVM but a signal comes by.
 extern "C" fn exiting(status: i32, _argument: *mut libc::c_void) {
     let code = FAILURE_CODE.load(Ordering::Acquire);
-    if status == 0 && code != 0 {
+    if status == 0 && code != 0 && FAILING.load(Ordering::Acquire) == std::process::id() {
         FAILURE_CODE.store(0, Ordering::Release);
         if let Some(why) = FAILURE.get() {
             say(&format!("exit code {code} instead of 0: {why}"));

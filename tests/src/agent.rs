@@ -34,9 +34,15 @@ pub fn faulty_library() -> Result<PathBuf> {
 
 /// The `zaudit` command as released.
 pub fn command() -> Result<PathBuf> {
-    let artifacts = artifacts(&["--package", "zaudit-cli", "--bin", "zaudit", "--release"], target_dir())?;
-    let path = artifacts.iter().find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    path.ok_or_else(|| "cargo named no command".into())
+    static BUILT: OnceLock<Result<PathBuf>> = OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let flags = ["--package", "zaudit-cli", "--bin", "zaudit", "--release"];
+            let artifacts = artifacts(&flags, target_dir())?;
+            let path = artifacts.iter().find_map(|message| message["executable"].as_str().map(PathBuf::from));
+            path.ok_or_else(|| "cargo named no command".into())
+        })
+        .clone()
 }
 
 fn build(flags: &[&str], into: PathBuf) -> Result<PathBuf> {

@@ -45,10 +45,10 @@ pub struct Process {
     pub jvm: String,
     /// Main class and arguments.
     pub command: String,
-    /// When it began, and when this was taken.
-    pub started: serde_json::Value,
-    /// When the report was taken.
-    pub taken: serde_json::Value,
+    /// When it was armed, in seconds since 1970.
+    pub started: f64,
+    /// When the report was taken, in seconds since 1970.
+    pub taken: f64,
     /// The same by the agent's own clock: seconds since it was armed.
     pub armed_seconds: f64,
     /// Why it was taken.

@@ -167,7 +167,7 @@ pub(super) const TABLE: &[Row] = &[
         name: "exitcode",
         value: "CODE",
         default: "none",
-        help: "the process ends with this code, 1 to 255, if the last report has a leak that no rule covers; the program's own code wins if it is not 0",
+        help: "the process ends with this code, 1 to 255, if the last report of an audit has a leak that no rule covers; the program's own code wins if it is not 0",
         set: |options, value| {
             options.exitcode = exit_code(value)?;
             Ok(())

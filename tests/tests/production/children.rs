@@ -66,9 +66,9 @@ pub(super) fn descriptors_close_on_exec(bench: &Bench, jdk: &Jdk) -> Result<()> 
     let (kept, all) = descriptors(&bare)?;
     let mut audited = jvm()?.audited(&bench.library, "gc,interval=100ms").spawn()?;
     audited.wait_for("ready")?;
-    let (mut seconds, mut at_rest) = (0.0, false);
+    let (mut taken, mut at_rest) = (0.0, false);
     for _ in 0..3 {
-        seconds = newer(&mut audited, "r.json", seconds)?.process.armed_seconds;
+        taken = newer(&mut audited, "r.json", taken)?.process.taken;
         for _ in 0..50 {
             let (kept_now, all_now) = descriptors(&audited)?;
             claim(kept_now == kept, || format!("kept: {kept:?} bare, {kept_now:?} audited"))?;

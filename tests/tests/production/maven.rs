@@ -121,6 +121,20 @@ pub(super) fn mended(bench: &Bench, jdk: &Jdk) -> Result<()> {
     project.build(&[])?.claim_passed()
 }
 
+/// What the page tells people to write is what the project has, and the line that it has them look for is the agent's.
+pub(super) fn page(_bench: &Bench, _jdk: &Jdk) -> Result<()> {
+    let page = read(&repository().join("docs/build-tools.md"))?;
+    let pom = read(&repository().join("java-fixtures/maven/pom.xml"))?;
+    let settings = page.split("```xml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let lines: Vec<&str> = settings.ok_or("the page shows no settings")?.lines().map(str::trim).collect();
+    let strange: Vec<&&str> = lines
+        .iter()
+        .filter(|line| !line.is_empty() && !pom.lines().any(|own| own.trim() == **line))
+        .collect();
+    claim(lines.len() > 10 && strange.is_empty(), || format!("not in pom.xml: {strange:#?}"))?;
+    claim(page.lines().filter(|line| *line == WHY).count() == 2, || format!("not on the page: {WHY}"))
+}
+
 /// A line in the project's file of rules.
 pub(super) fn suppressed(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let project = Project::copied(bench, jdk)?;

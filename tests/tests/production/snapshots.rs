@@ -202,9 +202,8 @@ fn named(ended: &Ended, name: &str, begins: &str) -> Result<(u32, zaudit_tests::
     let rest = name.strip_prefix(begins).and_then(|rest| rest.strip_suffix(".json")).ok_or_else(odd)?;
     let (number, time) = rest.split_once('-').ok_or_else(odd)?;
     let process = ended.report_in(name)?.process;
-    let taken = process.taken.as_f64().ok_or_else(odd)?;
     let expected = std::process::Command::new("date")
-        .args(["-u", &format!("-d@{}", taken.floor()), "+%Y%m%d-%H%M%S"])
+        .args(["-u", &format!("-d@{}", process.taken.floor()), "+%Y%m%d-%H%M%S"])
         .output()
         .map_err(|error| format!("date: {error}"))?;
     let expected = String::from_utf8_lossy(&expected.stdout).trim().to_owned();

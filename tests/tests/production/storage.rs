@@ -76,9 +76,10 @@ fn fills_up(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let kept = read(&file)?;
         before = Report::parse(&kept).map_err(|why| format!("the snapshot before is not whole: {why}"))?;
         tried_again(&disk.0, 3)?;
+        claim_no_rests(&disk.0)?;
         claim(read(&file)? == kept, || "what could not be written took the place of what was there".into())?;
         fs::remove_file(disk.0.join("filler")).map_err(|error| error.to_string())?;
-        before = newer(&mut running, &name, before.process.armed_seconds)?;
+        before = newer(&mut running, &name, before.process.taken)?;
         claim(before.process.trigger == Trigger::Interval, || format!("{:?}", before.process))?;
     }
     let ended = ends_well(bench, jdk, running, &file, 2, "No space left on device")?;
@@ -121,6 +122,16 @@ fn tried_again(folder: &Path, times: usize) -> Result<()> {
     Ok(())
 }
 
+/// Most of the time no half file takes up what room there is.
+fn claim_no_rests(folder: &Path) -> Result<()> {
+    let mut rests = 0;
+    for _ in 0..50 {
+        rests += usize::from(listed(folder)?.iter().any(|name| name.ends_with(".tmp")));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    claim(rests < 25, || format!("{rests} times of 50 there was a temporary file: {:?}", listed(folder)))
+}
+
 /// Lets the program end: it did not notice, the agent said so many lines, and the last report is right.
 fn ends_well(
     bench: &Bench,
@@ -157,10 +168,12 @@ pub(super) fn folder_comes_and_goes(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let gone = place.dir().join(format!("gone-{round}"));
         fs::rename(&folder, &gone).map_err(|error| error.to_string())?;
         running.wait_for_stderr("cannot write")?;
+        // Time for some more, of which nothing is to be heard.
+        std::thread::sleep(Duration::from_millis(450));
         let kept = Report::parse(&read(&gone.join("r.json"))?)?;
         claim(kept.process.armed_seconds >= before.process.armed_seconds, || format!("{:?}", kept.process))?;
         fs::create_dir(&folder).map_err(|error| error.to_string())?;
-        before = newer(&mut running, &name, kept.process.armed_seconds)?;
+        before = newer(&mut running, &name, kept.process.taken)?;
     }
     ends_well(bench, jdk, running, &file, 2, "No such file or directory").map(drop)
 }

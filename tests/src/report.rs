@@ -49,8 +49,12 @@ pub struct Process {
     pub started: serde_json::Value,
     /// When the report was taken.
     pub taken: serde_json::Value,
+    /// Whether counting began before the program did.
+    pub from_start: bool,
     /// Why it was taken.
     pub trigger: Trigger,
+    /// Which of the reports on demand it is; none is the last one.
+    pub number: Option<u32>,
 }
 
 /// Why a report was taken.
@@ -67,6 +71,8 @@ pub enum Trigger {
     Command,
     /// The timer.
     Interval,
+    /// The audit's time was over.
+    Duration,
 }
 
 /// What is audited.
@@ -135,6 +141,62 @@ pub struct Totals {
     pub inflater: Counts,
     /// The Deflaters.
     pub deflater: Counts,
+    /// What was open already when counting began; in no other count.
+    pub adopted: Adoptions,
+}
+
+/// What became of the adopted ones of each kind.
+#[derive(Debug, Deserialize)]
+pub struct Adoptions {
+    /// Both kinds.
+    #[serde(flatten)]
+    pub both: Adopted,
+    /// The Inflaters.
+    pub inflater: Adopted,
+    /// The Deflaters.
+    pub deflater: Adopted,
+}
+
+impl Adoptions {
+    /// Those of one kind.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> &Adopted {
+        match kind {
+            Kind::Inflater => &self.inflater,
+            Kind::Deflater => &self.deflater,
+        }
+    }
+}
+
+/// What became of adopted ones.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Adopted {
+    /// How many there were.
+    pub found: u64,
+    /// Ended by the program.
+    pub ended: u64,
+    /// Ended by a finalizer or Cleaner thread.
+    pub late: u64,
+    /// Freed by the GC, never ended.
+    pub collected: u64,
+    /// Neither ended nor freed.
+    pub live: u64,
+}
+
+impl Adopted {
+    fn adds_up(&self) -> bool {
+        self.found == self.ended + self.late + self.collected + self.live
+    }
+
+    fn plus(&self, more: &Self) -> Self {
+        Self {
+            found: self.found + more.found,
+            ended: self.ended + more.ended,
+            late: self.late + more.late,
+            collected: self.collected + more.collected,
+            live: self.live + more.live,
+        }
+    }
 }
 
 /// One kind and allocation stack.
@@ -268,7 +330,11 @@ impl Report {
         {
             let sum = self.sum(kind, |_| true);
             claim(sum == *total, format!("totals of {kind} are {total:?}, the sites sum up to {sum:?}"));
+            let adopted = self.totals.adopted.of(kind);
+            claim(adopted.adds_up(), format!("adopted {kind}s do not add up: {adopted:?}"));
         }
+        let Adoptions { both, inflater, deflater } = &self.totals.adopted;
+        claim(inflater.plus(deflater) == *both, format!("adopted of both kinds do not add up: {both:?}"));
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
@@ -319,9 +385,13 @@ mod tests {
     use super::*;
 
     const REPORT: &str = r#"{ "schema": "zaudit-report/1", "tool": {"name": "zaudit", "version": "0.1.0"},
-        "process": {"pid": 7, "jvm": "OpenJDK", "command": "Main", "started": 1.5, "taken": 2.5, "trigger": "data_dump"},
+        "process": {"pid": 7, "jvm": "OpenJDK", "command": "Main", "started": 1.5, "taken": 2.5,
+                    "from_start": true, "trigger": "data_dump", "number": 1},
         "totals": {"inflater": {"created": 3, "ended": 1, "late": 0, "collected": 2, "live": 0, "expected": 0},
-                   "deflater": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0}},
+                   "deflater": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0},
+                   "adopted": {"found": 5, "ended": 2, "late": 1, "collected": 1, "live": 1,
+                               "inflater": {"found": 3, "ended": 1, "late": 1, "collected": 0, "live": 1},
+                               "deflater": {"found": 2, "ended": 1, "late": 0, "collected": 1, "live": 0}}},
         "sites": [{"id": "00ff", "kind": "inflater", "class": null, "severity": "leak", "created": 3, "ended": 1, "late": 0, "collected": 2,
                    "live": 0, "expected": 0, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
                    "threads": ["main"], "rule": null, "truncated": false,
@@ -347,6 +417,8 @@ mod tests {
                 "\"created\": 3, \"ended\": 1, \"late\": 0, \"collected\": 1,\n",
             ),
             ("{\"inflater\": {\"created\": 3, \"ended\": 1", "{\"inflater\": {\"created\": 3, \"ended\": 2"),
+            ("\"adopted\": {\"found\": 5, \"ended\": 2", "\"adopted\": {\"found\": 6, \"ended\": 3"),
+            ("\"found\": 2, \"ended\": 1", "\"found\": 2, \"ended\": 2"),
             ("00ff", "00fg"),
             ("\"rule\": null", "\"rule\": \"x\""),
             ("\"truncated\": false,", ""),

@@ -1,0 +1,3 @@
+//! x
+use super::Test;
+pub const TESTS: &[(&str, u32, Test)] = &[];

@@ -3,6 +3,8 @@
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.lang.management.GarbageCollectorMXBean;
+import java.lang.management.ManagementFactory;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.util.ArrayList;
@@ -25,6 +27,9 @@ public class Obeying {
     private static final AtomicInteger busy = new AtomicInteger();
     private static volatile boolean calm;
     private static Callable<?> foreign;
+
+    /** How threads make and end. */
+    enum Sort { TIDY, FORGETFUL, VIRTUAL }
 
     static class OwnInflater extends Inflater {
         OwnInflater() {
@@ -66,7 +71,7 @@ public class Obeying {
             System.out.print("done " + line + obey(words[0], numbers) + "\n");
             System.out.flush();
         }
-        calm();
+        stop();
         System.out.println("ended");
     }
 
@@ -101,17 +106,29 @@ public class Obeying {
                 end(windowInflaters, windowDeflaters);
                 return "";
             case "churn":
-                churn(numbers[1], false);
+                churn(numbers[1], Sort.TIDY);
                 return "";
             case "virtual":
-                churn(numbers[1], true);
+                churn(numbers[1], Sort.VIRTUAL);
                 return "";
             case "press":
                 press(numbers[1]);
                 return "";
             case "calm":
-                calm();
+                stop();
+                collect();
                 return "";
+            case "forget":
+                inflaters.subList(0, numbers[1]).clear();
+                deflaters.subList(0, numbers[1]).clear();
+                return "";
+            case "leak":
+                churn(numbers[1], Sort.FORGETFUL);
+                return "";
+            case "collections":
+                return ": " + collections();
+            case "closed":
+                return ": " + closed();
             case "hooked":
                 return hooked(numbers[1]) ? ": yes" : ": no";
             case "exit":
@@ -151,11 +168,15 @@ public class Obeying {
     }
 
     private static void window(int count, int endedOfThem) {
+        List<Inflater> some = new ArrayList<Inflater>();
+        List<Deflater> others = new ArrayList<Deflater>();
         for (int i = 0; i < count; i++) {
-            windowInflaters.add(new Inflater());
-            windowDeflaters.add(new Deflater(1));
+            some.add(new Inflater());
+            others.add(new Deflater(1));
         }
-        end(windowInflaters.subList(0, endedOfThem), windowDeflaters.subList(0, endedOfThem));
+        end(some.subList(0, endedOfThem), others.subList(0, endedOfThem));
+        windowInflaters.addAll(some);
+        windowDeflaters.addAll(others);
     }
 
     private static void end(List<Inflater> some, List<Deflater> others) {
@@ -170,7 +191,7 @@ public class Obeying {
     }
 
     /** More threads that make and end, and end what others made, until they are told to be calm. */
-    private static void churn(int threads, final boolean virtual) throws Exception {
+    private static void churn(int threads, final Sort sort) throws Exception {
         final AtomicReference<Inflater> exchange = new AtomicReference<Inflater>();
         Runnable churner = new Runnable() {
             @Override
@@ -178,8 +199,9 @@ public class Obeying {
                 try {
                     while (!calm) {
                         lives(exchange);
-                        if (virtual) {
-                            Thread.yield();
+                        if (sort == Sort.FORGETFUL) {
+                            new Inflater();
+                            new OwnDeflater();
                         }
                         // On JDK 8 each of them passes the finalizer, which must be able to keep up.
                         LockSupport.parkNanos(100_000);
@@ -195,7 +217,7 @@ public class Obeying {
         };
         for (int i = 0; i < threads; i++) {
             busy.incrementAndGet();
-            if (virtual) {
+            if (sort == Sort.VIRTUAL) {
                 Thread.class.getMethod("startVirtualThread", Runnable.class).invoke(null, churner);
             } else {
                 new Thread(churner, "churner").start();
@@ -232,13 +254,33 @@ public class Obeying {
         }
     }
 
-    private static void calm() throws Exception {
+    private static void stop() throws Exception {
         calm = true;
         while (busy.get() > 0) {
             Thread.sleep(1);
         }
         calm = false;
-        collect();
+    }
+
+    /** How many there were. */
+    private static long collections() {
+        long collections = 0;
+        for (GarbageCollectorMXBean collector : ManagementFactory.getGarbageCollectorMXBeans()) {
+            collections += collector.getCollectionCount();
+        }
+        return collections;
+    }
+
+    /** What an Inflater says when it is used after its end. */
+    private static String closed() {
+        Inflater inflater = new Inflater();
+        inflater.end();
+        try {
+            inflater.getTotalIn();
+            return "nothing";
+        } catch (RuntimeException said) {
+            return said.getMessage();
+        }
     }
 
     /** Whether one of so many looks at all threads finds one inside a hook. Needs churners. */

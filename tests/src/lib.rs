@@ -11,6 +11,7 @@ pub mod expectation;
 pub mod fixtures;
 pub mod jdks;
 pub mod jvm;
+pub mod neighbour;
 pub mod report;
 pub mod suite;
 

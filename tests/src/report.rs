@@ -49,6 +49,8 @@ pub struct Process {
     pub started: serde_json::Value,
     /// When the report was taken.
     pub taken: serde_json::Value,
+    /// How long has been counted.
+    pub armed_seconds: f64,
     /// Whether counting began before the program did.
     pub from_start: bool,
     /// Why it was taken.
@@ -138,11 +140,32 @@ impl AddAssign<&Counts> for Counts {
 #[derive(Debug, Deserialize)]
 pub struct Totals {
     /// The Inflaters.
-    pub inflater: Counts,
+    pub inflater: Total,
     /// The Deflaters.
-    pub deflater: Counts,
+    pub deflater: Total,
     /// What was open already when counting began; in no other count.
     pub adopted: Adoptions,
+}
+
+impl Totals {
+    /// All of one kind.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> &Total {
+        match kind {
+            Kind::Inflater => &self.inflater,
+            Kind::Deflater => &self.deflater,
+        }
+    }
+}
+
+/// All sites of a kind together, and what is in no site.
+#[derive(Debug, Deserialize)]
+pub struct Total {
+    /// How many came to which end.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// First calls of `end()` on instances that nobody had seen.
+    pub ended_unknown: u64,
 }
 
 /// What became of the adopted ones of each kind.
@@ -152,15 +175,25 @@ pub struct Adoptions {
     #[serde(flatten)]
     pub both: Adopted,
     /// The Inflaters.
-    pub inflater: Adopted,
+    pub inflater: AdoptedKind,
     /// The Deflaters.
-    pub deflater: Adopted,
+    pub deflater: AdoptedKind,
+}
+
+/// Adopted ones of a kind.
+#[derive(Debug, Deserialize)]
+pub struct AdoptedKind {
+    /// What became of them.
+    #[serde(flatten)]
+    pub counts: Adopted,
+    /// Age of the oldest live one.
+    pub oldest_live_seconds: Option<f64>,
 }
 
 impl Adoptions {
     /// Those of one kind.
     #[must_use]
-    pub fn of(&self, kind: Kind) -> &Adopted {
+    pub fn of(&self, kind: Kind) -> &AdoptedKind {
         match kind {
             Kind::Inflater => &self.inflater,
             Kind::Deflater => &self.deflater,
@@ -325,16 +358,18 @@ impl Report {
                 claim(foreign, format!("{name}: frame {frame}"));
             }
         }
-        for (kind, total) in
-            [(Kind::Inflater, &self.totals.inflater), (Kind::Deflater, &self.totals.deflater)]
-        {
+        for kind in [Kind::Inflater, Kind::Deflater] {
+            let total = &self.totals.of(kind).counts;
             let sum = self.sum(kind, |_| true);
             claim(sum == *total, format!("totals of {kind} are {total:?}, the sites sum up to {sum:?}"));
-            let adopted = self.totals.adopted.of(kind);
+            let adopted = self.totals.adopted.of(kind).counts;
             claim(adopted.adds_up(), format!("adopted {kind}s do not add up: {adopted:?}"));
         }
         let Adoptions { both, inflater, deflater } = &self.totals.adopted;
-        claim(inflater.plus(deflater) == *both, format!("adopted of both kinds do not add up: {both:?}"));
+        claim(
+            inflater.counts.plus(&deflater.counts) == *both,
+            format!("adopted of both kinds do not add up: {both:?}"),
+        );
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
@@ -385,13 +420,13 @@ mod tests {
     use super::*;
 
     const REPORT: &str = r#"{ "schema": "zaudit-report/1", "tool": {"name": "zaudit", "version": "0.1.0"},
-        "process": {"pid": 7, "jvm": "OpenJDK", "command": "Main", "started": 1.5, "taken": 2.5,
+        "process": {"pid": 7, "jvm": "OpenJDK", "command": "Main", "started": 1.5, "taken": 2.5, "armed_seconds": 1.0,
                     "from_start": true, "trigger": "data_dump", "number": 1},
-        "totals": {"inflater": {"created": 3, "ended": 1, "late": 0, "collected": 2, "live": 0, "expected": 0},
-                   "deflater": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0},
+        "totals": {"inflater": {"created": 3, "ended": 1, "late": 0, "collected": 2, "live": 0, "expected": 0, "ended_unknown": 0},
+                   "deflater": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0, "ended_unknown": 0},
                    "adopted": {"found": 5, "ended": 2, "late": 1, "collected": 1, "live": 1,
-                               "inflater": {"found": 3, "ended": 1, "late": 1, "collected": 0, "live": 1},
-                               "deflater": {"found": 2, "ended": 1, "late": 0, "collected": 1, "live": 0}}},
+                               "inflater": {"found": 3, "ended": 1, "late": 1, "collected": 0, "live": 1, "oldest_live_seconds": 3.5},
+                               "deflater": {"found": 2, "ended": 1, "late": 0, "collected": 1, "live": 0, "oldest_live_seconds": null}}},
         "sites": [{"id": "00ff", "kind": "inflater", "class": null, "severity": "leak", "created": 3, "ended": 1, "late": 0, "collected": 2,
                    "live": 0, "expected": 0, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
                    "threads": ["main"], "rule": null, "truncated": false,

@@ -33,12 +33,14 @@ fn main() -> ExitCode {
 
 fn trials(kit: &Kit) -> Vec<Trial> {
     let mut trials: Vec<Trial> = kit.bench.missing();
-    let rooms = [cycles::TESTS, adopted::TESTS, life::TESTS, endings::TESTS, storms::TESTS, neighbours::TESTS];
+    let rooms =
+        [cycles::TESTS, adopted::TESTS, life::TESTS, endings::TESTS, storms::TESTS, neighbours::TESTS];
     for jdk in &kit.bench.jdks {
         for (name, since, test) in rooms.into_iter().flatten() {
             if jdk.major >= *since {
                 let (here, jdk, test) = (kit.clone(), jdk.clone(), *test);
-                trials.push(cell(&kit.bench, format!("jdk{}::{name}", jdk.major), move |_| test(&here, &jdk)));
+                trials
+                    .push(cell(&kit.bench, format!("jdk{}::{name}", jdk.major), move |_| test(&here, &jdk)));
             }
         }
     }
@@ -112,7 +114,8 @@ impl Program {
     /// Claims what `zaudit status` says of the state.
     pub fn claim_state(&self, state: &str) -> Result<()> {
         let status = self.zaudit("status", &[])?;
-        let right = status.lines().any(|line| line.strip_prefix("state: ").is_some_and(|s| s.starts_with(state)));
+        let right =
+            status.lines().any(|line| line.strip_prefix("state: ").is_some_and(|s| s.starts_with(state)));
         claim(right, || format!("{state} expected:\n{status}"))
     }
 

@@ -150,8 +150,14 @@ impl Agent {
         first
     }
 
-    /// Enters all that the collector freed so far into the ledger.
-    pub(super) fn drain(&self, audit: &Audit) {
+    /// The release of the JVM: 8, 11, 17 …
+    pub(super) fn release(&self) -> u32 {
+        let version = self.jvmti.system_property(c"java.vm.specification.version").unwrap_or_default();
+        version.strip_prefix("1.").unwrap_or(&version).parse().unwrap_or(0)
+    }
+
+    /// Enters all that the collector freed so far into the ledger. Whether there was anything.
+    pub(super) fn drain(&self, audit: &Audit) -> bool {
         self.freed.rung.store(false, Ordering::Release);
         let now = self.now();
         let mut any = false;
@@ -162,6 +168,7 @@ impl Agent {
         if any {
             audit.session.settle();
         }
+        any
     }
 
     /// ObjectFree: one push, and a ring if nobody is on the way.

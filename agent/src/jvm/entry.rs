@@ -16,8 +16,7 @@ use crate::instrument;
 use crate::options::{self, Command, Options, Parsed};
 use jvmti_bindings::sys::jni::{JNI_ERR, JNI_OK, JNIEnv, JavaVM};
 use jvmti_bindings::sys::jvmti::{
-    JVMTI_EVENT_OBJECT_FREE, JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv,
-    jvmtiEventCallbacks,
+    JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
 };
 use std::ffi::{CStr, c_char, c_uchar, c_void};
 
@@ -178,10 +177,18 @@ pub(super) fn audit_callbacks() -> jvmtiEventCallbacks {
     callbacks
 }
 
-/// Makes the JVM deliver what the collector has freed and a service thread has not told yet: since JDK 16 setting the
-/// mode of ObjectFree anew flushes first, also to what it is already (`JvmtiEventController::set_user_enabled`).
-pub(super) fn deliver_pending(audit: &Audit) -> super::env::Result<()> {
-    audit.jvmti.notify(JVMTI_EVENT_OBJECT_FREE, true)
+/// Makes the JVM deliver what the collector has freed and a service thread has not told yet (JDK 16 and later; before, the
+/// collector itself tells it).
+///
+/// Setting the mode of ObjectFree anew would do that, too, and wait until the service thread has told what it is at; but
+/// since JDK-8256811 (17.0.6, 20) whichever of the two waits for the other keeps the JVM from standing still, and the
+/// other may wait for just that: nothing moves any more.
+pub(super) fn deliver_pending(agent: &Agent, audit: &Audit) -> super::env::Result<()> {
+    const TOLD_LATE: u32 = 16;
+    match agent.classes.get() {
+        Some(classes) if agent.release() >= TOLD_LATE => audit.jvmti.walk_nowhere(classes.shutdown),
+        _ => Ok(()),
+    }
 }
 
 extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: jobject) {

@@ -38,6 +38,10 @@ struct State {
 /// What a report's preparation could not do.
 type Unsettled = Option<String>;
 
+/// How often a report looks whether something freed is still coming in, at least and at most, and how far apart.
+const LOOKS: (u32, u32) = (2, 100);
+const APART: Duration = Duration::from_millis(1);
+
 /// How long the end of the JVM and a command wait for what is under way: a report that hangs (a pipe that nobody reads)
 /// does not keep the program from ending.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -193,8 +197,16 @@ fn collect(agent: &Agent, jni: Jni, options: &Options) -> Unsettled {
 
 /// Enters what the collector has freed, told already or not.
 pub(super) fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
-    let delivered = entry::deliver_pending(audit);
-    agent.drain(audit);
+    let delivered = entry::deliver_pending(agent, audit);
+    // What a service thread has taken just before is on its way: nobody says when it is here, but it comes at once.
+    let mut looks = 0;
+    while agent.drain(audit) || looks < LOOKS.0 {
+        looks += 1;
+        if looks == LOOKS.1 {
+            break;
+        }
+        std::thread::sleep(APART);
+    }
     let error = delivered.err()?;
     Some(format!("pending frees were not delivered: {error}; garbage may be called live"))
 }

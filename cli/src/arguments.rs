@@ -5,9 +5,10 @@
 
 use crate::failure::{Code, Failure};
 use crate::span;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Finds out which code of a Java program leaks native memory through java.util.zip Inflaters and Deflaters
@@ -15,18 +16,25 @@ use std::time::Duration;
 /// The work is done by an agent inside the JVM, libzaudit.so. This command starts programs under it, attaches it to JVMs
 /// that run already, and asks it.
 #[derive(Debug, Parser)]
-#[command(name = "zaudit", version, disable_help_subcommand = true, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "zaudit", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     /// The agent's library, by the path that the JVM has for it [default: libzaudit.so beside this program, or in ../lib]
     ///
     /// A JVM in a container has a file system of its own: copy the library in, cp libzaudit.so /proc/PID/root/tmp/, and name
     /// it as the JVM sees it, --library /tmp/libzaudit.so. A JVM that has the library loaded is asked through that one.
-    #[arg(long, global = true, value_name = "PATH", env = "ZAUDIT_LIBRARY", hide_env_values = true)]
-    pub(crate) library: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "PATH", env = "ZAUDIT_LIBRARY", hide_env_values = true, value_hint = ValueHint::FilePath, value_parser = clap::value_parser!(OsString))]
+    library: Option<OsString>,
 
     /// What to do
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// The library that was named; an empty variable names none.
+    pub(crate) fn library(&self) -> Option<&Path> {
+        self.library.as_deref().filter(|name| !name.is_empty()).map(Path::new)
+    }
 }
 
 const EXIT_CODES: &str = "\
@@ -156,6 +164,9 @@ pub(crate) struct Top {
 /// A line that could not be understood, as one line. What clap says behind a blank line is the usage, which `--help`
 /// says better.
 pub(crate) fn misunderstood(error: &clap::Error) -> Failure {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Failure::new(Code::Usage, "a command is needed: run, attach, ps …", "see zaudit --help");
+    }
     let text = error.to_string();
     let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     let said = said.join(" ");

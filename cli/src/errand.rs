@@ -37,8 +37,8 @@ pub(crate) struct Errand<'a> {
 pub(crate) struct Answer {
     /// Its words.
     pub(crate) text: String,
-    /// The report that was asked for.
-    pub(crate) report: Vec<u8>,
+    /// The report that was asked for, if there was one to be had.
+    pub(crate) report: Option<Vec<u8>>,
 }
 
 impl Errand<'_> {
@@ -67,9 +67,12 @@ impl Errand<'_> {
                 "copy the library elsewhere, and name it with --library",
             ));
         }
-        let code = match Reply::parse(&attach::request(target, &words, deadline)?) {
-            Reply::Returned(code) => code,
-            Reply::Unasked(said) => return Err(reply::unasked(target.pid, library, &said)),
+        let code = loop {
+            match Reply::parse(&attach::request(target, &words, deadline)?) {
+                Reply::Returned(code) => break code,
+                Reply::Unasked(said) => return Err(reply::unasked(target.pid, library, &said)),
+                Reply::TooEarly => attach::wait_for_start(target, deadline)?,
+            }
         };
         let told = answer.read(target, LARGEST.0).unwrap_or_default();
         let text = String::from_utf8_lossy(&told).into_owned();
@@ -78,10 +81,12 @@ impl Errand<'_> {
             let matter = if text.trim().is_empty() { silent } else { text };
             return Err(Failure::new(if code == 2 { Code::Usage } else { Code::Refused }, matter, ""));
         }
-        let report = if self.report {
-            report.read(target, LARGEST.1).map_err(|error| lost(target, &error))?
-        } else {
-            Vec::new()
+        let report = match self.report.then(|| report.read(target, LARGEST.1)) {
+            None => None,
+            Some(Ok(bytes)) => Some(bytes),
+            // An audit that had not begun ends without one; the agent's words say so.
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
+            Some(Err(error)) => return Err(lost(target, &reason(&error))),
         };
         Ok(Answer { text, report })
     }
@@ -108,8 +113,9 @@ impl Errand<'_> {
     }
 }
 
-fn lost(target: &Target, error: &io::Error) -> Failure {
-    let matter = format!("the report of process {} has not come: {}", target.pid, reason(error));
+/// The report that was asked for has not come.
+pub(crate) fn lost(target: &Target, why: &str) -> Failure {
+    let matter = format!("the report of process {} has not come: {why}", target.pid);
     Failure::new(Code::Refused, matter, "see the standard error of that process")
 }
 

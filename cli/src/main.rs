@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let named = arguments.library.as_deref();
+    let named = arguments.library();
     match &arguments.command {
         Command::Run(run) => launch::run(named, run).map(|never| match never {}),
         Command::Attach(attach) => {
@@ -102,10 +102,17 @@ fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<()
     let options = dump.options();
     let errand = Errand { command, options: &options, report: true };
     let answer = errand.run(&target, &library, &Deadline::after(dump.asked.timeout))?;
-    let Some(place) = place else { return output::write(&answer.report).map(|_| ()) };
-    place.fill(&answer.report).or_else(|failure| {
+    let Some(report) = answer.report else {
+        return if command == "disarm" {
+            say(&answer.text)
+        } else {
+            Err(errand::lost(&target, &answer.text))
+        };
+    };
+    let Some(place) = place else { return output::write(&report).map(|_| ()) };
+    place.fill(&report).or_else(|failure| {
         // It comes only once, the last one above all.
-        output::write(&answer.report)?;
+        output::write(&report)?;
         Err(failure)
     })
 }

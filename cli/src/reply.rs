@@ -11,6 +11,8 @@ use std::path::Path;
 pub(crate) enum Reply {
     /// The agent was asked, and returned this.
     Returned(i32),
+    /// The JVM is still starting: agents are welcome a moment later.
+    TooEarly,
     /// The JVM did not come to ask it. JDK 8 does not say why.
     Unasked(String),
 }
@@ -32,7 +34,10 @@ impl Reply {
         // From JDK 9 on with words, on a line of its own; JDK 8 has the mere number.
         let stated = rest.lines().rev().find_map(|line| line.strip_prefix("return code:"));
         match stated.unwrap_or(rest).trim().parse() {
+            // What a JVM says that is not yet in its "live phase"; no agent of ours returns that.
+            Ok(-1) => Reply::TooEarly,
             Ok(code) => Reply::Returned(code),
+            Err(_) if rest.contains("only permitted in the live phase") => Reply::TooEarly,
             Err(_) => unasked(rest),
         }
     }
@@ -81,7 +86,8 @@ mod tests {
         for (bytes, reply) in [
             (&b"0\nreturn code: 0\n"[..], Reply::Returned(0)),
             (b"0\nreturn code: 2", Reply::Returned(2)),
-            (b"0\nreturn code: -1\n", Reply::Returned(-1)),
+            (b"0\nreturn code: -1\n", Reply::TooEarly),
+            (b"0\nDynamic agent loading is only permitted in the live phase\n", Reply::TooEarly),
             (b"0\n0\n", Reply::Returned(0)),
             (b"0\n1", Reply::Returned(1)),
             (b"0\nsomething first\nreturn code: 1\n", Reply::Returned(1)),

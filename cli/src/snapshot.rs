@@ -28,6 +28,16 @@ pub(crate) struct Process {
 pub(crate) struct Totals {
     pub(crate) inflater: Counts,
     pub(crate) deflater: Counts,
+    pub(crate) adopted: Adopted,
+}
+
+/// What was open before anybody looked: it has no place.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Adopted {
+    pub(crate) found: u64,
+    #[serde(flatten)]
+    pub(crate) counts: Counts,
 }
 
 /// Numbers of a kind or of a place.
@@ -103,6 +113,8 @@ mod tests {
         assert_eq!(Some(snapshot.process.command.as_str()), whole["process"]["command"].as_str());
         assert_eq!(Some(snapshot.sites.len()), whole["sites"].as_array().map(Vec::len));
         assert_eq!(Some(snapshot.totals.inflater.created), whole["totals"]["inflater"]["created"].as_u64());
+        assert_eq!(Some(snapshot.totals.adopted.found), whole["totals"]["adopted"]["found"].as_u64());
+        assert_eq!(Some(snapshot.totals.adopted.counts.live), whole["totals"]["adopted"]["live"].as_u64());
         assert_eq!(Some(snapshot.sites[0].counts.late), whole["sites"][0]["late"].as_u64());
         assert!(!snapshot.sites[0].place().starts_with("java."), "{}", snapshot.sites[0].place());
     }

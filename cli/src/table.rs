@@ -5,6 +5,7 @@
 
 use crate::failure::one_line;
 use crate::snapshot::{Counts, Site, Snapshot};
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -23,21 +24,21 @@ pub(crate) fn render(pid: i32, now: &Snapshot, before: Option<&Snapshot>, size: 
     let totals = |snapshot: &Snapshot| [snapshot.totals.inflater.clone(), snapshot.totals.deflater.clone()];
     let old = before.map(totals);
     for (index, (name, counts)) in ["inflaters", "deflaters"].into_iter().zip(totals(now)).enumerate() {
-        let Counts { created, ended, late, collected, live, bytes_held } = counts;
         let change = change(&counts, old.as_ref().and_then(|old| old.get(index)));
-        let held = bytes(bytes_held);
-        lines.push(format!(
-            "{name}  {created} created, {ended} ended, {late} late, {collected} collected, {live} live{}, {held} held",
-            if change.is_empty() { String::new() } else { format!(" ({change})") },
-        ));
+        let change = if change.is_empty() { change } else { format!(" ({change})") };
+        lines.push(format!("{name}  {} created{change}, {}", counts.created, fates(&counts)));
+    }
+    let adopted = &now.totals.adopted;
+    if adopted.found > 0 {
+        lines.push(format!("adopted    {} found, {}", adopted.found, fates(&adopted.counts)));
     }
     if now.health.ok == Some(false) {
         lines.push("HEALTH: not everything was seen; zaudit dump says what".into());
     }
     lines.push(String::new());
     lines.push(format!(
-        "{:>9} {:>9} {:>7} {:>9} {:>7} {:>13} {:>9}  KIND      PLACE",
-        "CREATED", "ENDED", "LATE", "COLLECTED", "LIVE", "CHANGE", "HELD"
+        "{:>10} {:>9} {:>10} {:>8} {:>9} {:>8} {:>8} {:>9}  KIND      PLACE",
+        "CREATED", "NEW", "ENDED", "LATE", "COLLECTED", "LIVE", "CHANGE", "HELD"
     ));
     let old: HashMap<&str, &Counts> =
         before.iter().flat_map(|before| &before.sites).map(|site| (site.id.as_str(), &site.counts)).collect();
@@ -63,27 +64,43 @@ pub(crate) fn render(pid: i32, now: &Snapshot, before: Option<&Snapshot>, size: 
     text
 }
 
+fn fates(counts: &Counts) -> String {
+    let Counts { ended, late, collected, live, bytes_held, .. } = counts;
+    let held = bytes(*bytes_held);
+    format!("{ended} ended, {late} late, {collected} collected, {live} live, {held} held")
+}
+
 fn line(site: &Site, last: Option<&Counts>) -> String {
     let Counts { created, ended, late, collected, live, bytes_held } = site.counts;
-    let (change, held) = (change(&site.counts, last), bytes(bytes_held));
+    let (new, change) = last.map_or_else(Default::default, |last| {
+        (difference(created, last.created), difference(live, last.live))
+    });
+    let held = bytes(bytes_held);
     format!(
-        "{created:>9} {ended:>9} {late:>7} {collected:>9} {live:>7} {change:>13} {held:>9}  {:8}  {}",
+        "{created:>10} {new:>9} {ended:>10} {late:>8} {collected:>9} {live:>8} {change:>8} {held:>9}  {:8}  {}",
         one_line(&site.kind),
         one_line(&site.place())
     )
 }
 
-/// `+12 made`: made since the last look, and how many more or fewer are live. After a reset counts go down.
+/// `+12, -3 live`: how many more were made since the last look, and how many more or fewer are live.
 fn change(now: &Counts, last: Option<&Counts>) -> String {
     let Some(last) = last else { return String::new() };
-    let signed = |now: u64, last: u64| {
-        let sign = if now < last { '-' } else { '+' };
-        format!("{sign}{}", now.abs_diff(last))
-    };
-    match (now.created == last.created, now.live == last.live) {
+    let (new, live) = (difference(now.created, last.created), difference(now.live, last.live));
+    match (new.is_empty(), live.is_empty()) {
         (true, true) => String::new(),
-        (_, true) => signed(now.created, last.created),
-        _ => format!("{}, {} live", signed(now.created, last.created), signed(now.live, last.live)),
+        (false, true) => new,
+        (true, false) => format!("{live} live"),
+        (false, false) => format!("{new}, {live} live"),
+    }
+}
+
+/// With its sign, and nothing where there is none. After a reset counts go down.
+fn difference(now: u64, last: u64) -> String {
+    match now.cmp(&last) {
+        Ordering::Less => format!("-{}", last - now),
+        Ordering::Equal => String::new(),
+        Ordering::Greater => format!("+{}", now - last),
     }
 }
 
@@ -113,7 +130,8 @@ mod tests {
     fn snapshot(created: u64, live: u64) -> Snapshot {
         let text = format!(
             r#"{{"process":{{"command":"Main\u001b[2J"}},"health":{{"ok":false}},
-            "totals":{{"inflater":{{"created":{created},"live":{live},"bytes_held":40960}}}},
+            "totals":{{"inflater":{{"created":{created},"live":{live},"bytes_held":40960}},
+            "adopted":{{"found":7,"ended":1,"live":6}}}},
             "sites":[{{"id":"a","kind":"inflater","created":{created},"ended":2,"live":{live},"bytes_held":40960,
             "frames":[{{"class":"java.util.zip.Inflater","method":"<init>"}},{{"class":"A","method":"b","line":7}}]}},
             {{"id":"b","kind":"deflater","created":1}}]}}"#
@@ -125,18 +143,13 @@ mod tests {
     fn a_table() {
         let text = render(42, &snapshot(12, 10), Some(&snapshot(9, 8)), ALL);
         assert!(text.starts_with("zaudit top  process 42  Main [2J\n"), "{text}");
-        assert!(
-            text.contains("inflaters  12 created, 2 ended") || text.contains("12 created, 0 ended"),
-            "{text}"
-        );
-        assert!(text.contains("(+3, +2 live), 40.0 KiB held"), "{text}");
+        assert!(text.contains("12 created (+3, +2 live), 0 ended, "), "{text}");
+        assert!(text.contains("10 live, 40.0 KiB held"), "{text}");
+        assert!(text.contains("adopted    7 found, 1 ended, 0 late, 0 collected, 6 live"), "{text}");
         assert!(text.contains("HEALTH"), "{text}");
         let line = text.lines().find(|line| line.ends_with("A.b:7")).unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(
-            words,
-            ["12", "2", "0", "0", "10", "+3,", "+2", "live", "40.0", "KiB", "inflater", "A.b:7"]
-        );
+        assert_eq!(words, ["12", "+3", "2", "0", "0", "10", "+2", "40.0", "KiB", "inflater", "A.b:7"]);
         assert!(!render(42, &snapshot(12, 10), None, ALL).contains('+'));
     }
 
@@ -145,7 +158,7 @@ mod tests {
         for lines in 0..12 {
             let text = render(42, &snapshot(12, 10), None, Size { columns: Some(40), lines: Some(lines) });
             assert!(text.lines().all(|line| line.chars().count() <= 40), "{text}");
-            assert!(text.lines().count() <= lines.max(7), "{lines}: {text}");
+            assert!(text.lines().count() <= lines.max(8), "{lines}: {text}");
         }
     }
 

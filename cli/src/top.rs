@@ -3,7 +3,7 @@
 //! Owns the loop and the terminal's alternate screen. Invariant: however it ends, the terminal is as it was.
 
 use crate::arguments::Top;
-use crate::errand::Errand;
+use crate::errand::{self, Errand};
 use crate::failure::{Code, Failure};
 use crate::output::{self, Reader};
 use crate::snapshot::Snapshot;
@@ -56,7 +56,8 @@ fn look(top: &Top, target: &Target, library: &Path) -> Result<Snapshot, Failure>
     let options = ["format=json".to_owned()];
     let errand = Errand { command: "dump", options: &options, report: true };
     let answer = errand.run(target, library, &Deadline::after(top.asked.timeout))?;
-    Snapshot::parse(&answer.report).map_err(|error| {
+    let report = answer.report.ok_or_else(|| errand::lost(target, &answer.text))?;
+    Snapshot::parse(&report).map_err(|error| {
         let matter = format!("the report of process {} cannot be read: {error}", target.pid);
         Failure::new(Code::Refused, matter, "is its agent of this zaudit's version? zaudit status tells")
     })

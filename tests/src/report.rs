@@ -49,13 +49,13 @@ pub struct Process {
     pub started: serde_json::Value,
     /// When the report was taken.
     pub taken: serde_json::Value,
-    /// How long has been counted.
+    /// The same by the agent's own clock: seconds since it was armed or its counts were reset.
     pub armed_seconds: f64,
     /// Whether counting began before the program did.
     pub from_start: bool,
     /// Why it was taken.
     pub trigger: Trigger,
-    /// Which of the reports on demand it is; none is the last one.
+    /// Which snapshot or report on demand it is; none is the last one.
     pub number: Option<u32>,
 }
 
@@ -73,7 +73,7 @@ pub enum Trigger {
     Command,
     /// The timer.
     Interval,
-    /// The audit's time was over.
+    /// The end of an audit that had a limit.
     Duration,
 }
 
@@ -252,6 +252,14 @@ pub struct Site {
     pub lateness_byte_seconds: f64,
     /// Age of the oldest live instance.
     pub oldest_live_seconds: Option<f64>,
+    /// Age of the youngest live instance.
+    pub youngest_live_seconds: Option<f64>,
+    /// How many of the live ones are too young to be suspects.
+    pub young: u64,
+    /// Which way the number of live ones goes.
+    pub tendency: Option<String>,
+    /// How many were live, snapshot by snapshot.
+    pub trend: Vec<Point>,
     /// Who made them: a few names.
     pub threads: Vec<String>,
     /// The rule that covers it.
@@ -260,6 +268,15 @@ pub struct Site {
     pub truncated: bool,
     /// Innermost first.
     pub frames: Vec<Frame>,
+}
+
+/// How many were live when.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+pub struct Point {
+    /// Since the agent was armed.
+    pub seconds: f64,
+    /// The number.
+    pub live: u64,
 }
 
 /// One frame.
@@ -429,6 +446,7 @@ mod tests {
                                "deflater": {"found": 2, "ended": 1, "late": 0, "collected": 1, "live": 0, "oldest_live_seconds": null}}},
         "sites": [{"id": "00ff", "kind": "inflater", "class": null, "severity": "leak", "created": 3, "ended": 1, "late": 0, "collected": 2,
                    "live": 0, "expected": 0, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
+                   "youngest_live_seconds": null, "young": 0, "tendency": null, "trend": [{"seconds": 1.0, "live": 3}],
                    "threads": ["main"], "rule": null, "truncated": false,
                    "frames": [{"class": "java.util.zip.Inflater", "method": "<init>", "file": "Inflater.java", "line": 1},
                               {"class": "Main$1", "method": "run", "file": null, "line": null}]}],

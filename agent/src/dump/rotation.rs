@@ -16,6 +16,11 @@ pub struct Rotation {
 }
 
 impl Rotation {
+    /// Whether no snapshot was written.
+    pub fn is_empty(&self) -> bool {
+        self.written.is_empty()
+    }
+
     /// `path` was just written: deletes the oldest files beyond `keep`, never this one. A file that cannot be
     /// deleted is left behind for good; the error is told for the first in a row of such, with its path.
     pub fn wrote(&mut self, path: &Path, keep: usize) -> Result<(), (PathBuf, io::Error)> {
@@ -55,6 +60,7 @@ mod tests {
         let folder = folder("rotation");
         fs::write(folder.join("r.0.json"), "somebody else's").unwrap();
         let mut rotation = Rotation::default();
+        assert!(rotation.is_empty());
         // The number of the file, and which are there afterwards.
         for (number, expected) in [
             (1, &[0, 1][..]),
@@ -70,6 +76,7 @@ mod tests {
             let expected: Vec<_> = expected.iter().map(|number| format!("r.{number}.json")).collect();
             assert_eq!(left(&folder), expected, "after {number}");
         }
+        assert!(!rotation.is_empty());
         // Fewer are asked for: all that are too many go at once; what was just written stays in any case.
         let path = folder.join("r.5.json");
         fs::write(&path, "").unwrap();

@@ -73,6 +73,8 @@ fn begin(agent: &'static Agent, jni: Jni, options: &Options, rules: Vec<Rule>) -
         audit.begin_search();
     }
     agent.bell().hush();
+    // What came for the audit before this one after its last report; it would keep the first of ours from ringing.
+    agent.forget_freed();
     agent.begin(Arc::clone(&audit));
     for (target, class) in hooked(agent, &audit) {
         if let Err(error) = jvmti.retransform(&[class]) {
@@ -186,6 +188,7 @@ fn end(agent: &'static Agent) -> Option<String> {
     }
     agent.worker.stop(agent.bell());
     let_go(audit);
+    agent.forget_freed();
     failed
 }
 

@@ -10,7 +10,7 @@ use crate::options::Options;
 use crate::session::Session;
 use crate::suppress::Rule;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 pub(super) struct Audit {
@@ -22,7 +22,7 @@ pub(super) struct Audit {
     armed: Instant,
     next_snapshot: Mutex<Option<Instant>>,
     epoch: Mutex<Epoch>,
-    growth: Mutex<Growth>,
+    growth: Mutex<Arc<Growth>>,
     search: AtomicU8,
     /// Whose turn it is with a stream's tag while the search goes on: a hook's, or the search's.
     turn: Mutex<()>,
@@ -79,12 +79,12 @@ impl Audit {
     /// Counts from now on.
     pub(super) fn reset(&self, now: Nanos) {
         self.session.reset();
-        *self.growth() = Growth::default();
+        *self.growth() = Arc::default();
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) =
             Epoch { started: SystemTime::now(), since: now, from_start: false };
     }
 
-    pub(super) fn growth(&self) -> MutexGuard<'_, Growth> {
+    pub(super) fn growth(&self) -> MutexGuard<'_, Arc<Growth>> {
         self.growth.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

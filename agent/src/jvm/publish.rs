@@ -6,6 +6,7 @@
 
 use super::agent::Agent;
 use super::audit::Audit;
+use super::entry::Told;
 use super::jni::Jni;
 use super::{entry, gather, os};
 use crate::dump::{self, Naming};
@@ -38,8 +39,8 @@ struct State {
 /// What a report's preparation could not do.
 type Unsettled = Option<String>;
 
-/// How often a report looks whether something freed is still coming in, at least and at most, and how far apart.
-const LOOKS: (u32, u32) = (2, 100);
+/// How often a report looks at most whether more is coming in of what was freed before it, and how far apart.
+const LOOKS: u32 = 100;
 const APART: Duration = Duration::from_millis(1);
 
 /// How long the end of the JVM and a command wait for what is under way: a report that hangs (a pipe that nobody reads)
@@ -145,6 +146,10 @@ pub(super) fn snapshot(agent: &Agent, audit: &Audit) {
     let numbered = audit.options.keep > 1 || pattern.tells_reports_apart();
     let number = numbered.then(|| agent.publishing.next_number());
     let report = make(agent, audit, Trigger::Interval, number, None);
+    if is_left_out(&report, audit) {
+        agent.publishing.end();
+        return;
+    }
     let path = path(&report, &audit.options, number);
     let written = path.ok_or_else(|| "no file".to_owned()).and_then(|path| {
         dump::write(&path, &report.render(audit.options.format, Style::default()))
@@ -198,13 +203,9 @@ fn collect(agent: &Agent, jni: Jni, options: &Options) -> Unsettled {
 /// Enters what the collector has freed, told already or not.
 pub(super) fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
     let delivered = entry::deliver_pending(agent, audit);
-    // What a service thread has taken just before is on its way: nobody says when it is here, but it comes at once.
     let mut looks = 0;
-    while agent.drain(audit) || looks < LOOKS.0 {
+    while (agent.drain(audit) || looks == 0) && looks < LOOKS && delivered == Ok(Told::ByOthersToo) {
         looks += 1;
-        if looks == LOOKS.1 {
-            break;
-        }
         std::thread::sleep(APART);
     }
     let error = delivered.err()?;
@@ -237,8 +238,9 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
     };
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
     let mut growth = audit.growth();
-    growth.record(&snapshot);
-    Report::new(process, &snapshot, audit.rules.clone(), &growth)
+    // Copied only while an earlier report is still about.
+    Arc::make_mut(&mut growth).record(&snapshot);
+    Report::new(process, &snapshot, audit.rules.clone(), Arc::clone(&growth))
 }
 
 /// Where a report goes that is told apart by `number`, if by anything.
@@ -276,9 +278,15 @@ fn write_command(report: &Report, to: &Options, own: &Options) -> Result<String,
     }
 }
 
-/// The report that nobody asked for just now: with `quiet` it is left out when there is nothing to tell.
+/// Whether `quiet` leaves out a report that nobody asked for just now: there is nothing to tell, and no snapshot
+/// before it told anything that is still to be read and true no more.
+fn is_left_out(report: &Report, audit: &Audit) -> bool {
+    let nothing_told = || audit.rotation.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+    audit.options.quiet.value && report.nothing_to_tell() && nothing_told()
+}
+
 fn last_words(report: &Report, audit: &Audit) -> Result<String, String> {
-    if audit.options.quiet.value && report.nothing_to_tell() {
+    if is_left_out(report, audit) {
         return Ok("there is nothing to tell".into());
     }
     write(report, &audit.options, None)

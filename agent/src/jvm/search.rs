@@ -177,8 +177,12 @@ fn adopt(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni, stream: jobj
         Some(Life::Open) => {
             // Nobody's, so any shard will do.
             let id = audit.session.id(ThreadId::NOBODY);
+            // Before the tag: an `end()` that sees the tag takes no turn.
             audit.session.adopted(id, kind, agent.now());
-            audit.jvmti.set_tag(stream, id.0.cast_signed())?;
+            if let Err(error) = audit.jvmti.set_tag(stream, id.0.cast_signed()) {
+                audit.session.disowned(id);
+                return Err(error);
+            }
         }
         Some(_) => {}
         None => audit.session.unreadable("a stream's state could not be read"),

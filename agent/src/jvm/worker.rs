@@ -132,7 +132,12 @@ fn serve(agent: &'static Agent, jni: Jni) {
         drop(audit);
         let rung = agent.bell().wait(next);
         match agent.audit().as_ref().map(Arc::clone) {
-            None => arm_if_due(agent, jni),
+            None => {
+                if rung.has(Ring::FREED) {
+                    agent.forget_freed();
+                }
+                arm_if_due(agent, jni);
+            }
             Some(audit) => {
                 if rung.has(Ring::FREED) {
                     agent.drain(&audit);

@@ -14,6 +14,7 @@ use crate::ledger::Tally;
 use crate::options::Format;
 use crate::session::{Gaps, Snapshot};
 use crate::suppress::Rule;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use text::Style;
@@ -53,7 +54,7 @@ pub struct Report {
     /// Found open when counting began, and what became of them: they have no site.
     pub adopted: PerKind<Tally>,
     /// How many were live in this and the snapshots before it.
-    pub growth: Growth,
+    pub growth: Arc<Growth>,
     /// The rules that were asked.
     pub rules: Vec<Rule>,
     /// Second and further calls of `end()`.
@@ -88,7 +89,7 @@ impl Health {
 
 impl Report {
     /// Judges a snapshot and puts it in order. `growth` has taken the snapshot in already.
-    pub fn new(process: Process, snapshot: &Snapshot, rules: Vec<Rule>, growth: &Growth) -> Report {
+    pub fn new(process: Process, snapshot: &Snapshot, rules: Vec<Rule>, growth: Arc<Growth>) -> Report {
         let judgement = judge(snapshot, &rules);
         Report {
             age_seconds: snapshot.taken.since(process.armed).as_secs_f64(),
@@ -101,7 +102,7 @@ impl Report {
             process,
             judgement,
             adopted: snapshot.adopted,
-            growth: growth.clone(),
+            growth,
             rules,
             ended_again: snapshot.ended_again,
             ended_unknown: snapshot.ended_unknown,
@@ -187,14 +188,14 @@ pub(crate) mod tests {
         let taken = Nanos(10_805_000_000_000);
         let snapshot = session.snapshot(taken, Duration::from_secs(600));
         growth.record(&snapshot);
-        Report::new(process(taken, Nanos(500_000_000)), &snapshot, Rule::built_in(), &growth)
+        Report::new(process(taken, Nanos(500_000_000)), &snapshot, Rule::built_in(), Arc::new(growth))
     }
 
     /// The report of a session that lasted a minute, without snapshots before.
     pub(crate) fn report(session: &crate::session::Session) -> Report {
         let taken = Nanos(60_500_000_000);
         let snapshot = session.snapshot(taken, Duration::ZERO);
-        Report::new(process(taken, Nanos(0)), &snapshot, Rule::built_in(), &Growth::default())
+        Report::new(process(taken, Nanos(0)), &snapshot, Rule::built_in(), Arc::default())
     }
 
     fn process(taken: Nanos, armed: Nanos) -> Process {

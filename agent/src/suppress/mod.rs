@@ -19,7 +19,8 @@ use crate::ledger::Tally;
 /// class loader or the manifest reader the JDK's own code is at work, whatever becomes of the Inflater (on JDK 8
 /// `JarFile.checkForSpecialAttributes` and `JarIndex` forget entry streams); but only as long as no frame of the
 /// program stands between, as in a class loader that reads archives itself. Under the program's frames a pooled
-/// Inflater is expected while it lives, and a leak when only the collector freed it.
+/// Inflater is expected while it lives, and a leak when only the collector freed it. The compiler and `javap` of
+/// JDK 8 keep one for each archive, through a soft reference, and end none.
 const BUILT_IN: &[&str] = &[
     "leak,live:java.util.zip.ZipFile*.getInflater << java.*.loadClass",
     "leak,live:java.util.zip.ZipFile*.getInflater << jdk.*.loadClass",
@@ -33,6 +34,7 @@ const BUILT_IN: &[&str] = &[
     "live:java.util.zip.ZipFile*.getInflater",
     "live:*.zipfs.ZipFileSystem.getInflater",
     "live:*.zipfs.ZipFileSystem.getDeflater",
+    "leak,live:com.sun.tools.javac.file.ZipFileIndex.inflate",
 ];
 
 /// One rule.
@@ -311,6 +313,16 @@ mod tests {
             (
                 &["java.util.zip.Inflater.<init>", "jdk.nio.zipfs.ZipFileSystem.getInflater"],
                 Some((false, true)),
+            ),
+            // The compiler of JDK 8, whoever runs it
+            (
+                &[
+                    "java.util.zip.Inflater.<init>",
+                    "com.sun.tools.javac.file.ZipFileIndex.inflate",
+                    "com.sun.tools.javac.file.ZipFileIndex.readBytes",
+                    "org.acme.Main.compile",
+                ],
+                Some((true, true)),
             ),
             // A class loader of the program's own that reads archives itself
             (

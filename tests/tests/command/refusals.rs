@@ -190,7 +190,7 @@ pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let begin = Instant::now();
     kit.ask("attach", pid, &["--timeout", "500ms"])?.refused(8, "within 500ms: it hangs, or is very busy")?;
     claim(begin.elapsed() < Duration::from_secs(5), || "it waited longer than it was told".into())?;
-    let trigger = running.dir().join(format!(".attach_pid{pid}"));
+    let trigger = Path::new("/tmp").join(format!(".attach_pid{pid}"));
     claim(trigger.exists(), || "the file that the JVM is to find is gone".into())?;
     // Somebody reads, and it goes on.
     let out = running.dir().join("out.txt");
@@ -206,6 +206,7 @@ pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     }
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &[])?.done()?;
+    claim(!trigger.exists(), || "the file stays, and nobody needs it any more".into())?;
     let printed = fs::read_to_string(&out).map_err(|error| error.to_string())?;
     claim(!printed.contains("Full thread dump"), || "there is a thread dump".into())
 }
@@ -280,6 +281,7 @@ pub fn long_options(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let long = format!("file=/tmp/{}", "x".repeat(1_100));
     kit.ask("attach", pid, &[&long])?.refused(2, "give @FILE")?;
     kit.ask("attach", pid, &["fromat=json"])?.refused(2, "did you mean \"format\"")?;
+    kit.zaudit([""; 0])?.refused(2, "a command is needed")?;
     kit.ask("attach", pid, &["--timeout", "5"])?.refused(2, "a unit is needed")?;
     claim_unharmed(running, pid)
 }
@@ -297,12 +299,4 @@ pub fn not_audited(kit: &Kit, jdk: &Jdk) -> Result<()> {
     claim(status.contains("state: armed"), || status.clone())?;
     kit.ask("disarm", pid, &[])?.done()?;
     claim_unharmed(running, pid)
-}
-
-pub fn run_refuses(kit: &Kit, _: &Jdk) -> Result<()> {
-    kit.zaudit(["run", "fromat=json", "--", "java"])?.refused(2, "did you mean \"format\"")?;
-    kit.zaudit(["run", "gc", "--", "/nowhere/java"])?.refused(1, "cannot run /nowhere/java: No such file")?;
-    kit.zaudit(["run", "--library", "/nowhere.so", "--", "java"])?.refused(7, "/nowhere.so: No such file")?;
-    kit.zaudit(["run", "gc"])?.refused(2, "")?;
-    kit.zaudit(["dmp", "1"])?.refused(2, "dump")
 }

@@ -208,7 +208,6 @@ mod tests {
     use super::*;
     use crate::classify::tests::session;
     use crate::event::{Nanos, ThreadId};
-    use crate::growth::Growth;
     use crate::report::tests::{golden, report, sample};
     use crate::suppress::Rule;
 
@@ -252,7 +251,7 @@ mod tests {
         snapshot.sites[0].tally.young = 6;
         let rule = Rule::parse("live:a.Pool.*", false).unwrap();
         let process = report(&session(&[])).process;
-        let report = Report::new(process, &snapshot, vec![rule], &Growth::default());
+        let report = Report::new(process, &snapshot, vec![rule], Default::default());
         assert_eq!(
             render(&report, Style::default()),
             "SUMMARY: zaudit: no leaks: 3 of 11 Inflaters ended, 2 not ended as expected (covered by rules), 6 too young to \

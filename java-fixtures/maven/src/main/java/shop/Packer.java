@@ -1,0 +1,18 @@
+package shop;
+
+import java.util.Arrays;
+import java.util.zip.Deflater;
+
+/** Packs orders, and forgets to end what it packs them with: the build is to find that. */
+public final class Packer {
+    private Packer() {}
+
+    public static byte[] pack(byte[] order) {
+        Deflater deflater = new Deflater();
+        deflater.setInput(order);
+        deflater.finish();
+        byte[] packed = new byte[order.length + 64];
+        int length = deflater.deflate(packed);
+        return Arrays.copyOf(packed, length);
+    }
+}

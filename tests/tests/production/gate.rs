@@ -1,0 +1,197 @@
+//! The gate: `exitcode` and `fail_on` against every way to end, with leaks, without, and with leaks that rules cover.
+//!
+//! Invariant: each ending is tried bare, too; only where that gives 0 may the gate say otherwise, and then with one line.
+
+use super::{claim_messages, read, write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use zaudit_tests::child::{Ended, Running};
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::{Kind, Trigger};
+use zaudit_tests::suite::{Bench, claim};
+use zaudit_tests::{Result, agent};
+
+const CODE: i32 = 23;
+const LEAK: &str = "zaudit: exit code 23 instead of 0: 3 Inflaters never ended by the program, freed by the garbage collector only";
+
+fn finishing(bench: &Bench, jdk: &Jdk, args: &[&str]) -> Result<Jvm> {
+    Ok(Jvm::new(jdk, bench.fixture("Finishing")?)?.args(args))
+}
+
+fn gated(bench: &Bench, jdk: &Jdk, args: &[&str], more: &str) -> Result<Jvm> {
+    Ok(finishing(bench, jdk, args)?.audited(&bench.library, &format!("gc,exitcode={CODE}{more}")))
+}
+
+/// The counts of what the program did beside one that it ended.
+fn claim_lost(ended: &Ended, lost: u64, live: u64, expected: u64) -> Result<()> {
+    let counts = ended.report()?.sum(Kind::Inflater, |site| site.is_of("Finishing"));
+    let right = (counts.late + counts.collected, counts.live, counts.expected) == (lost, live, expected);
+    claim(right, || format!("{lost} lost, {live} live, {expected} expected: {counts:?}\n{ended}"))
+}
+
+/// One way to end, with and without a leak, with and without a code of its own.
+pub(super) fn table(bench: &Bench, jdk: &Jdk, way: &str) -> Result<()> {
+    for (what, covered, own, due) in [
+        ("leak", false, 0, CODE),
+        ("leak", false, 7, 7),
+        ("leak", true, 0, 0),
+        ("leak", true, 7, 7),
+        ("clean", false, 0, 0),
+        ("clean", false, 7, 7),
+    ] {
+        let code = own.to_string();
+        let args = [way, what, &code];
+        let bare = finishing(bench, jdk, &args)?.run()?;
+        claim(bare.code() == own, || format!("{own} expected of the bare JVM: {bare}"))?;
+        let jvm = gated(bench, jdk, &args, if covered { ",suppressions=known.rules" } else { "" })?;
+        if covered {
+            write(&jvm.dir().join("known.rules"), "# Known, and nobody minds.\nleak:Finishing.leak\n")?;
+        }
+        let ended = jvm.run()?;
+        let row = || format!("{what}, covered: {covered}, own code {own}, {due} is due\n{ended}");
+        claim(ended.code() == due, row)?;
+        claim(ended.printed() == bare.printed(), row)?;
+        let lines: &[&str] = if due == CODE { &[LEAK] } else { &[] };
+        claim_messages(&ended, lines)?;
+        claim(ended.foreign_stderr() == bare.foreign_stderr(), row)?;
+        let lost = if what == "leak" { 3 } else { 0 };
+        claim_lost(&ended, lost, 0, if covered { lost } else { 0 })?;
+    }
+    Ok(())
+}
+
+/// What the JVM or a signal says stands.
+pub(super) fn other_endings(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    for (way, signal, due) in
+        [("uncaught", None, 1), ("wait", Some("TERM"), 143), ("wait", Some("INT"), 130), ("wait", None, CODE)]
+    {
+        let mut running = gated(bench, jdk, &[way, "leak"], "")?.spawn()?;
+        running.wait_for("ready")?;
+        match signal {
+            Some(signal) => running.signal(signal)?,
+            None => running.close(),
+        }
+        let ended = running.finish()?;
+        claim(ended.code() == due, || format!("{way} {signal:?}: {due} is due: {ended}"))?;
+        claim_messages(&ended, if due == CODE { &[LEAK] } else { &[] })?;
+        claim_lost(&ended, 3, 0, 0)?;
+    }
+    Ok(())
+}
+
+/// Live ones fail it from the limit on, and not below; what rules cover does not count.
+pub(super) fn limits(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    const KEEP: [&str; 2] = ["return", "keep"];
+    let ended = gated(bench, jdk, &KEEP, "")?.run()?;
+    claim(ended.code() == 0, || format!("live ones alone are no failure: {ended}"))?;
+    claim_lost(&ended, 0, 3, 0)?;
+    let held: u64 = ended.report()?.sites.iter().filter(|s| s.is_of("Finishing")).map(|s| s.bytes_held).sum();
+    claim(held > 0, || format!("nothing is held: {ended}"))?;
+    let digits = held.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    let many = "3 Inflaters still open (fail_on=live:3)";
+    let much = format!("≈{} bytes held by what is still open (fail_on=bytes:{held})", groups.join(","));
+    for (fail_on, why) in [
+        ("live:3".to_owned(), many.to_owned()),
+        ("live:4".into(), String::new()),
+        (format!("bytes:{held}"), much.clone()),
+        (format!("bytes:{}", held + 1), String::new()),
+        (format!("live:3,bytes:{held}"), format!("{many}; {much}")),
+        (format!("live:4,fail_on=bytes:{}", held + 1), String::new()),
+        ("leak".into(), String::new()),
+    ] {
+        let ended = gated(bench, jdk, &KEEP, &format!(",fail_on={fail_on}"))?.run()?;
+        let due = if why.is_empty() { 0 } else { CODE };
+        claim(ended.code() == due, || format!("fail_on={fail_on}: {due} is due: {ended}"))?;
+        let line = format!("zaudit: exit code 23 instead of 0: {why}");
+        let lines: &[&str] = if why.is_empty() { &[] } else { &[&line] };
+        claim_messages(&ended, lines)?;
+    }
+    let jvm = gated(bench, jdk, &KEEP, ",fail_on=live:1,suppressions=pool.rules")?;
+    write(&jvm.dir().join("pool.rules"), "live:Finishing.keep\n")?;
+    let ended = jvm.run()?;
+    claim(ended.code() == 0, || format!("a rule covers them: {ended}"))?;
+    claim_messages(&ended, &[])?;
+    claim_lost(&ended, 0, 3, 3)
+}
+
+/// All that the program printed is there, and before the agent's line where both go to one place.
+pub(super) fn much_output_first(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, bench.fixture("MuchOutput")?)?;
+    let ended = jvm.audited(&bench.library, "gc,exitcode=23").after("exec >both.txt 2>&1").run()?;
+    claim(ended.code() == CODE, || ended.to_string())?;
+    let both = read(&ended.dir().join("both.txt"))?;
+    let lines: Vec<&str> = both.lines().collect();
+    let (last, printed) = lines.split_last().ok_or("nothing was printed")?;
+    claim(last.starts_with("zaudit: exit code 23 instead of 0: 1 Inflater never"), || {
+        format!("the agent's line is to be the last: {last:?}")
+    })?;
+    claim_lines(printed, "line")
+}
+
+/// 100,000 numbered lines, each of them whole.
+fn claim_lines(lines: &[&str], word: &str) -> Result<()> {
+    claim(lines.len() == 100_000, || format!("{} lines", lines.len()))?;
+    let wrong = lines.iter().enumerate().find(|(number, line)| **line != format!("{word} {number}"));
+    claim(wrong.is_none(), || format!("{wrong:?}"))
+}
+
+/// What native code has left in C's own buffer comes out when the process exits, whatever its code.
+pub(super) fn native_output(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, bench.fixture("NativeCode")?)?.args(&["100000"])) };
+    let bare = jvm()?.run()?;
+    claim(bare.code() == 0, || bare.to_string())?;
+    let ended = jvm()?.audited(&bench.library, "gc,exitcode=23").run()?;
+    claim(ended.code() == CODE, || ended.to_string())?;
+    claim(ended.stdout == bare.stdout, || format!("{} and {} bytes", bare.stdout.len(), ended.stdout.len()))?;
+    let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let native: Vec<&str> = text.lines().filter(|line| line.starts_with("native")).collect();
+    claim_lines(&native, "native line")
+}
+
+fn waiting(bench: &Bench, jdk: &Jdk, more: &str) -> Result<Running> {
+    let mut running = gated(bench, jdk, &["wait", "leak"], more)?.spawn()?;
+    running.wait_for("ready")?;
+    Ok(running)
+}
+
+/// Lets the program end, long after its audit has.
+fn claim_fails(mut running: Running) -> Result<Ended> {
+    running.close();
+    let ended = running.finish()?;
+    claim(ended.code() == CODE && ended.printed() == "ready\ndone\n", || ended.to_string())?;
+    let told: Vec<String> = ended.messages().into_iter().filter(|line| line.contains("exit code")).collect();
+    claim(told == [LEAK], || ended.to_string())?;
+    Ok(ended)
+}
+
+/// The audit is over before the program; what it found still counts.
+pub(super) fn found_by_duration(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let mut running = waiting(bench, jdk, ",duration=3s")?;
+    let report = running.wait_for_report("r.json")?;
+    claim(report.process.trigger == Trigger::Duration, || format!("{:?}", report.process))?;
+    let ended = claim_fails(running)?;
+    claim_lost(&ended, 3, 0, 0)
+}
+
+/// Somebody ended the audit by hand.
+pub(super) fn found_by_disarm(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let running = waiting(bench, jdk, "")?;
+    let said = disarm(&bench.library, running.pid())?;
+    claim(said.contains("LEAK") && said.contains("Finishing.leak"), || said.clone())?;
+    let ended = claim_fails(running)?;
+    claim(!ended.dir().join("r.json").exists(), || "no audit was under way at the end".into())
+}
+
+/// Ends the audit of a process by the command, and gives what that printed.
+fn disarm(library: &Path, pid: u32) -> Result<String> {
+    let output = Command::new(agent::command()?)
+        .args(["disarm", &pid.to_string(), "--gc", "--library"])
+        .arg(library)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("zaudit: {error}"))?;
+    claim(output.status.success(), || format!("{output:?}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,148 @@
+//! Audits that run for good: snapshots, trends, the gate, and the agent in every JVM that a shell or a build starts.
+//!
+//! The cells stand in rooms of their own. Invariant: whatever befalls the agent's files, and whatever the gate says, the
+//! program prints what it prints and does what it does.
+
+mod children;
+mod environment;
+mod gate;
+mod maven;
+mod rules;
+mod snapshots;
+mod storage;
+mod trend;
+
+use libtest_mimic::Trial;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use zaudit_tests::Result;
+use zaudit_tests::child::{Ended, Running};
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::report::Report;
+use zaudit_tests::suite::{self, Bench, cell, claim};
+
+type Test = fn(&Bench, &Jdk) -> Result<()>;
+
+/// On every JDK.
+const EVERYWHERE: [(&str, Test); 24] = [
+    ("killed", snapshots::killed),
+    ("link_is_replaced", snapshots::link_is_replaced),
+    ("newest_are_kept", snapshots::newest_are_kept),
+    ("names", snapshots::names),
+    ("snapshot_while_it_ends", snapshots::snapshot_while_it_ends),
+    ("folder_comes_and_goes", storage::folder_comes_and_goes),
+    ("pool_and_leak", trend::pool_and_leak),
+    ("pool_and_leak_in_words", trend::in_words),
+    ("min_age", trend::min_age),
+    ("gate::return", |bench, jdk| gate::table(bench, jdk, "return")),
+    ("gate::exit", |bench, jdk| gate::table(bench, jdk, "exit")),
+    ("gate::halt", |bench, jdk| gate::table(bench, jdk, "halt")),
+    ("gate::other_endings", gate::other_endings),
+    ("gate::limits", gate::limits),
+    ("gate::much_output_first", gate::much_output_first),
+    ("gate::found_by_duration", gate::found_by_duration),
+    ("gate::found_by_disarm", gate::found_by_disarm),
+    ("every_jvm::tools", environment::tools),
+    ("every_jvm::children", environment::children),
+    ("every_jvm::snapshots", environment::snapshots),
+    ("quiet", environment::quiet),
+    ("quiet_at_last", environment::quiet_at_last),
+    ("nothing_is_inherited", children::nothing_is_inherited),
+    ("descriptors_close_on_exec", children::descriptors_close_on_exec),
+];
+
+/// With calls of C from Java.
+const SINCE_25: [(&str, Test); 2] = [
+    ("gate::native_output", gate::native_output),
+    ("nothing_is_inherited_by_system", children::nothing_is_inherited_by_system),
+];
+
+/// On one.
+const ONCE: [(&str, Test); 13] = [
+    ("interval_without_a_file", snapshots::interval_without_a_file),
+    ("interval_without_a_file_is_strict", snapshots::interval_without_a_file_is_strict),
+    ("bad_rules", rules::bad_rules),
+    ("bad_rules_are_strict", rules::bad_rules_are_strict),
+    ("no_rules", rules::no_rules),
+    ("hostile_rules", rules::hostile_rules),
+    ("two_files_of_rules", rules::two_files_of_rules),
+    ("options_from_anywhere", environment::options_from_anywhere),
+    ("every_jvm::aloud", environment::aloud),
+    ("maven::suppressed", maven::suppressed),
+    ("maven::fork_modes", maven::fork_modes),
+    ("maven::no_fork", maven::no_fork),
+    ("maven::failures_ignored", maven::failures_ignored),
+];
+
+/// On the oldest, the default and the newest JDK: Maven takes its time.
+const WITH_MAVEN: [(&str, Test); 2] = [("maven::leak", maven::leak), ("maven::mended", maven::mended)];
+
+fn main() -> ExitCode {
+    suite::main(|bench| {
+        let mut trials: Vec<Trial> = bench.missing();
+        let mut add = |jdk: &Jdk, name: String, test: Test| {
+            let jdk = jdk.clone();
+            trials.push(cell(bench, name, move |bench| test(bench, &jdk)));
+        };
+        let default = bench.default_jdk();
+        let ends = [bench.jdks.first(), bench.jdks.last()];
+        for jdk in &bench.jdks {
+            for (name, test) in EVERYWHERE {
+                add(jdk, format!("jdk{}::{name}", jdk.major), test);
+            }
+            for (name, test) in SINCE_25.iter().filter(|_| jdk.major >= 25) {
+                add(jdk, format!("jdk{}::{name}", jdk.major), *test);
+            }
+            for (name, test) in WITH_MAVEN.iter().filter(|_| jdk == default || ends.contains(&Some(jdk))) {
+                add(jdk, format!("jdk{}::{name}", jdk.major), *test);
+            }
+        }
+        for (name, test) in ONCE {
+            add(default, name.into(), test);
+        }
+        trials.extend(storage::full_disk(bench));
+        trials
+    })
+}
+
+/// Waits for a report in the file `name` that was taken later than `after`, in seconds since arming. All that is read on
+/// the way is checked, too.
+fn newer(running: &mut Running, name: &str, after: f64) -> Result<Report> {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let report = running.wait_for_report(name)?;
+        if report.process.armed_seconds > after {
+            return Ok(report);
+        }
+        claim(Instant::now() < deadline, || format!("no report in {name} is newer than {after} s"))?;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The names of the files in `folder`, sorted.
+fn listed(folder: &Path) -> Result<Vec<String>> {
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The agent's messages are exactly these.
+fn claim_messages(ended: &Ended, expected: &[&str]) -> Result<()> {
+    let messages = ended.messages();
+    claim(messages == expected, || format!("expected {expected:#?}, got {messages:#?}\n{ended}"))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,153 @@
+//! A Maven build whose tests leak: Surefire's forked JVM ends with the gate's code, and the build fails and says why.
+//!
+//! The project stands in `java-fixtures/maven`, and `docs/build-tools.md` explains it. Invariant: the project leaks as it
+//! stands; each test works on a copy of its own, which it mends, covers or builds otherwise.
+
+use super::{listed, read, write};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::suite::{Bench, claim};
+use zaudit_tests::{Result, repository};
+
+const WHY: &str = "zaudit: exit code 23 instead of 0: 1 Deflater never ended by the program, freed by the garbage collector only";
+
+/// A copy of the project, and the JDK that Surefire's JVM is of.
+struct Project {
+    jdk: Jdk,
+    library: PathBuf,
+    /// Keeps the folder.
+    place: Jvm,
+}
+
+/// What Maven said.
+struct Build {
+    passed: bool,
+    output: String,
+    /// The agent's reports.
+    reports: Vec<String>,
+}
+
+impl Project {
+    fn copied(bench: &Bench, jdk: &Jdk) -> Result<Self> {
+        let place = Jvm::new(jdk, bench.fixture("Ended")?)?;
+        copy(&repository().join("java-fixtures/maven"), place.dir())?;
+        Ok(Self { jdk: jdk.clone(), library: bench.library.clone(), place })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.place.dir().join(name)
+    }
+
+    /// Replaces what must be there.
+    fn edit(&self, name: &str, from: &str, to: &str) -> Result<()> {
+        let (file, text) = (self.file(name), read(&self.file(name))?);
+        claim(text.matches(from).count() == 1, || format!("{name} has not one {from:?}"))?;
+        write(&file, &text.replace(from, to))
+    }
+
+    fn build(&self, words: &[&str]) -> Result<Build> {
+        let output = Command::new("mvn")
+            .args(["-B", "-Dstyle.color=never", "test"])
+            .arg(format!("-Dzaudit.library={}", self.library.display()))
+            .arg(format!("-Djvm={}", self.jdk.tool("java").display()))
+            .args(words)
+            .current_dir(self.place.dir())
+            .env_remove("JAVA_TOOL_OPTIONS")
+            .env_remove("MAVEN_OPTS")
+            .env_remove("ZAUDIT_OPTIONS")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("mvn: {error} (Debian's package maven has it)"))?;
+        let said = [output.stdout, output.stderr].concat();
+        let mut reports = Vec::new();
+        for name in listed(&self.file("target"))?.iter().filter(|name| name.starts_with("zaudit-")) {
+            reports.push(read(&self.file("target").join(name))?);
+        }
+        Ok(Build {
+            passed: output.status.success(),
+            output: String::from_utf8_lossy(&said).into_owned(),
+            reports,
+        })
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| format!("{}: {error}", from.display());
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            // What an earlier build left.
+            if entry.file_name() != "target" {
+                fs::create_dir_all(&target).map_err(failed)?;
+                copy(&entry.path(), &target)?;
+            }
+        } else {
+            fs::copy(entry.path(), &target).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+impl Build {
+    /// All tests passed, and the build failed all the same; who reads its output knows why, who reads the report knows where.
+    fn claim_failed(&self) -> Result<()> {
+        let why = || format!("{}\n{:#?}", self.output, self.reports);
+        claim(self.output.contains("Tests run: 1, Failures: 0, Errors: 0, Skipped: 0"), why)?;
+        claim(!self.passed && self.output.contains("BUILD FAILURE"), why)?;
+        claim(self.output.lines().any(|line| line.ends_with(WHY)), why)?;
+        claim(self.reports.len() == 1 && self.reports[0].contains("shop.Packer.pack(Packer.java:"), why)
+    }
+
+    fn claim_passed(&self) -> Result<()> {
+        let why = || format!("{}\n{:#?}", self.output, self.reports);
+        claim(self.output.contains("Tests run: 1, Failures: 0, Errors: 0, Skipped: 0"), why)?;
+        claim(self.passed && self.output.contains("BUILD SUCCESS"), why)?;
+        claim(!self.output.contains("zaudit: ") && self.reports.is_empty(), why)
+    }
+}
+
+pub(super) fn leak(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    Project::copied(bench, jdk)?.build(&[])?.claim_failed()
+}
+
+pub(super) fn mended(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let project = Project::copied(bench, jdk)?;
+    let source = "src/main/java/shop/Packer.java";
+    project.edit(source, "        return ", "        deflater.end();\n        return ")?;
+    project.build(&[])?.claim_passed()
+}
+
+/// A line in the project's file of rules.
+pub(super) fn suppressed(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let project = Project::copied(bench, jdk)?;
+    let rules = read(&project.file("zaudit.rules"))?;
+    write(&project.file("zaudit.rules"), &format!("{rules}leak:shop.Packer.pack\n"))?;
+    project.build(&[])?.claim_passed()
+}
+
+/// A JVM for each test class, several JVMs, and one that speaks to Maven through a socket.
+pub(super) fn fork_modes(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    for words in [&["-DreuseForks=false"][..], &["-DforkCount=2"]] {
+        let project = Project::copied(bench, jdk)?;
+        project.build(words)?.claim_failed().map_err(|why| format!("{words:?}: {why}"))?;
+    }
+    let project = Project::copied(bench, jdk)?;
+    let factory = "org.apache.maven.plugin.surefire.extensions.SurefireForkNodeFactory";
+    let node = format!("<configuration><forkNode implementation=\"{factory}\"/></configuration>");
+    project.edit("pom.xml", "<version>3.5.2</version>", &format!("<version>3.5.2</version>{node}"))?;
+    project.build(&[])?.claim_failed().map_err(|why| format!("{factory}: {why}"))
+}
+
+/// Without a JVM of their own the tests run in Maven's, which has no agent: nothing is audited, and the page warns of it.
+pub(super) fn no_fork(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    Project::copied(bench, jdk)?.build(&["-DforkCount=0"])?.claim_passed()
+}
+
+/// Who lets builds pass with failing tests: not with this.
+pub(super) fn failures_ignored(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    Project::copied(bench, jdk)?.build(&["-Dmaven.test.failure.ignore=true"])?.claim_failed()
+}

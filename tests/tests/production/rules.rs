@@ -1,0 +1,93 @@
+//! Files of rules that are not as they should be: each bad line is named, and the good ones hold.
+//!
+//! Invariant: a file of rules never keeps the program from running, unless `strict` asks for it.
+
+use super::claim_messages;
+use std::fs;
+use zaudit_tests::Result;
+use zaudit_tests::child::Ended;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::Kind;
+use zaudit_tests::suite::{Bench, claim};
+
+/// Lines 2, 4 and 6 are good.
+const SOME_BAD: &str =
+    "leek:Finishing.leak\n# a comment\nleak\nleak:Finishing.leak # known\nlive:\nlive:a.B.c\n";
+const COMPLAINTS: [&str; 3] = [
+    "zaudit: known.rules:1: unknown verdict \"leek\"; there are leak and live",
+    "zaudit: known.rules:3: VERDICTS:PATTERN is needed",
+    "zaudit: known.rules:5: an empty pattern fits nothing",
+];
+
+/// A program that leaks three, with a file of rules.
+fn leaking(bench: &Bench, jdk: &Jdk, rules: &[u8], options: &str) -> Result<Ended> {
+    let jvm = Jvm::new(jdk, bench.fixture("Finishing")?)?.args(&["return", "leak"]);
+    fs::write(jvm.dir().join("known.rules"), rules).map_err(|error| error.to_string())?;
+    jvm.audited(&bench.library, &format!("gc,{options}")).run()
+}
+
+fn claim_unharmed(ended: &Ended) -> Result<()> {
+    claim(ended.code() == 0 && ended.printed() == "ready\ndone\n", || ended.to_string())
+}
+
+/// How many of the three leaks a rule covers.
+fn claim_covered(ended: &Ended, covered: u64) -> Result<()> {
+    let counts = ended.report()?.sum(Kind::Inflater, |site| site.is_of("Finishing"));
+    claim(counts.expected == covered && counts.late + counts.collected == 3, || {
+        format!("{counts:?}\n{ended}")
+    })
+}
+
+pub(super) fn bad_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let ended = leaking(bench, jdk, SOME_BAD.as_bytes(), "suppressions=known.rules")?;
+    claim_unharmed(&ended)?;
+    claim_messages(&ended, &COMPLAINTS)?;
+    claim_covered(&ended, 3)?;
+    let text: Vec<String> =
+        ended.report()?.rules.into_iter().filter(|r| !r.built_in).map(|r| r.text).collect();
+    claim(text == ["leak:Finishing.leak", "live:a.B.c"], || format!("{text:?}"))
+}
+
+pub(super) fn bad_rules_are_strict(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let ended = leaking(bench, jdk, SOME_BAD.as_bytes(), "suppressions=known.rules,strict")?;
+    let lines = [&COMPLAINTS[..], &["zaudit: the JVM does not start: strict is on"]].concat();
+    claim_messages(&ended, &lines)?;
+    claim(ended.code() == 1 && !ended.printed().contains("ready"), || ended.to_string())
+}
+
+/// A file that is not there is named, and so is a folder; with `strict` the JVM does not start.
+pub(super) fn no_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    for (name, why) in [("missing.rules", "No such file or directory"), (".", "Is a directory")] {
+        let line = format!("zaudit: cannot read rules from {name}: {why}");
+        let ended = leaking(bench, jdk, b"", &format!("suppressions={name}"))?;
+        claim_unharmed(&ended)?;
+        claim_messages(&ended, &[&line])?;
+        claim_covered(&ended, 0)?;
+        let refused = leaking(bench, jdk, b"", &format!("strict,suppressions={name}"))?;
+        claim_messages(&refused, &[&line, "zaudit: the JVM does not start: strict is on"])?;
+        claim(refused.code() == 1, || refused.to_string())?;
+    }
+    Ok(())
+}
+
+/// Bytes of any kind are a few short lines, with nothing in them that a terminal obeys.
+pub(super) fn hostile_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let ended = leaking(bench, jdk, &bytes, "suppressions=known.rules")?;
+    claim_unharmed(&ended)?;
+    claim_covered(&ended, 0)?;
+    let lines = ended.messages();
+    let few = (1..=22).contains(&lines.len()) && lines.iter().all(|line| line.chars().count() < 300);
+    claim(few && lines.iter().all(|line| line.contains("known.rules")), || ended.to_string())?;
+    claim(!ended.stderr().contains(|c: char| c.is_control() && c != '\n'), || ended.to_string())
+}
+
+/// The option may be given more than once, and also what cannot be read leaves the other files' rules in force.
+pub(super) fn two_files_of_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let options = "suppressions=missing.rules,suppressions=known.rules";
+    let ended = leaking(bench, jdk, b"\xef\xbb\xbfleak:Finishing.leak\r\n", options)?;
+    claim_unharmed(&ended)?;
+    claim_messages(&ended, &["zaudit: cannot read rules from missing.rules: No such file or directory"])?;
+    claim_covered(&ended, 3)
+}

@@ -1,0 +1,258 @@
+//! Snapshots of `interval`: whole whenever the process is killed, private, counted, named, and no more than are wanted.
+//!
+//! Disks and folders that fail are [`crate::storage`]'s. Invariant: moments are chosen by chance, and the same chance can be had
+//! again: a test that fails names its seed.
+
+use super::{claim_messages, listed, newer, read, write};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use zaudit_tests::Result;
+use zaudit_tests::child::{Ended, Running};
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::{Report, Trigger};
+use zaudit_tests::suite::{Bench, claim};
+
+/// How many processes are killed, over all JDKs.
+const KILLS: usize = 200;
+
+/// Chance that can be had again (xorshift).
+struct Dice(u64);
+
+impl Dice {
+    /// Thrown anew in each run, or as `ZAUDIT_SEED` says.
+    fn new() -> Self {
+        let given = std::env::var("ZAUDIT_SEED").ok().and_then(|seed| seed.parse().ok());
+        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        Self(given.unwrap_or_else(clock) | 1)
+    }
+
+    fn millis(&mut self, below: u64) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        Duration::from_micros(self.0 % (below * 1_000))
+    }
+}
+
+fn busy(bench: &Bench, jdk: &Jdk, options: &str) -> Result<Jvm> {
+    let jvm = Jvm::new(jdk, bench.fixture("BusySites")?)?.flags(["-Xmx64m"]);
+    Ok(jvm.audited(&bench.library, options))
+}
+
+/// Killed with no warning, at any moment: what is in the file is whole, and nobody else may read it.
+pub(super) fn killed(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let asked = std::env::var("ZAUDIT_KILLS").ok().and_then(|number| number.parse().ok()).unwrap_or(KILLS);
+    let rounds = asked.div_ceil(bench.jdks.len());
+    let mut dice = Dice::new();
+    let seed = dice.0;
+    let mut found = 0;
+    for round in 0..rounds {
+        let left = kill(bench, jdk, round % 5 == 0, &mut dice);
+        found += usize::from(left.map_err(|why| format!("ZAUDIT_SEED={seed}, round {round}: {why}"))?);
+    }
+    claim(found * 2 > rounds, || format!("only {found} of {rounds} left a snapshot: nothing was tried"))
+}
+
+/// Kills one, while it starts or later. Whether it left a snapshot.
+fn kill(bench: &Bench, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<bool> {
+    let mut running = busy(bench, jdk, "interval=100ms")?.spawn()?;
+    let file = running.dir().join("r.json");
+    if !starting {
+        running.wait_for("ready")?;
+        running.wait_for_file("r.json")?;
+    }
+    // Until then the file is read by somebody who does not care that it is being written.
+    let moment = Instant::now() + dice.millis(400);
+    while Instant::now() < moment {
+        if file.exists() {
+            Report::parse(&read(&file)?).map_err(|why| format!("read while it runs: {why}"))?;
+        }
+    }
+    let pid = running.pid();
+    running.signal("KILL")?;
+    let ended = running.finish()?;
+    claim(ended.code() == 137, || format!("killed: {ended}"))?;
+    // A temporary file may be left, as private as the report.
+    let names = listed(ended.dir())?;
+    let temporary = format!(".r.json.{pid}.tmp");
+    for name in &names {
+        claim(*name == "r.json" || *name == temporary, || format!("{names:?}\n{ended}"))?;
+        claim_private(&ended.dir().join(name))?;
+    }
+    if !file.exists() {
+        return Ok(false);
+    }
+    let process = ended.report()?.process;
+    claim(process.pid == pid && process.trigger == Trigger::Interval, || format!("{process:?}"))?;
+    claim(process.number.is_none(), || format!("one file has no number: {process:?}"))?;
+    Ok(true)
+}
+
+fn claim_private(path: &Path) -> Result<()> {
+    let found = fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mode = found.permissions().mode() & 0o7777;
+    claim(found.is_file() && mode == 0o600, || format!("{}: {found:?}, mode {mode:o}", path.display()))
+}
+
+/// Neither a link in the report's place nor one in that of its temporary file is written through.
+pub(super) fn link_is_replaced(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    // A shell's process id is that of the JVM into which it turns.
+    let trap = "umask 0; ln -s precious .r.json.$$.tmp";
+    for target in ["precious", "missing"] {
+        let jvm = busy(bench, jdk, "interval=100ms")?.after(trap);
+        let (precious, link) = (jvm.dir().join("precious"), jvm.dir().join("r.json"));
+        write(&precious, "precious")?;
+        symlink(target, &link).map_err(|error| error.to_string())?;
+        let mut running = jvm.spawn()?;
+        running.wait_for("ready")?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while fs::symlink_metadata(&link).is_ok_and(|found| found.is_symlink()) {
+            claim(Instant::now() < deadline, || "the link stays".into())?;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let snapshot = running.wait_for_report("r.json")?;
+        claim(snapshot.process.trigger == Trigger::Interval, || format!("{:?}", snapshot.process))?;
+        claim_private(&link)?;
+        running.close();
+        let ended = running.finish()?;
+        claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+        claim(listed(ended.dir())? == ["precious", "r.json"], || format!("{:?}", listed(ended.dir())))?;
+        claim(read(&precious)? == "precious", || "it was written through a link".into())?;
+        claim_private(&link)?;
+        ended.report()?;
+    }
+    Ok(())
+}
+
+/// `keep=3`: the three newest, in a row, the last report beside them, and every file of others.
+pub(super) fn newest_are_kept(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let jvm = busy(bench, jdk, "interval=100ms,keep=3")?;
+    let foreign = ["r.0.json", "r.1.json.bak", "r.999999.json", "r.x.json", "s.1.json"];
+    for name in foreign {
+        write(&jvm.dir().join(name), "somebody else's")?;
+    }
+    let mut running = jvm.spawn()?;
+    running.wait_for("ready")?;
+    running.wait_for_file("r.9.json")?;
+    running.close();
+    let ended = running.finish()?;
+    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    for name in foreign {
+        let text = read(&ended.dir().join(name))?;
+        claim(text == "somebody else's", || format!("{name} was written to: {text}"))?;
+    }
+    let names = listed(ended.dir())?;
+    let mut numbers = Vec::new();
+    for name in names.iter().filter(|name| !foreign.contains(&name.as_str()) && *name != "r.json") {
+        let number = name.strip_prefix("r.").and_then(|rest| rest.strip_suffix(".json")?.parse().ok());
+        numbers.push(number.ok_or_else(|| format!("whose file is {name}? {names:?}"))?);
+    }
+    numbers.sort_unstable();
+    let newest = numbers.last().copied().unwrap_or_default();
+    claim(newest >= 9 && numbers == [newest - 2, newest - 1, newest], || format!("{names:?}"))?;
+    let mut before = 0.0;
+    for number in numbers {
+        let process = ended.report_in(&format!("r.{number}.json"))?.process;
+        claim(process.number == Some(number), || format!("r.{number}.json: {process:?}"))?;
+        claim(process.trigger == Trigger::Interval && process.armed_seconds > before, || {
+            format!("{process:?}")
+        })?;
+        before = process.armed_seconds;
+    }
+    let last = ended.report()?.process;
+    claim(last.trigger == Trigger::Exit && last.armed_seconds > before, || format!("{last:?}"))
+}
+
+/// Host, process, number and time in the name, and a percent sign; two are kept, and the last report is number 0.
+pub(super) fn names(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, bench.fixture("BusySites")?)?.flags(["-Xmx64m"]);
+    let options = "interval=100ms,keep=2,format=json,file=%%-%h-%p-%n-%t.json";
+    let mut running = jvm.agent(&bench.library, options).spawn()?;
+    let pid = running.pid();
+    running.wait_for("ready")?;
+    let host = read(Path::new("/proc/sys/kernel/hostname"))?;
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' };
+    let begins = format!("%-{}-{pid}-", host.trim().chars().map(plain).collect::<String>());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !listed(running.dir())?.iter().any(|name| name.starts_with(&format!("{begins}5-"))) {
+        claim(Instant::now() < deadline, || format!("no number 5 in {:?}", listed(running.dir())))?;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.close();
+    let ended = running.finish()?;
+    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    let names = listed(ended.dir())?;
+    let mut numbers = Vec::new();
+    for name in &names {
+        let (number, process) = named(&ended, name, &begins)?;
+        claim(process.number.unwrap_or(0) == number, || format!("{name}: {process:?}"))?;
+        numbers.push(number);
+    }
+    numbers.sort_unstable();
+    let newest = numbers.last().copied().unwrap_or_default();
+    claim(newest >= 5 && numbers == [0, newest - 1, newest], || format!("{names:?}"))
+}
+
+/// The number in a file's name, and the report in it, whose time is the name's.
+fn named(ended: &Ended, name: &str, begins: &str) -> Result<(u32, zaudit_tests::report::Process)> {
+    let odd = || format!("{name} is no {begins}NUMBER-TIME.json");
+    let rest = name.strip_prefix(begins).and_then(|rest| rest.strip_suffix(".json")).ok_or_else(odd)?;
+    let (number, time) = rest.split_once('-').ok_or_else(odd)?;
+    let process = ended.report_in(name)?.process;
+    let taken = process.taken.as_f64().ok_or_else(odd)?;
+    let expected = std::process::Command::new("date")
+        .args(["-u", &format!("-d@{}", taken.floor()), "+%Y%m%d-%H%M%S"])
+        .output()
+        .map_err(|error| format!("date: {error}"))?;
+    let expected = String::from_utf8_lossy(&expected.stdout).trim().to_owned();
+    claim(time == expected, || format!("{name}: {time} is not {expected}"))?;
+    Ok((number.parse().map_err(|_| odd())?, process))
+}
+
+/// The JVM goes down while one snapshot comes after the other: the last report is the one that stays.
+pub(super) fn snapshot_while_it_ends(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let mut dice = Dice::new();
+    let seed = dice.0;
+    for round in 0..6 {
+        let mut running = busy(bench, jdk, "interval=100ms")?.args(&["exit"]).spawn()?;
+        running.wait_for("ready")?;
+        running.wait_for_file("r.json")?;
+        // A moment by chance, between two snapshots or in one.
+        std::thread::sleep(dice.millis(150));
+        running.close();
+        let ended = running.finish()?;
+        let why = || format!("ZAUDIT_SEED={seed}, round {round}: {ended}");
+        claim(ended.code() == 7 && ended.stderr().is_empty() && ended.printed() == "ready\n", why)?;
+        claim(listed(ended.dir())? == ["r.json"], || format!("{:?}\n{}", listed(ended.dir()), why()))?;
+        let process = ended.report()?.process;
+        claim(process.trigger == Trigger::Exit, || format!("{process:?}\n{}", why()))?;
+    }
+    Ok(())
+}
+
+const NO_FILE: &str = "zaudit: interval needs a file; there will be no snapshots";
+
+pub(super) fn interval_without_a_file(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, bench.fixture("NeverEnded")?)?;
+    let ended = jvm.agent(&bench.library, "gc,interval=100ms").run()?;
+    claim_messages(&ended, &[NO_FILE])?;
+    claim(ended.code() == 0 && ended.stderr().contains("SUMMARY: zaudit: LEAK"), || ended.to_string())
+}
+
+pub(super) fn interval_without_a_file_is_strict(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, bench.fixture("NeverEnded")?)?;
+    let ended = jvm.agent(&bench.library, "interval=100ms,strict").run()?;
+    claim_messages(&ended, &[NO_FILE, "zaudit: the JVM does not start: strict is on"])?;
+    claim(ended.code() == 1 && !ended.printed().contains("packed"), || ended.to_string())
+}
+
+/// A program that waits, with snapshots in the file `name`, once there is the first.
+pub(super) fn with_snapshots(jvm: Jvm, name: &str) -> Result<(Running, Report)> {
+    let mut running = jvm.spawn()?;
+    running.wait_for("ready")?;
+    let first = newer(&mut running, name, 0.0)?;
+    Ok((running, first))
+}

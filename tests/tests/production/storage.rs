@@ -1,0 +1,166 @@
+//! A disk that fills up and a folder that goes away under a running audit, and both come back.
+//!
+//! Invariant: the disk is a small real one, mounted for the test; where that is not allowed the test says that it
+//! was skipped.
+
+use super::snapshots::with_snapshots;
+use super::{listed, newer, read};
+use libtest_mimic::Trial;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use zaudit_tests::child::{Ended, Running};
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::{Report, Trigger};
+use zaudit_tests::suite::{Bench, cell, claim, claim_counts};
+use zaudit_tests::{Result, target_dir};
+
+/// A mounted disk of 64 KiB.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k", "zaudit-test"]).arg(folder);
+        let output = mount.output().map_err(|error| format!("mount: {error}"))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        claim(output.status.success(), || format!("mount: {}", said.trim()))?;
+        Ok(Self(folder.into()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Not needed by anybody any more; a process that still has it open keeps it.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// A cell for each JDK, if disks can be mounted here.
+pub(super) fn full_disk(bench: &Bench) -> Vec<Trial> {
+    let probe = Disk::mount(&target_dir().join(format!("disk-{}", std::process::id())));
+    if let Err(why) = &probe {
+        eprintln!("SKIPPED: full_disk: no disk can be mounted here ({why}); it takes root");
+    }
+    let trial = |jdk: &Jdk| {
+        let (name, jdk) = (format!("jdk{}::full_disk", jdk.major), jdk.clone());
+        match &probe {
+            Ok(_) => cell(bench, name, move |bench| fills_up(bench, &jdk)),
+            Err(_) => Trial::test(name, || Ok(())).with_ignored_flag(true),
+        }
+    };
+    bench.jdks.iter().map(trial).collect()
+}
+
+fn garbage(bench: &Bench, jdk: &Jdk, file: &Path) -> Result<Jvm> {
+    let options = format!("interval=100ms,format=json,file={}", file.display());
+    Ok(Jvm::new(jdk, bench.fixture("Garbage")?)?.agent(&bench.library, options))
+}
+
+/// Twice full, twice with room again: a line each time, and the snapshot before is not touched.
+fn fills_up(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let folder = target_dir().join(format!("disk-{}-jdk{}", std::process::id(), jdk.major));
+    let disk = Disk::mount(&folder)?;
+    let file = disk.0.join("r.json");
+    let name = file.to_string_lossy().into_owned();
+    let (mut running, mut before) = with_snapshots(garbage(bench, jdk, &file)?, &name)?;
+    for _ in 0..2 {
+        fill(&disk.0, &mut running)?;
+        let kept = read(&file)?;
+        before = Report::parse(&kept).map_err(|why| format!("the snapshot before is not whole: {why}"))?;
+        tried_again(&disk.0, 3)?;
+        claim(read(&file)? == kept, || "what could not be written took the place of what was there".into())?;
+        fs::remove_file(disk.0.join("filler")).map_err(|error| error.to_string())?;
+        before = newer(&mut running, &name, before.process.armed_seconds)?;
+        claim(before.process.trigger == Trigger::Interval, || format!("{:?}", before.process))?;
+    }
+    let ended = ends_well(bench, jdk, running, &file, 2, "No space left on device")?;
+    claim(listed(&disk.0)? == ["r.json"], || format!("{:?}\n{ended}", listed(&disk.0)))?;
+    let age = before.process.armed_seconds;
+    claim(ended.report_in(&name)?.process.armed_seconds > age, || ended.to_string())
+}
+
+/// Writes to the disk until a snapshot has failed: one that is written meanwhile makes room by what it replaces.
+fn fill(disk: &Path, running: &mut Running) -> Result<()> {
+    let mut filler = File::create(disk.join("filler")).map_err(|error| error.to_string())?;
+    let enough = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !enough.load(Ordering::Relaxed) {
+                if filler.write(&[0; 4_096]).is_err() {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        let told = running.wait_for_stderr("cannot write");
+        enough.store(true, Ordering::Relaxed);
+        told
+    })
+}
+
+/// Waits until the agent has begun or dropped a file in `folder` so many times more, which shows in the folder's own time.
+fn tried_again(folder: &Path, times: usize) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let changed = || fs::metadata(folder).map(|found| (found.mtime(), found.mtime_nsec()));
+    let mut seen = Vec::new();
+    while seen.len() <= 2 * times {
+        let now = changed().map_err(|error| error.to_string())?;
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+        claim(Instant::now() < deadline, || format!("it does not try again: {seen:?}"))?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Lets the program end: it did not notice, the agent said so many lines, and the last report is right.
+fn ends_well(
+    bench: &Bench,
+    jdk: &Jdk,
+    mut running: Running,
+    file: &Path,
+    lines: usize,
+    reason: &str,
+) -> Result<Ended> {
+    running.say("")?;
+    let ended = running.finish()?;
+    claim(ended.code() == 0 && ended.printed() == "ready\ndone\n", || ended.to_string())?;
+    let line = format!(
+        "zaudit: cannot write {}: {reason}; the snapshots before stay, and it is tried again each time\n",
+        file.display()
+    );
+    claim(ended.stderr() == line.repeat(lines), || format!("{lines} times expected: {line}{ended}"))?;
+    let report = ended.report_in(&file.to_string_lossy())?;
+    claim(report.process.trigger == Trigger::Exit, || format!("{:?}", report.process))?;
+    let fixture = bench.fixture("Garbage")?;
+    claim_counts(fixture, &fixture.expected(jdk.major, false), &report)?;
+    Ok(ended)
+}
+
+/// Somebody clears the folder away, and makes it anew.
+pub(super) fn folder_comes_and_goes(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let place = Jvm::new(jdk, bench.fixture("Garbage")?)?;
+    let folder = place.dir().join("reports");
+    fs::create_dir(&folder).map_err(|error| error.to_string())?;
+    let file = folder.join("r.json");
+    let name = file.to_string_lossy().into_owned();
+    let (mut running, mut before) = with_snapshots(garbage(bench, jdk, &file)?, &name)?;
+    for round in 0..2 {
+        let gone = place.dir().join(format!("gone-{round}"));
+        fs::rename(&folder, &gone).map_err(|error| error.to_string())?;
+        running.wait_for_stderr("cannot write")?;
+        let kept = Report::parse(&read(&gone.join("r.json"))?)?;
+        claim(kept.process.armed_seconds >= before.process.armed_seconds, || format!("{:?}", kept.process))?;
+        fs::create_dir(&folder).map_err(|error| error.to_string())?;
+        before = newer(&mut running, &name, kept.process.armed_seconds)?;
+    }
+    ends_well(bench, jdk, running, &file, 2, "No such file or directory").map(drop)
+}

@@ -1,0 +1,154 @@
+//! A pool that was filled once and a leak that climbs, told from each other by snapshots; and instances too young to be judged.
+//!
+//! Invariant: the leak takes a step after each snapshot, when the test says so, and no clock decides what comes out.
+
+use super::{newer, read};
+use std::time::{Duration, Instant};
+use zaudit_tests::Result;
+use zaudit_tests::child::Running;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::{Kind, Report, Severity, Site, Trigger};
+use zaudit_tests::suite::{Bench, claim};
+
+/// What each step leaks.
+const STEP: u64 = 3;
+/// What the pool has.
+const POOL: u64 = 16;
+
+fn pool_and_leak_jvm(bench: &Bench, jdk: &Jdk) -> Result<Jvm> {
+    Jvm::new(jdk, bench.fixture("PoolAndLeak")?)
+}
+
+fn leak_a_step(running: &mut Running) -> Result<()> {
+    running.say("more")?;
+    running.wait_for("leaked")
+}
+
+/// The program's one site of this kind.
+fn site(report: &Report, kind: Kind) -> Result<&Site> {
+    let own: Vec<&Site> =
+        report.sites.iter().filter(|site| site.kind == kind && site.is_of("PoolAndLeak")).collect();
+    match own.as_slice() {
+        [site] => Ok(site),
+        others => Err(format!("one site of {kind}s expected: {others:#?}")),
+    }
+}
+
+/// The pool is flat and the leak grew, in the snapshots and in the last report; both have their points at the same moments.
+pub(super) fn pool_and_leak(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let jvm = pool_and_leak_jvm(bench, jdk)?.audited(&bench.library, "interval=100ms");
+    let mut running = jvm.spawn()?;
+    running.wait_for("ready")?;
+    let (mut seconds, mut leaked, mut taken) = (0.0, 0, 0);
+    while seconds < 3.0 || taken < 16 {
+        let snapshot = newer(&mut running, "r.json", seconds)?;
+        claim(snapshot.process.trigger == Trigger::Interval, || format!("{:?}", snapshot.process))?;
+        claim_points(&snapshot, site(&snapshot, Kind::Inflater)?, POOL)?;
+        if leaked > 0 {
+            claim_points(&snapshot, site(&snapshot, Kind::Deflater)?, leaked)?;
+        }
+        seconds = snapshot.process.armed_seconds;
+        taken += 1;
+        leak_a_step(&mut running)?;
+        leaked += STEP;
+    }
+    let snapshot = newer(&mut running, "r.json", seconds)?;
+    claim_ways(&snapshot, leaked)?;
+    running.close();
+    let ended = running.finish()?;
+    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    let last = ended.report()?;
+    claim(last.process.trigger == Trigger::Exit, || format!("{:?}", last.process))?;
+    claim_ways(&last, leaked)
+}
+
+/// The points are in order, few, and the newest is what the report says itself.
+fn claim_points(report: &Report, site: &Site, live: u64) -> Result<()> {
+    let why = || format!("live {live}, taken {}: {site:#?}", report.process.armed_seconds);
+    let points = &site.trend;
+    claim(points.is_sorted_by(|a, b| a.seconds < b.seconds) && points.len() <= 64, why)?;
+    let newest = points.last().ok_or_else(why)?;
+    let late = (newest.seconds - report.process.armed_seconds).abs();
+    claim(newest.live == live && site.counts.live == live && late < 1e-3, why)
+}
+
+fn claim_ways(report: &Report, leaked: u64) -> Result<()> {
+    let (pool, leak) = (site(report, Kind::Inflater)?, site(report, Kind::Deflater)?);
+    claim_points(report, pool, POOL)?;
+    claim_points(report, leak, leaked)?;
+    let why = || format!("{pool:#?}\n{leak:#?}");
+    claim(pool.tendency.as_deref() == Some("flat") && leak.tendency.as_deref() == Some("grew"), why)?;
+    let moments = |site: &Site| site.trend.iter().map(|point| point.seconds).collect::<Vec<_>>();
+    claim(moments(pool) == moments(leak), why)?;
+    claim(pool.trend.iter().all(|point| point.live == POOL || point.live == 0), why)?;
+    claim(leak.trend.is_sorted_by(|a, b| a.live <= b.live), why)
+}
+
+/// The same for people, who read it in the last report.
+pub(super) fn in_words(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let jvm = pool_and_leak_jvm(bench, jdk)?.agent(&bench.library, "interval=100ms,file=r.txt");
+    let mut running = jvm.spawn()?;
+    running.wait_for("ready")?;
+    let file = running.wait_for_file("r.txt")?;
+    let begun = Instant::now();
+    let (mut leaked, mut seen) = (0, String::new());
+    // Numbers of ages are in every report, so that no two are the same.
+    while begun.elapsed() < Duration::from_secs(3) || leaked < 16 * STEP {
+        let text = read(&file)?;
+        if text == seen {
+            claim(begun.elapsed() < Duration::from_secs(60), || format!("no new snapshot:\n{seen}"))?;
+            std::thread::sleep(Duration::from_millis(5));
+            continue;
+        }
+        claim(text.contains(", snapshot (interval) after "), || format!("no snapshot:\n{text}"))?;
+        seen = text;
+        leak_a_step(&mut running)?;
+        leaked += STEP;
+    }
+    running.close();
+    let ended = running.finish()?;
+    let text = read(&file)?;
+    let place = |marked: &str| text.split("\n\n").find(|place| place.contains(marked));
+    let pool = place("PoolAndLeak.fill").ok_or_else(|| text.clone())?;
+    claim(pool.contains("flat at 16 for ") && !pool.contains("grew"), || format!("{text}\n{ended}"))?;
+    let leak = place("PoolAndLeak.leak").ok_or_else(|| text.clone())?;
+    let grew =
+        leak.contains("grew ") && leak.contains(&format!(" → {leaked} over ")) && !leak.contains("flat at");
+    claim(grew, || format!("{leaked} leaked: {text}\n{ended}"))
+}
+
+/// What is younger than `min_age` is no suspect yet, and becomes one; each snapshot's own ages say which it is.
+pub(super) fn min_age(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    const MIN_AGE: f64 = 2.0;
+    let jvm = pool_and_leak_jvm(bench, jdk)?.audited(&bench.library, "interval=100ms,min_age=2s");
+    let mut running = jvm.spawn()?;
+    running.wait_for("ready")?;
+    let (mut seconds, mut young, mut old) = (0.0, false, false);
+    leak_a_step(&mut running)?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !(young && old) {
+        let snapshot = newer(&mut running, "r.json", seconds)?;
+        seconds = snapshot.process.armed_seconds;
+        let Ok(leak) = site(&snapshot, Kind::Deflater) else { continue };
+        let why = || format!("{leak:#?}");
+        let (youngest, oldest) = leak.youngest_live_seconds.zip(leak.oldest_live_seconds).ok_or_else(why)?;
+        if oldest < MIN_AGE {
+            young = true;
+            claim(leak.young == STEP && leak.severity == Severity::Clean, why)?;
+        } else if youngest > MIN_AGE {
+            old = true;
+            claim(leak.young == 0 && leak.severity == Severity::Suspect, why)?;
+        }
+        claim(Instant::now() < deadline, || format!("young {young}, old {old}: {}", why()))?;
+    }
+    // New ones beside old ones: the site is suspect for the old ones.
+    leak_a_step(&mut running)?;
+    let leak_and = newer(&mut running, "r.json", seconds)?;
+    let leak = site(&leak_and, Kind::Deflater)?;
+    let fresh = leak.youngest_live_seconds.is_some_and(|age| age < MIN_AGE);
+    claim(leak.counts.live == 2 * STEP && leak.severity == Severity::Suspect, || format!("{leak:#?}"))?;
+    claim(leak.young == if fresh { STEP } else { 0 }, || format!("{leak:#?}"))?;
+    running.close();
+    claim(running.finish()?.code() == 0, || "the program fails".into())
+}

@@ -179,6 +179,12 @@ fn armed_twice(kit: &Kit, jdk: &Jdk) -> Result<()> {
 fn garbage_options(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut program = kit.start(kit.obeying(jdk)?)?;
     program.obey("churn 2")?;
+    program.refused("attach", &["depth=frog"], 2, "depth")?;
+    program.wait_for_threads(&[])?;
+    program.claim_hooked(false)?;
+    // The library is there from here on.
+    program.zaudit("attach", &[])?;
+    program.zaudit("disarm", &[])?;
     for (option, why) in
         [("depth=frog", "depth"), ("detph=3", "did you mean \"depth\""), ("=", "name"), ("\u{e9}", "unknown")]
     {

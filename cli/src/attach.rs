@@ -36,6 +36,9 @@ const SETTLING: Duration = Duration::from_secs(10);
 /// How long somebody who presses ctrl-C waits for an answer that is under way.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long a JVM that ends may need from its last breath to its end: its shutdown hooks, and a last report, are behind it.
+const END: Duration = Duration::from_secs(5);
+
 /// The first pause between two looks at the socket, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
@@ -130,10 +133,15 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
     if !answer.is_empty() {
         return Ok(answer);
     }
-    if target.status_now().is_none() {
+    let own = system::effective() == (target.status.user, target.status.group);
+    // A JVM that ends closes the door first.
+    if target.ends_within(if own { END.min(deadline.left().unwrap_or_default()) } else { Duration::ZERO }) {
         return Err(Failure::gone(target.pid));
     }
     let matter = format!("process {} has closed the connection without an answer", target.pid);
+    if own {
+        return Err(Failure::new(Code::Refused, matter, "it may be ending; try again"));
+    }
     let advice =
         format!("a JVM answers only its own user and group: call zaudit as {}", user(target.status.user));
     Err(Failure::new(Code::NotPermitted, matter, advice))

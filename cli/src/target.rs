@@ -220,6 +220,12 @@ impl Target {
         if ended { None } else { status(self.pid).ok() }
     }
 
+    /// Whether it comes to its end within this time.
+    pub(crate) fn ends_within(&self, limit: std::time::Duration) -> bool {
+        let [ended] = system::wait([self.process()], limit);
+        ended || self.status_now().is_none()
+    }
+
     /// Opens a file by the name that the process has for it.
     pub(crate) fn open(&self, path: &Path, flags: i32) -> io::Result<File> {
         system::open_within(self.root.as_fd(), path, flags).map(File::from)

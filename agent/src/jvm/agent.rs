@@ -155,12 +155,20 @@ impl Agent {
         first
     }
 
-    /// Enters all that the collector freed so far into the ledger.
-    pub(super) fn drain(&self, audit: &Audit) {
+    /// The release of the JVM: 8, 11, 17 …
+    pub(super) fn release(&self) -> u32 {
+        let version = self.jvmti.system_property(c"java.vm.specification.version").unwrap_or_default();
+        version.strip_prefix("1.").unwrap_or(&version).parse().unwrap_or(0)
+    }
+
+    /// Enters all that the collector freed so far into the ledger. Whether there was anything.
+    pub(super) fn drain(&self, audit: &Audit) -> bool {
         let now = self.now();
-        if self.freed.take(|id| audit.session.freed(id, now)) {
+        let any = self.freed.take(|id| audit.session.freed(id, now));
+        if any {
             audit.session.settle();
         }
+        any
     }
 
     /// Forgets what the collector freed for an audit that is over.

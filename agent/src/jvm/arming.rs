@@ -239,8 +239,7 @@ fn ask_by_signal(agent: &Agent, options: &Options) {
     let Some(signal) = choice.value else { return };
     // JDK 8 under -Xcheck:jni prints all its handlers on standard output when SIGUSR1 is not at its default
     // (`os::run_periodic_checks`, INTERRUPT_SIGNAL): there it is taken only if the user says so.
-    let java8 = agent.jvmti.system_property(c"java.vm.specification.version").is_some_and(|v| v == "1.8");
-    if !choice.explicit && java8 && jvm_flag("-Xcheck:jni") {
+    if !choice.explicit && agent.release() == 8 && jvm_flag("-Xcheck:jni") {
         return;
     }
     if let Err(why) = take_signal(signal)

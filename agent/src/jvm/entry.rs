@@ -16,8 +16,7 @@ use crate::instrument;
 use crate::options::{self, Command, Options, Parsed};
 use jvmti_bindings::sys::jni::{JNI_ERR, JNI_OK, JNIEnv, JavaVM};
 use jvmti_bindings::sys::jvmti::{
-    JVMTI_EVENT_OBJECT_FREE, JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv,
-    jvmtiEventCallbacks,
+    JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
 };
 use std::ffi::{CStr, c_char, c_uchar, c_void};
 use std::sync::{Mutex, PoisonError};
@@ -91,12 +90,10 @@ fn with_bytes<T: Default>(
     read: impl FnOnce(&mut Parsed, &str, Reader<'_>) -> T,
 ) -> T {
     match str::from_utf8(bytes) {
-        Ok(text) => {
-            read(parsed, text, &|path| {
-                let bytes = read_small(path.as_ref(), MOST_OPTIONS).map_err(|error| dump::reason(&error))?;
-                String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
-            })
-        }
+        Ok(text) => read(parsed, text, &|path| {
+            let bytes = read_small(path.as_ref(), MOST_OPTIONS).map_err(|error| dump::reason(&error))?;
+            String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
+        }),
         Err(_) => {
             let shown = String::from_utf8_lossy(bytes);
             parsed.complaints.push(format!("the options are not UTF-8 and are ignored: {shown:?}"));
@@ -200,10 +197,29 @@ pub(super) fn audit_callbacks() -> jvmtiEventCallbacks {
     callbacks
 }
 
-/// Makes the JVM deliver what the collector has freed and a service thread has not told yet: since JDK 16 setting the
-/// mode of ObjectFree anew flushes first, also to what it is already (`JvmtiEventController::set_user_enabled`).
-pub(super) fn deliver_pending(audit: &Audit) -> super::env::Result<()> {
-    audit.jvmti.notify(JVMTI_EVENT_OBJECT_FREE, true)
+/// Makes the JVM deliver what the collector has freed and a service thread has not told yet (JDK 16 and later; before, the
+/// collector itself tells it).
+///
+/// Setting the mode of ObjectFree anew would do that, too, and wait until the service thread has told what it is at; but
+/// since JDK-8256811 (17.0.6, 20) whichever of the two waits for the other keeps the JVM from standing still, and the
+/// other may wait for just that: nothing moves any more.
+pub(super) fn deliver_pending(agent: &Agent, audit: &Audit) -> super::env::Result<Told> {
+    const LATE: u32 = 16;
+    match agent.classes.get() {
+        Some(classes) if agent.release() >= LATE => {
+            audit.jvmti.walk_nowhere(classes.shutdown).map(|()| Told::ByOthersToo)
+        }
+        _ => Ok(Told::All),
+    }
+}
+
+/// What has come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// All is in the queue.
+    All,
+    /// What the service thread has taken just before is on its way: nobody says when it is here, but it comes at once.
+    ByOthersToo,
 }
 
 extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: jobject) {

@@ -15,6 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use zaudit_tests::child::Running;
+use zaudit_tests::command::Said;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Report;
@@ -141,35 +142,6 @@ impl Kit {
 fn open_to_all(path: &Path) -> Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
         .map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// What the command said.
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Said {
-    fn of(command: &mut Command) -> Result<Self> {
-        let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
-    }
-
-    /// Claims that it did as asked, without a word on stderr, and gives what it printed.
-    fn done(self) -> Result<String> {
-        claim(self.code == Some(0) && self.stderr.is_empty(), || format!("not done: {self:?}"))?;
-        Ok(self.stdout)
-    }
-
-    /// Claims that it refused with this exit code, in one line that has these words.
-    fn refused(self, code: i32, words: &str) -> Result<()> {
-        let one_line = self.stderr.starts_with("zaudit: ") && self.stderr.trim_end().lines().count() == 1;
-        let right = self.code == Some(code) && self.stdout.is_empty() && self.stderr.contains(words);
-        claim(one_line && right, || format!("{code} and {words:?} expected: {self:?}"))
-    }
 }
 
 fn ready(jvm: Jvm) -> Result<Running> {

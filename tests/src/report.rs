@@ -45,19 +45,11 @@ pub struct Process {
     pub jvm: String,
     /// Main class and arguments.
     pub command: String,
-<<<<<<< HEAD
     /// When it was armed, in seconds since 1970.
     pub started: f64,
     /// When the report was taken, in seconds since 1970.
     pub taken: f64,
-    /// The same by the agent's own clock: seconds since it was armed.
-=======
-    /// When it began, and when this was taken.
-    pub started: serde_json::Value,
-    /// When the report was taken.
-    pub taken: serde_json::Value,
     /// The same by the agent's own clock: seconds since it was armed or its counts were reset.
->>>>>>> t1
     pub armed_seconds: f64,
     /// Whether counting began before the program did.
     pub from_start: bool,

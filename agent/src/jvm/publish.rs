@@ -214,19 +214,13 @@ fn collect(agent: &Agent, jni: Jni, options: &Options) -> Unsettled {
 }
 
 /// Enters what the collector has freed, told already or not.
-<<<<<<< HEAD
 fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
-    let delivered = entry::deliver_pending(audit);
-    agent.drain(audit);
-=======
-pub(super) fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
     let delivered = entry::deliver_pending(agent, audit);
     let mut looks = 0;
     while (agent.drain(audit) || looks == 0) && looks < LOOKS && delivered == Ok(Told::ByOthersToo) {
         looks += 1;
         std::thread::sleep(APART);
     }
->>>>>>> t1
     let error = delivered.err()?;
     Some(format!("pending frees were not delivered: {error}; garbage may be called live"))
 }

@@ -96,8 +96,10 @@ impl Tally {
     }
 }
 
-/// Ids are given once in a process: an instance that was followed by an earlier ledger is unknown to this one.
-static MADE: AtomicU64 = AtomicU64::new(1);
+/// Ids are given once in a process: an instance that was followed by an earlier ledger is unknown to this one. They begin
+/// far beyond small numbers and addresses, which other agents use for tags: HotSpot tells whoever walks the heap what
+/// others' tags were on, too, if it was just freed.
+static MADE: AtomicU64 = AtomicU64::new(1 << 44);
 
 /// The open instances and the counts, in shards.
 #[derive(Debug)]

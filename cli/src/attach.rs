@@ -2,8 +2,8 @@
 //!
 //! Owns the files and the socket by which that is done; what is requested is [`crate::errand`]'s. A JVM opens
 //! `/tmp/.java_pidN` when it gets SIGQUIT and finds `.attach_pidN` in its current folder or in `/tmp`. Invariant: SIGQUIT
-//! is sent once at most, to a JVM that is going to look for that file, and the file stays until the JVM has looked: at any
-//! other time the signal means a thread dump in the middle of the program's output.
+//! is sent once at most, to a JVM that is going to look for that file, and the file stays until the JVM has looked: at
+//! any other time the signal means a thread dump in the middle of the program's output.
 
 use crate::failure::{Code, Failure, reason};
 use crate::span::{self, Deadline};
@@ -12,7 +12,7 @@ use crate::target::{Presence, Target, user};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -27,8 +27,17 @@ const LONGEST_ANSWER: usize = 1 << 20;
 /// How long a JVM that starts may need until it has its signal handlers.
 const START: Duration = Duration::from_secs(1);
 
+/// How long another attacher's signal may take.
+const OTHERS: Duration = Duration::from_millis(300);
+
+/// How long a JVM that starts may need until it takes agents.
+const SETTLING: Duration = Duration::from_secs(10);
+
 /// How long somebody who presses ctrl-C waits for an answer that is under way.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a JVM that ends may need from its last breath to its end: its shutdown hooks, and a last report, are behind it.
+const END: Duration = Duration::from_secs(5);
 
 /// The first pause between two looks at the socket, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
@@ -64,8 +73,13 @@ pub(crate) fn expect_possible(target: &Target) -> Result<(), Failure> {
 
 /// Sends the request and reads the whole answer.
 pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> Result<Vec<u8>, Failure> {
+    settle(target, deadline)?;
     let mut socket = match connect(target)? {
-        Some(socket) => socket,
+        Some(socket) => {
+            // Somebody gave up before the JVM came to itself: now the file has done its duty.
+            let _ = system::unlink_at(target.temporary(), &trigger_name(target));
+            socket
+        }
         None => raise(target, deadline)?,
     };
     let mut request = b"1\0".to_vec();
@@ -119,10 +133,15 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
     if !answer.is_empty() {
         return Ok(answer);
     }
-    if target.status_now().is_none() {
+    let own = system::effective() == (target.status.user, target.status.group);
+    // A JVM that ends closes the door first.
+    if target.ends_within(if own { END.min(deadline.left().unwrap_or_default()) } else { Duration::ZERO }) {
         return Err(Failure::gone(target.pid));
     }
     let matter = format!("process {} has closed the connection without an answer", target.pid);
+    if own {
+        return Err(Failure::new(Code::Refused, matter, "it may be ending; try again"));
+    }
     let advice =
         format!("a JVM answers only its own user and group: call zaudit as {}", user(target.status.user));
     Err(Failure::new(Code::NotPermitted, matter, advice))
@@ -195,7 +214,18 @@ fn raise(target: &Target, deadline: &Deadline) -> Result<UnixStream, Failure> {
     if let Some(socket) = started(target, deadline)? {
         return Ok(socket);
     }
+    settle(target, deadline)?;
     let trigger = Trigger::create(target)?;
+    // Another attacher has just sent the signal, and a second one would find the JVM listening already.
+    let patience = Deadline::after(if trigger.found { OTHERS } else { Duration::ZERO });
+    while patience.left().is_some() {
+        if let Some(socket) = connect(target)? {
+            return Ok(socket);
+        }
+        if rest(target, PAUSES.0)? {
+            return Err(Failure::gone(target.pid));
+        }
+    }
     if let Err(error) = system::signal(target.process(), target.pid, libc::SIGQUIT) {
         trigger.remove();
         return Err(match error.raw_os_error() {
@@ -241,6 +271,17 @@ fn started(target: &Target, deadline: &Deadline) -> Result<Option<UnixStream>, F
     }
 }
 
+/// Waits for a JVM that is just starting until it takes agents, at most for a while: it may not tell.
+fn settle(target: &Target, deadline: &Deadline) -> Result<(), Failure> {
+    let start = Deadline::after(SETTLING.min(deadline.limit));
+    while target.starting() && start.left().is_some() {
+        if rest(target, PAUSES.0 * 5)? {
+            return Err(Failure::gone(target.pid));
+        }
+    }
+    Ok(())
+}
+
 /// A pause for a JVM that is up to answering but not up to agents; how long it takes is the program's class path's.
 pub(crate) fn wait_for_start(target: &Target, deadline: &Deadline) -> Result<(), Failure> {
     if deadline.left().is_none() {
@@ -259,26 +300,37 @@ fn rest(target: &Target, pause: Duration) -> Result<bool, Failure> {
 }
 
 /// The file that turns SIGQUIT into a request to listen.
-struct Trigger<'a> {
-    folder: BorrowedFd<'a>,
+struct Trigger {
+    folder: OwnedFd,
     name: OsString,
+    /// Somebody else had created it.
+    found: bool,
 }
 
-impl<'a> Trigger<'a> {
-    /// Creates it where the JVM looks first, or second. It counts only if it is the JVM's own user's.
-    fn create(target: &'a Target) -> Result<Self, Failure> {
-        let name = OsString::from(format!(".attach_pid{}", target.status.own_pid));
+fn trigger_name(target: &Target) -> OsString {
+    OsString::from(format!(".attach_pid{}", target.status.own_pid))
+}
+
+impl Trigger {
+    /// Creates it in `/tmp`, or where the JVM looks first: a JVM that starts is for a moment in another folder than it will
+    /// be when it looks. It counts only if it is the JVM's own user's.
+    fn create(target: &Target) -> Result<Self, Failure> {
+        let name = trigger_name(target);
         let mut why = io::Error::from(io::ErrorKind::NotFound);
-        for folder in target.current().into_iter().chain([target.temporary()]) {
+        let temporary = target.temporary().try_clone_to_owned().ok();
+        for folder in temporary.into_iter().chain(target.current()) {
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-            let trigger = Trigger { folder, name: name.clone() };
-            let opened = system::open_at(folder, &name, flags, 0o600).or_else(|error| match error.kind() {
-                // Another attacher's of this moment, or one that gave up: it serves us as well.
-                io::ErrorKind::AlreadyExists => {
-                    system::open_at(folder, &name, libc::O_PATH | libc::O_NOFOLLOW, 0)
-                }
-                _ => Err(error),
-            });
+            let mut found = false;
+            let opened =
+                system::open_at(folder.as_fd(), &name, flags, 0o600).or_else(|error| match error.kind() {
+                    // Another attacher's of this moment, or one that gave up: it serves us as well.
+                    io::ErrorKind::AlreadyExists => {
+                        found = true;
+                        system::open_at(folder.as_fd(), &name, libc::O_PATH | libc::O_NOFOLLOW, 0)
+                    }
+                    _ => Err(error),
+                });
+            let trigger = Trigger { folder, name: name.clone(), found };
             match opened.map(File::from).and_then(|file| file.metadata()) {
                 Ok(found) if found.is_file() && found.uid() == target.status.user => return Ok(trigger),
                 // Network folders make files of root somebody else's.
@@ -300,6 +352,6 @@ impl<'a> Trigger<'a> {
 
     /// Removes it; that it is gone already is as good.
     fn remove(&self) {
-        let _ = system::unlink_at(self.folder, &self.name);
+        let _ = system::unlink_at(self.folder.as_fd(), &self.name);
     }
 }

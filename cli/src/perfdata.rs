@@ -44,6 +44,12 @@ impl PerfData {
         Some(Self(strings))
     }
 
+    /// Whether these are the counters of a JVM that is still starting. It makes them accessible the moment when it may be
+    /// given agents (JVMTI's live phase).
+    pub(crate) fn starting(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC.to_be_bytes()) && bytes.get(7) == Some(&0)
+    }
+
     /// The text of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -112,8 +118,10 @@ mod tests {
     #[test]
     fn one_that_is_being_written_is_none() {
         let mut bytes = good();
+        assert!(!PerfData::starting(&bytes) && !PerfData::starting(b"") && !PerfData::starting(&[0; 9]));
         bytes[7] = 0;
         assert_eq!(PerfData::parse(&bytes), None);
+        assert!(PerfData::starting(&bytes));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use crate::failure::one_line;
 use crate::snapshot::{Counts, Site, Snapshot};
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -36,8 +37,8 @@ pub(crate) fn render(pid: i32, now: &Snapshot, before: Option<&Snapshot>, size: 
     }
     lines.push(String::new());
     lines.push(format!(
-        "{:>9} {:>9} {:>7} {:>9} {:>7} {:>13} {:>9}  KIND      PLACE",
-        "CREATED", "ENDED", "LATE", "COLLECTED", "LIVE", "CHANGE", "HELD"
+        "{:>10} {:>9} {:>10} {:>8} {:>9} {:>8} {:>8} {:>9}  KIND      PLACE",
+        "CREATED", "NEW", "ENDED", "LATE", "COLLECTED", "LIVE", "CHANGE", "HELD"
     ));
     let old: HashMap<&str, &Counts> =
         before.iter().flat_map(|before| &before.sites).map(|site| (site.id.as_str(), &site.counts)).collect();
@@ -71,25 +72,35 @@ fn fates(counts: &Counts) -> String {
 
 fn line(site: &Site, last: Option<&Counts>) -> String {
     let Counts { created, ended, late, collected, live, bytes_held } = site.counts;
-    let (change, held) = (change(&site.counts, last), bytes(bytes_held));
+    let (new, change) = last.map_or_else(Default::default, |last| {
+        (difference(created, last.created), difference(live, last.live))
+    });
+    let held = bytes(bytes_held);
     format!(
-        "{created:>9} {ended:>9} {late:>7} {collected:>9} {live:>7} {change:>13} {held:>9}  {:8}  {}",
+        "{created:>10} {new:>9} {ended:>10} {late:>8} {collected:>9} {live:>8} {change:>8} {held:>9}  {:8}  {}",
         one_line(&site.kind),
         one_line(&site.place())
     )
 }
 
-/// `+12 made`: made since the last look, and how many more or fewer are live. After a reset counts go down.
+/// `+12, -3 live`: how many more were made since the last look, and how many more or fewer are live.
 fn change(now: &Counts, last: Option<&Counts>) -> String {
     let Some(last) = last else { return String::new() };
-    let signed = |now: u64, last: u64| {
-        let sign = if now < last { '-' } else { '+' };
-        format!("{sign}{}", now.abs_diff(last))
-    };
-    match (now.created == last.created, now.live == last.live) {
+    let (new, live) = (difference(now.created, last.created), difference(now.live, last.live));
+    match (new.is_empty(), live.is_empty()) {
         (true, true) => String::new(),
-        (_, true) => signed(now.created, last.created),
-        _ => format!("{}, {} live", signed(now.created, last.created), signed(now.live, last.live)),
+        (false, true) => new,
+        (true, false) => format!("{live} live"),
+        (false, false) => format!("{new}, {live} live"),
+    }
+}
+
+/// With its sign, and nothing where there is none. After a reset counts go down.
+fn difference(now: u64, last: u64) -> String {
+    match now.cmp(&last) {
+        Ordering::Less => format!("-{}", last - now),
+        Ordering::Equal => String::new(),
+        Ordering::Greater => format!("+{}", now - last),
     }
 }
 
@@ -138,10 +149,7 @@ mod tests {
         assert!(text.contains("HEALTH"), "{text}");
         let line = text.lines().find(|line| line.ends_with("A.b:7")).unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(
-            words,
-            ["12", "2", "0", "0", "10", "+3,", "+2", "live", "40.0", "KiB", "inflater", "A.b:7"]
-        );
+        assert_eq!(words, ["12", "+3", "2", "0", "0", "10", "+2", "40.0", "KiB", "inflater", "A.b:7"]);
         assert!(!render(42, &snapshot(12, 10), None, ALL).contains('+'));
     }
 

@@ -34,7 +34,6 @@ pub(crate) struct Target {
     process: Option<OwnedFd>,
     root: OwnedFd,
     temporary: OwnedFd,
-    current: Option<OwnedFd>,
     maps: Maps,
     perfdata: Option<PerfData>,
 }
@@ -182,19 +181,15 @@ impl Target {
                 format!("let it go on first: kill -CONT {pid}"),
             ));
         }
-        let folder = |name: &str| {
-            let path = format!("/proc/{pid}/{name}");
-            as_either(&status, || system::open_folder(Path::new(&path)))
-        };
-        let root = folder("root").map_err(&failed)?;
+        let root = format!("/proc/{pid}/root");
+        let root = as_either(&status, || system::open_folder(Path::new(&root))).map_err(&failed)?;
         let temporary = as_either(&status, || system::open_within(root.as_fd(), Path::new("/tmp"), FOLDER))
             .map_err(|error| {
             let matter = format!("process {pid} has no /tmp that we can reach: {}", reason(&error));
             Failure::new(Code::Refused, matter, "a JVM takes commands through a socket in /tmp")
         })?;
-        let current = folder("cwd").ok();
-        let perfdata = perfdata(&status, temporary.as_fd());
-        Ok(Self { pid, status, process, root, temporary, current, maps, perfdata })
+        let perfdata = counters(&status, temporary.as_fd()).and_then(|bytes| PerfData::parse(&bytes));
+        Ok(Self { pid, status, process, root, temporary, maps, perfdata })
     }
 
     /// Takes on the identity of its user until the guise is dropped.
@@ -208,9 +203,9 @@ impl Target {
         self.temporary.as_fd()
     }
 
-    /// Its current folder.
-    pub(crate) fn current(&self) -> Option<BorrowedFd<'_>> {
-        self.current.as_ref().map(AsFd::as_fd)
+    /// Its current folder, as of now.
+    pub(crate) fn current(&self) -> Option<OwnedFd> {
+        system::open_folder(Path::new(&format!("/proc/{}/cwd", self.pid))).ok()
     }
 
     /// Readable once it has ended, where the kernel has such a thing.
@@ -223,6 +218,12 @@ impl Target {
         // Its number may be another's by now: the descriptor knows.
         let [ended] = system::wait([self.process()], std::time::Duration::ZERO);
         if ended { None } else { status(self.pid).ok() }
+    }
+
+    /// Whether it comes to its end within this time.
+    pub(crate) fn ends_within(&self, limit: std::time::Duration) -> bool {
+        let [ended] = system::wait([self.process()], limit);
+        ended || self.status_now().is_none()
     }
 
     /// Opens a file by the name that the process has for it.
@@ -251,6 +252,11 @@ impl Target {
     pub(crate) fn takes_commands(&self) -> bool {
         let published = self.perfdata.as_ref().and_then(PerfData::takes_commands);
         published.unwrap_or_else(|| self.flags().switch("DisableAttachMechanism") != Some(true))
+    }
+
+    /// Whether the JVM is still starting, as far as it tells.
+    pub(crate) fn starting(&self) -> bool {
+        counters(&self.status, self.temporary()).is_some_and(|bytes| PerfData::starting(&bytes))
     }
 
     /// Whether the JVM takes agents while it runs, as far as its flags tell.
@@ -310,11 +316,11 @@ fn expect_64_bits(pid: i32, status: &Status) -> io::Result<Result<(), Failure>> 
     })
 }
 
-/// The counters that the JVM publishes. Its folder bears the user's name as the JVM's own system knows it, so we look
-/// into all of them; a file counts if it is the user's.
-fn perfdata(status: &Status, temporary: BorrowedFd<'_>) -> Option<PerfData> {
+/// The counters that the JVM publishes, as bytes. Their folder bears the user's name as the JVM's own system knows it, so
+/// we look into all of them; a file counts if it is the user's.
+fn counters(status: &Status, temporary: BorrowedFd<'_>) -> Option<Vec<u8>> {
     let own = |file: &File| file.metadata().is_ok_and(|found| found.uid() == status.user);
-    let read = |folder: &OsStr| -> io::Result<Option<PerfData>> {
+    let read = |folder: &OsStr| -> io::Result<Option<Vec<u8>>> {
         let folder = File::from(system::open_at(temporary, folder, FOLDER | libc::O_NOFOLLOW, 0)?);
         let name = OsString::from(status.own_pid.to_string());
         let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -324,7 +330,7 @@ fn perfdata(status: &Status, temporary: BorrowedFd<'_>) -> Option<PerfData> {
         }
         let mut bytes = Vec::new();
         file.take(LARGEST_PERFDATA).read_to_end(&mut bytes)?;
-        Ok(PerfData::parse(&bytes))
+        Ok(Some(bytes))
     };
     let listed = as_either(status, || fs::read_dir(format!("/proc/self/fd/{}", temporary.as_raw_fd())));
     listed

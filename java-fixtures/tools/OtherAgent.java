@@ -1,24 +1,55 @@
-// An agent of another kind (java.lang.instrument): it has both audited classes transformed, again and again.
+// An agent of another kind (java.lang.instrument): it has both audited classes transformed, again and again, and changes what
+// an Inflater says after its end. With the argument `on` it goes on with that until the program ends.
 
 import java.lang.instrument.ClassFileTransformer;
 import java.lang.instrument.Instrumentation;
+import java.nio.charset.StandardCharsets;
 import java.security.ProtectionDomain;
+import java.util.Arrays;
 import java.util.zip.Deflater;
 import java.util.zip.Inflater;
 
 public class OtherAgent {
-    public static void premain(String arguments, Instrumentation instrumentation) throws Exception {
+    public static void premain(String arguments, final Instrumentation instrumentation) throws Exception {
         instrumentation.addTransformer(new ClassFileTransformer() {
             @Override
             public byte[] transform(
                     ClassLoader loader, String name, Class<?> redefined, ProtectionDomain domain, byte[] bytes) {
                 boolean audited = "java/util/zip/Inflater".equals(name) || "java/util/zip/Deflater".equals(name);
-                return audited ? bytes.clone() : null;
+                return audited ? shouting(bytes.clone()) : null;
             }
         }, true);
         for (int round = 0; round < 3; round++) {
             instrumentation.retransformClasses(Inflater.class, Deflater.class);
         }
         System.out.println("transformed");
+        if ("on".equals(arguments)) {
+            Thread thread = new Thread("other agent") {
+                @Override
+                public void run() {
+                    try {
+                        while (true) {
+                            instrumentation.retransformClasses(Inflater.class, Deflater.class);
+                            Thread.sleep(3);
+                        }
+                    } catch (Exception failed) {
+                        failed.printStackTrace();
+                    }
+                }
+            };
+            thread.setDaemon(true);
+            thread.start();
+        }
+    }
+
+    /** A change of a constant is one of a few bytes. */
+    private static byte[] shouting(byte[] bytes) {
+        byte[] said = "has been closed".getBytes(StandardCharsets.US_ASCII);
+        for (int at = 0; at + said.length <= bytes.length; at++) {
+            if (Arrays.equals(said, Arrays.copyOfRange(bytes, at, at + said.length))) {
+                System.arraycopy("has been CLOSED".getBytes(StandardCharsets.US_ASCII), 0, bytes, at, said.length);
+            }
+        }
+        return bytes;
     }
 }

@@ -104,6 +104,17 @@ impl Running {
         )
     }
 
+    /// Waits until it has printed a line that begins so on stdout, and gives that line.
+    pub fn wait_for_line(&mut self, beginning: &str) -> Result<String> {
+        let begins = |line: &str| line.starts_with(beginning);
+        self.wait_until(
+            &format!("a line {beginning:?} on stdout"),
+            |event| matches!(event, Event::Stdout(text) if begins(&String::from_utf8_lossy(text))),
+        )?;
+        let printed = String::from_utf8_lossy(&self.stdout);
+        printed.lines().next_back().map(str::to_owned).ok_or_else(|| "it printed nothing".into())
+    }
+
     /// Waits until a line with `text` in it has come out of its stderr.
     pub fn wait_for_stderr(&mut self, text: &str) -> Result<()> {
         self.wait_until(

@@ -49,11 +49,13 @@ pub struct Process {
     pub started: f64,
     /// When the report was taken, in seconds since 1970.
     pub taken: f64,
-    /// The same by the agent's own clock: seconds since it was armed.
+    /// The same by the agent's own clock: seconds since it was armed or its counts were reset.
     pub armed_seconds: f64,
+    /// Whether counting began before the program did.
+    pub from_start: bool,
     /// Why it was taken.
     pub trigger: Trigger,
-    /// Which snapshot or report on demand it is.
+    /// Which snapshot or report on demand it is; none is the last one.
     pub number: Option<u32>,
 }
 
@@ -138,9 +140,96 @@ impl AddAssign<&Counts> for Counts {
 #[derive(Debug, Deserialize)]
 pub struct Totals {
     /// The Inflaters.
-    pub inflater: Counts,
+    pub inflater: Total,
     /// The Deflaters.
-    pub deflater: Counts,
+    pub deflater: Total,
+    /// What was open already when counting began; in no other count.
+    pub adopted: Adoptions,
+}
+
+impl Totals {
+    /// All of one kind.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> &Total {
+        match kind {
+            Kind::Inflater => &self.inflater,
+            Kind::Deflater => &self.deflater,
+        }
+    }
+}
+
+/// All sites of a kind together, and what is in no site.
+#[derive(Debug, Deserialize)]
+pub struct Total {
+    /// How many came to which end.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// First calls of `end()` on instances that nobody had seen.
+    pub ended_unknown: u64,
+}
+
+/// What became of the adopted ones of each kind.
+#[derive(Debug, Deserialize)]
+pub struct Adoptions {
+    /// Both kinds.
+    #[serde(flatten)]
+    pub both: Adopted,
+    /// The Inflaters.
+    pub inflater: AdoptedKind,
+    /// The Deflaters.
+    pub deflater: AdoptedKind,
+}
+
+/// Adopted ones of a kind.
+#[derive(Debug, Deserialize)]
+pub struct AdoptedKind {
+    /// What became of them.
+    #[serde(flatten)]
+    pub counts: Adopted,
+    /// Age of the oldest live one.
+    pub oldest_live_seconds: Option<f64>,
+}
+
+impl Adoptions {
+    /// Those of one kind.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> &AdoptedKind {
+        match kind {
+            Kind::Inflater => &self.inflater,
+            Kind::Deflater => &self.deflater,
+        }
+    }
+}
+
+/// What became of adopted ones.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Adopted {
+    /// How many there were.
+    pub found: u64,
+    /// Ended by the program.
+    pub ended: u64,
+    /// Ended by a finalizer or Cleaner thread.
+    pub late: u64,
+    /// Freed by the GC, never ended.
+    pub collected: u64,
+    /// Neither ended nor freed.
+    pub live: u64,
+}
+
+impl Adopted {
+    fn adds_up(&self) -> bool {
+        self.found == self.ended + self.late + self.collected + self.live
+    }
+
+    fn plus(&self, more: &Self) -> Self {
+        Self {
+            found: self.found + more.found,
+            ended: self.ended + more.ended,
+            late: self.late + more.late,
+            collected: self.collected + more.collected,
+            live: self.live + more.live,
+        }
+    }
 }
 
 /// One kind and allocation stack.
@@ -286,12 +375,18 @@ impl Report {
                 claim(foreign, format!("{name}: frame {frame}"));
             }
         }
-        for (kind, total) in
-            [(Kind::Inflater, &self.totals.inflater), (Kind::Deflater, &self.totals.deflater)]
-        {
+        for kind in [Kind::Inflater, Kind::Deflater] {
+            let total = &self.totals.of(kind).counts;
             let sum = self.sum(kind, |_| true);
             claim(sum == *total, format!("totals of {kind} are {total:?}, the sites sum up to {sum:?}"));
+            let adopted = self.totals.adopted.of(kind).counts;
+            claim(adopted.adds_up(), format!("adopted {kind}s do not add up: {adopted:?}"));
         }
+        let Adoptions { both, inflater, deflater } = &self.totals.adopted;
+        claim(
+            inflater.counts.plus(&deflater.counts) == *both,
+            format!("adopted of both kinds do not add up: {both:?}"),
+        );
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
@@ -342,10 +437,13 @@ mod tests {
     use super::*;
 
     const REPORT: &str = r#"{ "schema": "zaudit-report/1", "tool": {"name": "zaudit", "version": "0.1.0"},
-        "process": {"pid": 7, "jvm": "OpenJDK", "command": "Main", "started": 1.5, "taken": 2.5, "armed_seconds": 1.0, "number": 1,
-                    "trigger": "data_dump"},
-        "totals": {"inflater": {"created": 3, "ended": 1, "late": 0, "collected": 2, "live": 0, "expected": 0},
-                   "deflater": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0}},
+        "process": {"pid": 7, "jvm": "OpenJDK", "command": "Main", "started": 1.5, "taken": 2.5, "armed_seconds": 1.0,
+                    "from_start": true, "trigger": "data_dump", "number": 1},
+        "totals": {"inflater": {"created": 3, "ended": 1, "late": 0, "collected": 2, "live": 0, "expected": 0, "ended_unknown": 0},
+                   "deflater": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0, "ended_unknown": 0},
+                   "adopted": {"found": 5, "ended": 2, "late": 1, "collected": 1, "live": 1,
+                               "inflater": {"found": 3, "ended": 1, "late": 1, "collected": 0, "live": 1, "oldest_live_seconds": 3.5},
+                               "deflater": {"found": 2, "ended": 1, "late": 0, "collected": 1, "live": 0, "oldest_live_seconds": null}}},
         "sites": [{"id": "00ff", "kind": "inflater", "class": null, "severity": "leak", "created": 3, "ended": 1, "late": 0, "collected": 2,
                    "live": 0, "expected": 0, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
                    "youngest_live_seconds": null, "young": 0, "tendency": null, "trend": [{"seconds": 1.0, "live": 3}],
@@ -372,6 +470,8 @@ mod tests {
                 "\"created\": 3, \"ended\": 1, \"late\": 0, \"collected\": 1,\n",
             ),
             ("{\"inflater\": {\"created\": 3, \"ended\": 1", "{\"inflater\": {\"created\": 3, \"ended\": 2"),
+            ("\"adopted\": {\"found\": 5, \"ended\": 2", "\"adopted\": {\"found\": 6, \"ended\": 3"),
+            ("\"found\": 2, \"ended\": 1", "\"found\": 2, \"ended\": 2"),
             ("00ff", "00fg"),
             ("\"rule\": null", "\"rule\": \"x\""),
             ("\"truncated\": false,", ""),

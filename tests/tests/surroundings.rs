@@ -5,14 +5,15 @@
 use libtest_mimic::Trial;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
+use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
+use zaudit_tests::neighbour;
 use zaudit_tests::report::Trigger;
 use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
-use zaudit_tests::{Result, repository};
 
 type Test = fn(&Bench, &Jdk) -> Result<()>;
 
@@ -145,7 +146,7 @@ fn other_agent(bench: &Bench, jdk: &Jdk, after: bool) -> Result<()> {
     let fixture = bench.fixture("SiteVariety")?;
     let jvm = Jvm::new(jdk, fixture)?.flags(["-Xcheck:jni"]);
     let mut flag = std::ffi::OsString::from("-javaagent:");
-    flag.push(other_agents_jar(bench, jvm.dir())?);
+    flag.push(neighbour::jar(bench, jvm.dir())?);
     let jvm = match after {
         true => jvm.audited(&bench.library, "gc").flags([flag]),
         false => jvm.flags([flag]).audited(&bench.library, "gc"),
@@ -154,21 +155,4 @@ fn other_agent(bench: &Bench, jdk: &Jdk, after: bool) -> Result<()> {
     claim(ended.printed() == "transformed\ndone\n" && ended.code() == 0, || ended.to_string())?;
     claim(ended.messages().is_empty(), || ended.to_string())?;
     claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
-}
-
-/// `java-fixtures/tools/OtherAgent.java` as a jar in `dir`.
-fn other_agents_jar(bench: &Bench, dir: &Path) -> Result<PathBuf> {
-    let jdk = bench.default_jdk();
-    let level: &[&str] = if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
-    let (classes, manifest, jar) = (dir.join("classes"), dir.join("manifest"), dir.join("other.jar"));
-    let lines = "Premain-Class: OtherAgent\nCan-Retransform-Classes: true\n";
-    fs::create_dir(&classes).and_then(|()| fs::write(&manifest, lines)).map_err(|error| error.to_string())?;
-    let source = repository().join("java-fixtures/tools/OtherAgent.java");
-    run(Command::new(jdk.tool("javac"))
-        .args(level)
-        .args(["-nowarn", "-Xlint:-options", "-d"])
-        .arg(&classes)
-        .arg(source))?;
-    run(Command::new(jdk.tool("jar")).arg("cfm").args([&jar, &manifest]).arg("-C").arg(&classes).arg("."))?;
-    Ok(jar)
 }

@@ -66,9 +66,17 @@ fn arrows_run_downward_only() {
     }
 }
 
+/// The files of the command, which has one room.
+fn command_sources() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("cli/src")).unwrap();
+    let found: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    assert!(found.len() > 10, "the command's sources were found: {}", found.len());
+    found
+}
+
 #[test]
 fn every_file_says_what_it_owns() {
-    for (path, _) in sources() {
+    for path in sources().into_keys().chain(command_sources()) {
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("//! "), "{} does not open with `//!`", path.display());
     }
@@ -80,6 +88,14 @@ fn unsafe_stays_in_its_room() {
         let text = fs::read_to_string(&path).unwrap();
         let has = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe "));
         assert!(!has || room == "jvm", "{} has unsafe code", path.display());
+    }
+    for path in command_sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            !text.contains("unsafe ") || path.ends_with("system.rs"),
+            "{} has unsafe code",
+            path.display()
+        );
     }
 }
 

@@ -114,6 +114,11 @@ impl Agent {
         AUDIT.load()
     }
 
+    /// The audit under way, for those who keep it for longer, or have it end: while a guard lives it is not given back.
+    pub(super) fn hold_audit(&self) -> Option<Arc<Audit>> {
+        AUDIT.load_full()
+    }
+
     /// From here on hooks count, for this audit.
     pub(super) fn begin(&self, audit: Arc<Audit>) {
         AUDIT.store(Some(audit));
@@ -150,24 +155,30 @@ impl Agent {
         first
     }
 
-    /// Enters all that the collector freed so far into the ledger.
-    pub(super) fn drain(&self, audit: &Audit) {
-        self.freed.rung.store(false, Ordering::Release);
+    /// The release of the JVM: 8, 11, 17 …
+    pub(super) fn release(&self) -> u32 {
+        let version = self.jvmti.system_property(c"java.vm.specification.version").unwrap_or_default();
+        version.strip_prefix("1.").unwrap_or(&version).parse().unwrap_or(0)
+    }
+
+    /// Enters all that the collector freed so far into the ledger. Whether there was anything.
+    pub(super) fn drain(&self, audit: &Audit) -> bool {
         let now = self.now();
-        let mut any = false;
-        while let Some(id) = self.freed.queue.pop() {
-            audit.session.freed(id, now);
-            any = true;
-        }
+        let any = self.freed.take(|id| audit.session.freed(id, now));
         if any {
             audit.session.settle();
         }
+        any
+    }
+
+    /// Forgets what the collector freed for an audit that is over.
+    pub(super) fn forget_freed(&self) {
+        self.freed.take(|_| {});
     }
 
     /// ObjectFree: one push, and a ring if nobody is on the way.
     pub(super) fn push_freed(&self, id: InstanceId) {
-        self.freed.queue.push(id);
-        if !self.freed.rung.swap(true, Ordering::AcqRel) {
+        if self.freed.push(id) {
             self.bell().ring(Ring::FREED);
         }
     }
@@ -178,5 +189,42 @@ impl Agent {
 #[derive(Default)]
 struct Freed {
     queue: SegQueue<InstanceId>,
+    /// Somebody was told since the last [`take`](Freed::take): whoever takes note of a ring has to take what is there, or
+    /// nobody will ever be told again.
     rung: AtomicBool,
+}
+
+impl Freed {
+    /// True if somebody has to be told.
+    fn push(&self, id: InstanceId) -> bool {
+        self.queue.push(id);
+        !self.rung.swap(true, Ordering::AcqRel)
+    }
+
+    /// Takes all that is there. Whether there was any.
+    fn take(&self, mut each: impl FnMut(InstanceId)) -> bool {
+        // First: what is pushed from here on rings, or is taken below.
+        self.rung.store(false, Ordering::Release);
+        let mut any = false;
+        while let Some(id) = self.queue.pop() {
+            each(id);
+            any = true;
+        }
+        any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_frees_rings_once_until_it_is_taken() {
+        let freed = Freed::default();
+        assert!(freed.push(InstanceId(1)) && !freed.push(InstanceId(2)));
+        let mut taken = Vec::new();
+        assert!(freed.take(|id| taken.push(id.0)) && taken == [1, 2]);
+        assert!(freed.push(InstanceId(3)), "the next one rings again");
+        assert!(freed.take(|_| {}) && !freed.take(|_| {}));
+    }
 }

@@ -24,7 +24,9 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Two audits at once would count everything twice.
-pub(super) const UNDER_WAY: &str = "an audit is under way; disarm it first, or reset its counts";
+const UNDER_WAY: &str = "an audit is under way; disarm it first, or reset its counts";
+
+const OVER: &str = "the JVM is ending, or the agent has failed before";
 
 /// Room for a few local references.
 const ROOM: usize = 64;
@@ -37,14 +39,25 @@ pub(super) fn arm(
     options: &Options,
     rules: Vec<Rule>,
 ) -> Result<(), String> {
+    may_begin(agent)?;
+    let begun = jni
+        .with_locals(ROOM, || begin(agent, jni, options, rules))
+        .unwrap_or_else(|| Err("the JVM has no memory left".into()));
+    // The JVM's end may have come meanwhile; its memory goes with the process, as in `Agent::over`.
     if agent.is_over() {
-        return Err("the JVM is ending, or the agent has failed before".into());
+        std::mem::forget(agent.end_audit());
+        return Err(OVER.into());
     }
-    if agent.audit().is_some() {
-        return Err(UNDER_WAY.into());
+    begun
+}
+
+/// Whether an audit may begin, now or after a delay.
+pub(super) fn may_begin(agent: &Agent) -> Result<(), String> {
+    match () {
+        () if agent.is_over() => Err(OVER.into()),
+        () if agent.audit().is_some() => Err(UNDER_WAY.into()),
+        () => Ok(()),
     }
-    jni.with_locals(ROOM, || begin(agent, jni, options, rules))
-        .unwrap_or_else(|| Err("the JVM has no memory left".into()))
 }
 
 /// Looks up once what every audit and the agent's thread need.
@@ -73,9 +86,15 @@ fn begin(agent: &'static Agent, jni: Jni, options: &Options, rules: Vec<Rule>) -
         audit.begin_search();
     }
     agent.bell().hush();
+    // What came for the audit before this one after its last report; it would keep the first of ours from ringing.
+    agent.forget_freed();
     agent.begin(Arc::clone(&audit));
     for (target, class) in hooked(agent, &audit) {
         if let Err(error) = jvmti.retransform(&[class]) {
+            // A JVM that ended meanwhile refuses everything, and its own last words are those that count.
+            if agent.is_over() {
+                return Err(OVER.into());
+            }
             missing(&audit, target, vec![format!("{target}: it could not be rewritten: {error}")]);
         }
     }
@@ -87,10 +106,15 @@ fn begin(agent: &'static Agent, jni: Jni, options: &Options, rules: Vec<Rule>) -
     if options.adopt
         && let Err(error) = search::run(agent, &audit, jni)
     {
+        if agent.is_over() {
+            return Err(OVER.into());
+        }
         audit.session.dropped("open streams were not searched for");
         say(&format!("open streams are not adopted: {error}"));
     }
-    if let Err(error) = agent.jvmti.notify(JVMTI_EVENT_DATA_DUMP_REQUEST, true) {
+    if let Err(error) = agent.jvmti.notify(JVMTI_EVENT_DATA_DUMP_REQUEST, true)
+        && !agent.is_over()
+    {
         say(&format!("SIGQUIT asks for no report: {error}"));
     }
     ask_by_signal(agent, options);
@@ -152,22 +176,32 @@ pub(super) fn missing(audit: &Audit, target: &str, hooks: Vec<String>) {
     audit.session.hooks_missing(&class, hooks);
 }
 
-/// The last report of an audit, and its end. `to` says where that report goes. None if there was no audit.
+/// What came of disarming.
+pub(super) enum Disarmed {
+    /// There was no audit.
+    Nothing,
+    /// The audit goes on: its last report could not be made, because another one takes too long, or because the JVM is
+    /// ending and makes it itself.
+    NotYet,
+    /// It is over. What was done with its last report, or what went wrong.
+    Over(Result<String, String>),
+}
+
+/// The last report of an audit, and its end. `to` says where that report goes.
 pub(super) fn disarm(
     agent: &'static Agent,
     _control: &MutexGuard<'_, ()>,
     jni: Jni,
     trigger: Trigger,
     to: Option<&Options>,
-) -> Option<Result<String, String>> {
-    let audit = agent.audit().as_ref().map(Arc::clone)?;
-    let written = publish::end_of_audit(agent, audit, jni, trigger, to);
-    // A JVM that has begun to end has made its own last report.
-    if agent.audit().is_some() {
-        let restored = jni.with_locals(ROOM, || end(agent)).flatten();
-        return Some(written.and_then(|written| restored.map_or(Ok(written), Err)));
-    }
-    Some(written)
+) -> Disarmed {
+    let Some(audit) = agent.hold_audit() else { return Disarmed::Nothing };
+    let Some(written) = publish::end_of_audit(agent, audit, jni, trigger, to) else {
+        return Disarmed::NotYet;
+    };
+    // A JVM that has ended meanwhile has made its own last report.
+    let restored = jni.with_locals(ROOM, || end(agent)).flatten();
+    Disarmed::Over(written.and_then(|written| restored.map_or(Ok(written), Err)))
 }
 
 /// Puts everything back. What could not be.
@@ -186,6 +220,7 @@ fn end(agent: &'static Agent) -> Option<String> {
     }
     agent.worker.stop(agent.bell());
     let_go(audit);
+    agent.forget_freed();
     failed
 }
 
@@ -204,8 +239,7 @@ fn ask_by_signal(agent: &Agent, options: &Options) {
     let Some(signal) = choice.value else { return };
     // JDK 8 under -Xcheck:jni prints all its handlers on standard output when SIGUSR1 is not at its default
     // (`os::run_periodic_checks`, INTERRUPT_SIGNAL): there it is taken only if the user says so.
-    let java8 = agent.jvmti.system_property(c"java.vm.specification.version").is_some_and(|v| v == "1.8");
-    if !choice.explicit && java8 && jvm_flag("-Xcheck:jni") {
+    if !choice.explicit && agent.release() == 8 && jvm_flag("-Xcheck:jni") {
         return;
     }
     if let Err(why) = take_signal(signal)

@@ -6,13 +6,13 @@
 use super::agent::Agent;
 use super::audit::Audit;
 use super::jni::Jni;
-use super::{arming, os, preparation, publish, worker};
+use super::arming::{self, Disarmed};
+use super::{os, preparation, publish, worker};
 use crate::classify::{grouped, some};
 use crate::dump;
 use crate::event::{Kind, Trigger};
 use crate::options::{self, Command, Options};
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What was done, or why it was not.
@@ -46,9 +46,10 @@ pub(super) fn reply(answer: &Answer, options: &Options) -> i32 {
 /// Gives an answer where the options want it.
 pub(super) fn tell(text: &str, options: &Options) {
     let Some(path) = &options.answer else {
-        return match text.split_once('\n') {
-            None => os::say(text),
-            Some(_) => os::write_stderr(text.as_bytes()),
+        // A text of several lines ends its last one; all else are messages.
+        return match text.ends_with('\n') {
+            true => os::write_stderr(text.as_bytes()),
+            false => text.lines().for_each(os::say),
         };
     };
     let mut line = text.trim_end().to_owned();
@@ -60,7 +61,7 @@ pub(super) fn tell(text: &str, options: &Options) {
 }
 
 fn with_audit(agent: &Agent, body: impl FnOnce(&Audit) -> Answer) -> Answer {
-    match agent.audit().as_ref().map(Arc::clone) {
+    match agent.hold_audit() {
         Some(audit) => body(&audit),
         None => Err("no audit is under way; arm it first".into()),
     }
@@ -70,8 +71,8 @@ fn arm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
     if let Some(delay) = options.delay {
         return wait_to_arm(agent, jni, delay, options);
     }
-    let control = agent.control();
     let (rules, troubles) = preparation::look(options);
+    let control = agent.control();
     arming::arm(agent, &control, jni, options, rules)?;
     let adopted = agent.audit().as_deref().map(adopted).unwrap_or_default();
     let lines = troubles.into_iter().chain([format!("armed{adopted}")]);
@@ -81,9 +82,7 @@ fn arm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
 /// `arm` once the delay is over.
 pub(super) fn wait_to_arm(agent: &'static Agent, jni: Jni, delay: Duration, options: &Options) -> Answer {
     let _control = agent.control();
-    if agent.audit().is_some() {
-        return Err(arming::UNDER_WAY.into());
-    }
+    arming::may_begin(agent)?;
     let at = Instant::now().checked_add(delay).ok_or("the delay is too long")?;
     arming::prepare(agent, jni)?;
     worker::start(agent, jni, Some((at, options.clone())))?;
@@ -104,18 +103,20 @@ fn adopted(audit: &Audit) -> String {
 fn reset(agent: &'static Agent) -> Answer {
     let _control = agent.control();
     with_audit(agent, |audit| {
-        // What was freed before belongs to the counts that end here.
-        let undelivered = publish::deliver(agent, audit);
-        audit.reset(agent.now());
-        audit.session.unsettled(undelivered);
+        publish::reset(agent, audit)?;
         Ok(format!("counts begin anew{}", adopted(audit)))
     })
 }
 
 fn disarm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
     let control = agent.control();
-    if let Some(done) = arming::disarm(agent, &control, jni, Trigger::Command, Some(options)) {
-        return done.map(|written| format!("disarmed; {written}"));
+    match arming::disarm(agent, &control, jni, Trigger::Command, Some(options)) {
+        Disarmed::Over(Ok(written)) => return Ok(format!("disarmed; {written}")),
+        Disarmed::Over(Err(why)) => return Err(format!("disarmed, but {why}")),
+        Disarmed::NotYet => {
+            return Err("another report is under way, or the JVM is ending; it stays armed".into());
+        }
+        Disarmed::Nothing => {}
     }
     if agent.worker.arms_at().is_some() {
         agent.worker.stop(agent.bell());

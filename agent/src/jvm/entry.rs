@@ -9,17 +9,17 @@ use super::bell::Ring;
 use super::command;
 use super::env::{Jvmti, jclass, jint, jlong, jobject};
 use super::jni::Jni;
-use super::os::{say, write_stderr};
+use super::os::{read_small, say, write_stderr};
 use super::{arming, guard, preparation, publish, tag, thread};
 use crate::dump;
 use crate::instrument;
 use crate::options::{self, Command, Options, Parsed};
 use jvmti_bindings::sys::jni::{JNI_ERR, JNI_OK, JNIEnv, JavaVM};
 use jvmti_bindings::sys::jvmti::{
-    JVMTI_EVENT_OBJECT_FREE, JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv,
-    jvmtiEventCallbacks,
+    JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
 };
 use std::ffi::{CStr, c_char, c_uchar, c_void};
+use std::sync::{Mutex, PoisonError};
 
 /// Called by the JVM for `-agentpath` (JVMTI, "Agent Start-Up (OnLoad phase)").
 #[unsafe(no_mangle)]
@@ -69,6 +69,9 @@ fn environment() -> Parsed {
     parsed
 }
 
+/// Bytes of a file of options.
+const MOST_OPTIONS: usize = 64 << 10;
+
 type Reader<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 fn with_text<T: Default>(
@@ -87,9 +90,10 @@ fn with_bytes<T: Default>(
     read: impl FnOnce(&mut Parsed, &str, Reader<'_>) -> T,
 ) -> T {
     match str::from_utf8(bytes) {
-        Ok(text) => {
-            read(parsed, text, &|path| std::fs::read_to_string(path).map_err(|error| dump::reason(&error)))
-        }
+        Ok(text) => read(parsed, text, &|path| {
+            let bytes = read_small(path.as_ref(), MOST_OPTIONS).map_err(|error| dump::reason(&error))?;
+            String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
+        }),
         Err(_) => {
             let shown = String::from_utf8_lossy(bytes);
             parsed.complaints.push(format!("the options are not UTF-8 and are ignored: {shown:?}"));
@@ -103,7 +107,14 @@ fn with_bytes<T: Default>(
 extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _reserved: *mut c_void) -> jint {
     guard::speak_on_panic();
     let outside = thread::enter();
-    let code = guard::entry(|| attach(vm, options)).unwrap_or(JNI_ERR);
+    let failed = || {
+        let mut parsed = Parsed::default();
+        with_text(options, &mut parsed, Parsed::read_command);
+        command::reply(&Err("an internal error: the JVM's standard error says more".into()), &parsed.options)
+    };
+    let code = guard::entry(|| attach(vm, options))
+        .or_else(|| guard::entry(failed))
+        .unwrap_or(JNI_ERR);
     if outside {
         thread::leave();
     }
@@ -111,29 +122,24 @@ extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _rese
 }
 
 fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
-    let agent = Agent::get().map_or_else(
-        || {
-            let parsed = environment();
-            parsed.complaints.iter().for_each(|line| say(line));
-            install(vm, parsed.options)
-        },
-        Ok,
-    );
-    let agent = match agent {
+    // Files of options are read once: they may be pipes.
+    let command = with_text(given, &mut Parsed::default(), |_, text, _| options::command(text).0);
+    let agent = match present(vm) {
         Ok(agent) => agent,
         Err(why) => {
-            say(&format!("nothing is audited: {why}"));
-            return JNI_ERR;
+            let mut parsed = Parsed::default();
+            with_text(given, &mut parsed, Parsed::read_command);
+            return command::reply(&Err(format!("nothing is audited: {why}")), &parsed.options);
         }
     };
-    let mut parsed = Parsed::default();
-    let command = with_text(given, &mut parsed, Parsed::read_command);
-    // To arm, the options of the start hold on; to report, those of the audit, but for its file.
-    let mut parsed = Parsed::on_top_of(match (command, agent.audit().as_deref()) {
+    // To arm, the options of the start hold on; to report, those of the audit, but for its file. Where an answer goes
+    // each command says for itself.
+    let before = match (command, agent.audit().as_deref()) {
         (Command::Arm, _) => Options { delay: None, ..agent.started_with.clone() },
         (_, Some(audit)) => Options { file: None, ..audit.options.clone() },
         (_, None) => Options::default(),
-    });
+    };
+    let mut parsed = Parsed::on_top_of(Options { answer: None, ..before });
     with_text(given, &mut parsed, Parsed::read_command);
     if !parsed.complaints.is_empty() {
         command::tell(&parsed.complaints.join("\n"), &parsed.options);
@@ -146,6 +152,19 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
     jni.check_exceptions();
     agent.program_begins();
     command::reply(&command::run(agent, jni, command, &parsed.options), &parsed.options)
+}
+
+/// The agent, installed if this is the first that is heard of it. The JVM has one thread for attaches, and more that may
+/// come this way: its command `JVMTI.agent_load` is an MBean's operation, too.
+fn present(vm: *mut JavaVM) -> Result<&'static Agent, String> {
+    static FIRST: Mutex<()> = Mutex::new(());
+    let _first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(agent) = Agent::get() {
+        return Ok(agent);
+    }
+    let environment = environment();
+    environment.complaints.iter().for_each(|line| say(line));
+    install(vm, environment.options)
 }
 
 /// The agent itself, without a hook.
@@ -178,10 +197,29 @@ pub(super) fn audit_callbacks() -> jvmtiEventCallbacks {
     callbacks
 }
 
-/// Makes the JVM deliver what the collector has freed and a service thread has not told yet: since JDK 16 setting the
-/// mode of ObjectFree anew flushes first, also to what it is already (`JvmtiEventController::set_user_enabled`).
-pub(super) fn deliver_pending(audit: &Audit) -> super::env::Result<()> {
-    audit.jvmti.notify(JVMTI_EVENT_OBJECT_FREE, true)
+/// Makes the JVM deliver what the collector has freed and a service thread has not told yet (JDK 16 and later; before, the
+/// collector itself tells it).
+///
+/// Setting the mode of ObjectFree anew would do that, too, and wait until the service thread has told what it is at; but
+/// since JDK-8256811 (17.0.6, 20) whichever of the two waits for the other keeps the JVM from standing still, and the
+/// other may wait for just that: nothing moves any more.
+pub(super) fn deliver_pending(agent: &Agent, audit: &Audit) -> super::env::Result<Told> {
+    const LATE: u32 = 16;
+    match agent.classes.get() {
+        Some(classes) if agent.release() >= LATE => {
+            audit.jvmti.walk_nowhere(classes.shutdown).map(|()| Told::ByOthersToo)
+        }
+        _ => Ok(Told::All),
+    }
+}
+
+/// What has come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// All is in the queue.
+    All,
+    /// What the service thread has taken just before is on its way: nobody says when it is here, but it comes at once.
+    ByOthersToo,
 }
 
 extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: jobject) {

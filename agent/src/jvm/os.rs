@@ -5,9 +5,12 @@
 use super::bell::{Bell, Ring};
 use crate::options::Signal;
 use crate::report::Style;
-use std::io::{self, IsTerminal};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Says one line on standard error. It is the last resort: when it fails there is nobody left to tell.
@@ -47,6 +50,47 @@ pub(super) fn write_stderr(mut bytes: &[u8]) {
                 // It is the last resort: there is nobody left to tell.
                 _ => return,
             },
+        }
+    }
+}
+
+/// How long a pipe in the place of a file may keep us waiting for what it has to say.
+const PIPE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Reads a file of at most `limit` bytes that a user wrote. A pipe will do; one that nobody writes to is an error and
+/// not a wait for ever: it may be the JVM's one thread for commands that reads.
+pub(super) fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    read_within(path, limit, PIPE_PATIENCE)
+}
+
+fn read_within(path: &Path, limit: usize, patience: Duration) -> io::Result<Vec<u8>> {
+    let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let is_file = file.metadata()?.is_file();
+    let deadline = Instant::now() + patience;
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4_096];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) if bytes.is_empty() && !is_file => {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nobody writes to this pipe"));
+            }
+            Ok(0) => return Ok(bytes),
+            Ok(count) => bytes.extend_from_slice(piece.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let why = "nothing more comes from this pipe, and it does not end";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            Err(error) => return Err(error),
+        }
+        if bytes.len() > limit {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("it has more than {} KiB", limit >> 10),
+            ));
         }
     }
 }
@@ -116,11 +160,14 @@ extern "C" fn on_signal(_number: i32) {
 /// What the process is to end with instead of 0, and why.
 static FAILURE: OnceLock<String> = OnceLock::new();
 static FAILURE_CODE: AtomicI32 = AtomicI32::new(0);
+/// The process whose code it is: a child that forks off inherits the handler.
+static FAILING: AtomicU32 = AtomicU32::new(0);
 
 /// From now on a process that would end with 0 ends with `code`. False where the C library has no `on_exit`.
 pub(super) fn fail_at_exit(code: u8, why: String) -> bool {
     type Handler = extern "C" fn(i32, *mut libc::c_void);
     FAILURE_CODE.store(i32::from(code), Ordering::Release);
+    FAILING.store(std::process::id(), Ordering::Release);
     if FAILURE.set(why).is_err() {
         // An earlier report has failed already, and its handler waits.
         return true;
@@ -139,12 +186,47 @@ pub(super) fn fail_at_exit(code: u8, why: String) -> bool {
 /// Called by `exit(3)` before it flushes: every way out of a JVM but a signal comes by.
 extern "C" fn exiting(status: i32, _argument: *mut libc::c_void) {
     let code = FAILURE_CODE.load(Ordering::Acquire);
-    if status == 0 && code != 0 {
+    if status == 0 && code != 0 && FAILING.load(Ordering::Acquire) == std::process::id() {
         FAILURE_CODE.store(0, Ordering::Release);
         if let Some(why) = FAILURE.get() {
             say(&format!("exit code {code} instead of 0: {why}"));
         }
         // SAFETY: glibc goes on with the remaining handlers and the new status.
         unsafe { libc::exit(code) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::path::PathBuf;
+
+    #[test]
+    fn small_files_are_read_and_nothing_else_keeps_us() {
+        let folder = std::env::temp_dir().join(format!("zaudit-os-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (file, pipe) = (folder.join("file"), folder.join("pipe"));
+        let why = |path: &Path| read_small(path, 8_192).unwrap_err().to_string();
+        for (size, fits) in [(0, true), (8_192, true), (8_193, false), (1 << 20, false)] {
+            std::fs::write(&file, vec![b'x'; size]).unwrap();
+            assert_eq!(read_small(&file, 8_192).is_ok_and(|bytes| bytes.len() == size), fits, "{size}");
+        }
+        assert_eq!(why(&file), "it has more than 8 KiB");
+        assert_eq!(why(Path::new("/dev/zero")), "it has more than 8 KiB");
+        assert!(why(&folder).contains("directory") && why(&folder.join("none")).contains("No such file"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(why(&pipe), "nobody writes to this pipe");
+        // What a shell makes of `<(command)`: one that says all, and one that goes on without a word.
+        let (reader, mut writer) = io::pipe().unwrap();
+        let name = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
+        writer.write_all(b"one").unwrap();
+        let error = read_within(&name, 8_192, Duration::ZERO).unwrap_err();
+        assert_eq!(error.to_string(), "nothing more comes from this pipe, and it does not end");
+        writer.write_all(b"two").unwrap();
+        drop(writer);
+        assert_eq!(read_small(&name, 8_192).unwrap(), b"two");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

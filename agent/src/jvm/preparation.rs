@@ -2,16 +2,20 @@
 //!
 //! Invariant: what is wrong is a line each, and the audit can go on without it.
 
+use super::os;
 use crate::dump::{self, Naming};
 use crate::options::Options;
 use crate::suppress::Rule;
 use std::time::SystemTime;
 
+/// Bytes of a file of rules.
+const MOST_RULES: usize = 4 << 20;
+
 /// The rules, the user's before those that are built in, and what is wrong.
 pub(super) fn look(options: &Options) -> (Vec<Rule>, Vec<String>) {
     let (mut rules, mut troubles) = (Vec::new(), Vec::new());
     for path in &options.suppressions {
-        match std::fs::read(path) {
+        match os::read_small(path, MOST_RULES) {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
                 let (read, wrong) = Rule::read_file(&path.display().to_string(), &text);

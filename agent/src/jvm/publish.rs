@@ -6,6 +6,7 @@
 
 use super::agent::Agent;
 use super::audit::Audit;
+use super::entry::Told;
 use super::jni::Jni;
 use super::{entry, gather, os};
 use crate::dump::{self, Naming};
@@ -37,6 +38,10 @@ struct State {
 
 /// What a report's preparation could not do.
 type Unsettled = Option<String>;
+
+/// How often a report looks at most whether more is coming in of what was freed before it, and how far apart.
+const LOOKS: u32 = 100;
+const APART: Duration = Duration::from_millis(1);
 
 /// How long the end of the JVM and a command wait for what is under way: a report that hangs (a pipe that nobody reads)
 /// does not keep the program from ending.
@@ -109,16 +114,16 @@ pub(super) fn on_command(agent: &Agent, audit: &Audit, jni: Jni, to: &Options) -
     written
 }
 
-/// The last report of an audit that ends before the JVM does.
+/// The last report of an audit that ends before the JVM does. None if it cannot be made now.
 pub(super) fn end_of_audit(
     agent: &Agent,
     audit: Arc<Audit>,
     jni: Jni,
     trigger: Trigger,
     to: Option<&Options>,
-) -> Result<String, String> {
+) -> Option<Result<String, String>> {
     if !agent.publishing.begin(PATIENCE) {
-        return Err("another report is under way, or the JVM is ending".into());
+        return None;
     }
     let options = to.unwrap_or(&audit.options);
     let unsettled = collect(agent, jni, options);
@@ -129,7 +134,20 @@ pub(super) fn end_of_audit(
     };
     fail_if_asked(&report, &audit);
     agent.publishing.end();
-    written
+    Some(written)
+}
+
+/// Counts from now on. A report that is being made tells of one epoch, not of half of each.
+pub(super) fn reset(agent: &Agent, audit: &Audit) -> Result<(), String> {
+    if !agent.publishing.begin(PATIENCE) {
+        return Err("a report is under way, or the JVM is ending".into());
+    }
+    // What was freed before belongs to the counts that end here.
+    let undelivered = deliver(agent, audit);
+    audit.reset(agent.now());
+    audit.session.unsettled(undelivered);
+    agent.publishing.end();
+    Ok(())
 }
 
 /// A snapshot of `interval`. It is never forced on standard error, and one that fails leaves the one before in place.
@@ -178,7 +196,7 @@ pub(super) fn ending(agent: &Agent, audit: &Audit, jni: Jni) {
 /// The last report of a JVM that ends. None if an audit has ended just before.
 pub(super) fn last(agent: &Agent) {
     let collected = agent.publishing.last().collected.take();
-    let Some(audit) = agent.audit().as_ref().map(Arc::clone) else { return };
+    let Some(audit) = agent.hold_audit() else { return };
     let unsettled = collected.unwrap_or_else(|| {
         let reason = "no collection before this report: the JVM did not end through java.lang.Shutdown";
         audit.options.gc.then(|| format!("{reason}; garbage may be called live"))
@@ -196,9 +214,13 @@ fn collect(agent: &Agent, jni: Jni, options: &Options) -> Unsettled {
 }
 
 /// Enters what the collector has freed, told already or not.
-pub(super) fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
-    let delivered = entry::deliver_pending(audit);
-    agent.drain(audit);
+fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
+    let delivered = entry::deliver_pending(agent, audit);
+    let mut looks = 0;
+    while (agent.drain(audit) || looks == 0) && looks < LOOKS && delivered == Ok(Told::ByOthersToo) {
+        looks += 1;
+        std::thread::sleep(APART);
+    }
     let error = delivered.err()?;
     Some(format!("pending frees were not delivered: {error}; garbage may be called live"))
 }

@@ -9,13 +9,15 @@ use super::bell::{Bell, Ring};
 use super::env::jvmtiError;
 use super::jni::Jni;
 use super::os::{name_thread, say};
-use super::{arming, guard, preparation, publish, thread};
+use super::arming::{self, Disarmed};
+use super::audit::Audit;
+use super::{guard, preparation, publish, thread};
 use crate::event::Trigger;
 use crate::options::Options;
 use jvmti_bindings::sys::jni::JNIEnv;
 use jvmti_bindings::sys::jvmti::jvmtiEnv;
 use std::ffi::c_void;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Whether there is a thread, and whether there should be.
@@ -122,7 +124,7 @@ extern "system" fn run(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _argument: *mut 
 
 fn serve(agent: &'static Agent, jni: Jni) {
     while !agent.is_over() && agent.worker.goes_on() {
-        let audit = agent.audit().as_ref().map(Arc::clone);
+        let audit = agent.hold_audit();
         let next = match &audit {
             Some(audit) => earliest(audit.next_snapshot(), audit.ends_at()),
             None => agent.worker.arms_at(),
@@ -131,8 +133,13 @@ fn serve(agent: &'static Agent, jni: Jni) {
         // Not held while it sleeps: an audit that ends meanwhile is given back by whoever ends it.
         drop(audit);
         let rung = agent.bell().wait(next);
-        match agent.audit().as_ref().map(Arc::clone) {
-            None => arm_if_due(agent, jni),
+        match agent.hold_audit() {
+            None => {
+                if rung.has(Ring::FREED) {
+                    agent.forget_freed();
+                }
+                arm_if_due(agent, jni);
+            }
             Some(audit) => {
                 if rung.has(Ring::FREED) {
                     agent.drain(&audit);
@@ -148,7 +155,7 @@ fn serve(agent: &'static Agent, jni: Jni) {
                 }
                 if audit.ends_at().is_some_and(|end| end <= Instant::now()) {
                     drop(audit);
-                    disarm(agent, jni);
+                    disarm_if_due(agent, jni);
                 }
             }
         }
@@ -160,10 +167,15 @@ fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 }
 
 fn arm_if_due(agent: &'static Agent, jni: Jni) {
-    if agent.worker.arms_at().is_none_or(|time| time > Instant::now()) {
+    let is_due = || agent.worker.arms_at().is_some_and(|time| time <= Instant::now());
+    if !is_due() {
         return;
     }
+    // Whoever has the right to arm may change the time, or call it off, until we have it.
     let Some(control) = agent.try_control() else { return pause() };
+    if !is_due() {
+        return;
+    }
     let Some((_, options)) = agent.worker.state().waiting.take() else { return };
     let (rules, troubles) = preparation::look(&options);
     troubles.iter().for_each(|line| say(line));
@@ -173,11 +185,18 @@ fn arm_if_due(agent: &'static Agent, jni: Jni) {
     }
 }
 
-fn disarm(agent: &'static Agent, jni: Jni) {
+fn disarm_if_due(agent: &'static Agent, jni: Jni) {
     // Somebody who arms or disarms just now may wait for this thread.
     let Some(control) = agent.try_control() else { return pause() };
-    if let Some(Err(why)) = arming::disarm(agent, &control, jni, Trigger::Duration, None) {
-        say(&why);
+    // It may be another audit by now.
+    let ends_at = agent.audit().as_deref().and_then(Audit::ends_at);
+    if ends_at.is_none_or(|end| end > Instant::now()) {
+        return;
+    }
+    match arming::disarm(agent, &control, jni, Trigger::Duration, None) {
+        Disarmed::Over(Err(why)) => say(&why),
+        Disarmed::NotYet => pause(),
+        Disarmed::Over(Ok(_)) | Disarmed::Nothing => {}
     }
 }
 

@@ -158,10 +158,9 @@ impl Parsed {
 
     /// Reads `[COMMAND,]key[=value],…`; without a command it is [`Command::Arm`].
     pub fn read_command(&mut self, text: &str, read: &dyn Fn(&str) -> Result<String, String>) -> Command {
-        let (first, rest) = text.split_once(',').unwrap_or((text, ""));
-        let command = COMMANDS.iter().find(|(name, ..)| *name == first.trim());
-        self.read(if command.is_some() { rest } else { text }, read);
-        command.map(|(_, command, _)| *command).unwrap_or_default()
+        let (command, options) = command(text);
+        self.read(options, read);
+        command
     }
 
     /// Reads `key[=value],…` on top of what is there; the last of two values for one option holds.
@@ -206,6 +205,15 @@ impl Parsed {
         if let Err(why) = result {
             self.complaints.push(format!("bad option {item:?}: {why}"));
         }
+    }
+}
+
+/// The command of `[COMMAND,]key[=value],…`, and the options; without a command it is [`Command::Arm`].
+pub fn command(text: &str) -> (Command, &str) {
+    let (first, rest) = text.split_once(',').unwrap_or((text, ""));
+    match COMMANDS.iter().find(|(name, ..)| *name == first.trim()) {
+        Some((_, command, _)) => (*command, rest),
+        None => (Command::default(), text),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::{Health, Report};
 use crate::classify::{Judged, Severity, Totals};
-use crate::event::{Frame, Kind};
+use crate::event::{Frame, Kind, Nanos};
 use crate::growth::{Point, Trend};
 use crate::ledger::Tally;
 use serde::Serialize;
@@ -71,6 +71,8 @@ struct AdoptedJson {
 struct AdoptedKind {
     #[serde(flatten)]
     counts: AdoptedCounts,
+    oldest_live_seconds: Option<f64>,
+    youngest_live_seconds: Option<f64>,
     tendency: Option<&'static str>,
     trend: Vec<PointJson>,
 }
@@ -201,8 +203,14 @@ fn kind(report: &Report, kind: Kind) -> KindJson {
 fn adopted(report: &Report) -> AdoptedJson {
     let of_kind = |kind| {
         let trend = report.growth.adopted(kind);
-        let counts = AdoptedCounts::default().plus(kind, report.adopted.get(kind));
-        AdoptedKind { counts, tendency: tendency(trend.as_ref()), trend: points(report, trend) }
+        let tally = report.adopted.get(kind);
+        AdoptedKind {
+            counts: AdoptedCounts::default().plus(kind, tally),
+            oldest_live_seconds: age(report, tally.oldest),
+            youngest_live_seconds: age(report, tally.youngest),
+            tendency: tendency(trend.as_ref()),
+            trend: points(report, trend),
+        }
     };
     let sum = |sum: AdoptedCounts, kind: Kind| sum.plus(kind, report.adopted.get(kind));
     AdoptedJson {
@@ -223,6 +231,10 @@ impl AdoptedCounts {
             bytes_held: self.bytes_held + tally.live * kind.native_bytes(),
         }
     }
+}
+
+fn age(report: &Report, made: Option<Nanos>) -> Option<f64> {
+    Some(report.snapshot_nanos.since(made?).as_secs_f64())
 }
 
 fn tendency(trend: Option<&Trend>) -> Option<&'static str> {
@@ -273,8 +285,8 @@ fn site<'a>(report: &'a Report, judged: &'a Judged) -> SiteJson<'a> {
         },
         bytes_held: verdict.bytes_held(),
         lateness_byte_seconds: verdict.lateness(),
-        oldest_live_seconds: tally.oldest.map(|made| report.snapshot_nanos.since(made).as_secs_f64()),
-        youngest_live_seconds: tally.youngest.map(|made| report.snapshot_nanos.since(made).as_secs_f64()),
+        oldest_live_seconds: age(report, tally.oldest),
+        youngest_live_seconds: age(report, tally.youngest),
         young: tally.young,
         tendency: tendency(trend.as_ref()),
         trend: points(report, trend),

@@ -15,6 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use zaudit_tests::child::Running;
+use zaudit_tests::command::Said;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Report;
@@ -24,8 +25,9 @@ use zaudit_tests::{Result, agent};
 type Test = fn(&Kit, &Jdk) -> Result<()>;
 
 /// On every JDK.
-const EVERYWHERE: [(&str, Test); 6] = [
+const EVERYWHERE: [(&str, Test); 7] = [
     ("whole_life", whole_life),
+    ("just_starting", just_starting),
     ("another_users_jvm", another_users_jvm),
     ("started_with_reduced_signals", started_with_reduced_signals),
     ("attach_is_off", refusals::attach_is_off),
@@ -142,35 +144,6 @@ fn open_to_all(path: &Path) -> Result<()> {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// What the command said.
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Said {
-    fn of(command: &mut Command) -> Result<Self> {
-        let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
-    }
-
-    /// Claims that it did as asked, without a word on stderr, and gives what it printed.
-    fn done(self) -> Result<String> {
-        claim(self.code == Some(0) && self.stderr.is_empty(), || format!("not done: {self:?}"))?;
-        Ok(self.stdout)
-    }
-
-    /// Claims that it refused with this exit code, in one line that has these words.
-    fn refused(self, code: i32, words: &str) -> Result<()> {
-        let one_line = self.stderr.starts_with("zaudit: ") && self.stderr.trim_end().lines().count() == 1;
-        let right = self.code == Some(code) && self.stdout.is_empty() && self.stderr.contains(words);
-        claim(one_line && right, || format!("{code} and {words:?} expected: {self:?}"))
-    }
-}
-
 fn ready(jvm: Jvm) -> Result<Running> {
     let mut running = jvm.spawn()?;
     running.wait_for("ready")?;
@@ -249,6 +222,23 @@ fn whole_life(kit: &Kit, jdk: &Jdk) -> Result<()> {
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &[])?.done()?;
     claim_unharmed(running, pid)
+}
+
+/// A JVM takes signals, commands and agents one after the other while it starts; SIGQUIT before its time ends it.
+fn just_starting(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    for _ in 0..4 {
+        let mut running = kit.garbage(jdk)?.spawn()?;
+        let pid = running.pid();
+        let maps = format!("/proc/{pid}/maps");
+        while !fs::read_to_string(&maps).map_err(|error| error.to_string())?.contains("libjvm.so") {
+            std::thread::yield_now();
+        }
+        kit.ask("attach", pid, &[])?.done()?;
+        running.wait_for("ready")?;
+        kit.ask("disarm", pid, &[])?.done()?;
+        claim_unharmed(running, pid)?;
+    }
+    Ok(())
 }
 
 /// `nobody`, who may look through folders as the tests' own user does: the JDKs may be where only that user gets.

@@ -190,7 +190,7 @@ pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let begin = Instant::now();
     kit.ask("attach", pid, &["--timeout", "500ms"])?.refused(8, "within 500ms: it hangs, or is very busy")?;
     claim(begin.elapsed() < Duration::from_secs(5), || "it waited longer than it was told".into())?;
-    let trigger = running.dir().join(format!(".attach_pid{pid}"));
+    let trigger = Path::new("/tmp").join(format!(".attach_pid{pid}"));
     claim(trigger.exists(), || "the file that the JVM is to find is gone".into())?;
     // Somebody reads, and it goes on.
     let out = running.dir().join("out.txt");
@@ -206,6 +206,7 @@ pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     }
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &[])?.done()?;
+    claim(!trigger.exists(), || "the file stays, and nobody needs it any more".into())?;
     let printed = fs::read_to_string(&out).map_err(|error| error.to_string())?;
     claim(!printed.contains("Full thread dump"), || "there is a thread dump".into())
 }

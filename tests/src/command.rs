@@ -1,0 +1,86 @@
+//! The `zaudit` command, asked about a child as a user asks it, and what it said.
+//!
+//! Building it is [`crate::agent`]'s. Invariant: it is the released command with the library under test, and nothing of
+//! the caller's own Java or zaudit environment reaches it.
+
+use crate::report::Report;
+use crate::suite::{Bench, claim};
+use crate::{Result, agent};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// The command, and the library that it gives to JVMs.
+#[derive(Clone, Debug)]
+pub struct Zaudit {
+    program: PathBuf,
+    library: PathBuf,
+}
+
+impl Zaudit {
+    /// Builds it.
+    pub fn ready(bench: &Bench) -> Result<Self> {
+        Ok(Self { program: agent::command()?, library: bench.library.clone() })
+    }
+
+    /// The same with another file as library.
+    #[must_use]
+    pub fn with_library(&self, library: PathBuf) -> Self {
+        Self { library, ..self.clone() }
+    }
+
+    /// `zaudit SUBCOMMAND PID WORDS…`, not started yet.
+    #[must_use]
+    pub fn prepare(&self, subcommand: &str, pid: u32, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        for name in ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "ZAUDIT_OPTIONS"] {
+            command.env_remove(name);
+        }
+        command.env("LC_ALL", "C.UTF-8").env("ZAUDIT_LIBRARY", &self.library).stdin(Stdio::null());
+        command.arg(subcommand).arg(pid.to_string()).args(words);
+        command
+    }
+
+    /// Runs it to its end.
+    pub fn ask(&self, subcommand: &str, pid: u32, words: &[&str]) -> Result<Said> {
+        Said::of(&mut self.prepare(subcommand, pid, words))
+    }
+
+    /// Has a report, from `dump` or `disarm`, and checks what must hold in every one.
+    pub fn report(&self, subcommand: &str, pid: u32, words: &[&str]) -> Result<Report> {
+        let words = [&["--format", "json"], words].concat();
+        Report::parse(&self.ask(subcommand, pid, &words)?.done()?)
+    }
+}
+
+/// What the command said.
+#[derive(Debug)]
+pub struct Said {
+    /// Its exit code; none if a signal killed it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// Its complaints.
+    pub stderr: String,
+}
+
+impl Said {
+    /// Runs `command` to its end.
+    pub fn of(command: &mut Command) -> Result<Self> {
+        let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+    }
+
+    /// Claims that it did as asked, without a word on stderr, and gives what it printed.
+    pub fn done(self) -> Result<String> {
+        claim(self.code == Some(0) && self.stderr.is_empty(), || format!("not done: {self:?}"))?;
+        Ok(self.stdout)
+    }
+
+    /// Claims that it refused with this exit code, in one line that has these words.
+    pub fn refused(self, code: i32, words: &str) -> Result<()> {
+        let one_line = self.stderr.starts_with("zaudit: ") && self.stderr.trim_end().lines().count() == 1;
+        let right = self.code == Some(code) && self.stdout.is_empty() && self.stderr.contains(words);
+        claim(one_line && right, || format!("{code} and {words:?} expected: {self:?}"))
+    }
+}

@@ -1,0 +1,88 @@
+//! Arming and disarming again and again, while threads stand in the very constructors and `end()`s.
+//!
+//! `ZAUDIT_CYCLES` says how often. Invariant: within each armed window the counts are exact, and after the last one
+//! nothing is left of it.
+
+use super::{Kit, Test};
+use zaudit_tests::Result;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::report::{Counts, Kind, Report};
+use zaudit_tests::suite::claim;
+
+/// With the release that has the collector.
+pub const TESTS: &[(&str, u32, Test)] = &[
+    ("cycles_g1", 8, |kit, jdk| cycles(kit, jdk, "-XX:+UseG1GC")),
+    ("cycles_zgc", 17, |kit, jdk| cycles(kit, jdk, "-XX:+UseZGC")),
+    ("cycles_shenandoah", 17, |kit, jdk| cycles(kit, jdk, "-XX:+UseShenandoahGC")),
+];
+
+/// Made in each window of each kind, and ended of them.
+const MADE: u64 = 40;
+const ENDED: u64 = 25;
+
+/// Threads of each sort that make and end; each has one of them open at a time, and each sort one more.
+const CHURNERS: u64 = 2;
+
+fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
+    let cycles: u32 = match std::env::var("ZAUDIT_CYCLES") {
+        Ok(number) => number.parse().map_err(|_| format!("ZAUDIT_CYCLES={number}"))?,
+        Err(_) => 200,
+    };
+    let jvm = || Ok::<_, String>(kit.obeying(jdk)?.flags([collector, "-Xcheck:jni"]));
+    let mut bare = kit.start(jvm()?)?;
+    let mut program = kit.start(jvm()?)?;
+    let mut most = CHURNERS + 1;
+    for program in [&mut bare, &mut program] {
+        program.obey(&format!("churn {CHURNERS}"))?;
+        if jdk.major >= 21 {
+            program.obey(&format!("virtual {CHURNERS}"))?;
+            most = 2 * (CHURNERS + 1);
+        }
+    }
+    if jdk.major == 8 {
+        // It keeps a few for its own archives.
+        most += 20;
+    }
+    for line in ["window 40 25", "release", "hooked 100"] {
+        bare.obey(line)?;
+    }
+    let known = bare.end()?.complaints();
+    for cycle in 1..=cycles {
+        let here = |why| format!("cycle {cycle}: {why}");
+        program.zaudit("attach", &[]).map_err(here)?;
+        program.obey(&format!("window {MADE} {ENDED}")).map_err(here)?;
+        if cycle % 8 == 0 {
+            let report = program.report("dump", &[]).map_err(here)?;
+            claim_window(&report, most).map_err(here)?;
+        }
+        if cycle == 1 {
+            program.claim_hooked(true)?;
+        }
+        let report = program.report("disarm", &[]).map_err(here)?;
+        claim_window(&report, most).map_err(here)?;
+        program.obey("release").map_err(here)?;
+    }
+    program.wait_for_threads(&[])?;
+    program.claim_hooked(false)?;
+    program.obey("calm")?;
+    let ended = program.end()?;
+    let fresh: Vec<String> = ended.complaints().difference(&known).cloned().collect();
+    claim(fresh.is_empty(), || format!("-Xcheck:jni complains: {fresh:#?}"))
+}
+
+/// Reading the report has checked its sums and that nothing was missed.
+fn claim_window(report: &Report, most: u64) -> Result<()> {
+    for kind in [Kind::Inflater, Kind::Deflater] {
+        let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
+        let right = Counts { created: MADE, ended: ENDED, live: MADE - ENDED, ..Counts::default() };
+        claim(window == right, || format!("{kind}s of the window: {right:?} made, {window:?} counted"))?;
+        let churned = report.sum(kind, |site| site.is_of("Obeying"));
+        let lost = churned.late + churned.collected;
+        claim(lost == 0, || format!("every {kind} was ended, and {lost} are said to be lost: {churned:?}"))?;
+        let adopted = report.totals.adopted.of(kind).counts;
+        claim(adopted.live <= most && adopted.late + adopted.collected == 0, || {
+            format!("no more than {most} {kind}s could be open, none was dropped: {adopted:?}")
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! Audits that begin and end while the program runs, on real JVMs, by the `zaudit` command.
+//!
+//! Owns what all cells share: a program that obeys, and what the world sees of an audit from outside. What is tested is
+//! told by the rooms below. Invariant: each cell ends with the program unharmed, or says what harm was done.
+
+mod adopted;
+mod cycles;
+mod endings;
+mod life;
+mod neighbours;
+mod storms;
+
+use libtest_mimic::Trial;
+use std::fs;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use zaudit_tests::Result;
+use zaudit_tests::child::{Ended, Running};
+use zaudit_tests::command::Zaudit;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::Report;
+use zaudit_tests::suite::{self, Bench, cell, claim};
+
+type Test = fn(&Kit, &Jdk) -> Result<()>;
+
+fn main() -> ExitCode {
+    suite::main(|bench| match Zaudit::ready(bench) {
+        Ok(zaudit) => trials(&Kit { bench: bench.clone(), zaudit }),
+        Err(why) => vec![Trial::test("set_up", move || Err(why.into()))],
+    })
+}
+
+fn trials(kit: &Kit) -> Vec<Trial> {
+    let mut trials: Vec<Trial> = kit.bench.missing();
+    let rooms =
+        [cycles::TESTS, adopted::TESTS, life::TESTS, endings::TESTS, storms::TESTS, neighbours::TESTS];
+    for jdk in &kit.bench.jdks {
+        for (name, since, test) in rooms.into_iter().flatten() {
+            if jdk.major >= *since {
+                let (here, jdk, test) = (kit.clone(), jdk.clone(), *test);
+                trials
+                    .push(cell(&kit.bench, format!("jdk{}::{name}", jdk.major), move |_| test(&here, &jdk)));
+            }
+        }
+    }
+    trials
+}
+
+/// What each cell works with.
+#[derive(Clone)]
+pub struct Kit {
+    /// JDKs, fixtures, library.
+    pub bench: Bench,
+    /// The command.
+    pub zaudit: Zaudit,
+}
+
+impl Kit {
+    /// The program that obeys, with no agent yet.
+    pub fn obeying(&self, jdk: &Jdk) -> Result<Jvm> {
+        let jvm = Jvm::new(jdk, self.bench.fixture("Obeying")?)?.flags(["-Xmx1g"]);
+        // From 21 on the JVM warns of agents that come while it runs, unless it expects them.
+        Ok(jvm.flags((jdk.major >= 21).then_some("-XX:+EnableDynamicAgentLoading")))
+    }
+
+    /// Starts it.
+    pub fn start(&self, jvm: Jvm) -> Result<Program> {
+        let mut running = jvm.spawn()?;
+        running.wait_for("ready")?;
+        Ok(Program { running, zaudit: self.zaudit.clone(), said: vec!["ready".into()] })
+    }
+}
+
+/// A program that obeys, and what it must have printed by now.
+pub struct Program {
+    /// Its process.
+    pub running: Running,
+    zaudit: Zaudit,
+    said: Vec<String>,
+}
+
+impl Program {
+    /// Has it do what `line` says.
+    pub fn obey(&mut self, line: &str) -> Result<()> {
+        self.answer(line).map(drop)
+    }
+
+    /// Has it do what `line` says, and gives what it adds to `done LINE`.
+    fn answer(&mut self, line: &str) -> Result<String> {
+        self.running.say(line)?;
+        let begins = format!("done {line}");
+        let said = self.running.wait_for_line(&begins)?;
+        let answer = said.strip_prefix(&begins).unwrap_or_default().to_owned();
+        self.said.push(said);
+        Ok(answer)
+    }
+
+    /// `zaudit SUBCOMMAND` with success: what it printed.
+    pub fn zaudit(&self, subcommand: &str, words: &[&str]) -> Result<String> {
+        self.zaudit.ask(subcommand, self.running.pid(), words)?.done()
+    }
+
+    /// `zaudit SUBCOMMAND` without success.
+    pub fn refused(&self, subcommand: &str, words: &[&str], code: i32, why: &str) -> Result<()> {
+        self.zaudit.ask(subcommand, self.running.pid(), words)?.refused(code, why)
+    }
+
+    /// The report of `dump` or `disarm`.
+    pub fn report(&self, subcommand: &str, words: &[&str]) -> Result<Report> {
+        self.zaudit.report(subcommand, self.running.pid(), words)
+    }
+
+    /// Claims what `zaudit status` says of the state.
+    pub fn claim_state(&self, state: &str) -> Result<()> {
+        let status = self.zaudit("status", &[])?;
+        let right =
+            status.lines().any(|line| line.strip_prefix("state: ").is_some_and(|s| s.starts_with(state)));
+        claim(right, || format!("{state} expected:\n{status}"))
+    }
+
+    /// Claims whether calls of hooks stand in the bytecode. Something must churn, or none would be seen.
+    pub fn claim_hooked(&mut self, hooked: bool) -> Result<()> {
+        let answer = self.answer("hooked 2000")?;
+        let wanted = if hooked { ": yes" } else { ": no" };
+        claim(answer == wanted, || format!("hooks are seen on stacks{answer}, and {wanted} is right"))
+    }
+
+    /// Waits until threads of ours are there, by name, or none is.
+    pub fn wait_for_threads(&self, wanted: &[&str]) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let own = own_threads(self.running.pid())?;
+            if own == wanted {
+                return Ok(());
+            }
+            claim(Instant::now() < deadline, || format!("threads {wanted:?} expected, {own:?} are there"))?;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Lets it end, and claims that it printed what it should, and that nobody said anything on its stderr.
+    pub fn end(mut self) -> Result<Ended> {
+        self.running.close();
+        let said = std::mem::take(&mut self.said);
+        let ended = self.running.finish()?;
+        claim_printed(&ended, said, "ended", 0)?;
+        claim(ended.stderr().is_empty(), || ended.to_string())?;
+        Ok(ended)
+    }
+}
+
+/// Claims the program's exit code and all that it printed.
+fn claim_printed(ended: &Ended, mut said: Vec<String>, last: &str, code: i32) -> Result<()> {
+    said.push(last.into());
+    let printed = ended.printed();
+    claim(ended.code() == code && printed.lines().eq(said.iter().map(String::as_str)), || {
+        format!("{code} and {said:#?} expected: {ended}")
+    })
+}
+
+/// The agent's threads in a process.
+fn own_threads(pid: u32) -> Result<Vec<String>> {
+    let tasks = format!("/proc/{pid}/task");
+    let names = fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))?;
+    let names = names.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    Ok(names.map(|name| name.trim_end().to_owned()).filter(|name| name.starts_with("zaudit")).collect())
+}

@@ -1,0 +1,50 @@
+//! Another agent in the same JVM, which has the same classes transformed.
+//!
+//! Invariant: its transformation stays when ours comes, and when ours goes.
+
+use super::{Kit, Test};
+use std::ffi::OsString;
+use zaudit_tests::Result;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::neighbour;
+use zaudit_tests::report::Kind;
+use zaudit_tests::suite::claim;
+
+/// All of them are for every release.
+pub const TESTS: &[(&str, u32, Test)] = &[
+    ("other_agent_before", 8, |kit, jdk| other_agent(kit, jdk, "")),
+    ("other_agent_all_the_time", 8, |kit, jdk| other_agent(kit, jdk, "=on")),
+];
+
+/// It changes what an Inflater says after its end.
+fn other_agent(kit: &Kit, jdk: &Jdk, argument: &str) -> Result<()> {
+    let jvm = kit.obeying(jdk)?;
+    let mut flag = OsString::from("-javaagent:");
+    flag.push(neighbour::jar(&kit.bench, jvm.dir())?);
+    flag.push(argument);
+    let mut program = kit.start(jvm.flags([flag]))?;
+    program.said.insert(0, "transformed".into());
+    program.obey("churn 2")?;
+    for _ in 0..10 {
+        claim_theirs(&program.answer("closed")?)?;
+        program.zaudit("attach", &[])?;
+        program.obey("window 40 25")?;
+        claim_theirs(&program.answer("closed")?)?;
+        let report = program.report("disarm", &[])?;
+        for kind in [Kind::Inflater, Kind::Deflater] {
+            let window =
+                report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
+            let right = (window.created, window.ended, window.live) == (40, 25, 15);
+            claim(right, || format!("40 {kind}s made, 25 ended: {window:?}"))?;
+        }
+        program.obey("release")?;
+    }
+    claim_theirs(&program.answer("closed")?)?;
+    program.wait_for_threads(&[])?;
+    program.claim_hooked(false)?;
+    program.end().map(drop)
+}
+
+fn claim_theirs(answer: &str) -> Result<()> {
+    claim(answer == ": Inflater has been CLOSED", || format!("their transformation is gone: {answer:?}"))
+}

@@ -1,0 +1,157 @@
+//! Commands and signals at a bad time, and too many of them.
+//!
+//! Invariant: the program goes on, and every report that there is is whole.
+
+use super::{Kit, Program, Test};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use zaudit_tests::Result;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::report::{Kind, Report, Trigger};
+use zaudit_tests::suite::claim;
+
+/// All of them are for every release.
+pub const TESTS: &[(&str, u32, Test)] = &[
+    ("dumps_while_the_collector_works", 8, dumps_while_the_collector_works),
+    ("commands_in_a_storm_of_signals", 8, commands_in_a_storm_of_signals),
+    ("hundred_thousand_signals", 8, hundred_thousand_signals),
+];
+
+const REPORT: [&str; 2] = ["file=r.json", "format=json"];
+
+fn claim_window(report: &Report, created: u64, ended: u64) -> Result<()> {
+    for kind in [Kind::Inflater, Kind::Deflater] {
+        let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
+        let right = (window.created, window.ended, window.live) == (created, ended, created - ended);
+        claim(right, || format!("{created} {kind}s made, {ended} ended: {window:?}"))?;
+    }
+    Ok(())
+}
+
+fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let small = ["-Xmx192m"];
+    let mut program = kit.start(kit.obeying(jdk)?.flags(small))?;
+    for line in ["churn 1", "leak 1", "press 2"] {
+        program.obey(line)?;
+    }
+    let before = program.answer("collections")?;
+    program.zaudit("attach", &REPORT)?;
+    for round in 1..=20 {
+        program.obey("window 8 5")?;
+        // Now and then with a collection of its own. It may not come to an end of what finalizers do: others give them
+        // more all the time, and then the report says so, as it should.
+        let words: &[&str] = if round % 10 == 0 { &["--gc"] } else { &[] };
+        let text = kit
+            .zaudit
+            .ask("dump", program.running.pid(), &[&["--format", "json"], words].concat())?
+            .done()?;
+        let report = if words.is_empty() { Report::parse(&text)? } else { Report::read(&text)? };
+        claim_window(&report, 8 * round, 5 * round)?;
+    }
+    let after = program.answer("collections")?;
+    claim(after != before, || "the collector has not been at work".into())?;
+    program.obey("calm")?;
+    claim_window(&program.report("disarm", &[])?, 160, 100)?;
+    program.end().map(drop)
+}
+
+/// One that sends signals as fast as it may, until it goes.
+struct Storm<'a> {
+    over: &'a AtomicBool,
+}
+
+impl Drop for Storm<'_> {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Sends a signal to a process that is a child of ours and not waited for.
+fn send(pid: u32, signal: i32) -> Result<()> {
+    let pid = i32::try_from(pid).map_err(|error| error.to_string())?;
+    // SAFETY: kill takes numbers. The child is not waited for yet: the number is no other's.
+    let sent = unsafe { libc::kill(pid, signal) } == 0;
+    claim(sent, || format!("no signal: {}", std::io::Error::last_os_error()))
+}
+
+/// SIGQUIT has the JVM print all its threads in between what the program prints: only its end is looked at.
+fn commands_in_a_storm_of_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let mut program = kit.start(kit.obeying(jdk)?)?;
+    program.obey("churn 2")?;
+    program.obey("window 40 25")?;
+    // The signal is the agent's from here on, and stays so.
+    program.zaudit("attach", &REPORT)?;
+    program.obey("window 40 25")?;
+    let pid = program.running.pid();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let storm = Storm { over: &over };
+        scope.spawn(|| {
+            for number in 0.. {
+                let signal = if number % 20 == 0 { libc::SIGQUIT } else { libc::SIGUSR1 };
+                if over.load(Ordering::Relaxed) || send(pid, signal).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        for round in 0..10 {
+            let report = program.report("dump", &[])?;
+            claim_window(&report, if round == 0 { 40 } else { 0 }, if round == 0 { 25 } else { 0 })?;
+            program.report("disarm", &[])?;
+            let said = program.zaudit("attach", &REPORT)?;
+            claim(said.contains("already open: "), || said.clone())?;
+        }
+        drop(storm);
+        Ok::<_, String>(())
+    })?;
+    let numbered = std::fs::read_dir(program.running.dir()).map_err(|error| error.to_string())?;
+    let numbered = numbered.flatten().filter(|file| {
+        let name = file.file_name().to_string_lossy().into_owned();
+        name.starts_with("r.") && name != "r.json"
+    });
+    let mut reports = 0;
+    for file in numbered {
+        let text = std::fs::read_to_string(file.path()).map_err(|error| error.to_string())?;
+        let trigger = Report::parse(&text)?.process.trigger;
+        claim(matches!(trigger, Trigger::Signal | Trigger::DataDump), || format!("{trigger:?}"))?;
+        reports += 1;
+    }
+    claim(reports > 0, || "no signal has made a report".into())?;
+    program.running.close();
+    let ended = program.running.finish()?;
+    let stdout = String::from_utf8_lossy(&ended.stdout).into_owned();
+    claim(ended.code() == 0 && stdout.trim_end().ends_with("ended"), || ended.to_string())?;
+    claim(ended.stderr().is_empty(), || ended.to_string())?;
+    let last = ended.report()?;
+    let adopted = last.totals.adopted.deflater.counts;
+    claim(last.process.trigger == Trigger::Exit && adopted.live == 30, || format!("{adopted:?}"))
+}
+
+fn hundred_thousand_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let mut program = kit.start(kit.obeying(jdk)?)?;
+    program.obey("churn 3")?;
+    program.zaudit("attach", &REPORT)?;
+    program.obey("window 40 25")?;
+    let began = Instant::now();
+    for _ in 0..100_000 {
+        send(program.running.pid(), libc::SIGUSR1)?;
+    }
+    let took = began.elapsed();
+    println!("100,000 signals in {took:?}");
+    let first = program.running.wait_for_report("r.1.json")?;
+    claim(first.process.trigger == Trigger::Signal, || format!("{:?}", first.process))?;
+    claim_window(&first, 40, 25)?;
+    program.obey("window 40 25")?;
+    claim_unharmed(program)
+}
+
+fn claim_unharmed(mut program: Program) -> Result<()> {
+    claim_window(&program.report("dump", &[])?, 80, 50)?;
+    program.obey("release")?;
+    program.obey("calm")?;
+    let ended = program.end()?;
+    let last = ended.report()?;
+    claim(last.process.trigger == Trigger::Exit, || format!("{:?}", last.process))?;
+    claim_window(&last, 80, 80)
+}

@@ -4,7 +4,6 @@
 //! (`strict` apart).
 
 use super::agent::Agent;
-use super::audit::Audit;
 use super::bell::Ring;
 use super::command;
 use super::env::{Jvmti, jclass, jint, jlong, jobject};
@@ -16,8 +15,7 @@ use crate::instrument;
 use crate::options::{self, Command, Options, Parsed};
 use jvmti_bindings::sys::jni::{JNI_ERR, JNI_OK, JNIEnv, JavaVM};
 use jvmti_bindings::sys::jvmti::{
-    JVMTI_EVENT_OBJECT_FREE, JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv,
-    jvmtiEventCallbacks,
+    JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
 };
 use std::ffi::{CStr, c_char, c_uchar, c_void};
 use std::sync::{Mutex, PoisonError};
@@ -91,12 +89,10 @@ fn with_bytes<T: Default>(
     read: impl FnOnce(&mut Parsed, &str, Reader<'_>) -> T,
 ) -> T {
     match str::from_utf8(bytes) {
-        Ok(text) => {
-            read(parsed, text, &|path| {
-                let bytes = read_small(path.as_ref(), MOST_OPTIONS).map_err(|error| dump::reason(&error))?;
-                String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
-            })
-        }
+        Ok(text) => read(parsed, text, &|path| {
+            let bytes = read_small(path.as_ref(), MOST_OPTIONS).map_err(|error| dump::reason(&error))?;
+            String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
+        }),
         Err(_) => {
             let shown = String::from_utf8_lossy(bytes);
             parsed.complaints.push(format!("the options are not UTF-8 and are ignored: {shown:?}"));
@@ -115,9 +111,7 @@ extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _rese
         with_text(options, &mut parsed, Parsed::read_command);
         command::reply(&Err("an internal error: the JVM's standard error says more".into()), &parsed.options)
     };
-    let code = guard::entry(|| attach(vm, options))
-        .or_else(|| guard::entry(failed))
-        .unwrap_or(JNI_ERR);
+    let code = guard::entry(|| attach(vm, options)).or_else(|| guard::entry(failed)).unwrap_or(JNI_ERR);
     if outside {
         thread::leave();
     }
@@ -198,12 +192,6 @@ pub(super) fn audit_callbacks() -> jvmtiEventCallbacks {
     callbacks.ClassFileLoadHook = Some(on_class_file);
     callbacks.ObjectFree = Some(on_object_free);
     callbacks
-}
-
-/// Makes the JVM deliver what the collector has freed and a service thread has not told yet: since JDK 16 setting the
-/// mode of ObjectFree anew flushes first, also to what it is already (`JvmtiEventController::set_user_enabled`).
-pub(super) fn deliver_pending(audit: &Audit) -> super::env::Result<()> {
-    audit.jvmti.notify(JVMTI_EVENT_OBJECT_FREE, true)
 }
 
 extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: jobject) {

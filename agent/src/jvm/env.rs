@@ -131,6 +131,27 @@ impl Jvmti {
         call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut mark).cast())
     }
 
+    /// Has the JVM tell of tagged objects that are dead, on this thread: a walk over the heap does so in passing, and
+    /// this one ends at the first reference from `start`.
+    pub(super) fn tell_of_dead(self, start: jobject) -> Result<()> {
+        extern "system" fn visit(
+            _kind: jvmti::jvmtiHeapReferenceKind,
+            _info: *const jvmti::jvmtiHeapReferenceInfo,
+            _class_tag: jlong,
+            _referrer_class_tag: jlong,
+            _size: jlong,
+            _tag: *mut jlong,
+            _referrer_tag: *mut jlong,
+            _length: jint,
+            _nothing: *mut std::ffi::c_void,
+        ) -> jint {
+            jvmti::JVMTI_VISIT_ABORT
+        }
+        let callbacks =
+            jvmti::jvmtiHeapCallbacks { heap_reference_callback: Some(visit), ..Default::default() };
+        call!(self, FollowReferences, 0, ptr::null_mut(), start, &callbacks, ptr::null())
+    }
+
     /// Local references to all objects with this tag.
     pub(super) fn objects_with(self, tag: jlong) -> Result<Vec<jobject>> {
         let (mut count, mut objects) = (0, ptr::null_mut());

@@ -7,7 +7,7 @@
 use super::agent::Agent;
 use super::audit::Audit;
 use super::jni::Jni;
-use super::{entry, gather, os};
+use super::{freed, gather, os};
 use crate::dump::{self, Naming};
 use crate::event::Trigger;
 use crate::options::Options;
@@ -206,7 +206,7 @@ fn collect(agent: &Agent, jni: Jni, options: &Options) -> Unsettled {
 
 /// Enters what the collector has freed, told already or not.
 fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
-    let delivered = entry::deliver_pending(audit);
+    let delivered = freed::deliver_pending(agent, audit);
     agent.drain(audit);
     let error = delivered.err()?;
     Some(format!("pending frees were not delivered: {error}; garbage may be called live"))

@@ -7,11 +7,11 @@ use super::audit::Audit;
 use super::bell::{Bell, Ring};
 use super::classes::Classes;
 use super::env::Jvmti;
+use super::freed::Freed;
 use super::os::BELL;
 use crate::event::{InstanceId, Nanos};
 use crate::options::Options;
 use arc_swap::{ArcSwapOption, Guard};
-use crossbeam_queue::SegQueue;
 use jvmti_bindings::sys::jni::JavaVM;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
@@ -121,11 +121,13 @@ impl Agent {
 
     /// From here on hooks count, for this audit.
     pub(super) fn begin(&self, audit: Arc<Audit>) {
+        self.freed.open();
         AUDIT.store(Some(audit));
     }
 
     /// From here on no hook begins to count. The audit that was under way.
     pub(super) fn end_audit(&self) -> Option<Arc<Audit>> {
+        self.freed.close();
         AUDIT.swap(None)
     }
 
@@ -161,14 +163,12 @@ impl Agent {
         version.strip_prefix("1.").unwrap_or(&version).parse().unwrap_or(0)
     }
 
-    /// Enters all that the collector freed so far into the ledger. Whether there was anything.
-    pub(super) fn drain(&self, audit: &Audit) -> bool {
+    /// Enters all that the collector freed so far into the ledger.
+    pub(super) fn drain(&self, audit: &Audit) {
         let now = self.now();
-        let any = self.freed.take(|id| audit.session.freed(id, now));
-        if any {
+        if self.freed.take(|id| audit.session.freed(id, now)) {
             audit.session.settle();
         }
-        any
     }
 
     /// Forgets what the collector freed for an audit that is over.
@@ -181,50 +181,5 @@ impl Agent {
         if self.freed.push(id) {
             self.bell().ring(Ring::FREED);
         }
-    }
-}
-
-/// Instances freed by the collector and not yet in the ledger. What is left of an audit that is over is nobody's: ids
-/// are given once in a process.
-#[derive(Default)]
-struct Freed {
-    queue: SegQueue<InstanceId>,
-    /// Somebody was told since the last [`take`](Freed::take): whoever takes note of a ring has to take what is there, or
-    /// nobody will ever be told again.
-    rung: AtomicBool,
-}
-
-impl Freed {
-    /// True if somebody has to be told.
-    fn push(&self, id: InstanceId) -> bool {
-        self.queue.push(id);
-        !self.rung.swap(true, Ordering::AcqRel)
-    }
-
-    /// Takes all that is there. Whether there was any.
-    fn take(&self, mut each: impl FnMut(InstanceId)) -> bool {
-        // First: what is pushed from here on rings, or is taken below.
-        self.rung.store(false, Ordering::Release);
-        let mut any = false;
-        while let Some(id) = self.queue.pop() {
-            each(id);
-            any = true;
-        }
-        any
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_frees_rings_once_until_it_is_taken() {
-        let freed = Freed::default();
-        assert!(freed.push(InstanceId(1)) && !freed.push(InstanceId(2)));
-        let mut taken = Vec::new();
-        assert!(freed.take(|id| taken.push(id.0)) && taken == [1, 2]);
-        assert!(freed.push(InstanceId(3)), "the next one rings again");
-        assert!(freed.take(|_| {}) && !freed.take(|_| {}));
     }
 }

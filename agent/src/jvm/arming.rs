@@ -215,7 +215,8 @@ fn end(agent: &'static Agent) -> Option<String> {
     let restored = audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false).and_then(|()| {
         hooked(agent, &audit).iter().try_for_each(|(_, class)| audit.jvmti.retransform(&[*class]))
     });
-    if let Err(error) = restored.and_then(|()| audit.jvmti.notify(JVMTI_EVENT_OBJECT_FREE, false)) {
+    // ObjectFree stays on until its environment goes: to set its mode may be deadly (see `freed`).
+    if let Err(error) = restored {
         failed = Some(format!("the original bytecode could not be put back: {error}; its hooks do nothing"));
     }
     agent.worker.stop(agent.bell());

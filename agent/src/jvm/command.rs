@@ -4,9 +4,9 @@
 //! standard error) and as the return code of the attach.
 
 use super::agent::Agent;
+use super::arming::{self, Disarmed};
 use super::audit::Audit;
 use super::jni::Jni;
-use super::arming::{self, Disarmed};
 use super::{os, preparation, publish, worker};
 use crate::classify::{grouped, some};
 use crate::dump;

@@ -4,7 +4,6 @@
 //! (`strict` apart).
 
 use super::agent::Agent;
-use super::audit::Audit;
 use super::bell::Ring;
 use super::command;
 use super::env::{Jvmti, jclass, jint, jlong, jobject};
@@ -112,9 +111,7 @@ extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _rese
         with_text(options, &mut parsed, Parsed::read_command);
         command::reply(&Err("an internal error: the JVM's standard error says more".into()), &parsed.options)
     };
-    let code = guard::entry(|| attach(vm, options))
-        .or_else(|| guard::entry(failed))
-        .unwrap_or(JNI_ERR);
+    let code = guard::entry(|| attach(vm, options)).or_else(|| guard::entry(failed)).unwrap_or(JNI_ERR);
     if outside {
         thread::leave();
     }
@@ -195,31 +192,6 @@ pub(super) fn audit_callbacks() -> jvmtiEventCallbacks {
     callbacks.ClassFileLoadHook = Some(on_class_file);
     callbacks.ObjectFree = Some(on_object_free);
     callbacks
-}
-
-/// Makes the JVM deliver what the collector has freed and a service thread has not told yet (JDK 16 and later; before, the
-/// collector itself tells it).
-///
-/// Setting the mode of ObjectFree anew would do that, too, and wait until the service thread has told what it is at; but
-/// since JDK-8256811 (17.0.6, 20) whichever of the two waits for the other keeps the JVM from standing still, and the
-/// other may wait for just that: nothing moves any more.
-pub(super) fn deliver_pending(agent: &Agent, audit: &Audit) -> super::env::Result<Told> {
-    const LATE: u32 = 16;
-    match agent.classes.get() {
-        Some(classes) if agent.release() >= LATE => {
-            audit.jvmti.walk_nowhere(classes.shutdown).map(|()| Told::ByOthersToo)
-        }
-        _ => Ok(Told::All),
-    }
-}
-
-/// What has come of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// All is in the queue.
-    All,
-    /// What the service thread has taken just before is on its way: nobody says when it is here, but it comes at once.
-    ByOthersToo,
 }
 
 extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: jobject) {

@@ -131,12 +131,12 @@ impl Jvmti {
         call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut mark).cast())
     }
 
-    /// Has the JVM stand still for a moment and tell what its collector has freed, on this thread, before this returns:
-    /// every walk over the heap begins so. This one ends at once; `anything` is where it starts.
-    pub(super) fn walk_nowhere(self, anything: jobject) -> Result<()> {
+    /// Has the JVM tell of tagged objects that are dead, on this thread: a walk over the heap does so in passing, and
+    /// this one ends at the first reference from `start`.
+    pub(super) fn tell_of_dead(self, start: jobject) -> Result<()> {
         extern "system" fn visit(
             _kind: jvmti::jvmtiHeapReferenceKind,
-            _reference: *const jvmti::jvmtiHeapReferenceInfo,
+            _info: *const jvmti::jvmtiHeapReferenceInfo,
             _class_tag: jlong,
             _referrer_class_tag: jlong,
             _size: jlong,
@@ -149,7 +149,7 @@ impl Jvmti {
         }
         let callbacks =
             jvmti::jvmtiHeapCallbacks { heap_reference_callback: Some(visit), ..Default::default() };
-        call!(self, FollowReferences, 0, ptr::null_mut(), anything, &callbacks, ptr::null())
+        call!(self, FollowReferences, 0, ptr::null_mut(), start, &callbacks, ptr::null())
     }
 
     /// Local references to all objects with this tag.

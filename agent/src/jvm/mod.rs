@@ -21,6 +21,7 @@ mod entry;
 mod env;
 #[cfg(feature = "fault-injection")]
 mod fault;
+mod freed;
 mod gather;
 mod guard;
 mod hooks;

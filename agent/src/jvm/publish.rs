@@ -6,9 +6,8 @@
 
 use super::agent::Agent;
 use super::audit::Audit;
-use super::entry::Told;
 use super::jni::Jni;
-use super::{entry, gather, os};
+use super::{freed, gather, os};
 use crate::dump::{self, Naming};
 use crate::event::Trigger;
 use crate::options::Options;
@@ -38,10 +37,6 @@ struct State {
 
 /// What a report's preparation could not do.
 type Unsettled = Option<String>;
-
-/// How often a report looks at most whether more is coming in of what was freed before it, and how far apart.
-const LOOKS: u32 = 100;
-const APART: Duration = Duration::from_millis(1);
 
 /// How long the end of the JVM and a command wait for what is under way: a report that hangs (a pipe that nobody reads)
 /// does not keep the program from ending.
@@ -215,12 +210,8 @@ fn collect(agent: &Agent, jni: Jni, options: &Options) -> Unsettled {
 
 /// Enters what the collector has freed, told already or not.
 fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
-    let delivered = entry::deliver_pending(agent, audit);
-    let mut looks = 0;
-    while (agent.drain(audit) || looks == 0) && looks < LOOKS && delivered == Ok(Told::ByOthersToo) {
-        looks += 1;
-        std::thread::sleep(APART);
-    }
+    let delivered = freed::deliver_pending(agent, audit);
+    agent.drain(audit);
     let error = delivered.err()?;
     Some(format!("pending frees were not delivered: {error}; garbage may be called live"))
 }

@@ -5,12 +5,12 @@
 //! waits for its time, and none otherwise; without `interval`, `delay` and `duration` it wakes only when somebody rings.
 
 use super::agent::Agent;
+use super::arming::{self, Disarmed};
+use super::audit::Audit;
 use super::bell::{Bell, Ring};
 use super::env::jvmtiError;
 use super::jni::Jni;
 use super::os::{name_thread, say};
-use super::arming::{self, Disarmed};
-use super::audit::Audit;
 use super::{guard, preparation, publish, thread};
 use crate::event::Trigger;
 use crate::options::Options;

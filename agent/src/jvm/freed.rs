@@ -1,0 +1,141 @@
+//! What the collector freed: on its way to the ledger, and how the JVM is made to tell of it.
+//!
+//! Leaves the ledger to others. Invariant: nothing that is called here waits inside the JVM for its service thread.
+//!
+//! Since JDK 16 ObjectFree comes from the JVM's service thread some time after a collection, so that a report has to ask
+//! for what is pending. Setting the mode of the event does that, too, but in JDK 20 to 26 and in updates of 17
+//! (JDK-8256811) it is deadly: `JvmtiTagMap::flush_object_free_events` has whoever comes second wait, in a state
+//! that no safepoint may begin in, for the one who calls ObjectFree just then; and that one waits for the safepoint
+//! that somebody has asked for meanwhile. All of the JVM stands still for ever. A walk over the heap posts what is dead,
+//! too, and waits for nobody.
+
+use super::agent::Agent;
+use super::audit::Audit;
+use crate::event::InstanceId;
+use crossbeam_queue::SegQueue;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long the service thread may take to call ObjectFree for what it has found.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How far apart it is looked at, twice: it may have waited for a lock within its work.
+const APART: Duration = Duration::from_micros(100);
+
+/// Makes the JVM tell what the collector has freed and nobody was told of.
+pub(super) fn deliver_pending(agent: &Agent, audit: &Audit) -> Result<(), String> {
+    // Before JDK 16 the collector tells while it works.
+    if agent.release() < 16 {
+        return Ok(());
+    }
+    let Some(classes) = agent.classes.get() else { return Ok(()) };
+    audit.jvmti.tell_of_dead(classes.thread).map_err(|error| error.to_string())?;
+    if service_thread_rests() { Ok(()) } else { Err("the JVM's service thread has not done yet".into()) }
+}
+
+/// Whether the service thread has told all that it has taken out of the table of tags: it sleeps, then. While it tells
+/// it runs, or would: our ObjectFree waits for nothing.
+fn service_thread_rests() -> bool {
+    static STAT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    // A system that shows no threads leaves us no choice.
+    let Some(stat) = STAT.get_or_init(|| stat_of_thread("Service Thread")) else { return true };
+    let deadline = Instant::now() + PATIENCE;
+    let mut rests = 0;
+    while rests < 2 && Instant::now() < deadline {
+        match fs::read_to_string(stat).ok().and_then(|stat| sleeps(&stat)) {
+            Some(true) => rests += 1,
+            Some(false) => rests = 0,
+            None => return true,
+        }
+        std::thread::sleep(APART);
+    }
+    rests == 2
+}
+
+/// Where the system tells of the thread of this name.
+fn stat_of_thread(name: &str) -> Option<PathBuf> {
+    let threads = fs::read_dir("/proc/self/task").ok()?.flatten().map(|entry| entry.path());
+    let named =
+        |thread: &PathBuf| fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim_end() == name);
+    threads.into_iter().find(named).map(|thread| thread.join("stat"))
+}
+
+/// From a line of `/proc/PID/task/TID/stat`: the state stands behind the name.
+fn sleeps(stat: &str) -> Option<bool> {
+    Some(stat.rsplit_once(") ")?.1.starts_with('S'))
+}
+
+/// Instances freed by the collector and not yet in the ledger. What is left of an audit that is over is nobody's: ids
+/// are given once in a process.
+#[derive(Default)]
+pub(super) struct Freed {
+    queue: SegQueue<InstanceId>,
+    /// Whether there is somebody to take what is pushed: an audit that is over may be told of frees for a while.
+    open: AtomicBool,
+    /// Somebody was told since the last [`take`](Freed::take): whoever takes note of a ring has to take what is there, or
+    /// nobody will ever be told again.
+    rung: AtomicBool,
+}
+
+impl Freed {
+    pub(super) fn open(&self) {
+        self.open.store(true, Ordering::Release);
+    }
+
+    pub(super) fn close(&self) {
+        self.open.store(false, Ordering::Release);
+    }
+
+    /// True if somebody has to be told.
+    pub(super) fn push(&self, id: InstanceId) -> bool {
+        if !self.open.load(Ordering::Acquire) {
+            return false;
+        }
+        self.queue.push(id);
+        !self.rung.swap(true, Ordering::AcqRel)
+    }
+
+    /// Takes all that is there. Whether there was any.
+    pub(super) fn take(&self, mut each: impl FnMut(InstanceId)) -> bool {
+        // First: what is pushed from here on rings, or is taken below.
+        self.rung.store(false, Ordering::Release);
+        let mut any = false;
+        while let Some(id) = self.queue.pop() {
+            each(id);
+            any = true;
+        }
+        any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_frees_rings_once_until_it_is_taken() {
+        let freed = Freed::default();
+        assert!(!freed.push(InstanceId(9)), "nobody is there to take it");
+        freed.open();
+        assert!(freed.push(InstanceId(1)) && !freed.push(InstanceId(2)));
+        let mut taken = Vec::new();
+        assert!(freed.take(|id| taken.push(id.0)) && taken == [1, 2]);
+        assert!(freed.push(InstanceId(3)), "the next one rings again");
+        assert!(freed.take(|_| {}) && !freed.take(|_| {}));
+    }
+
+    #[test]
+    fn states_of_threads() {
+        for (stat, asleep) in [
+            ("71 (Service Thread) S 1 70", Some(true)),
+            ("71 (a) R (b)) R 1 70", Some(false)),
+            ("71 (x) D 1", Some(false)),
+            ("", None),
+        ] {
+            assert_eq!(sleeps(stat), asleep, "{stat}");
+        }
+    }
+}

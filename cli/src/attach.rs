@@ -8,7 +8,7 @@
 use crate::failure::{Code, Failure, reason};
 use crate::span::{self, Deadline};
 use crate::system;
-use crate::target::{Presence, Target, user};
+use crate::target::{END, Presence, Target, user};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -27,17 +27,14 @@ const LONGEST_ANSWER: usize = 1 << 20;
 /// How long a JVM that starts may need until it has its signal handlers.
 const START: Duration = Duration::from_secs(1);
 
-/// How long another attacher's signal may take.
-const OTHERS: Duration = Duration::from_millis(300);
+/// How long another attacher's signal may take, on a machine that is busy.
+const OTHERS: Duration = Duration::from_secs(2);
 
 /// How long a JVM that starts may need until it takes agents.
 const SETTLING: Duration = Duration::from_secs(10);
 
 /// How long somebody who presses ctrl-C waits for an answer that is under way.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// How long a JVM that ends may need from its last breath to its end: its shutdown hooks, and a last report, are behind it.
-const END: Duration = Duration::from_secs(5);
 
 /// The first pause between two looks at the socket, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
@@ -216,11 +213,18 @@ fn raise(target: &Target, deadline: &Deadline) -> Result<UnixStream, Failure> {
     }
     settle(target, deadline)?;
     let trigger = Trigger::create(target)?;
-    // Another attacher has just sent the signal, and a second one would find the JVM listening already.
+    // Another attacher has just sent the signal, and a second one would find the JVM listening already. That one removes its
+    // file once the JVM listens: whoever makes a new one after that finds the socket.
     let patience = Deadline::after(if trigger.found { OTHERS } else { Duration::ZERO });
-    while patience.left().is_some() {
+    loop {
         if let Some(socket) = connect(target)? {
+            if !trigger.found {
+                trigger.remove();
+            }
             return Ok(socket);
+        }
+        if patience.left().is_none() {
+            break;
         }
         if rest(target, PAUSES.0)? {
             return Err(Failure::gone(target.pid));

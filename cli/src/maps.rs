@@ -24,6 +24,11 @@ impl Maps {
         Self(files)
     }
 
+    /// Whether there is none: a process that ends gives its memory up first.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The first file of this name.
     pub(crate) fn named(&self, name: &OsStr) -> Option<&PathBuf> {
         self.0.iter().find(|path| path.file_name() == Some(name))

@@ -16,6 +16,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a JVM that ends may need from its last word to its end.
+pub(crate) const END: Duration = Duration::from_secs(5);
 
 /// The agent's file name.
 pub(crate) const LIBRARY: &str = "libzaudit.so";
@@ -169,6 +173,13 @@ impl Target {
         expect_64_bits(pid, &status).map_err(&failed)??;
         let maps = maps(pid, &status).map_err(&failed)?;
         if !maps.hotspot() {
+            // What ends gives its memory up first, perhaps while we read.
+            let there = self::maps(pid, &status).is_ok_and(|again| !again.is_empty());
+            let limit = if there { Duration::ZERO } else { END };
+            let [ended] = system::wait([process.as_ref().map(AsFd::as_fd)], limit);
+            if ended {
+                return Err(Failure::gone(pid));
+            }
             let matter =
                 format!("process {pid} ({}) is not a HotSpot JVM: no libjvm.so is in it", status.name);
             return Err(Failure::new(Code::NotHotSpot, matter, "zaudit ps lists the JVMs that run"));
@@ -216,12 +227,12 @@ impl Target {
     /// What the kernel says of it by now; `None` when it has ended.
     pub(crate) fn status_now(&self) -> Option<Status> {
         // Its number may be another's by now: the descriptor knows.
-        let [ended] = system::wait([self.process()], std::time::Duration::ZERO);
+        let [ended] = system::wait([self.process()], Duration::ZERO);
         if ended { None } else { status(self.pid).ok() }
     }
 
     /// Whether it comes to its end within this time.
-    pub(crate) fn ends_within(&self, limit: std::time::Duration) -> bool {
+    pub(crate) fn ends_within(&self, limit: Duration) -> bool {
         let [ended] = system::wait([self.process()], limit);
         ended || self.status_now().is_none()
     }

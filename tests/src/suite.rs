@@ -51,9 +51,14 @@ impl Bench {
 
 /// Runs a suite: what `cells` makes of the bench, named and filtered as `cargo test` has it.
 pub fn main(cells: impl FnOnce(&Bench) -> Vec<Trial>) -> ExitCode {
+    prepared(|bench| Ok(cells(bench)))
+}
+
+/// The same for one that needs more than a bench. What cannot be prepared is no trial: a filter would pass it over.
+pub fn prepared(cells: impl FnOnce(&Bench) -> Result<Vec<Trial>>) -> ExitCode {
     let arguments = Arguments::from_args();
-    match Bench::ready() {
-        Ok(bench) => libtest_mimic::run(&arguments, cells(&bench)).exit_code(),
+    match Bench::ready().and_then(|bench| cells(&bench)) {
+        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(why) => {
             eprintln!("this suite cannot run: {why}");
             ExitCode::FAILURE

@@ -25,10 +25,7 @@ use zaudit_tests::suite::{self, Bench, cell, claim};
 type Test = fn(&Kit, &Jdk) -> Result<()>;
 
 fn main() -> ExitCode {
-    suite::main(|bench| match Zaudit::ready(bench) {
-        Ok(zaudit) => trials(&Kit { bench: bench.clone(), zaudit }),
-        Err(why) => vec![Trial::test("set_up", move || Err(why.into()))],
-    })
+    suite::prepared(|bench| Ok(trials(&Kit { bench: bench.clone(), zaudit: Zaudit::ready(bench)? })))
 }
 
 fn trials(kit: &Kit) -> Vec<Trial> {

@@ -58,10 +58,7 @@ const ONCE: [(&str, Test); 17] = [
 
 fn main() -> ExitCode {
     let folder = std::env::temp_dir().join(format!("zaudit-command-{}", std::process::id()));
-    let code = suite::main(|bench| match Kit::new(bench, &folder) {
-        Ok(kit) => trials(bench, &kit),
-        Err(why) => vec![Trial::test("set_up", move || Err(why.into()))],
-    });
+    let code = suite::prepared(|bench| Ok(trials(bench, &Kit::new(bench, &folder)?)));
     drop(fs::remove_dir_all(folder));
     code
 }

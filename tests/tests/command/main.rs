@@ -1,9 +1,10 @@
 //! The `zaudit` command on real JVMs: a whole life from attach to disarm, programs that it starts, tables that it prints.
 //!
-//! `zaudit run` is [`launching`]'s, `zaudit top` [`watching`]'s, and what
+//! What one audit leaves to the next, and a command to the next, is [`between`]'s, `zaudit run` [`launching`]'s, `zaudit top` [`watching`]'s, and what
 //! must be refused, and in which words, [`refusals`]'. Invariant: nothing that the command does shows in the
 //! program's own output, and none of its files stays.
 
+mod between;
 mod launching;
 mod refusals;
 mod watching;
@@ -36,7 +37,7 @@ const EVERYWHERE: [(&str, Test); 7] = [
 ];
 
 /// On one.
-const ONCE: [(&str, Test); 17] = [
+const ONCE: [(&str, Test); 21] = [
     ("run_through_the_environment", launching::run_through_the_environment),
     ("run_refuses", launching::run_refuses),
     ("top_goes_on", watching::top_goes_on),
@@ -54,6 +55,10 @@ const ONCE: [(&str, Test); 17] = [
     ("long_options", refusals::long_options),
     ("no_library", refusals::no_library),
     ("not_audited", refusals::not_audited),
+    ("second_audit_hears_of_frees", between::second_audit_hears_of_frees),
+    ("time_is_up_at_the_end", between::time_is_up_at_the_end),
+    ("pipes_instead_of_files", between::pipes_instead_of_files),
+    ("each_answer_has_its_own_place", between::each_answer_has_its_own_place),
 ];
 
 fn main() -> ExitCode {

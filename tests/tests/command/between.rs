@@ -1,0 +1,77 @@
+//! What one command or audit leaves to the next, or to the JVM's end: nothing that hinders it.
+//!
+//! Invariant: where something of the kind went wrong the cell hangs or differs; none looks at a clock.
+
+use super::{Kit, claim_unharmed, ready};
+use std::fs;
+use std::process::{Command, Stdio};
+use zaudit_tests::Result;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::Trigger;
+use zaudit_tests::suite::claim;
+
+/// Frees that come between the last report of an audit and its end must not keep those of the next one from the ledger,
+/// be it that nobody asks for a report.
+pub fn second_audit_hears_of_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, kit.bench.fixture("FloodOfFrees")?)?.flags(["-Xmx48m"]);
+    let mut running = ready(jvm)?;
+    for _ in 0..12 {
+        kit.ask("attach", running.pid(), &[])?.done()?;
+        let mut looks = 0;
+        let collected_nothing = |status: &str| {
+            status.lines().any(|line| line.starts_with("inflaters:") && line.contains(" collected 0, "))
+        };
+        while collected_nothing(&kit.ask("status", running.pid(), &[])?.done()?) {
+            looks += 1;
+            claim(looks < 500, || "nothing is collected, says the status".into())?;
+        }
+        kit.ask("disarm", running.pid(), &[])?.done()?;
+    }
+    running.say("")?;
+    let ended = running.finish()?;
+    claim(ended.code() == 0, || ended.to_string())
+}
+
+/// The time of an audit is up while the JVM, on its way out, waits for finalizers: the report is the JVM's last one then.
+pub fn time_is_up_at_the_end(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, kit.bench.fixture("BlockedFinalizer")?)?;
+    let ended = jvm.audited(&kit.library, "gc,gc_wait=3s,duration=1s").run()?;
+    let report = ended.unhealthy_report()?;
+    claim(report.process.trigger == Trigger::Exit, || ended.to_string())?;
+    claim(ended.code() == 0, || ended.to_string())
+}
+
+/// A pipe that nobody writes to is no reason to wait; one that somebody writes to is read.
+pub fn pipes_instead_of_files(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let running = ready(kit.garbage(jdk)?)?;
+    let (pid, pipe) = (running.pid(), running.dir().join("pipe"));
+    let made = Command::new("mkfifo").arg(&pipe).status().map_err(|error| error.to_string())?;
+    claim(made.success(), || "there is no pipe".into())?;
+    let pipe = pipe.display();
+    kit.ask("attach", pid, &[&format!("@{pipe}")])?.refused(2, "nobody writes to this pipe")?;
+    let armed = kit.ask("attach", pid, &[&format!("suppressions={pipe}")])?.done()?;
+    claim(armed.contains("nobody writes to this pipe") && armed.contains("armed"), || armed.clone())?;
+    kit.ask("disarm", pid, &[])?.done()?;
+    let endless = kit.ask("attach", pid, &["@/dev/zero"])?;
+    endless.refused(2, "it has more than 64 KiB")?;
+    claim_unharmed(running, pid)
+}
+
+/// Whoever armed wanted the answer to that in a file; the next one wants its own, and on standard error.
+pub fn each_answer_has_its_own_place(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(kit.garbage(jdk)?)?;
+    let answer = running.dir().join("answer");
+    let load = |options: String| {
+        let library = kit.library.display().to_string();
+        let words = [running.pid().to_string(), "JVMTI.agent_load".into(), library, format!("\"{options}\"")];
+        let output = Command::new(jdk.tool("jcmd")).args(words).stdin(Stdio::null()).output();
+        let output = output.map_err(|error| format!("jcmd: {error}"))?;
+        claim(output.status.success(), || format!("{output:?}"))
+    };
+    load(format!("arm,answer={}", answer.display()))?;
+    fs::remove_file(&answer).map_err(|error| format!("no answer: {error}"))?;
+    load("status".into())?;
+    running.wait_for_stderr("state: armed")?;
+    claim(!answer.exists(), || "the answer came where the one before had to".into())
+}

@@ -144,6 +144,8 @@ impl Audit {
 
 impl Drop for Audit {
     fn drop(&mut self) {
+        // What is wrong with it will show in a moment.
+        let _ = super::freed::leave_nothing_to_tell(self.jvmti);
         // SAFETY: whoever used it had hold of this audit, and nobody has any more.
         if let Err(error) = unsafe { self.jvmti.dispose() } {
             super::os::say(&format!("its JVMTI environment was not given back: {error}"));

@@ -204,7 +204,7 @@ public class Obeying {
                             new OwnDeflater();
                         }
                         // On JDK 8 each of them passes the finalizer, which must be able to keep up.
-                        LockSupport.parkNanos(100_000);
+                        LockSupport.parkNanos(300_000);
                     }
                     Inflater last = exchange.getAndSet(null);
                     if (last != null) {

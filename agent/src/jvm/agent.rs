@@ -157,12 +157,6 @@ impl Agent {
         first
     }
 
-    /// The release of the JVM: 8, 11, 17 …
-    pub(super) fn release(&self) -> u32 {
-        let version = self.jvmti.system_property(c"java.vm.specification.version").unwrap_or_default();
-        version.strip_prefix("1.").unwrap_or(&version).parse().unwrap_or(0)
-    }
-
     /// Enters all that the collector freed so far into the ledger.
     pub(super) fn drain(&self, audit: &Audit) {
         let now = self.now();

@@ -240,7 +240,7 @@ fn ask_by_signal(agent: &Agent, options: &Options) {
     let Some(signal) = choice.value else { return };
     // JDK 8 under -Xcheck:jni prints all its handlers on standard output when SIGUSR1 is not at its default
     // (`os::run_periodic_checks`, INTERRUPT_SIGNAL): there it is taken only if the user says so.
-    if !choice.explicit && agent.release() == 8 && jvm_flag("-Xcheck:jni") {
+    if !choice.explicit && agent.jvmti.release() == 8 && jvm_flag("-Xcheck:jni") {
         return;
     }
     if let Err(why) = take_signal(signal)

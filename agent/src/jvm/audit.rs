@@ -144,6 +144,10 @@ impl Audit {
 
 impl Drop for Audit {
     fn drop(&mut self) {
+        if let Err(error) = super::freed::leave_nothing_to_tell(self.jvmti) {
+            // To give it back now might stop the JVM for ever; its tags stay, and do nothing.
+            return super::os::say(&format!("its JVMTI environment is kept: {error}"));
+        }
         // SAFETY: whoever used it had hold of this audit, and nobody has any more.
         if let Err(error) = unsafe { self.jvmti.dispose() } {
             super::os::say(&format!("its JVMTI environment was not given back: {error}"));

@@ -131,6 +131,25 @@ impl Jvmti {
         call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut mark).cast())
     }
 
+    /// Takes away all tags of this environment: one walk over the heap, while all threads of the program stand still.
+    pub(super) fn untag_all(self) -> Result<()> {
+        extern "system" fn visit(
+            _class_tag: jlong,
+            _size: jlong,
+            tag: *mut jlong,
+            _length: jint,
+            _nothing: *mut std::ffi::c_void,
+        ) -> jint {
+            // SAFETY: the JVM hands the tag's place.
+            unsafe { *tag = 0 };
+            0
+        }
+        let callbacks =
+            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit), ..Default::default() };
+        let filter = jvmti::JVMTI_HEAP_FILTER_UNTAGGED;
+        call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, ptr::null())
+    }
+
     /// Has the JVM tell of tagged objects that are dead, on this thread: a walk over the heap does so in passing, and
     /// this one ends at the first reference from `start`.
     pub(super) fn tell_of_dead(self, start: jobject) -> Result<()> {
@@ -282,6 +301,12 @@ impl Jvmti {
 
     pub(super) fn retransform(self, classes: &[jclass]) -> Result<()> {
         call!(self, RetransformClasses, jint::try_from(classes.len()).unwrap_or(jint::MAX), classes.as_ptr())
+    }
+
+    /// The JDK's: 8, 11, 17 … What is no number is 1.8.
+    pub(super) fn release(self) -> u32 {
+        let version = self.system_property(c"java.vm.specification.version");
+        version.and_then(|version| version.parse().ok()).unwrap_or(8)
     }
 
     /// None where there is no such property.

@@ -11,6 +11,7 @@
 
 use super::agent::Agent;
 use super::audit::Audit;
+use super::env::Jvmti;
 use crate::event::InstanceId;
 use crossbeam_queue::SegQueue;
 use std::fs;
@@ -18,6 +19,9 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// The last release in which asking for pending frees may be deadly.
+const LAST_DEADLY: u32 = 26;
 
 /// How long the service thread may take to call ObjectFree for what it has found.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -28,12 +32,25 @@ const APART: Duration = Duration::from_micros(100);
 /// Makes the JVM tell what the collector has freed and nobody was told of.
 pub(super) fn deliver_pending(agent: &Agent, audit: &Audit) -> Result<(), String> {
     // Before JDK 16 the collector tells while it works.
-    if agent.release() < 16 {
+    if agent.jvmti.release() < 16 {
         return Ok(());
     }
     let Some(classes) = agent.classes.get() else { return Ok(()) };
     audit.jvmti.tell_of_dead(classes.thread).map_err(|error| error.to_string())?;
     if service_thread_rests() { Ok(()) } else { Err("the JVM's service thread has not done yet".into()) }
+}
+
+/// Leaves nothing for the service thread to tell of, before an environment is given back: to do that asks for what is
+/// pending, too. It costs a walk over the heap; whoever waits inside the JVM for a thread that tells of frees costs more.
+pub(super) fn leave_nothing_to_tell(jvmti: Jvmti) -> super::env::Result<()> {
+    // Longer than what it has begun to tell of can take, with all that it needs to get back into the JVM.
+    const TAIL: Duration = Duration::from_millis(20);
+    if (16..=LAST_DEADLY).contains(&jvmti.release()) {
+        jvmti.untag_all()?;
+        std::thread::sleep(TAIL);
+        service_thread_rests();
+    }
+    Ok(())
 }
 
 /// Whether the service thread has told all that it has taken out of the table of tags: it sleeps, then. While it tells

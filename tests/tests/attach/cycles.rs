@@ -28,7 +28,8 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
         Ok(number) => number.parse().map_err(|_| format!("ZAUDIT_CYCLES={number}"))?,
         Err(_) => 200,
     };
-    let jvm = || Ok::<_, String>(kit.obeying(jdk)?.flags([collector, "-Xcheck:jni"]));
+    // With a small heap there is little garbage to walk over: it is how often it happens that counts.
+    let jvm = || Ok::<_, String>(kit.obeying(jdk)?.flags([collector, "-Xmx96m", "-Xcheck:jni"]));
     let mut bare = kit.start(jvm()?)?;
     let mut program = kit.start(jvm()?)?;
     let mut most = CHURNERS + 1;

@@ -26,6 +26,8 @@ const CHURNERS: u64 = 2;
 fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
     let cycles: u32 = match std::env::var("ZAUDIT_CYCLES") {
         Ok(number) => number.parse().map_err(|_| format!("ZAUDIT_CYCLES={number}"))?,
+        // Each takes JDK 8 a second and more, as all that is dropped passes its finalizer.
+        Err(_) if jdk.major == 8 => 40,
         Err(_) => 200,
     };
     // With a small heap there is little garbage to walk over: it is how often it happens that counts.
@@ -67,7 +69,12 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
     program.claim_hooked(false)?;
     program.obey("calm")?;
     let ended = program.end()?;
-    let fresh: Vec<String> = ended.complaints().difference(&known).cloned().collect();
+    // JDK 8's runFinalization0 leaves out a check, and whichever call is next on that thread is blamed for it. The agent
+    // calls no static void method.
+    let own =
+        |complaint: &&String| jdk.major == 8 && complaint.contains("required to from CallStaticVoidMethod");
+    let fresh: Vec<String> =
+        ended.complaints().difference(&known).filter(|complaint| !own(complaint)).cloned().collect();
     claim(fresh.is_empty(), || format!("-Xcheck:jni complains: {fresh:#?}"))
 }
 

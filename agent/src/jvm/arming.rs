@@ -89,7 +89,7 @@ fn begin(agent: &'static Agent, jni: Jni, options: &Options, rules: Vec<Rule>) -
     // What came for the audit before this one after its last report; it would keep the first of ours from ringing.
     agent.forget_freed();
     agent.begin(Arc::clone(&audit));
-    for (target, class) in hooked(agent, &audit) {
+    for (target, class) in hooked(agent) {
         if let Err(error) = jvmti.retransform(&[class]) {
             // A JVM that ended meanwhile refuses everything, and its own last words are those that count.
             if agent.is_over() {
@@ -130,30 +130,19 @@ fn capabilities() -> jvmtiCapabilities {
     wanted
 }
 
-/// The classes that an audit rewrites. The way out of the JVM is of interest only to those who want a collection before
-/// the last report.
-fn hooked(agent: &'static Agent, audit: &Audit) -> Vec<(&'static str, jclass)> {
+/// The classes that an audit rewrites.
+fn hooked(agent: &'static Agent) -> Vec<(&'static str, jclass)> {
     let Some(classes) = agent.classes.get() else { return Vec::new() };
     let class = |target| match target {
         instrument::SHUTDOWN => classes.shutdown,
         instrument::DEFLATER => classes.deflater,
         _ => classes.inflater,
     };
-    instrument::targets()
-        .filter(|target| wanted(audit, target))
-        .map(|target| (target, class(target)))
-        .collect()
-}
-
-fn wanted(audit: &Audit, target: &str) -> bool {
-    target != instrument::SHUTDOWN || audit.options.gc
+    instrument::targets().map(|target| (target, class(target))).collect()
 }
 
 /// The rewritten bytes of a class, where it has hooks.
 pub(super) fn rewrite(audit: &Audit, target: &str, bytes: &[u8]) -> Option<Vec<u8>> {
-    if !wanted(audit, target) {
-        return None;
-    }
     match instrument::instrument(target, bytes) {
         Ok(done) => {
             missing(audit, target, done.missing);
@@ -213,7 +202,7 @@ fn end(agent: &'static Agent) -> Option<String> {
     }
     // With the event off the JVM begins from the original bytes, and asks other agents only.
     let restored = audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false).and_then(|()| {
-        hooked(agent, &audit).iter().try_for_each(|(_, class)| audit.jvmti.retransform(&[*class]))
+        hooked(agent).iter().try_for_each(|(_, class)| audit.jvmti.retransform(&[*class]))
     });
     // ObjectFree stays on until its environment goes: to set its mode may be deadly (see `freed`).
     if let Err(error) = restored {

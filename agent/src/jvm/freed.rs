@@ -14,6 +14,7 @@ use super::audit::Audit;
 use super::env::Jvmti;
 use crate::event::InstanceId;
 use crossbeam_queue::SegQueue;
+use jvmti_bindings::sys::jvmti::JVMTI_EVENT_OBJECT_FREE;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -40,12 +41,27 @@ pub(super) fn deliver_pending(agent: &Agent, audit: &Audit) -> Result<(), String
     if service_thread_rests() { Ok(()) } else { Err("the JVM's service thread has not done yet".into()) }
 }
 
+/// Whether the JVM must not be asked for pending frees while its service thread may be telling of others: not by setting
+/// the event's mode, nor by giving its environment back, nor by its own end.
+fn flushing_is_deadly(jvmti: Jvmti) -> bool {
+    (16..=LAST_DEADLY).contains(&jvmti.release())
+}
+
+/// Frees are told no more from here on, so that the JVM has nothing to ask for when it ends: it would do so with all
+/// threads of the program still at work. Called right after [`deliver_pending`], while the service thread rests.
+pub(super) fn silence(audit: &Audit) -> super::env::Result<()> {
+    if flushing_is_deadly(audit.jvmti) {
+        audit.jvmti.notify(JVMTI_EVENT_OBJECT_FREE, false)?;
+    }
+    Ok(())
+}
+
 /// Leaves nothing for the service thread to tell of, before an environment is given back: to do that asks for what is
 /// pending, too. It costs a walk over the heap; whoever waits inside the JVM for a thread that tells of frees costs more.
 pub(super) fn leave_nothing_to_tell(jvmti: Jvmti) -> super::env::Result<()> {
     // Longer than what it has begun to tell of can take, with all that it needs to get back into the JVM.
     const TAIL: Duration = Duration::from_millis(20);
-    if (16..=LAST_DEADLY).contains(&jvmti.release()) {
+    if flushing_is_deadly(jvmti) {
         jvmti.untag_all()?;
         std::thread::sleep(TAIL);
         service_thread_rests();

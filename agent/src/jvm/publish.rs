@@ -174,17 +174,18 @@ pub(super) fn snapshot(agent: &Agent, audit: &Audit) {
     agent.publishing.end();
 }
 
-/// The JVM is about to end: the last moment at which a collection can be forced.
+/// The JVM is about to end: the last moment at which a collection can be forced, and frees be asked for without danger.
 pub(super) fn ending(agent: &Agent, audit: &Audit, jni: Jni) {
     let mut state = agent.publishing.last();
-    if state.busy || state.collected.is_some() || !audit.options.gc {
+    if state.busy || state.collected.is_some() {
         return;
     }
     (state.busy, state.collected) = (true, Some(None));
     drop(state);
     let uncollected = collect(agent, jni, &audit.options);
     let undelivered = deliver(agent, audit);
-    agent.publishing.state().collected = Some(uncollected.or(undelivered));
+    let unheard = freed::silence(audit).err().map(|error| format!("frees are still told of: {error}"));
+    agent.publishing.state().collected = Some(uncollected.or(undelivered).or(unheard));
     agent.publishing.end();
 }
 

@@ -201,9 +201,10 @@ fn end(agent: &'static Agent) -> Option<String> {
         failed = Some(format!("SIGQUIT still rings: {error}"));
     }
     // With the event off the JVM begins from the original bytes, and asks other agents only.
-    let restored = audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false).and_then(|()| {
-        hooked(agent).iter().try_for_each(|(_, class)| audit.jvmti.retransform(&[*class]))
-    });
+    let restored = audit
+        .jvmti
+        .notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false)
+        .and_then(|()| hooked(agent).iter().try_for_each(|(_, class)| audit.jvmti.retransform(&[*class])));
     // ObjectFree stays on until its environment goes: to set its mode may be deadly (see `freed`).
     if let Err(error) = restored {
         failed = Some(format!("the original bytecode could not be put back: {error}; its hooks do nothing"));

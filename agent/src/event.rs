@@ -32,17 +32,6 @@ impl Kind {
             Kind::Deflater => "Deflater",
         }
     }
-
-    /// Native bytes allocated for one open, used stream of zlib 1.2–1.3 on a 64-bit machine: `z_stream` (112) and
-    /// `inflate_state` (7,152) with its 32 KiB window, or `deflate_state` (5,936) with window, `prev`, `head`
-    /// and pending buffer of 64 KiB each. An estimate: the JDK always asks for the same window and memory
-    /// level, but other builds of zlib differ by a few per cent.
-    pub fn native_bytes(self) -> u64 {
-        match self {
-            Kind::Inflater => 112 + 7_152 + 32_768,
-            Kind::Deflater => 112 + 5_936 + 4 * 65_536,
-        }
-    }
 }
 
 /// A value for each kind.

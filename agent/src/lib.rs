@@ -25,6 +25,7 @@
 // The vocabulary, and files.
 pub mod dump;
 pub mod event;
+pub mod native;
 pub mod options;
 
 // Bytes in, bytes out.

@@ -13,7 +13,7 @@ impl Judgement {
         let (mut suspects, mut held) = (0, 0);
         for site in &self.sites {
             suspects += site.verdict.suspects;
-            held += site.verdict.suspects * site.verdict.kind.native_bytes();
+            held += site.verdict.suspects * site.verdict.bytes_each;
         }
         let mut reasons = Vec::new();
         if !leaked.is_empty() {
@@ -46,6 +46,7 @@ mod tests {
     use crate::classify::judge;
     use crate::classify::tests::{MADE, judged, session};
     use crate::event::{Kind, Nanos, ThreadId};
+    use crate::native::Native;
     use std::time::Duration;
 
     #[test]
@@ -87,6 +88,6 @@ mod tests {
         session.freed(lost, Nanos(2));
         let snapshot = session.snapshot(Nanos(3), Duration::ZERO);
         let on = FailOn { live: Some(1), bytes: Some(1) };
-        assert_eq!(judge(&snapshot, &[]).failure(&on), None);
+        assert_eq!(judge(&snapshot, &Native::default(), &[]).failure(&on), None);
     }
 }

@@ -8,6 +8,7 @@ mod gate;
 
 use crate::event::{Kind, PerKind};
 use crate::ledger::Tally;
+use crate::native::Native;
 use crate::session::{SiteTally, Snapshot};
 use crate::stacks::Site;
 use crate::suppress::Rule;
@@ -31,6 +32,8 @@ pub enum Severity {
 pub struct Verdict {
     /// Inflater or Deflater.
     pub kind: Kind,
+    /// Native bytes that one of them holds.
+    pub bytes_each: u64,
     /// How many.
     pub tally: Tally,
     /// Late and collected ones that no rule covers.
@@ -59,12 +62,12 @@ impl Verdict {
 
     /// Native bytes that the live instances hold.
     pub fn bytes_held(&self) -> u64 {
-        self.tally.live * self.kind.native_bytes()
+        self.tally.live * self.bytes_each
     }
 
     /// Native bytes × seconds between creation and release of the late and collected ones.
     pub fn lateness(&self) -> f64 {
-        self.tally.counts.late_nanos as f64 / 1e9 * self.kind.native_bytes() as f64
+        self.tally.counts.late_nanos as f64 / 1e9 * self.bytes_each as f64
     }
 
     /// How long one late or collected instance kept its memory, on average.
@@ -93,7 +96,7 @@ impl Verdict {
     /// hold; then the rest, by how busy they are.
     pub(crate) fn weight(&self) -> (Severity, u64, u64) {
         let uncovered = self.leaked + self.suspects;
-        (self.severity(), uncovered * self.kind.native_bytes(), self.tally.counts.created)
+        (self.severity(), uncovered * self.bytes_each, self.tally.counts.created)
     }
 
     pub(crate) fn add(&mut self, other: &Verdict) {
@@ -148,10 +151,10 @@ pub struct Judgement {
 }
 
 /// Judges a snapshot.
-pub fn judge(snapshot: &Snapshot, rules: &[Rule]) -> Judgement {
+pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement {
     let mut judgement = Judgement { covered: vec![0; rules.len()], ..Judgement::default() };
     for seen in &snapshot.sites {
-        let judged = judge_site(seen, rules);
+        let judged = judge_site(seen, native, rules);
         let (counts, live) = (&seen.tally.counts, seen.tally.live);
         let totals = judgement.totals.get_mut(seen.site.kind);
         totals.created += counts.created;
@@ -174,7 +177,7 @@ pub fn judge(snapshot: &Snapshot, rules: &[Rule]) -> Judgement {
     judgement
 }
 
-fn judge_site(seen: &SiteTally, rules: &[Rule]) -> Judged {
+fn judge_site(seen: &SiteTally, native: &Native, rules: &[Rule]) -> Judged {
     let tally = seen.tally;
     let found = rules.iter().position(|rule| rule.fits(seen.site.frames()));
     let (leaks, lives) = found.and_then(|rule| rules.get(rule)).map_or((0, 0), |rule| rule.covers(&tally));
@@ -182,6 +185,7 @@ fn judge_site(seen: &SiteTally, rules: &[Rule]) -> Judged {
         site: Arc::clone(&seen.site),
         verdict: Verdict {
             kind: seen.site.kind,
+            bytes_each: *native.each.get(seen.site.kind),
             tally,
             leaked: tally.counts.late + tally.counts.collected - leaks,
             // What is covered may be young too: the two are not subtracted one after the other.
@@ -267,7 +271,11 @@ pub(crate) mod tests {
     pub(crate) const MADE: &str = "java.util.zip.Inflater.<init>";
 
     pub(crate) fn judged(sites: &[Made<'_>]) -> Judgement {
-        judge(&session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO), &Rule::built_in())
+        judge(
+            &session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO),
+            &Native::default(),
+            &Rule::built_in(),
+        )
     }
 
     #[test]
@@ -322,7 +330,7 @@ pub(crate) mod tests {
             let session = session(&[(Kind::Inflater, frames, 1 + live, 0, 0, 1)]);
             let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO);
             snapshot.sites[0].tally.young = young;
-            let judgement = judge(&snapshot, &Rule::built_in());
+            let judgement = judge(&snapshot, &Native::default(), &Rule::built_in());
             let site = judgement.sites[0].verdict;
             assert_eq!((site.leaked, site.suspects, site.expected), verdict, "{frames:?} {live} {young}");
             assert_eq!(site.spared(), if site.expected > 0 { 0 } else { young });
@@ -339,11 +347,11 @@ pub(crate) mod tests {
         let session = session(&[]);
         session.adopted(session.id(ThreadId(1)), Kind::Deflater, Nanos(1));
         let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO);
-        let judgement = judge(&snapshot, &[]);
+        let judgement = judge(&snapshot, &Native::default(), &[]);
         assert_eq!((judgement.sites.len(), judgement.mismatches), (0, 0));
         assert_eq!(judgement.totals, PerKind::default());
         snapshot.adopted.deflater.live = 7;
-        assert_eq!(judge(&snapshot, &[]).mismatches, 1);
+        assert_eq!(judge(&snapshot, &Native::default(), &[]).mismatches, 1);
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub(super) struct Audit {
     stood_still: AtomicU64,
     /// Whether the last snapshot could not be written: it is said once.
     pub(super) snapshot_failed: AtomicBool,
-    pub(super) rotation: Mutex<crate::dump::Rotation>,
+    /// The snapshots that were written, of each file.
+    pub(super) rotations: Mutex<Vec<crate::dump::Rotation>>,
 }
 
 const NOTHING_FOUND: u8 = 0;
@@ -68,7 +69,7 @@ impl Audit {
             turn: Mutex::default(),
             stood_still: AtomicU64::new(0),
             snapshot_failed: AtomicBool::new(false),
-            rotation: Mutex::default(),
+            rotations: Mutex::default(),
         }
     }
 

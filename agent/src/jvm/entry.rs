@@ -133,7 +133,7 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
     // each command says for itself.
     let before = match (command, agent.audit().as_deref()) {
         (Command::Arm, _) => Options { delay: None, ..agent.started_with.clone() },
-        (_, Some(audit)) => Options { file: None, ..audit.options.clone() },
+        (_, Some(audit)) => Options { files: Vec::new(), ..audit.options.clone() },
         (_, None) => Options::default(),
     };
     let mut parsed = Parsed::on_top_of(Options { answer: None, ..before });

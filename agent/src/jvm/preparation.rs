@@ -28,22 +28,24 @@ pub(super) fn look(options: &Options) -> (Vec<Rule>, Vec<String>) {
         }
     }
     rules.extend(Rule::built_in());
-    match &options.file {
-        Some(pattern) => {
-            let naming = Naming { pid: std::process::id(), time: SystemTime::now(), number: None };
-            let path = pattern.path(&naming);
-            if let Err(error) = dump::check(&path) {
-                troubles.push(format!(
-                    "the report cannot be written to {}: {}; unless that changes it will come on standard error",
-                    path.display(),
-                    dump::reason(&error)
-                ));
-            }
+    for pattern in &options.files {
+        let naming = Naming { pid: std::process::id(), time: SystemTime::now(), number: None };
+        let path = pattern.path(&naming);
+        if let Err(error) = dump::check(&path) {
+            troubles.push(format!(
+                "the report cannot be written to {}: {}; unless that changes it will come on standard error",
+                path.display(),
+                dump::reason(&error)
+            ));
         }
-        None if options.interval.is_some() => {
+    }
+    if options.files.is_empty() {
+        if options.interval.is_some() {
             troubles.push("interval needs a file; there will be no snapshots".into());
         }
-        None => {}
+        if options.format.is_some_and(|format| !format.is_text()) {
+            troubles.push("this format needs a file; the report will be text on standard error".into());
+        }
     }
     (rules, troubles)
 }

@@ -8,11 +8,12 @@ use super::agent::Agent;
 use super::audit::Audit;
 use super::jni::Jni;
 use super::{freed, gather, os};
-use crate::dump::{self, Naming};
+use crate::dump::{self, Naming, Pattern, Rotation};
 use crate::event::Trigger;
-use crate::options::Options;
+use crate::native::Native;
+use crate::options::{Format, Options};
 use crate::report::{Process, Report, Style};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -147,31 +148,43 @@ pub(super) fn reset(agent: &Agent, audit: &Audit) -> Result<(), String> {
 
 /// A snapshot of `interval`. It is never forced on standard error, and one that fails leaves the one before in place.
 pub(super) fn snapshot(agent: &Agent, audit: &Audit) {
-    let Some(pattern) = &audit.options.file else { return };
-    if !agent.publishing.begin(Duration::ZERO) {
+    let files = &audit.options.files;
+    if files.is_empty() || !agent.publishing.begin(Duration::ZERO) {
         return;
     }
-    let numbered = audit.options.keep > 1 || pattern.tells_reports_apart();
+    let numbered = audit.options.keep > 1 || files.iter().any(Pattern::tells_reports_apart);
     let number = numbered.then(|| agent.publishing.next_number());
     let report = make(agent, audit, Trigger::Interval, number, None);
     if is_left_out(&report, audit) {
         agent.publishing.end();
         return;
     }
-    let path = path(&report, &audit.options, number);
-    let written = path.ok_or_else(|| "no file".to_owned()).and_then(|path| {
-        dump::write(&path, &report.render(audit.options.format, Style::default()))
-            .map_err(|error| format!("cannot write {}: {}", path.display(), dump::reason(&error)))?;
-        let mut rotation = audit.rotation.lock().unwrap_or_else(PoisonError::into_inner);
-        rotation.wrote(&path, audit.options.keep).map_err(|(path, error)| {
-            format!("cannot delete {}, an old snapshot: {}", path.display(), dump::reason(&error))
-        })
-    });
-    let failed = written.is_err();
-    if let (Err(why), false) = (written, audit.snapshot_failed.swap(failed, Ordering::Relaxed)) {
+    let mut rotations = audit.rotations.lock().unwrap_or_else(PoisonError::into_inner);
+    rotations.resize_with(files.len(), Rotation::default);
+    let each = paths(&report, &audit.options, number).into_iter().zip(rotations.iter_mut());
+    // One that fails keeps none of the others from being written.
+    let written = each.map(|(path, rotation)| write_snapshot(&report, &audit.options, &path, rotation));
+    let failed: Vec<String> = written.filter_map(Result::err).collect();
+    let failed_before = audit.snapshot_failed.swap(!failed.is_empty(), Ordering::Relaxed);
+    if !failed.is_empty() && !failed_before {
+        let why = failed.join("; ");
         os::say(&format!("{why}; the snapshots before stay, and it is tried again each time"));
     }
+    drop(rotations);
     agent.publishing.end();
+}
+
+fn write_snapshot(
+    report: &Report,
+    options: &Options,
+    path: &Path,
+    rotation: &mut Rotation,
+) -> Result<(), String> {
+    dump::write(path, &report.render(format_of(options, path), Style::default()))
+        .map_err(|error| format!("cannot write {}: {}", path.display(), dump::reason(&error)))?;
+    rotation.wrote(path, options.keep).map_err(|(path, error)| {
+        format!("cannot delete {}, an old snapshot: {}", path.display(), dump::reason(&error))
+    })
 }
 
 /// The JVM is about to end: the last moment at which a collection can be forced, and frees be asked for without danger.
@@ -245,31 +258,56 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
     let mut growth = audit.growth();
     // Copied only while an earlier report is still about.
     Arc::make_mut(&mut growth).record(&snapshot);
-    Report::new(process, &snapshot, audit.rules.clone(), Arc::clone(&growth))
+    Report::new(process, Native::default(), &snapshot, audit.rules.clone(), Arc::clone(&growth))
 }
 
 /// Where a report goes that is told apart by `number`, if by anything.
-fn path(report: &Report, options: &Options, number: Option<u32>) -> Option<PathBuf> {
-    let pattern = options.file.as_ref()?;
+fn paths(report: &Report, options: &Options, number: Option<u32>) -> Vec<PathBuf> {
     let naming = |number| Naming { pid: report.process.pid, time: report.process.taken, number };
-    let plain = pattern.path(&naming(None));
-    Some(if dump::is_special(&plain) { plain } else { pattern.path(&naming(number)) })
+    let path = |pattern: &Pattern| {
+        let plain = pattern.path(&naming(None));
+        if dump::is_special(&plain) { plain } else { pattern.path(&naming(number)) }
+    };
+    options.files.iter().map(path).collect()
+}
+
+fn format_of(options: &Options, path: &Path) -> Format {
+    options.format.unwrap_or_else(|| Format::of_file(path))
 }
 
 /// Writes a report where the options say, else, with the reason, on standard error. What was done.
 fn write(report: &Report, options: &Options, number: Option<u32>) -> Result<String, String> {
-    let style = os::stderr_style();
-    let Some(path) = path(report, options, number) else {
-        os::write_stderr(&report.render(options.format, style));
-        return Ok("the report is on the JVM's standard error".into());
+    // Not among the program's own words what no terminal can show.
+    let aloud = |format: Option<Format>| {
+        let format = format.filter(|format| format.is_text()).unwrap_or(Format::Text);
+        os::write_stderr(&report.render(format, os::stderr_style()));
     };
-    let bytes = report.render(options.format, Style::default());
-    match dump::write(&path, &bytes) {
-        Ok(()) => Ok(format!("the report is in {}", path.display())),
-        Err(error) => {
-            let why = format!("cannot write {}: {}", path.display(), dump::reason(&error));
+    let paths = paths(report, options, number);
+    if paths.is_empty() {
+        aloud(options.format);
+        return Ok("the report is on the JVM's standard error".into());
+    }
+    let (mut written, mut failed) = (Vec::new(), Vec::new());
+    for path in paths {
+        let format = format_of(options, &path);
+        match dump::write(&path, &report.render(format, Style::default())) {
+            Ok(()) => written.push(path.display().to_string()),
+            Err(error) => {
+                failed.push((format, format!("cannot write {}: {}", path.display(), dump::reason(&error))))
+            }
+        }
+    }
+    let why = failed.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ");
+    match failed.first() {
+        None => Ok(format!("the report is in {}", written.join(" and "))),
+        // Nothing is lost that is in another file.
+        Some(_) if !written.is_empty() => {
+            os::say(&why);
+            Err(why)
+        }
+        Some((format, _)) => {
             os::say(&format!("{why}; the report follows here"));
-            os::write_stderr(&report.render(options.format, style));
+            aloud(Some(*format));
             Err(why)
         }
     }
@@ -277,16 +315,18 @@ fn write(report: &Report, options: &Options, number: Option<u32>) -> Result<Stri
 
 /// A command that names a file means that very file; the audit's own file is told apart by the report's number.
 fn write_command(report: &Report, to: &Options, own: &Options) -> Result<String, String> {
-    match &to.file {
-        Some(_) => write(report, to, None),
-        None => write(report, &Options { file: own.file.clone(), ..to.clone() }, report.process.number),
+    if to.files.is_empty() {
+        write(report, &Options { files: own.files.clone(), ..to.clone() }, report.process.number)
+    } else {
+        write(report, to, None)
     }
 }
 
 /// Whether `quiet` leaves out a report that nobody asked for just now: there is nothing to tell, and no snapshot
 /// before it told anything that is still to be read and true no more.
 fn is_left_out(report: &Report, audit: &Audit) -> bool {
-    let nothing_told = || audit.rotation.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+    let nothing_told =
+        || audit.rotations.lock().unwrap_or_else(PoisonError::into_inner).iter().all(Rotation::is_empty);
     audit.options.quiet.value && report.nothing_to_tell() && nothing_told()
 }
 

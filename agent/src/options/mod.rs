@@ -3,6 +3,7 @@
 //! Owns syntax and defaults; what an option does is done elsewhere. Reads `@FILE` through a function it is
 //! given. Invariant: parsing never fails as a whole: what is wrong becomes one line each, and the rest holds.
 
+mod format;
 mod table;
 mod values;
 
@@ -10,15 +11,17 @@ use crate::dump::Pattern;
 use std::path::PathBuf;
 use std::time::Duration;
 use table::{COMMANDS, TABLE};
+
+pub use format::Format;
 pub use values::Signal;
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Where the report goes; standard error when there is none.
-    pub file: Option<Pattern>,
-    /// How it is written.
-    pub format: Format,
+    /// Where the report goes: each of these gets one; standard error when there is none.
+    pub files: Vec<Pattern>,
+    /// How it is written; where nothing is said the file's name decides.
+    pub format: Option<Format>,
     /// Which signal asks for a report, and whether the user named it.
     pub signal: Choice<Option<Signal>>,
     /// Force a collection before each report.
@@ -93,15 +96,6 @@ pub struct Choice<T> {
     pub explicit: bool,
 }
 
-/// A report's format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// For programs (`docs/json-report.md`).
-    Json,
-}
-
 /// The most frames that may be asked for: 16 bytes each on the stack of the thread that calls the constructor,
 /// well within what HotSpot keeps free for native methods (`StackShadowPages`).
 pub const MAX_DEPTH: usize = 2_048;
@@ -115,8 +109,8 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 impl Default for Options {
     fn default() -> Self {
         Options {
-            file: None,
-            format: Format::Text,
+            files: Vec::new(),
+            format: None,
             signal: Choice { value: Some(values::DEFAULT_SIGNAL), explicit: false },
             gc: false,
             gc_wait: Duration::from_secs(5),
@@ -163,9 +157,11 @@ impl Parsed {
         command
     }
 
-    /// Reads `key[=value],…` on top of what is there; the last of two values for one option holds.
+    /// Reads `key[=value],…` on top of what is there; the last of two values for one option holds. Files that are named here
+    /// take the place of all that were named before.
     /// `read` gives the text of an `@FILE`.
     pub fn read(&mut self, text: &str, read: &dyn Fn(&str) -> Result<String, String>) {
+        let before = std::mem::take(&mut self.options.files);
         for item in split(text) {
             match item.strip_prefix('@') {
                 None => self.item(&item),
@@ -177,6 +173,9 @@ impl Parsed {
                     Err(why) => self.complaints.push(format!("cannot read options from {path}: {why}")),
                 },
             }
+        }
+        if self.options.files.is_empty() {
+            self.options.files = before;
         }
     }
 
@@ -314,7 +313,7 @@ mod tests {
 
     #[test]
     fn good_ones() {
-        let json = Options { format: Format::Json, ..Options::default() };
+        let json = Options { format: Some(Format::Json), ..Options::default() };
         for (text, expected) in [
             ("", Options::default()),
             (",, ,", Options::default()),
@@ -326,8 +325,14 @@ mod tests {
             ("depth=64", Options { depth: 64, ..Options::default() }),
             ("gc_wait=250ms", Options { gc_wait: Duration::from_millis(250), ..Options::default() }),
             ("gc_wait=2m", Options { gc_wait: Duration::from_secs(120), ..Options::default() }),
-            (r"file=a\,b.txt", Options { file: Pattern::parse("a,b.txt").ok(), ..Options::default() }),
-            (r"file=a\b.txt", Options { file: Pattern::parse(r"a\b.txt").ok(), ..Options::default() }),
+            (
+                r"file=a\,b.txt",
+                Options { files: vec![Pattern::parse("a,b.txt").unwrap()], ..Options::default() },
+            ),
+            (
+                r"file=a\b.txt",
+                Options { files: vec![Pattern::parse(r"a\b.txt").unwrap()], ..Options::default() },
+            ),
             ("@good", Options { depth: 7, gc: true, ..json }),
             ("quiet", Options { quiet: Choice { value: true, explicit: true }, ..Options::default() }),
             (
@@ -372,9 +377,9 @@ mod tests {
             ("fromat=json", "did you mean \"format\""),
             ("sig=USR1", "did you mean \"signal\""),
             ("xyzzy", "the option help lists all"),
-            ("format", "a value is needed: format=text|json"),
+            ("format", "a value is needed: format=auto|text"),
             ("format=", "a value is needed"),
-            ("format=xml", "there are text and json"),
+            ("format=xml", "there are auto, text, json"),
             ("depth=0", "from 1 to 2048"),
             ("depth=9999", "from 1 to 2048"),
             ("depth=-1", "whole number"),
@@ -434,10 +439,24 @@ mod tests {
     }
 
     #[test]
+    fn files_add_up_and_take_the_place_of_those_before() {
+        let mut parsed = Parsed::default();
+        for (text, files) in [
+            ("file=a.txt,file=b.json", &["a.txt", "b.json"][..]),
+            ("gc", &["a.txt", "b.json"]),
+            ("file=c.html", &["c.html"]),
+        ] {
+            parsed.read(text, &|_| Err("none".into()));
+            let expected: Vec<_> = files.iter().map(|name| Pattern::parse(name).unwrap()).collect();
+            assert_eq!(parsed.options.files, expected, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_good_beside_what_is_bad_holds() {
         let parsed = parse("format=json,bogus,gc");
         assert_eq!(parsed.complaints.len(), 1);
-        assert!(parsed.options.gc && parsed.options.format == Format::Json);
+        assert!(parsed.options.gc && parsed.options.format == Some(Format::Json));
     }
 
     #[test]

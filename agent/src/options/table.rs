@@ -23,23 +23,19 @@ pub(super) const TABLE: &[Row] = &[
         name: "file",
         value: "PATH",
         default: "standard error",
-        help: "where the report goes; %p is the process id, %t the UTC time, %h the host, %n the report's number; without %n reports on demand get it before the extension: r.json, r.1.json, r.2.json",
+        help: "where the report goes; %p is the process id, %t the UTC time, %h the host, %n the report's number; without %n reports on demand get it before the extension: r.json, r.1.json, r.2.json; may be given several times",
         set: |options, value| {
-            options.file = Some(Pattern::parse(value)?);
+            options.files.push(Pattern::parse(value)?);
             Ok(())
         },
     },
     Row {
         name: "format",
-        value: "text|json",
-        default: "text",
-        help: "text for people, json for programs",
+        value: "auto|text|html|json|pprof|collapsed|prom",
+        default: "auto",
+        help: "auto goes by the file's extension; text is for people, html for people with a browser (.html), json for programs (.json), pprof for go tool pprof (.pb.gz), collapsed for flame graph programs (.collapsed), prom for Prometheus (.prom)",
         set: |options, value| {
-            options.format = match value {
-                "text" => Format::Text,
-                "json" => Format::Json,
-                _ => return Err("there are text and json".into()),
-            };
+            options.format = Format::parse(value)?;
             Ok(())
         },
     },

@@ -195,8 +195,8 @@ fn kind(report: &Report, kind: Kind) -> KindJson {
         counts: counts(totals),
         ended_again: *report.ended_again.get(kind),
         ended_unknown: *report.ended_unknown.get(kind),
-        bytes_each: kind.native_bytes(),
-        bytes_held: totals.live * kind.native_bytes(),
+        bytes_each: *report.native.each.get(kind),
+        bytes_held: report.native.bytes(kind, totals.live),
     }
 }
 
@@ -205,14 +205,17 @@ fn adopted(report: &Report) -> AdoptedJson {
         let trend = report.growth.adopted(kind);
         let tally = report.adopted.get(kind);
         AdoptedKind {
-            counts: AdoptedCounts::default().plus(kind, tally),
+            counts: AdoptedCounts::default().plus(tally, report.native.bytes(kind, tally.live)),
             oldest_live_seconds: age(report, tally.oldest),
             youngest_live_seconds: age(report, tally.youngest),
             tendency: tendency(trend.as_ref()),
             trend: points(report, trend),
         }
     };
-    let sum = |sum: AdoptedCounts, kind: Kind| sum.plus(kind, report.adopted.get(kind));
+    let sum = |sum: AdoptedCounts, kind: Kind| {
+        let tally = report.adopted.get(kind);
+        sum.plus(tally, report.native.bytes(kind, tally.live))
+    };
     AdoptedJson {
         sum: Kind::ALL.into_iter().fold(AdoptedCounts::default(), sum),
         inflater: of_kind(Kind::Inflater),
@@ -221,14 +224,14 @@ fn adopted(report: &Report) -> AdoptedJson {
 }
 
 impl AdoptedCounts {
-    fn plus(self, kind: Kind, tally: &Tally) -> AdoptedCounts {
+    fn plus(self, tally: &Tally, bytes_held: u64) -> AdoptedCounts {
         AdoptedCounts {
             found: self.found + tally.counts.created,
             ended: self.ended + tally.counts.ended,
             late: self.late + tally.counts.late,
             collected: self.collected + tally.counts.collected,
             live: self.live + tally.live,
-            bytes_held: self.bytes_held + tally.live * kind.native_bytes(),
+            bytes_held: self.bytes_held + bytes_held,
         }
     }
 }

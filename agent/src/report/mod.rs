@@ -3,7 +3,11 @@
 //! Owns the report's shape and the choice of renderer; opens no file. Invariant: the same snapshot and process
 //! give the same bytes.
 
+mod collapsed;
+mod html;
 mod json;
+mod pprof;
+mod prom;
 mod text;
 mod words;
 
@@ -11,6 +15,7 @@ use crate::classify::{Judgement, Severity, judge};
 use crate::event::{Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
 use crate::ledger::Tally;
+use crate::native::Native;
 use crate::options::Format;
 use crate::session::{Gaps, Snapshot};
 use crate::suppress::Rule;
@@ -47,6 +52,8 @@ pub struct Process {
 pub struct Report {
     /// Whose.
     pub process: Process,
+    /// What a stream holds outside the Java heap.
+    pub native: Native,
     /// Seconds since counting began.
     pub age_seconds: f64,
     /// Sites and sums, in order.
@@ -89,8 +96,14 @@ impl Health {
 
 impl Report {
     /// Judges a snapshot and puts it in order. `growth` has taken the snapshot in already.
-    pub fn new(process: Process, snapshot: &Snapshot, rules: Vec<Rule>, growth: Arc<Growth>) -> Report {
-        let judgement = judge(snapshot, &rules);
+    pub fn new(
+        process: Process,
+        native: Native,
+        snapshot: &Snapshot,
+        rules: Vec<Rule>,
+        growth: Arc<Growth>,
+    ) -> Report {
+        let judgement = judge(snapshot, &native, &rules);
         Report {
             age_seconds: snapshot.taken.since(process.armed).as_secs_f64(),
             health: Health {
@@ -100,6 +113,7 @@ impl Report {
                 truncated_sites: judgement.sites.iter().filter(|site| site.site.truncated).count() as u64,
             },
             process,
+            native,
             judgement,
             adopted: snapshot.adopted,
             growth,
@@ -132,6 +146,10 @@ impl Report {
         match format {
             Format::Text => text::render(self, style).into_bytes(),
             Format::Json => json::render(self),
+            Format::Html => html::render(self),
+            Format::Pprof => pprof::render(self),
+            Format::Collapsed => collapsed::render(self),
+            Format::Prom => prom::render(self),
         }
     }
 }
@@ -188,14 +206,20 @@ pub(crate) mod tests {
         let taken = Nanos(10_805_000_000_000);
         let snapshot = session.snapshot(taken, Duration::from_secs(600));
         growth.record(&snapshot);
-        Report::new(process(taken, Nanos(500_000_000)), &snapshot, Rule::built_in(), Arc::new(growth))
+        Report::new(
+            process(taken, Nanos(500_000_000)),
+            Native::default(),
+            &snapshot,
+            Rule::built_in(),
+            Arc::new(growth),
+        )
     }
 
     /// The report of a session that lasted a minute, without snapshots before.
     pub(crate) fn report(session: &crate::session::Session) -> Report {
         let taken = Nanos(60_500_000_000);
         let snapshot = session.snapshot(taken, Duration::ZERO);
-        Report::new(process(taken, Nanos(0)), &snapshot, Rule::built_in(), Arc::default())
+        Report::new(process(taken, Nanos(0)), Native::default(), &snapshot, Rule::built_in(), Arc::default())
     }
 
     fn process(taken: Nanos, armed: Nanos) -> Process {

@@ -82,7 +82,7 @@ impl Text {
                 let _ = write!(line, "; {open} still open");
             }
         } else if !suspects.is_empty() {
-            let held: u64 = verdicts().map(|verdict| verdict.suspects * verdict.kind.native_bytes()).sum();
+            let held: u64 = verdicts().map(|verdict| verdict.suspects * verdict.bytes_each).sum();
             let _ = write!(
                 line,
                 "no certain leaks{since}, but {open} made at {} still open, ≈{} held: a pool, or a leak in the making",
@@ -197,7 +197,7 @@ fn adopted(report: &Report) -> Vec<(String, bool)> {
     if open.1 > 0 {
         let are = if open.1 == 1 { "is" } else { "are" };
         let held: u64 =
-            Kind::ALL.map(|kind| report.adopted.get(kind).live * kind.native_bytes()).iter().sum();
+            Kind::ALL.map(|kind| report.native.bytes(kind, report.adopted.get(kind).live)).iter().sum();
         clauses.push((format!("{} {MADE} {are} still open, ≈{}", open.0, bytes(held)), false));
     }
     clauses
@@ -208,6 +208,7 @@ mod tests {
     use super::*;
     use crate::classify::tests::session;
     use crate::event::{Nanos, ThreadId};
+    use crate::native::Native;
     use crate::report::tests::{golden, report, sample};
     use crate::suppress::Rule;
 
@@ -251,7 +252,7 @@ mod tests {
         snapshot.sites[0].tally.young = 6;
         let rule = Rule::parse("live:a.Pool.*", false).unwrap();
         let process = report(&session(&[])).process;
-        let report = Report::new(process, &snapshot, vec![rule], Default::default());
+        let report = Report::new(process, Native::default(), &snapshot, vec![rule], Default::default());
         assert_eq!(
             render(&report, Style::default()),
             "SUMMARY: zaudit: no leaks: 3 of 11 Inflaters ended, 2 not ended as expected (covered by rules), 6 too young to \

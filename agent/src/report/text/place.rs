@@ -198,7 +198,7 @@ fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
         facts.push(format!("{} ended late, by a finalizer or Cleaner", grouped(counts.late)));
     }
     if let Some(mean) = verdict.mean_lateness() {
-        let (each, mean) = (bytes(verdict.kind.native_bytes()), duration(mean));
+        let (each, mean) = (bytes(verdict.bytes_each), duration(mean));
         facts.push(format!("≈{each} each for {mean} on average ({})", byte_seconds(verdict.lateness())));
     }
     if verdict.tally.live > 0 {

@@ -1,0 +1,7 @@
+//! Prometheus' text format.
+
+use super::Report;
+
+pub(super) fn render(_report: &Report) -> Vec<u8> {
+    Vec::new()
+}

@@ -1,6 +1,6 @@
 //! What one open stream holds outside the Java heap.
 //!
-//! Plain numbers; who measures them is [`crate::jvm`]. Invariant: an estimate is never told as a measurement.
+//! Plain numbers; measures nothing itself. Invariant: an estimate is never told as a measurement.
 
 use crate::event::{Kind, PerKind};
 

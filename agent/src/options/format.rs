@@ -1,6 +1,6 @@
 //! The formats of a report, by their names and by those of files.
 //!
-//! Leaves what each looks like to [`crate::report`]. Invariant: every name of a file has a format.
+//! Leaves to others what each looks like. Invariant: every name of a file has a format.
 
 use std::path::Path;
 

@@ -67,7 +67,12 @@ impl Verdict {
 
     /// Native bytes × seconds between creation and release of the late and collected ones.
     pub fn lateness(&self) -> f64 {
-        self.tally.counts.late_nanos as f64 / 1e9 * self.bytes_each as f64
+        self.lateness_seconds() * self.bytes_each as f64
+    }
+
+    /// Seconds between creation and release, summed over the late and collected ones.
+    pub fn lateness_seconds(&self) -> f64 {
+        seconds(self.tally.counts.late_nanos)
     }
 
     /// How long one late or collected instance kept its memory, on average.
@@ -195,6 +200,12 @@ fn judge_site(seen: &SiteTally, native: &Native, rules: &[Rule]) -> Judged {
         // A rule that covers nothing of this site is not its rule.
         rule: found.filter(|_| leaks + lives > 0),
     }
+}
+
+/// The number next to it that a float can be: what is read back from a report gives the same one again.
+fn seconds(nanos: u128) -> f64 {
+    const SECOND: u128 = 1_000_000_000;
+    (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / SECOND as f64
 }
 
 /// `1,234,567`.

@@ -104,6 +104,7 @@ impl Verdict {
         (self.severity(), uncovered * self.bytes_each, self.tally.counts.created)
     }
 
+    /// Takes another one of the same kind in.
     pub(crate) fn add(&mut self, other: &Verdict) {
         self.tally.add(&other.tally);
         self.leaked += other.leaked;
@@ -142,6 +143,19 @@ pub struct Totals {
     pub ended_elsewhere: u64,
 }
 
+impl Totals {
+    /// Takes others in.
+    pub(crate) fn add(&mut self, other: &Totals) {
+        self.created += other.created;
+        self.ended += other.ended;
+        self.late += other.late;
+        self.collected += other.collected;
+        self.live += other.live;
+        self.expected += other.expected;
+        self.ended_elsewhere += other.ended_elsewhere;
+    }
+}
+
 /// A snapshot, judged and in order.
 #[derive(Clone, Debug, Default)]
 pub struct Judgement {
@@ -161,14 +175,15 @@ pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement 
     for seen in &snapshot.sites {
         let judged = judge_site(seen, native, rules);
         let (counts, live) = (&seen.tally.counts, seen.tally.live);
-        let totals = judgement.totals.get_mut(seen.site.kind);
-        totals.created += counts.created;
-        totals.ended += counts.ended;
-        totals.late += counts.late;
-        totals.collected += counts.collected;
-        totals.live += live;
-        totals.expected += judged.verdict.expected;
-        totals.ended_elsewhere += counts.ended_elsewhere;
+        judgement.totals.get_mut(seen.site.kind).add(&Totals {
+            created: counts.created,
+            ended: counts.ended,
+            late: counts.late,
+            collected: counts.collected,
+            live,
+            expected: judged.verdict.expected,
+            ended_elsewhere: counts.ended_elsewhere,
+        });
         judgement.mismatches += u64::from(!seen.tally.adds_up());
         if let Some(covered) = judged.rule.and_then(|rule| judgement.covered.get_mut(rule)) {
             *covered += judged.verdict.expected;
@@ -177,9 +192,15 @@ pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement 
     }
     judgement.mismatches +=
         Kind::ALL.iter().filter(|kind| !snapshot.adopted.get(**kind).adds_up()).count() as u64;
-    // The site's own id settles ties, so that the order is the same in every run.
-    judgement.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
+    judgement.order();
     judgement
+}
+
+impl Judgement {
+    /// Worst first. The site's own id settles ties, so that the order is the same in every run.
+    pub(crate) fn order(&mut self) {
+        self.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
+    }
 }
 
 fn judge_site(seen: &SiteTally, native: &Native, rules: &[Rule]) -> Judged {

@@ -20,6 +20,11 @@ const THREADS: usize = 3;
 /// Characters told of a thread's name.
 const THREAD_NAME: usize = 40;
 
+/// What to do about any leak.
+pub(in crate::report) const ADVICE: &str = "Call end() when each of these is done with, in a finally block. Closing a stream ends the one that it \
+     made itself, never one that it was given. Until then only a collection frees the memory, which is \
+     outside the Java heap.";
+
 impl Text {
     pub(super) fn places(&mut self, report: &Report, places: &[&Place<'_>], word: &str, told: usize) {
         for (at, place) in places.iter().take(told).enumerate() {
@@ -118,22 +123,13 @@ impl Text {
         if !leaks.is_empty() {
             let head = self.paint(BOLD, "WHAT TO DO");
             let _ = writeln!(self.out, "\n{head}");
-            self.prose(
-                4,
-                "Call end() when each of these is done with, in a finally block. Closing a stream ends the one that it \
-                 made itself, never one that it was given. Until then only a collection frees the memory, which is \
-                 outside the Java heap.",
-            );
+            self.prose(4, ADVICE);
         }
     }
 
     /// `a.b.C.m(C.java:7)`, as Java prints it; on a terminal that is too narrow packages become initials.
     fn frame(&self, frame: &Frame, indent: usize) -> String {
-        let place = match (&frame.file, frame.line) {
-            (Some(file), Some(line)) => format!("{file}:{line}"),
-            (Some(file), None) => file.clone(),
-            (None, _) => "unknown source".to_owned(),
-        };
+        let place = source(frame);
         let whole = clean(&format!("{}.{}({place})", frame.class, frame.method));
         match self.style.width {
             Some(width) if whole.chars().count() + indent > width => {
@@ -150,8 +146,17 @@ impl Text {
     }
 }
 
+/// `C.java:7`, as far as it is known.
+pub(in crate::report) fn source(frame: &Frame) -> String {
+    match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => format!("{file}:{line}"),
+        (Some(file), None) => file.clone(),
+        (None, _) => "unknown source".to_owned(),
+    }
+}
+
 /// A few threads by name. Names that differ in their numbers only are one; long ones are cut.
-fn threads(place: &Place<'_>) -> Option<String> {
+pub(in crate::report) fn threads(place: &Place<'_>) -> Option<String> {
     let mut names: Vec<String> = place.sites.iter().flat_map(|site| site.site.threads()).collect();
     names.sort();
     names.dedup();
@@ -175,7 +180,7 @@ fn threads(place: &Place<'_>) -> Option<String> {
 const LOOKS: Duration = Duration::from_secs(60);
 
 /// Which way the number of live ones goes; of what is no certain leak also what that looks like.
-fn way(report: &Report, place: &Place<'_>) -> Option<String> {
+pub(in crate::report) fn way(report: &Report, place: &Place<'_>) -> Option<String> {
     let trend = report.growth.together(place.sites.iter().map(|site| site.site.stable_id))?;
     let words = words::tendency(&trend)?;
     let tendency = trend.tendency()?;
@@ -188,7 +193,8 @@ fn way(report: &Report, place: &Place<'_>) -> Option<String> {
     Some(format!("live ones: {words}{looks}"))
 }
 
-fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
+/// What became of them, in figures.
+pub(in crate::report) fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
     let counts = &verdict.tally.counts;
     let mut facts = Vec::new();
     if counts.collected > 0 {

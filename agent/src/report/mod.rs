@@ -14,9 +14,11 @@ mod words;
 use crate::classify::{Judgement, Severity, judge};
 use crate::event::{Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
+use crate::hints::{self, Surroundings};
 use crate::ledger::Tally;
 use crate::native::Native;
 use crate::options::Format;
+use crate::places::Place;
 use crate::session::{Gaps, Snapshot};
 use crate::suppress::Rule;
 use std::sync::Arc;
@@ -139,6 +141,13 @@ impl Report {
     /// What is open when an audit begins with the JVM is its own, or another agent's: counted, and no news.
     fn adopts_the_program_s(&self) -> bool {
         !self.process.from_start
+    }
+
+    /// What to change at a place.
+    pub fn hint(&self, place: &Place<'_>) -> Option<String> {
+        let trend = self.growth.together(place.sites.iter().map(|site| site.site.stable_id));
+        let tendency = trend.and_then(|trend| trend.tendency());
+        hints::hint(place, Surroundings { release: hints::release(&self.process.jvm), tendency })
     }
 
     /// The report in the asked format. `style` is for people's eyes only.

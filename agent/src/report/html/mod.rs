@@ -10,7 +10,7 @@ mod escape;
 mod rows;
 mod sums;
 
-use super::text::place::{ADVICE, way};
+use super::text::place::way;
 use super::text::{origin, verdict};
 use super::words::{byte_seconds, bytes, count};
 use super::{Report, lost};
@@ -169,12 +169,9 @@ impl Page<'_> {
         if let Some(way) = way(self.report, place) {
             let _ = write!(to_do, " {}.", Plain(&way));
         }
-        if let Some(hint) = place.hint() {
-            let _ = write!(to_do, " {}.", Plain(hint));
-        }
         to_do.push_str("</p>\n");
-        if severity == Severity::Leak {
-            let _ = writeln!(to_do, "<p class=\"advice\">{}</p>", Plain(ADVICE));
+        if let Some(hint) = self.report.hint(place) {
+            let _ = writeln!(to_do, "<p><b>To do:</b> {}.</p>", Plain(&hint));
         }
         to_do.push_str("</section>\n");
         self.out.push_str(&to_do);

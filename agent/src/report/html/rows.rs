@@ -103,8 +103,8 @@ impl Page<'_> {
         if !told.is_empty() {
             let _ = writeln!(self.out, "<p>{}</p>", Plain(&told.join(" · ")));
         }
-        if let Some(hint) = place.hint() {
-            let _ = writeln!(self.out, "<p class=\"hint\">{}</p>", Plain(hint));
+        if let Some(hint) = self.report.hint(place) {
+            let _ = writeln!(self.out, "<p class=\"hint\"><b>To do:</b> {}.</p>", Plain(&hint));
         }
         let growth = &self.report.growth;
         let trend = growth.together(place.sites.iter().map(|judged| judged.site.stable_id));

@@ -48,7 +48,6 @@ pub(super) fn render(report: &Report, style: Style) -> String {
     if report.found_something() {
         text.prose(0, &origin(report));
         text.places(report, &leaks, "LEAK", LEAKS);
-        text.advice(&leaks);
         text.places(report, &suspects, "LIVE", SUSPECTS);
         text.rules(report);
         text.totals(report);

@@ -162,7 +162,7 @@ impl Page<'_> {
         };
         let _ = write!(
             to_do,
-            "<a href=\"#p1\">{}</a>: of its {class}s, {}.",
+            "<a href=\"#p1\">{}</a></p>\n<p>{class}s: {}.",
             rows::frame(culprit),
             Plain(&place.verdict.ratio())
         );

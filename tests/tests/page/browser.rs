@@ -163,6 +163,19 @@ impl Browser {
         if found == expected { Ok(()) } else { Err(format!("{expression} is {found}, not {expected}")) }
     }
 
+    /// Claims that an expression comes to this before long: the page has something to do first.
+    pub fn settles(&mut self, expression: &str, expected: impl Into<Value>) -> Result<()> {
+        let expected = expected.into();
+        let patient = format!(
+            "(async () => {{ for (let n = 0; ; n++) {{ const found = await ({expression}); \
+             if (n > 100 || JSON.stringify(found) === {:?}) return found; \
+             await new Promise(then => setTimeout(then, 20)) }} }})()",
+            expected.to_string()
+        );
+        let found = self.ask(&patient)?;
+        if found == expected { Ok(()) } else { Err(format!("{expression} is {found}, not {expected}")) }
+    }
+
     /// A click with the mouse in the middle of the first element of these, where it can be seen.
     pub fn click(&mut self, selector: &str) -> Result<()> {
         let [x, y] = self.middle(selector)?;
@@ -191,10 +204,11 @@ impl Browser {
         }
     }
 
-    /// Whether the first element of these is laid out at all.
+    /// Whether the first element of these can be seen. It is the browser that answers, so it does where the page's scripts are off.
     pub fn sees(&mut self, selector: &str) -> Result<bool> {
-        let node = self.node(selector)?;
-        Ok(self.call("DOM.getBoxModel", json!({"nodeId": node})).is_ok())
+        let visible =
+            format!("document.querySelector({selector:?}).checkVisibility({{contentVisibilityAuto: true}})");
+        Ok(self.ask(&visible)? == true)
     }
 
     /// One key, as `KeyboardEvent.key` names it.
@@ -225,19 +239,17 @@ impl Browser {
 
     /// A picture of the page, or of one element with a little room around it.
     pub fn picture(&mut self, selector: Option<&str>) -> Result<String> {
-        let mut parameters = json!({"format": "png", "captureBeyondViewport": true});
+        let metrics = self.call("Page.getLayoutMetrics", json!({}))?;
+        let mut clip = metrics["cssContentSize"].clone();
         if let Some(selector) = selector {
-            let node = self.node(selector)?;
-            let quad = self.call("DOM.getBoxModel", json!({"nodeId": node}))?["model"]["border"].clone();
-            let scrolled = self.call("Page.getLayoutMetrics", json!({}))?["cssVisualViewport"].clone();
-            let number = |value: &Value| value.as_f64().unwrap_or_default();
-            let (left, top) = (
-                number(&quad[0]) + number(&scrolled["pageX"]),
-                number(&quad[1]) + number(&scrolled["pageY"]),
+            let box_of = format!(
+                "(({{x, y, width, height}}) => ({{x: x + scrollX - 16, y: y + scrollY - 16, width: width + 32, height: \
+                 height + 32}}))(document.querySelector({selector:?}).getBoundingClientRect())"
             );
-            let (width, height) = (number(&quad[4]) - number(&quad[0]), number(&quad[5]) - number(&quad[1]));
-            parameters["clip"] = json!({"x": left - 16.0, "y": top - 16.0, "width": width + 32.0, "height": height + 32.0, "scale": 1});
+            clip = self.ask(&box_of)?;
         }
+        clip["scale"] = json!(1);
+        let parameters = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
         let shot = self.call("Page.captureScreenshot", parameters)?;
         shot["data"].as_str().map(String::from).ok_or_else(|| "no picture".into())
     }

@@ -137,7 +137,7 @@ impl Page<'_> {
             ("leaked for certain", grouped(sum(|v| v.leaked))),
             ("live", grouped(sum(|v| v.tally.live))),
             ("held outside the Java heap", format!("≈{}", bytes(sum(Verdict::bytes_held)))),
-            ("freed late: bytes × time", format!("≈{}", byte_seconds(lateness))),
+            ("lateness: bytes × time until freed", byte_seconds(lateness)),
             ("ended by the program", format!("{} of {}", grouped(ended), grouped(created))),
         ];
         self.out.push_str("<dl class=\"figures\">\n");
@@ -162,14 +162,14 @@ impl Page<'_> {
         };
         let _ = write!(
             to_do,
-            "<a href=\"#p1\">{}</a></p>\n<p>{class}s: {}.",
+            "<a href=\"#p1\">{}</a></p>\n<p>{class}s: {}",
             rows::frame(culprit),
             Plain(&place.verdict.ratio())
         );
         if let Some(way) = way(self.report, place) {
-            let _ = write!(to_do, " {}.", Plain(&way));
+            let _ = write!(to_do, "; {}", Plain(&way));
         }
-        to_do.push_str("</p>\n");
+        to_do.push_str(".</p>\n");
         if let Some(hint) = self.report.hint(place) {
             let _ = writeln!(to_do, "<p><b>To do:</b> {}.</p>", Plain(&hint));
         }
@@ -184,7 +184,7 @@ impl Page<'_> {
         let _ = write!(
             self.out,
             "<section id=\"places\" aria-labelledby=\"places-title\">\n<h2 id=\"places-title\">Where they were made</h2>\n\
-             <p class=\"about\">{} of code, {stacks}; worst first. A place is the first line of the program's own on the way out \
+             <p class=\"about\">{}, {stacks}; worst first. A place is the first line of the program's own on the way out \
              from the constructor.</p>\n",
             count(total, "place"),
         );

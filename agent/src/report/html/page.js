@@ -252,6 +252,13 @@
     const elements = document.createDocumentFragment();
     drawn = new Map();
     let depth = 0;
+    const lay = (element, left, part, level) => {
+      element.style.left = `${100 * left}%`;
+      element.style.width = `${100 * part}%`;
+      element.style.top = `${level * ROW}px`;
+      elements.append(element);
+      depth = Math.max(depth, level);
+    };
     const put = (node, left, part, level, above) => {
       const element = make('div', node ? `frame ${frameOf(node).jdk ? 'jdk' : 'own'}-${shade(frameOf(node).name)}` : 'frame all', '');
       element.classList.toggle('culprit', culprits.has(node));
@@ -259,18 +266,21 @@
       element.classList.toggle('above', above);
       if (part * width >= LABELLED) element.textContent = `${culprits.has(node) ? '▸ ' : ''}${label(node)}`;
       else element.classList.add('narrow');
-      element.style.left = `${100 * left}%`;
-      element.style.width = `${100 * part}%`;
-      element.style.top = `${level * ROW}px`;
+      lay(element, left, part, level);
       element.tabIndex = node === here ? 0 : -1;
       element.dataset.node = node;
       element.title = describe(node);
       element.setAttribute('role', 'treeitem');
       element.setAttribute('aria-level', level + 1);
       element.setAttribute('aria-label', describe(node));
-      elements.append(element);
       drawn.set(node, element);
-      depth = Math.max(depth, level);
+    };
+    // Those that are too narrow, together.
+    const fillUp = (left, part, level) => {
+      const element = make('div', 'frame thin', '');
+      element.title = 'Too narrow to be drawn: zoom in';
+      element.ariaHidden = 'true';
+      lay(element, left, part, level);
     };
     const above = zoomed ? [...stack(parent[zoomed]).reverse()] : [];
     if (zoomed) above.unshift(0);
@@ -279,13 +289,17 @@
     while (todo.length) {
       const [node, left, part, level] = todo.pop();
       put(node, left, part, level, false);
+      const wide = [];
       let next = left;
       for (const child of children[node]) {
         const size = values[child] / values[zoomed];
         if (size * width < NARROWEST) break;
-        todo.push([child, next, size, level + 1]);
+        wide.push([child, next, size, level + 1]);
         next += size;
       }
+      todo.push(...wide.reverse());
+      const thin = left + part - next;
+      if (wide.length < children[node].length && thin * width >= NARROWEST) fillUp(next, thin, level + 1);
     }
     graph.replaceChildren(elements);
     graph.style.height = `${(depth + 1) * ROW}px`;

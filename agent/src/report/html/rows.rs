@@ -63,7 +63,7 @@ impl Page<'_> {
         for (number, figure) in [
             (verdict.leaked, grouped(verdict.leaked)),
             (verdict.tally.live, grouped(verdict.tally.live)),
-            (verdict.bytes_held(), bytes(verdict.bytes_held())),
+            (verdict.bytes_held(), format!("≈{}", bytes(verdict.bytes_held()))),
             (verdict.lateness() as u64, byte_seconds(verdict.lateness())),
             (1, grouped(verdict.tally.counts.created)),
         ] {

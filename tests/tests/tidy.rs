@@ -80,7 +80,8 @@ fn command_sources() -> Vec<PathBuf> {
 fn every_file_says_what_it_owns() {
     for path in sources().into_keys().chain(command_sources()) {
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("//! "), "{} does not open with `//!`", path.display());
+        let opening = if path.extension().is_some_and(|name| name == "css") { "/*! " } else { "//! " };
+        assert!(text.starts_with(opening), "{} does not open with `{opening}`", path.display());
     }
 }
 

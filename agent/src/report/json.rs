@@ -2,14 +2,14 @@
 //!
 //! Fields are added, never renamed. Invariant: all that the text report says can be found in here.
 
-use super::{Health, Report};
-use crate::classify::{Judged, Severity, Totals};
+use super::{Health, Report, millis};
+use crate::classify::{Judged, Totals};
 use crate::event::{Frame, Kind, Nanos};
 use crate::growth::{Point, Trend};
 use crate::ledger::Tally;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 #[derive(Serialize)]
 struct Root<'a> {
@@ -271,11 +271,7 @@ fn site<'a>(report: &'a Report, judged: &'a Judged) -> SiteJson<'a> {
         id: format!("{:016x}", judged.site.stable_id),
         kind: judged.site.kind.name(),
         class: judged.site.subclass.as_deref(),
-        severity: match verdict.severity() {
-            Severity::Leak => "leak",
-            Severity::Suspect => "suspect",
-            Severity::Clean => "clean",
-        },
+        severity: verdict.severity().name(),
         summary: verdict.ratio(),
         counts: Counts {
             created: tally.counts.created,
@@ -319,7 +315,7 @@ fn health(health: &Health) -> HealthJson<'_> {
 
 /// Seconds since 1970, to the millisecond.
 fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as f64 / 1e3
+    millis(time) as f64 / 1e3
 }
 
 #[cfg(test)]

@@ -112,7 +112,8 @@ impl Exposition {
         self.metric("suspects", "Live ones that no rule covers and that are old enough.", |kind| {
             sums.get(kind).1.to_string()
         });
-        let lateness = |kind| seconds(u64::try_from(sums.get(kind).2 / 1_000_000).unwrap_or(u64::MAX));
+        let lateness =
+            |kind| seconds(u64::try_from((sums.get(kind).2 + 500_000) / 1_000_000).unwrap_or(u64::MAX));
         self.metric(
             "lateness_seconds_total",
             "How long late and collected ones kept their memory, all added up.",

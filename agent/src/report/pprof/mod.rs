@@ -184,14 +184,126 @@ impl<'a> Profile<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{hostile, report, sample};
+    use crate::report::tests::{golden, hostile, report, sample};
 
-    /// What is read by nobody else's program stands in `tests/tests/formats`.
+    fn unzipped(report: &Report) -> Vec<u8> {
+        let bytes = render(report);
+        miniz_oxide::inflate::decompress_to_vec(&bytes[10..bytes.len() - 8]).unwrap()
+    }
+
+    #[derive(Debug)]
+    enum Value<'a> {
+        Number(u64),
+        Bytes(&'a [u8]),
+    }
+
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let mut number = 0;
+        for place in 0.. {
+            let (byte, rest) = bytes.split_first().unwrap();
+            *bytes = rest;
+            number |= u64::from(byte & 0x7f) << (7 * place);
+            if byte < &0x80 {
+                return number;
+            }
+        }
+        unreachable!()
+    }
+
+    fn fields(mut bytes: &[u8]) -> Vec<(u64, Value<'_>)> {
+        let mut fields = Vec::new();
+        while !bytes.is_empty() {
+            let (key, number) = (varint(&mut bytes), varint(&mut bytes));
+            if key & 7 == 0 {
+                fields.push((key >> 3, Value::Number(number)));
+            } else {
+                let (text, rest) = bytes.split_at(number as usize);
+                fields.push((key >> 3, Value::Bytes(text)));
+                bytes = rest;
+            }
+        }
+        fields
+    }
+
+    /// In the words of `profile.proto`, one field a line, with strings for their numbers. Kinds of fields: a letter each, `s`tring,
+    /// `n`umber, packed `N`umbers, packed `S`trings, or a message's name.
+    fn dump(bytes: &[u8], message: &str, strings: &[&str], depth: usize, out: &mut String) {
+        let schema: &[(u64, &str, &str)] = match message {
+            "Profile" => &[
+                (1, "sample_type", "ValueType"),
+                (2, "sample", "Sample"),
+                (3, "mapping", "Mapping"),
+                (4, "location", "Location"),
+                (5, "function", "Function"),
+                (6, "string_table", "-"),
+                (9, "time_nanos", "n"),
+                (10, "duration_nanos", "n"),
+                (11, "period_type", "ValueType"),
+                (12, "period", "n"),
+                (13, "comment", "S"),
+                (14, "default_sample_type", "s"),
+            ],
+            "ValueType" => &[(1, "type", "s"), (2, "unit", "s")],
+            "Sample" => &[(1, "location_id", "N"), (2, "value", "N"), (3, "label", "Label")],
+            "Label" => &[(1, "key", "s"), (2, "str", "s")],
+            "Mapping" => &[
+                (1, "id", "n"),
+                (5, "filename", "s"),
+                (7, "has_functions", "n"),
+                (8, "has_filenames", "n"),
+                (9, "has_line_numbers", "n"),
+            ],
+            "Location" => &[(1, "id", "n"), (2, "mapping_id", "n"), (4, "line", "Line")],
+            "Line" => &[(1, "function_id", "n"), (2, "line", "n")],
+            "Function" => &[(1, "id", "n"), (2, "name", "s"), (3, "system_name", "s"), (4, "filename", "s")],
+            other => panic!("{other}"),
+        };
+        for (number, value) in fields(bytes) {
+            let (_, name, sort) = schema.iter().find(|row| row.0 == number).unwrap();
+            let string = |at: u64| format!("{:?}", strings[at as usize]);
+            let packed = |mut bytes: &[u8], show: &dyn Fn(u64) -> String| {
+                std::iter::from_fn(|| (!bytes.is_empty()).then(|| show(varint(&mut bytes))))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            let text = match (*sort, value) {
+                ("-", _) => continue,
+                ("s", Value::Number(at)) => string(at),
+                ("n", Value::Number(number)) => number.to_string(),
+                ("S", Value::Bytes(bytes)) => packed(bytes, &string),
+                ("N", Value::Bytes(bytes)) => packed(bytes, &|number| number.to_string()),
+                (message, Value::Bytes(bytes)) => {
+                    out.push_str(&format!("{}{name}\n", "  ".repeat(depth)));
+                    dump(bytes, message, strings, depth + 1, out);
+                    continue;
+                }
+                (sort, value) => panic!("{name} is no {sort}: {value:?}"),
+            };
+            out.push_str(&format!("{}{name}: {text}\n", "  ".repeat(depth)));
+        }
+    }
+
+    #[test]
+    fn as_the_golden_has_it() {
+        let bytes = unzipped(&sample());
+        let strings: Vec<&str> = fields(&bytes)
+            .into_iter()
+            .filter_map(|field| match field {
+                (6, Value::Bytes(text)) => Some(std::str::from_utf8(text).unwrap()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(strings[0], "");
+        let mut text = String::new();
+        dump(&bytes, "Profile", &strings, 0, &mut text);
+        let version = format!("\"zaudit {}\"", env!("CARGO_PKG_VERSION"));
+        golden("report.pprof.txt", text.replace(&version, "\"zaudit VERSION\"").as_bytes());
+    }
+
     #[test]
     fn names_are_clean() {
-        let bytes = render(&report(&hostile()));
-        let raw = miniz_oxide::inflate::decompress_to_vec(&bytes[10..bytes.len() - 8]).unwrap();
-        let text = String::from_utf8_lossy(&raw);
+        let bytes = unzipped(&report(&hostile()));
+        let text = String::from_utf8_lossy(&bytes);
         assert!(text.contains("</script>\u{1F600};\\u{a}3 4"), "{text}");
         assert!(!text.contains("\u{1b}["), "{text}");
     }

@@ -6,6 +6,7 @@
 mod collapsed;
 mod html;
 mod json;
+mod merge;
 mod pprof;
 mod prom;
 mod text;
@@ -14,15 +15,19 @@ mod words;
 use crate::classify::{Judgement, Severity, judge};
 use crate::event::{Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
+use crate::hints::{self, Surroundings};
 use crate::ledger::Tally;
 use crate::native::Native;
 use crate::options::Format;
+use crate::places::Place;
 use crate::session::{Gaps, Snapshot};
 use crate::suppress::Rule;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use merge::merge;
 pub use text::Style;
+pub use words::{bytes, clean, count, duration};
 
 /// Whose report it is, and when and why it was taken.
 #[derive(Clone, Debug)]
@@ -33,6 +38,8 @@ pub struct Process {
     pub jvm: String,
     /// Main class and arguments, as `jps -lm` has them.
     pub command: String,
+    /// The options that it was given, but for those that could not be understood.
+    pub options: String,
     /// When counting began: the agent was armed, or its counts were reset.
     pub started: SystemTime,
     /// The same by the clock of the snapshot, which may be older: an agent can be loaded long before it is armed.
@@ -45,6 +52,8 @@ pub struct Process {
     pub trigger: Trigger,
     /// Number of a snapshot or a report on demand; none for the last one.
     pub number: Option<u32>,
+    /// How many reports were summed up in it: more than one where JVMs were taken together.
+    pub reports: u32,
 }
 
 impl Process {
@@ -132,6 +141,11 @@ impl Report {
         }
     }
 
+    /// A report out of its JSON. The error is one sentence.
+    pub fn read(bytes: &[u8]) -> Result<Report, String> {
+        json::read(bytes)
+    }
+
     /// Whether nobody needs to read it: no leak, no suspect, with a stack or without one, and all was seen.
     pub fn nothing_to_tell(&self) -> bool {
         !self.found_something() && self.health.ok()
@@ -153,6 +167,13 @@ impl Report {
     fn leaks(&self) -> bool {
         self.judgement.sites.iter().any(|site| site.verdict.leaked > 0)
             || Kind::ALL.iter().any(|kind| lost(self.adopted.get(*kind)) > 0)
+    }
+
+    /// What to change at a place.
+    pub fn hint(&self, place: &Place<'_>) -> Option<String> {
+        let trend = self.growth.together(place.sites.iter().map(|site| site.site.stable_id));
+        let tendency = trend.and_then(|trend| trend.tendency());
+        hints::hint(place, Surroundings { release: hints::release(&self.process.jvm), tendency })
     }
 
     /// The report in the asked format. `style` is for people's eyes only.
@@ -268,12 +289,14 @@ pub(crate) mod tests {
             pid: 4711,
             jvm: "OpenJDK 64-Bit Server VM 17.0.15".into(),
             command: "org.acme.Main --serve".into(),
+            options: "file=/var/log/zaudit-%p.json,min_age=10m".into(),
             started,
             armed,
             taken: started + taken.since(armed),
             from_start: false,
             trigger: Trigger::Exit,
             number: None,
+            reports: 1,
         }
     }
 

@@ -24,6 +24,9 @@ const SAMPLE_TYPES: [(&str, &str); 6] = [
     ("lateness", "KiB·s"),
 ];
 
+/// Values are signed on the other side.
+const MOST: u64 = i64::MAX as u64;
+
 /// Everything is in one mapping that says its names are known: else readers look for a program's symbols.
 const MAPPING: u64 = 1;
 
@@ -64,7 +67,7 @@ impl<'a> Profile<'a> {
         let live = verdict.tally.live;
         let values = [
             verdict.leaked,
-            verdict.leaked * verdict.bytes_each,
+            verdict.leaked.saturating_mul(verdict.bytes_each),
             live,
             verdict.bytes_held(),
             verdict.tally.counts.created,
@@ -95,7 +98,7 @@ impl<'a> Profile<'a> {
         labels: impl Iterator<Item = (&'l str, &'l str)>,
     ) {
         let mut sample = Message::default();
-        sample.numbers(1, stack.iter().copied()).numbers(2, values);
+        sample.numbers(1, stack.iter().copied()).numbers(2, values.map(|value| value.min(MOST)));
         for (name, value) in labels {
             let (name, value) = (self.string(name), self.string(&clean(value)));
             sample.message(3, Message::default().number(1, name).number(2, value));

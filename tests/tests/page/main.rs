@@ -195,9 +195,9 @@ fn zoomed_by_key(page: &mut Browser) -> Result<()> {
     for key in ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown"] {
         page.press(key)?;
     }
-    page.claim("document.activeElement.textContent", "Handler.reply")?;
+    page.claim("document.activeElement.textContent", "Handler.reply:24")?;
     page.press("ArrowRight")?;
-    page.claim("document.activeElement.textContent", "Handler.event")?;
+    page.claim("document.activeElement.textContent", "Handler.event:14")?;
     page.claim("document.querySelector('#told').textContent.endsWith(': 310 leaked, 20.7 % of all')", true)?;
     page.press("Enter")?;
     page.claim("document.activeElement.getAttribute('aria-level')", "5")?;
@@ -229,7 +229,7 @@ fn found_in_the_graph(page: &mut Browser) -> Result<()> {
     page.claim("document.querySelector('#share').textContent", "found in 20.7 %: 310 leaked")?;
     page.claim(
         "[...document.querySelectorAll('.frame.found')].map(frame => frame.textContent)",
-        serde_json::json!(["Push.send"]),
+        serde_json::json!(["Push.send:58"]),
     )
 }
 

@@ -75,7 +75,7 @@ pub fn places(sites: &[Judged]) -> Vec<Place<'_>> {
 }
 
 /// Index of the innermost frame outside the JDK, else of the innermost outside `java.util.zip`.
-fn first_own_frame(site: &Site) -> usize {
+pub fn first_own_frame(site: &Site) -> usize {
     let first = |pick: fn(&Frame) -> bool| site.frames().position(pick);
     first(|frame| !in_jdk(&frame.class))
         .or_else(|| first(|frame| !frame.class.starts_with("java.util.zip.")))

@@ -158,6 +158,7 @@ mod tests {
         ];
         let tiff: &[&str] = &[DEFLATER, "com.sun.imageio.plugins.tiff.TIFFDeflater.<init>", MAIN];
         let codec: &[&str] = &[MADE, "a.Codec.<init>", MAIN];
+        let png: &[&str] = &[MADE, "sun.awt.image.PNGImageDecoder.produceImage"];
         let direct: &[&str] = &[MADE, MAIN];
         // Kind, stack, created, ended, late, collected; the release; which way; what is said of it.
         let mut spoken = BTreeSet::new();
@@ -188,6 +189,7 @@ mod tests {
                 None,
                 "close the DeflaterOutputStream that Main.x() makes: finish() and flush()",
             ),
+            ((I, png, 4, 0, 0, 4), 17, None, "PNGImageDecoder.produceImage() is the JDK's own"),
             ((D, tiff, 4, 0, 0, 4), 17, None, "close what Main.x() got from the JDK, whose com.sun.imageio"),
             ((I, codec, 4, 0, 0, 4), 17, None, "Codec makes it while it is constructed: probably it needs"),
             (

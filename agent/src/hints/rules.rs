@@ -78,6 +78,17 @@ pub(super) static RULES: &[Rule] = &[
         },
     },
     Rule {
+        // No frame of the program's.
+        fits: |case| case.leaks() && in_jdk(&case.culprit.class) && case.stream().is_none(),
+        says: |case| {
+            format!(
+                "{} is the JDK's own, and so is all that calls it: probably a defect of the JDK, which less use of that class \
+                 avoids",
+                case.culprit()
+            )
+        },
+    },
+    Rule {
         // Made inside the JDK.
         fits: |case| case.leaks() && case.maker().is_some_and(|frame| in_jdk(&frame.class)),
         says: |case| {

@@ -6,6 +6,7 @@
 mod collapsed;
 mod html;
 mod json;
+mod merge;
 mod pprof;
 mod prom;
 mod text;
@@ -24,7 +25,9 @@ use crate::suppress::Rule;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use merge::merge;
 pub use text::Style;
+pub use words::{bytes, clean, count, duration};
 
 /// Whose report it is, and when and why it was taken.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub struct Process {
     pub jvm: String,
     /// Main class and arguments, as `jps -lm` has them.
     pub command: String,
+    /// The options that it was given, but for those that could not be understood.
+    pub options: String,
     /// When counting began: the agent was armed, or its counts were reset.
     pub started: SystemTime,
     /// The same by the clock of the snapshot, which may be older: an agent can be loaded long before it is armed.
@@ -47,6 +52,8 @@ pub struct Process {
     pub trigger: Trigger,
     /// Number of a snapshot or a report on demand; none for the last one.
     pub number: Option<u32>,
+    /// How many reports were summed up in it: more than one where JVMs were taken together.
+    pub reports: u32,
 }
 
 /// Everything that a renderer may say.
@@ -124,6 +131,11 @@ impl Report {
             ended_unknown: snapshot.ended_unknown,
             snapshot_nanos: snapshot.taken,
         }
+    }
+
+    /// A report out of its JSON. The error is one sentence.
+    pub fn read(bytes: &[u8]) -> Result<Report, String> {
+        json::read(bytes)
     }
 
     /// Whether nobody needs to read it: no leak, no suspect, with a stack or without one, and all was seen.
@@ -237,12 +249,14 @@ pub(crate) mod tests {
             pid: 4711,
             jvm: "OpenJDK 64-Bit Server VM 17.0.15".into(),
             command: "org.acme.Main --serve".into(),
+            options: "file=/var/log/zaudit-%p.json,min_age=10m".into(),
             started,
             armed,
             taken: started + taken.since(armed),
             from_start: false,
             trigger: Trigger::Exit,
             number: None,
+            reports: 1,
         }
     }
 

@@ -14,14 +14,15 @@ pub(super) fn hostile(c: char) -> bool {
 }
 
 /// What is hostile shown as escapes.
-pub(super) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     if !text.chars().any(hostile) {
         return text.to_owned();
     }
     text.chars().map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
 
-pub(super) fn count(number: usize, noun: &str) -> String {
+/// `1 place`, `1,204 places`.
+pub fn count(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number as u64), if number == 1 { "" } else { "s" })
 }
 
@@ -30,7 +31,7 @@ pub(super) fn times(number: u64) -> String {
 }
 
 /// Three figures and a unit.
-pub(super) fn bytes(number: u64) -> String {
+pub fn bytes(number: u64) -> String {
     scaled(number as f64, 1_024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
 }
 
@@ -50,7 +51,7 @@ pub(super) fn scaled(mut number: f64, step: f64, units: &[&str]) -> String {
 }
 
 /// `340 ms`, `5.2 s`, `12 min`, `3 h`, `9.5 d`.
-pub(super) fn duration(time: Duration) -> String {
+pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let (number, unit) = match seconds {
         s if s < 0.001 => return "under 1 ms".to_owned(),

@@ -159,15 +159,13 @@ pub(in crate::report) fn verdict(
 /// Whose report it is, and what asked for it.
 pub(in crate::report) fn origin(report: &Report) -> String {
     let process = &report.process;
+    let when = occasion(process);
     let age = duration(Duration::try_from_secs_f64(report.age_seconds).unwrap_or_default());
-    format!(
-        "zaudit {}, {} after {age}, pid {} of {}: {}",
-        env!("CARGO_PKG_VERSION"),
-        occasion(process),
-        process.pid,
-        process.jvm,
-        process.command
-    )
+    let whose = match process.trigger {
+        Trigger::Merge => format!("{when}, the longest of {age}"),
+        _ => format!("{when} after {age}, pid {}", process.pid),
+    };
+    format!("zaudit {}, {whose} of {}: {}", env!("CARGO_PKG_VERSION"), process.jvm, process.command)
 }
 
 /// What asked for the report.
@@ -179,6 +177,7 @@ fn occasion(process: &Process) -> String {
         (Trigger::Interval, None) => format!("snapshot ({word})"),
         (Trigger::Duration, _) => format!("at the end of the audit ({word})"),
         (Trigger::Command, None) => "at disarm".into(),
+        (Trigger::Merge, _) => format!("{} merged", count(process.reports as usize, "report")),
         (_, Some(number)) => format!("report {number} on demand ({word})"),
         (_, None) => format!("report on demand ({word})"),
     }

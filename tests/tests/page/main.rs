@@ -15,7 +15,8 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 use std::{env, fs};
 use zaudit_tests::Result;
-use zaudit_tests::suite::claim;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::suite::{Bench, claim};
 
 type Page = fn() -> Result<PathBuf>;
 type Test = fn(&mut Browser) -> Result<()>;
@@ -44,27 +45,31 @@ fn main() -> ExitCode {
     if let Err(why) = &program {
         eprintln!("SKIPPED: nothing of the HTML report is tested in a browser: {why}");
     }
-    let trial = |name: &'static str, test: Box<dyn FnOnce(&Path) -> Result<()> + Send>| {
-        let program = program.clone();
-        let trial =
-            Trial::test(name, move || program.and_then(|program| test(&program)).map_err(Failed::from));
-        let gone = browser::program().is_err();
-        trial.with_ignored_flag(gone || name == "pictures")
-    };
     let mut trials: Vec<Trial> = CELLS
         .into_iter()
         .map(|(name, page, test)| {
-            let run = move |program: &Path| {
+            trial(&program, name, move |program| {
                 let mut browser = Browser::open(program, &page()?, Look::default())?;
                 test(&mut browser)?;
                 browser.silent()
-            };
-            trial(name, Box::new(run))
+            })
         })
         .collect();
-    trials.push(trial("without_scripts", Box::new(without_scripts)));
-    trials.push(trial("pictures", Box::new(pictures)));
+    trials.push(trial(&program, "without_scripts", without_scripts));
+    trials.push(trial(&program, "of_a_real_program", of_a_real_program));
+    trials.push(trial(&program, "pictures", pictures).with_ignored_flag(true));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A cell; without a browser it is ignored.
+fn trial(
+    program: &Result<PathBuf>,
+    name: &str,
+    test: impl FnOnce(&Path) -> Result<()> + Send + 'static,
+) -> Trial {
+    let found = program.clone();
+    Trial::test(name, move || found.and_then(|program| test(&program)).map_err(Failed::from))
+        .with_ignored_flag(program.is_err())
 }
 
 /// The names in the table's second column, top down.
@@ -195,9 +200,9 @@ fn zoomed_by_key(page: &mut Browser) -> Result<()> {
     for key in ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown"] {
         page.press(key)?;
     }
-    page.claim("document.activeElement.textContent", "Handler.reply")?;
+    page.claim("document.activeElement.textContent", "Handler.reply:24")?;
     page.press("ArrowRight")?;
-    page.claim("document.activeElement.textContent", "Handler.event")?;
+    page.claim("document.activeElement.textContent", "Handler.event:14")?;
     page.claim("document.querySelector('#told').textContent.endsWith(': 310 leaked, 20.7 % of all')", true)?;
     page.press("Enter")?;
     page.claim("document.activeElement.getAttribute('aria-level')", "5")?;
@@ -229,7 +234,7 @@ fn found_in_the_graph(page: &mut Browser) -> Result<()> {
     page.claim("document.querySelector('#share').textContent", "found in 20.7 %: 310 leaked")?;
     page.claim(
         "[...document.querySelectorAll('.frame.found')].map(frame => frame.textContent)",
-        serde_json::json!(["Push.send"]),
+        serde_json::json!(["Push.send:58"]),
     )
 }
 
@@ -313,6 +318,18 @@ fn without_scripts(program: &Path) -> Result<()> {
     }
     page.click("#p2 summary")?;
     claim(page.sees("#p2 .stack")?, || "the stack does not open".into())?;
+    page.silent()
+}
+
+/// The page that the agent itself left.
+fn of_a_real_program(program: &Path) -> Result<()> {
+    let bench = Bench::ready()?;
+    let jvm = Jvm::new(bench.default_jdk(), bench.fixture("GzipForgotten")?)?;
+    let ended = jvm.agent(&bench.library, "gc,file=report.html").run()?;
+    let mut page = Browser::open(program, &ended.dir().join("report.html"), Look::default())?;
+    page.claim("document.querySelector('h1').textContent.startsWith('LEAK: ')", true)?;
+    page.claim("document.querySelectorAll('.frame.culprit').length > 0", true)?;
+    page.claim("[...document.querySelectorAll('.run dd')].at(-1).textContent", "gc,file=report.html")?;
     page.silent()
 }
 

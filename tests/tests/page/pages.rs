@@ -72,12 +72,14 @@ impl Story {
             pid: 4711,
             jvm: "OpenJDK 64-Bit Server VM 17.0.15 (Java 17)".into(),
             command: command.into(),
+            options: "gc,file=report-%p.html".into(),
             started,
             armed: Nanos(0),
             taken: started + Duration::from_secs(7_200),
             from_start: true,
             trigger: Trigger::Exit,
             number: None,
+            reports: 1,
         };
         let report =
             Report::new(process, Native::default(), &snapshot, Rule::built_in(), Arc::new(self.growth));

@@ -235,15 +235,19 @@
     here = zoomed;
   }
 
-  const short = (name) => name.split('.').slice(-2).join('.');
-  const label = (node) => (node ? short(frameOf(node).name) : 'all');
+  /** `Codec.decode:21`. */
+  function label(node) {
+    if (!node) return 'all';
+    const { name, source } = frameOf(node);
+    return name.split('.').slice(-2).join('.') + (/:\d+$/.exec(source) ?? '');
+  }
   const describe = (node) => `${node ? whole(frameOf(node)) : 'All'}: ${told[weight](values[node])}, ` +
     `${share(values[node], values[0])} of all${culprits.has(node) ? '; the line to mend or to look at' : ''}`;
 
-  /** One of three shades, the same for the same package. */
+  /** One of three shades, the same for the same class. */
   function shade(name) {
     let sum = 0;
-    for (const letter of name.slice(0, name.lastIndexOf('.', name.lastIndexOf('.') - 1))) sum += letter.codePointAt(0);
+    for (const letter of name.slice(0, name.lastIndexOf('.'))) sum += letter.codePointAt(0);
     return 1 + sum % 3;
   }
 

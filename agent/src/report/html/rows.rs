@@ -18,6 +18,9 @@ pub(super) const ROWS: usize = 300;
 /// Stacks told of each place; the script shows the rest.
 const STACKS: usize = 20;
 
+/// Bytes of a name that is shown in a few lines only; the stack has it whole.
+const LONG: usize = 300;
+
 /// The columns of numbers, with the word that the script knows each by.
 const COLUMNS: [(&str, &str); 5] = [
     ("leaked", "Leaked"),
@@ -174,11 +177,14 @@ fn in_short(verdict: &Verdict) -> String {
 pub(super) fn frame(frame: &Frame) -> String {
     let (package, class) = frame.class.rsplit_once('.').unwrap_or(("", &frame.class));
     let dot = if package.is_empty() { "" } else { "." };
+    let clamp = |length: usize| if length > LONG { " long" } else { "" };
     format!(
-        "<code><span class=\"package\">{}{dot}</span><wbr>{}.{}</code> <span class=\"source\">{}</span>",
+        "<code class=\"name{}\"><span class=\"package\">{}{dot}</span><wbr>{}.{}</code> <span class=\"source{}\">{}</span>",
+        clamp(frame.class.len() + frame.method.len()),
         Plain(package),
         Plain(class),
         Plain(&frame.method),
+        clamp(frame.file.as_ref().map_or(0, String::len)),
         Plain(&source(frame))
     )
 }

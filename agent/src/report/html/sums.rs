@@ -134,13 +134,19 @@ impl Page<'_> {
     fn run(&mut self) {
         let process = &self.report.process;
         let age = duration(Duration::try_from_secs_f64(self.report.age_seconds).unwrap_or_default());
+        let whose = match process.reports {
+            0 | 1 => process.pid.to_string(),
+            several => format!("{several} reports, taken together"),
+        };
+        let options = if process.options.is_empty() { "none".to_owned() } else { process.options.clone() };
         let lines = [
             ("Program", process.command.clone()),
-            ("Process", process.pid.to_string()),
+            ("Process", whose),
             ("JVM", process.jvm.clone()),
             ("Counted from", date(process.started)),
             ("until", format!("{}, {age}", date(process.taken))),
             ("Asked for by", process.trigger.name().to_owned()),
+            ("Options", options),
         ];
         self.out.push_str("<section id=\"run\" aria-labelledby=\"run-title\">\n<h2 id=\"run-title\">This run</h2>\n<dl class=\"run\">\n");
         for (name, value) in lines {

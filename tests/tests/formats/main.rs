@@ -208,7 +208,7 @@ fn hostile() -> Report {
         format!("<script>alert('x')</script>{} 7", "x".repeat(10_000)),
         "\u{202e}%s%n`$(touch x)`&amp;]]>".to_owned(),
     ];
-    made(|session| {
+    let mut report = made(|session| {
         let frame = |name: &String| Frame {
             class: name.clone(),
             method: name.clone(),
@@ -225,7 +225,10 @@ fn hostile() -> Report {
         let id = session.id(ThreadId(1));
         session.created(id, site, ThreadId(1), Nanos(0));
         session.freed(id, Nanos(1_000_000_000));
-    })
+    });
+    report.process.command = format!("a\"\\b.jar\\ -D{}", names[0]);
+    report.process.jvm.clone_from(&names[2]);
+    report
 }
 
 fn rendered(report: &Report, format: Format) -> Vec<u8> {

@@ -4,6 +4,7 @@
 //! terminal obeys.
 
 use crate::classify::grouped;
+use crate::event::Frame;
 use crate::growth::{Trend, Way};
 use std::time::Duration;
 
@@ -19,6 +20,12 @@ pub fn clean(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+/// `org.acme.Codec.decode:12`, as it came.
+pub(super) fn placed(frame: &Frame) -> String {
+    let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
+    format!("{}.{}{line}", frame.class, frame.method)
 }
 
 /// `1 place`, `1,204 places`.

@@ -8,10 +8,10 @@ use crate::event::{Frame, Kind, Nanos};
 use crate::growth::{Point, Trend};
 use crate::ledger::Tally;
 use crate::places::places;
-use crate::report::{Health, Report};
+use crate::report::{Health, Report, millis};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// The report as one JSON document with a line break at its end.
 pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
@@ -156,11 +156,7 @@ fn site<'a>(report: &'a Report, judged: &'a Judged, hint: Option<String>) -> wir
         id: format!("{:016x}", judged.site.stable_id).into(),
         kind: judged.site.kind.name().into(),
         class: judged.site.subclass.as_deref().map(Cow::from),
-        severity: match verdict.severity() {
-            Severity::Leak => "leak",
-            Severity::Suspect => "suspect",
-            Severity::Clean => "clean",
-        },
+        severity: verdict.severity().name(),
         summary: verdict.ratio(),
         hint,
         counts: wire::Counts {
@@ -213,7 +209,7 @@ fn health(health: &Health) -> wire::Health<'_> {
 
 /// Seconds since 1970, to the millisecond.
 fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as f64 / 1e3
+    millis(time) as f64 / 1e3
 }
 
 #[cfg(test)]

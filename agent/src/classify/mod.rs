@@ -2,8 +2,11 @@
 //!
 //! Pure functions of a snapshot and the rules. Writes nothing; the sentences that a person reads are made here
 //! so that every format says the same. Adopted instances are in none of it: they have no stack, so no site to mend
-//! and no rule that could cover them. Invariant: no count is changed on the way.
+//! and no rule that could cover them. What rules cover is [`cover`]'s, what an old report knows [`baseline`]'s. Invariant: no
+//! count is changed on the way.
 
+mod baseline;
+mod cover;
 mod gate;
 
 use crate::event::{Kind, PerKind};
@@ -15,6 +18,8 @@ use crate::suppress::Rule;
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use baseline::{Baseline, Known};
 
 /// How much a site should worry its reader, worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,15 +41,30 @@ pub struct Verdict {
     pub bytes_each: u64,
     /// How many.
     pub tally: Tally,
-    /// Late and collected ones that no rule covers.
+    /// Late and collected ones that no rule covers and no baseline knows.
     pub leaked: u64,
-    /// Live ones that no rule covers and that are old enough.
+    /// Live ones that no rule covers, that no baseline knows and that are old enough.
     pub suspects: u64,
     /// How many of `late + collected + live` rules cover.
     pub expected: u64,
+    /// Of those that no rule covers: as many as the baseline had.
+    pub known: Known,
 }
 
 impl Verdict {
+    /// As if there were no rules.
+    fn uncovered(kind: Kind, tally: Tally, native: &Native) -> Verdict {
+        Verdict {
+            kind,
+            bytes_each: *native.each.get(kind),
+            tally,
+            leaked: tally.counts.late + tally.counts.collected,
+            suspects: tally.live.saturating_sub(tally.young),
+            expected: 0,
+            known: Known::default(),
+        }
+    }
+
     /// The worst of it.
     pub fn severity(&self) -> Severity {
         match (self.leaked, self.suspects) {
@@ -57,7 +77,8 @@ impl Verdict {
     /// Live ones that are too young to be suspects.
     pub fn spared(&self) -> u64 {
         let counts = &self.tally.counts;
-        counts.late + counts.collected + self.tally.live - self.leaked - self.suspects - self.expected
+        let told = self.leaked + self.suspects + self.expected + self.known.sum();
+        counts.late + counts.collected + self.tally.live - told
     }
 
     /// Native bytes that the live instances hold.
@@ -85,7 +106,7 @@ impl Verdict {
         let were = if created == 1 { "was" } else { "were" };
         match (created - ended, ended) {
             (0, _) => format!("all {} {were} ended", grouped(created)),
-            (_, _) if self.leaked == 0 => format!("{of} {were} ended so far"),
+            (_, _) if self.leaked + self.known.leaked == 0 => format!("{of} {were} ended so far"),
             (_, 0) => format!("{of} {were} ended: nothing calls end()"),
             (lost, ended) if lost * 10 <= ended => format!("{of} {were} ended: some path forgets"),
             _ => format!("{of} {were} ended: only some paths call end()"),
@@ -104,6 +125,8 @@ impl Verdict {
         self.leaked += other.leaked;
         self.suspects += other.suspects;
         self.expected += other.expected;
+        self.known.leaked += other.known.leaked;
+        self.known.suspects += other.known.suspects;
     }
 }
 
@@ -114,7 +137,7 @@ pub struct Judged {
     pub site: Arc<Site>,
     /// What of it.
     pub verdict: Verdict,
-    /// Index of the rule that covers it.
+    /// Index of the rule that covers some of its late and collected ones, else of its live ones.
     pub rule: Option<usize>,
 }
 
@@ -146,17 +169,27 @@ pub struct Judgement {
     pub totals: PerKind<Totals>,
     /// How many instances each rule covered.
     pub covered: Vec<u64>,
+    /// How many each rule would have covered besides, but for its maximum.
+    pub excess: Vec<u64>,
     /// Sites, and kinds of adopted ones, whose sum does not add up: a defect of the agent, to be said.
     pub mismatches: u64,
 }
 
 /// Judges a snapshot.
 pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement {
-    let mut judgement = Judgement { covered: vec![0; rules.len()], ..Judgement::default() };
-    for seen in &snapshot.sites {
-        let judged = judge_site(seen, native, rules);
-        let (counts, live) = (&seen.tally.counts, seen.tally.live);
-        let totals = judgement.totals.get_mut(seen.site.kind);
+    let judged = |seen: &SiteTally| Judged {
+        site: Arc::clone(&seen.site),
+        verdict: Verdict::uncovered(seen.site.kind, seen.tally, native),
+        rule: None,
+    };
+    let mut judgement =
+        Judgement { sites: snapshot.sites.iter().map(judged).collect(), ..Judgement::default() };
+    judgement.sort();
+    judgement.cover(rules);
+    judgement.sort();
+    for judged in &judgement.sites {
+        let (counts, live) = (&judged.verdict.tally.counts, judged.verdict.tally.live);
+        let totals = judgement.totals.get_mut(judged.site.kind);
         totals.created += counts.created;
         totals.ended += counts.ended;
         totals.late += counts.late;
@@ -164,36 +197,17 @@ pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement 
         totals.live += live;
         totals.expected += judged.verdict.expected;
         totals.ended_elsewhere += counts.ended_elsewhere;
-        judgement.mismatches += u64::from(!seen.tally.adds_up());
-        if let Some(covered) = judged.rule.and_then(|rule| judgement.covered.get_mut(rule)) {
-            *covered += judged.verdict.expected;
-        }
-        judgement.sites.push(judged);
+        judgement.mismatches += u64::from(!judged.verdict.tally.adds_up());
     }
     judgement.mismatches +=
         Kind::ALL.iter().filter(|kind| !snapshot.adopted.get(**kind).adds_up()).count() as u64;
-    // The site's own id settles ties, so that the order is the same in every run.
-    judgement.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
     judgement
 }
 
-fn judge_site(seen: &SiteTally, native: &Native, rules: &[Rule]) -> Judged {
-    let tally = seen.tally;
-    let found = rules.iter().position(|rule| rule.fits(seen.site.frames()));
-    let (leaks, lives) = found.and_then(|rule| rules.get(rule)).map_or((0, 0), |rule| rule.covers(&tally));
-    Judged {
-        site: Arc::clone(&seen.site),
-        verdict: Verdict {
-            kind: seen.site.kind,
-            bytes_each: *native.each.get(seen.site.kind),
-            tally,
-            leaked: tally.counts.late + tally.counts.collected - leaks,
-            // What is covered may be young too: the two are not subtracted one after the other.
-            suspects: (tally.live - lives).min(tally.live.saturating_sub(tally.young)),
-            expected: leaks + lives,
-        },
-        // A rule that covers nothing of this site is not its rule.
-        rule: found.filter(|_| leaks + lives > 0),
+impl Judgement {
+    /// Worst first. The site's own id settles ties, so that the order is the same in every run.
+    fn sort(&mut self) {
+        self.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
     }
 }
 

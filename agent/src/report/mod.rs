@@ -3,6 +3,7 @@
 //! Owns the report's shape and the choice of renderer; opens no file. Invariant: the same snapshot and process
 //! give the same bytes.
 
+mod baseline;
 mod collapsed;
 mod html;
 mod json;
@@ -11,7 +12,7 @@ mod prom;
 mod text;
 mod words;
 
-use crate::classify::{Judgement, Severity, judge};
+use crate::classify::{Baseline, Judgement, Severity, judge};
 use crate::event::{Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
 use crate::ledger::Tally;
@@ -22,7 +23,11 @@ use crate::suppress::Rule;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use baseline::baseline;
 pub use text::Style;
+
+/// The form of the JSON report.
+pub const SCHEMA: &str = "zaudit-report/1";
 
 /// Whose report it is, and when and why it was taken.
 #[derive(Clone, Debug)]
@@ -47,6 +52,19 @@ pub struct Process {
     pub number: Option<u32>,
 }
 
+/// What the report is told against.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Against {
+    /// The file's name.
+    pub file: String,
+    /// When that report was taken, in seconds since 1970.
+    pub taken: f64,
+    /// How many of its sites had leaks or suspects.
+    pub sites: u64,
+    /// How many instances are as they were in it.
+    pub known: u64,
+}
+
 /// Everything that a renderer may say.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -64,6 +82,8 @@ pub struct Report {
     pub growth: Arc<Growth>,
     /// The rules that were asked.
     pub rules: Vec<Rule>,
+    /// The older report that it is told against.
+    pub baseline: Option<Against>,
     /// Second and further calls of `end()`.
     pub ended_again: PerKind<u64>,
     /// First calls of `end()` on what was made before the agent was armed, and not adopted.
@@ -118,10 +138,30 @@ impl Report {
             adopted: snapshot.adopted,
             growth,
             rules,
+            baseline: None,
             ended_again: snapshot.ended_again,
             ended_unknown: snapshot.ended_unknown,
             snapshot_nanos: snapshot.taken,
         }
+    }
+
+    /// The same, told against an older report.
+    #[must_use]
+    pub fn against(mut self, baseline: &Baseline) -> Report {
+        self.baseline = Some(Against {
+            file: baseline.file.clone(),
+            taken: baseline.taken,
+            sites: baseline.sites.len() as u64,
+            known: self.judgement.against(baseline),
+        });
+        self
+    }
+
+    /// The user's rules that had nothing to do.
+    pub fn unused_rules(&self) -> impl Iterator<Item = &Rule> {
+        let used = self.rules.iter().zip(self.judgement.covered.iter().zip(&self.judgement.excess));
+        used.filter(|(rule, (covered, excess))| !rule.built_in && **covered + **excess == 0)
+            .map(|(rule, _)| rule)
     }
 
     /// Whether nobody needs to read it: no leak, no suspect, with a stack or without one, and all was seen.

@@ -54,6 +54,7 @@ pub(super) fn render(report: &Report, style: Style) -> String {
         text.totals(report);
         text.adopted(report);
     }
+    text.unused_rules(report);
     text.health(report);
     text.out
 }
@@ -70,6 +71,9 @@ impl Text {
         let adopted = adopted(report);
         // Those that were lost without a stack are leaks, only not of a place that anybody could name.
         let since = if adopted.iter().any(|(_, leaked)| *leaked) { " since arming" } else { "" };
+        let known: u64 = verdicts().map(|verdict| verdict.known.sum()).sum();
+        // What is as it was may be leaks, too.
+        let new = if known > 0 { "new " } else { "" };
         let mut line = String::from("SUMMARY: zaudit: ");
         if !leaks.is_empty() {
             let _ = write!(
@@ -85,7 +89,7 @@ impl Text {
             let held: u64 = verdicts().map(|verdict| verdict.suspects * verdict.bytes_each).sum();
             let _ = write!(
                 line,
-                "no certain leaks{since}, but {open} made at {} still open, ≈{} held: a pool, or a leak in the making",
+                "no {new}certain leaks{since}, but {open} made at {} still open, ≈{} held: a pool, or a leak in the making",
                 count(suspects.len(), "place"),
                 bytes(held)
             );
@@ -97,8 +101,8 @@ impl Text {
                 .map(|(totals, kind)| format!("{} of {}", grouped(totals.ended), some(totals.created, kind)))
                 .collect();
             let _ = match told.as_slice() {
-                [] => write!(line, "no leaks{since}: no Inflater or Deflater was made"),
-                told => write!(line, "no leaks{since}: {} ended", told.join(" and ")),
+                [] => write!(line, "no {new}leaks{since}: no Inflater or Deflater was made"),
+                told => write!(line, "no {new}leaks{since}: {} ended", told.join(" and ")),
             };
             let expected: u64 = verdicts().map(|verdict| verdict.expected).sum();
             if expected > 0 {
@@ -111,6 +115,9 @@ impl Text {
             if young > 0 {
                 let _ = write!(line, ", {} too young to be suspects (min_age)", grouped(young));
             }
+        }
+        if known > 0 {
+            let _ = write!(line, "; {} not ended as in the baseline", grouped(known));
         }
         for (clause, _) in adopted {
             let _ = write!(line, "; {clause}");

@@ -36,6 +36,18 @@ pub struct Site {
 }
 
 impl Site {
+    /// A site that another process has seen, from what its report says of it.
+    pub fn told(
+        stable_id: u64,
+        kind: Kind,
+        subclass: Option<String>,
+        truncated: bool,
+        frames: Box<[Arc<Frame>]>,
+        threads: Vec<String>,
+    ) -> Site {
+        Site { stable_id, kind, subclass, truncated, frames, threads: Mutex::new(threads) }
+    }
+
     /// The frames, innermost first.
     pub fn frames(&self) -> impl ExactSizeIterator<Item = &Frame> + Clone {
         self.frames.iter().map(Arc::as_ref)
@@ -57,7 +69,7 @@ pub struct Stacks {
 
 #[derive(Debug, Default)]
 struct Interned {
-    frames: HashMap<Arc<Frame>, ()>,
+    frames: Frames,
     sites: Vec<Arc<Site>>,
     by_stable_id: HashMap<u64, SiteId>,
     overflowed: u64,
@@ -121,7 +133,7 @@ impl Interned {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(free) => {
                 free.insert(next);
-                let frames = stack.frames.into_iter().map(|frame| shared(&mut self.frames, frame)).collect();
+                let frames = stack.frames.into_iter().map(|frame| self.frames.share(frame)).collect();
                 self.sites.push(Arc::new(Site {
                     stable_id,
                     kind,
@@ -136,14 +148,20 @@ impl Interned {
     }
 }
 
-/// Stacks of one program share most of their frames: each is kept once.
-fn shared(known: &mut HashMap<Arc<Frame>, ()>, frame: Frame) -> Arc<Frame> {
-    match known.entry(Arc::new(frame)) {
-        Entry::Occupied(entry) => Arc::clone(entry.key()),
-        Entry::Vacant(entry) => {
-            let frame = Arc::clone(entry.key());
-            entry.insert(());
-            frame
+/// Frames, each kept once: stacks of one program share most of theirs.
+#[derive(Debug, Default)]
+pub struct Frames(HashMap<Arc<Frame>, ()>);
+
+impl Frames {
+    /// The one that equals `frame`.
+    pub fn share(&mut self, frame: Frame) -> Arc<Frame> {
+        match self.0.entry(Arc::new(frame)) {
+            Entry::Occupied(entry) => Arc::clone(entry.key()),
+            Entry::Vacant(entry) => {
+                let frame = Arc::clone(entry.key());
+                entry.insert(());
+                frame
+            }
         }
     }
 }

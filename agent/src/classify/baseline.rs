@@ -5,6 +5,7 @@
 
 use super::Judgement;
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 /// How many the baseline had of what no rule covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,12 +24,12 @@ impl Known {
 }
 
 /// What an older report found at each site.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Baseline {
     /// The file's name.
     pub file: String,
-    /// When that report was taken, in seconds since 1970.
-    pub taken: f64,
+    /// When that report was taken.
+    pub taken: SystemTime,
     /// By the site's id.
     pub sites: HashMap<u64, Known>,
 }
@@ -79,8 +80,8 @@ mod tests {
             };
             let (id, before) = of(&judgement);
             let sites = old.map(|(leaked, suspects)| (id, Known { leaked, suspects })).into_iter();
-            let baseline =
-                Baseline { sites: sites.chain([(7, Known::default())]).collect(), ..Baseline::default() };
+            let sites = sites.chain([(7, Known::default())]).collect();
+            let baseline = Baseline { file: "old.json".into(), taken: SystemTime::UNIX_EPOCH, sites };
             let sum = judgement.against(&baseline);
             let (_, verdict) = of(&judgement);
             assert_eq!((verdict.leaked, verdict.suspects), told, "{leaked} {live} {old:?}");

@@ -88,7 +88,12 @@ impl Verdict {
 
     /// Native bytes × seconds between creation and release of the late and collected ones.
     pub fn lateness(&self) -> f64 {
-        self.tally.counts.late_nanos as f64 / 1e9 * self.bytes_each as f64
+        self.lateness_seconds() * self.bytes_each as f64
+    }
+
+    /// Seconds between creation and release, summed over the late and collected ones.
+    pub fn lateness_seconds(&self) -> f64 {
+        seconds(self.tally.counts.late_nanos)
     }
 
     /// How long one late or collected instance kept its memory, on average.
@@ -209,6 +214,12 @@ impl Judgement {
     fn sort(&mut self) {
         self.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
     }
+}
+
+/// The number next to it that a float can be: what is read back from a report gives the same one again.
+fn seconds(nanos: u128) -> f64 {
+    const SECOND: u128 = 1_000_000_000;
+    (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / SECOND as f64
 }
 
 /// `1,234,567`.

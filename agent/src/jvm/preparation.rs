@@ -6,7 +6,7 @@ use super::os;
 use crate::classify::Baseline;
 use crate::dump::{self, Naming};
 use crate::options::Options;
-use crate::report;
+use crate::report::Report;
 use crate::suppress::Rule;
 use std::path::Path;
 use std::time::SystemTime;
@@ -74,5 +74,5 @@ pub(super) fn look(options: &Options) -> (Expected, Vec<String>) {
 
 fn read_baseline(path: &Path) -> Result<Baseline, String> {
     let bytes = os::read_small(path, MOST_BASELINE).map_err(|error| dump::reason(&error))?;
-    report::baseline(&path.display().to_string(), &bytes)
+    Ok(Report::read(&bytes)?.as_baseline(&path.display().to_string()))
 }

@@ -247,12 +247,14 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
         pid: std::process::id(),
         jvm,
         command: property(c"sun.java.command"),
+        options: audit.options.as_given(),
         started: epoch.started,
         armed: epoch.since,
         taken: SystemTime::now(),
         from_start: epoch.from_start,
         trigger,
         number,
+        reports: 1,
     };
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
     let mut growth = audit.growth();

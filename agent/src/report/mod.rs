@@ -3,7 +3,6 @@
 //! Owns the report's shape and the choice of renderer; opens no file. Invariant: the same snapshot and process
 //! give the same bytes.
 
-mod baseline;
 mod collapsed;
 mod html;
 mod json;
@@ -12,7 +11,7 @@ mod prom;
 mod text;
 mod words;
 
-use crate::classify::{Baseline, Judgement, Severity, judge};
+use crate::classify::{Baseline, Judged, Judgement, Known, Severity, Verdict, judge};
 use crate::event::{Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
 use crate::ledger::Tally;
@@ -23,11 +22,7 @@ use crate::suppress::Rule;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub use baseline::baseline;
 pub use text::Style;
-
-/// The form of the JSON report.
-pub const SCHEMA: &str = "zaudit-report/1";
 
 /// Whose report it is, and when and why it was taken.
 #[derive(Clone, Debug)]
@@ -38,6 +33,8 @@ pub struct Process {
     pub jvm: String,
     /// Main class and arguments, as `jps -lm` has them.
     pub command: String,
+    /// The options that it was given, but for those that could not be understood.
+    pub options: String,
     /// When counting began: the agent was armed, or its counts were reset.
     pub started: SystemTime,
     /// The same by the clock of the snapshot, which may be older: an agent can be loaded long before it is armed.
@@ -50,6 +47,8 @@ pub struct Process {
     pub trigger: Trigger,
     /// Number of a snapshot or a report on demand; none for the last one.
     pub number: Option<u32>,
+    /// How many reports were summed up in it: more than one where JVMs were taken together.
+    pub reports: u32,
 }
 
 /// What the report is told against.
@@ -57,8 +56,8 @@ pub struct Process {
 pub struct Against {
     /// The file's name.
     pub file: String,
-    /// When that report was taken, in seconds since 1970.
-    pub taken: f64,
+    /// When that report was taken.
+    pub taken: SystemTime,
     /// How many of its sites had leaks or suspects.
     pub sites: u64,
     /// How many instances are as they were in it.
@@ -145,6 +144,17 @@ impl Report {
         }
     }
 
+    /// What was found, as the baseline of later reports. What this one's own baseline knew is as old as what was new.
+    pub fn as_baseline(&self, file: &str) -> Baseline {
+        let found = |judged: &Judged| {
+            let Verdict { leaked, suspects, known, .. } = judged.verdict;
+            let known = Known { leaked: leaked + known.leaked, suspects: suspects + known.suspects };
+            (known != Known::default()).then_some((judged.site.stable_id, known))
+        };
+        let sites = self.judgement.sites.iter().filter_map(found).collect();
+        Baseline { file: file.into(), taken: self.process.taken, sites }
+    }
+
     /// The same, told against an older report.
     #[must_use]
     pub fn against(mut self, baseline: &Baseline) -> Report {
@@ -162,6 +172,11 @@ impl Report {
         let used = self.rules.iter().zip(self.judgement.covered.iter().zip(&self.judgement.excess));
         used.filter(|(rule, (covered, excess))| !rule.built_in && **covered + **excess == 0)
             .map(|(rule, _)| rule)
+    }
+
+    /// A report out of its JSON. The error is one sentence.
+    pub fn read(bytes: &[u8]) -> Result<Report, String> {
+        json::read(bytes)
     }
 
     /// Whether nobody needs to read it: no leak, no suspect, with a stack or without one, and all was seen.
@@ -268,12 +283,14 @@ pub(crate) mod tests {
             pid: 4711,
             jvm: "OpenJDK 64-Bit Server VM 17.0.15".into(),
             command: "org.acme.Main --serve".into(),
+            options: "file=/var/log/zaudit-%p.json,min_age=10m".into(),
             started,
             armed,
             taken: started + taken.since(armed),
             from_start: false,
             trigger: Trigger::Exit,
             number: None,
+            reports: 1,
         }
     }
 

@@ -185,8 +185,8 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::classify::Known;
     use crate::classify::tests::session;
-    use crate::classify::{Baseline, Known};
     use crate::event::{Kind, Nanos};
     use crate::native::Native;
     use crate::report::tests::report;
@@ -255,7 +255,8 @@ mod tests {
     #[test]
     fn what_is_as_in_the_baseline_is_a_number_and_no_news() {
         let known = |pool, leaked| {
-            let mut baseline = Baseline { file: "old\u{1b}.json".into(), ..Baseline::default() };
+            let mut baseline = told("leak,live:*").as_baseline("old\u{1b}.json");
+            assert!(baseline.sites.is_empty());
             for judged in told("").judgement.sites {
                 let pooled = judged.verdict.leaked == 0;
                 let old = Known { leaked, suspects: if pooled { pool } else { 0 } };

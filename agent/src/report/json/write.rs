@@ -1,184 +1,59 @@
-//! The JSON report, `zaudit-report/1`: the contract of `docs/json-report.md`.
+//! A report into JSON.
 //!
-//! Fields are added, never renamed. Invariant: all that the text report says can be found in here.
+//! Invariant: what follows from other fields is written too (sums, words, severity), and always agrees with them.
 
-use super::{Health, Report};
+use super::wire;
 use crate::classify::{Judged, Severity, Totals};
 use crate::event::{Frame, Kind, Nanos};
 use crate::growth::{Point, Trend};
 use crate::ledger::Tally;
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::report::{Health, Report};
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-#[derive(Serialize)]
-struct Root<'a> {
-    schema: &'static str,
-    tool: Tool,
-    process: ProcessJson<'a>,
-    totals: TotalsJson,
-    sites: Vec<SiteJson<'a>>,
-    rules: Vec<RuleJson<'a>>,
-    health: HealthJson<'a>,
-}
-
-#[derive(Serialize)]
-struct Tool {
-    name: &'static str,
-    version: &'static str,
-}
-
-#[derive(Serialize)]
-struct ProcessJson<'a> {
-    pid: u32,
-    jvm: &'a str,
-    command: &'a str,
-    started: f64,
-    taken: f64,
-    armed_seconds: f64,
-    from_start: bool,
-    trigger: &'static str,
-    number: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct Counts {
-    created: u64,
-    ended: u64,
-    late: u64,
-    collected: u64,
-    live: u64,
-    expected: u64,
-    ended_by_other_thread: u64,
-}
-
-#[derive(Serialize)]
-struct TotalsJson {
-    inflater: KindJson,
-    deflater: KindJson,
-    adopted: AdoptedJson,
-}
-
-#[derive(Serialize)]
-struct AdoptedJson {
-    #[serde(flatten)]
-    sum: AdoptedCounts,
-    inflater: AdoptedKind,
-    deflater: AdoptedKind,
-}
-
-#[derive(Serialize)]
-struct AdoptedKind {
-    #[serde(flatten)]
-    counts: AdoptedCounts,
-    oldest_live_seconds: Option<f64>,
-    youngest_live_seconds: Option<f64>,
-    tendency: Option<&'static str>,
-    trend: Vec<PointJson>,
-}
-
-#[derive(Default, Serialize)]
-struct AdoptedCounts {
-    found: u64,
-    ended: u64,
-    late: u64,
-    collected: u64,
-    live: u64,
-    bytes_held: u64,
-}
-
-#[derive(Serialize)]
-struct PointJson {
-    seconds: f64,
-    live: u64,
-}
-
-#[derive(Serialize)]
-struct KindJson {
-    #[serde(flatten)]
-    counts: Counts,
-    ended_again: u64,
-    ended_unknown: u64,
-    bytes_each: u64,
-    bytes_held: u64,
-}
-
-#[derive(Serialize)]
-struct SiteJson<'a> {
-    id: String,
-    kind: &'static str,
-    class: Option<&'a str>,
-    severity: &'static str,
-    summary: String,
-    #[serde(flatten)]
-    counts: Counts,
-    bytes_held: u64,
-    lateness_byte_seconds: f64,
-    oldest_live_seconds: Option<f64>,
-    youngest_live_seconds: Option<f64>,
-    young: u64,
-    tendency: Option<&'static str>,
-    trend: Vec<PointJson>,
-    threads: Vec<String>,
-    rule: Option<&'a str>,
-    truncated: bool,
-    frames: Vec<FrameJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct FrameJson<'a> {
-    class: &'a str,
-    method: &'a str,
-    file: Option<&'a str>,
-    line: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct RuleJson<'a> {
-    text: &'a str,
-    built_in: bool,
-    matched: u64,
-}
-
-#[derive(Serialize)]
-struct HealthJson<'a> {
-    ok: bool,
-    missing_hooks: &'a BTreeSet<String>,
-    dropped: &'a BTreeMap<&'static str, u64>,
-    unreadable: &'a BTreeMap<&'static str, u64>,
-    unsettled: Option<&'a str>,
-    sums_off: u64,
-    overflowed_stacks: u64,
-    truncated_sites: u64,
-}
-
 /// The report as one JSON document with a line break at its end.
-pub(super) fn render(report: &Report) -> Vec<u8> {
-    let root = Root {
-        schema: "zaudit-report/1",
-        tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
-        process: ProcessJson {
+pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
+    let root = wire::Root {
+        schema: wire::SCHEMA.into(),
+        tool: wire::Tool { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() },
+        process: wire::Process {
             pid: report.process.pid,
-            jvm: &report.process.jvm,
-            command: &report.process.command,
+            jvm: report.process.jvm.as_str().into(),
+            command: report.process.command.as_str().into(),
+            options: report.process.options.as_str().into(),
             started: seconds(report.process.started),
             taken: seconds(report.process.taken),
             armed_seconds: report.age_seconds,
             from_start: report.process.from_start,
-            trigger: report.process.trigger.name(),
+            trigger: report.process.trigger.name().into(),
             number: report.process.number,
+            reports: report.process.reports,
         },
-        totals: TotalsJson {
+        totals: wire::Totals {
             inflater: kind(report, Kind::Inflater),
             deflater: kind(report, Kind::Deflater),
             adopted: adopted(report),
         },
+        baseline: report.baseline.as_ref().map(|baseline| wire::Baseline {
+            file: baseline.file.as_str().into(),
+            taken: seconds(baseline.taken),
+            sites: baseline.sites,
+            known: baseline.known,
+        }),
         sites: report.judgement.sites.iter().map(|judged| site(report, judged)).collect(),
         rules: report
             .rules
             .iter()
-            .zip(&report.judgement.covered)
-            .map(|(rule, matched)| RuleJson { text: &rule.text, built_in: rule.built_in, matched: *matched })
+            .zip(report.judgement.covered.iter().zip(&report.judgement.excess))
+            .map(|(rule, (matched, excess))| wire::Rule {
+                text: rule.text.as_str().into(),
+                built_in: rule.built_in,
+                source: rule.source.as_str().into(),
+                matched: *matched,
+                max: rule.max,
+                excess: *excess,
+                over: *excess > 0,
+            })
             .collect(),
         health: health(&report.health),
     };
@@ -189,9 +64,9 @@ pub(super) fn render(report: &Report) -> Vec<u8> {
     bytes
 }
 
-fn kind(report: &Report, kind: Kind) -> KindJson {
+fn kind(report: &Report, kind: Kind) -> wire::Kind {
     let totals = report.judgement.totals.get(kind);
-    KindJson {
+    wire::Kind {
         counts: counts(totals),
         ended_again: *report.ended_again.get(kind),
         ended_unknown: *report.ended_unknown.get(kind),
@@ -200,32 +75,32 @@ fn kind(report: &Report, kind: Kind) -> KindJson {
     }
 }
 
-fn adopted(report: &Report) -> AdoptedJson {
+fn adopted(report: &Report) -> wire::Adopted {
     let of_kind = |kind| {
         let trend = report.growth.adopted(kind);
         let tally = report.adopted.get(kind);
-        AdoptedKind {
-            counts: AdoptedCounts::default().plus(tally, report.native.bytes(kind, tally.live)),
+        wire::AdoptedKind {
+            counts: wire::AdoptedCounts::default().plus(tally, report.native.bytes(kind, tally.live)),
             oldest_live_seconds: age(report, tally.oldest),
             youngest_live_seconds: age(report, tally.youngest),
             tendency: tendency(trend.as_ref()),
             trend: points(report, trend),
         }
     };
-    let sum = |sum: AdoptedCounts, kind: Kind| {
+    let sum = |sum: wire::AdoptedCounts, kind: Kind| {
         let tally = report.adopted.get(kind);
         sum.plus(tally, report.native.bytes(kind, tally.live))
     };
-    AdoptedJson {
-        sum: Kind::ALL.into_iter().fold(AdoptedCounts::default(), sum),
+    wire::Adopted {
+        sum: Kind::ALL.into_iter().fold(wire::AdoptedCounts::default(), sum),
         inflater: of_kind(Kind::Inflater),
         deflater: of_kind(Kind::Deflater),
     }
 }
 
-impl AdoptedCounts {
-    fn plus(self, tally: &Tally, bytes_held: u64) -> AdoptedCounts {
-        AdoptedCounts {
+impl wire::AdoptedCounts {
+    fn plus(self, tally: &Tally, bytes_held: u64) -> wire::AdoptedCounts {
+        wire::AdoptedCounts {
             found: self.found + tally.counts.created,
             ended: self.ended + tally.counts.ended,
             late: self.late + tally.counts.late,
@@ -244,16 +119,16 @@ fn tendency(trend: Option<&Trend>) -> Option<&'static str> {
     Some(trend?.tendency()?.way.name())
 }
 
-fn points(report: &Report, trend: Option<Trend>) -> Vec<PointJson> {
-    let point = |point: &Point| PointJson {
+fn points(report: &Report, trend: Option<Trend>) -> Vec<wire::Point> {
+    let point = |point: &Point| wire::Point {
         seconds: point.at.since(report.process.armed).as_secs_f64(),
         live: point.live,
     };
     trend.map(|trend| trend.points.iter().map(point).collect()).unwrap_or_default()
 }
 
-fn counts(totals: &Totals) -> Counts {
-    Counts {
+fn counts(totals: &Totals) -> wire::Counts {
+    wire::Counts {
         created: totals.created,
         ended: totals.ended,
         late: totals.late,
@@ -264,20 +139,20 @@ fn counts(totals: &Totals) -> Counts {
     }
 }
 
-fn site<'a>(report: &'a Report, judged: &'a Judged) -> SiteJson<'a> {
+fn site<'a>(report: &'a Report, judged: &'a Judged) -> wire::Site<'a> {
     let (verdict, tally) = (&judged.verdict, &judged.verdict.tally);
     let trend = report.growth.trend(judged.site.stable_id);
-    SiteJson {
-        id: format!("{:016x}", judged.site.stable_id),
-        kind: judged.site.kind.name(),
-        class: judged.site.subclass.as_deref(),
+    wire::Site {
+        id: format!("{:016x}", judged.site.stable_id).into(),
+        kind: judged.site.kind.name().into(),
+        class: judged.site.subclass.as_deref().map(Cow::from),
         severity: match verdict.severity() {
             Severity::Leak => "leak",
             Severity::Suspect => "suspect",
             Severity::Clean => "clean",
         },
         summary: verdict.ratio(),
-        counts: Counts {
+        counts: wire::Counts {
             created: tally.counts.created,
             ended: tally.counts.ended,
             late: tally.counts.late,
@@ -286,31 +161,40 @@ fn site<'a>(report: &'a Report, judged: &'a Judged) -> SiteJson<'a> {
             expected: verdict.expected,
             ended_by_other_thread: tally.counts.ended_elsewhere,
         },
+        leaked: Some(verdict.leaked),
+        suspects: Some(verdict.suspects),
+        known: wire::Known { leaked: verdict.known.leaked, suspects: verdict.known.suspects },
         bytes_held: verdict.bytes_held(),
+        lateness_seconds: verdict.lateness_seconds(),
         lateness_byte_seconds: verdict.lateness(),
         oldest_live_seconds: age(report, tally.oldest),
         youngest_live_seconds: age(report, tally.youngest),
         young: tally.young,
         tendency: tendency(trend.as_ref()),
         trend: points(report, trend),
-        threads: judged.site.threads(),
-        rule: judged.rule.and_then(|rule| report.rules.get(rule)).map(|rule| rule.text.as_str()),
+        threads: judged.site.threads().into_iter().map(Cow::from).collect(),
+        rule: judged.rule.and_then(|rule| report.rules.get(rule)).map(|rule| rule.text.as_str().into()),
         truncated: judged.site.truncated,
         frames: judged.site.frames().map(frame).collect(),
     }
 }
 
-fn frame(frame: &Frame) -> FrameJson<'_> {
-    FrameJson { class: &frame.class, method: &frame.method, file: frame.file.as_deref(), line: frame.line }
+fn frame(frame: &Frame) -> wire::Frame<'_> {
+    wire::Frame {
+        class: frame.class.as_str().into(),
+        method: frame.method.as_str().into(),
+        file: frame.file.as_deref().map(Cow::from),
+        line: frame.line,
+    }
 }
 
-fn health(health: &Health) -> HealthJson<'_> {
-    HealthJson {
+fn health(health: &Health) -> wire::Health<'_> {
+    wire::Health {
         ok: health.ok(),
-        missing_hooks: &health.gaps.missing_hooks,
-        dropped: &health.gaps.dropped,
-        unreadable: &health.gaps.unreadable,
-        unsettled: health.gaps.unsettled.as_deref(),
+        missing_hooks: Cow::Borrowed(&health.gaps.missing_hooks),
+        dropped: Cow::Borrowed(&health.gaps.dropped),
+        unreadable: Cow::Borrowed(&health.gaps.unreadable),
+        unsettled: health.gaps.unsettled.as_deref().map(Cow::from),
         sums_off: health.sums_off,
         overflowed_stacks: health.overflowed,
         truncated_sites: health.truncated_sites,

@@ -53,9 +53,30 @@ impl Site {
         self.frames.iter().map(Arc::as_ref)
     }
 
+    /// Threads of these names made instances here, too; a few of them are remembered.
+    pub fn name_threads(&self, names: Vec<String>) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            if threads.len() < MAX_THREADS && !threads.contains(&name) {
+                threads.push(name);
+            }
+        }
+    }
+
     /// Names of a few threads that made instances here, in the order of first sight.
     pub fn threads(&self) -> Vec<String> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Clone for Site {
+    fn clone(&self) -> Site {
+        Site {
+            subclass: self.subclass.clone(),
+            frames: self.frames.clone(),
+            threads: Mutex::new(self.threads()),
+            ..*self
+        }
     }
 }
 
@@ -96,10 +117,7 @@ impl Stacks {
     pub fn name_thread(&self, site: SiteId, name: String) {
         let found = self.interned.lock().unwrap_or_else(PoisonError::into_inner).site(site);
         if let Some(site) = found {
-            let mut threads = site.threads.lock().unwrap_or_else(PoisonError::into_inner);
-            if threads.len() < MAX_THREADS && !threads.contains(&name) {
-                threads.push(name);
-            }
+            site.name_threads(vec![name]);
         }
     }
 

@@ -49,7 +49,7 @@ impl Judgement {
             verdict.suspects -= verdict.known.suspects;
             sum += verdict.known.sum();
         }
-        self.sort();
+        self.order();
         sum
     }
 }

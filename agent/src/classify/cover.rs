@@ -6,7 +6,8 @@
 //! its excess.
 
 use super::{Judged, Judgement, Verdict};
-use crate::suppress::Rule;
+use crate::event::Kind;
+use crate::suppress::{Asked, Rule};
 
 /// How many a rule covers, and how many it would cover besides but for its maximum.
 #[derive(Clone, Copy, Default)]
@@ -19,19 +20,19 @@ impl Judgement {
     /// Asks the rules about each site, in the order in which the sites stand.
     pub(super) fn cover(&mut self, rules: &[Rule]) {
         let mut used = vec![Use::default(); rules.len()];
+        let asked = Asked::new(rules);
         for judged in &mut self.sites {
-            judged.cover(rules, &mut used);
+            judged.cover(rules, &asked, &mut used);
         }
         (self.covered, self.excess) = used.into_iter().map(|used| (used.covered, used.excess)).unzip();
     }
 }
 
 impl Judged {
-    fn cover(&mut self, rules: &[Rule], used: &mut [Use]) {
+    fn cover(&mut self, rules: &[Rule], asked: &Asked<'_>, used: &mut [Use]) {
         let Verdict { kind, tally, leaked, .. } = self.verdict;
-        let first = |asked: bool, speaks: fn(&Rule, crate::event::Kind) -> bool| {
-            asked
-                .then(|| rules.iter().position(|rule| speaks(rule, kind) && rule.fits(self.site.frames())))?
+        let first = |any: bool, speaks: fn(&Rule, Kind) -> bool| {
+            any.then(|| asked.first(self.site.frames(), |rule| speaks(rule, kind)))?
         };
         let of_leaks = first(leaked > 0, Rule::speaks_of_leaks);
         let of_live = first(tally.live > 0, Rule::speaks_of_live);
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
     use crate::classify::judge;
     use crate::classify::tests::{MADE, Made, session};
-    use crate::event::{Kind, Nanos};
+    use crate::event::Nanos;
     use crate::native::Native;
     use std::time::Duration;
 

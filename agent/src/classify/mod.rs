@@ -8,9 +8,9 @@
 mod baseline;
 mod cover;
 mod gate;
+mod verdict;
 
 use crate::event::{Kind, PerKind};
-use crate::ledger::Tally;
 use crate::native::Native;
 use crate::session::{SiteTally, Snapshot};
 use crate::stacks::Site;
@@ -20,120 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use baseline::{Baseline, Known};
-
-/// How much a site should worry its reader, worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Every instance was ended, or a rule covers what was not.
-    Clean,
-    /// Some are live: a leak or a pool.
-    Suspect,
-    /// Some were freed only by the collector.
-    Leak,
-}
-
-/// What became of the instances of one kind that were made at one place, and what to think of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Verdict {
-    /// Inflater or Deflater.
-    pub kind: Kind,
-    /// Native bytes that one of them holds.
-    pub bytes_each: u64,
-    /// How many.
-    pub tally: Tally,
-    /// Late and collected ones that no rule covers and no baseline knows.
-    pub leaked: u64,
-    /// Live ones that no rule covers, that no baseline knows and that are old enough.
-    pub suspects: u64,
-    /// How many of `late + collected + live` rules cover.
-    pub expected: u64,
-    /// Of those that no rule covers: as many as the baseline had.
-    pub known: Known,
-}
-
-impl Verdict {
-    /// As if there were no rules.
-    fn uncovered(kind: Kind, tally: Tally, native: &Native) -> Verdict {
-        Verdict {
-            kind,
-            bytes_each: *native.each.get(kind),
-            tally,
-            leaked: tally.counts.late + tally.counts.collected,
-            suspects: tally.live.saturating_sub(tally.young),
-            expected: 0,
-            known: Known::default(),
-        }
-    }
-
-    /// The worst of it.
-    pub fn severity(&self) -> Severity {
-        match (self.leaked, self.suspects) {
-            (0, 0) => Severity::Clean,
-            (0, _) => Severity::Suspect,
-            _ => Severity::Leak,
-        }
-    }
-
-    /// Live ones that are too young to be suspects.
-    pub fn spared(&self) -> u64 {
-        let counts = &self.tally.counts;
-        let told = self.leaked + self.suspects + self.expected + self.known.sum();
-        counts.late + counts.collected + self.tally.live - told
-    }
-
-    /// Native bytes that the live instances hold.
-    pub fn bytes_held(&self) -> u64 {
-        self.tally.live * self.bytes_each
-    }
-
-    /// Native bytes × seconds between creation and release of the late and collected ones.
-    pub fn lateness(&self) -> f64 {
-        self.lateness_seconds() * self.bytes_each as f64
-    }
-
-    /// Seconds between creation and release, summed over the late and collected ones.
-    pub fn lateness_seconds(&self) -> f64 {
-        seconds(self.tally.counts.late_nanos)
-    }
-
-    /// How long one late or collected instance kept its memory, on average.
-    pub fn mean_lateness(&self) -> Option<Duration> {
-        let counts = &self.tally.counts;
-        let freed = u128::from(counts.late + counts.collected);
-        let nanos = counts.late_nanos.checked_div(freed)?;
-        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
-    }
-
-    /// The ratio in words, and what it points to.
-    pub fn ratio(&self) -> String {
-        let (created, ended) = (self.tally.counts.created, self.tally.counts.ended);
-        let of = format!("{} of {}", grouped(ended), grouped(created));
-        let were = if created == 1 { "was" } else { "were" };
-        match (created - ended, ended) {
-            (0, _) => format!("all {} {were} ended", grouped(created)),
-            (_, _) if self.leaked + self.known.leaked == 0 => format!("{of} {were} ended so far"),
-            (_, 0) => format!("{of} {were} ended: nothing calls end()"),
-            (lost, ended) if lost * 10 <= ended => format!("{of} {were} ended: some path forgets"),
-            _ => format!("{of} {were} ended: only some paths call end()"),
-        }
-    }
-
-    /// Certain leaks first, by the bytes that they kept from the system; then suspects, by the bytes that they
-    /// hold; then the rest, by how busy they are.
-    pub(crate) fn weight(&self) -> (Severity, u64, u64) {
-        let uncovered = self.leaked + self.suspects;
-        (self.severity(), uncovered * self.bytes_each, self.tally.counts.created)
-    }
-
-    pub(crate) fn add(&mut self, other: &Verdict) {
-        self.tally.add(&other.tally);
-        self.leaked += other.leaked;
-        self.suspects += other.suspects;
-        self.expected += other.expected;
-        self.known.leaked += other.known.leaked;
-        self.known.suspects += other.known.suspects;
-    }
-}
+pub use verdict::{Severity, Verdict};
 
 /// One site, judged.
 #[derive(Clone, Debug)]
@@ -165,6 +52,19 @@ pub struct Totals {
     pub ended_elsewhere: u64,
 }
 
+impl Totals {
+    /// Takes others in.
+    pub(crate) fn add(&mut self, other: &Totals) {
+        self.created += other.created;
+        self.ended += other.ended;
+        self.late += other.late;
+        self.collected += other.collected;
+        self.live += other.live;
+        self.expected += other.expected;
+        self.ended_elsewhere += other.ended_elsewhere;
+    }
+}
+
 /// A snapshot, judged and in order.
 #[derive(Clone, Debug, Default)]
 pub struct Judgement {
@@ -189,20 +89,21 @@ pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement 
     };
     let mut judgement =
         Judgement { sites: snapshot.sites.iter().map(judged).collect(), ..Judgement::default() };
-    judgement.sort();
+    judgement.order();
     judgement.cover(rules);
-    judgement.sort();
+    judgement.order();
     for judged in &judgement.sites {
-        let (counts, live) = (&judged.verdict.tally.counts, judged.verdict.tally.live);
-        let totals = judgement.totals.get_mut(judged.site.kind);
-        totals.created += counts.created;
-        totals.ended += counts.ended;
-        totals.late += counts.late;
-        totals.collected += counts.collected;
-        totals.live += live;
-        totals.expected += judged.verdict.expected;
-        totals.ended_elsewhere += counts.ended_elsewhere;
-        judgement.mismatches += u64::from(!judged.verdict.tally.adds_up());
+        let Verdict { tally, expected, .. } = judged.verdict;
+        judgement.totals.get_mut(judged.site.kind).add(&Totals {
+            created: tally.counts.created,
+            ended: tally.counts.ended,
+            late: tally.counts.late,
+            collected: tally.counts.collected,
+            live: tally.live,
+            expected,
+            ended_elsewhere: tally.counts.ended_elsewhere,
+        });
+        judgement.mismatches += u64::from(!tally.adds_up());
     }
     judgement.mismatches +=
         Kind::ALL.iter().filter(|kind| !snapshot.adopted.get(**kind).adds_up()).count() as u64;
@@ -211,15 +112,9 @@ pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement 
 
 impl Judgement {
     /// Worst first. The site's own id settles ties, so that the order is the same in every run.
-    fn sort(&mut self) {
+    pub(crate) fn order(&mut self) {
         self.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
     }
-}
-
-/// The number next to it that a float can be: what is read back from a report gives the same one again.
-fn seconds(nanos: u128) -> f64 {
-    const SECOND: u128 = 1_000_000_000;
-    (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / SECOND as f64
 }
 
 /// `1,234,567`.

@@ -6,6 +6,7 @@
 mod collapsed;
 mod html;
 mod json;
+mod merge;
 mod pprof;
 mod prom;
 mod text;
@@ -22,7 +23,9 @@ use crate::suppress::Rule;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use merge::merge;
 pub use text::Style;
+pub use words::{bytes, clean, count, duration};
 
 /// Whose report it is, and when and why it was taken.
 #[derive(Clone, Debug)]

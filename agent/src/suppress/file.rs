@@ -5,8 +5,8 @@
 
 use super::Rule;
 
-/// Rules read of one file: each is asked for each site.
-const MAX_RULES: usize = 1_000;
+/// Rules read of one file.
+pub const MAX_RULES: usize = 10_000;
 /// Bytes of a line.
 const MAX_LINE: usize = 4_096;
 /// Complaints about single lines; the rest is summed up in one more.

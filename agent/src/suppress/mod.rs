@@ -9,6 +9,7 @@
 //! first, so that what the JDK does under the user's frames uses up nobody's maximum. Who asks is `classify`.
 //! Invariant: a rule is plain data; being asked changes nothing.
 
+mod asked;
 mod built_in;
 mod file;
 mod pattern;
@@ -17,7 +18,8 @@ mod syntax;
 use crate::event::{Frame, Kind, PerKind};
 use pattern::Pattern;
 
-pub use file::shown;
+pub use asked::Asked;
+pub use file::{MAX_RULES, shown};
 pub use pattern::in_jdk;
 
 /// What built-in rules have for a source.

@@ -133,13 +133,12 @@ impl Text {
         let process = &report.process;
         let when = occasion(process);
         let age = duration(Duration::try_from_secs_f64(report.age_seconds).unwrap_or_default());
-        let line = format!(
-            "zaudit {}, {when} after {age}, pid {} of {}: {}",
-            env!("CARGO_PKG_VERSION"),
-            process.pid,
-            process.jvm,
-            process.command
-        );
+        let whose = match process.trigger {
+            Trigger::Merge => format!("{when}, the longest of {age}"),
+            _ => format!("{when} after {age}, pid {}", process.pid),
+        };
+        let line =
+            format!("zaudit {}, {whose} of {}: {}", env!("CARGO_PKG_VERSION"), process.jvm, process.command);
         self.prose(0, &line);
     }
 
@@ -180,6 +179,7 @@ fn occasion(process: &Process) -> String {
         (Trigger::Interval, None) => format!("snapshot ({word})"),
         (Trigger::Duration, _) => format!("at the end of the audit ({word})"),
         (Trigger::Command, None) => "at disarm".into(),
+        (Trigger::Merge, _) => format!("{} merged", count(process.reports as usize, "report")),
         (_, Some(number)) => format!("report {number} on demand ({word})"),
         (_, None) => format!("report on demand ({word})"),
     }

@@ -17,7 +17,6 @@ use crate::stacks::Site;
 use crate::suppress::Rule;
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use baseline::{Baseline, Known};
 pub use verdict::{Severity, Verdict};
@@ -146,6 +145,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::event::{Actor, Frame, Nanos, Role, Stack, StackKey, ThreadId};
     use crate::session::Session;
+    use std::time::Duration;
 
     /// Kind, frames, created, ended, late, collected; the rest is live.
     pub(crate) type Made<'a> = (Kind, &'a [&'a str], u64, u64, u64, u64);

@@ -50,9 +50,9 @@ impl Rule {
         Ok(rule)
     }
 
-    /// The rule for at most `max` leaks (or live ones) on stacks with these very frames, innermost first, each with whether
-    /// only the JDK's own may stand between it and the one before. None if a name cannot be written so that it means itself.
-    pub fn literal(leak: bool, max: u64, frames: &[(&Frame, bool)]) -> Option<Rule> {
+    /// The rule for leaks (or live ones) on stacks with these very frames, innermost first, each with whether only the JDK's own
+    /// may stand between it and the one before. None if a name cannot be written so that it means itself.
+    pub fn literal(leak: bool, frames: &[(&Frame, bool)]) -> Option<Rule> {
         let patterns = frames
             .iter()
             .map(|(frame, near)| Pattern { text: format!("{}.{}", frame.class, frame.method), near: *near });
@@ -60,21 +60,25 @@ impl Rule {
             text: String::new(),
             built_in: false,
             source: String::new(),
-            max: Some(max),
+            max: None,
             leak,
             live: !leak,
             kinds: PerKind { inflater: true, deflater: true },
             patterns: patterns.collect(),
         };
-        let text = rule.to_string();
-        let read = match Rule::read_file("", &text) {
-            (rules, complaints) if complaints.is_empty() => <[Rule; 1]>::try_from(rules).ok()?,
-            _ => return None,
-        };
-        let [read] = read;
-        let same = read.text == text && Rule { text: String::new(), source: String::new(), ..read } == rule;
-        let means_itself = !text.contains(|c: char| c == '*' || c.is_control());
-        (same && means_itself).then_some(Rule { text, ..rule })
+        // The longest that it can become.
+        let rule = rule.at_most(u64::MAX);
+        let (read, _) = Rule::read_file("", &rule.text);
+        let [read] = <[Rule; 1]>::try_from(read).ok()?;
+        let means_itself = !rule.text.contains(|c: char| c == '*' || c.is_control());
+        (means_itself && Rule { source: String::new(), ..read } == rule).then_some(rule)
+    }
+
+    /// The same with this maximum, in words of its own.
+    #[must_use]
+    pub fn at_most(self, max: u64) -> Rule {
+        let rule = Rule { max: Some(max), ..self };
+        Rule { text: rule.to_string(), ..rule }
     }
 }
 
@@ -221,7 +225,7 @@ mod tests {
         let made = frame("java.util.zip.Deflater", "<init>");
         let own = frame("a.B$1", "<init>");
         let far = frame("a.Main", "main");
-        let rule = Rule::literal(true, 3, &[(&made, false), (&own, true), (&far, false)]).unwrap();
+        let rule = Rule::literal(true, &[(&made, false), (&own, true), (&far, false)]).unwrap().at_most(3);
         assert_eq!(rule.text, "leak:java.util.zip.Deflater.<init> << a.B$1.<init> < a.Main.main max=3");
         assert!(rule.fits([&made, &own, &far].into_iter()));
         for (class, method, written) in [
@@ -245,7 +249,7 @@ mod tests {
             (&"x".repeat(10_000), "c", false),
         ] {
             let own = frame(class, method);
-            let rule = Rule::literal(false, 1, &[(&made, false), (&own, true)]);
+            let rule = Rule::literal(false, &[(&made, false), (&own, true)]);
             assert_eq!(rule.is_some(), written, "{class:?} {method:?} {rule:?}");
             if let Some(rule) = rule {
                 let (read, _) = Rule::read_file("x", &rule.text);

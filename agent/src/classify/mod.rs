@@ -144,6 +144,8 @@ pub struct Judgement {
     pub sites: Vec<Judged>,
     /// Sums.
     pub totals: PerKind<Totals>,
+    /// What stands in front of bytes: they may be an estimate.
+    pub about: &'static str,
     /// How many instances each rule covered.
     pub covered: Vec<u64>,
     /// Sites, and kinds of adopted ones, whose sum does not add up: a defect of the agent, to be said.
@@ -152,7 +154,7 @@ pub struct Judgement {
 
 /// Judges a snapshot.
 pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement {
-    let mut judgement = Judgement { covered: vec![0; rules.len()], ..Judgement::default() };
+    let mut judgement = Judgement { about: native.about(), covered: vec![0; rules.len()], ..Judgement::default() };
     for seen in &snapshot.sites {
         let judged = judge_site(seen, native, rules);
         let (counts, live) = (&seen.tally.counts, seen.tally.live);

@@ -40,6 +40,11 @@ impl Jni {
         (code == jni::JNI_OK && !env.is_null()).then(|| Jni(env.cast()))
     }
 
+    /// For natives of the JDK, on this thread.
+    pub(super) fn raw(self) -> *mut jni::JNIEnv {
+        self.0
+    }
+
     /// The highest version of JNI that this JVM has.
     pub(super) fn version(self) -> jint {
         jni!(self, GetVersion)
@@ -164,7 +169,7 @@ impl Jni {
         jni!(self, ExceptionCheck);
     }
 
-    fn clear_exception(self) {
+    pub(super) fn clear_exception(self) {
         if jni!(self, ExceptionCheck) != 0 {
             jni!(self, ExceptionClear);
         }

@@ -7,10 +7,9 @@
 use super::agent::Agent;
 use super::audit::Audit;
 use super::jni::Jni;
-use super::{freed, gather, os};
+use super::{freed, gather, os, zlib};
 use crate::dump::{self, Naming, Pattern, Rotation};
 use crate::event::Trigger;
-use crate::native::Native;
 use crate::options::{Format, Options};
 use crate::report::{Process, Report, Style};
 use std::path::{Path, PathBuf};
@@ -253,12 +252,14 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
         from_start: epoch.from_start,
         trigger,
         number,
+        rss_bytes: os::resident(),
     };
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
     let mut growth = audit.growth();
     // Copied only while an earlier report is still about.
     Arc::make_mut(&mut growth).record(&snapshot);
-    Report::new(process, Native::default(), &snapshot, audit.rules.clone(), Arc::clone(&growth))
+    let native = zlib::native(agent.jni()).unwrap_or_default();
+    Report::new(process, native, &snapshot, audit.rules.clone(), Arc::clone(&growth))
 }
 
 /// Where a report goes that is told apart by `number`, if by anything.

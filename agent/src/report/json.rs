@@ -7,6 +7,7 @@ use crate::classify::{Judged, Severity, Totals};
 use crate::event::{Frame, Kind, Nanos};
 use crate::growth::{Point, Trend};
 use crate::ledger::Tally;
+use crate::native::Native;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,6 +18,7 @@ struct Root<'a> {
     tool: Tool,
     process: ProcessJson<'a>,
     totals: TotalsJson,
+    native: NativeJson<'a>,
     sites: Vec<SiteJson<'a>>,
     rules: Vec<RuleJson<'a>>,
     health: HealthJson<'a>,
@@ -39,6 +41,21 @@ struct ProcessJson<'a> {
     from_start: bool,
     trigger: &'static str,
     number: Option<u32>,
+    rss_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct NativeJson<'a> {
+    zlib: &'a str,
+    measured: bool,
+    inflater: BytesJson,
+    deflater: BytesJson,
+}
+
+#[derive(Serialize)]
+struct BytesJson {
+    fresh: u64,
+    used: u64,
 }
 
 #[derive(Serialize)]
@@ -167,12 +184,14 @@ pub(super) fn render(report: &Report) -> Vec<u8> {
             from_start: report.process.from_start,
             trigger: report.process.trigger.name(),
             number: report.process.number,
+            rss_bytes: report.process.rss_bytes,
         },
         totals: TotalsJson {
             inflater: kind(report, Kind::Inflater),
             deflater: kind(report, Kind::Deflater),
             adopted: adopted(report),
         },
+        native: native(&report.native),
         sites: report.judgement.sites.iter().map(|judged| site(report, judged)).collect(),
         rules: report
             .rules
@@ -187,6 +206,16 @@ pub(super) fn render(report: &Report) -> Vec<u8> {
         serde_json::to_vec_pretty(&root).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}").into());
     bytes.push(b'\n');
     bytes
+}
+
+fn native(native: &Native) -> NativeJson<'_> {
+    let bytes = |kind| BytesJson { fresh: *native.fresh.get(kind), used: *native.each.get(kind) };
+    NativeJson {
+        zlib: &native.zlib,
+        measured: native.measured,
+        inflater: bytes(Kind::Inflater),
+        deflater: bytes(Kind::Deflater),
+    }
 }
 
 fn kind(report: &Report, kind: Kind) -> KindJson {

@@ -45,6 +45,8 @@ pub struct Process {
     pub trigger: Trigger,
     /// Number of a snapshot or a report on demand; none for the last one.
     pub number: Option<u32>,
+    /// Bytes of it in memory (RSS) then.
+    pub rss_bytes: Option<u64>,
 }
 
 /// Everything that a renderer may say.
@@ -134,6 +136,12 @@ impl Report {
         let adopted = Kind::ALL.iter().map(|kind| self.adopted.get(*kind));
         !clean
             || (self.adopts_the_program_s() && adopted.map(|tally| lost(tally) + tally.live).sum::<u64>() > 0)
+    }
+
+    /// Native bytes that all open streams hold, expected ones and those without a stack included.
+    pub fn bytes_held(&self) -> u64 {
+        let live = |kind| self.judgement.totals.get(kind).live + self.adopted.get(kind).live;
+        Kind::ALL.map(|kind| self.native.bytes(kind, live(kind))).iter().sum()
     }
 
     /// What is open when an audit begins with the JVM is its own, or another agent's: counted, and no news.
@@ -234,6 +242,7 @@ pub(crate) mod tests {
             from_start: false,
             trigger: Trigger::Exit,
             number: None,
+            rss_bytes: Some(2_040_109_466),
         }
     }
 

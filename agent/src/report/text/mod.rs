@@ -85,8 +85,9 @@ impl Text {
             let held: u64 = verdicts().map(|verdict| verdict.suspects * verdict.bytes_each).sum();
             let _ = write!(
                 line,
-                "no certain leaks{since}, but {open} made at {} still open, ≈{} held: a pool, or a leak in the making",
+                "no certain leaks{since}, but {open} made at {} still open, {}{} held: a pool, or a leak in the making",
                 count(suspects.len(), "place"),
+                report.native.about(),
                 bytes(held)
             );
         } else {
@@ -134,6 +135,19 @@ impl Text {
             process.command
         );
         self.prose(0, &line);
+        self.held(report);
+    }
+
+    /// What all open streams hold of what the process has in memory.
+    fn held(&mut self, report: &Report) {
+        let (native, held) = (&report.native, report.bytes_held());
+        if held > 0 {
+            let rss = report.process.rss_bytes.map(|rss| format!(" of {} (RSS)", bytes(rss))).unwrap_or_default();
+            let zlib = if native.zlib.is_empty() { String::new() } else { format!(", zlib {}", native.zlib) };
+            let known = if native.measured { "measured" } else { "an estimate" };
+            let about = native.about();
+            self.prose(0, &format!("zlib streams hold {about}{}{rss}: {known}{zlib}", bytes(held)));
+        }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -189,6 +203,7 @@ fn adopted(report: &Report) -> Vec<(String, bool)> {
         let of = |kind| number(report.adopted.get(kind));
         (kinds(of), Kind::ALL.map(of).iter().sum::<u64>())
     });
+    let about = report.native.about();
     let mut clauses = Vec::new();
     if freed.1 > 0 {
         let were = if freed.1 == 1 { "was" } else { "were" };
@@ -198,7 +213,7 @@ fn adopted(report: &Report) -> Vec<(String, bool)> {
         let are = if open.1 == 1 { "is" } else { "are" };
         let held: u64 =
             Kind::ALL.map(|kind| report.native.bytes(kind, report.adopted.get(kind).live)).iter().sum();
-        clauses.push((format!("{} {MADE} {are} still open, ≈{}", open.0, bytes(held)), false));
+        clauses.push((format!("{} {MADE} {are} still open, {about}{}", open.0, bytes(held)), false));
     }
     clauses
 }

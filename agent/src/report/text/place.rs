@@ -189,7 +189,7 @@ fn way(report: &Report, place: &Place<'_>) -> Option<String> {
 }
 
 fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
-    let counts = &verdict.tally.counts;
+    let (counts, about) = (&verdict.tally.counts, report.native.about());
     let mut facts = Vec::new();
     if counts.collected > 0 {
         facts.push(format!("{} collected, never ended", grouped(counts.collected)));
@@ -199,7 +199,7 @@ fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
     }
     if let Some(mean) = verdict.mean_lateness() {
         let (each, mean) = (bytes(verdict.bytes_each), duration(mean));
-        facts.push(format!("≈{each} each for {mean} on average ({})", byte_seconds(verdict.lateness())));
+        facts.push(format!("{about}{each} each for {mean} on average ({})", byte_seconds(verdict.lateness())));
     }
     if verdict.tally.live > 0 {
         let age =
@@ -211,7 +211,7 @@ fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
         } else {
             format!("made {oldest} to {youngest} ago")
         };
-        facts.push(format!("{live} live, ≈{held} held, {made}"));
+        facts.push(format!("{live} live, {about}{held} held, {made}"));
         if verdict.spared() > 0 {
             facts.push(format!("{} of them too young to be suspects (min_age)", grouped(verdict.spared())));
         }

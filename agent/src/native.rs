@@ -20,24 +20,22 @@ pub struct Native {
 
 /// `z_stream` on a 64-bit machine.
 const Z_STREAM: u64 = 112;
-/// What an Inflater remembers of its output; it comes with the first of it.
-const WINDOW: u64 = 1 << 15;
 
 impl Native {
     /// From the table, for a zlib of this version. The JDK always asks for the same window and memory level, so the builds of
     /// one zlib differ by a few per cent only.
     pub fn estimate(zlib: &str) -> Native {
-        // zlib 1.2 to 1.3: `inflate_state`, and `deflate_state` with window, `prev`, `head` and pending buffer of 64 KiB each.
-        // zlib-ng 2: the same with a hash table of 128 KiB, all in one piece.
-        let (inflate, deflate) =
-            if zlib.contains("ng") { (7_504, 6_080 + 5 * 65_536) } else { (7_152, 5_936 + 4 * 65_536) };
-        let fresh = PerKind { inflater: Z_STREAM + inflate, deflater: Z_STREAM + deflate };
-        Native {
-            zlib: zlib.into(),
-            measured: false,
-            each: PerKind { inflater: fresh.inflater + WINDOW, ..fresh },
-            fresh,
-        }
+        let (fresh, used) = if zlib.contains("ng") {
+            // zlib-ng 2.2 and later: all that a stream needs, its window included, is one piece.
+            let fresh = PerKind { inflater: Z_STREAM + 42_112, deflater: Z_STREAM + 350_336 };
+            (fresh, fresh)
+        } else {
+            // zlib 1.2 to 1.3: `inflate_state`, and the window with the first output; `deflate_state` with window, `prev`,
+            // `head` and pending buffer of 64 KiB each.
+            let fresh = PerKind { inflater: Z_STREAM + 7_152, deflater: Z_STREAM + 5_936 + 4 * 65_536 };
+            (fresh, PerKind { inflater: fresh.inflater + 32_768, ..fresh })
+        };
+        Native { zlib: zlib.into(), measured: false, fresh, each: used }
     }
 
     /// Bytes that so many streams of a kind hold.
@@ -54,5 +52,21 @@ impl Native {
 impl Default for Native {
     fn default() -> Native {
         Native::estimate("")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_is_never_told_as_a_measurement() {
+        for zlib in ["", "1.2.13", "1.3.1.zlib-ng"] {
+            let estimate = Native::estimate(zlib);
+            assert_eq!((estimate.about(), estimate.measured), ("≈", false), "{zlib}");
+        }
+        assert_eq!(Native { measured: true, ..Native::default() }.about(), "");
+        assert_eq!(Native::default().bytes(Kind::Inflater, 10), 400_320);
+        assert_eq!(Native::estimate("1.3.1.zlib-ng").bytes(Kind::Deflater, 1), 350_448);
     }
 }

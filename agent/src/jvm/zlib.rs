@@ -154,7 +154,7 @@ unsafe extern "C" fn counted_free(count: *mut c_void, block: *mut c_void) {
 fn plausible(zlib: &str, fresh: PerKind<u64>, each: PerKind<u64>) -> Option<Native> {
     let right = (2_048..1 << 17).contains(&fresh.inflater)
         && (1 << 15..1 << 18).contains(&(each.inflater))
-        && fresh.inflater < each.inflater
+        && fresh.inflater <= each.inflater
         && (1 << 16..1 << 22).contains(&fresh.deflater)
         && fresh.deflater <= each.deflater;
     right.then(|| Native { zlib: zlib.into(), measured: true, fresh, each })
@@ -408,6 +408,7 @@ mod tests {
             (kinds(0, 268_192), kinds(40_032, 268_192)),
             (kinds(7_264, 0), kinds(40_032, 0)),
             (kinds(7_264, 268_192), kinds(7_264, 268_192)),
+            (kinds(40_032, 268_192), kinds(39_000, 268_192)),
             (kinds(7_264, 268_192), kinds(40_032, 0)),
         ] {
             assert_eq!(plausible("1.3", fresh, each), None);

@@ -154,7 +154,8 @@ pub struct Judgement {
 
 /// Judges a snapshot.
 pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement {
-    let mut judgement = Judgement { about: native.about(), covered: vec![0; rules.len()], ..Judgement::default() };
+    let mut judgement =
+        Judgement { about: native.about(), covered: vec![0; rules.len()], ..Judgement::default() };
     for seen in &snapshot.sites {
         let judged = judge_site(seen, native, rules);
         let (counts, live) = (&seen.tally.counts, seen.tally.live);

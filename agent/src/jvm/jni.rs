@@ -114,6 +114,15 @@ impl Jni {
         jni!(self, IsAssignableFrom, class, to) != 0
     }
 
+    pub(super) fn same(self, one: jobject, other: jobject) -> bool {
+        jni!(self, IsSameObject, one, other) != 0
+    }
+
+    /// Null for `Object` and interfaces.
+    pub(super) fn superclass(self, class: jclass) -> jclass {
+        jni!(self, GetSuperclass, class)
+    }
+
     pub(super) fn class_of(self, object: jobject) -> jclass {
         jni!(self, GetObjectClass, object)
     }

@@ -102,7 +102,8 @@ unsafe fn symbol<T>(library: &Library, name: &CStr) -> Option<Symbol<T>> {
 fn built_in_version(library: &[u8]) -> Option<String> {
     const BEFORE: &[u8] = b" inflate 1.";
     let at = library.windows(BEFORE.len()).position(|bytes| bytes == BEFORE)?;
-    let version = library.get(at + BEFORE.len() - 2..)?.iter().take(24).take_while(|byte| byte.is_ascii_graphic());
+    let version =
+        library.get(at + BEFORE.len() - 2..)?.iter().take(24).take_while(|byte| byte.is_ascii_graphic());
     let ng = library.windows(7).any(|bytes| bytes == b"zlib-ng");
     let version: String = version.map(|byte| char::from(*byte)).collect();
     Some(if ng { format!("{version}.zlib-ng") } else { version })
@@ -204,7 +205,8 @@ impl Shared {
             return None;
         }
         let (inflater, deflater) = (self.inflater()?, self.deflater(LEVEL, STRATEGY, WINDOW_BITS)?);
-        let kinds = |pick: fn((u64, u64)) -> u64| PerKind { inflater: pick(inflater), deflater: pick(deflater) };
+        let kinds =
+            |pick: fn((u64, u64)) -> u64| PerKind { inflater: pick(inflater), deflater: pick(deflater) };
         plausible(&version, kinds(|(fresh, _)| fresh), kinds(|(_, used)| used))
     }
 
@@ -299,7 +301,9 @@ impl Hidden {
         let inflater = || unsafe { (self.inflater_init)(env, ptr::null_mut(), 1) };
         let fresh = counted(jni, inflater(), |_| (), &self.inflater_end)?;
         let each = match &self.inflate {
-            Some(inflate) => counted(jni, inflater(), |stream| work(env, inflate, stream), &self.inflater_end)?,
+            Some(inflate) => {
+                counted(jni, inflater(), |stream| work(env, inflate, stream), &self.inflater_end)?
+            }
             // What the window holds is fixed by the format.
             None => fresh + (1 << 15),
         };

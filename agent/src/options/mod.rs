@@ -42,6 +42,8 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Look for open streams in the heap while arming.
     pub adopt: bool,
+    /// Of how many live instances a site a report says who keeps them.
+    pub retain: usize,
     /// Live instances are no suspects before this age.
     pub min_age: Duration,
     /// Files with rules.
@@ -121,6 +123,7 @@ impl Default for Options {
             delay: None,
             duration: None,
             adopt: true,
+            retain: 0,
             min_age: Duration::ZERO,
             suppressions: Vec::new(),
             exitcode: None,

@@ -8,6 +8,7 @@ use crate::event::{Frame, Kind, Nanos};
 use crate::growth::{Point, Trend};
 use crate::ledger::Tally;
 use crate::native::Native;
+use crate::retention::{Held, Weak};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,6 +20,7 @@ struct Root<'a> {
     process: ProcessJson<'a>,
     totals: TotalsJson,
     native: NativeJson<'a>,
+    retention_pause_seconds: Option<f64>,
     sites: Vec<SiteJson<'a>>,
     rules: Vec<RuleJson<'a>>,
     health: HealthJson<'a>,
@@ -140,6 +142,22 @@ struct SiteJson<'a> {
     rule: Option<&'a str>,
     truncated: bool,
     frames: Vec<FrameJson<'a>>,
+    retention: Vec<HeldJson<'a>>,
+}
+
+/// What holds a live stream: exactly one of a way, `unreachable`, and why it is not known.
+#[derive(Default, Serialize)]
+struct HeldJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreachable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -192,6 +210,7 @@ pub(super) fn render(report: &Report) -> Vec<u8> {
             adopted: adopted(report),
         },
         native: native(&report.native),
+        retention_pause_seconds: report.retention.stood_still.map(|time| time.as_secs_f64()),
         sites: report.judgement.sites.iter().map(|judged| site(report, judged)).collect(),
         rules: report
             .rules
@@ -326,6 +345,17 @@ fn site<'a>(report: &'a Report, judged: &'a Judged) -> SiteJson<'a> {
         rule: judged.rule.and_then(|rule| report.rules.get(rule)).map(|rule| rule.text.as_str()),
         truncated: judged.site.truncated,
         frames: judged.site.frames().map(frame).collect(),
+        retention: report.retention.of(judged.site.stable_id).iter().map(held).collect(),
+    }
+}
+
+fn held(held: &Held) -> HeldJson<'_> {
+    match held {
+        Held::By { root, path } => HeldJson { root: Some(root), path: Some(path), ..HeldJson::default() },
+        Held::Nothing(weak) => {
+            HeldJson { unreachable: Some(true), reference: weak.map(Weak::name), ..HeldJson::default() }
+        }
+        Held::Unknown(why) => HeldJson { unknown: Some(why), ..HeldJson::default() },
     }
 }
 

@@ -17,6 +17,7 @@ use crate::growth::Growth;
 use crate::ledger::Tally;
 use crate::native::Native;
 use crate::options::Format;
+use crate::retention::Retention;
 use crate::session::{Gaps, Snapshot};
 use crate::suppress::Rule;
 use std::sync::Arc;
@@ -64,6 +65,8 @@ pub struct Report {
     pub adopted: PerKind<Tally>,
     /// How many were live in this and the snapshots before it.
     pub growth: Arc<Growth>,
+    /// Who keeps a few of the live ones, where that was looked for.
+    pub retention: Retention,
     /// The rules that were asked.
     pub rules: Vec<Rule>,
     /// Second and further calls of `end()`.
@@ -119,6 +122,7 @@ impl Report {
             judgement,
             adopted: snapshot.adopted,
             growth,
+            retention: Retention::default(),
             rules,
             ended_again: snapshot.ended_again,
             ended_unknown: snapshot.ended_unknown,
@@ -170,8 +174,10 @@ fn lost(tally: &Tally) -> u64 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::classify::Judged;
     use crate::classify::tests::session;
     use crate::event::{Actor, Role, SiteId, ThreadId};
+    use crate::retention::{Held, Weak};
     use std::path::Path;
     use std::time::{Duration, UNIX_EPOCH};
 
@@ -214,13 +220,37 @@ pub(crate) mod tests {
         let taken = Nanos(10_805_000_000_000);
         let snapshot = session.snapshot(taken, Duration::from_secs(600));
         growth.record(&snapshot);
-        Report::new(
-            process(taken, Nanos(500_000_000)),
-            Native::default(),
-            &snapshot,
-            Rule::built_in(),
-            Arc::new(growth),
-        )
+        let process = process(taken, Nanos(500_000_000));
+        let report = Report::new(process, Native::default(), &snapshot, Rule::built_in(), Arc::new(growth));
+        Report { retention: retention(&report), ..report }
+    }
+
+    /// Who keeps some of the suspects.
+    fn retention(report: &Report) -> Retention {
+        let by = |root: &str, path: &[&str]| Held::By {
+            root: root.into(),
+            path: path.iter().map(|step| (*step).into()).collect(),
+        };
+        let pool = |at: &str| {
+            by("static org.acme.Pool.IDLE", &["java.util.ArrayDeque.elements", at, "java.util.zip.Inflater"])
+        };
+        let of = |kind| {
+            let suspect = |site: &&Judged| site.verdict.suspects > 0 && site.verdict.kind == kind;
+            report.judgement.sites.iter().find(suspect).unwrap().site.stable_id
+        };
+        let outbox = [
+            by("a local variable of org.acme.Main.main in thread main", &["java.util.zip.Deflater"]),
+            Held::Nothing(Some(Weak::Finalizer)),
+            Held::Unknown("not found: the search was given up after 2s".into()),
+        ];
+        Retention {
+            streams: [
+                (of(Kind::Deflater), outbox.into()),
+                (of(Kind::Inflater), vec![pool("[3]"), pool("[4]")]),
+            ]
+            .into(),
+            stood_still: Some(Duration::from_millis(180)),
+        }
     }
 
     /// The report of a session that lasted a minute, without snapshots before.

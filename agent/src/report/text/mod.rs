@@ -136,13 +136,23 @@ impl Text {
         );
         self.prose(0, &line);
         self.held(report);
+        if let Some(time) = report.retention.stood_still {
+            let time = duration(time);
+            self.prose(
+                0,
+                &format!(
+                    "the program stood still for {time} while it was looked who holds what is live (retain)"
+                ),
+            );
+        }
     }
 
     /// What all open streams hold of what the process has in memory.
     fn held(&mut self, report: &Report) {
         let (native, held) = (&report.native, report.bytes_held());
         if held > 0 {
-            let rss = report.process.rss_bytes.map(|rss| format!(" of {} (RSS)", bytes(rss))).unwrap_or_default();
+            let rss =
+                report.process.rss_bytes.map(|rss| format!(" of {} (RSS)", bytes(rss))).unwrap_or_default();
             let zlib = if native.zlib.is_empty() { String::new() } else { format!(", zlib {}", native.zlib) };
             let known = if native.measured { "measured" } else { "an estimate" };
             let about = native.about();

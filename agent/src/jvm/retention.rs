@@ -1,0 +1,479 @@
+//! Who keeps a few live streams: walks over the heap from the roots, with tags of their own.
+//!
+//! Each walk tells who refers to what is tagged so far, and tags those; see [`crate::retention`]. Invariant: it runs in an
+//! environment of its own, which knows of no events, so that no tag of an audit is touched and nothing has to be told when
+//! it goes; the program stands still no longer than [`LIMIT`] in all.
+
+use super::agent::Agent;
+use super::audit::Audit;
+use super::capture::class_name;
+use super::env::{Again, Jvmti, Reference, Result, jclass, jlong, jmethodID, jobject, jvmtiError};
+use super::jni::{Jni, jfieldID};
+use crate::classify::judge;
+use crate::native::Native;
+use crate::retention::{Graph, Held, Node, Retention, Step, Weak};
+use jvmti_bindings::sys::jvmti as raw;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+/// How long the program stands still at most.
+const LIMIT: Duration = Duration::from_secs(2);
+/// How many streams are looked at in one report, worst sites first.
+const STREAMS: usize = 256;
+/// How many objects are tagged at most: some 100 bytes each, while it lasts.
+const OBJECTS: usize = 200_000;
+/// Steps told of a way, at each of its ends.
+const STEPS: usize = 12;
+/// Walks after which instances of the classes that it has come to are followed all at once: they are links of a chain.
+const PATIENCE: usize = 3;
+/// References between two looks at the clock.
+const LOOK: u32 = 4_096;
+/// Room for local references to every loaded class, and to all objects on the ways.
+const ROOM: usize = 32_768;
+
+// The tags of this environment: nodes from 1 on, then classes by their number, threads, and classes whose
+// static fields were met.
+const CLASSES: jlong = 1 << 40;
+const THREADS: jlong = 1 << 41;
+const HOLDERS: jlong = 1 << 42;
+
+/// A root, as a walk comes by it.
+enum Root {
+    /// A static field of the class with this tag.
+    Static(jlong),
+    /// A field of the thread with this tag.
+    Thread(jlong),
+    /// A frame of a thread.
+    Frame { kind: &'static str, thread: jlong, method: jmethodID },
+    /// Something else, in words.
+    Other(&'static str),
+}
+
+/// What is to be known of a class while the heap is walked.
+#[derive(Clone, Copy)]
+enum Sort {
+    /// It is a `java.lang.ref.Reference`, and `referent` has this index.
+    Weak(Weak, u32),
+    /// Its instances are links of a chain, perhaps.
+    Chain,
+}
+
+/// Looks who keeps up to so many live streams of each suspect site.
+pub(super) fn look(agent: &Agent, audit: &Audit, jni: Jni, each: usize) -> Retention {
+    if each == 0 {
+        return Retention::default();
+    }
+    let streams = worst_streams(agent, audit, each);
+    if streams.is_empty() {
+        return Retention::default();
+    }
+    let found = jni.with_locals(ROOM, || {
+        let jvmti = agent.new_environment()?;
+        let found = search(jvmti, audit, jni, &streams).map_err(|error| error.to_string());
+        // SAFETY: nobody else has it.
+        let gone = unsafe { jvmti.dispose() }.map_err(|error| error.to_string());
+        let found = found?;
+        gone.map(|()| found)
+    });
+    let (held, stood_still) =
+        found.unwrap_or_else(|| Err("the JVM has no memory left".into())).unwrap_or_else(|why| {
+            let unknown = Held::Unknown(format!("who holds it could not be looked for: {why}"));
+            (vec![unknown; streams.len()], Duration::ZERO)
+        });
+    let mut retention = Retention { stood_still: Some(stood_still), ..Retention::default() };
+    for ((site, _), held) in streams.iter().zip(held) {
+        retention.streams.entry(*site).or_default().push(held);
+    }
+    retention
+}
+
+/// The oldest live streams of the worst suspects, each with its site.
+fn worst_streams(agent: &Agent, audit: &Audit, each: usize) -> Vec<(u64, jlong)> {
+    let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
+    let judgement = judge(&snapshot, &Native::default(), &audit.rules);
+    let suspects = judgement.sites.iter().filter(|site| site.verdict.suspects > 0);
+    let worst: Vec<u64> = suspects.map(|site| site.site.stable_id).take(STREAMS.div_ceil(each)).collect();
+    let oldest = audit.session.oldest(&worst, each);
+    let tags =
+        oldest.into_iter().flat_map(|(site, ids)| ids.into_iter().map(move |id| (site, id.0.cast_signed())));
+    tags.take(STREAMS).collect()
+}
+
+fn search(jvmti: Jvmti, audit: &Audit, jni: Jni, streams: &[(u64, jlong)]) -> Result<(Vec<Held>, Duration)> {
+    let mut wanted = raw::jvmtiCapabilities::default();
+    wanted.set_can_tag_objects(true);
+    jvmti.add_capabilities(&wanted)?;
+    let mut walk = Walk::new(jvmti, streams.len());
+    walk.tag_threads()?;
+    walk.tag_references(jni)?;
+    let ids: Vec<jlong> = streams.iter().map(|(_, tag)| *tag).collect();
+    let mut alive = vec![false; streams.len()];
+    for (id, stream) in audit.jvmti.objects_with_any(&ids)? {
+        if let Some(node) = ids.iter().position(|known| *known == id) {
+            jvmti.set_tag(stream, tag_of(Node::try_from(node).unwrap_or(Node::MAX)))?;
+            alive.get_mut(node).into_iter().for_each(|alive| *alive = true);
+        }
+        // A reference of ours would be a root.
+        jni.delete_local(stream);
+    }
+    let gave_up = walk.run(jni)?;
+    let ways = walk.graph.ways();
+    let names = Names::of(jvmti, jni, &ways)?;
+    let held = ways.into_iter().zip(alive).enumerate().map(|(node, (way, alive))| match (way, &gave_up) {
+        (Some((root, steps)), _) => names.held(root, &steps),
+        (None, _) if !alive => Held::Unknown("it was ended or collected meanwhile".into()),
+        (None, Some(why)) => Held::Unknown(why.clone()),
+        (None, None) => Held::Nothing(walk.graph.weak_hold(Node::try_from(node).unwrap_or(Node::MAX))),
+    });
+    Ok((held.collect(), walk.stood_still))
+}
+
+fn tag_of(node: Node) -> jlong {
+    jlong::from(node) + 1
+}
+
+/// The node that a tag stands for, if it is one.
+fn node_of(tag: jlong) -> Option<Node> {
+    (1..CLASSES).contains(&tag).then(|| Node::try_from(tag - 1).unwrap_or(Node::MAX))
+}
+
+/// The walks, and what they have found.
+struct Walk {
+    jvmti: Jvmti,
+    graph: Graph<Root>,
+    sorts: Vec<Sort>,
+    /// How many classes with static fields were tagged.
+    holders: jlong,
+    stood_still: Duration,
+}
+
+impl Walk {
+    fn new(jvmti: Jvmti, streams: usize) -> Walk {
+        Walk { jvmti, graph: Graph::new(streams), sorts: Vec::new(), holders: 0, stood_still: Duration::ZERO }
+    }
+
+    /// Threads are roots, and named: they must be told from other objects.
+    fn tag_threads(&self) -> Result<()> {
+        for (number, thread) in self.jvmti.threads()?.into_iter().enumerate() {
+            self.jvmti.set_tag(thread, THREADS + jlong::try_from(number).unwrap_or(0))?;
+        }
+        Ok(())
+    }
+
+    /// Classes of references that keep nothing alive.
+    fn tag_references(&mut self, jni: Jni) -> Result<()> {
+        let loaded = self.jvmti.loaded_classes()?;
+        let named = |name: &str| {
+            let is = |class: &&jclass| self.jvmti.class_signature(**class).is_ok_and(|found| found == name);
+            loaded.iter().find(is).copied()
+        };
+        let (Some(reference), Some(soft), Some(last)) = (
+            named("Ljava/lang/ref/Reference;"),
+            named("Ljava/lang/ref/SoftReference;"),
+            named("Ljava/lang/ref/FinalReference;"),
+        ) else {
+            return Ok(());
+        };
+        let fields = self.jvmti.fields(reference)?;
+        let referent =
+            fields.iter().position(|field| field.name == "referent").ok_or(jvmtiError::NOT_FOUND)?;
+        for class in loaded.into_iter().filter(|class| jni.is_assignable(*class, reference)) {
+            let weak = match () {
+                () if jni.is_assignable(class, soft) => Weak::Soft,
+                () if jni.is_assignable(class, last) => Weak::Finalizer,
+                () => Weak::Cleared,
+            };
+            // Fields of interfaces come first (JVMTI, jvmtiHeapReferenceInfoField), then those of Reference.
+            let index = self.count_interface_fields(jni, class)? + referent;
+            self.tag_class(class, Sort::Weak(weak, u32::try_from(index).unwrap_or(u32::MAX)))?;
+        }
+        Ok(())
+    }
+
+    fn tag_class(&mut self, class: jclass, sort: Sort) -> Result<()> {
+        let number = jlong::try_from(self.sorts.len()).unwrap_or(0);
+        self.sorts.push(sort);
+        self.jvmti.set_tag(class, CLASSES + number)
+    }
+
+    /// Fields of all interfaces that a class has, each interface once.
+    fn count_interface_fields(&self, jni: Jni, class: jclass) -> Result<usize> {
+        let (mut seen, mut count) = (HashSet::new(), 0);
+        let mut todo = vec![class];
+        while let Some(class) = todo.pop() {
+            for interface in self.jvmti.interfaces(class)? {
+                if seen.insert(self.jvmti.class_signature(interface)?) {
+                    count += self.jvmti.count_fields(interface)?;
+                    todo.push(interface);
+                }
+            }
+            let superclass = jni.superclass(class);
+            todo.extend((!superclass.is_null()).then_some(superclass));
+        }
+        Ok(count)
+    }
+
+    /// Walks until nothing more is to be found. Why it ended before, if it did.
+    fn run(&mut self, jni: Jni) -> Result<Option<String>> {
+        for walks in 1.. {
+            let began = Instant::now();
+            let mut left = LOOK;
+            let mut stopped = None;
+            let (graph, sorts, stood_still) = (&mut self.graph, &self.sorts, self.stood_still);
+            let holders = &mut self.holders;
+            let walked = self.jvmti.follow(|reference| {
+                left -= 1;
+                if left == 0 {
+                    left = LOOK;
+                    if stood_still + began.elapsed() > LIMIT {
+                        stopped = Some(format!("not found: the search was given up after {LIMIT:?}"));
+                        return Again::Stop;
+                    }
+                }
+                if graph.nodes() >= OBJECTS {
+                    stopped = Some(format!("not found: the search was given up after {OBJECTS} objects"));
+                    return Again::Stop;
+                }
+                see(graph, sorts, holders, reference)
+            });
+            self.stood_still += began.elapsed();
+            walked?;
+            if stopped.is_some() || !self.graph.settle() {
+                return Ok(stopped);
+            }
+            if walks >= PATIENCE {
+                self.follow_chains(jni)?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Has all instances of the classes that the search has come to followed, linked lists above all: else each link would
+    /// take a walk.
+    fn follow_chains(&mut self, jni: Jni) -> Result<()> {
+        let tags: Vec<jlong> = self.graph.frontier().take(64).map(tag_of).collect();
+        let objects = self.jvmti.objects_with_any(&tags)?;
+        for (_, object) in objects {
+            let class = jni.class_of(object);
+            jni.delete_local(object);
+            let is_array = self.jvmti.class_signature(class)?.starts_with('[');
+            if !is_array && self.jvmti.tag(class)? == 0 {
+                self.tag_class(class, Sort::Chain)?;
+            }
+            jni.delete_local(class);
+        }
+        Ok(())
+    }
+}
+
+/// Takes one reference in.
+fn see(graph: &mut Graph<Root>, sorts: &[Sort], holders: &mut jlong, reference: &Reference) -> Again {
+    let sort = |tag: jlong| sorts.get(usize::try_from(tag - CLASSES).ok()?).copied();
+    let (to, tagged) = match node_of(reference.to) {
+        Some(node) if graph.wants(node) => (node, reference.to),
+        None if reference.to == 0 && matches!(sort(reference.to_class), Some(Sort::Chain)) => {
+            let node = graph.add();
+            (node, tag_of(node))
+        }
+        _ => return Again::On,
+    };
+    let from = reference.from.unwrap_or(0);
+    let index = match reference.kind {
+        raw::JVMTI_HEAP_REFERENCE_FIELD => None,
+        raw::JVMTI_HEAP_REFERENCE_ARRAY_ELEMENT => Some(reference.index),
+        raw::JVMTI_HEAP_REFERENCE_STATIC_FIELD => {
+            // The class is alive: who has it is another question.
+            let class = if from == 0 { next(holders) } else { from };
+            graph.rooted(to, || Root::Static(class));
+            return Again::Tagged(tagged, class);
+        }
+        other => {
+            if let Some(root) = root(other, reference.frame) {
+                graph.rooted(to, || root);
+            }
+            return Again::Tagged(tagged, from);
+        }
+    };
+    if let Some(Sort::Weak(weak, referent)) = sort(reference.from_class)
+        && reference.index == referent
+    {
+        graph.weakly(to, weak);
+        return Again::Tagged(tagged, from);
+    }
+    if from >= CLASSES {
+        let thread = (THREADS..HOLDERS).contains(&from);
+        graph.rooted(to, || if thread { Root::Thread(from) } else { Root::Static(from) });
+        return Again::Tagged(tagged, from);
+    }
+    let holder = node_of(from).unwrap_or_else(|| graph.add());
+    if holder != to {
+        graph.refers(holder, to, index);
+    }
+    Again::Tagged(tagged, tag_of(holder))
+}
+
+fn next(holders: &mut jlong) -> jlong {
+    *holders += 1;
+    HOLDERS + *holders
+}
+
+/// A root that is no object. None for references that every object has to its class, and classes to each other.
+fn root(kind: raw::jvmtiHeapReferenceKind, frame: Option<(jlong, jmethodID)>) -> Option<Root> {
+    let (thread, method) = frame.unwrap_or((0, std::ptr::null_mut()));
+    Some(match kind {
+        raw::JVMTI_HEAP_REFERENCE_STACK_LOCAL => Root::Frame { kind: "a local variable", thread, method },
+        raw::JVMTI_HEAP_REFERENCE_JNI_LOCAL => Root::Frame { kind: "a JNI local reference", thread, method },
+        raw::JVMTI_HEAP_REFERENCE_JNI_GLOBAL => Root::Other("a JNI global reference"),
+        raw::JVMTI_HEAP_REFERENCE_MONITOR => Root::Other("a monitor that is entered"),
+        raw::JVMTI_HEAP_REFERENCE_THREAD => Root::Other("a thread"),
+        raw::JVMTI_HEAP_REFERENCE_SYSTEM_CLASS => Root::Other("a class of the JDK"),
+        raw::JVMTI_HEAP_REFERENCE_CLASS_LOADER => Root::Other("a class loader with classes in use"),
+        raw::JVMTI_HEAP_REFERENCE_CONSTANT_POOL => Root::Other("a constant of a class"),
+        raw::JVMTI_HEAP_REFERENCE_OTHER => Root::Other("the JVM itself"),
+        _ => return None,
+    })
+}
+
+/// The objects on the ways, while they are named. Fields are found by what is in them: the indices that a walk tells are
+/// counted over all superclasses and interfaces, and the JVM's order of fields is not always the one it tells
+/// (JDK-8317635).
+struct Names {
+    jvmti: Jvmti,
+    jni: Jni,
+    objects: BTreeMap<jlong, jobject>,
+}
+
+impl Names {
+    fn of(jvmti: Jvmti, jni: Jni, ways: &[Option<(&Root, Vec<Step>)>]) -> Result<Names> {
+        let mut tags = HashSet::new();
+        for (root, steps) in ways.iter().flatten() {
+            tags.extend(match root {
+                Root::Static(tag) | Root::Thread(tag) | Root::Frame { thread: tag, .. } => Some(*tag),
+                Root::Other(_) => None,
+            });
+            let told = steps.iter().enumerate().filter(|(at, _)| is_told(*at, steps.len()));
+            tags.extend(told.map(|(_, step)| tag_of(step.node)));
+        }
+        tags.remove(&0);
+        let tags: Vec<jlong> = tags.into_iter().collect();
+        let objects = if tags.is_empty() { Vec::new() } else { jvmti.objects_with_any(&tags)? };
+        Ok(Names { jvmti, jni, objects: objects.into_iter().collect() })
+    }
+
+    fn held(&self, root: &Root, steps: &[Step]) -> Held {
+        let object = |at: usize| self.objects.get(&tag_of(steps.get(at)?.node)).copied();
+        let mut path = Vec::new();
+        let root = match root {
+            Root::Static(class) => self.static_field(self.objects.get(class).copied(), object(0)),
+            Root::Thread(tag) => {
+                let thread = self.objects.get(tag).copied();
+                path.push(self.field(thread, object(0)));
+                self.thread(*tag)
+            }
+            Root::Frame { kind, thread, method } => {
+                let method = self.method(*method).map(|method| format!(" of {method}")).unwrap_or_default();
+                format!("{kind}{method} in {}", self.thread(*thread))
+            }
+            Root::Other(words) => (*words).to_owned(),
+        };
+        let mut left_out = 0;
+        for (at, pair) in steps.windows(2).enumerate() {
+            if !is_told(at, steps.len()) || !is_told(at + 1, steps.len()) {
+                left_out += 1;
+                continue;
+            }
+            if std::mem::take(&mut left_out) > 0 {
+                path.push(format!("… {} steps more", steps.len() - 2 * STEPS));
+            }
+            path.push(match pair {
+                [_, Step { index: Some(index), .. }] => format!("[{index}]"),
+                _ => self.field(object(at), object(at + 1)),
+            });
+        }
+        path.push(object(steps.len().saturating_sub(1)).map_or_else(unknown, |stream| self.class_of(stream)));
+        Held::By { root, path }
+    }
+
+    fn class_of(&self, object: jobject) -> String {
+        let class = self.jni.class_of(object);
+        let name = class_name(self.jvmti, class).unwrap_or_else(|_| unknown());
+        self.jni.delete_local(class);
+        name
+    }
+
+    fn thread(&self, tag: jlong) -> String {
+        let thread = self.objects.get(&tag).copied();
+        match thread.and_then(|thread| self.jvmti.thread_name(self.jni, thread).ok()) {
+            Some(name) => format!("thread {name}"),
+            // Virtual threads are not in the JVM's list.
+            None => "a thread".into(),
+        }
+    }
+
+    fn method(&self, method: jmethodID) -> Option<String> {
+        if method.is_null() {
+            return None;
+        }
+        let class = self.jvmti.declaring_class(method).ok()?;
+        let name = class_name(self.jvmti, class).ok();
+        self.jni.delete_local(class);
+        Some(format!("{}.{}", name?, self.jvmti.method_name(method).ok()?))
+    }
+
+    /// The field of an object that has another one in it.
+    fn field(&self, holder: Option<jobject>, held: Option<jobject>) -> String {
+        let (Some(holder), Some(held)) = (holder, held) else { return unknown() };
+        let mut class = self.jni.class_of(holder);
+        while !class.is_null() {
+            let found = self.named(class, held, false, |field| self.jni.object_field(holder, field));
+            let superclass = self.jni.superclass(class);
+            self.jni.delete_local(class);
+            if let Some(name) = found {
+                self.jni.delete_local(superclass);
+                return name;
+            }
+            class = superclass;
+        }
+        // It was put elsewhere since the walk.
+        format!("{}.?", self.class_of(holder))
+    }
+
+    fn static_field(&self, class: Option<jclass>, held: Option<jobject>) -> String {
+        let (Some(class), Some(held)) = (class, held) else { return unknown() };
+        match self.named(class, held, true, |field| self.jni.static_object_field(class, field)) {
+            Some(name) => format!("static {name}"),
+            None => match class_name(self.jvmti, class) {
+                Ok(name) => format!("class {name}"),
+                Err(_) => unknown(),
+            },
+        }
+    }
+
+    fn named(
+        &self,
+        class: jclass,
+        held: jobject,
+        is_static: bool,
+        value: impl Fn(jfieldID) -> jobject,
+    ) -> Option<String> {
+        let fields = self.jvmti.fields(class).ok()?;
+        let mut candidates =
+            fields.into_iter().filter(|field| field.is_reference && field.is_static == is_static);
+        let found = candidates.find(|field| {
+            let value = value(field.id);
+            let same = self.jni.same(value, held);
+            self.jni.delete_local(value);
+            same
+        })?;
+        Some(format!("{}.{}", class_name(self.jvmti, class).ok()?, found.name))
+    }
+}
+
+fn unknown() -> String {
+    "?".into()
+}
+
+/// Whether a step of a way of this length is told: long ones are cut in the middle.
+fn is_told(at: usize, length: usize) -> bool {
+    at < STEPS || at + STEPS >= length
+}

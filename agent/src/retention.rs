@@ -78,8 +78,19 @@ impl Held {
     pub fn words(&self) -> String {
         match self {
             Held::By { root, path } => {
-                let steps = std::iter::once(root).chain(path);
-                format!("held by {}", steps.map(String::as_str).collect::<Vec<_>>().join(" → "))
+                // Links of a chain are told once.
+                let mut steps: Vec<(&str, usize)> = vec![(root, 1)];
+                for step in path {
+                    match steps.last_mut() {
+                        Some((last, times)) if last == step => *times += 1,
+                        _ => steps.push((step, 1)),
+                    }
+                }
+                let told = steps.into_iter().map(|(step, times)| match times {
+                    1 => step.to_owned(),
+                    _ => format!("{step} ({times} times)"),
+                });
+                format!("held by {}", told.collect::<Vec<_>>().join(" → "))
             }
             Held::Nothing(None | Some(Weak::Cleared)) => "unreachable: garbage not yet collected".into(),
             Held::Nothing(Some(Weak::Finalizer)) => {
@@ -335,7 +346,10 @@ mod tests {
     #[test]
     fn what_is_held_in_words() {
         let by = Held::By { root: "static a.B.POOL".into(), path: vec!["[3]".into(), "a.Own".into()] };
+        let chain = ["a.Link.next", "a.Link.next", "… 9 steps more", "a.Link.next", "a.Own"];
+        let chain = Held::By { root: "thread main".into(), path: chain.map(str::to_owned).into() };
         for (held, words) in [
+            (chain, "held by thread main → a.Link.next (2 times) → … 9 steps more → a.Link.next → a.Own"),
             (by, "held by static a.B.POOL → [3] → a.Own"),
             (Held::Nothing(None), "unreachable: garbage not yet collected"),
             (Held::Nothing(Some(Weak::Cleared)), "unreachable: garbage not yet collected"),

@@ -233,7 +233,7 @@ pub(super) fn last(agent: &Agent) {
 fn prepare(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) -> Prepared {
     let unsettled = if options.gc { gather::collect(agent, jni, options.gc_wait) } else { None };
     agent.drain(audit);
-    Prepared { unsettled, retention: retention::look(agent, audit, jni, options.retain) }
+    Prepared { unsettled, retention: retention::look(agent, audit, jni, options) }
 }
 
 /// Enters what the collector has freed, told already or not.

@@ -2,7 +2,7 @@
 //!
 //! Each walk tells who refers to what is tagged so far, and tags those; see [`crate::retention`]. Invariant: it runs in an
 //! environment of its own, which knows of no events, so that no tag of an audit is touched and nothing has to be told when
-//! it goes; the program stands still no longer than [`LIMIT`] in all.
+//! it goes; the program stands still no longer than was allowed.
 
 use super::agent::Agent;
 use super::audit::Audit;
@@ -11,13 +11,12 @@ use super::env::{Again, Jvmti, Reference, Result, jclass, jlong, jmethodID, jobj
 use super::jni::{Jni, jfieldID};
 use crate::classify::judge;
 use crate::native::Native;
+use crate::options::Options;
 use crate::retention::{Graph, Held, Node, Retention, Step, Weak};
 use jvmti_bindings::sys::jvmti as raw;
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-/// How long the program stands still at most.
-const LIMIT: Duration = Duration::from_secs(2);
 /// How many streams are looked at in one report, worst sites first.
 const STREAMS: usize = 256;
 /// How many objects are tagged at most: some 100 bytes each, while it lasts.
@@ -56,10 +55,33 @@ enum Sort {
     Weak(Weak, u32),
     /// Its instances are links of a chain, perhaps.
     Chain,
+    /// Its instances refer to nothing.
+    Leaf,
 }
 
+/// Half of a usual heap refers to nothing: not to look into that saves half of a walk.
+const LEAVES: [&str; 16] = [
+    "Ljava/lang/String;",
+    "Ljava/lang/Boolean;",
+    "Ljava/lang/Byte;",
+    "Ljava/lang/Character;",
+    "Ljava/lang/Double;",
+    "Ljava/lang/Float;",
+    "Ljava/lang/Integer;",
+    "Ljava/lang/Long;",
+    "[B",
+    "[C",
+    "[D",
+    "[F",
+    "[I",
+    "[J",
+    "[S",
+    "[Z",
+];
+
 /// Looks who keeps up to so many live streams of each suspect site.
-pub(super) fn look(agent: &Agent, audit: &Audit, jni: Jni, each: usize) -> Retention {
+pub(super) fn look(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) -> Retention {
+    let (each, wait) = (options.retain, options.retain_wait);
     if each == 0 {
         return Retention::default();
     }
@@ -69,7 +91,7 @@ pub(super) fn look(agent: &Agent, audit: &Audit, jni: Jni, each: usize) -> Reten
     }
     let found = jni.with_locals(ROOM, || {
         let jvmti = agent.new_environment()?;
-        let found = search(jvmti, audit, jni, &streams).map_err(|error| error.to_string());
+        let found = search(jvmti, audit, jni, wait, &streams).map_err(|error| error.to_string());
         // SAFETY: nobody else has it.
         let gone = unsafe { jvmti.dispose() }.map_err(|error| error.to_string());
         let found = found?;
@@ -99,13 +121,19 @@ fn worst_streams(agent: &Agent, audit: &Audit, each: usize) -> Vec<(u64, jlong)>
     tags.take(STREAMS).collect()
 }
 
-fn search(jvmti: Jvmti, audit: &Audit, jni: Jni, streams: &[(u64, jlong)]) -> Result<(Vec<Held>, Duration)> {
+fn search(
+    jvmti: Jvmti,
+    audit: &Audit,
+    jni: Jni,
+    wait: Duration,
+    streams: &[(u64, jlong)],
+) -> Result<(Vec<Held>, Duration)> {
     let mut wanted = raw::jvmtiCapabilities::default();
     wanted.set_can_tag_objects(true);
     jvmti.add_capabilities(&wanted)?;
     let mut walk = Walk::new(jvmti, streams.len());
     walk.tag_threads()?;
-    walk.tag_references(jni)?;
+    walk.tag_classes(jni)?;
     let ids: Vec<jlong> = streams.iter().map(|(_, tag)| *tag).collect();
     let mut alive = vec![false; streams.len()];
     for (id, stream) in audit.jvmti.objects_with_any(&ids)? {
@@ -116,7 +144,7 @@ fn search(jvmti: Jvmti, audit: &Audit, jni: Jni, streams: &[(u64, jlong)]) -> Re
         // A reference of ours would be a root.
         jni.delete_local(stream);
     }
-    let gave_up = walk.run(jni)?;
+    let gave_up = walk.run(jni, wait)?;
     let ways = walk.graph.ways();
     let names = Names::of(jvmti, jni, &ways)?;
     let held = ways.into_iter().zip(alive).enumerate().map(|(node, (way, alive))| match (way, &gave_up) {
@@ -160,13 +188,16 @@ impl Walk {
         Ok(())
     }
 
-    /// Classes of references that keep nothing alive.
-    fn tag_references(&mut self, jni: Jni) -> Result<()> {
-        let loaded = self.jvmti.loaded_classes()?;
-        let named = |name: &str| {
-            let is = |class: &&jclass| self.jvmti.class_signature(**class).is_ok_and(|found| found == name);
-            loaded.iter().find(is).copied()
-        };
+    /// Classes of references that keep nothing alive, and of what refers to nothing.
+    fn tag_classes(&mut self, jni: Jni) -> Result<()> {
+        let all = self.jvmti.loaded_classes()?;
+        let named = |class: &jclass| Ok((self.jvmti.class_signature(*class)?, *class));
+        // Others may have the same names elsewhere, but none of these.
+        let loaded: BTreeMap<String, jclass> = all.iter().map(named).collect::<Result<_>>()?;
+        for leaf in LEAVES.iter().filter_map(|name| loaded.get(*name)) {
+            self.tag_class(*leaf, Sort::Leaf)?;
+        }
+        let named = |name: &str| loaded.get(name).copied();
         let (Some(reference), Some(soft), Some(last)) = (
             named("Ljava/lang/ref/Reference;"),
             named("Ljava/lang/ref/SoftReference;"),
@@ -177,7 +208,7 @@ impl Walk {
         let fields = self.jvmti.fields(reference)?;
         let referent =
             fields.iter().position(|field| field.name == "referent").ok_or(jvmtiError::NOT_FOUND)?;
-        for class in loaded.into_iter().filter(|class| jni.is_assignable(*class, reference)) {
+        for class in all.into_iter().filter(|class| jni.is_assignable(*class, reference)) {
             let weak = match () {
                 () if jni.is_assignable(class, soft) => Weak::Soft,
                 () if jni.is_assignable(class, last) => Weak::Finalizer,
@@ -214,7 +245,7 @@ impl Walk {
     }
 
     /// Walks until nothing more is to be found. Why it ended before, if it did.
-    fn run(&mut self, jni: Jni) -> Result<Option<String>> {
+    fn run(&mut self, jni: Jni, wait: Duration) -> Result<Option<String>> {
         for walks in 1.. {
             let began = Instant::now();
             let mut left = LOOK;
@@ -225,8 +256,10 @@ impl Walk {
                 left -= 1;
                 if left == 0 {
                     left = LOOK;
-                    if stood_still + began.elapsed() > LIMIT {
-                        stopped = Some(format!("not found: the search was given up after {LIMIT:?}"));
+                    if stood_still + began.elapsed() > wait {
+                        stopped = Some(format!(
+                            "not found: the search was given up after {wait:?} (option retain_wait)"
+                        ));
                         return Again::Stop;
                     }
                 }
@@ -275,7 +308,10 @@ fn see(graph: &mut Graph<Root>, sorts: &[Sort], holders: &mut jlong, reference: 
             let node = graph.add();
             (node, tag_of(node))
         }
-        _ => return Again::On,
+        _ => {
+            let leaf = matches!(sort(reference.to_class), Some(Sort::Leaf));
+            return if leaf { Again::Elsewhere } else { Again::On };
+        }
     };
     let from = reference.from.unwrap_or(0);
     let index = match reference.kind {
@@ -334,9 +370,8 @@ fn root(kind: raw::jvmtiHeapReferenceKind, frame: Option<(jlong, jmethodID)>) ->
     })
 }
 
-/// The objects on the ways, while they are named. Fields are found by what is in them: the indices that a walk tells are
-/// counted over all superclasses and interfaces, and the JVM's order of fields is not always the one it tells
-/// (JDK-8317635).
+/// The objects on the ways, while they are named. Fields are found by what is in them: the numbers that a walk tells
+/// are counted over all superclasses and interfaces, and say nothing once the field has another value.
 struct Names {
     jvmti: Jvmti,
     jni: Jni,

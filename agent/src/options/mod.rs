@@ -44,6 +44,8 @@ pub struct Options {
     pub adopt: bool,
     /// Of how many live instances a site a report says who keeps them.
     pub retain: usize,
+    /// How long the program may stand still for that.
+    pub retain_wait: Duration,
     /// Live instances are no suspects before this age.
     pub min_age: Duration,
     /// Files with rules.
@@ -124,6 +126,7 @@ impl Default for Options {
             duration: None,
             adopt: true,
             retain: 0,
+            retain_wait: Duration::from_secs(2),
             min_age: Duration::ZERO,
             suppressions: Vec::new(),
             exitcode: None,

@@ -32,6 +32,8 @@ pub(in crate::jvm) enum Again {
     Tagged(jlong, jlong),
     /// It goes on as it is.
     On,
+    /// It goes on, but not with what is referred to.
+    Elsewhere,
     /// It ends here.
     Stop,
 }
@@ -84,6 +86,7 @@ extern "system" fn visit<F: FnMut(&Reference) -> Again>(
     match see(&reference) {
         Again::Stop => return jvmti::JVMTI_VISIT_ABORT,
         Again::On => {}
+        Again::Elsewhere => return 0,
         Again::Tagged(to, from) => {
             // SAFETY: as above.
             unsafe {

@@ -17,6 +17,11 @@ impl Kind {
     /// Both kinds, in the order in which reports name them.
     pub const ALL: [Kind; 2] = [Kind::Inflater, Kind::Deflater];
 
+    /// By that word.
+    pub fn named(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The word that machine-readable reports use.
     pub fn name(self) -> &'static str {
         match self {
@@ -137,9 +142,26 @@ pub enum Trigger {
     Interval,
     /// The `duration` option: the end of the audit, not of the JVM.
     Duration,
+    /// Nothing asked the agent: several reports were taken together.
+    Merge,
 }
 
 impl Trigger {
+    const ALL: [Trigger; 7] = [
+        Trigger::Exit,
+        Trigger::Signal,
+        Trigger::DataDump,
+        Trigger::Command,
+        Trigger::Interval,
+        Trigger::Duration,
+        Trigger::Merge,
+    ];
+
+    /// By the word that reports use.
+    pub fn named(name: &str) -> Option<Trigger> {
+        Trigger::ALL.into_iter().find(|trigger| trigger.name() == name)
+    }
+
     /// The word that reports use.
     pub fn name(self) -> &'static str {
         match self {
@@ -149,6 +171,7 @@ impl Trigger {
             Trigger::Command => "command",
             Trigger::Interval => "interval",
             Trigger::Duration => "duration",
+            Trigger::Merge => "merge",
         }
     }
 }

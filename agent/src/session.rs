@@ -6,6 +6,7 @@
 use crate::event::{Actor, InstanceId, Kind, Nanos, PerKind, SiteId, Stack, StackKey, ThreadId};
 use crate::ledger::{Ledger, Tally};
 use crate::stacks::{Site, Stacks};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,9 +28,9 @@ pub struct Gaps {
     /// Hooks that found no place, and classes that could not be rewritten.
     pub missing_hooks: BTreeSet<String>,
     /// Events that were not counted, by reason.
-    pub dropped: BTreeMap<&'static str, u64>,
+    pub dropped: BTreeMap<Cow<'static, str>, u64>,
     /// Stacks or names that could not be read, by reason; their instances are counted all the same.
-    pub unreadable: BTreeMap<&'static str, u64>,
+    pub unreadable: BTreeMap<Cow<'static, str>, u64>,
     /// What the last report's preparation could not do (a collection, say).
     pub unsettled: Option<String>,
 }
@@ -144,12 +145,12 @@ impl Session {
 
     /// An event was not counted.
     pub fn dropped(&self, reason: &'static str) {
-        self.note(|gaps| *gaps.dropped.entry(reason).or_default() += 1);
+        self.note(|gaps| *gaps.dropped.entry(reason.into()).or_default() += 1);
     }
 
     /// A stack or a name could not be read.
     pub fn unreadable(&self, reason: &'static str) {
-        self.note(|gaps| *gaps.unreadable.entry(reason).or_default() += 1);
+        self.note(|gaps| *gaps.unreadable.entry(reason.into()).or_default() += 1);
     }
 
     /// Which hooks of one class are not in place; replaces what was known of that class (text begins with it).
@@ -225,7 +226,7 @@ mod tests {
         let counts = snapshot.sites[0].tally.counts;
         assert_eq!((counts.created, counts.ended, counts.collected), (2, 1, 1));
         assert_eq!(snapshot.ended_again.inflater, 1);
-        assert_eq!(snapshot.gaps.dropped, BTreeMap::from([("no tag", 1)]));
+        assert_eq!(snapshot.gaps.dropped, BTreeMap::from([("no tag".into(), 1)]));
         assert!(snapshot.sites[0].tally.adds_up());
     }
 

@@ -36,14 +36,47 @@ pub struct Site {
 }
 
 impl Site {
+    /// A site that another process has seen, from what its report says of it.
+    pub fn told(
+        stable_id: u64,
+        kind: Kind,
+        subclass: Option<String>,
+        truncated: bool,
+        frames: Box<[Arc<Frame>]>,
+        threads: Vec<String>,
+    ) -> Site {
+        Site { stable_id, kind, subclass, truncated, frames, threads: Mutex::new(threads) }
+    }
+
     /// The frames, innermost first.
     pub fn frames(&self) -> impl ExactSizeIterator<Item = &Frame> + Clone {
         self.frames.iter().map(Arc::as_ref)
     }
 
+    /// Threads of these names made instances here, too; a few of them are remembered.
+    pub fn name_threads(&self, names: Vec<String>) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            if threads.len() < MAX_THREADS && !threads.contains(&name) {
+                threads.push(name);
+            }
+        }
+    }
+
     /// Names of a few threads that made instances here, in the order of first sight.
     pub fn threads(&self) -> Vec<String> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Clone for Site {
+    fn clone(&self) -> Site {
+        Site {
+            subclass: self.subclass.clone(),
+            frames: self.frames.clone(),
+            threads: Mutex::new(self.threads()),
+            ..*self
+        }
     }
 }
 
@@ -57,7 +90,7 @@ pub struct Stacks {
 
 #[derive(Debug, Default)]
 struct Interned {
-    frames: HashMap<Arc<Frame>, ()>,
+    frames: Frames,
     sites: Vec<Arc<Site>>,
     by_stable_id: HashMap<u64, SiteId>,
     overflowed: u64,
@@ -84,10 +117,7 @@ impl Stacks {
     pub fn name_thread(&self, site: SiteId, name: String) {
         let found = self.interned.lock().unwrap_or_else(PoisonError::into_inner).site(site);
         if let Some(site) = found {
-            let mut threads = site.threads.lock().unwrap_or_else(PoisonError::into_inner);
-            if threads.len() < MAX_THREADS && !threads.contains(&name) {
-                threads.push(name);
-            }
+            site.name_threads(vec![name]);
         }
     }
 
@@ -127,7 +157,7 @@ impl Interned {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(free) => {
                 free.insert(next);
-                let frames = stack.frames.into_iter().map(|frame| shared(&mut self.frames, frame)).collect();
+                let frames = stack.frames.into_iter().map(|frame| self.frames.share(frame)).collect();
                 self.sites.push(Arc::new(Site {
                     stable_id,
                     kind,
@@ -142,14 +172,20 @@ impl Interned {
     }
 }
 
-/// Stacks of one program share most of their frames: each is kept once.
-fn shared(known: &mut HashMap<Arc<Frame>, ()>, frame: Frame) -> Arc<Frame> {
-    match known.entry(Arc::new(frame)) {
-        Entry::Occupied(entry) => Arc::clone(entry.key()),
-        Entry::Vacant(entry) => {
-            let frame = Arc::clone(entry.key());
-            entry.insert(());
-            frame
+/// Frames, each kept once: stacks of one program share most of theirs.
+#[derive(Debug, Default)]
+pub struct Frames(HashMap<Arc<Frame>, ()>);
+
+impl Frames {
+    /// The one that equals `frame`.
+    pub fn share(&mut self, frame: Frame) -> Arc<Frame> {
+        match self.0.entry(Arc::new(frame)) {
+            Entry::Occupied(entry) => Arc::clone(entry.key()),
+            Entry::Vacant(entry) => {
+                let frame = Arc::clone(entry.key());
+                entry.insert(());
+                frame
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod jdks;
 pub mod jvm;
 pub mod neighbour;
 pub mod report;
+pub mod schema;
 pub mod suite;
 
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //!
 //! Invariant: required fields are required; fields that were added since are ignored.
 
-use crate::Result;
+use crate::{Result, schema};
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::fmt;
@@ -75,6 +75,8 @@ pub enum Trigger {
     Interval,
     /// The end of an audit that had a limit.
     Duration,
+    /// Several reports, summed up.
+    Merge,
 }
 
 /// What is audited.
@@ -243,6 +245,8 @@ pub struct Site {
     pub class: Option<String>,
     /// What to think of it.
     pub severity: Severity,
+    /// What to change.
+    pub hint: Option<String>,
     /// How many came to which end.
     #[serde(flatten)]
     pub counts: Counts,
@@ -320,8 +324,14 @@ pub struct Health {
 }
 
 impl Report {
-    /// Reads a report and checks nothing.
+    /// Reads a report and checks its fields against the schema, but not what they say.
     pub fn read(text: &str) -> Result<Self> {
+        let fields = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}\n{text}"))?;
+        schema::check(&fields).map_err(|wrong| format!("{wrong}\n{text}"))?;
+        Self::without_schema(text)
+    }
+
+    fn without_schema(text: &str) -> Result<Self> {
         serde_json::from_str(text).map_err(|error| format!("no report: {error}\n{text}"))
     }
 
@@ -452,9 +462,16 @@ mod tests {
                               {"class": "Main$1", "method": "run", "file": null, "line": null}]}],
         "rules": [], "health": {"ok": true, "dropped": 0} }"#;
 
+    /// It has only the fields that the checks need: too few for the schema.
+    fn parsed(text: &str) -> Result<Report> {
+        let report = Report::without_schema(text)?;
+        report.check().map_err(|wrong| wrong.join("\n"))?;
+        Ok(report)
+    }
+
     #[test]
     fn a_sound_report_is_taken() {
-        let report = Report::parse(REPORT).expect("sound");
+        let report = parsed(REPORT).expect("sound");
         assert_eq!(report.process.trigger, Trigger::DataDump);
         assert!(report.sites[0].is_of("Main"));
         assert!(!report.sites[0].is_of("Mai"));
@@ -480,7 +497,7 @@ mod tests {
             ("data_dump", "whim"),
         ] {
             assert!(REPORT.contains(right), "{right}");
-            assert!(Report::parse(&REPORT.replacen(right, wrong, 1)).is_err(), "{wrong}");
+            assert!(parsed(&REPORT.replacen(right, wrong, 1)).is_err(), "{wrong}");
         }
     }
 }

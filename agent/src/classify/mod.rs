@@ -27,6 +27,17 @@ pub enum Severity {
     Leak,
 }
 
+impl Severity {
+    /// The word that machine-readable reports use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Clean => "clean",
+            Severity::Suspect => "suspect",
+            Severity::Leak => "leak",
+        }
+    }
+}
+
 /// What became of the instances of one kind that were made at one place, and what to think of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Verdict {
@@ -67,7 +78,12 @@ impl Verdict {
 
     /// Native bytes × seconds between creation and release of the late and collected ones.
     pub fn lateness(&self) -> f64 {
-        self.tally.counts.late_nanos as f64 / 1e9 * self.bytes_each as f64
+        self.lateness_seconds() * self.bytes_each as f64
+    }
+
+    /// Seconds between creation and release, summed over the late and collected ones.
+    pub fn lateness_seconds(&self) -> f64 {
+        seconds(self.tally.counts.late_nanos)
     }
 
     /// How long one late or collected instance kept its memory, on average.
@@ -99,6 +115,7 @@ impl Verdict {
         (self.severity(), uncovered * self.bytes_each, self.tally.counts.created)
     }
 
+    /// Takes another one of the same kind in.
     pub(crate) fn add(&mut self, other: &Verdict) {
         self.tally.add(&other.tally);
         self.leaked += other.leaked;
@@ -137,6 +154,19 @@ pub struct Totals {
     pub ended_elsewhere: u64,
 }
 
+impl Totals {
+    /// Takes others in.
+    pub(crate) fn add(&mut self, other: &Totals) {
+        self.created += other.created;
+        self.ended += other.ended;
+        self.late += other.late;
+        self.collected += other.collected;
+        self.live += other.live;
+        self.expected += other.expected;
+        self.ended_elsewhere += other.ended_elsewhere;
+    }
+}
+
 /// A snapshot, judged and in order.
 #[derive(Clone, Debug, Default)]
 pub struct Judgement {
@@ -159,14 +189,15 @@ pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement 
     for seen in &snapshot.sites {
         let judged = judge_site(seen, native, rules);
         let (counts, live) = (&seen.tally.counts, seen.tally.live);
-        let totals = judgement.totals.get_mut(seen.site.kind);
-        totals.created += counts.created;
-        totals.ended += counts.ended;
-        totals.late += counts.late;
-        totals.collected += counts.collected;
-        totals.live += live;
-        totals.expected += judged.verdict.expected;
-        totals.ended_elsewhere += counts.ended_elsewhere;
+        judgement.totals.get_mut(seen.site.kind).add(&Totals {
+            created: counts.created,
+            ended: counts.ended,
+            late: counts.late,
+            collected: counts.collected,
+            live,
+            expected: judged.verdict.expected,
+            ended_elsewhere: counts.ended_elsewhere,
+        });
         judgement.mismatches += u64::from(!seen.tally.adds_up());
         if let Some(covered) = judged.rule.and_then(|rule| judgement.covered.get_mut(rule)) {
             *covered += judged.verdict.expected;
@@ -175,9 +206,15 @@ pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement 
     }
     judgement.mismatches +=
         Kind::ALL.iter().filter(|kind| !snapshot.adopted.get(**kind).adds_up()).count() as u64;
-    // The site's own id settles ties, so that the order is the same in every run.
-    judgement.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
+    judgement.order();
     judgement
+}
+
+impl Judgement {
+    /// Worst first. The site's own id settles ties, so that the order is the same in every run.
+    pub(crate) fn order(&mut self) {
+        self.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
+    }
 }
 
 fn judge_site(seen: &SiteTally, native: &Native, rules: &[Rule]) -> Judged {
@@ -198,6 +235,12 @@ fn judge_site(seen: &SiteTally, native: &Native, rules: &[Rule]) -> Judged {
         // A rule that covers nothing of this site is not its rule.
         rule: found.filter(|_| leaks + lives > 0),
     }
+}
+
+/// The number next to it that a float can be: what is read back from a report gives the same one again.
+fn seconds(nanos: u128) -> f64 {
+    const SECOND: u128 = 1_000_000_000;
+    (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / SECOND as f64
 }
 
 /// `1,234,567`.

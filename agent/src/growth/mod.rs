@@ -28,6 +28,11 @@ pub struct Growth {
 }
 
 impl Growth {
+    /// What a report says of it: when, and the live ones of each site and of the adopted ones at those moments.
+    pub fn told(taken: Vec<Nanos>, sites: HashMap<u64, Vec<u32>>, adopted: PerKind<Vec<u32>>) -> Growth {
+        Growth { taken, sites, adopted }
+    }
+
     /// Takes a snapshot's numbers in. One that is no later than the newest is nothing new.
     pub fn record(&mut self, snapshot: &Snapshot) {
         if self.taken.last().is_some_and(|newest| *newest >= snapshot.taken) {

@@ -188,7 +188,8 @@ fn write_snapshot(
     path: &Path,
     rotation: &mut Rotation,
 ) -> Result<(), String> {
-    dump::write(path, &report.render(format_of(options, path), Style::default()))
+    let format = format_of(options, path);
+    dump::write_for(format.mode(), path, &report.render(format, Style::default()))
         .map_err(|error| format!("cannot write {}: {}", path.display(), dump::reason(&error)))?;
     rotation.wrote(path, options.keep).map_err(|(path, error)| {
         format!("cannot delete {}, an old snapshot: {}", path.display(), dump::reason(&error))
@@ -261,6 +262,7 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, pre
         pid: std::process::id(),
         jvm,
         command: property(c"sun.java.command"),
+        options: audit.options.as_given(),
         started: epoch.started,
         armed: epoch.since,
         taken: SystemTime::now(),
@@ -268,6 +270,7 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, pre
         trigger,
         number,
         rss_bytes: os::resident(),
+        reports: 1,
     };
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
     let mut growth = audit.growth();
@@ -307,7 +310,7 @@ fn write(report: &Report, options: &Options, number: Option<u32>) -> Result<Stri
     let (mut written, mut failed) = (Vec::new(), Vec::new());
     for path in paths {
         let format = format_of(options, &path);
-        match dump::write(&path, &report.render(format, Style::default())) {
+        match dump::write_for(format.mode(), &path, &report.render(format, Style::default())) {
             Ok(()) => written.push(path.display().to_string()),
             Err(error) => {
                 failed.push((format, format!("cannot write {}: {}", path.display(), dump::reason(&error))))

@@ -62,6 +62,9 @@ pub struct Options {
     pub strict: bool,
     /// Print the table.
     pub help: bool,
+    /// The items behind all of the above, as they were written; files of options are opened, and what was not understood
+    /// is not in it.
+    pub given: Vec<String>,
 }
 
 /// Suspects that are a failure: so many, or so many bytes held by them.
@@ -135,7 +138,15 @@ impl Default for Options {
             answer: None,
             strict: false,
             help: false,
+            given: Vec::new(),
         }
+    }
+}
+
+impl Options {
+    /// What was given, as one string that gives the same options again.
+    pub fn as_given(&self) -> String {
+        self.given.iter().map(|item| item.replace(',', r"\,")).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -168,6 +179,7 @@ impl Parsed {
     /// `read` gives the text of an `@FILE`.
     pub fn read(&mut self, text: &str, read: &dyn Fn(&str) -> Result<String, String>) {
         let before = std::mem::take(&mut self.options.files);
+        let given_before = self.options.given.len();
         for item in split(text) {
             match item.strip_prefix('@') {
                 None => self.item(&item),
@@ -182,6 +194,9 @@ impl Parsed {
         }
         if self.options.files.is_empty() {
             self.options.files = before;
+        } else {
+            let mut at = 0..;
+            self.options.given.retain(|item| at.next() >= Some(given_before) || !item.starts_with("file="));
         }
     }
 
@@ -207,8 +222,11 @@ impl Parsed {
         } else {
             (row.set)(&mut self.options, value)
         };
-        if let Err(why) = result {
-            self.complaints.push(format!("bad option {item:?}: {why}"));
+        match result {
+            // Where a command's answer goes is no matter of the audit.
+            Ok(()) if row.name == "answer" => {}
+            Ok(()) => self.options.given.push(item.into()),
+            Err(why) => self.complaints.push(format!("bad option {item:?}: {why}")),
         }
     }
 }
@@ -372,7 +390,10 @@ mod tests {
         ] {
             let parsed = parse(text);
             assert_eq!(parsed.complaints, [""; 0], "{text}");
-            assert_eq!(parsed.options, expected, "{text}");
+            let given = parsed.options.given.clone();
+            assert_eq!(parsed.options, Options { given, ..expected }, "{text}");
+            let again = parse(&parsed.options.as_given()).options;
+            assert_eq!(Options { answer: parsed.options.answer.clone(), ..again }, parsed.options, "{text}");
         }
         assert_eq!(parse("signal=SIGWINCH").options.signal.value.map(|s| s.number), Some(28));
     }
@@ -456,6 +477,7 @@ mod tests {
             let expected: Vec<_> = files.iter().map(|name| Pattern::parse(name).unwrap()).collect();
             assert_eq!(parsed.options.files, expected, "{text}");
         }
+        assert_eq!(parsed.options.as_given(), "gc,file=c.html");
     }
 
     #[test]

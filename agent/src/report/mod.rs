@@ -6,6 +6,7 @@
 mod collapsed;
 mod html;
 mod json;
+mod merge;
 mod pprof;
 mod prom;
 mod text;
@@ -14,16 +15,20 @@ mod words;
 use crate::classify::{Judgement, Severity, judge};
 use crate::event::{Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
+use crate::hints::{self, Surroundings};
 use crate::ledger::Tally;
 use crate::native::Native;
 use crate::options::Format;
+use crate::places::Place;
 use crate::retention::Retention;
 use crate::session::{Gaps, Snapshot};
 use crate::suppress::Rule;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use merge::merge;
 pub use text::Style;
+pub use words::{bytes, clean, count, duration};
 
 /// Whose report it is, and when and why it was taken.
 #[derive(Clone, Debug)]
@@ -34,6 +39,8 @@ pub struct Process {
     pub jvm: String,
     /// Main class and arguments, as `jps -lm` has them.
     pub command: String,
+    /// The options that it was given, but for those that could not be understood.
+    pub options: String,
     /// When counting began: the agent was armed, or its counts were reset.
     pub started: SystemTime,
     /// The same by the clock of the snapshot, which may be older: an agent can be loaded long before it is armed.
@@ -48,6 +55,16 @@ pub struct Process {
     pub number: Option<u32>,
     /// Bytes of it in memory (RSS) then.
     pub rss_bytes: Option<u64>,
+    /// How many reports were summed up in it: more than one where JVMs were taken together.
+    pub reports: u32,
+}
+
+impl Process {
+    /// Main class, or the file name of the jar: without folders and arguments, which differ where the program does not.
+    fn program(&self) -> &str {
+        let first = self.command.split_whitespace().next().unwrap_or("java");
+        first.rsplit('/').find(|name| !name.is_empty()).unwrap_or(first)
+    }
 }
 
 /// Everything that a renderer may say.
@@ -130,6 +147,11 @@ impl Report {
         }
     }
 
+    /// A report out of its JSON. The error is one sentence.
+    pub fn read(bytes: &[u8]) -> Result<Report, String> {
+        json::read(bytes)
+    }
+
     /// Whether nobody needs to read it: no leak, no suspect, with a stack or without one, and all was seen.
     pub fn nothing_to_tell(&self) -> bool {
         !self.found_something() && self.health.ok()
@@ -153,6 +175,19 @@ impl Report {
         !self.process.from_start
     }
 
+    /// Whether something was freed by the collector only, with a stack or without one.
+    fn leaks(&self) -> bool {
+        self.judgement.sites.iter().any(|site| site.verdict.leaked > 0)
+            || Kind::ALL.iter().any(|kind| lost(self.adopted.get(*kind)) > 0)
+    }
+
+    /// What to change at a place.
+    pub fn hint(&self, place: &Place<'_>) -> Option<String> {
+        let trend = self.growth.together(place.sites.iter().map(|site| site.site.stable_id));
+        let tendency = trend.and_then(|trend| trend.tendency());
+        hints::hint(place, Surroundings { release: hints::release(&self.process.jvm), tendency })
+    }
+
     /// The report in the asked format. `style` is for people's eyes only.
     pub fn render(&self, format: Format, style: Style) -> Vec<u8> {
         match format {
@@ -171,6 +206,12 @@ fn lost(tally: &Tally) -> u64 {
     tally.counts.late + tally.counts.collected
 }
 
+/// Milliseconds since 1970.
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -179,7 +220,7 @@ pub(crate) mod tests {
     use crate::event::{Actor, Role, SiteId, ThreadId};
     use crate::retention::{Held, Weak};
     use std::path::Path;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     /// The report that the renderers' goldens show, of a run of three hours: a leak by everybody, a leak on one path, a
     /// pool, something that grows, a JDK cache, and what was there before.
@@ -260,12 +301,33 @@ pub(crate) mod tests {
         Report::new(process(taken, Nanos(0)), Native::default(), &snapshot, Rule::built_in(), Arc::default())
     }
 
+    /// A leak whose names try to break out of every format.
+    pub(crate) fn hostile() -> crate::session::Session {
+        use crate::event::{Frame, Nanos, Stack, StackKey};
+        let names = [
+            "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600};\n3 4".to_owned(),
+            format!("<script>alert('x')</script>{} 7", "x".repeat(10_000)),
+        ];
+        let frame =
+            |name: String| Frame { class: name.clone(), method: name.clone(), file: Some(name), line: None };
+        let [subclass, thread] = names.clone();
+        let stack = Stack { frames: names.map(frame).to_vec(), truncated: false, subclass: Some(subclass) };
+        let session = crate::session::Session::default();
+        let site = session.learn(Kind::Inflater, StackKey(1), stack);
+        session.name_thread(site, thread);
+        let id = session.id(ThreadId(1));
+        session.created(id, site, ThreadId(1), Nanos(0));
+        session.freed(id, Nanos(1_000_000_000));
+        session
+    }
+
     fn process(taken: Nanos, armed: Nanos) -> Process {
         let started = UNIX_EPOCH + Duration::from_millis(1_795_440_393_250);
         Process {
             pid: 4711,
             jvm: "OpenJDK 64-Bit Server VM 17.0.15".into(),
             command: "org.acme.Main --serve".into(),
+            options: "file=/var/log/zaudit-%p.json,min_age=10m".into(),
             started,
             armed,
             taken: started + taken.since(armed),
@@ -273,6 +335,7 @@ pub(crate) mod tests {
             trigger: Trigger::Exit,
             number: None,
             rss_bytes: Some(2_040_109_466),
+            reports: 1,
         }
     }
 

@@ -4,22 +4,32 @@
 //! terminal obeys.
 
 use crate::classify::grouped;
+use crate::event::Frame;
 use crate::growth::{Trend, Way};
 use std::time::Duration;
 
-/// Control characters and what reorders text shown as escapes: names come from anybody's class files.
-pub(super) fn clean(text: &str) -> String {
-    let hostile = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+/// Control characters, and what reorders text: names come from anybody's class files.
+pub(super) fn hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What is hostile shown as escapes.
+pub fn clean(text: &str) -> String {
     if !text.chars().any(hostile) {
         return text.to_owned();
     }
     text.chars().map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
 
-pub(super) fn count(number: usize, noun: &str) -> String {
+/// `org.acme.Codec.decode:12`, as it came.
+pub(super) fn placed(frame: &Frame) -> String {
+    let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
+    format!("{}.{}{line}", frame.class, frame.method)
+}
+
+/// `1 place`, `1,204 places`.
+pub fn count(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number as u64), if number == 1 { "" } else { "s" })
 }
 
@@ -28,7 +38,7 @@ pub(super) fn times(number: u64) -> String {
 }
 
 /// Three figures and a unit.
-pub(super) fn bytes(number: u64) -> String {
+pub fn bytes(number: u64) -> String {
     scaled(number as f64, 1_024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
 }
 
@@ -48,7 +58,7 @@ pub(super) fn scaled(mut number: f64, step: f64, units: &[&str]) -> String {
 }
 
 /// `340 ms`, `5.2 s`, `12 min`, `3 h`, `9.5 d`.
-pub(super) fn duration(time: Duration) -> String {
+pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let (number, unit) = match seconds {
         s if s < 0.001 => return "under 1 ms".to_owned(),

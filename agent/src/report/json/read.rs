@@ -1,0 +1,340 @@
+//! A report out of its JSON.
+//!
+//! Owns what a report must be to be believed; fields that nobody knows are passed over. Invariant: whatever the bytes are, there is an
+//! error or a report that every renderer can work on: its numbers cannot overflow a sum, and its sums hold.
+
+use super::{memory, wire};
+use crate::classify::{Judged, Judgement, Totals, Verdict};
+use crate::event::{Frame, Kind, Nanos, PerKind, Trigger};
+use crate::growth::Growth;
+use crate::ledger::{Counts, Tally};
+use crate::report::{Health, Process, Report};
+use crate::retention::Retention;
+use crate::session::Gaps;
+use crate::stacks::{Frames, Site};
+use crate::suppress::Rule;
+use serde::Deserialize;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The moment of every snapshot that is read: ages are counted back from it, so those of two reports can be compared.
+const NOW: Nanos = Nanos(1 << 63);
+/// The longest time: a century or so.
+const MOST_SECONDS: f64 = (1_u64 << 32) as f64;
+/// The latest date, seconds since 1970: in the year 6000 or so.
+const MOST_DATE: f64 = (1_u64 << 37) as f64;
+/// The largest count: what a float holds to the unit.
+const MOST: u64 = 1 << 53;
+/// The most that were not ended, in all, and the bytes of one: their product is still a number.
+const MOST_OPEN: u64 = 1 << 40;
+const MOST_BYTES: u64 = 1 << 23;
+
+/// What is wrong with it.
+type Wrong = String;
+
+/// Reads a report.
+pub(in crate::report) fn read(bytes: &[u8]) -> Result<Report, Wrong> {
+    #[derive(Deserialize)]
+    struct Start {
+        schema: String,
+    }
+    let root: wire::Root<'_> = serde_json::from_slice(bytes).map_err(|error| {
+        let other = serde_json::from_slice::<Start>(bytes).map(|start| start.schema);
+        match other {
+            Ok(schema) if schema != wire::SCHEMA => of_another_schema(&schema),
+            _ => format!("it is no JSON report of zaudit: {error}"),
+        }
+    })?;
+    if root.schema != wire::SCHEMA {
+        return Err(of_another_schema(&root.schema));
+    }
+    report(root)
+}
+
+fn of_another_schema(schema: &str) -> Wrong {
+    format!("its schema is {schema:?}, and this zaudit reads {}", wire::SCHEMA)
+}
+
+fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
+    let wire::Totals { inflater, deflater, adopted } = &root.totals;
+    let kinds = PerKind { inflater, deflater };
+    let each = both(|kind| at_most(kinds.get(kind).bytes_each, MOST_BYTES, "bytes_each"))?;
+    let (rules, covered): (Vec<Rule>, Vec<u64>) =
+        root.rules.iter().map(|rule| (Rule::told(&rule.text, rule.built_in), rule.matched)).unzip();
+    let process = process(&root.process)?;
+    let health = health(&root.health);
+    let mut growth = Trends::new(process.armed);
+    let adopted = PerKind { inflater: &adopted.inflater, deflater: &adopted.deflater };
+    let adopted_growth = both(|kind| growth.series(&adopted.get(kind).trend))?;
+    let adopted = both(|kind| adopted_tally(adopted.get(kind), &health))?;
+    let mut frames = Frames::default();
+    let mut seen = HashSet::new();
+    let mut series = HashMap::new();
+    let mut sum = Tally::default();
+    let mut sites = Vec::with_capacity(root.sites.len());
+    let pause =
+        root.retention_pause_seconds.map(|pause| in_range(pause, MOST_SECONDS, "retention_pause_seconds"));
+    let stood_still = pause.transpose()?.map(Duration::from_secs_f64);
+    let mut retention = Retention { stood_still, ..Retention::default() };
+    for mut site in root.sites {
+        let id = site.id.to_string();
+        let held: Result<Vec<_>, _> =
+            std::mem::take(&mut site.retention).into_iter().map(memory::read_held).collect();
+        let held = held.map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
+        let (judged, live) = self::site(site, &each, &rules, &health, &mut frames, &mut growth)
+            .map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
+        if !seen.insert(judged.site.stable_id) {
+            return Err(format!("it has two sites {id:?}"));
+        }
+        sum.add(&judged.verdict.tally);
+        bounded(&sum)?;
+        if !live.is_empty() {
+            series.insert(judged.site.stable_id, live);
+        }
+        if !held.is_empty() {
+            retention.streams.insert(judged.site.stable_id, held);
+        }
+        sites.push(judged);
+    }
+    let native = memory::read_native(root.native.as_ref(), each)?;
+    Ok(Report {
+        age_seconds: in_range(root.process.armed_seconds, MOST_SECONDS, "armed_seconds")?,
+        retention,
+        judgement: Judgement {
+            about: native.about(),
+            sites,
+            totals: both(|kind| totals(&kinds.get(kind).counts))?,
+            covered,
+            mismatches: health.sums_off,
+        },
+        adopted,
+        growth: Arc::new(Growth::told(growth.taken, series, adopted_growth)),
+        rules,
+        ended_again: both(|kind| at_most(kinds.get(kind).ended_again, MOST, "ended_again"))?,
+        ended_unknown: both(|kind| at_most(kinds.get(kind).ended_unknown, MOST, "ended_unknown"))?,
+        snapshot_nanos: NOW,
+        native,
+        process,
+        health,
+    })
+}
+
+fn both<T>(of: impl FnMut(Kind) -> Result<T, Wrong>) -> Result<PerKind<T>, Wrong> {
+    let [inflater, deflater] = Kind::ALL.map(of);
+    Ok(PerKind { inflater: inflater?, deflater: deflater? })
+}
+
+fn process(process: &wire::Process<'_>) -> Result<Process, Wrong> {
+    Ok(Process {
+        pid: process.pid,
+        jvm: process.jvm.to_string(),
+        command: process.command.to_string(),
+        options: process.options.to_string(),
+        started: date(process.started, "started")?,
+        armed: Nanos(NOW.0 - nanos(process.armed_seconds, "armed_seconds")?),
+        taken: date(process.taken, "taken")?,
+        from_start: process.from_start,
+        trigger: Trigger::named(&process.trigger)
+            .ok_or_else(|| format!("its trigger {:?} is unknown", process.trigger))?,
+        number: process.number,
+        rss_bytes: process.rss_bytes,
+        reports: process.reports,
+    })
+}
+
+fn health(health: &wire::Health<'_>) -> Health {
+    Health {
+        gaps: Gaps {
+            missing_hooks: health.missing_hooks.clone().into_owned(),
+            dropped: health.dropped.clone().into_owned(),
+            unreadable: health.unreadable.clone().into_owned(),
+            unsettled: health.unsettled.as_ref().map(ToString::to_string),
+        },
+        sums_off: health.sums_off,
+        overflowed: health.overflowed_stacks,
+        truncated_sites: health.truncated_sites,
+    }
+}
+
+fn site(
+    site: wire::Site<'_>,
+    each: &PerKind<u64>,
+    rules: &[Rule],
+    health: &Health,
+    frames: &mut Frames,
+    growth: &mut Trends,
+) -> Result<(Judged, Vec<u32>), Wrong> {
+    let kind = Kind::named(&site.kind).ok_or_else(|| format!("its kind {:?} is unknown", site.kind))?;
+    let stable_id = u64::from_str_radix(&site.id, 16).map_err(|_| "its id is not hexadecimal")?;
+    let tally = Tally {
+        counts: Counts {
+            created: site.counts.created,
+            ended: site.counts.ended,
+            late: site.counts.late,
+            collected: site.counts.collected,
+            ended_elsewhere: at_most(site.counts.ended_by_other_thread, MOST, "ended_by_other_thread")?,
+            late_nanos: late_nanos(site.lateness_seconds)?,
+        },
+        live: site.counts.live,
+        young: site.young,
+        oldest: made(site.oldest_live_seconds, "oldest_live_seconds")?,
+        youngest: made(site.youngest_live_seconds, "youngest_live_seconds")?,
+    };
+    sound(&tally, health)?;
+    let verdict = verdict(&site, kind, tally, *each.get(kind))?;
+    let rule = match &site.rule {
+        None => None,
+        Some(text) => {
+            let known = rules.iter().position(|rule| rule.text == **text);
+            Some(known.ok_or_else(|| format!("its rule {text:?} is not among the rules"))?)
+        }
+    };
+    let live = growth.series(&site.trend)?;
+    let frame = |frame: wire::Frame<'_>| {
+        frames.share(Frame {
+            class: frame.class.into(),
+            method: frame.method.into(),
+            file: frame.file.map(Into::into),
+            line: frame.line,
+        })
+    };
+    let site = Site::told(
+        stable_id,
+        kind,
+        site.class.map(Into::into),
+        site.truncated,
+        site.frames.into_iter().map(frame).collect(),
+        site.threads.into_iter().map(Into::into).collect(),
+    );
+    Ok((Judged { site: Arc::new(site), verdict, rule }, live))
+}
+
+fn verdict(site: &wire::Site<'_>, kind: Kind, tally: Tally, bytes_each: u64) -> Result<Verdict, Wrong> {
+    let freed = tally.counts.late + tally.counts.collected;
+    let expected = at_most(site.counts.expected, freed + tally.live, "expected")?;
+    // Reports had no such fields at first. What a rule covered is then taken for live ones as far as it can be: no leak is lost.
+    let leaked = site.leaked.unwrap_or(freed - expected.saturating_sub(tally.live).min(freed));
+    let uncovered = freed + tally.live - expected;
+    let suspects = site
+        .suspects
+        .unwrap_or_else(|| uncovered.saturating_sub(leaked).min(tally.live.saturating_sub(tally.young)));
+    at_most(leaked, freed, "leaked")?;
+    at_most(suspects, tally.live, "suspects")?;
+    at_most(leaked + suspects, uncovered, "leaked + suspects")?;
+    Ok(Verdict { kind, bytes_each, tally, leaked, suspects, expected })
+}
+
+fn totals(counts: &wire::Counts) -> Result<Totals, Wrong> {
+    let number = |number| at_most(number, MOST, "a total");
+    Ok(Totals {
+        created: number(counts.created)?,
+        ended: number(counts.ended)?,
+        late: number(counts.late)?,
+        collected: number(counts.collected)?,
+        live: number(counts.live)?,
+        expected: number(counts.expected)?,
+        ended_elsewhere: number(counts.ended_by_other_thread)?,
+    })
+}
+
+fn adopted_tally(adopted: &wire::AdoptedKind, health: &Health) -> Result<Tally, Wrong> {
+    let counts = &adopted.counts;
+    let tally = Tally {
+        counts: Counts {
+            created: counts.found,
+            ended: counts.ended,
+            late: counts.late,
+            collected: counts.collected,
+            ..Counts::default()
+        },
+        live: counts.live,
+        young: 0,
+        oldest: made(adopted.oldest_live_seconds, "oldest_live_seconds")?,
+        youngest: made(adopted.youngest_live_seconds, "youngest_live_seconds")?,
+    };
+    sound(&tally, health).map_err(|wrong| format!("its adopted ones are not sound: {wrong}"))?;
+    Ok(tally)
+}
+
+/// Whether the sum holds; where the agent itself says that some do not, this may be one of them.
+fn sound(tally: &Tally, health: &Health) -> Result<(), Wrong> {
+    bounded(tally)?;
+    at_most(tally.young, tally.live, "young")?;
+    at_most(tally.counts.ended, tally.counts.created, "ended")?;
+    if !tally.adds_up() && health.sums_off == 0 {
+        return Err("created is not ended + late + collected + live".into());
+    }
+    Ok(())
+}
+
+fn bounded(tally: &Tally) -> Result<(), Wrong> {
+    let counts = &tally.counts;
+    for number in [counts.created, counts.ended, counts.ended_elsewhere] {
+        at_most(number, MOST, "a count")?;
+    }
+    for number in [counts.late, counts.collected, tally.live] {
+        at_most(number, MOST_OPEN, "a count of what was not ended")?;
+    }
+    Ok(())
+}
+
+/// The moments of the snapshots, which all sites have in common, and what they say of each.
+struct Trends {
+    armed: Nanos,
+    taken: Vec<Nanos>,
+}
+
+impl Trends {
+    fn new(armed: Nanos) -> Trends {
+        Trends { armed, taken: Vec::new() }
+    }
+
+    fn series(&mut self, points: &[wire::Point]) -> Result<Vec<u32>, Wrong> {
+        let mut taken = Vec::with_capacity(points.len());
+        for point in points {
+            taken.push(Nanos(self.armed.0 + nanos(point.seconds, "seconds")?));
+        }
+        if self.taken.is_empty() {
+            if !taken.is_sorted_by(|before, after| before < after) {
+                return Err("the points of a trend are not in order".into());
+            }
+            self.taken = taken;
+        } else if !taken.is_empty() && taken != self.taken {
+            return Err("two trends have their points at different moments".into());
+        }
+        let lives = points.iter().map(|point| u32::try_from(point.live));
+        lives.collect::<Result<_, _>>().map_err(|_| "live in a trend is out of range".into())
+    }
+}
+
+fn at_most(number: u64, most: u64, name: &str) -> Result<u64, Wrong> {
+    if number <= most { Ok(number) } else { Err(format!("{name} is {number}, and {most} is the most")) }
+}
+
+fn in_range(seconds: f64, most: f64, name: &str) -> Result<f64, Wrong> {
+    if (0.0..=most).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(format!("{name} is out of range: {seconds}"))
+    }
+}
+
+fn nanos(seconds: f64, name: &str) -> Result<u64, Wrong> {
+    let time = Duration::from_secs_f64(in_range(seconds, MOST_SECONDS, name)?);
+    Ok(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn late_nanos(seconds: f64) -> Result<u128, Wrong> {
+    Ok(Duration::from_secs_f64(in_range(seconds, MOST as f64, "lateness_seconds")?).as_nanos())
+}
+
+/// When a stream of this age was made.
+fn made(age: Option<f64>, name: &str) -> Result<Option<Nanos>, Wrong> {
+    age.map(|age| nanos(age, name).map(|age| Nanos(NOW.0 - age))).transpose()
+}
+
+fn date(seconds: f64, name: &str) -> Result<SystemTime, Wrong> {
+    let millis = in_range(seconds, MOST_DATE, name)? * 1e3;
+    Ok(UNIX_EPOCH + Duration::from_millis(millis.round() as u64))
+}

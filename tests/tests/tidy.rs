@@ -16,6 +16,7 @@ const ROOMS: [&str; 16] = [
     "ledger",
     "session",
     "growth",
+    "retention",
     "suppress",
     "classify",
     "places",

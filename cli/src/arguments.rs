@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zaudit::options as report;
 
 /// Finds out which code of a Java program leaks native memory through java.util.zip Inflaters and Deflaters
 ///
@@ -38,9 +39,9 @@ impl Arguments {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 the agent said no or another failure, 2 wrong usage, 3 no such process, 4 not a 64-bit HotSpot JVM,
+Exit codes: 0 done, 1 the agent said no or another failure, 2 wrong usage or a file that is no report, 3 no such process, 4 not a 64-bit HotSpot JVM,
 5 not permitted, 6 the JVM takes no commands or no agents, 7 the JVM cannot see or load the library, 8 no answer in time,
-130 interrupted. Of zaudit run: the program's own.";
+130 interrupted. Of zaudit run: the program's own. Of zaudit diff: 1 something is new or has grown, 2 it could not be told.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -69,6 +70,22 @@ pub(crate) enum Command {
     Ps,
     /// Watch the worst places in a table that renews itself; ctrl-C ends it
     Top(Top),
+    /// Write a JSON report in another format: the very bytes that the agent would have written
+    Render(Render),
+    /// Compare two JSON reports: which sites are new, gone, grown, shrunk
+    ///
+    /// A site is a kind and a whole stack, lines included. Compared are certain leaks and suspects, which is what no rule covers; what was
+    /// open before the audit has no site and is left out. Counts grow with time: the lengths of both runs are told.
+    Diff(Diff),
+    /// Sum up the JSON reports of several JVMs, or of several runs, in one
+    ///
+    /// Sites of the same kind and stack become one. Trends are left out. Of one run give one report: what two of them share would be
+    /// counted twice.
+    Merge(Merge),
+    /// Write rules (option suppressions) for what a JSON report found
+    ///
+    /// A rule a place, which covers as many as there were and no more: the same run passes then, and one that finds more does not.
+    Suppress(Suppress),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -115,37 +132,126 @@ pub(crate) struct Attach {
 pub(crate) struct Dump {
     #[command(flatten)]
     pub(crate) asked: Asked,
-    /// How the report is written
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-    /// Where the report goes [default: standard output]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) outlet: Outlet,
     /// Have a collection first, so that garbage is not called live
     #[arg(long)]
     pub(crate) gc: bool,
 }
 
+/// How a report is written, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct Outlet {
+    /// How the report is written [default: by the ending of --output, else text]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Where the report goes [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// A report's format.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For people with a browser: one page that needs nothing else
+    Html,
+    /// For go tool pprof and what reads its files
+    Pprof,
+    /// One line a stack, for flame graph programs
+    Collapsed,
+    /// For Prometheus
+    Prom,
+}
+
+impl Format {
+    fn of_report(self) -> report::Format {
+        match self {
+            Format::Text => report::Format::Text,
+            Format::Json => report::Format::Json,
+            Format::Html => report::Format::Html,
+            Format::Pprof => report::Format::Pprof,
+            Format::Collapsed => report::Format::Collapsed,
+            Format::Prom => report::Format::Prom,
+        }
+    }
+}
+
+impl Outlet {
+    /// What is to be written.
+    pub(crate) fn format(&self) -> report::Format {
+        let by_name = || self.output.as_deref().map_or(report::Format::Text, report::Format::of_file);
+        self.format.map_or_else(by_name, Format::of_report)
+    }
+}
+
+impl Dump {
+    /// What the agent is told of it.
+    pub(crate) fn options(&self) -> Vec<String> {
+        let mut options = vec![format!("format={}", self.outlet.format().name())];
+        options.extend(self.gc.then(|| "gc".to_owned()));
+        options
+    }
+}
+
+/// `zaudit render`.
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    /// A JSON report; - is standard input
+    #[arg(value_name = "REPORT", value_hint = ValueHint::FilePath)]
+    pub(crate) report: PathBuf,
+    #[command(flatten)]
+    pub(crate) outlet: Outlet,
+}
+
+/// `zaudit diff`.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The JSON report of before
+    #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
+    pub(crate) old: PathBuf,
+    /// The JSON report of now; - is standard input
+    #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
+    pub(crate) new: PathBuf,
+    /// How the difference is written
+    #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
+    pub(crate) format: DiffFormat,
+}
+
+/// A difference's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
     /// For people
     Text,
     /// For programs
     Json,
 }
 
-impl Dump {
-    /// What the agent is told of it.
-    pub(crate) fn options(&self) -> Vec<String> {
-        let format = match self.format {
-            Format::Text => "format=text",
-            Format::Json => "format=json",
-        };
-        let mut options = vec![format.to_owned()];
-        options.extend(self.gc.then(|| "gc".to_owned()));
-        options
-    }
+/// `zaudit merge`.
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    /// JSON reports; - is standard input
+    #[arg(required = true, value_name = "REPORT", value_hint = ValueHint::FilePath)]
+    pub(crate) reports: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) outlet: Outlet,
+}
+
+/// `zaudit suppress`.
+#[derive(Debug, Args)]
+pub(crate) struct Suppress {
+    /// A JSON report; - is standard input
+    #[arg(value_name = "REPORT", required_unless_present = "built_in", value_hint = ValueHint::FilePath)]
+    pub(crate) report: Option<PathBuf>,
+    /// Print the rules that are built in
+    #[arg(long, conflicts_with = "report")]
+    pub(crate) built_in: bool,
+    /// Where the rules go [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// `zaudit top`.
@@ -199,11 +305,45 @@ mod tests {
             "zaudit run gc",
             "zaudit run java -version",
             "zaudit top 1 --interval 0s",
+            "zaudit suppress",
+            "zaudit suppress r.json --built-in",
+            "zaudit render",
+            "zaudit render a b",
+            "zaudit merge --format json",
+            "zaudit diff a",
+            "zaudit diff a b --format html",
         ] {
             let error = Arguments::try_parse_from(line.split(' ')).unwrap_err();
             let said = misunderstood(&error).to_string();
             assert!(!said.contains('\n') && said.len() > 20, "{line}: {said}");
         }
+    }
+
+    #[test]
+    fn formats_by_word_and_by_file() {
+        for (line, format) in [
+            ("zaudit render r.json", report::Format::Text),
+            ("zaudit render r.json --output r.html", report::Format::Html),
+            ("zaudit render r.json --output r.pb.gz", report::Format::Pprof),
+            ("zaudit render r.json --output r.txt --format prom", report::Format::Prom),
+            ("zaudit merge a.json b.json --output c.json", report::Format::Json),
+            ("zaudit dump 1 --output c.folded", report::Format::Collapsed),
+        ] {
+            let parsed = Arguments::try_parse_from(line.split(' ')).unwrap();
+            let (Command::Render(Render { outlet, .. })
+            | Command::Merge(Merge { outlet, .. })
+            | Command::Dump(Dump { outlet, .. })) = parsed.command
+            else {
+                panic!("{line}")
+            };
+            assert_eq!(outlet.format(), format, "{line}");
+        }
+        // The same words as the agent's own.
+        let words = Format::value_variants().iter().map(|format| {
+            let word = format.to_possible_value().unwrap().get_name().to_owned();
+            (report::Format::parse(&word).unwrap(), Some(format.of_report()))
+        });
+        assert!(words.clone().count() == report::Format::ALL.len() && words.clone().all(|(a, b)| a == b));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! The map, in reading order. [`arguments`] is the command line. [`launch`] is `run`. To reach a JVM, [`target`] looks at
 //! the process (through [`status`], [`maps`], [`perfdata`] and [`flags`], which only read bytes), [`library`] finds the
 //! agent as the JVM sees it, [`attach`] speaks HotSpot's protocol and [`reply`] knows its words; [`errand`] puts a command
-//! through all of them. [`listing`] is `ps`; [`top`] watches, by [`snapshot`] and [`table`]; [`manual`] is the page and the
+//! through all of them. [`listing`] is `ps`; [`saved`] reads reports from files, which `render` and `merge` write again,
+//! [`diff`] compares in the words of [`change`] and [`suppress`] writes rules for; [`top`] watches, by [`snapshot`] and
+//! [`table`]; [`manual`] is the page and the
 //! completions. [`failure`], [`output`], [`span`] and [`system`] serve all. Here is only who does what. Invariant: whatever
 //! goes wrong is one line on standard error, and an exit code that scripts can go by.
 
@@ -26,6 +28,10 @@ mod listing;
 mod snapshot;
 mod table;
 mod top;
+mod saved;
+mod suppress;
+mod diff;
+mod change;
 mod manual;
 
 use arguments::{Arguments, Asked, Command, Dump};
@@ -74,6 +80,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             let (target, library) = audited(top.asked.pid, named)?;
             top::run(top, &target, &library)
         }
+        Command::Render(render) => saved::render(render),
+        Command::Diff(diff) => diff::run(diff),
+        Command::Merge(merge) => saved::merge(merge),
+        Command::Suppress(suppress) => suppress::run(suppress),
         Command::Completions { shell } => output::write(&manual::completions(*shell)).map(|_| ()),
         Command::Man => output::write(&manual::page()?).map(|_| ()),
     }
@@ -97,8 +107,9 @@ fn ask(command: &'static str, asked: &Asked, named: Option<&Path>) -> Result<Ans
 
 /// A report, to where the user wants it.
 fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<(), Failure> {
+    saved::expect_readable(&dump.outlet)?;
     let (target, library) = audited(dump.asked.pid, named)?;
-    let place = dump.output.as_deref().map(output::Place::open).transpose()?;
+    let place = dump.outlet.output.as_deref().map(output::Place::open).transpose()?;
     let options = dump.options();
     let errand = Errand { command, options: &options, report: true };
     let answer = errand.run(&target, &library, &Deadline::after(dump.asked.timeout))?;

@@ -14,6 +14,7 @@ pub mod jvm;
 pub mod neighbour;
 pub mod readers;
 pub mod report;
+pub mod schema;
 pub mod suite;
 
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@
 mod pattern;
 mod rotation;
 
-pub use pattern::{Naming, Pattern};
+pub use pattern::{Naming, Pattern, utc};
 pub use rotation::Rotation;
 
 use std::fs::{self, File, OpenOptions};

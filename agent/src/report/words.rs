@@ -8,12 +8,14 @@ use crate::event::Frame;
 use crate::growth::{Trend, Way};
 use std::time::Duration;
 
-/// Control characters and what reorders text shown as escapes: names come from anybody's class files.
+/// Control characters, and what reorders text: names come from anybody's class files.
+pub(super) fn hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What is hostile shown as escapes.
 pub fn clean(text: &str) -> String {
-    let hostile = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     if !text.chars().any(hostile) {
         return text.to_owned();
     }

@@ -116,11 +116,7 @@ impl Text {
 
     /// `a.b.C.m(C.java:7)`, as Java prints it; on a terminal that is too narrow packages become initials.
     fn frame(&self, frame: &Frame, indent: usize) -> String {
-        let place = match (&frame.file, frame.line) {
-            (Some(file), Some(line)) => format!("{file}:{line}"),
-            (Some(file), None) => file.clone(),
-            (None, _) => "unknown source".to_owned(),
-        };
+        let place = source(frame);
         let whole = clean(&format!("{}.{}({place})", frame.class, frame.method));
         match self.style.width {
             Some(width) if whole.chars().count() + indent > width => {
@@ -137,8 +133,17 @@ impl Text {
     }
 }
 
+/// `C.java:7`, as far as it is known.
+pub(in crate::report) fn source(frame: &Frame) -> String {
+    match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => format!("{file}:{line}"),
+        (Some(file), None) => file.clone(),
+        (None, _) => "unknown source".to_owned(),
+    }
+}
+
 /// A few threads by name. Names that differ in their numbers only are one; long ones are cut.
-fn threads(place: &Place<'_>) -> Option<String> {
+pub(in crate::report) fn threads(place: &Place<'_>) -> Option<String> {
     let mut names: Vec<String> = place.sites.iter().flat_map(|site| site.site.threads()).collect();
     names.sort();
     names.dedup();
@@ -159,7 +164,7 @@ fn threads(place: &Place<'_>) -> Option<String> {
 }
 
 /// Which way the number of live ones goes; of what is no certain leak also what that looks like.
-fn way(report: &Report, place: &Place<'_>) -> Option<String> {
+pub(in crate::report) fn way(report: &Report, place: &Place<'_>) -> Option<String> {
     let trend = report.growth.together(place.sites.iter().map(|site| site.site.stable_id))?;
     let words = words::tendency(&trend)?;
     let tendency = trend.tendency()?;
@@ -172,7 +177,8 @@ fn way(report: &Report, place: &Place<'_>) -> Option<String> {
     Some(format!("live ones: {words}{looks}"))
 }
 
-fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
+/// What became of them, in figures.
+pub(in crate::report) fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
     let counts = &verdict.tally.counts;
     let mut facts = Vec::new();
     if counts.collected > 0 {
@@ -199,6 +205,9 @@ fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
         if verdict.spared() > 0 {
             facts.push(format!("{} of them too young to be suspects (min_age)", grouped(verdict.spared())));
         }
+    }
+    if verdict.known.sum() > 0 {
+        facts.push(format!("{} as in the baseline", grouped(verdict.known.sum())));
     }
     facts
 }

@@ -5,6 +5,7 @@
 //! and no rule that could cover them. Invariant: no count is changed on the way.
 
 mod gate;
+mod totals;
 
 use crate::event::{Kind, PerKind};
 use crate::ledger::Tally;
@@ -15,6 +16,8 @@ use crate::suppress::Rule;
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use totals::Totals;
 
 /// How much a site should worry its reader, worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,38 +136,6 @@ pub struct Judged {
     pub verdict: Verdict,
     /// Index of the rule that covers it.
     pub rule: Option<usize>,
-}
-
-/// Sums over all sites of one kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Constructors that returned.
-    pub created: u64,
-    /// Ended by the program.
-    pub ended: u64,
-    /// Ended by a finalizer or Cleaner.
-    pub late: u64,
-    /// Freed by the collector.
-    pub collected: u64,
-    /// Neither.
-    pub live: u64,
-    /// Of the last three, covered by a rule.
-    pub expected: u64,
-    /// Of `ended`, by another thread than the creator's.
-    pub ended_elsewhere: u64,
-}
-
-impl Totals {
-    /// Takes others in.
-    pub(crate) fn add(&mut self, other: &Totals) {
-        self.created += other.created;
-        self.ended += other.ended;
-        self.late += other.late;
-        self.collected += other.collected;
-        self.live += other.live;
-        self.expected += other.expected;
-        self.ended_elsewhere += other.ended_elsewhere;
-    }
 }
 
 /// A snapshot, judged and in order.

@@ -212,6 +212,12 @@ fn whole_life(kit: &Kit, jdk: &Jdk) -> Result<()> {
     claim(printed.is_empty(), || printed.clone())?;
     let report = fs::read_to_string(&file).map_err(|error| error.to_string())?;
     claim(Report::read(&report)?.process.pid == pid, || report.clone())?;
+    let page = running.dir().join("report.html");
+    kit.ask("dump", pid, &["--output", page.to_str().unwrap_or_default()])?.done()?;
+    let page = fs::read_to_string(&page).map_err(|error| error.to_string())?;
+    claim(page.starts_with("<!DOCTYPE html>"), || page.chars().take(80).collect())?;
+    let metrics = kit.ask("dump", pid, &["--format", "prom"])?.done()?;
+    claim(metrics.starts_with("# HELP "), || metrics.clone())?;
     kit.ask("reset", pid, &[])?.done()?;
     let table = kit.ask("top", pid, &["--once"])?.done()?;
     claim(table.contains("CREATED") && !table.contains('\x1b'), || table.clone())?;

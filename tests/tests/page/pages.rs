@@ -142,7 +142,7 @@ pub fn service() -> Result<PathBuf> {
     story.page("service", "org.acme.Main --serve")
 }
 
-/// One leak through each hostile name.
+/// One leak through each hostile name, and one without any.
 pub fn hostile() -> Result<PathBuf> {
     let mut story = Story::default();
     let long = format!("a.{}", "L\u{f6}ng\u{1F600}".repeat(2_000));
@@ -150,6 +150,7 @@ pub fn hostile() -> Result<PathBuf> {
         let name = format!("{name}.m");
         story.site(Kind::Inflater, &[INFLATER, &name, "a.Main.main"], [2, 0, 1]);
     }
+    story.site(Kind::Inflater, &[], [2, 0, 1]);
     story.page("hostile", HOSTILE[1])
 }
 

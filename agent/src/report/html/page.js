@@ -30,7 +30,8 @@
 
   const whole = ({ name, source }) => `${name}(${source})`;
   const culpritOf = (site) => stack(site.leaf)[site.culprit];
-  const culprits = new Set(sites.map(culpritOf));
+  const open = (site) => ['leak', 'live'].includes(data.groups[site.place]);
+  const culprits = new Set(sites.filter(open).map(culpritOf));
 
   /** Which nodes have a frame with these words in it; and which have one on their way from the root. */
   function search(words) {
@@ -147,7 +148,7 @@
     if (site.cut) pre.append('… cut at the depth limit, depth= keeps more\n');
   }
 
-  function open(details) {
+  function unfold(details) {
     const rest = details.querySelector(':scope > .rest');
     if (rest && !rest.firstElementChild) {
       const button = make('button', '', `Show ${grouped(rest.dataset.to - rest.dataset.from)} more stacks`);
@@ -195,7 +196,7 @@
   }
 
   // A toggle event stays with its element, but can be caught on the way down.
-  table.addEventListener('toggle', (event) => { if (event.target.open) open(event.target); }, true);
+  table.addEventListener('toggle', (event) => { if (event.target.open) unfold(event.target); }, true);
   // On paper everything is open.
   let opened = [];
   addEventListener('beforeprint', () => {

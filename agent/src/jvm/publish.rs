@@ -261,7 +261,12 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
     let mut growth = audit.growth();
     // Copied only while an earlier report is still about.
     Arc::make_mut(&mut growth).record(&snapshot);
-    Report::new(process, Native::default(), &snapshot, audit.rules.clone(), Arc::clone(&growth))
+    let report =
+        Report::new(process, Native::default(), &snapshot, audit.expected.rules.clone(), Arc::clone(&growth));
+    match &audit.expected.baseline {
+        Some(baseline) => report.against(baseline),
+        None => report,
+    }
 }
 
 /// Where a report goes that is told apart by `number`, if by anything.
@@ -343,7 +348,7 @@ fn last_words(report: &Report, audit: &Audit) -> Result<String, String> {
 /// What `exitcode` asks for.
 fn fail_if_asked(report: &Report, audit: &Audit) {
     if let Some(code) = audit.options.exitcode
-        && let Some(why) = report.judgement.failure(&audit.options.fail_on)
+        && let Some(why) = report.judgement.failure(&report.rules, &audit.options.fail_on)
         && !os::fail_at_exit(code, why)
     {
         os::say("the exit code stays as it is: this system's C library has no on_exit");

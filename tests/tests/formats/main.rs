@@ -191,6 +191,7 @@ fn made(fill: impl FnOnce(&Session)) -> Report {
         trigger: Trigger::Exit,
         number: None,
         reports: 1,
+        rss_bytes: None,
     };
     Report::new(
         process,

@@ -80,6 +80,7 @@ impl Story {
             trigger: Trigger::Exit,
             number: None,
             reports: 1,
+            rss_bytes: None,
         };
         let report =
             Report::new(process, Native::default(), &snapshot, Rule::built_in(), Arc::new(self.growth));
@@ -142,7 +143,7 @@ pub fn service() -> Result<PathBuf> {
     story.page("service", "org.acme.Main --serve")
 }
 
-/// One leak through each hostile name.
+/// One leak through each hostile name, and one without any.
 pub fn hostile() -> Result<PathBuf> {
     let mut story = Story::default();
     let long = format!("a.{}", "L\u{f6}ng\u{1F600}".repeat(2_000));
@@ -150,6 +151,7 @@ pub fn hostile() -> Result<PathBuf> {
         let name = format!("{name}.m");
         story.site(Kind::Inflater, &[INFLATER, &name, "a.Main.main"], [2, 0, 1]);
     }
+    story.site(Kind::Inflater, &[], [2, 0, 1]);
     story.page("hostile", HOSTILE[1])
 }
 

@@ -133,14 +133,15 @@ impl Page<'_> {
             self.report.judgement.sites.iter().map(|site| of(&site.verdict)).sum()
         };
         let lateness: f64 = self.report.judgement.sites.iter().map(|site| site.verdict.lateness()).sum();
+        let held = match sum(Verdict::bytes_held) {
+            0 => "nothing".to_owned(),
+            held => format!("{}{}", self.report.native.about(), bytes(held)),
+        };
         let (created, ended) = (sum(|v| v.tally.counts.created), sum(|v| v.tally.counts.ended));
         let figures = [
             ("leaked for certain", grouped(sum(|v| v.leaked))),
             ("live", grouped(sum(|v| v.tally.live))),
-            (
-                "held outside the Java heap",
-                format!("{}{}", self.report.native.about(), bytes(sum(Verdict::bytes_held))),
-            ),
+            ("held outside the Java heap", held),
             ("lateness: bytes × time until freed", byte_seconds(lateness)),
             ("ended by the program", format!("{} of {}", grouped(ended), grouped(created))),
         ];

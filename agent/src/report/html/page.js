@@ -29,7 +29,9 @@
   }
 
   const whole = ({ name, source }) => `${name}(${source})`;
-  const culprits = new Set(sites.map((site) => stack(site.leaf)[site.culprit]));
+  const culpritOf = (site) => stack(site.leaf)[site.culprit];
+  const open = (site) => ['leak', 'live'].includes(data.groups[site.place]);
+  const culprits = new Set(sites.filter(open).map(culpritOf));
 
   /** Which nodes have a frame with these words in it; and which have one on their way from the root. */
   function search(words) {
@@ -71,7 +73,7 @@
   for (const site of sites) {
     const sum = sums[site.place];
     for (const key of ['leaked', 'live', 'held', 'lateness', 'created']) sum[key] += site[key];
-    sum.name ??= frameOf(stack(site.leaf)[site.culprit]).name;
+    sum.name ??= site.leaf ? frameOf(culpritOf(site)).name : '';
   }
   let order = { key: 'rank', up: true };
   let limit = PAGE.first;
@@ -146,7 +148,7 @@
     if (site.cut) pre.append('… cut at the depth limit, depth= keeps more\n');
   }
 
-  function open(details) {
+  function unfold(details) {
     const rest = details.querySelector(':scope > .rest');
     if (rest && !rest.firstElementChild) {
       const button = make('button', '', `Show ${grouped(rest.dataset.to - rest.dataset.from)} more stacks`);
@@ -194,12 +196,19 @@
   }
 
   // A toggle event stays with its element, but can be caught on the way down.
-  table.addEventListener('toggle', (event) => { if (event.target.open) open(event.target); }, true);
-  addEventListener('beforeprint', () => table.querySelectorAll('.stack').forEach(fill));
+  table.addEventListener('toggle', (event) => { if (event.target.open) unfold(event.target); }, true);
+  // On paper everything is open.
+  let opened = [];
+  addEventListener('beforeprint', () => {
+    opened = [...table.querySelectorAll('details:not([open])')];
+    for (const details of opened) details.open = true;
+    table.querySelectorAll('.stack').forEach(fill);
+  });
+  addEventListener('afterprint', () => { for (const details of opened) details.open = false; });
 
   /** A link to a place (`#p12`) or a site (`#s` and its id) opens it, wherever it is. */
   function follow() {
-    const id = decodeURIComponent(location.hash.slice(1));
+    const id = location.hash.slice(1);
     const at = id ? rows.findIndex((row) => row.id === id || row.querySelector(`#${CSS.escape(id)}`)) : -1;
     if (at < 0) return;
     if (!rows[at].isConnected) {

@@ -5,7 +5,7 @@
 
 use super::escape::Plain;
 use super::{Group, Page, badge, chart};
-use crate::classify::{Judged, Verdict, grouped, some};
+use crate::classify::{Judged, Verdict, grouped};
 use crate::event::Frame;
 use crate::places::Place;
 use crate::report::text::place::{facts, held, source, threads, way};
@@ -57,7 +57,8 @@ impl Page<'_> {
     fn place(&mut self, place: &Place<'_>, at: usize, first_site: usize) {
         let (verdict, group, number) = (&place.verdict, Group::of(place), at + 1);
         let Some(worst) = place.sites.first() else { return };
-        let culprit = worst.site.frames().nth(place.culprit).map(frame).unwrap_or_default();
+        let culprit = worst.site.frames().nth(place.culprit).map(frame);
+        let culprit = culprit.as_deref().unwrap_or("a stack without frames");
         let _ = write!(
             self.out,
             "<tbody id=\"p{number}\" data-at=\"{at}\">\n<tr class=\"row\"><td>{number}</td><th scope=\"row\">{} {culprit}</th>",
@@ -161,19 +162,15 @@ impl Page<'_> {
     }
 }
 
-/// The page's script says the same of those that it shows.
+/// The page's script says the same of the stacks that it shows.
 fn in_short(verdict: &Verdict) -> String {
-    let counts = &verdict.tally.counts;
-    let mut told = Vec::new();
-    for (number, word) in [(verdict.leaked, "leaked"), (verdict.tally.live, "live")] {
-        if number > 0 {
-            told.push(format!("{} {word}", grouped(number)));
-        }
-    }
-    if told.is_empty() {
-        told.push(format!("{} ended", grouped(counts.ended)));
-    }
-    format!("{} of {}", told.join(", "), some(counts.created, verdict.kind))
+    let told: Vec<String> = [(verdict.leaked, "leaked"), (verdict.tally.live, "live")]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{} {word}", grouped(number)))
+        .collect();
+    let told = if told.is_empty() { "none open".to_owned() } else { told.join(", ") };
+    format!("{told} of {}", grouped(verdict.tally.counts.created))
 }
 
 /// A frame as a name to be read: the package steps back.

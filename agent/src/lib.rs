@@ -15,7 +15,7 @@
 //!   session::created ─────────▶ session::ended                session::freed
 //!                 └── stacks (which site) · ledger (which instance, what became of it) ──┐
 //!                                                                                        ▼
-//!   exit, signal, command, interval ▶ jvm::publish ▶ session::snapshot ▶ growth ▶ classify ▶ places ▶ report ▶ dump
+//!   exit, signal, command, interval ▶ jvm::publish ▶ session::snapshot ▶ growth ▶ classify ▶ places ▶ hints ▶ report ▶ dump
 //! ```
 //!
 //! A room names only those above it in this list; `tests/tests/tidy.rs` checks that, and `ARCHITECTURE.md`
@@ -42,6 +42,7 @@ pub mod growth;
 pub mod suppress;
 pub mod classify;
 pub mod places;
+pub mod hints;
 
 // What is said.
 pub mod report;

@@ -29,20 +29,6 @@ impl<'a> Place<'a> {
         Some(Place { verdict, sites, culprit })
     }
 
-    /// What a reader should know of the JDK's own part in it.
-    pub fn hint(&self) -> Option<&'static str> {
-        let pooled = self.verdict.leaked > 0
-            && self.sites.iter().all(|site| {
-                let from_pool = |frame: &Frame| {
-                    frame.class.starts_with("java.util.zip.ZipFile") && frame.method == "getInflater"
-                };
-                site.site.frames().any(from_pool)
-            });
-        pooled.then_some(
-            "a ZipFile or an entry stream was not closed; ZipFile pools its Inflaters, so another caller may have lost it",
-        )
-    }
-
     /// The frames that tell its stacks from others, innermost first, each with whether only the JDK's own stand between it and the
     /// one before.
     pub fn frames(&self) -> Vec<(&'a Frame, bool)> {
@@ -113,17 +99,6 @@ mod tests {
 
     fn culprit(judged: &Judged) -> &Frame {
         judged.site.frames().nth(first_own_frame(&judged.site)).unwrap()
-    }
-
-    #[test]
-    fn a_leak_from_the_pool_of_zipfile_has_a_hint() {
-        let pool: &[&str] = &[MADE, "java.util.zip.ZipFile$CleanableResource.getInflater", "a.Main.x"];
-        for (frames, leaked, hinted) in
-            [(pool, 1, true), (pool, 0, false), (&[MADE, "a.Main.x"][..], 1, false)]
-        {
-            let judgement = judged(&[(Kind::Inflater, frames, 1, 0, 0, leaked)]);
-            assert_eq!(places(&judgement.sites)[0].hint().is_some(), hinted);
-        }
     }
 
     #[test]

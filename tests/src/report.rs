@@ -267,6 +267,8 @@ pub struct Site {
     pub class: Option<String>,
     /// What to think of it.
     pub severity: Severity,
+    /// What to change.
+    pub hint: Option<String>,
     /// How many came to which end.
     #[serde(flatten)]
     pub counts: Counts,

@@ -29,6 +29,8 @@ struct Expected {
     /// `None`: some.
     count: Option<u64>,
     frame: String,
+    /// Words of the hint.
+    says: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,7 +228,15 @@ impl Expected {
             _ => self.count.map(|count| count * CALLS),
         };
         let right = wanted.map_or(count > 0, |wanted| wanted == count) && rest == 0;
-        (!right).then(|| format!("expected {self:?} in {CALLS} calls, found {found:?}"))
+        if !right {
+            return Some(format!("expected {self:?} in {CALLS} calls, found {found:?}"));
+        }
+        let leaks = || report.sites.iter().filter(|site| site.severity == Severity::Leak && self.is_of(site));
+        let says =
+            |words: &str| leaks().all(|site| site.hint.as_ref().is_some_and(|hint| hint.contains(words)));
+        let words = self.says.as_deref().unwrap_or_default();
+        let told = || leaks().map(|site| site.hint.as_deref().unwrap_or("nothing")).collect::<Vec<_>>();
+        (!says(words)).then(|| format!("{self:?}: the hint is {:?}", told()))
     }
 }
 
@@ -306,6 +316,10 @@ fn parse(text: &str) -> Result<Vec<Case>> {
             words if line.starts_with(' ') => {
                 let case = cases.last_mut().ok_or_else(|| place("belongs to no case"))?;
                 match words {
+                    ["says", words @ ..] if !words.is_empty() => {
+                        let one = case.expected.last_mut().filter(|one| one.verdict == Verdict::Leak);
+                        one.ok_or_else(|| place("belongs to no leak"))?.says = Some(words.join(" "));
+                    }
                     ["skip", reason @ ..] if !reason.is_empty() => case.skip = Some(reason.join(" ")),
                     [verdict, kind, count, frame] => {
                         let one = Expected::parse(verdict, kind, count, frame);
@@ -341,7 +355,7 @@ impl Expected {
             "some" if verdict != Verdict::Leak => None,
             number => Some(number.parse().ok().filter(|number| *number > 0)?),
         };
-        Some(Self { verdict, kind, count, frame: frame.into() })
+        Some(Self { verdict, kind, count, frame: frame.into(), says: None })
     }
 }
 
@@ -357,6 +371,7 @@ fn refuses() -> Result<()> {
         "A on 8\n    leak inflater some B.c\n",
         "A on 8\n    leak inflater 0 B.c\n",
         "A on 8\n    skip\n",
+        "A on 8\n    ended inflater 1 B.c\n    says nothing\n",
     ] {
         claim(parse(text).is_err(), || format!("{text:?} was taken"))?;
     }
@@ -375,6 +390,8 @@ fn notices(bench: &Bench) -> Result<()> {
     let report = right.run(bench, &[], bench.default_jdk())?.report()?;
     claim(right.wrong(&report).is_empty(), || format!("{:?}", right.wrong(&report)))?;
     for (expected, complaints) in [
+        ("leak inflater 1 java.util.zip.ZipInputStream.<init>\n    says close the ZipInputStream", 0),
+        ("leak inflater 1 java.util.zip.ZipInputStream.<init>\n    says what nobody says", 1),
         ("leak inflater 2 java.util.zip.ZipInputStream.<init>", 1),
         ("leak deflater 1 java.util.zip.ZipInputStream.<init>", 2),
         ("ended inflater 1 java.util.zip.ZipInputStream.<init>", 2),

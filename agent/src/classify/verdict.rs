@@ -20,6 +20,17 @@ pub enum Severity {
     Leak,
 }
 
+impl Severity {
+    /// The word that machine-readable reports use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Clean => "clean",
+            Severity::Suspect => "suspect",
+            Severity::Leak => "leak",
+        }
+    }
+}
+
 /// What became of the instances of one kind that were made at one place, and what to think of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Verdict {

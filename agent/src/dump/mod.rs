@@ -6,7 +6,7 @@
 mod pattern;
 mod rotation;
 
-pub use pattern::{Naming, Pattern};
+pub use pattern::{Naming, Pattern, utc};
 pub use rotation::Rotation;
 
 use std::fs::{self, File, OpenOptions};
@@ -15,13 +15,18 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Writes `bytes` to `path`: into a new file beside it (mode 0600) that then takes its place; or straight to it
-/// where it is no place for files ([`is_special`]).
+/// Writes `bytes` for the process's own user, see [`write_for`].
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_for(0o600, path, bytes)
+}
+
+/// Writes `bytes` to `path`: into a new file beside it, of this mode, that then takes its place; or straight to it
+/// where it is no place for files ([`is_special`]).
+pub fn write_for(mode: u32, path: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
         _ if is_special(path) => write_special(path, bytes),
-        _ => replace(path, bytes),
+        _ => replace(mode, path, bytes),
     }
 }
 
@@ -59,13 +64,13 @@ fn write_special(path: &Path, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn replace(mode: u32, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(hidden);
-    let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+    let create = || OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary);
     let file = match create() {
         // Left by an earlier process of the same number that was killed while it wrote.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -132,7 +137,10 @@ pub(crate) mod tests {
         write(&path, b"one").unwrap();
         write(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        write_for(0o640, &path, b"three").unwrap();
+        assert_eq!(mode(), 0o640);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no temporary file stays");
         fs::remove_dir_all(folder).unwrap();
     }

@@ -111,8 +111,14 @@ fn file_name_part(name: &str) -> String {
     }
 }
 
-/// `20261123-132633`, UTC (days to date as in Howard Hinnant's `civil_from_days`).
+/// `20261123-132633`, UTC.
 fn stamp(time: SystemTime) -> String {
+    let [year, month, day, hour, minute, second] = utc(time);
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
+}
+
+/// Year, month, day, hour, minute and second, UTC (days to date as in Howard Hinnant's `civil_from_days`).
+pub fn utc(time: SystemTime) -> [u64; 6] {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -122,7 +128,7 @@ fn stamp(time: SystemTime) -> String {
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", second / 3_600, second / 60 % 60, second % 60)
+    [year, month, day, second / 3_600, second / 60 % 60, second % 60]
 }
 
 #[cfg(test)]

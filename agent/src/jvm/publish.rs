@@ -180,7 +180,8 @@ fn write_snapshot(
     path: &Path,
     rotation: &mut Rotation,
 ) -> Result<(), String> {
-    dump::write(path, &report.render(format_of(options, path), Style::default()))
+    let format = format_of(options, path);
+    dump::write_for(format.mode(), path, &report.render(format, Style::default()))
         .map_err(|error| format!("cannot write {}: {}", path.display(), dump::reason(&error)))?;
     rotation.wrote(path, options.keep).map_err(|(path, error)| {
         format!("cannot delete {}, an old snapshot: {}", path.display(), dump::reason(&error))
@@ -297,7 +298,7 @@ fn write(report: &Report, options: &Options, number: Option<u32>) -> Result<Stri
     let (mut written, mut failed) = (Vec::new(), Vec::new());
     for path in paths {
         let format = format_of(options, &path);
-        match dump::write(&path, &report.render(format, Style::default())) {
+        match dump::write_for(format.mode(), &path, &report.render(format, Style::default())) {
             Ok(()) => written.push(path.display().to_string()),
             Err(error) => {
                 failed.push((format, format!("cannot write {}: {}", path.display(), dump::reason(&error))))

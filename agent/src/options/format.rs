@@ -61,6 +61,12 @@ impl Format {
         }
     }
 
+    /// Who may read a file of it: a collector of metrics is another user, and reads no stacks; all else is the process's own
+    /// user's. The process's umask still takes from it.
+    pub fn mode(self) -> u32 {
+        if self == Format::Prom { 0o644 } else { 0o600 }
+    }
+
     /// Whether it may be written among lines of text.
     pub fn is_text(self) -> bool {
         self != Format::Pprof

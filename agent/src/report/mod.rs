@@ -15,13 +15,15 @@ mod words;
 use crate::classify::{Baseline, Judged, Judgement, Known, Severity, Verdict, judge};
 use crate::event::{Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
+use crate::hints::{self, Surroundings};
 use crate::ledger::Tally;
 use crate::native::Native;
 use crate::options::Format;
+use crate::places::Place;
 use crate::session::{Gaps, Snapshot};
 use crate::suppress::Rule;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use merge::merge;
 pub use text::Style;
@@ -65,6 +67,14 @@ pub struct Against {
     pub sites: u64,
     /// How many instances are as they were in it.
     pub known: u64,
+}
+
+impl Process {
+    /// Main class, or the file name of the jar: without folders and arguments, which differ where the program does not.
+    fn program(&self) -> &str {
+        let first = self.command.split_whitespace().next().unwrap_or("java");
+        first.rsplit('/').find(|name| !name.is_empty()).unwrap_or(first)
+    }
 }
 
 /// Everything that a renderer may say.
@@ -199,6 +209,19 @@ impl Report {
         !self.process.from_start
     }
 
+    /// Whether something was freed by the collector only, with a stack or without one.
+    fn leaks(&self) -> bool {
+        self.judgement.sites.iter().any(|site| site.verdict.leaked > 0)
+            || Kind::ALL.iter().any(|kind| lost(self.adopted.get(*kind)) > 0)
+    }
+
+    /// What to change at a place.
+    pub fn hint(&self, place: &Place<'_>) -> Option<String> {
+        let trend = self.growth.together(place.sites.iter().map(|site| site.site.stable_id));
+        let tendency = trend.and_then(|trend| trend.tendency());
+        hints::hint(place, Surroundings { release: hints::release(&self.process.jvm), tendency })
+    }
+
     /// The report in the asked format. `style` is for people's eyes only.
     pub fn render(&self, format: Format, style: Style) -> Vec<u8> {
         match format {
@@ -217,13 +240,19 @@ fn lost(tally: &Tally) -> u64 {
     tally.counts.late + tally.counts.collected
 }
 
+/// Milliseconds since 1970.
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::classify::tests::session;
     use crate::event::{Actor, Role, SiteId, ThreadId};
     use std::path::Path;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     /// The report that the renderers' goldens show, of a run of three hours: a leak by everybody, a leak on one path, a
     /// pool, something that grows, a JDK cache, and what was there before.
@@ -278,6 +307,26 @@ pub(crate) mod tests {
         let taken = Nanos(60_500_000_000);
         let snapshot = session.snapshot(taken, Duration::ZERO);
         Report::new(process(taken, Nanos(0)), Native::default(), &snapshot, Rule::built_in(), Arc::default())
+    }
+
+    /// A leak whose names try to break out of every format.
+    pub(crate) fn hostile() -> crate::session::Session {
+        use crate::event::{Frame, Nanos, Stack, StackKey};
+        let names = [
+            "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600};\n3 4".to_owned(),
+            format!("<script>alert('x')</script>{} 7", "x".repeat(10_000)),
+        ];
+        let frame =
+            |name: String| Frame { class: name.clone(), method: name.clone(), file: Some(name), line: None };
+        let [subclass, thread] = names.clone();
+        let stack = Stack { frames: names.map(frame).to_vec(), truncated: false, subclass: Some(subclass) };
+        let session = crate::session::Session::default();
+        let site = session.learn(Kind::Inflater, StackKey(1), stack);
+        session.name_thread(site, thread);
+        let id = session.id(ThreadId(1));
+        session.created(id, site, ThreadId(1), Nanos(0));
+        session.freed(id, Nanos(1_000_000_000));
+        session
     }
 
     fn process(taken: Nanos, armed: Nanos) -> Process {

@@ -4,19 +4,37 @@
 //! terminal obeys.
 
 use crate::classify::grouped;
+use crate::event::Frame;
 use crate::growth::{Trend, Way};
 use std::time::Duration;
 
-/// Control characters and what reorders text shown as escapes: names come from anybody's class files.
+/// Control characters, and what reorders text: names come from anybody's class files.
+pub(super) fn hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What is hostile shown as escapes.
 pub fn clean(text: &str) -> String {
-    let hostile = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     if !text.chars().any(hostile) {
         return text.to_owned();
     }
     text.chars().map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+/// The same, and no longer than so many characters: others' programs have limits of their own.
+pub(super) fn brief(text: &str, most: usize) -> String {
+    let text = clean(text);
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// `org.acme.Codec.decode:12`, as it came.
+pub(super) fn placed(frame: &Frame) -> String {
+    let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
+    format!("{}.{}{line}", frame.class, frame.method)
 }
 
 /// `1 place`, `1,204 places`.

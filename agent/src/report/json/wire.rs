@@ -137,6 +137,8 @@ pub(super) struct Site<'a> {
     pub(super) severity: &'static str,
     #[serde(skip_deserializing)]
     pub(super) summary: String,
+    #[serde(skip_deserializing)]
+    pub(super) hint: Option<String>,
     #[serde(flatten)]
     pub(super) counts: Counts,
     pub(super) leaked: Option<u64>,

@@ -7,12 +7,15 @@ use crate::classify::{Judged, Severity, Totals};
 use crate::event::{Frame, Kind, Nanos};
 use crate::growth::{Point, Trend};
 use crate::ledger::Tally;
-use crate::report::{Health, Report};
+use crate::places::places;
+use crate::report::{Health, Report, millis};
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::HashMap;
+use std::time::SystemTime;
 
 /// The report as one JSON document with a line break at its end.
 pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
+    let mut hints = hints(report);
     let root = wire::Root {
         schema: wire::SCHEMA.into(),
         tool: wire::Tool { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() },
@@ -40,7 +43,12 @@ pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
             sites: baseline.sites,
             known: baseline.known,
         }),
-        sites: report.judgement.sites.iter().map(|judged| site(report, judged)).collect(),
+        sites: report
+            .judgement
+            .sites
+            .iter()
+            .map(|judged| site(report, judged, hints.remove(&judged.site.stable_id)))
+            .collect(),
         rules: report
             .rules
             .iter()
@@ -139,19 +147,28 @@ fn counts(totals: &Totals) -> wire::Counts {
     }
 }
 
-fn site<'a>(report: &'a Report, judged: &'a Judged) -> wire::Site<'a> {
+/// What to change, by site: a place's sentence stands with each of its sites where something is left open.
+fn hints(report: &Report) -> HashMap<u64, String> {
+    let mut hints = HashMap::new();
+    for place in places(&report.judgement.sites) {
+        if let Some(hint) = report.hint(&place) {
+            let open = place.sites.iter().filter(|site| site.verdict.severity() != Severity::Clean);
+            hints.extend(open.map(|site| (site.site.stable_id, hint.clone())));
+        }
+    }
+    hints
+}
+
+fn site<'a>(report: &'a Report, judged: &'a Judged, hint: Option<String>) -> wire::Site<'a> {
     let (verdict, tally) = (&judged.verdict, &judged.verdict.tally);
     let trend = report.growth.trend(judged.site.stable_id);
     wire::Site {
         id: format!("{:016x}", judged.site.stable_id).into(),
         kind: judged.site.kind.name().into(),
         class: judged.site.subclass.as_deref().map(Cow::from),
-        severity: match verdict.severity() {
-            Severity::Leak => "leak",
-            Severity::Suspect => "suspect",
-            Severity::Clean => "clean",
-        },
+        severity: verdict.severity().name(),
         summary: verdict.ratio(),
+        hint,
         counts: wire::Counts {
             created: tally.counts.created,
             ended: tally.counts.ended,
@@ -203,7 +220,7 @@ fn health(health: &Health) -> wire::Health<'_> {
 
 /// Seconds since 1970, to the millisecond.
 fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as f64 / 1e3
+    millis(time) as f64 / 1e3
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! could not be seen. One line when all is clean. The first two lines are made here, places and sums in rooms of their
 //! own. Invariant: nothing that came from the program (class, thread and file names) reaches a terminal unescaped.
 
-mod place;
-mod sums;
+pub(in crate::report) mod place;
+pub(in crate::report) mod sums;
 
 use super::words::{bytes, clean, count, duration};
 use super::{Process, Report, lost};
@@ -46,9 +46,8 @@ pub(super) fn render(report: &Report, style: Style) -> String {
     let (leaks, suspects) = (of(Severity::Leak), of(Severity::Suspect));
     text.summary(report, &leaks, &suspects);
     if report.found_something() {
-        text.origin(report);
+        text.prose(0, &origin(report));
         text.places(report, &leaks, "LEAK", LEAKS);
-        text.advice(&leaks);
         text.places(report, &suspects, "LIVE", SUSPECTS);
         text.rules(report);
         text.totals(report);
@@ -66,80 +65,9 @@ struct Text {
 
 impl Text {
     fn summary(&mut self, report: &Report, leaks: &[&Place<'_>], suspects: &[&Place<'_>]) {
-        let verdicts = || report.judgement.sites.iter().map(|site| &site.verdict);
-        let open = report.judgement.kinds(|verdict| verdict.suspects);
-        let adopted = adopted(report);
-        // Those that were lost without a stack are leaks, only not of a place that anybody could name.
-        let since = if adopted.iter().any(|(_, leaked)| *leaked) { " since arming" } else { "" };
-        let known: u64 = verdicts().map(|verdict| verdict.known.sum()).sum();
-        // What is as it was may be leaks, too.
-        let new = if known > 0 { "new " } else { "" };
-        let mut line = String::from("SUMMARY: zaudit: ");
-        if !leaks.is_empty() {
-            let _ = write!(
-                line,
-                "LEAK: {} made at {} never ended by the program, freed by the garbage collector only",
-                report.judgement.kinds(|verdict| verdict.leaked),
-                count(leaks.len(), "place")
-            );
-            if !open.is_empty() {
-                let _ = write!(line, "; {open} still open");
-            }
-        } else if !suspects.is_empty() {
-            let held: u64 = verdicts().map(|verdict| verdict.suspects * verdict.bytes_each).sum();
-            let _ = write!(
-                line,
-                "no {new}certain leaks{since}, but {open} made at {} still open, ≈{} held: a pool, or a leak in the making",
-                count(suspects.len(), "place"),
-                bytes(held)
-            );
-        } else {
-            let told: Vec<_> = Kind::ALL
-                .iter()
-                .map(|kind| (report.judgement.totals.get(*kind), *kind))
-                .filter(|(totals, _)| totals.created > 0)
-                .map(|(totals, kind)| format!("{} of {}", grouped(totals.ended), some(totals.created, kind)))
-                .collect();
-            let _ = match told.as_slice() {
-                [] => write!(line, "no {new}leaks{since}: no Inflater or Deflater was made"),
-                told => write!(line, "no {new}leaks{since}: {} ended", told.join(" and ")),
-            };
-            let expected: u64 = verdicts().map(|verdict| verdict.expected).sum();
-            if expected > 0 {
-                let used = report.rules.iter().zip(&report.judgement.covered);
-                let own = used.clone().any(|(rule, covered)| !rule.built_in && *covered > 0);
-                let why = if own { "covered by rules" } else { "JDK caches" };
-                let _ = write!(line, ", {} not ended as expected ({why})", grouped(expected));
-            }
-            let young: u64 = verdicts().map(|verdict| verdict.spared()).sum();
-            if young > 0 {
-                let _ = write!(line, ", {} too young to be suspects (min_age)", grouped(young));
-            }
-        }
-        if known > 0 {
-            let _ = write!(line, "; {} not ended as in the baseline", grouped(known));
-        }
-        for (clause, _) in adopted {
-            let _ = write!(line, "; {clause}");
-        }
-        if !report.health.ok() {
-            line.push_str("; not all could be seen, see HEALTH");
-        }
+        let line = format!("SUMMARY: zaudit: {}", verdict(report, leaks, suspects).join("; "));
         let line = self.paint(if leaks.is_empty() { BOLD } else { RED }, &line);
         let _ = writeln!(self.out, "{line}");
-    }
-
-    fn origin(&mut self, report: &Report) {
-        let process = &report.process;
-        let when = occasion(process);
-        let age = duration(Duration::try_from_secs_f64(report.age_seconds).unwrap_or_default());
-        let whose = match process.trigger {
-            Trigger::Merge => format!("{when}, the longest of {age}"),
-            _ => format!("{when} after {age}, pid {}", process.pid),
-        };
-        let line =
-            format!("zaudit {}, {whose} of {}: {}", env!("CARGO_PKG_VERSION"), process.jvm, process.command);
-        self.prose(0, &line);
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -168,6 +96,83 @@ impl Text {
         }
         self.out.push('\n');
     }
+}
+
+/// What it comes to: the verdict, and what else is to be said beside it.
+pub(in crate::report) fn verdict(
+    report: &Report,
+    leaks: &[&Place<'_>],
+    suspects: &[&Place<'_>],
+) -> Vec<String> {
+    let verdicts = || report.judgement.sites.iter().map(|site| &site.verdict);
+    let open = report.judgement.kinds(|verdict| verdict.suspects);
+    let adopted = adopted(report);
+    // Those that were lost without a stack are leaks, only not of a place that anybody could name.
+    let since = if adopted.iter().any(|(_, leaked)| *leaked) { " since arming" } else { "" };
+    let known: u64 = verdicts().map(|verdict| verdict.known.sum()).sum();
+    // What is as it was may be leaks, too.
+    let new = if known > 0 { "new " } else { "" };
+    let mut clauses = Vec::new();
+    if !leaks.is_empty() {
+        clauses.push(format!(
+            "LEAK: {} made at {} never ended by the program, freed by the garbage collector only",
+            report.judgement.kinds(|verdict| verdict.leaked),
+            count(leaks.len(), "place")
+        ));
+        if !open.is_empty() {
+            clauses.push(format!("{open} still open"));
+        }
+    } else if !suspects.is_empty() {
+        let held: u64 = verdicts().map(|verdict| verdict.suspects * verdict.bytes_each).sum();
+        clauses.push(format!(
+            "no {new}certain leaks{since}, but {open} made at {} still open, ≈{} held: a pool, or a leak in the making",
+            count(suspects.len(), "place"),
+            bytes(held)
+        ));
+    } else {
+        let told: Vec<_> = Kind::ALL
+            .iter()
+            .map(|kind| (report.judgement.totals.get(*kind), *kind))
+            .filter(|(totals, _)| totals.created > 0)
+            .map(|(totals, kind)| format!("{} of {}", grouped(totals.ended), some(totals.created, kind)))
+            .collect();
+        let mut clause = match told.as_slice() {
+            [] => format!("no {new}leaks{since}: no Inflater or Deflater was made"),
+            told => format!("no {new}leaks{since}: {} ended", told.join(" and ")),
+        };
+        let expected: u64 = verdicts().map(|verdict| verdict.expected).sum();
+        if expected > 0 {
+            let used = report.rules.iter().zip(&report.judgement.covered);
+            let own = used.clone().any(|(rule, covered)| !rule.built_in && *covered > 0);
+            let why = if own { "covered by rules" } else { "JDK caches" };
+            let _ = write!(clause, ", {} not ended as expected ({why})", grouped(expected));
+        }
+        let young: u64 = verdicts().map(|verdict| verdict.spared()).sum();
+        if young > 0 {
+            let _ = write!(clause, ", {} too young to be suspects (min_age)", grouped(young));
+        }
+        clauses.push(clause);
+    }
+    if known > 0 {
+        clauses.push(format!("{} not ended as in the baseline", grouped(known)));
+    }
+    clauses.extend(adopted.into_iter().map(|(clause, _)| clause));
+    if !report.health.ok() {
+        clauses.push("not all could be seen, see HEALTH".into());
+    }
+    clauses
+}
+
+/// Whose report it is, and what asked for it.
+pub(in crate::report) fn origin(report: &Report) -> String {
+    let process = &report.process;
+    let when = occasion(process);
+    let age = duration(Duration::try_from_secs_f64(report.age_seconds).unwrap_or_default());
+    let whose = match process.trigger {
+        Trigger::Merge => format!("{when}, the longest of {age}"),
+        _ => format!("{when} after {age}, pid {}", process.pid),
+    };
+    format!("zaudit {}, {whose} of {}: {}", env!("CARGO_PKG_VERSION"), process.jvm, process.command)
 }
 
 /// What asked for the report.

@@ -6,12 +6,12 @@ use super::{BOLD, DIM, RED, Text, YELLOW};
 use crate::classify::{Judged, Severity, Verdict, grouped};
 use crate::event::{Frame, Nanos};
 use crate::growth::Way;
+use crate::hints::LONG;
 use crate::places::Place;
 use crate::report::Report;
 use crate::report::words::{self, byte_seconds, bytes, clean, count, duration};
 use crate::suppress::in_jdk;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 /// Frames told of each stack, callers told of each place, threads.
 const FRAMES: usize = 14;
@@ -54,8 +54,8 @@ impl Text {
         if let Some(way) = way(report, place) {
             self.prose(4, &way);
         }
-        if let Some(hint) = place.hint() {
-            self.prose(4, hint);
+        if let Some(hint) = report.hint(place) {
+            self.prose(4, &format!("to do: {hint}"));
         }
         self.stacks(place, worst);
     }
@@ -114,26 +114,9 @@ impl Text {
         self.prose(6, &format!("… {} in all, format=json has them", count(place.sites.len(), "stack")));
     }
 
-    pub(super) fn advice(&mut self, leaks: &[&Place<'_>]) {
-        if !leaks.is_empty() {
-            let head = self.paint(BOLD, "WHAT TO DO");
-            let _ = writeln!(self.out, "\n{head}");
-            self.prose(
-                4,
-                "Call end() when each of these is done with, in a finally block. Closing a stream ends the one that it \
-                 made itself, never one that it was given. Until then only a collection frees the memory, which is \
-                 outside the Java heap.",
-            );
-        }
-    }
-
     /// `a.b.C.m(C.java:7)`, as Java prints it; on a terminal that is too narrow packages become initials.
     fn frame(&self, frame: &Frame, indent: usize) -> String {
-        let place = match (&frame.file, frame.line) {
-            (Some(file), Some(line)) => format!("{file}:{line}"),
-            (Some(file), None) => file.clone(),
-            (None, _) => "unknown source".to_owned(),
-        };
+        let place = source(frame);
         let whole = clean(&format!("{}.{}({place})", frame.class, frame.method));
         match self.style.width {
             Some(width) if whole.chars().count() + indent > width => {
@@ -150,8 +133,17 @@ impl Text {
     }
 }
 
+/// `C.java:7`, as far as it is known.
+pub(in crate::report) fn source(frame: &Frame) -> String {
+    match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => format!("{file}:{line}"),
+        (Some(file), None) => file.clone(),
+        (None, _) => "unknown source".to_owned(),
+    }
+}
+
 /// A few threads by name. Names that differ in their numbers only are one; long ones are cut.
-fn threads(place: &Place<'_>) -> Option<String> {
+pub(in crate::report) fn threads(place: &Place<'_>) -> Option<String> {
     let mut names: Vec<String> = place.sites.iter().flat_map(|site| site.site.threads()).collect();
     names.sort();
     names.dedup();
@@ -171,16 +163,13 @@ fn threads(place: &Place<'_>) -> Option<String> {
     (!told.is_empty()).then(|| format!("{noun} {}{more}", told.join(", ")))
 }
 
-/// What holds for less is how programs start.
-const LOOKS: Duration = Duration::from_secs(60);
-
 /// Which way the number of live ones goes; of what is no certain leak also what that looks like.
-fn way(report: &Report, place: &Place<'_>) -> Option<String> {
+pub(in crate::report) fn way(report: &Report, place: &Place<'_>) -> Option<String> {
     let trend = report.growth.together(place.sites.iter().map(|site| site.site.stable_id))?;
     let words = words::tendency(&trend)?;
     let tendency = trend.tendency()?;
     let looks = match tendency.way {
-        _ if place.verdict.severity() == Severity::Leak || tendency.over < LOOKS => "",
+        _ if place.verdict.severity() == Severity::Leak || tendency.over < LONG => "",
         Way::Grew | Way::GrewLately => ": looks like a leak",
         Way::Flat | Way::FlatAbout => ": looks like a pool",
         _ => "",
@@ -188,7 +177,8 @@ fn way(report: &Report, place: &Place<'_>) -> Option<String> {
     Some(format!("live ones: {words}{looks}"))
 }
 
-fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
+/// What became of them, in figures.
+pub(in crate::report) fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
     let counts = &verdict.tally.counts;
     let mut facts = Vec::new();
     if counts.collected > 0 {

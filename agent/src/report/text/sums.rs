@@ -5,8 +5,8 @@
 use super::{BOLD, RED, Text, YELLOW};
 use crate::classify::{Severity, grouped};
 use crate::event::Kind;
-use crate::report::Report;
 use crate::report::words::{clean, count, tendency, times};
+use crate::report::{Health, Report};
 use std::fmt::Write as _;
 
 /// Rules without use that are told.
@@ -62,38 +62,7 @@ impl Text {
             let numbers = [t.created, t.ended, t.late, t.collected, t.live, t.expected];
             self.row(kind, &numbers);
         }
-        let clean = report
-            .judgement
-            .sites
-            .iter()
-            .filter(|site| site.verdict.severity() == Severity::Clean && site.rule.is_none())
-            .filter(|site| site.verdict.spared() == 0);
-        let clean = clean.count();
-        let mut notes = Vec::new();
-        if clean > 0 {
-            notes.push(format!("{} with nothing left open", count(clean, "more site")));
-        }
-        let young: u64 = report.judgement.sites.iter().map(|site| site.verdict.spared()).sum();
-        if young > 0 {
-            notes.push(format!("{} live too young to be suspects (min_age)", grouped(young)));
-        }
-        if let Some(baseline) = &report.baseline {
-            let known = grouped(baseline.known);
-            notes.push(format!("{known} of what no rule covers as in the baseline {}", cut(&baseline.file)));
-        }
-        let again = report.ended_again.inflater + report.ended_again.deflater;
-        if again > 0 {
-            notes.push(format!("end() was called {} again on what was ended (harmless)", times(again)));
-        }
-        let elsewhere = report.judgement.totals.inflater.ended_elsewhere
-            + report.judgement.totals.deflater.ended_elsewhere;
-        if elsewhere > 0 {
-            notes.push(format!("{} ended by another thread than the one that made them", grouped(elsewhere)));
-        }
-        let unknown = report.ended_unknown.inflater + report.ended_unknown.deflater;
-        if unknown > 0 {
-            notes.push(format!("{} ended that were made before the agent was armed", grouped(unknown)));
-        }
+        let notes = notes(report);
         if !notes.is_empty() {
             self.prose(2, &notes.join("; "));
         }
@@ -147,32 +116,70 @@ impl Text {
         }
         let head = self.paint(YELLOW, "HEALTH");
         let _ = writeln!(self.out, "\n{head}  not all could be seen, so the figures above may be too small:");
-        for hook in &health.gaps.missing_hooks {
-            self.prose(4, &format!("not hooked: {hook}"));
-        }
-        for (reason, number) in &health.gaps.dropped {
-            self.prose(4, &format!("{} not counted: {reason}", count(*number as usize, "event")));
-        }
-        for (reason, number) in &health.gaps.unreadable {
-            self.prose(4, &format!("{}: {reason}", times(*number)));
-        }
-        if let Some(reason) = &health.gaps.unsettled {
-            self.prose(4, reason);
-        }
-        if health.overflowed > 0 {
-            self.prose(
-                4,
-                &format!("{} new stacks came when the site table was full", grouped(health.overflowed)),
-            );
-        }
-        if health.sums_off > 0 {
-            let line = format!(
-                "at {} created = ended + late + collected + live does not hold: a defect of zaudit, please report it",
-                count(health.sums_off as usize, "site")
-            );
-            self.prose(4, &line);
-        }
+        unseen(health).iter().for_each(|line| self.prose(4, line));
     }
+}
+
+/// What the sums alone do not say.
+pub(in crate::report) fn notes(report: &Report) -> Vec<String> {
+    let clean = report
+        .judgement
+        .sites
+        .iter()
+        .filter(|site| site.verdict.severity() == Severity::Clean && site.rule.is_none())
+        .filter(|site| site.verdict.spared() == 0);
+    let clean = clean.count();
+    let mut notes = Vec::new();
+    if clean > 0 {
+        notes.push(format!("{} with nothing left open", count(clean, "more site")));
+    }
+    let young: u64 = report.judgement.sites.iter().map(|site| site.verdict.spared()).sum();
+    if young > 0 {
+        notes.push(format!("{} live too young to be suspects (min_age)", grouped(young)));
+    }
+    if let Some(baseline) = &report.baseline {
+        let known = grouped(baseline.known);
+        notes.push(format!("{known} of what no rule covers as in the baseline {}", cut(&baseline.file)));
+    }
+    let again = report.ended_again.inflater + report.ended_again.deflater;
+    if again > 0 {
+        notes.push(format!("end() was called {} again on what was ended (harmless)", times(again)));
+    }
+    let elsewhere =
+        report.judgement.totals.inflater.ended_elsewhere + report.judgement.totals.deflater.ended_elsewhere;
+    if elsewhere > 0 {
+        notes.push(format!("{} ended by another thread than the one that made them", grouped(elsewhere)));
+    }
+    let unknown = report.ended_unknown.inflater + report.ended_unknown.deflater;
+    if unknown > 0 {
+        notes.push(format!("{} ended that were made before the agent was armed", grouped(unknown)));
+    }
+    notes
+}
+
+/// All that could not be seen, and why.
+pub(in crate::report) fn unseen(health: &Health) -> Vec<String> {
+    let mut lines = Vec::new();
+    for hook in &health.gaps.missing_hooks {
+        lines.push(format!("not hooked: {hook}"));
+    }
+    for (reason, number) in &health.gaps.dropped {
+        lines.push(format!("{} not counted: {reason}", count(*number as usize, "event")));
+    }
+    for (reason, number) in &health.gaps.unreadable {
+        lines.push(format!("{}: {reason}", times(*number)));
+    }
+    lines.extend(health.gaps.unsettled.clone());
+    if health.overflowed > 0 {
+        lines.push(format!("{} new stacks came when the site table was full", grouped(health.overflowed)));
+    }
+    if health.sums_off > 0 {
+        lines.push(format!(
+            "at {} created = ended + late + collected + live does not hold: a defect of zaudit, please report it",
+            count(health.sums_off as usize, "site")
+        ));
+    }
+    lines
 }
 
 /// The begin of what may be long.

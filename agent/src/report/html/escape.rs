@@ -1,0 +1,61 @@
+//! What comes from the program, made harmless: as text of the page, and inside the data that its script reads.
+//!
+//! Invariant: nothing that left here begins a tag, ends an attribute, a string or a script, or turns the line around.
+
+use crate::report::words::hostile;
+use std::fmt::{self, Display, Formatter, Write as _};
+
+/// Text between tags or in a quoted attribute.
+pub(super) struct Plain<'a>(pub(super) &'a str);
+
+impl Display for Plain<'_> {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '&' => to.write_str("&amp;"),
+            '<' => to.write_str("&lt;"),
+            '>' => to.write_str("&gt;"),
+            '"' => to.write_str("&quot;"),
+            '\'' => to.write_str("&#39;"),
+            c if hostile(c) => write!(to, "{}", c.escape_unicode()),
+            c => to.write_char(c),
+        })
+    }
+}
+
+/// JSON for a `<script>`: there is no `<` in it, so no end of the script and no comment. JSON has these characters in
+/// strings only, where an escape means the same.
+pub(super) fn script_data(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    json.chars().for_each(|c| match c {
+        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        }
+        c => text.push(c),
+    });
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_stays_text() {
+        for (name, shown) in [
+            ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+            ("\" onload='x'", "&quot; onload=&#39;x&#39;"),
+            ("a\u{0}b\nc\u{202e}d", "a\\u{0}b\\u{a}c\\u{202e}d"),
+            ("\u{1F600} ö", "\u{1F600} ö"),
+        ] {
+            assert_eq!(Plain(name).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn data_stays_in_its_script_and_means_the_same() {
+        let hostile = "</script><!--<script>&\u{2028}\u{2029}\"\\";
+        let data = script_data(&serde_json::to_string(hostile).unwrap());
+        assert!(!data.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{data}");
+        assert_eq!(serde_json::from_str::<String>(&data).unwrap(), hostile);
+    }
+}

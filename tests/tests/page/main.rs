@@ -1,0 +1,390 @@
+//! The HTML report in a real Chromium: it is silent, its table and flame graph do what they promise, by mouse and by keyboard, with
+//! scripts and without, whatever the names.
+//!
+//! The browser is [`browser`]'s, the pages are [`pages`]'. Where no Chromium can be had every cell is ignored, and says so. The
+//! ignored cell `pictures` leaves a picture of each page in the folder that `ZAUDIT_PICTURES` names. Invariant: a page
+//! that complains, asks the network for anything or pops anything up fails its cell.
+
+mod browser;
+mod pages;
+
+use browser::{Browser, Look};
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+use std::{env, fs};
+use zaudit_tests::Result;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::suite::{Bench, claim};
+
+type Page = fn() -> Result<PathBuf>;
+type Test = fn(&mut Browser) -> Result<()>;
+
+const CELLS: [(&str, Page, Test); 16] = [
+    ("summary", pages::service, summary),
+    ("sorted_by_click", pages::service, sorted_by_click),
+    ("sorted_by_key", pages::service, sorted_by_key),
+    ("searched", pages::service, searched),
+    ("by_verdict", pages::service, by_verdict),
+    ("opened_and_copied", pages::service, opened_and_copied),
+    ("linked", pages::service, linked),
+    ("zoomed_by_click", pages::service, zoomed_by_click),
+    ("zoomed_by_key", pages::service, zoomed_by_key),
+    ("weighed", pages::service, weighed),
+    ("found_in_the_graph", pages::service, found_in_the_graph),
+    ("hostile", pages::hostile, hostile),
+    ("clean", pages::clean, clean),
+    ("empty", pages::empty, empty),
+    ("crowd", pages::crowd, crowd),
+    ("many", pages::many, many),
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let program = browser::program();
+    if let Err(why) = &program {
+        eprintln!("SKIPPED: nothing of the HTML report is tested in a browser: {why}");
+    }
+    let mut trials: Vec<Trial> = CELLS
+        .into_iter()
+        .map(|(name, page, test)| {
+            trial(&program, name, move |program| {
+                let mut browser = Browser::open(program, &page()?, Look::default())?;
+                test(&mut browser)?;
+                browser.silent()
+            })
+        })
+        .collect();
+    trials.push(trial(&program, "without_scripts", without_scripts));
+    trials.push(trial(&program, "of_a_real_program", of_a_real_program));
+    trials.push(trial(&program, "pictures", pictures).with_ignored_flag(true));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A cell; without a browser it is ignored.
+fn trial(
+    program: &Result<PathBuf>,
+    name: &str,
+    test: impl FnOnce(&Path) -> Result<()> + Send + 'static,
+) -> Trial {
+    let found = program.clone();
+    Trial::test(name, move || found.and_then(|program| test(&program)).map_err(Failed::from))
+        .with_ignored_flag(program.is_err())
+}
+
+/// The names in the table's second column, top down.
+const NAMES: &str =
+    "[...document.querySelectorAll('#table .row th')].map(th => th.querySelector('code').textContent)";
+const FIRST: &str = "document.querySelector('#table .row code').textContent";
+const ROWS: &str = "document.querySelectorAll('#table .row').length";
+
+fn summary(page: &mut Browser) -> Result<()> {
+    page.claim("document.querySelector('h1').textContent.startsWith('LEAK: 38 Inflaters and 1,460 Deflaters made at 2 places')", true)?;
+    page.claim("document.querySelector('.first a code').textContent", "org.acme.http.Gzip.encode")?;
+    page.claim("document.querySelectorAll('svg.growth').length > 2", true)?;
+    page.claim("document.querySelector('#health p').textContent", "All was seen: every count is exact.")?;
+    page.claim("document.querySelectorAll('button:not([type=button])').length", 0)?;
+    // Every control has a name.
+    page.claim("[...document.querySelectorAll('input')].every(input => input.labels.length === 1)", true)
+}
+
+fn sorted_by_click(page: &mut Browser) -> Result<()> {
+    page.claim(FIRST, "org.acme.http.Gzip.encode")?;
+    page.click("th[data-key=created] button")?;
+    page.claim(FIRST, "org.acme.codec.Frame.decode")?;
+    page.claim("document.querySelector('th[data-key=created]').ariaSort", "descending")?;
+    page.claim("document.querySelectorAll('[aria-sort]').length", 1)?;
+    page.click("th[data-key=created] button")?;
+    page.claim(FIRST, "org.acme.Main.main")?;
+    page.click("th[data-key=name] button")?;
+    page.claim(&format!("{NAMES}.every((name, at, all) => !at || all[at - 1] <= name)"), true)?;
+    page.click("th[data-key=rank] button")?;
+    page.claim(FIRST, "org.acme.http.Gzip.encode")
+}
+
+fn sorted_by_key(page: &mut Browser) -> Result<()> {
+    page.ask("document.querySelector('th[data-key=live] button').focus()")?;
+    page.press("Enter")?;
+    page.claim("document.querySelector('th[data-key=live]').ariaSort", "descending")?;
+    page.press("Tab")?;
+    page.claim("document.activeElement.parentNode.dataset.key", "held")?;
+    page.press(" ")?;
+    page.claim(FIRST, "org.acme.session.Session.<init>")
+}
+
+fn searched(page: &mut Browser) -> Result<()> {
+    page.click("#find")?;
+    page.write("handler.READ(")?;
+    page.claim(NAMES, serde_json::json!(["org.acme.codec.Frame.decode", "org.acme.codec.Body.inflate"]))?;
+    page.claim("document.querySelector('#shown').textContent", "2 of 2 shown, 4 filtered out")?;
+    page.write("nothing has this")?;
+    page.claim(ROWS, 0)
+}
+
+fn by_verdict(page: &mut Browser) -> Result<()> {
+    page.claim(ROWS, 6)?;
+    page.click("#groups [value=leak]")?;
+    page.click("#groups [value=clean]")?;
+    page.claim(
+        "[...document.querySelectorAll('#table .row .badge')].map(badge => badge.textContent)",
+        serde_json::json!(["live", "live", "expected"]),
+    )
+}
+
+fn opened_and_copied(page: &mut Browser) -> Result<()> {
+    page.call(
+        "Browser.grantPermissions",
+        serde_json::json!({"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}),
+    )?;
+    page.ask("document.querySelector('#p2 summary').focus()")?;
+    page.press("Enter")?;
+    page.claim("document.querySelector('#p2 details').open", true)?;
+    page.claim(
+        "document.querySelector('#p2 mark').textContent",
+        "at org.acme.codec.Frame.decode(Frame.java:21)",
+    )?;
+    page.click("#p2 .copy")?;
+    page.settles("document.querySelector('#p2 .copy').textContent", "Copied")?;
+    page.claim("navigator.clipboard.readText().then(text => text === document.querySelector('#p2 .stack').textContent && text.split('\\n').length)", 7)?;
+    // The first place has two stacks, each with its own.
+    page.click("#p1 .row th")?;
+    page.claim("document.querySelectorAll('#p1 details.site').length", 2)?;
+    page.click("#p1 details.site:nth-of-type(2) summary")?;
+    page.claim(
+        "document.querySelector('#p1 details.site:nth-of-type(2) .stack').textContent.includes('Push.send')",
+        true,
+    )
+}
+
+fn linked(page: &mut Browser) -> Result<()> {
+    page.click(".first a")?;
+    page.settles("document.querySelector('#p1 details').open", true)?;
+    page.ask("location.hash = document.querySelector('#p4 .site').id")?;
+    page.claim("document.querySelector('#p4 details').open", true)
+}
+
+fn zoomed_by_click(page: &mut Browser) -> Result<()> {
+    let frame = |name: &str| {
+        format!("[...document.querySelectorAll('.frame')].find(frame => frame.title.startsWith('{name}('))")
+    };
+    page.claim("document.querySelectorAll('#crumbs button').length", 0)?;
+    page.ask(&format!("{}.id = 'push'", frame("org.acme.http.Push.send")))?;
+    page.claim(
+        "document.querySelector('#push').offsetWidth < document.querySelector('#graph').offsetWidth / 3",
+        true,
+    )?;
+    page.click("#push")?;
+    page.claim(
+        &format!(
+            "{}.offsetWidth === document.querySelector('#graph').offsetWidth",
+            frame("org.acme.http.Push.send")
+        ),
+        true,
+    )?;
+    page.claim(
+        "[...document.querySelectorAll('#crumbs button')].map(button => button.textContent)[0]",
+        "all",
+    )?;
+    page.claim("document.querySelectorAll('.frame.above').length", 5)?;
+    page.click("#crumbs button")?;
+    page.claim("document.querySelectorAll('.frame.above').length", 0)?;
+    page.click(".frame[aria-level='6']")?;
+    page.claim("document.querySelectorAll('.frame.above').length", 5)?;
+    page.press("Escape")?;
+    page.claim("document.querySelectorAll('.frame.above').length", 0)?;
+    page.claim("document.querySelector('.frame.culprit').textContent.startsWith('▸ ')", true)
+}
+
+fn zoomed_by_key(page: &mut Browser) -> Result<()> {
+    page.ask("document.querySelector('.frame[tabindex=\"0\"]').focus()")?;
+    for key in ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown"] {
+        page.press(key)?;
+    }
+    page.claim("document.activeElement.textContent", "Handler.reply:24")?;
+    page.press("ArrowRight")?;
+    page.claim("document.activeElement.textContent", "Handler.event:14")?;
+    page.claim("document.querySelector('#told').textContent.endsWith(': 310 leaked, 20.7 % of all')", true)?;
+    page.press("Enter")?;
+    page.claim("document.activeElement.getAttribute('aria-level')", "5")?;
+    page.claim("document.activeElement.offsetWidth === document.querySelector('#graph').offsetWidth", true)?;
+    page.press("Escape")?;
+    page.claim("document.querySelectorAll('.frame.above').length", 0)?;
+    page.claim("document.querySelectorAll('.frame[tabindex=\"0\"]').length", 1)
+}
+
+fn weighed(page: &mut Browser) -> Result<()> {
+    let told = |page: &mut Browser, words: &str| {
+        page.claim(&format!("document.querySelector('.frame.all').title.startsWith('All: {words}')"), true)
+    };
+    page.claim("document.querySelector('[name=weight]:checked').value", "leaked")?;
+    told(page, "1,498 leaked,")?;
+    page.click("[name=weight][value=created]")?;
+    told(page, "15,79")?;
+    page.click("#certain")?;
+    told(page, "11,510 created,")?;
+    page.click("[name=weight][value=held]")?;
+    told(page, "≈12.8 MiB held")?;
+    page.click("[name=weight][value=lateness]")?;
+    told(page, "≈32.9 GiB·s of lateness")
+}
+
+fn found_in_the_graph(page: &mut Browser) -> Result<()> {
+    page.click("#find-frame")?;
+    page.write("push.send")?;
+    page.claim("document.querySelector('#share').textContent", "found in 20.7 %: 310 leaked")?;
+    page.claim(
+        "[...document.querySelectorAll('.frame.found')].map(frame => frame.textContent)",
+        serde_json::json!(["Push.send:58"]),
+    )
+}
+
+fn hostile(page: &mut Browser) -> Result<()> {
+    page.claim("document.scripts.length", 2)?;
+    page.claim(
+        "document.images.length + document.querySelectorAll('script[src], b[onmouseover], [onerror]').length",
+        0,
+    )?;
+    // Opened, searched and drawn: every way that a name takes into the page.
+    page.ask("document.querySelectorAll('#table details').forEach(details => { details.open = true })")?;
+    for control in ["#find", "#find-frame"] {
+        page.click(control)?;
+        page.write("<script>")?;
+    }
+    page.claim(ROWS, 3)?;
+    page.claim(FIRST, "a.<script>alert('class')</script>.m")?;
+    page.claim("document.querySelectorAll('.frame.found').length", 3)?;
+    page.claim("[...document.querySelectorAll('.frame')].map(frame => frame.title).filter(title => /[\\u202e\\u2028\\u0000\\n]/.test(title)).length", 0)?;
+    page.claim("document.documentElement.scrollWidth <= innerWidth", true)?;
+    page.claim("document.scripts.length", 2)
+}
+
+fn clean(page: &mut Browser) -> Result<()> {
+    page.claim("document.querySelector('h1').textContent", "no leaks: 2,000 of 2,000 Inflaters ended")?;
+    page.claim("document.querySelector('.first')", serde_json::Value::Null)?;
+    page.claim("document.querySelector('[name=weight]:checked').value", "created")?;
+    page.click("[name=weight][value=leaked]")?;
+    page.claim("document.querySelector('#graph').textContent", "Nothing of that kind.")
+}
+
+fn empty(page: &mut Browser) -> Result<()> {
+    page.claim("document.querySelector('h1').textContent", "no leaks: no Inflater or Deflater was made")?;
+    page.claim("document.querySelectorAll('#table, #flame').length", 0)
+}
+
+fn crowd(page: &mut Browser) -> Result<()> {
+    const STACKS: &str = "document.querySelectorAll('#p1 details.site').length";
+    page.click("#p1 .row th")?;
+    page.claim(STACKS, 20)?;
+    page.settles("document.querySelector('#p1 .rest').textContent", "Show 10 more stacks")?;
+    page.click("#p1 .rest button")?;
+    page.claim(STACKS, 30)?;
+    page.click("#p1 details.site:last-child summary")?;
+    page.settles(
+        "document.querySelector('#p1 details.site:last-child .stack').textContent.split('\\n').length",
+        4,
+    )?;
+    let callers = "new Set([...document.querySelectorAll('#p1 .from')].map(from => from.textContent)).size";
+    page.claim(callers, 30)
+}
+
+fn many(page: &mut Browser) -> Result<()> {
+    let milliseconds = "Math.round(performance.getEntriesByType('navigation')[0].loadEventEnd)";
+    let loaded = page.ask(milliseconds)?;
+    let mut times = vec![format!("loaded in {loaded} ms")];
+    let mut timed = |page: &mut Browser, what: &str, expression: &str| -> Result<()> {
+        let took = page.ask(&format!("(() => {{ const begun = performance.now(); {expression}; document.body.offsetHeight; return Math.round(performance.now() - begun) }})()"))?;
+        times.push(format!("{what} in {took} ms"));
+        Ok(())
+    };
+    page.claim("document.querySelectorAll('#table tbody').length", 20)?;
+    timed(page, "sorted", "document.querySelector('th[data-key=created] button').click()")?;
+    timed(
+        page,
+        "searched",
+        "document.querySelector('#find').value = 'Codec9876'; document.querySelector('#find').dispatchEvent(new Event('input', {bubbles: true}))",
+    )?;
+    page.claim(FIRST, "org.acme.module36.Codec9876.decode")?;
+    page.claim("document.querySelector('#table .row').parentNode.dataset.at > 300", true)?;
+    // Its stack was not in the page until now.
+    page.click("#table .row th")?;
+    page.settles("document.querySelector('#table .stack').textContent.split('\\n').length", 31)?;
+    timed(page, "drawn", "document.querySelector('[name=weight][value=created]').click()")?;
+    timed(page, "zoomed", "document.querySelector('.frame[aria-level=\"16\"]').click()")?;
+    page.claim("document.querySelectorAll('.frame').length < 10000", true)?;
+    page.ask("document.querySelector('#find').value = ''; document.querySelector('#find').dispatchEvent(new Event('input', {bubbles: true}))")?;
+    page.click("#more")?;
+    page.claim("document.querySelectorAll('#table tbody').length", 120)?;
+    println!("10,000 sites: {}", times.join(", "));
+    Ok(())
+}
+
+/// The table is there, its stacks can be opened, and what needs a script does not show.
+fn without_scripts(program: &Path) -> Result<()> {
+    let mut page = Browser::open(program, &pages::service()?, Look { scripts: false, ..Look::default() })?;
+    for (selector, seen) in [
+        ("#p1 .row", true),
+        ("#p6 .row", true),
+        ("noscript p", true),
+        ("#flame", false),
+        ("#find", false),
+        ("#p2 .stack", false),
+    ] {
+        claim(page.sees(selector)? == seen, || format!("{selector} is to be seen: {}", !seen))?;
+    }
+    page.click("#p2 summary")?;
+    claim(page.sees("#p2 .stack")?, || "the stack does not open".into())?;
+    page.silent()
+}
+
+/// The page that the agent itself left.
+fn of_a_real_program(program: &Path) -> Result<()> {
+    let bench = Bench::ready()?;
+    let jvm = Jvm::new(bench.default_jdk(), bench.fixture("GzipForgotten")?)?;
+    let ended = jvm.agent(&bench.library, "gc,file=report.html").run()?;
+    let mut page = Browser::open(program, &ended.dir().join("report.html"), Look::default())?;
+    page.claim("document.querySelector('h1').textContent.startsWith('LEAK: ')", true)?;
+    page.claim("document.querySelectorAll('.frame.culprit').length > 0", true)?;
+    page.claim("[...document.querySelectorAll('.run dd')].at(-1).textContent", "gc,file=report.html")?;
+    page.silent()
+}
+
+/// Whoever changes the page looks at these.
+fn pictures(program: &Path) -> Result<()> {
+    let folder = PathBuf::from(env::var_os("ZAUDIT_PICTURES").ok_or("ZAUDIT_PICTURES names no folder")?);
+    let dark = Look { dark: true, ..Look::default() };
+    let narrow = Look { width: 400, ..Look::default() };
+    let mut all = vec![
+        ("light", pages::service()?, Look::default()),
+        ("dark", pages::service()?, dark),
+        ("narrow", pages::service()?, narrow),
+        ("without-scripts", pages::service()?, Look { scripts: false, ..Look::default() }),
+        ("hostile", pages::hostile()?, Look::default()),
+        ("clean", pages::clean()?, Look::default()),
+        ("many", pages::many()?, Look::default()),
+    ];
+    if let Some(report) = env::var_os("ZAUDIT_REPORT") {
+        all.push(("report", PathBuf::from(report), Look::default()));
+    }
+    for (name, page, look) in all {
+        let begun = Instant::now();
+        let mut browser = Browser::open(program, &page, look)?;
+        if name == "light" || name == "dark" {
+            browser.ask("document.querySelectorAll('#p1 details, #p3 details').forEach(details => { details.open = true })")?;
+        }
+        save(&folder.join(format!("{name}.png")), &browser.picture(None)?)?;
+        if name == "report" {
+            save(&folder.join("flame.png"), &browser.picture(Some("#flame"))?)?;
+        }
+        println!("{name}: {} bytes, {:?}", fs::metadata(&page).map_or(0, |data| data.len()), begun.elapsed());
+    }
+    Ok(())
+}
+
+fn save(file: &Path, picture: &str) -> Result<()> {
+    let text = file.with_extension("base64");
+    fs::write(&text, picture).map_err(|error| format!("{}: {error}", text.display()))?;
+    let output = Command::new("base64").arg("-d").arg(&text).output().map_err(|error| error.to_string())?;
+    fs::write(file, output.stdout).map_err(|error| format!("{}: {error}", file.display()))?;
+    fs::remove_file(&text).map_err(|error| error.to_string())
+}

@@ -56,6 +56,14 @@ pub struct Process {
     pub reports: u32,
 }
 
+impl Process {
+    /// Main class, or the file name of the jar: without folders and arguments, which differ where the program does not.
+    fn program(&self) -> &str {
+        let first = self.command.split_whitespace().next().unwrap_or("java");
+        first.rsplit('/').find(|name| !name.is_empty()).unwrap_or(first)
+    }
+}
+
 /// What the report is told against.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Against {
@@ -67,14 +75,6 @@ pub struct Against {
     pub sites: u64,
     /// How many instances are as they were in it.
     pub known: u64,
-}
-
-impl Process {
-    /// Main class, or the file name of the jar: without folders and arguments, which differ where the program does not.
-    fn program(&self) -> &str {
-        let first = self.command.split_whitespace().next().unwrap_or("java");
-        first.rsplit('/').find(|name| !name.is_empty()).unwrap_or(first)
-    }
 }
 
 /// Everything that a renderer may say.

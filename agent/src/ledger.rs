@@ -253,6 +253,33 @@ impl Ledger {
         (tallies, adopted)
     }
 
+    /// The oldest live instances of each of these sites, so many at most.
+    pub fn oldest(
+        &self,
+        sites: impl Iterator<Item = SiteId>,
+        most: usize,
+    ) -> HashMap<SiteId, Vec<InstanceId>> {
+        let mut found: HashMap<SiteId, Vec<(Nanos, u64)>> = sites.map(|site| (site, Vec::new())).collect();
+        let keep = |oldest: &mut Vec<(Nanos, u64)>| {
+            oldest.sort_unstable();
+            oldest.truncate(most);
+        };
+        for number in 0..SHARDS {
+            for (id, record) in &self.shard(number).live {
+                let Origin::Site(site) = record.origin else { continue };
+                let Some(oldest) = found.get_mut(&site) else { continue };
+                oldest.push((record.created, id.0));
+                // Sorted now and then only, and never much longer than is asked for.
+                if oldest.len() > most + SHARDS {
+                    keep(oldest);
+                }
+            }
+        }
+        found.values_mut().for_each(keep);
+        let ids = |oldest: Vec<(Nanos, u64)>| oldest.into_iter().map(|(_, id)| InstanceId(id)).collect();
+        found.into_iter().map(|(site, oldest)| (site, ids(oldest))).collect()
+    }
+
     fn shard_of(&self, id: InstanceId) -> MutexGuard<'_, Shard> {
         self.shard(id.0 as usize % SHARDS)
     }

@@ -39,6 +39,7 @@ pub mod session;
 
 // What it means.
 pub mod growth;
+pub mod retention;
 pub mod suppress;
 pub mod classify;
 pub mod places;

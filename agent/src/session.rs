@@ -136,6 +136,13 @@ impl Session {
         self.ledger.shrink();
     }
 
+    /// The oldest live instances of each of these sites, so many at most.
+    pub fn oldest(&self, stable_ids: &[u64], most: usize) -> Vec<(u64, Vec<InstanceId>)> {
+        let sites: Vec<_> = stable_ids.iter().filter_map(|id| Some((*id, self.stacks.find(*id)?))).collect();
+        let mut found = self.ledger.oldest(sites.iter().map(|(_, site)| *site), most);
+        sites.into_iter().filter_map(|(id, site)| Some((id, found.remove(&site)?))).collect()
+    }
+
     /// An event was not counted.
     pub fn dropped(&self, reason: &'static str) {
         self.note(|gaps| *gaps.dropped.entry(reason.into()).or_default() += 1);
@@ -212,6 +219,8 @@ mod tests {
         assert!(session.ended(first, main, Nanos(3)));
         assert!(!session.ended(first, main, Nanos(4)));
         session.ended_again(Kind::Inflater);
+        let id = session.snapshot(Nanos(4), Duration::ZERO).sites[0].site.stable_id;
+        assert_eq!(session.oldest(&[!id, id], 9), [(id, vec![second])]);
         session.freed(second, Nanos(5));
         let snapshot = session.snapshot(Nanos(6), Duration::ZERO);
         let counts = snapshot.sites[0].tally.counts;

@@ -127,6 +127,12 @@ impl Stacks {
         interned.site(site).map_or(Kind::Inflater, |site| site.kind)
     }
 
+    /// The site with this id, the same in every run.
+    pub fn find(&self, stable_id: u64) -> Option<SiteId> {
+        let interned = self.interned.lock().unwrap_or_else(PoisonError::into_inner);
+        interned.by_stable_id.get(&stable_id).copied()
+    }
+
     /// All sites in the order of their ids, and how many new stacks found the table full.
     pub fn all(&self) -> (Vec<Arc<Site>>, u64) {
         let interned = self.interned.lock().unwrap_or_else(PoisonError::into_inner);

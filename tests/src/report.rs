@@ -21,6 +21,10 @@ pub struct Report {
     pub totals: Totals,
     /// What it is told against.
     pub baseline: Option<Baseline>,
+    /// What a stream costs.
+    pub native: Native,
+    /// How long the program stood still for who keeps what.
+    pub retention_pause_seconds: Option<f64>,
     /// One per kind and allocation stack.
     pub sites: Vec<Site>,
     /// Which rules there are, and how much they covered.
@@ -59,6 +63,45 @@ pub struct Process {
     pub trigger: Trigger,
     /// Which snapshot or report on demand it is; none is the last one.
     pub number: Option<u32>,
+    /// Bytes in memory.
+    pub rss_bytes: Option<u64>,
+}
+
+/// What a stream costs, and how that is known.
+#[derive(Debug, Deserialize)]
+pub struct Native {
+    /// The version of zlib.
+    pub zlib: String,
+    /// Or an estimate.
+    pub measured: bool,
+    /// Of an Inflater.
+    pub inflater: Bytes,
+    /// Of a Deflater.
+    pub deflater: Bytes,
+}
+
+/// Bytes of a stream.
+#[derive(Debug, Deserialize)]
+pub struct Bytes {
+    /// Before it works.
+    pub fresh: u64,
+    /// And after.
+    pub used: u64,
+}
+
+/// What keeps a live stream.
+#[derive(Debug, Deserialize)]
+pub struct Held {
+    /// A root of the collector.
+    pub root: Option<String>,
+    /// From there to the stream.
+    pub path: Option<Vec<String>>,
+    /// Nothing keeps it.
+    pub unreachable: Option<bool>,
+    /// But this.
+    pub reference: Option<String>,
+    /// Why nothing is known.
+    pub unknown: Option<String>,
 }
 
 /// Why a report was taken.
@@ -300,6 +343,8 @@ pub struct Site {
     pub truncated: bool,
     /// Innermost first.
     pub frames: Vec<Frame>,
+    /// Who keeps a few of the live ones.
+    pub retention: Vec<Held>,
 }
 
 /// How many were live when.
@@ -515,12 +560,14 @@ mod tests {
                    "adopted": {"found": 5, "ended": 2, "late": 1, "collected": 1, "live": 1,
                                "inflater": {"found": 3, "ended": 1, "late": 1, "collected": 0, "live": 1, "oldest_live_seconds": 3.5},
                                "deflater": {"found": 2, "ended": 1, "late": 0, "collected": 1, "live": 0, "oldest_live_seconds": null}}},
+        "native": {"zlib": "1.3", "measured": true, "inflater": {"fresh": 1, "used": 2}, "deflater": {"fresh": 3, "used": 3}},
         "sites": [{"id": "00ff", "kind": "inflater", "class": null, "severity": "leak", "created": 3, "ended": 1, "late": 0, "collected": 2,
                    "live": 0, "expected": 0, "leaked": 2, "suspects": 0, "known": {"leaked": 0, "suspects": 0}, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
                    "youngest_live_seconds": null, "young": 0, "tendency": null, "trend": [{"seconds": 1.0, "live": 3}],
                    "threads": ["main"], "rule": null, "truncated": false,
                    "frames": [{"class": "java.util.zip.Inflater", "method": "<init>", "file": "Inflater.java", "line": 1},
-                              {"class": "Main$1", "method": "run", "file": null, "line": null}]}],
+                              {"class": "Main$1", "method": "run", "file": null, "line": null}],
+                   "retention": []}],
         "rules": [], "health": {"ok": true, "dropped": 0} }"#;
 
     /// It has only the fields that the checks need: too few for the schema.

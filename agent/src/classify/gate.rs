@@ -20,6 +20,7 @@ impl Judgement {
             suspects += site.verdict.suspects;
             held += site.verdict.suspects * site.verdict.bytes_each;
         }
+        let about = self.about;
         let mut reasons = Vec::new();
         if !leaked.is_empty() {
             reasons.push(format!("{leaked} never ended by the program, freed by the garbage collector only"));
@@ -31,7 +32,7 @@ impl Judgement {
         }
         if let Some(least) = on.bytes.filter(|least| held >= *least) {
             let held = grouped(held);
-            reasons.push(format!("≈{held} bytes held by what is still open (fail_on=bytes:{least})"));
+            reasons.push(format!("{about}{held} bytes held by what is still open (fail_on=bytes:{least})"));
         }
         let over: Vec<String> = self.over(rules).map(|(rule, count)| over(rule, count)).collect();
         let more = over.len().saturating_sub(RULES);

@@ -71,6 +71,8 @@ pub struct Judgement {
     pub sites: Vec<Judged>,
     /// Sums.
     pub totals: PerKind<Totals>,
+    /// What stands in front of bytes: they may be an estimate.
+    pub about: &'static str,
     /// How many instances each rule covered.
     pub covered: Vec<u64>,
     /// How many each rule would have covered besides, but for its maximum.
@@ -86,8 +88,11 @@ pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement 
         verdict: Verdict::uncovered(seen.site.kind, seen.tally, native),
         rule: None,
     };
-    let mut judgement =
-        Judgement { sites: snapshot.sites.iter().map(judged).collect(), ..Judgement::default() };
+    let mut judgement = Judgement {
+        about: native.about(),
+        sites: snapshot.sites.iter().map(judged).collect(),
+        ..Judgement::default()
+    };
     judgement.order();
     judgement.cover(rules);
     judgement.order();

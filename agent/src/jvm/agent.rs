@@ -85,6 +85,12 @@ impl Agent {
             .map_err(|code| format!("this JVM has no JVMTI for agents (JNI code {code})"))
     }
 
+    /// JNI on the current thread, where that is a Java thread.
+    pub(super) fn jni(&self) -> Option<super::jni::Jni> {
+        // SAFETY: as above.
+        unsafe { super::jni::Jni::of(self.vm) }
+    }
+
     pub(super) fn bell(&self) -> &'static Bell {
         &BELL
     }

@@ -10,6 +10,7 @@ use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 use std::ptr;
 
+pub(super) use heap::{Again, Reference};
 pub(super) use jni::{jclass, jint, jlong, jmethodID, jobject};
 pub(super) use jvmti::{jvmtiError, jvmtiFrameInfo};
 
@@ -39,6 +40,8 @@ macro_rules! call {
         }
     }};
 }
+
+mod heap;
 
 fn check(code: jvmtiError) -> Result<()> {
     if code == jvmtiError::NONE { Ok(()) } else { Err(code) }

@@ -40,6 +40,11 @@ impl Jni {
         (code == jni::JNI_OK && !env.is_null()).then(|| Jni(env.cast()))
     }
 
+    /// For natives of the JDK, on this thread.
+    pub(super) fn raw(self) -> *mut jni::JNIEnv {
+        self.0
+    }
+
     /// The highest version of JNI that this JVM has.
     pub(super) fn version(self) -> jint {
         jni!(self, GetVersion)
@@ -109,6 +114,15 @@ impl Jni {
         jni!(self, IsAssignableFrom, class, to) != 0
     }
 
+    pub(super) fn same(self, one: jobject, other: jobject) -> bool {
+        jni!(self, IsSameObject, one, other) != 0
+    }
+
+    /// Null for `Object` and interfaces.
+    pub(super) fn superclass(self, class: jclass) -> jclass {
+        jni!(self, GetSuperclass, class)
+    }
+
     pub(super) fn class_of(self, object: jobject) -> jclass {
         jni!(self, GetObjectClass, object)
     }
@@ -164,7 +178,7 @@ impl Jni {
         jni!(self, ExceptionCheck);
     }
 
-    fn clear_exception(self) {
+    pub(super) fn clear_exception(self) {
         if jni!(self, ExceptionCheck) != 0 {
             jni!(self, ExceptionClear);
         }

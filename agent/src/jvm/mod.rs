@@ -7,7 +7,8 @@
 //! In reading order: [`entry`] (what the JVM calls) · [`command`] (what an attach asks) · [`preparation`], [`arming`],
 //! [`search`] (an audit begins and ends) · [`agent`], [`audit`] (what they share, and for how long) · [`hooks`] (the
 //! natives) · [`capture`] (stacks) · [`thread`] (who acts) · [`tag`] · [`worker`] and [`bell`] (the agent's own thread) ·
-//! [`gather`] (collections before a report), [`freed`] (what they freed) · [`publish`] (a report on its way out) · [`guard`] · [`classes`] (what is
+//! [`gather`] (collections before a report), [`freed`] (what they freed) · [`retention`] (who keeps live ones) · [`publish`] (a report on its way out), [`zlib`] (what a stream
+//! costs) · [`guard`] · [`classes`] (what is
 //! looked up once) · [`env`], [`jni`] and [`os`] (thin covers over C).
 
 mod agent;
@@ -29,7 +30,9 @@ mod jni;
 mod os;
 mod preparation;
 mod publish;
+mod retention;
 mod search;
 mod tag;
 mod thread;
 mod worker;
+mod zlib;

@@ -112,6 +112,14 @@ fn terminal_width() -> Option<usize> {
     (code == 0 && size.ws_col >= 40).then_some(usize::from(size.ws_col))
 }
 
+/// Bytes of this process that are in memory now (RSS).
+pub(super) fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    // SAFETY: it only asks.
+    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+    statm.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(page)
+}
+
 /// Names the current thread for the system's own tools (`ps -L`, `top -H`); `zaudit ps` looks for it.
 pub(super) fn name_thread(name: &std::ffi::CStr) {
     // SAFETY: PR_SET_NAME reads a NUL-terminated string.

@@ -7,12 +7,12 @@
 use super::agent::Agent;
 use super::audit::Audit;
 use super::jni::Jni;
-use super::{freed, gather, os};
+use super::{freed, gather, os, retention, zlib};
 use crate::dump::{self, Naming, Pattern, Rotation};
 use crate::event::Trigger;
-use crate::native::Native;
 use crate::options::{Format, Options};
 use crate::report::{Process, Report, Style};
+use crate::retention::Retention;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -31,9 +31,17 @@ struct State {
     busy: bool,
     /// No report on demand begins any more.
     ending: bool,
-    /// The collection before the last report was begun, and what it could not do.
-    collected: Option<Unsettled>,
+    /// The last report was begun to be prepared, and what came of it.
+    prepared: Option<Prepared>,
     number: u32,
+}
+
+/// What stands before a report.
+#[derive(Default)]
+struct Prepared {
+    /// What could not be done.
+    unsettled: Unsettled,
+    retention: Retention,
 }
 
 /// What a report's preparation could not do.
@@ -90,8 +98,8 @@ impl Turn {
 /// A report that a signal or SIGQUIT asks for. While another is under way it is the same wish.
 pub(super) fn on_demand(agent: &Agent, audit: &Audit, jni: Jni, trigger: Trigger) {
     if agent.publishing.begin(Duration::ZERO) {
-        let unsettled = collect(agent, jni, &audit.options);
-        let report = make(agent, audit, trigger, Some(agent.publishing.next_number()), unsettled);
+        let prepared = prepare(agent, audit, jni, &audit.options);
+        let report = make(agent, audit, trigger, Some(agent.publishing.next_number()), prepared);
         // What could not be written to its file came on standard error instead.
         let _ = write(&report, &audit.options, report.process.number);
         agent.publishing.end();
@@ -103,8 +111,8 @@ pub(super) fn on_command(agent: &Agent, audit: &Audit, jni: Jni, to: &Options) -
     if !agent.publishing.begin(PATIENCE) {
         return Err("another report is under way, or the JVM is ending".into());
     }
-    let unsettled = collect(agent, jni, to);
-    let report = make(agent, audit, Trigger::Command, Some(agent.publishing.next_number()), unsettled);
+    let prepared = prepare(agent, audit, jni, to);
+    let report = make(agent, audit, Trigger::Command, Some(agent.publishing.next_number()), prepared);
     let written = write_command(&report, to, &audit.options);
     agent.publishing.end();
     written
@@ -122,8 +130,8 @@ pub(super) fn end_of_audit(
         return None;
     }
     let options = to.unwrap_or(&audit.options);
-    let unsettled = collect(agent, jni, options);
-    let report = make(agent, &audit, trigger, None, unsettled);
+    let prepared = prepare(agent, &audit, jni, options);
+    let report = make(agent, &audit, trigger, None, prepared);
     let written = match to {
         Some(to) => write_command(&report, to, &audit.options),
         None => last_words(&report, &audit),
@@ -154,7 +162,7 @@ pub(super) fn snapshot(agent: &Agent, audit: &Audit) {
     }
     let numbered = audit.options.keep > 1 || files.iter().any(Pattern::tells_reports_apart);
     let number = numbered.then(|| agent.publishing.next_number());
-    let report = make(agent, audit, Trigger::Interval, number, None);
+    let report = make(agent, audit, Trigger::Interval, number, Prepared::default());
     if is_left_out(&report, audit) {
         agent.publishing.end();
         return;
@@ -191,27 +199,30 @@ fn write_snapshot(
 /// The JVM is about to end: the last moment at which a collection can be forced, and frees be asked for without danger.
 pub(super) fn ending(agent: &Agent, audit: &Audit, jni: Jni) {
     let mut state = agent.publishing.last();
-    if state.busy || state.collected.is_some() {
+    if state.busy || state.prepared.is_some() {
         return;
     }
-    (state.busy, state.collected) = (true, Some(None));
+    (state.busy, state.prepared) = (true, Some(Prepared::default()));
     drop(state);
-    let uncollected = collect(agent, jni, &audit.options);
+    // Who keeps live ones, too: when VMDeath is posted collectors that move objects meanwhile have been stopped.
+    let Prepared { unsettled, retention } = prepare(agent, audit, jni, &audit.options);
     let undelivered = deliver(agent, audit);
     let unheard = freed::silence(audit).err().map(|error| format!("frees are still told of: {error}"));
-    agent.publishing.state().collected = Some(uncollected.or(undelivered).or(unheard));
+    let unsettled = unsettled.or(undelivered).or(unheard);
+    agent.publishing.state().prepared = Some(Prepared { unsettled, retention });
     agent.publishing.end();
 }
 
 /// The last report of a JVM that ends. None if an audit has ended just before.
 pub(super) fn last(agent: &Agent) {
-    let collected = agent.publishing.last().collected.take();
+    let prepared = agent.publishing.last().prepared.take();
     let Some(audit) = agent.hold_audit() else { return };
-    let unsettled = collected.unwrap_or_else(|| {
+    let prepared = prepared.unwrap_or_else(|| {
         let reason = "no collection before this report: the JVM did not end through java.lang.Shutdown";
-        audit.options.gc.then(|| format!("{reason}; garbage may be called live"))
+        let unsettled = audit.options.gc.then(|| format!("{reason}; garbage may be called live"));
+        Prepared { unsettled, ..Prepared::default() }
     });
-    let report = make(agent, &audit, Trigger::Exit, None, unsettled);
+    let report = make(agent, &audit, Trigger::Exit, None, prepared);
     // What could not be written to its file came on standard error instead.
     let _ = last_words(&report, &audit);
     fail_if_asked(&report, &audit);
@@ -219,8 +230,11 @@ pub(super) fn last(agent: &Agent) {
     std::mem::forget(audit);
 }
 
-fn collect(agent: &Agent, jni: Jni, options: &Options) -> Unsettled {
-    if options.gc { gather::collect(agent, jni, options.gc_wait) } else { None }
+/// Collects, and looks who keeps what is live, where that was asked for.
+fn prepare(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) -> Prepared {
+    let unsettled = if options.gc { gather::collect(agent, jni, options.gc_wait) } else { None };
+    agent.drain(audit);
+    Prepared { unsettled, retention: retention::look(agent, audit, jni, options) }
 }
 
 /// Enters what the collector has freed, told already or not.
@@ -231,11 +245,11 @@ fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
     Some(format!("pending frees were not delivered: {error}; garbage may be called live"))
 }
 
-fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, unsettled: Unsettled) -> Report {
+fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, prepared: Prepared) -> Report {
     #[cfg(feature = "fault-injection")]
     super::fault::dump();
     let undelivered = deliver(agent, audit);
-    audit.session.unsettled(unsettled.or(undelivered));
+    audit.session.unsettled(prepared.unsettled.or(undelivered));
     let epoch = audit.epoch();
     let property = |name| agent.jvmti.system_property(name).unwrap_or_default();
     let jvm = format!(
@@ -255,14 +269,17 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, uns
         from_start: epoch.from_start,
         trigger,
         number,
+        rss_bytes: os::resident(),
         reports: 1,
     };
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
     let mut growth = audit.growth();
     // Copied only while an earlier report is still about.
     Arc::make_mut(&mut growth).record(&snapshot);
-    let report =
-        Report::new(process, Native::default(), &snapshot, audit.expected.rules.clone(), Arc::clone(&growth));
+    let native = zlib::native(agent.jni()).unwrap_or_default();
+    let rules = audit.expected.rules.clone();
+    let report = Report::new(process, native, &snapshot, rules, Arc::clone(&growth));
+    let report = Report { retention: prepared.retention, ..report };
     match &audit.expected.baseline {
         Some(baseline) => report.against(baseline),
         None => report,

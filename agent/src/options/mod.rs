@@ -42,6 +42,10 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Look for open streams in the heap while arming.
     pub adopt: bool,
+    /// Of how many live instances a site a report says who keeps them.
+    pub retain: usize,
+    /// How long the program may stand still for that.
+    pub retain_wait: Duration,
     /// Live instances are no suspects before this age.
     pub min_age: Duration,
     /// Files with rules.
@@ -128,6 +132,8 @@ impl Default for Options {
             delay: None,
             duration: None,
             adopt: true,
+            retain: 0,
+            retain_wait: Duration::from_secs(2),
             min_age: Duration::ZERO,
             suppressions: Vec::new(),
             default_suppressions: true,

@@ -140,6 +140,29 @@ pub(super) const TABLE: &[Row] = &[
         },
     },
     Row {
+        name: "retain",
+        value: "N",
+        default: "0",
+        help: "tell who keeps up to so many of the oldest live instances of each suspect site, 100 at most: walks over the heap before each report but the snapshots of interval, during which the program stands still",
+        set: |options, value| match number(value)? {
+            retain @ 0..=100 => {
+                options.retain = retain as usize;
+                Ok(())
+            }
+            _ => Err("a number from 0 to 100 is needed".into()),
+        },
+    },
+    Row {
+        name: "retain_wait",
+        value: "TIME",
+        default: "2s",
+        help: "with retain: how long the program may stand still for it in all",
+        set: |options, value| {
+            options.retain_wait = duration(value)?;
+            Ok(())
+        },
+    },
+    Row {
         name: "min_age",
         value: "TIME",
         default: "0s",

@@ -8,6 +8,7 @@ use crate::classify::{Judged, Judgement, Verdict};
 use crate::event::{Kind, PerKind, Trigger};
 use crate::ledger::Tally;
 use crate::native::Native;
+use crate::retention::Retention;
 use crate::session::Gaps;
 use crate::stacks::Site;
 use crate::suppress::Rule;
@@ -35,6 +36,7 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
         adopted: PerKind::default(),
         growth: Arc::default(),
         baseline: baseline(reports),
+        retention: retention(reports),
         rules: Vec::new(),
         ended_again: PerKind::default(),
         ended_unknown: PerKind::default(),
@@ -90,6 +92,7 @@ fn process(reports: &[Report]) -> Option<Process> {
         from_start: each().all(|process| process.from_start),
         trigger: Trigger::Merge,
         number: None,
+        rss_bytes: each().map(|process| process.rss_bytes).sum(),
         reports: each().map(|process| process.reports).fold(0, u32::saturating_add),
     })
 }
@@ -125,21 +128,42 @@ fn told<'a>(values: impl Iterator<Item = &'a str>) -> String {
 
 /// Where zlibs differ, a mean that gives the bytes of all together.
 fn native(reports: &[Report]) -> Native {
-    let mut native = Native::default();
+    let all = || reports.iter().map(|report| &report.native);
+    let mut native = Native {
+        zlib: told(all().map(|native| native.zlib.as_str())),
+        measured: all().all(|native| native.measured),
+        ..Native::default()
+    };
     for kind in Kind::ALL {
-        let (mut bytes, mut streams) = (0, 0);
+        let (mut bytes, mut fresh, mut streams) = (0, 0, 0);
         for report in reports {
             let totals = report.judgement.totals.get(kind);
             let open = totals.late + totals.collected + totals.live + report.adopted.get(kind).live;
             // Where all were ended nothing is multiplied, but the figure is still told.
             let weight = u128::from(open) * 1_000_000 + 1;
             bytes += weight * u128::from(*report.native.each.get(kind));
+            fresh += weight * u128::from(*report.native.fresh.get(kind));
             streams += weight;
         }
-        let mean = (bytes + streams / 2).checked_div(streams).and_then(|mean| u64::try_from(mean).ok());
-        *native.each.get_mut(kind) = mean.unwrap_or_default();
+        let mean = |bytes: u128| {
+            (bytes + streams / 2).checked_div(streams).and_then(|mean| u64::try_from(mean).ok())
+        };
+        *native.each.get_mut(kind) = mean(bytes).unwrap_or_default();
+        *native.fresh.get_mut(kind) = mean(fresh).unwrap_or_default();
     }
     native
+}
+
+/// Who keeps what in each of them; of the times that they stood still the longest, for they did so side by side.
+fn retention(reports: &[Report]) -> Retention {
+    let mut merged = Retention::default();
+    for Retention { streams, stood_still } in reports.iter().map(|report| &report.retention) {
+        for (site, held) in streams {
+            merged.streams.entry(*site).or_default().extend(held.iter().cloned());
+        }
+        merged.stood_still = merged.stood_still.max(*stood_still);
+    }
+    merged
 }
 
 /// The sites so far, and where each is.

@@ -20,6 +20,7 @@ use crate::ledger::Tally;
 use crate::native::Native;
 use crate::options::Format;
 use crate::places::Place;
+use crate::retention::Retention;
 use crate::session::{Gaps, Snapshot};
 use crate::suppress::Rule;
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub struct Process {
     pub trigger: Trigger,
     /// Number of a snapshot or a report on demand; none for the last one.
     pub number: Option<u32>,
+    /// Bytes of it in memory (RSS) then.
+    pub rss_bytes: Option<u64>,
     /// How many reports were summed up in it: more than one where JVMs were taken together.
     pub reports: u32,
 }
@@ -92,6 +95,8 @@ pub struct Report {
     pub adopted: PerKind<Tally>,
     /// How many were live in this and the snapshots before it.
     pub growth: Arc<Growth>,
+    /// Who keeps a few of the live ones, where that was looked for.
+    pub retention: Retention,
     /// The rules that were asked.
     pub rules: Vec<Rule>,
     /// The older report that it is told against.
@@ -149,6 +154,7 @@ impl Report {
             judgement,
             adopted: snapshot.adopted,
             growth,
+            retention: Retention::default(),
             rules,
             baseline: None,
             ended_again: snapshot.ended_again,
@@ -204,6 +210,12 @@ impl Report {
             || (self.adopts_the_program_s() && adopted.map(|tally| lost(tally) + tally.live).sum::<u64>() > 0)
     }
 
+    /// Native bytes that all open streams hold, expected ones and those without a stack included.
+    pub fn bytes_held(&self) -> u64 {
+        let live = |kind| self.judgement.totals.get(kind).live + self.adopted.get(kind).live;
+        Kind::ALL.map(|kind| self.native.bytes(kind, live(kind))).iter().sum()
+    }
+
     /// What is open when an audit begins with the JVM is its own, or another agent's: counted, and no news.
     fn adopts_the_program_s(&self) -> bool {
         !self.process.from_start
@@ -249,8 +261,10 @@ fn millis(time: SystemTime) -> u64 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::classify::Judged;
     use crate::classify::tests::session;
     use crate::event::{Actor, Role, SiteId, ThreadId};
+    use crate::retention::{Held, Weak};
     use std::path::Path;
     use std::time::Duration;
 
@@ -293,13 +307,37 @@ pub(crate) mod tests {
         let taken = Nanos(10_805_000_000_000);
         let snapshot = session.snapshot(taken, Duration::from_secs(600));
         growth.record(&snapshot);
-        Report::new(
-            process(taken, Nanos(500_000_000)),
-            Native::default(),
-            &snapshot,
-            Rule::built_in(),
-            Arc::new(growth),
-        )
+        let process = process(taken, Nanos(500_000_000));
+        let report = Report::new(process, Native::default(), &snapshot, Rule::built_in(), Arc::new(growth));
+        Report { retention: retention(&report), ..report }
+    }
+
+    /// Who keeps some of the suspects.
+    fn retention(report: &Report) -> Retention {
+        let by = |root: &str, path: &[&str]| Held::By {
+            root: root.into(),
+            path: path.iter().map(|step| (*step).into()).collect(),
+        };
+        let pool = |at: &str| {
+            by("static org.acme.Pool.IDLE", &["java.util.ArrayDeque.elements", at, "java.util.zip.Inflater"])
+        };
+        let of = |kind| {
+            let suspect = |site: &&Judged| site.verdict.suspects > 0 && site.verdict.kind == kind;
+            report.judgement.sites.iter().find(suspect).unwrap().site.stable_id
+        };
+        let outbox = [
+            by("a local variable of org.acme.Main.main in thread main", &["java.util.zip.Deflater"]),
+            Held::Nothing(Some(Weak::Finalizer)),
+            Held::Unknown("not found: the search was given up after 2s".into()),
+        ];
+        Retention {
+            streams: [
+                (of(Kind::Deflater), outbox.into()),
+                (of(Kind::Inflater), vec![pool("[3]"), pool("[4]")]),
+            ]
+            .into(),
+            stood_still: Some(Duration::from_millis(180)),
+        }
     }
 
     /// The report of a session that lasted a minute, without snapshots before.
@@ -342,6 +380,7 @@ pub(crate) mod tests {
             from_start: false,
             trigger: Trigger::Exit,
             number: None,
+            rss_bytes: Some(2_040_109_466),
             reports: 1,
         }
     }

@@ -89,7 +89,7 @@ pub(super) fn limits(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let digits = held.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     let many = "3 Inflaters still open (fail_on=live:3)";
-    let much = format!("≈{} bytes held by what is still open (fail_on=bytes:{held})", groups.join(","));
+    let much = format!("{} bytes held by what is still open (fail_on=bytes:{held})", groups.join(","));
     for (fail_on, why) in [
         ("live:3".to_owned(), many.to_owned()),
         ("live:4".into(), String::new()),

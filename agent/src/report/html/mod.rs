@@ -11,7 +11,7 @@ mod rows;
 mod sums;
 
 use super::text::place::way;
-use super::text::{origin, verdict};
+use super::text::{memory, origin, verdict};
 use super::words::{byte_seconds, bytes, count};
 use super::{Report, lost};
 use crate::classify::{Severity, Verdict, grouped};
@@ -117,7 +117,8 @@ impl Page<'_> {
             Plain(&origin(self.report)),
             Plain(first)
         );
-        let rest: Vec<&str> = clauses.map(String::as_str).collect();
+        let memory = memory(self.report);
+        let rest: Vec<&str> = clauses.chain(&memory).map(String::as_str).collect();
         if !rest.is_empty() {
             let _ = writeln!(self.out, "<p class=\"also\">{}.</p>", Plain(&rest.join("; ")));
         }
@@ -136,7 +137,10 @@ impl Page<'_> {
         let figures = [
             ("leaked for certain", grouped(sum(|v| v.leaked))),
             ("live", grouped(sum(|v| v.tally.live))),
-            ("held outside the Java heap", format!("≈{}", bytes(sum(Verdict::bytes_held)))),
+            (
+                "held outside the Java heap",
+                format!("{}{}", self.report.native.about(), bytes(sum(Verdict::bytes_held))),
+            ),
             ("lateness: bytes × time until freed", byte_seconds(lateness)),
             ("ended by the program", format!("{} of {}", grouped(ended), grouped(created))),
         ];

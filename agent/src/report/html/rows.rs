@@ -8,7 +8,7 @@ use super::{Group, Page, badge, chart};
 use crate::classify::{Judged, Verdict, grouped, some};
 use crate::event::Frame;
 use crate::places::Place;
-use crate::report::text::place::{facts, source, threads, way};
+use crate::report::text::place::{facts, held, source, threads, way};
 use crate::report::words::{byte_seconds, bytes, count};
 use crate::suppress::in_jdk;
 use std::fmt::Write as _;
@@ -66,7 +66,7 @@ impl Page<'_> {
         for (number, figure) in [
             (verdict.leaked, grouped(verdict.leaked)),
             (verdict.tally.live, grouped(verdict.tally.live)),
-            (verdict.bytes_held(), format!("≈{}", bytes(verdict.bytes_held()))),
+            (verdict.bytes_held(), format!("{}{}", self.report.native.about(), bytes(verdict.bytes_held()))),
             (verdict.lateness() as u64, byte_seconds(verdict.lateness())),
             (1, grouped(verdict.tally.counts.created)),
         ] {
@@ -108,6 +108,9 @@ impl Page<'_> {
         }
         if let Some(hint) = self.report.hint(place) {
             let _ = writeln!(self.out, "<p class=\"hint\"><b>To do:</b> {}.</p>", Plain(&hint));
+        }
+        for line in held(self.report, place) {
+            let _ = writeln!(self.out, "<p>{}</p>", Plain(&line));
         }
         let growth = &self.report.growth;
         let trend = growth.together(place.sites.iter().map(|judged| judged.site.stable_id));

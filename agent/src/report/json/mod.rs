@@ -3,6 +3,7 @@
 //! Leaves the fields to [`wire`], and each direction to a file of its own. Invariant: all that the text report says can be found in
 //! here, so that a report that was read back renders to the same bytes in every format.
 
+mod memory;
 mod read;
 mod wire;
 mod write;

@@ -3,13 +3,13 @@
 //! Owns what a report must be to be believed; fields that nobody knows are passed over. Invariant: whatever the bytes are, there is an
 //! error or a report that every renderer can work on: its numbers cannot overflow a sum, and its sums hold.
 
-use super::wire;
+use super::{memory, wire};
 use crate::classify::{Judged, Judgement, Known, Totals, Verdict};
 use crate::event::{Frame, Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
 use crate::ledger::{Counts, Tally};
-use crate::native::Native;
 use crate::report::{Against, Health, Process, Report};
+use crate::retention::Retention;
 use crate::session::Gaps;
 use crate::stacks::{Frames, Site};
 use crate::suppress::Rule;
@@ -76,8 +76,15 @@ fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
     let mut series = HashMap::new();
     let mut sum = Tally::default();
     let mut sites = Vec::with_capacity(root.sites.len());
-    for site in root.sites {
+    let pause =
+        root.retention_pause_seconds.map(|pause| in_range(pause, MOST_SECONDS, "retention_pause_seconds"));
+    let stood_still = pause.transpose()?.map(Duration::from_secs_f64);
+    let mut retention = Retention { stood_still, ..Retention::default() };
+    for mut site in root.sites {
         let id = site.id.to_string();
+        let held: Result<Vec<_>, _> =
+            std::mem::take(&mut site.retention).into_iter().map(memory::read_held).collect();
+        let held = held.map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
         let (judged, live) = self::site(site, &each, &rules, &health, &mut frames, &mut growth)
             .map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
         if !seen.insert(judged.site.stable_id) {
@@ -88,12 +95,17 @@ fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
         if !live.is_empty() {
             series.insert(judged.site.stable_id, live);
         }
+        if !held.is_empty() {
+            retention.streams.insert(judged.site.stable_id, held);
+        }
         sites.push(judged);
     }
+    let native = memory::read_native(root.native.as_ref(), each)?;
     Ok(Report {
         age_seconds: in_range(root.process.armed_seconds, MOST_SECONDS, "armed_seconds")?,
-        native: Native { each },
+        retention,
         judgement: Judgement {
+            about: native.about(),
             sites,
             totals: both(|kind| totals(&kinds.get(kind).counts))?,
             covered: uses(|rule| rule.matched, "matched")?,
@@ -107,6 +119,7 @@ fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
         ended_again: both(|kind| at_most(kinds.get(kind).ended_again, MOST, "ended_again"))?,
         ended_unknown: both(|kind| at_most(kinds.get(kind).ended_unknown, MOST, "ended_unknown"))?,
         snapshot_nanos: NOW,
+        native,
         process,
         health,
     })
@@ -130,6 +143,7 @@ fn process(process: &wire::Process<'_>) -> Result<Process, Wrong> {
         trigger: Trigger::named(&process.trigger)
             .ok_or_else(|| format!("its trigger {:?} is unknown", process.trigger))?,
         number: process.number,
+        rss_bytes: process.rss_bytes,
         reports: process.reports,
     })
 }

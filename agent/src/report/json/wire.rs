@@ -17,6 +17,8 @@ pub(super) struct Root<'a> {
     pub(super) process: Process<'a>,
     pub(super) totals: Totals,
     pub(super) baseline: Option<Baseline<'a>>,
+    pub(super) native: Option<Native<'a>>,
+    pub(super) retention_pause_seconds: Option<f64>,
     pub(super) sites: Vec<Site<'a>>,
     pub(super) rules: Vec<Rule<'a>>,
     pub(super) health: Health<'a>,
@@ -41,12 +43,28 @@ pub(super) struct Process<'a> {
     pub(super) from_start: bool,
     pub(super) trigger: Cow<'a, str>,
     pub(super) number: Option<u32>,
+    pub(super) rss_bytes: Option<u64>,
     #[serde(default = "one")]
     pub(super) reports: u32,
 }
 
 fn one() -> u32 {
     1
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) struct Native<'a> {
+    pub(super) zlib: Cow<'a, str>,
+    pub(super) measured: bool,
+    pub(super) inflater: Bytes,
+    pub(super) deflater: Bytes,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) struct Bytes {
+    pub(super) fresh: u64,
+    #[serde(skip_deserializing)]
+    pub(super) used: u64,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -161,6 +179,23 @@ pub(super) struct Site<'a> {
     pub(super) rule: Option<Cow<'a, str>>,
     pub(super) truncated: bool,
     pub(super) frames: Vec<Frame<'a>>,
+    #[serde(default)]
+    pub(super) retention: Vec<Held<'a>>,
+}
+
+/// What holds a live stream: a way from a root, nothing, or what is not known.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct Held<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) root: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<Vec<Cow<'a, str>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unreachable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reference: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unknown: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize, Serialize)]

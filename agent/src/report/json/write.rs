@@ -2,7 +2,7 @@
 //!
 //! Invariant: what follows from other fields is written too (sums, words, severity), and always agrees with them.
 
-use super::wire;
+use super::{memory, wire};
 use crate::classify::{Judged, Severity, Totals};
 use crate::event::{Frame, Kind, Nanos};
 use crate::growth::{Point, Trend};
@@ -30,6 +30,7 @@ pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
             from_start: report.process.from_start,
             trigger: report.process.trigger.name().into(),
             number: report.process.number,
+            rss_bytes: report.process.rss_bytes,
             reports: report.process.reports,
         },
         totals: wire::Totals {
@@ -43,6 +44,8 @@ pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
             sites: baseline.sites,
             known: baseline.known,
         }),
+        native: Some(memory::native(&report.native)),
+        retention_pause_seconds: report.retention.stood_still.map(|time| time.as_secs_f64()),
         sites: report
             .judgement
             .sites
@@ -193,6 +196,7 @@ fn site<'a>(report: &'a Report, judged: &'a Judged, hint: Option<String>) -> wir
         rule: judged.rule.and_then(|rule| report.rules.get(rule)).map(|rule| rule.text.as_str().into()),
         truncated: judged.site.truncated,
         frames: judged.site.frames().map(frame).collect(),
+        retention: report.retention.of(judged.site.stable_id).iter().map(memory::held).collect(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::event::{Frame, Kind};
 use proto::Message;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::marker::PhantomData;
 
 /// What each sample has a value of, with its unit. Whole numbers: in MiB·s a stream held for 25 seconds would count for nothing.
 const SAMPLE_TYPES: [(&str, &str); 6] = [
@@ -55,8 +56,11 @@ struct Profile<'a> {
     whole: Message,
     strings: HashMap<String, u64>,
     functions: HashMap<(u64, u64), u64>,
-    frames: HashMap<&'a Frame, u64>,
-    locations: u64,
+    locations: HashMap<(u64, u32), u64>,
+    /// Locations by where their frame is in memory: stacks share frames, and there are far more stacks than frames.
+    frames: HashMap<*const Frame, u64>,
+    /// What keeps them there.
+    report: PhantomData<&'a Report>,
 }
 
 impl<'a> Profile<'a> {
@@ -112,25 +116,31 @@ impl<'a> Profile<'a> {
     }
 
     fn frame(&mut self, frame: &'a Frame) -> u64 {
-        if let Some(known) = self.frames.get(frame) {
+        let place = std::ptr::from_ref(frame);
+        if let Some(known) = self.frames.get(&place) {
             return *known;
         }
         let name = format!("{}.{}", frame.class, frame.method);
         let location =
             self.location(&name, frame.file.as_deref().unwrap_or_default(), frame.line.unwrap_or_default());
-        self.frames.insert(frame, location);
+        self.frames.insert(place, location);
         location
     }
 
     fn location(&mut self, name: &str, file: &str, line: u32) -> u64 {
         let function = self.function(name, file);
-        self.locations += 1;
-        let mut at = Message::default();
-        at.number(1, function).number(2, u64::from(line));
-        let mut location = Message::default();
-        location.number(1, self.locations).number(2, MAPPING).message(4, &at);
-        self.whole.message(4, &location);
-        self.locations
+        let next = self.locations.len() as u64 + 1;
+        match self.locations.entry((function, line)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(free) => {
+                let mut at = Message::default();
+                at.number(1, function).number(2, u64::from(line));
+                let mut location = Message::default();
+                location.number(1, next).number(2, MAPPING).message(4, &at);
+                self.whole.message(4, &location);
+                *free.insert(next)
+            }
+        }
     }
 
     fn function(&mut self, name: &str, file: &str) -> u64 {

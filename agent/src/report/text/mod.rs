@@ -47,6 +47,7 @@ pub(super) fn render(report: &Report, style: Style) -> String {
     text.summary(report, &leaks, &suspects);
     if report.found_something() {
         text.prose(0, &origin(report));
+        memory(report).iter().for_each(|line| text.prose(0, line));
         text.places(report, &leaks, "LEAK", LEAKS);
         text.places(report, &suspects, "LIVE", SUSPECTS);
         text.rules(report);
@@ -125,8 +126,9 @@ pub(in crate::report) fn verdict(
     } else if !suspects.is_empty() {
         let held: u64 = verdicts().map(|verdict| verdict.suspects * verdict.bytes_each).sum();
         clauses.push(format!(
-            "no {new}certain leaks{since}, but {open} made at {} still open, ≈{} held: a pool, or a leak in the making",
+            "no {new}certain leaks{since}, but {open} made at {} still open, {}{} held: a pool, or a leak in the making",
             count(suspects.len(), "place"),
+            report.native.about(),
             bytes(held)
         ));
     } else {
@@ -175,6 +177,25 @@ pub(in crate::report) fn origin(report: &Report) -> String {
     format!("zaudit {}, {whose} of {}: {}", env!("CARGO_PKG_VERSION"), process.jvm, process.command)
 }
 
+/// What all open streams hold of what the process has in memory; and how long it stood still for this report.
+pub(in crate::report) fn memory(report: &Report) -> Vec<String> {
+    let (native, held) = (&report.native, report.bytes_held());
+    let mut lines = Vec::new();
+    if held > 0 {
+        let rss = report.process.rss_bytes.map(|rss| format!(" of {} (RSS)", bytes(rss))).unwrap_or_default();
+        let zlib = if native.zlib.is_empty() { String::new() } else { format!(", zlib {}", native.zlib) };
+        let known = if native.measured { "measured" } else { "an estimate" };
+        lines.push(format!("zlib streams hold {}{}{rss}: {known}{zlib}", native.about(), bytes(held)));
+    }
+    if let Some(time) = report.retention.stood_still {
+        let time = duration(time);
+        lines.push(format!(
+            "the program stood still for {time} while it was looked who holds what is live (retain)"
+        ));
+    }
+    lines
+}
+
 /// What asked for the report.
 fn occasion(process: &Process) -> String {
     let word = process.trigger.name();
@@ -201,6 +222,7 @@ fn adopted(report: &Report) -> Vec<(String, bool)> {
         let of = |kind| number(report.adopted.get(kind));
         (kinds(of), Kind::ALL.map(of).iter().sum::<u64>())
     });
+    let about = report.native.about();
     let mut clauses = Vec::new();
     if freed.1 > 0 {
         let were = if freed.1 == 1 { "was" } else { "were" };
@@ -210,7 +232,7 @@ fn adopted(report: &Report) -> Vec<(String, bool)> {
         let are = if open.1 == 1 { "is" } else { "are" };
         let held: u64 =
             Kind::ALL.map(|kind| report.native.bytes(kind, report.adopted.get(kind).live)).iter().sum();
-        clauses.push((format!("{} {MADE} {are} still open, ≈{}", open.0, bytes(held)), false));
+        clauses.push((format!("{} {MADE} {are} still open, {about}{}", open.0, bytes(held)), false));
     }
     clauses
 }

@@ -10,6 +10,7 @@ use crate::hints::LONG;
 use crate::places::Place;
 use crate::report::Report;
 use crate::report::words::{self, byte_seconds, bytes, clean, count, duration};
+use crate::retention::Held;
 use crate::suppress::in_jdk;
 use std::fmt::Write as _;
 
@@ -17,6 +18,8 @@ use std::fmt::Write as _;
 const FRAMES: usize = 14;
 const CALLERS: usize = 6;
 const THREADS: usize = 3;
+/// Ways told in which live ones are held.
+const WAYS: usize = 3;
 /// Characters told of a thread's name.
 const THREAD_NAME: usize = 40;
 
@@ -57,6 +60,7 @@ impl Text {
         if let Some(hint) = report.hint(place) {
             self.prose(4, &format!("to do: {hint}"));
         }
+        held(report, place).iter().for_each(|line| self.prose(4, line));
         self.stacks(place, worst);
     }
 
@@ -177,9 +181,32 @@ pub(in crate::report) fn way(report: &Report, place: &Place<'_>) -> Option<Strin
     Some(format!("live ones: {words}{looks}"))
 }
 
+/// What holds the live ones that were looked at, ways that differ in places of arrays only told once.
+pub(in crate::report) fn held(report: &Report, place: &Place<'_>) -> Vec<String> {
+    let all = || place.sites.iter().flat_map(|site| report.retention.of(site.site.stable_id));
+    let looked_at = all().count();
+    let mut ways: Vec<(usize, String, &Held)> = Vec::new();
+    for held in all() {
+        let shape = held.shape();
+        match ways.iter_mut().find(|(_, known, _)| *known == shape) {
+            Some((number, _, _)) => *number += 1,
+            None => ways.push((1, shape, held)),
+        }
+    }
+    ways.sort_by_key(|(number, _, _)| std::cmp::Reverse(*number));
+    let more = ways.len().saturating_sub(WAYS);
+    let line = |(number, _, held): &(usize, String, &Held)| match looked_at {
+        1 => held.words(),
+        _ => format!("{} ({number} of {looked_at} looked at)", held.words()),
+    };
+    let rest = (more > 0)
+        .then(|| format!("… {} in which others are held, format=json has all", count(more, "more way")));
+    ways.iter().take(WAYS).map(line).chain(rest).collect()
+}
+
 /// What became of them, in figures.
 pub(in crate::report) fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
-    let counts = &verdict.tally.counts;
+    let (counts, about) = (&verdict.tally.counts, report.native.about());
     let mut facts = Vec::new();
     if counts.collected > 0 {
         facts.push(format!("{} collected, never ended", grouped(counts.collected)));
@@ -189,7 +216,8 @@ pub(in crate::report) fn facts(report: &Report, verdict: &Verdict) -> Vec<String
     }
     if let Some(mean) = verdict.mean_lateness() {
         let (each, mean) = (bytes(verdict.bytes_each), duration(mean));
-        facts.push(format!("≈{each} each for {mean} on average ({})", byte_seconds(verdict.lateness())));
+        facts
+            .push(format!("{about}{each} each for {mean} on average ({})", byte_seconds(verdict.lateness())));
     }
     if verdict.tally.live > 0 {
         let age =
@@ -201,7 +229,7 @@ pub(in crate::report) fn facts(report: &Report, verdict: &Verdict) -> Vec<String
         } else {
             format!("made {oldest} to {youngest} ago")
         };
-        facts.push(format!("{live} live, ≈{held} held, {made}"));
+        facts.push(format!("{live} live, {about}{held} held, {made}"));
         if verdict.spared() > 0 {
             facts.push(format!("{} of them too young to be suspects (min_age)", grouped(verdict.spared())));
         }

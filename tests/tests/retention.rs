@@ -1,0 +1,168 @@
+//! Who keeps live streams, on real JVMs: each way in which the fixture `Retained` keeps one, and what the search must not do.
+//!
+//! Invariant: a way that is told is the one in the fixture's source, field by field; what nobody keeps is told as such.
+
+use libtest_mimic::Trial;
+use std::process::ExitCode;
+use zaudit_tests::Result;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::{Held, Report, Site};
+use zaudit_tests::suite::{self, Bench, cell, claim};
+
+const INFLATER: &str = "java.util.zip.Inflater";
+
+/// The method that made it, the root, and the steps but the last, indices left out.
+const KEPT: &[(&str, &str, &[&str])] = &[
+    ("staticField", "static Retained.direct", &[]),
+    ("superclassField", "static Retained.holder", &["Retained$Base.stream"]),
+    ("inList", "static Retained.LIST", &["java.util.ArrayList.elementData", "[]"]),
+    (
+        "inQueue",
+        "static Retained.QUEUE",
+        &[
+            "java.util.concurrent.ConcurrentLinkedQueue.head",
+            "java.util.concurrent.ConcurrentLinkedQueue$Node.next",
+            "java.util.concurrent.ConcurrentLinkedQueue$Node.item",
+        ],
+    ),
+    (
+        "weakKey",
+        "static Retained.WEAK_KEYS",
+        &["java.util.WeakHashMap.table", "[]", "java.util.WeakHashMap$Entry.value"],
+    ),
+    ("valueOfReference", "static Retained.entry", &["Retained$Entry.value"]),
+    ("inThread", "thread worker", &["Retained$Worker.own"]),
+    (
+        "threadLocal",
+        "thread worker",
+        &[
+            "java.lang.Thread.threadLocals",
+            "java.lang.ThreadLocal$ThreadLocalMap.table",
+            "[]",
+            "java.lang.ThreadLocal$ThreadLocalMap$Entry.value",
+        ],
+    ),
+    ("otherStack", "a local variable of Retained$Worker.waiting in thread worker", &[]),
+    ("ownStack", "a local variable of Retained.ownStack in thread main", &[]),
+];
+
+/// What nobody keeps: JDK 8 has a finalizer for each stream.
+const UNREACHABLE: [&str; 3] = ["garbage", "circle", "weakOnly"];
+
+fn main() -> ExitCode {
+    suite::main(|bench| {
+        let mut trials: Vec<Trial> = bench.missing();
+        for jdk in &bench.jdks {
+            let mut collectors = vec!["-XX:+UseG1GC", "-XX:+UseSerialGC"];
+            collectors.extend((jdk.major >= 17).then_some("-XX:+UseZGC"));
+            collectors.extend((jdk.major >= 17).then_some("-XX:+UseShenandoahGC"));
+            for collector in collectors {
+                let (here, name) = (jdk.clone(), format!("jdk{}::ways{collector}", jdk.major));
+                trials.push(cell(bench, name, move |bench| ways(bench, &here, collector)));
+            }
+            let (here, name) = (jdk.clone(), format!("jdk{}::out_of_time", jdk.major));
+            trials.push(cell(bench, name, move |bench| out_of_time(bench, &here)));
+            let (here, name) = (jdk.clone(), format!("jdk{}::not_asked_for", jdk.major));
+            trials.push(cell(bench, name, move |bench| not_asked_for(bench, &here)));
+        }
+        trials
+    })
+}
+
+fn retained(bench: &Bench, jdk: &Jdk) -> Result<Jvm> {
+    let jvm = Jvm::new(jdk, bench.fixture("Retained")?)?;
+    // Nothing is to be collected while it is looked at.
+    Ok(jvm.flags(["-Xms256m", "-Xmx256m", "-Xcheck:jni"]))
+}
+
+fn ways(bench: &Bench, jdk: &Jdk, collector: &str) -> Result<()> {
+    let jvm = retained(bench, jdk)?.flags([collector]).audited(&bench.library, "retain=3,retain_wait=60s");
+    let mut program = jvm.spawn()?;
+    program.wait_for("ready")?;
+    program.signal("USR1")?;
+    let on_demand = program.wait_for_report("r.1.json")?;
+    program.say("")?;
+    let ended = program.finish()?;
+    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    // The walks are no business of the audit's own tags: the counts of the second report are those of the first.
+    let last = ended.report()?;
+    for report in [&on_demand, &last] {
+        let pause = report.retention_pause_seconds;
+        claim(pause.is_some_and(|pause| pause > 0.0 && pause < 60.0), || {
+            format!("it stood still for {pause:?}")
+        })?;
+        kept(report)?;
+        let weakest = if jdk.major == 8 { "finalizer" } else { "weak" };
+        for made in UNREACHABLE {
+            let held = &of(report, made)?.retention;
+            let right = held.len() == 1 && held[0].unreachable == Some(true) && held[0].path.is_none();
+            claim(right && held[0].reference.as_deref().is_none_or(|name| name == weakest), || {
+                format!("{made}: {held:?}")
+            })?;
+        }
+        let soft = &of(report, "softOnly")?.retention;
+        claim(soft[0].reference.as_deref() == Some("soft"), || format!("{soft:?}"))?;
+    }
+    claim(on_demand.totals.inflater.counts.live == last.totals.inflater.counts.live, || {
+        "others are live".into()
+    })
+}
+
+fn kept(report: &Report) -> Result<()> {
+    for (made, root, steps) in KEPT {
+        let site = of(report, made)?;
+        let expected = site.counts.live.min(3);
+        claim(site.retention.len() as u64 == expected, || format!("{made}: {:?}", site.retention))?;
+        for held in &site.retention {
+            let is = |step: &String| if step.starts_with('[') { "[]".to_owned() } else { step.clone() };
+            let path: Vec<String> = held.path.iter().flatten().map(is).collect();
+            let right = [*steps, &[INFLATER]].concat();
+            claim(held.root.as_deref() == Some(root) && path == right, || format!("{made}: {held:?}"))?;
+        }
+    }
+    // Elements of a list are told by their places; a long chain is cut, and found all the same.
+    let list = &of(report, "inList")?.retention;
+    let mut places: Vec<&str> =
+        list.iter().flat_map(|held| held.path.iter().flatten()).map(String::as_str).collect();
+    places.retain(|step| step.starts_with('['));
+    claim(places == ["[0]", "[1]", "[2]"], || format!("{places:?}"))?;
+    let chain = &of(report, "inChain")?.retention;
+    let right = |held: &Held| {
+        let path = held.path.clone().unwrap_or_default();
+        held.root.as_deref() == Some("static Retained.chain")
+            && path.iter().any(|step| step.ends_with(" steps more"))
+            && path.len() < 40
+            && path.first().is_some_and(|step| step == "Retained$Link.next")
+            && path.ends_with(&["Retained$Link.stream".into(), INFLATER.into()])
+    };
+    claim(chain.len() == 3 && chain.iter().all(right), || format!("{chain:?}"))
+}
+
+/// The site of the streams that this method made.
+fn of<'a>(report: &'a Report, method: &str) -> Result<&'a Site> {
+    let made = |site: &&Site| {
+        let own = site.frames.iter().find(|frame| frame.class.starts_with("Retained"));
+        own.is_some_and(|frame| frame.method == method)
+    };
+    report.sites.iter().find(made).ok_or_else(|| format!("nothing was made in {method}"))
+}
+
+/// The search ends when its time is over, and says so.
+fn out_of_time(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let ended = retained(bench, jdk)?.audited(&bench.library, "retain=1,retain_wait=0s").run()?;
+    let report = ended.report()?;
+    let held: Vec<&Held> = report.sites.iter().flat_map(|site| &site.retention).collect();
+    let gave_up = |held: &&&Held| held.unknown.as_deref().is_some_and(|why| why.contains("retain_wait"));
+    // What was found before is kept: roots come first in a walk.
+    let (lost, found): (Vec<&&Held>, Vec<&&Held>) = held.iter().partition(gave_up);
+    claim(lost.len() > 5 && found.iter().all(|held| held.root.is_some()), || format!("{held:?}"))?;
+    claim(report.retention_pause_seconds.is_some_and(|pause| pause < 5.0), || ended.to_string())
+}
+
+/// Without the option nobody looks.
+fn not_asked_for(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let report = retained(bench, jdk)?.audited(&bench.library, "").run()?.report()?;
+    let none = report.sites.iter().all(|site| site.retention.is_empty());
+    claim(none && report.retention_pause_seconds.is_none(), || "somebody looked".into())
+}

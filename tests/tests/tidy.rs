@@ -160,3 +160,15 @@ fn the_json_page_names_every_field() {
         assert!(page.contains(&format!("`{name}`")), "docs/json-report.md does not name `{name}`");
     }
 }
+
+#[test]
+fn the_page_on_suppressions_has_the_built_in_rules() {
+    let page = fs::read_to_string(root().join("docs/suppressions.md")).unwrap();
+    let section = page.split("\n## Built-in rules\n").nth(1).expect("docs/suppressions.md has the section");
+    let listed = section.split("```").nth(1).expect("and in it a list");
+    let (rules, complaints) = zaudit::suppress::Rule::read_file("docs/suppressions.md", listed);
+    let texts =
+        |rules: Vec<zaudit::suppress::Rule>| rules.into_iter().map(|rule| rule.text).collect::<Vec<_>>();
+    assert_eq!(complaints, [""; 0]);
+    assert_eq!(texts(rules), texts(zaudit::suppress::Rule::built_in()));
+}

@@ -29,6 +29,16 @@ impl<'a> Place<'a> {
         Some(Place { verdict, sites, culprit })
     }
 
+    /// The frames that tell its stacks from others, innermost first, each with whether only the JDK's own stand between it and the
+    /// one before.
+    pub fn frames(&self) -> Vec<(&'a Frame, bool)> {
+        let Some(first) = self.sites.first() else { return Vec::new() };
+        let own = first_own_frame(&first.site);
+        let mut at = vec![(0, false), (own, true), (self.culprit, false)];
+        at.dedup_by_key(|(at, _)| *at);
+        at.into_iter().filter_map(|(at, near)| Some((first.site.frames().nth(at)?, near))).collect()
+    }
+
     /// How many frames all its stacks share, from the inside outwards.
     pub fn shared(&self) -> usize {
         let Some((first, rest)) = self.sites.split_first() else { return 0 };

@@ -82,6 +82,10 @@ pub(crate) enum Command {
     /// Sites of the same kind and stack become one. Trends are left out. Of one run give one report: what two of them share would be
     /// counted twice.
     Merge(Merge),
+    /// Write rules (option suppressions) for what a JSON report found
+    ///
+    /// A rule a place, which covers as many as there were and no more: the same run passes then, and one that finds more does not.
+    Suppress(Suppress),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -236,6 +240,20 @@ pub(crate) struct Merge {
     pub(crate) outlet: Outlet,
 }
 
+/// `zaudit suppress`.
+#[derive(Debug, Args)]
+pub(crate) struct Suppress {
+    /// A JSON report; - is standard input
+    #[arg(value_name = "REPORT", required_unless_present = "built_in", value_hint = ValueHint::FilePath)]
+    pub(crate) report: Option<PathBuf>,
+    /// Print the rules that are built in
+    #[arg(long, conflicts_with = "report")]
+    pub(crate) built_in: bool,
+    /// Where the rules go [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// `zaudit top`.
 #[derive(Debug, Args)]
 pub(crate) struct Top {
@@ -287,6 +305,8 @@ mod tests {
             "zaudit run gc",
             "zaudit run java -version",
             "zaudit top 1 --interval 0s",
+            "zaudit suppress",
+            "zaudit suppress r.json --built-in",
             "zaudit render",
             "zaudit render a b",
             "zaudit merge --format json",

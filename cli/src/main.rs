@@ -3,8 +3,9 @@
 //! The map, in reading order. [`arguments`] is the command line. [`launch`] is `run`. To reach a JVM, [`target`] looks at
 //! the process (through [`status`], [`maps`], [`perfdata`] and [`flags`], which only read bytes), [`library`] finds the
 //! agent as the JVM sees it, [`attach`] speaks HotSpot's protocol and [`reply`] knows its words; [`errand`] puts a command
-//! through all of them. [`listing`] is `ps`; [`saved`] reads reports from
-//! files, which `render` and `merge` write again and [`diff`] compares in the words of [`change`]; [`top`] watches, by [`snapshot`] and [`table`]; [`manual`] is the page and the
+//! through all of them. [`listing`] is `ps`; [`saved`] reads reports from files, which `render` and `merge` write again,
+//! [`diff`] compares in the words of [`change`] and [`suppress`] writes rules for; [`top`] watches, by [`snapshot`] and
+//! [`table`]; [`manual`] is the page and the
 //! completions. [`failure`], [`output`], [`span`] and [`system`] serve all. Here is only who does what. Invariant: whatever
 //! goes wrong is one line on standard error, and an exit code that scripts can go by.
 
@@ -28,6 +29,7 @@ mod snapshot;
 mod table;
 mod top;
 mod saved;
+mod suppress;
 mod diff;
 mod change;
 mod manual;
@@ -81,6 +83,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Render(render) => saved::render(render),
         Command::Diff(diff) => diff::run(diff),
         Command::Merge(merge) => saved::merge(merge),
+        Command::Suppress(suppress) => suppress::run(suppress),
         Command::Completions { shell } => output::write(&manual::completions(*shell)).map(|_| ()),
         Command::Man => output::write(&manual::page()?).map(|_| ()),
     }

@@ -22,10 +22,11 @@ const LIMIT: Duration = Duration::from_secs(90);
 
 /// A folder that a child runs in; it goes when the last value that may read from it goes.
 #[derive(Debug)]
-pub(crate) struct Folder(pub(crate) PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    pub(crate) fn fresh() -> Result<Self> {
+    /// A new one, empty.
+    pub fn fresh() -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = target_dir().join("jvms").join(format!("{}-{number}", std::process::id()));

@@ -23,6 +23,8 @@ pub struct Report {
     pub native: Native,
     /// How long the program stood still for who keeps what.
     pub retention_pause_seconds: Option<f64>,
+    /// What it is told against.
+    pub baseline: Option<Baseline>,
     /// One per kind and allocation stack.
     pub sites: Vec<Site>,
     /// Which rules there are, and how much they covered.
@@ -277,6 +279,26 @@ impl Adopted {
     }
 }
 
+/// The older report that one is told against.
+#[derive(Debug, Deserialize)]
+pub struct Baseline {
+    /// The file's name.
+    pub file: String,
+    /// How many of its sites had leaks or suspects.
+    pub sites: u64,
+    /// How many are as they were.
+    pub known: u64,
+}
+
+/// What the baseline had of a site.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Known {
+    /// Late and collected ones.
+    pub leaked: u64,
+    /// Live ones.
+    pub suspects: u64,
+}
+
 /// One kind and allocation stack.
 #[derive(Debug, Deserialize)]
 pub struct Site {
@@ -293,6 +315,12 @@ pub struct Site {
     /// How many came to which end.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Of the late and collected: no rule covers them and no baseline knows them.
+    pub leaked: u64,
+    /// Of the live: the same, and old enough.
+    pub suspects: u64,
+    /// What the baseline had.
+    pub known: Known,
     /// Native bytes now held.
     pub bytes_held: u64,
     /// Bytes times the time for which nobody needed them.
@@ -354,8 +382,16 @@ pub struct Rule {
     pub text: String,
     /// Ours, or the user's.
     pub built_in: bool,
+    /// Where it stands.
+    pub source: String,
     /// How many instances it covered.
     pub matched: u64,
+    /// How many it covers at most.
+    pub max: Option<u64>,
+    /// How many there were beyond that.
+    pub excess: u64,
+    /// Whether there were any.
+    pub over: bool,
 }
 
 /// What could not be seen.
@@ -416,6 +452,9 @@ impl Report {
                 (site.counts.expected == 0) == site.rule.is_none(),
                 format!("{name}: `expected` without a rule"),
             );
+            if let Some(problem) = misjudged(site) {
+                claim(false, format!("{name}: {problem}"));
+            }
             let constructor = match site.kind {
                 Kind::Inflater => "java.util.zip.Inflater.<init>",
                 Kind::Deflater => "java.util.zip.Deflater.<init>",
@@ -430,6 +469,18 @@ impl Report {
                 claim(foreign, format!("{name}: frame {frame}"));
             }
         }
+        let known: u64 = self.sites.iter().map(|site| site.known.leaked + site.known.suspects).sum();
+        claim(
+            known == self.baseline.as_ref().map_or(0, |baseline| baseline.known),
+            format!("{known} are known, and the baseline is {:?}", self.baseline),
+        );
+        for rule in &self.rules {
+            let sound = rule.over == (rule.excess > 0) && rule.max.is_none_or(|max| rule.matched <= max);
+            claim(sound && (rule.max.is_some() || !rule.over), format!("a rule is not sound: {rule:?}"));
+        }
+        let matched: u64 = self.rules.iter().map(|rule| rule.matched).sum();
+        let expected = self.totals.inflater.counts.expected + self.totals.deflater.counts.expected;
+        claim(matched == expected, format!("rules cover {matched}, and {expected} are expected"));
         for kind in [Kind::Inflater, Kind::Deflater] {
             let total = &self.totals.of(kind).counts;
             let sum = self.sum(kind, |_| true);
@@ -487,6 +538,16 @@ fn unbalanced(counts: &Counts) -> Vec<String> {
     problems
 }
 
+/// What is told of a site is all that was not ended, and nothing twice.
+fn misjudged(site: &Site) -> Option<String> {
+    let Site { counts, leaked, suspects, known, .. } = site;
+    let leaks = leaked + known.leaked;
+    let told = leaks + suspects + known.suspects + counts.expected;
+    let all = counts.late + counts.collected + counts.live;
+    let right = leaks <= counts.late + counts.collected && told <= all && all - told <= site.young;
+    (!right).then(|| format!("{leaked} leaked, {suspects} suspects and {known:?} of {counts:?}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -501,7 +562,7 @@ mod tests {
                                "deflater": {"found": 2, "ended": 1, "late": 0, "collected": 1, "live": 0, "oldest_live_seconds": null}}},
         "native": {"zlib": "1.3", "measured": true, "inflater": {"fresh": 1, "used": 2}, "deflater": {"fresh": 3, "used": 3}},
         "sites": [{"id": "00ff", "kind": "inflater", "class": null, "severity": "leak", "created": 3, "ended": 1, "late": 0, "collected": 2,
-                   "live": 0, "expected": 0, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
+                   "live": 0, "expected": 0, "leaked": 2, "suspects": 0, "known": {"leaked": 0, "suspects": 0}, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
                    "youngest_live_seconds": null, "young": 0, "tendency": null, "trend": [{"seconds": 1.0, "live": 3}],
                    "threads": ["main"], "rule": null, "truncated": false,
                    "frames": [{"class": "java.util.zip.Inflater", "method": "<init>", "file": "Inflater.java", "line": 1},
@@ -537,6 +598,14 @@ mod tests {
             ("\"adopted\": {\"found\": 5, \"ended\": 2", "\"adopted\": {\"found\": 6, \"ended\": 3"),
             ("\"found\": 2, \"ended\": 1", "\"found\": 2, \"ended\": 2"),
             ("00ff", "00fg"),
+            ("\"leaked\": 2", "\"leaked\": 1"),
+            ("\"leaked\": 2", "\"leaked\": 3"),
+            ("\"known\": {\"leaked\": 0", "\"known\": {\"leaked\": 2"),
+            (
+                "\"rules\": []",
+                "\"rules\": [{\"text\": \"live:x\", \"built_in\": false, \"source\": \"\", \"matched\": 1, \"excess\": 0, \
+                 \"over\": false}]",
+            ),
             ("\"rule\": null", "\"rule\": \"x\""),
             ("\"truncated\": false,", ""),
             ("java.util.zip.Inflater", "java.util.zip.Deflater"),

@@ -1,14 +1,19 @@
 //! The gate: whether a run fails, and the sentence that says why.
 //!
 //! Leaves to others what a failure does. Invariant: only what has a stack can fail a run; adopted ones have none, so
-//! that nobody could mend them or cover them with a rule.
+//! that nobody could mend them or cover them with a rule. Neither can what the baseline knows.
 
 use super::{Judgement, Verdict, grouped, kinds};
 use crate::options::FailOn;
+use crate::suppress::{Rule, shown};
+
+/// Rules over their maximum that are told one by one.
+const RULES: usize = 3;
 
 impl Judgement {
-    /// Why the gate fails: leaks that no rule covers always, suspects where they were asked about.
-    pub fn failure(&self, on: &FailOn) -> Option<String> {
+    /// Why the gate fails: leaks that no rule covers and rules over their maximum always, suspects where they were asked
+    /// about.
+    pub fn failure(&self, rules: &[Rule], on: &FailOn) -> Option<String> {
         let leaked = self.kinds(|verdict| verdict.leaked);
         let (mut suspects, mut held) = (0, 0);
         for site in &self.sites {
@@ -29,7 +34,19 @@ impl Judgement {
             let held = grouped(held);
             reasons.push(format!("{about}{held} bytes held by what is still open (fail_on=bytes:{least})"));
         }
+        let over: Vec<String> = self.over(rules).map(|(rule, count)| over(rule, count)).collect();
+        let more = over.len().saturating_sub(RULES);
+        reasons.extend(over.into_iter().take(RULES));
+        if more > 0 {
+            reasons.push(format!("{more} more over their maximum"));
+        }
         (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
+    /// The rules that would have covered more but for their maximum, each with how many it was to cover in all.
+    pub fn over<'a>(&'a self, rules: &'a [Rule]) -> impl Iterator<Item = (&'a Rule, u64)> + 'a {
+        let used = rules.iter().zip(self.covered.iter().zip(&self.excess));
+        used.filter(|(_, (_, excess))| **excess > 0).map(|(rule, (covered, excess))| (rule, covered + excess))
     }
 
     /// Sums over the sites of each kind, in words.
@@ -39,6 +56,11 @@ impl Judgement {
             verdicts.filter(|verdict| verdict.kind == kind).map(pick).sum()
         })
     }
+}
+
+fn over(rule: &Rule, count: u64) -> String {
+    let (count, max) = (grouped(count), grouped(rule.max.unwrap_or_default()));
+    format!("{count} of at most {max} by the rule {}", shown(&rule.text))
 }
 
 #[cfg(test)]
@@ -70,13 +92,35 @@ mod tests {
             (&[open, covered], None, Some(1_072_768), &[BYTES]),
             (&[leak, open], Some(4), Some(1_072_768), &[LEAK, LIVE, BYTES]),
         ] {
-            let failure = judged(sites).failure(&FailOn { live, bytes });
+            let failure = judged(sites).failure(&[], &FailOn { live, bytes });
             assert_eq!(
                 failure,
                 (!reasons.is_empty()).then(|| reasons.join("; ")),
                 "{sites:?} {live:?} {bytes:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_rule_over_its_maximum_fails_it() {
+        let open = session(&[(Kind::Deflater, &[MADE, "a.Pool.x"][..], 21, 0, 0, 0)]);
+        let snapshot = open.snapshot(Nanos(3), Duration::ZERO);
+        for (max, why) in [(20, Some("21 of at most 20 by the rule live:a.Pool.* max=20")), (21, None)] {
+            let rules = [Rule::parse(&format!("live:a.Pool.* max={max}"), false).unwrap()];
+            let judgement = judge(&snapshot, &Native::default(), &rules);
+            assert_eq!(judgement.failure(&rules, &FailOn::default()).as_deref(), why);
+        }
+        let rules: Vec<_> = (0..5).map(|n| format!("live:a.Pool.* < *{n} max=0")).collect();
+        let frames: Vec<String> = (0..5).map(|n| format!("b.C.x{n}")).collect();
+        let many: Vec<_> = frames.iter().map(|frame| [MADE, "a.Pool.x", frame]).collect();
+        let many: Vec<_> = many.iter().map(|frames| (Kind::Inflater, &frames[..], 1, 0, 0, 0)).collect();
+        let rules: Vec<_> = rules.iter().map(|text| Rule::parse(text, false).unwrap()).collect();
+        let snapshot = session(&many).snapshot(Nanos(3), Duration::ZERO);
+        let why = judge(&snapshot, &Native::default(), &rules).failure(&rules, &FailOn::default()).unwrap();
+        assert!(
+            why.ends_with("1 of at most 0 by the rule live:a.Pool.* < *2 max=0; 2 more over their maximum"),
+            "{why}"
+        );
     }
 
     #[test]
@@ -89,6 +133,6 @@ mod tests {
         session.freed(lost, Nanos(2));
         let snapshot = session.snapshot(Nanos(3), Duration::ZERO);
         let on = FailOn { live: Some(1), bytes: Some(1) };
-        assert_eq!(judge(&snapshot, &Native::default(), &[]).failure(&on), None);
+        assert_eq!(judge(&snapshot, &Native::default(), &[]).failure(&[], &on), None);
     }
 }

@@ -2,127 +2,24 @@
 //!
 //! Pure functions of a snapshot and the rules. Writes nothing; the sentences that a person reads are made here
 //! so that every format says the same. Adopted instances are in none of it: they have no stack, so no site to mend
-//! and no rule that could cover them. Invariant: no count is changed on the way.
+//! and no rule that could cover them. What rules cover is [`cover`]'s, what an old report knows [`baseline`]'s. Invariant: no
+//! count is changed on the way.
 
+mod baseline;
+mod cover;
 mod gate;
+mod verdict;
 
 use crate::event::{Kind, PerKind};
-use crate::ledger::Tally;
 use crate::native::Native;
 use crate::session::{SiteTally, Snapshot};
 use crate::stacks::Site;
 use crate::suppress::Rule;
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How much a site should worry its reader, worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Every instance was ended, or a rule covers what was not.
-    Clean,
-    /// Some are live: a leak or a pool.
-    Suspect,
-    /// Some were freed only by the collector.
-    Leak,
-}
-
-impl Severity {
-    /// The word that machine-readable reports use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Severity::Clean => "clean",
-            Severity::Suspect => "suspect",
-            Severity::Leak => "leak",
-        }
-    }
-}
-
-/// What became of the instances of one kind that were made at one place, and what to think of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Verdict {
-    /// Inflater or Deflater.
-    pub kind: Kind,
-    /// Native bytes that one of them holds.
-    pub bytes_each: u64,
-    /// How many.
-    pub tally: Tally,
-    /// Late and collected ones that no rule covers.
-    pub leaked: u64,
-    /// Live ones that no rule covers and that are old enough.
-    pub suspects: u64,
-    /// How many of `late + collected + live` rules cover.
-    pub expected: u64,
-}
-
-impl Verdict {
-    /// The worst of it.
-    pub fn severity(&self) -> Severity {
-        match (self.leaked, self.suspects) {
-            (0, 0) => Severity::Clean,
-            (0, _) => Severity::Suspect,
-            _ => Severity::Leak,
-        }
-    }
-
-    /// Live ones that are too young to be suspects.
-    pub fn spared(&self) -> u64 {
-        let counts = &self.tally.counts;
-        counts.late + counts.collected + self.tally.live - self.leaked - self.suspects - self.expected
-    }
-
-    /// Native bytes that the live instances hold.
-    pub fn bytes_held(&self) -> u64 {
-        self.tally.live * self.bytes_each
-    }
-
-    /// Native bytes × seconds between creation and release of the late and collected ones.
-    pub fn lateness(&self) -> f64 {
-        self.lateness_seconds() * self.bytes_each as f64
-    }
-
-    /// Seconds between creation and release, summed over the late and collected ones.
-    pub fn lateness_seconds(&self) -> f64 {
-        seconds(self.tally.counts.late_nanos)
-    }
-
-    /// How long one late or collected instance kept its memory, on average.
-    pub fn mean_lateness(&self) -> Option<Duration> {
-        let counts = &self.tally.counts;
-        let freed = u128::from(counts.late + counts.collected);
-        let nanos = counts.late_nanos.checked_div(freed)?;
-        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
-    }
-
-    /// The ratio in words, and what it points to.
-    pub fn ratio(&self) -> String {
-        let (created, ended) = (self.tally.counts.created, self.tally.counts.ended);
-        let of = format!("{} of {}", grouped(ended), grouped(created));
-        let were = if created == 1 { "was" } else { "were" };
-        match (created - ended, ended) {
-            (0, _) => format!("all {} {were} ended", grouped(created)),
-            (_, _) if self.leaked == 0 => format!("{of} {were} ended so far"),
-            (_, 0) => format!("{of} {were} ended: nothing calls end()"),
-            (lost, ended) if lost * 10 <= ended => format!("{of} {were} ended: some path forgets"),
-            _ => format!("{of} {were} ended: only some paths call end()"),
-        }
-    }
-
-    /// Certain leaks first, by the bytes that they kept from the system; then suspects, by the bytes that they
-    /// hold; then the rest, by how busy they are.
-    pub(crate) fn weight(&self) -> (Severity, u64, u64) {
-        let uncovered = self.leaked + self.suspects;
-        (self.severity(), uncovered * self.bytes_each, self.tally.counts.created)
-    }
-
-    /// Takes another one of the same kind in.
-    pub(crate) fn add(&mut self, other: &Verdict) {
-        self.tally.add(&other.tally);
-        self.leaked += other.leaked;
-        self.suspects += other.suspects;
-        self.expected += other.expected;
-    }
-}
+pub use baseline::{Baseline, Known};
+pub use verdict::{Severity, Verdict};
 
 /// One site, judged.
 #[derive(Clone, Debug)]
@@ -131,7 +28,7 @@ pub struct Judged {
     pub site: Arc<Site>,
     /// What of it.
     pub verdict: Verdict,
-    /// Index of the rule that covers it.
+    /// Index of the rule that covers some of its late and collected ones, else of its live ones.
     pub rule: Option<usize>,
 }
 
@@ -178,35 +75,42 @@ pub struct Judgement {
     pub about: &'static str,
     /// How many instances each rule covered.
     pub covered: Vec<u64>,
+    /// How many each rule would have covered besides, but for its maximum.
+    pub excess: Vec<u64>,
     /// Sites, and kinds of adopted ones, whose sum does not add up: a defect of the agent, to be said.
     pub mismatches: u64,
 }
 
 /// Judges a snapshot.
 pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement {
-    let mut judgement =
-        Judgement { about: native.about(), covered: vec![0; rules.len()], ..Judgement::default() };
-    for seen in &snapshot.sites {
-        let judged = judge_site(seen, native, rules);
-        let (counts, live) = (&seen.tally.counts, seen.tally.live);
-        judgement.totals.get_mut(seen.site.kind).add(&Totals {
-            created: counts.created,
-            ended: counts.ended,
-            late: counts.late,
-            collected: counts.collected,
-            live,
-            expected: judged.verdict.expected,
-            ended_elsewhere: counts.ended_elsewhere,
+    let judged = |seen: &SiteTally| Judged {
+        site: Arc::clone(&seen.site),
+        verdict: Verdict::uncovered(seen.site.kind, seen.tally, native),
+        rule: None,
+    };
+    let mut judgement = Judgement {
+        about: native.about(),
+        sites: snapshot.sites.iter().map(judged).collect(),
+        ..Judgement::default()
+    };
+    judgement.order();
+    judgement.cover(rules);
+    judgement.order();
+    for judged in &judgement.sites {
+        let Verdict { tally, expected, .. } = judged.verdict;
+        judgement.totals.get_mut(judged.site.kind).add(&Totals {
+            created: tally.counts.created,
+            ended: tally.counts.ended,
+            late: tally.counts.late,
+            collected: tally.counts.collected,
+            live: tally.live,
+            expected,
+            ended_elsewhere: tally.counts.ended_elsewhere,
         });
-        judgement.mismatches += u64::from(!seen.tally.adds_up());
-        if let Some(covered) = judged.rule.and_then(|rule| judgement.covered.get_mut(rule)) {
-            *covered += judged.verdict.expected;
-        }
-        judgement.sites.push(judged);
+        judgement.mismatches += u64::from(!tally.adds_up());
     }
     judgement.mismatches +=
         Kind::ALL.iter().filter(|kind| !snapshot.adopted.get(**kind).adds_up()).count() as u64;
-    judgement.order();
     judgement
 }
 
@@ -215,32 +119,6 @@ impl Judgement {
     pub(crate) fn order(&mut self) {
         self.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
     }
-}
-
-fn judge_site(seen: &SiteTally, native: &Native, rules: &[Rule]) -> Judged {
-    let tally = seen.tally;
-    let found = rules.iter().position(|rule| rule.fits(seen.site.frames()));
-    let (leaks, lives) = found.and_then(|rule| rules.get(rule)).map_or((0, 0), |rule| rule.covers(&tally));
-    Judged {
-        site: Arc::clone(&seen.site),
-        verdict: Verdict {
-            kind: seen.site.kind,
-            bytes_each: *native.each.get(seen.site.kind),
-            tally,
-            leaked: tally.counts.late + tally.counts.collected - leaks,
-            // What is covered may be young too: the two are not subtracted one after the other.
-            suspects: (tally.live - lives).min(tally.live.saturating_sub(tally.young)),
-            expected: leaks + lives,
-        },
-        // A rule that covers nothing of this site is not its rule.
-        rule: found.filter(|_| leaks + lives > 0),
-    }
-}
-
-/// The number next to it that a float can be: what is read back from a report gives the same one again.
-fn seconds(nanos: u128) -> f64 {
-    const SECOND: u128 = 1_000_000_000;
-    (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / SECOND as f64
 }
 
 /// `1,234,567`.
@@ -272,6 +150,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::event::{Actor, Frame, Nanos, Role, Stack, StackKey, ThreadId};
     use crate::session::Session;
+    use std::time::Duration;
 
     /// Kind, frames, created, ended, late, collected; the rest is live.
     pub(crate) type Made<'a> = (Kind, &'a [&'a str], u64, u64, u64, u64);

@@ -9,11 +9,11 @@ use super::classes::Classes;
 use super::env::jclass;
 use super::jni::Jni;
 use super::os::{say, take_signal};
+use super::preparation::Expected;
 use super::{entry, hooks, publish, search, worker};
 use crate::event::Trigger;
 use crate::instrument::{self, Callback};
 use crate::options::Options;
-use crate::suppress::Rule;
 use jvmti_bindings::sys::jni::JNINativeMethod;
 use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_DATA_DUMP_REQUEST, JVMTI_EVENT_OBJECT_FREE,
@@ -37,11 +37,11 @@ pub(super) fn arm(
     _control: &MutexGuard<'_, ()>,
     jni: Jni,
     options: &Options,
-    rules: Vec<Rule>,
+    expected: Expected,
 ) -> Result<(), String> {
     may_begin(agent)?;
     let begun = jni
-        .with_locals(ROOM, || begin(agent, jni, options, rules))
+        .with_locals(ROOM, || begin(agent, jni, options, expected))
         .unwrap_or_else(|| Err("the JVM has no memory left".into()));
     // The JVM's end may have come meanwhile; its memory goes with the process, as in `Agent::over`.
     if agent.is_over() {
@@ -71,11 +71,11 @@ pub(super) fn prepare(agent: &Agent, jni: Jni) -> Result<(), String> {
     Ok(())
 }
 
-fn begin(agent: &'static Agent, jni: Jni, options: &Options, rules: Vec<Rule>) -> Result<(), String> {
+fn begin(agent: &'static Agent, jni: Jni, options: &Options, expected: Expected) -> Result<(), String> {
     let error = |what: &'static str| move |error| format!("{what}: {error}");
     prepare(agent, jni)?;
     let jvmti = agent.new_environment()?;
-    let audit = Arc::new(Audit::new(jvmti, options.clone(), rules, agent.now(), !agent.has_begun()));
+    let audit = Arc::new(Audit::new(jvmti, options.clone(), expected, agent.now(), !agent.has_begun()));
     jvmti.add_capabilities(&capabilities()).map_err(error("the JVM refuses what is needed"))?;
     jvmti.set_callbacks(&entry::audit_callbacks()).map_err(error("no callbacks"))?;
     // The hook stays on: whenever another agent has these classes rewritten, the JVM begins anew from the

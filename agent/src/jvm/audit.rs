@@ -4,11 +4,11 @@
 //! and with it every tag.
 
 use super::env::Jvmti;
+use super::preparation::Expected;
 use crate::event::Nanos;
 use crate::growth::Growth;
 use crate::options::Options;
 use crate::session::Session;
-use crate::suppress::Rule;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -17,7 +17,8 @@ pub(super) struct Audit {
     /// Tags, ObjectFree, ClassFileLoadHook: gone when this audit is.
     pub(super) jvmti: Jvmti,
     pub(super) options: Options,
-    pub(super) rules: Vec<Rule>,
+    /// What need not be told.
+    pub(super) expected: Expected,
     pub(super) session: Session,
     armed: Instant,
     next_snapshot: Mutex<Option<Instant>>,
@@ -51,7 +52,7 @@ impl Audit {
     pub(super) fn new(
         jvmti: Jvmti,
         options: Options,
-        rules: Vec<Rule>,
+        expected: Expected,
         now: Nanos,
         from_start: bool,
     ) -> Audit {
@@ -60,7 +61,7 @@ impl Audit {
             next_snapshot: Mutex::new(options.interval.and_then(|interval| armed.checked_add(interval))),
             jvmti,
             options,
-            rules,
+            expected,
             session: Session::default(),
             armed,
             epoch: Mutex::new(Epoch { started: SystemTime::now(), since: now, from_start }),

@@ -71,9 +71,9 @@ fn arm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
     if let Some(delay) = options.delay {
         return wait_to_arm(agent, jni, delay, options);
     }
-    let (rules, troubles) = preparation::look(options);
+    let (expected, troubles) = preparation::look(options);
     let control = agent.control();
-    arming::arm(agent, &control, jni, options, rules)?;
+    arming::arm(agent, &control, jni, options, expected)?;
     let adopted = agent.audit().as_deref().map(adopted).unwrap_or_default();
     let lines = troubles.into_iter().chain([format!("armed{adopted}")]);
     Ok(lines.collect::<Vec<_>>().join("\n"))

@@ -205,8 +205,8 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
             Some(delay) => command::wait_to_arm(agent, jni, delay, options).map(drop),
             None if options.arm => {
                 // What is wrong with the rules was said while loading.
-                let (rules, _) = preparation::look(options);
-                arming::arm(agent, &agent.control(), jni, options, rules)
+                let (expected, _) = preparation::look(options);
+                arming::arm(agent, &agent.control(), jni, options, expected)
             }
             None => Ok(()),
         };

@@ -1,19 +1,34 @@
-//! A look at what the options need before an audit begins: rules, and a place for reports.
+//! A look at what the options need before an audit begins: rules, a baseline, and a place for reports.
 //!
 //! Invariant: what is wrong is a line each, and the audit can go on without it.
 
 use super::os;
+use crate::classify::Baseline;
 use crate::dump::{self, Naming};
 use crate::options::Options;
+use crate::report::Report;
 use crate::suppress::Rule;
+use std::path::Path;
 use std::time::SystemTime;
 
 /// Bytes of a file of rules.
 const MOST_RULES: usize = 4 << 20;
+/// Bytes of a baseline.
+const MOST_BASELINE: usize = 256 << 20;
 
-/// The rules, the user's before those that are built in, and what is wrong.
-pub(super) fn look(options: &Options) -> (Vec<Rule>, Vec<String>) {
-    let (mut rules, mut troubles) = (Vec::new(), Vec::new());
+/// What need not be told.
+#[derive(Default)]
+pub(super) struct Expected {
+    /// The rules, those that are built in before the user's.
+    pub(super) rules: Vec<Rule>,
+    /// What was there before.
+    pub(super) baseline: Option<Baseline>,
+}
+
+/// What need not be told, and what is wrong with the options.
+pub(super) fn look(options: &Options) -> (Expected, Vec<String>) {
+    let mut troubles = Vec::new();
+    let mut rules = if options.default_suppressions { Rule::built_in() } else { Vec::new() };
     for path in &options.suppressions {
         match os::read_small(path, MOST_RULES) {
             Ok(bytes) => {
@@ -27,7 +42,14 @@ pub(super) fn look(options: &Options) -> (Vec<Rule>, Vec<String>) {
             }
         }
     }
-    rules.extend(Rule::built_in());
+    let baseline = options.baseline.as_deref().and_then(|path| match read_baseline(path) {
+        Ok(baseline) => Some(baseline),
+        Err(why) => {
+            let path = path.display();
+            troubles.push(format!("cannot read the baseline {path}: {why}; all is told as if it were new"));
+            None
+        }
+    });
     for pattern in &options.files {
         let naming = Naming { pid: std::process::id(), time: SystemTime::now(), number: None };
         let path = pattern.path(&naming);
@@ -47,5 +69,10 @@ pub(super) fn look(options: &Options) -> (Vec<Rule>, Vec<String>) {
             troubles.push("this format needs a file; the report will be text on standard error".into());
         }
     }
-    (rules, troubles)
+    (Expected { rules, baseline }, troubles)
+}
+
+fn read_baseline(path: &Path) -> Result<Baseline, String> {
+    let bytes = os::read_small(path, MOST_BASELINE).map_err(|error| dump::reason(&error))?;
+    Ok(Report::read(&bytes)?.as_baseline(&path.display().to_string()))
 }

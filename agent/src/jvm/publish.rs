@@ -277,8 +277,12 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, pre
     // Copied only while an earlier report is still about.
     Arc::make_mut(&mut growth).record(&snapshot);
     let native = zlib::native(agent.jni()).unwrap_or_default();
-    let report = Report::new(process, native, &snapshot, audit.rules.clone(), Arc::clone(&growth));
-    Report { retention: prepared.retention, ..report }
+    let report = Report::new(process, native, &snapshot, audit.expected.rules.clone(), Arc::clone(&growth));
+    let report = Report { retention: prepared.retention, ..report };
+    match &audit.expected.baseline {
+        Some(baseline) => report.against(baseline),
+        None => report,
+    }
 }
 
 /// Where a report goes that is told apart by `number`, if by anything.
@@ -360,7 +364,7 @@ fn last_words(report: &Report, audit: &Audit) -> Result<String, String> {
 /// What `exitcode` asks for.
 fn fail_if_asked(report: &Report, audit: &Audit) {
     if let Some(code) = audit.options.exitcode
-        && let Some(why) = report.judgement.failure(&audit.options.fail_on)
+        && let Some(why) = report.judgement.failure(&report.rules, &audit.options.fail_on)
         && !os::fail_at_exit(code, why)
     {
         os::say("the exit code stays as it is: this system's C library has no on_exit");

@@ -112,7 +112,7 @@ pub(super) fn look(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) ->
 /// The oldest live streams of the worst suspects, each with its site.
 fn worst_streams(agent: &Agent, audit: &Audit, each: usize) -> Vec<(u64, jlong)> {
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
-    let judgement = judge(&snapshot, &Native::default(), &audit.rules);
+    let judgement = judge(&snapshot, &Native::default(), &audit.expected.rules);
     let suspects = judgement.sites.iter().filter(|site| site.verdict.suspects > 0);
     let worst: Vec<u64> = suspects.map(|site| site.site.stable_id).take(STREAMS.div_ceil(each)).collect();
     let oldest = audit.session.oldest(&worst, each);

@@ -177,9 +177,9 @@ fn arm_if_due(agent: &'static Agent, jni: Jni) {
         return;
     }
     let Some((_, options)) = agent.worker.state().waiting.take() else { return };
-    let (rules, troubles) = preparation::look(&options);
+    let (expected, troubles) = preparation::look(&options);
     troubles.iter().for_each(|line| say(line));
-    if let Err(why) = arming::arm(agent, &control, jni, &options, rules) {
+    if let Err(why) = arming::arm(agent, &control, jni, &options, expected) {
         agent.worker.state().wanted = false;
         say(&format!("nothing is audited: {why}"));
     }

@@ -50,6 +50,10 @@ pub struct Options {
     pub min_age: Duration,
     /// Files with rules.
     pub suppressions: Vec<PathBuf>,
+    /// Whether the built-in rules are asked.
+    pub default_suppressions: bool,
+    /// An older report: only what is beyond it is news.
+    pub baseline: Option<PathBuf>,
     /// What the process ends with when there are leaks.
     pub exitcode: Option<u8>,
     /// What `exitcode` takes for a failure beside certain leaks.
@@ -132,6 +136,8 @@ impl Default for Options {
             retain_wait: Duration::from_secs(2),
             min_age: Duration::ZERO,
             suppressions: Vec::new(),
+            default_suppressions: true,
+            baseline: None,
             exitcode: None,
             fail_on: FailOn::default(),
             depth: 1_024,
@@ -377,6 +383,15 @@ mod tests {
                 "suppressions=a,suppressions=b",
                 Options { suppressions: vec!["a".into(), "b".into()], ..Options::default() },
             ),
+            (
+                "default_suppressions=false,baseline=old.json",
+                Options {
+                    default_suppressions: false,
+                    baseline: Some("old.json".into()),
+                    ..Options::default()
+                },
+            ),
+            ("baseline=old.json,baseline=none", Options::default()),
             (
                 "min_age=1m,adopt=off,answer=/a",
                 Options {

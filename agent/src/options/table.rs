@@ -176,9 +176,29 @@ pub(super) const TABLE: &[Row] = &[
         name: "suppressions",
         value: "FILE",
         default: "none",
-        help: "rules for what is expected, one a line; may be given several times",
+        help: "rules for what is expected, one a line (docs/suppressions.md); may be given several times",
         set: |options, value| {
             options.suppressions.push(PathBuf::from(value));
+            Ok(())
+        },
+    },
+    Row {
+        name: "default_suppressions",
+        value: "true|false",
+        default: "true",
+        help: "false turns off the built-in rules for the JDK's own caches, which zaudit suppress --built-in lists",
+        set: |options, value| {
+            options.default_suppressions = switch(value)?;
+            Ok(())
+        },
+    },
+    Row {
+        name: "baseline",
+        value: "FILE",
+        default: "none",
+        help: "an older JSON report: only what is new or has grown against it is told as a leak or a suspect, and fails",
+        set: |options, value| {
+            options.baseline = (value != "none").then(|| PathBuf::from(value));
             Ok(())
         },
     },
@@ -186,7 +206,7 @@ pub(super) const TABLE: &[Row] = &[
         name: "exitcode",
         value: "CODE",
         default: "none",
-        help: "the process ends with this code, 1 to 255, if the last report of an audit has a leak that no rule covers; the program's own code wins if it is not 0",
+        help: "the process ends with this code, 1 to 255, if the last report of an audit has a leak that no rule covers and no baseline knows, or a rule over its maximum; the program's own code wins if it is not 0",
         set: |options, value| {
             options.exitcode = exit_code(value)?;
             Ok(())

@@ -3,7 +3,7 @@
 //! Owns what can be summed and what cannot: trends are left out, for each run has its own time. Invariant: every count is the sum of
 //! those before, so what added up still does.
 
-use super::{Health, Process, Report};
+use super::{Against, Health, Process, Report};
 use crate::classify::{Judged, Judgement, Verdict};
 use crate::event::{Kind, PerKind, Trigger};
 use crate::ledger::Tally;
@@ -36,6 +36,7 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
         adopted: PerKind::default(),
         growth: Arc::default(),
         retention: retention(reports),
+        baseline: baseline(reports),
         rules: Vec::new(),
         ended_again: PerKind::default(),
         ended_unknown: PerKind::default(),
@@ -93,6 +94,17 @@ fn process(reports: &[Report]) -> Option<Process> {
         number: None,
         rss_bytes: each().map(|process| process.rss_bytes).sum(),
         reports: each().map(|process| process.reports).fold(0, u32::saturating_add),
+    })
+}
+
+/// What those that had a baseline knew, together.
+fn baseline(reports: &[Report]) -> Option<Against> {
+    let each = || reports.iter().filter_map(|report| report.baseline.as_ref());
+    Some(Against {
+        file: told(each().map(|baseline| baseline.file.as_str())),
+        taken: each().map(|baseline| baseline.taken).max()?,
+        sites: each().map(|baseline| baseline.sites).max()?,
+        known: each().map(|baseline| baseline.known).fold(0, u64::saturating_add).min(MOST),
     })
 }
 
@@ -188,19 +200,26 @@ impl Sites {
 impl Report {
     /// Takes another report's rules in, and says where each of them is now.
     fn add_rules(&mut self, report: &Report) -> Vec<usize> {
-        let place = |(rule, covered): (&Rule, &u64)| {
+        let place = |(rule, (covered, excess)): (&Rule, (&u64, &u64))| {
             let known = self.rules.iter().position(|known| known.text == rule.text);
             let at = known.unwrap_or_else(|| {
-                self.rules.push(rule.clone());
+                let none = rule.max.map(|_| 0);
+                self.rules.push(Rule::told(&rule.text, rule.built_in, &rule.source, none));
                 self.judgement.covered.push(0);
+                self.judgement.excess.push(0);
                 self.rules.len() - 1
             });
-            if let Some(sum) = self.judgement.covered.get_mut(at) {
-                *sum = sum.saturating_add(*covered);
+            // Each JVM had the whole maximum.
+            let max = self.rules.get_mut(at).and_then(|known| known.max.as_mut()).into_iter();
+            let covered = self.judgement.covered.get_mut(at).into_iter().zip([*covered]);
+            let excess = self.judgement.excess.get_mut(at).into_iter().zip([*excess]);
+            for (sum, more) in max.zip(rule.max).chain(covered).chain(excess) {
+                *sum = sum.saturating_add(more);
             }
             at
         };
-        report.rules.iter().zip(&report.judgement.covered).map(place).collect()
+        let used = report.judgement.covered.iter().zip(&report.judgement.excess);
+        report.rules.iter().zip(used).map(place).collect()
     }
 }
 
@@ -285,6 +304,26 @@ mod tests {
         // One alone stays what it is, but for the process and the trends.
         let alone = merge(&[read(&sample)]).unwrap();
         assert_eq!(alone.judgement.totals, sample.judgement.totals);
+    }
+
+    #[test]
+    fn maxima_and_baselines_are_summed() {
+        let known = sample().as_baseline("old.json");
+        let snapshot = session(&[(Kind::Inflater, &[MADE, "a.Pool.x"], 21, 0, 0, 0)])
+            .snapshot(crate::event::Nanos(7), Default::default());
+        let rules = vec![Rule::parse("live:a.Pool.* max=16", false).unwrap()];
+        let over = Report::new(sample().process, Native::default(), &snapshot, rules, Arc::default());
+        let parts =
+            [read(&over), read(&sample().against(&known)), read(&over), read(&sample().against(&known))];
+        let merged = merge(&parts).unwrap();
+        assert_eq!(
+            (merged.rules[0].max, merged.judgement.covered[0], merged.judgement.excess[0]),
+            (Some(32), 32, 10)
+        );
+        let baseline = merged.baseline.as_ref().unwrap();
+        assert_eq!((baseline.file.as_str(), baseline.sites, baseline.known), ("old.json", 4, 386));
+        assert_eq!(told(Format::Json, &read(&merged)), told(Format::Json, &merged));
+        assert!(told(Format::Text, &merged).contains("over its maximum: 42 of at most 32"));
     }
 
     #[test]

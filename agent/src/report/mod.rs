@@ -12,7 +12,7 @@ mod prom;
 mod text;
 mod words;
 
-use crate::classify::{Judgement, Severity, judge};
+use crate::classify::{Baseline, Judged, Judgement, Known, Severity, Verdict, judge};
 use crate::event::{Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
 use crate::hints::{self, Surroundings};
@@ -67,6 +67,19 @@ impl Process {
     }
 }
 
+/// What the report is told against.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Against {
+    /// The file's name.
+    pub file: String,
+    /// When that report was taken.
+    pub taken: SystemTime,
+    /// How many of its sites had leaks or suspects.
+    pub sites: u64,
+    /// How many instances are as they were in it.
+    pub known: u64,
+}
+
 /// Everything that a renderer may say.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -86,6 +99,8 @@ pub struct Report {
     pub retention: Retention,
     /// The rules that were asked.
     pub rules: Vec<Rule>,
+    /// The older report that it is told against.
+    pub baseline: Option<Against>,
     /// Second and further calls of `end()`.
     pub ended_again: PerKind<u64>,
     /// First calls of `end()` on what was made before the agent was armed, and not adopted.
@@ -141,10 +156,41 @@ impl Report {
             growth,
             retention: Retention::default(),
             rules,
+            baseline: None,
             ended_again: snapshot.ended_again,
             ended_unknown: snapshot.ended_unknown,
             snapshot_nanos: snapshot.taken,
         }
+    }
+
+    /// What was found, as the baseline of later reports. What this one's own baseline knew is as old as what was new.
+    pub fn as_baseline(&self, file: &str) -> Baseline {
+        let found = |judged: &Judged| {
+            let Verdict { leaked, suspects, known, .. } = judged.verdict;
+            let known = Known { leaked: leaked + known.leaked, suspects: suspects + known.suspects };
+            (known != Known::default()).then_some((judged.site.stable_id, known))
+        };
+        let sites = self.judgement.sites.iter().filter_map(found).collect();
+        Baseline { file: file.into(), taken: self.process.taken, sites }
+    }
+
+    /// The same, told against an older report.
+    #[must_use]
+    pub fn against(mut self, baseline: &Baseline) -> Report {
+        self.baseline = Some(Against {
+            file: baseline.file.clone(),
+            taken: baseline.taken,
+            sites: baseline.sites.len() as u64,
+            known: self.judgement.against(baseline),
+        });
+        self
+    }
+
+    /// The user's rules that had nothing to do.
+    pub fn unused_rules(&self) -> impl Iterator<Item = &Rule> {
+        let used = self.rules.iter().zip(self.judgement.covered.iter().zip(&self.judgement.excess));
+        used.filter(|(rule, (covered, excess))| !rule.built_in && **covered + **excess == 0)
+            .map(|(rule, _)| rule)
     }
 
     /// A report out of its JSON. The error is one sentence.

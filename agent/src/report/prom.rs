@@ -3,7 +3,7 @@
 //! `docs/formats.md` says what each metric is for. Invariant: however many sites there are, a report has at most [`PLACES`] places,
 //! and every sample says whose it is, so that the files of several JVMs can be read as one.
 
-use super::words::{clean, placed};
+use super::words::{brief, placed};
 use super::{Report, millis};
 use crate::classify::{Severity, Totals};
 use crate::event::{Kind, PerKind};
@@ -189,11 +189,7 @@ impl Exposition {
 
 /// A label's value: short, and without what ends it.
 fn quoted(value: &str) -> String {
-    let value = clean(value);
-    let mut short: String = value.chars().take(LABEL).collect();
-    if short.len() < value.len() {
-        short.push('…');
-    }
+    let short = brief(value, LABEL);
     format!("\"{}\"", short.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

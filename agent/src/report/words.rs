@@ -22,6 +22,15 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
 
+/// The same, and no longer than so many characters: others' programs have limits of their own.
+pub(super) fn brief(text: &str, most: usize) -> String {
+    let text = clean(text);
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
 /// `org.acme.Codec.decode:12`, as it came.
 pub(super) fn placed(frame: &Frame) -> String {
     let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();

@@ -5,8 +5,8 @@
 
 use super::Rule;
 
-/// Rules read of one file: each is asked for each site.
-const MAX_RULES: usize = 1_000;
+/// Rules read of one file.
+pub const MAX_RULES: usize = 10_000;
 /// Bytes of a line.
 const MAX_LINE: usize = 4_096;
 /// Complaints about single lines; the rest is summed up in one more.
@@ -32,7 +32,9 @@ impl Rule {
                     ));
                     break;
                 }
-                Ok(rule) => Rule::parse(rule, false),
+                Ok(rule) => {
+                    Rule::parse(rule, false).map(|rule| Rule { source: format!("{name}:{number}"), ..rule })
+                }
             };
             match result {
                 Ok(rule) => rules.push(rule),
@@ -68,7 +70,7 @@ fn one_line(name: &str, number: usize, why: &str) -> String {
 }
 
 /// Nothing in it that a terminal obeys, or that ends a line.
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() })
         .collect()
@@ -95,7 +97,7 @@ mod tests {
                 "live:a.b\nleek:a.b\nleak:\n# fine\nleak:c.d",
                 &["live:a.b", "leak:c.d"],
                 &[
-                    "r.rules:2: unknown verdict \"leek\"; there are leak and live",
+                    "r.rules:2: unknown verdict \"leek\"; there are leak and live, for inflater and deflater",
                     "r.rules:3: an empty pattern fits nothing",
                 ],
             ),
@@ -103,7 +105,7 @@ mod tests {
         ] {
             let (read, complained) = Rule::read_file("r.rules", text);
             assert_eq!(read.iter().map(|rule| rule.text.as_str()).collect::<Vec<_>>(), rules, "{text:?}");
-            assert!(read.iter().all(|rule| !rule.built_in));
+            assert!(read.iter().all(|rule| !rule.built_in && rule.source.starts_with("r.rules:")));
             assert_eq!(complained, complaints, "{text:?}");
         }
     }

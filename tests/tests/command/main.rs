@@ -1,12 +1,13 @@
 //! The `zaudit` command on real JVMs: a whole life from attach to disarm, programs that it starts, tables that it prints.
 //!
-//! What one audit leaves to the next, and a command to the next, is [`between`]'s, `zaudit run` [`launching`]'s, `zaudit top` [`watching`]'s, and what
+//! What one audit leaves to the next, and a command to the next, is [`between`]'s, `zaudit run` [`launching`]'s, `zaudit top` [`watching`]'s, reports in files [`saved`]'s, and what
 //! must be refused, and in which words, [`refusals`]'. Invariant: nothing that the command does shows in the
 //! program's own output, and none of its files stays.
 
 mod between;
 mod launching;
 mod refusals;
+mod saved;
 mod watching;
 
 use libtest_mimic::Trial;
@@ -37,7 +38,7 @@ const EVERYWHERE: [(&str, Test); 7] = [
 ];
 
 /// On one.
-const ONCE: [(&str, Test); 21] = [
+const ONCE: [(&str, Test); 25] = [
     ("run_through_the_environment", launching::run_through_the_environment),
     ("run_refuses", launching::run_refuses),
     ("top_goes_on", watching::top_goes_on),
@@ -45,6 +46,10 @@ const ONCE: [(&str, Test); 21] = [
     ("top_ends_with_the_jvm", watching::top_ends_with_the_jvm),
     ("page_and_completions", page_and_completions),
     ("other_namespaces", other_namespaces),
+    ("rendered_as_the_agent_does", saved::rendered_as_the_agent_does),
+    ("compared", saved::compared),
+    ("summed_up", saved::summed_up),
+    ("no_reports", saved::no_reports),
     ("no_such_process", refusals::no_such_process),
     ("no_jvm", refusals::no_jvm),
     ("narrow_program", refusals::narrow_program),

@@ -165,11 +165,21 @@ pub fn empty() -> Result<PathBuf> {
     Story::default().page("empty", "org.acme.Main")
 }
 
-/// Ten thousand sites, each with thirty frames, some hundred to a place.
+/// One place that many stacks come by.
+pub fn crowd() -> Result<PathBuf> {
+    let mut story = Story::default();
+    for caller in 0..30 {
+        let caller = format!("org.acme.Caller{caller}.call");
+        story.site(Kind::Inflater, &[INFLATER, "org.acme.Codec.decode", &caller], [3, 1, 1]);
+    }
+    story.page("crowd", "org.acme.Main")
+}
+
+/// Ten thousand sites, each a place of its own with thirty frames.
 pub fn many() -> Result<PathBuf> {
     let mut story = Story::default();
     for number in 0..10_000_u64 {
-        let culprit = format!("org.acme.module{}.Codec{}.decode", number % 40, number % 2_000);
+        let culprit = format!("org.acme.module{}.Codec{}.decode", number % 40, number);
         let inner: Vec<String> = (0..14)
             .map(|depth| format!("org.acme.layer{depth}.Step{}.call", (number / (depth + 1)) % 60))
             .collect();

@@ -5,6 +5,7 @@
 
 mod children;
 mod environment;
+mod expected;
 mod gate;
 mod maven;
 mod rules;
@@ -26,7 +27,7 @@ use zaudit_tests::suite::{self, Bench, cell, claim};
 type Test = fn(&Bench, &Jdk) -> Result<()>;
 
 /// On every JDK.
-const EVERYWHERE: [(&str, Test); 24] = [
+const EVERYWHERE: [(&str, Test); 27] = [
     ("killed", snapshots::killed),
     ("link_is_replaced", snapshots::link_is_replaced),
     ("newest_are_kept", snapshots::newest_are_kept),
@@ -44,6 +45,9 @@ const EVERYWHERE: [(&str, Test); 24] = [
     ("gate::much_output_first", gate::much_output_first),
     ("gate::found_by_duration", gate::found_by_duration),
     ("gate::found_by_disarm", gate::found_by_disarm),
+    ("expected::suppressed", expected::suppressed),
+    ("expected::nothing_built_in", expected::nothing_built_in),
+    ("expected::baseline", expected::baseline),
     ("every_jvm::tools", environment::tools),
     ("every_jvm::children", environment::children),
     ("every_jvm::snapshots", environment::snapshots),
@@ -60,13 +64,15 @@ const SINCE_25: [(&str, Test); 2] = [
 ];
 
 /// On one.
-const ONCE: [(&str, Test); 14] = [
+const ONCE: [(&str, Test); 16] = [
     ("interval_without_a_file", snapshots::interval_without_a_file),
     ("interval_without_a_file_is_strict", snapshots::interval_without_a_file_is_strict),
     ("bad_rules", rules::bad_rules),
     ("bad_rules_are_strict", rules::bad_rules_are_strict),
     ("no_rules", rules::no_rules),
     ("hostile_rules", rules::hostile_rules),
+    ("over_the_maximum", expected::over_the_maximum),
+    ("bad_baselines", expected::bad_baselines),
     ("two_files_of_rules", rules::two_files_of_rules),
     ("options_from_anywhere", environment::options_from_anywhere),
     ("every_jvm::aloud", environment::aloud),

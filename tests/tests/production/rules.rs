@@ -15,7 +15,7 @@ use zaudit_tests::suite::{Bench, claim};
 const SOME_BAD: &str =
     "leek:Finishing.leak\n# a comment\nleak\nleak:Finishing.leak # known\nlive:\nlive:a.B.c\n";
 const COMPLAINTS: [&str; 3] = [
-    "zaudit: known.rules:1: unknown verdict \"leek\"; there are leak and live",
+    "zaudit: known.rules:1: unknown verdict \"leek\"; there are leak and live, for inflater and deflater",
     "zaudit: known.rules:3: VERDICTS:PATTERN is needed",
     "zaudit: known.rules:5: an empty pattern fits nothing",
 ];

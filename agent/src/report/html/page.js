@@ -276,7 +276,6 @@
       element.title = describe(node);
       element.setAttribute('role', 'treeitem');
       element.setAttribute('aria-level', level + 1);
-      element.setAttribute('aria-label', describe(node));
       drawn.set(node, element);
     };
     // Those that are too narrow, together.

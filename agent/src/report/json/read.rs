@@ -4,11 +4,11 @@
 //! error or a report that every renderer can work on: its numbers cannot overflow a sum, and its sums hold.
 
 use super::{memory, wire};
-use crate::classify::{Judged, Judgement, Totals, Verdict};
+use crate::classify::{Judged, Judgement, Known, Totals, Verdict};
 use crate::event::{Frame, Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
 use crate::ledger::{Counts, Tally};
-use crate::report::{Health, Process, Report};
+use crate::report::{Against, Health, Process, Report};
 use crate::retention::Retention;
 use crate::session::Gaps;
 use crate::stacks::{Frames, Site};
@@ -60,8 +60,11 @@ fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
     let wire::Totals { inflater, deflater, adopted } = &root.totals;
     let kinds = PerKind { inflater, deflater };
     let each = both(|kind| at_most(kinds.get(kind).bytes_each, MOST_BYTES, "bytes_each"))?;
-    let (rules, covered): (Vec<Rule>, Vec<u64>) =
-        root.rules.iter().map(|rule| (Rule::told(&rule.text, rule.built_in), rule.matched)).unzip();
+    let told = |rule: &wire::Rule<'_>| Rule::told(&rule.text, rule.built_in, &rule.source, rule.max);
+    let rules: Vec<Rule> = root.rules.iter().map(told).collect();
+    let uses = |of: fn(&wire::Rule<'_>) -> u64, name| {
+        root.rules.iter().map(|rule| at_most(of(rule), MOST, name)).collect::<Result<Vec<u64>, _>>()
+    };
     let process = process(&root.process)?;
     let health = health(&root.health);
     let mut growth = Trends::new(process.armed);
@@ -105,11 +108,13 @@ fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
             about: native.about(),
             sites,
             totals: both(|kind| totals(&kinds.get(kind).counts))?,
-            covered,
+            covered: uses(|rule| rule.matched, "matched")?,
+            excess: uses(|rule| rule.excess, "excess")?,
             mismatches: health.sums_off,
         },
         adopted,
         growth: Arc::new(Growth::told(growth.taken, series, adopted_growth)),
+        baseline: root.baseline.as_ref().map(against).transpose()?,
         rules,
         ended_again: both(|kind| at_most(kinds.get(kind).ended_again, MOST, "ended_again"))?,
         ended_unknown: both(|kind| at_most(kinds.get(kind).ended_unknown, MOST, "ended_unknown"))?,
@@ -140,6 +145,15 @@ fn process(process: &wire::Process<'_>) -> Result<Process, Wrong> {
         number: process.number,
         rss_bytes: process.rss_bytes,
         reports: process.reports,
+    })
+}
+
+fn against(baseline: &wire::Baseline<'_>) -> Result<Against, Wrong> {
+    Ok(Against {
+        file: baseline.file.to_string(),
+        taken: date(baseline.taken, "taken")?,
+        sites: baseline.sites,
+        known: at_most(baseline.known, MOST, "known")?,
     })
 }
 
@@ -219,10 +233,11 @@ fn verdict(site: &wire::Site<'_>, kind: Kind, tally: Tally, bytes_each: u64) -> 
     let suspects = site
         .suspects
         .unwrap_or_else(|| uncovered.saturating_sub(leaked).min(tally.live.saturating_sub(tally.young)));
-    at_most(leaked, freed, "leaked")?;
-    at_most(suspects, tally.live, "suspects")?;
-    at_most(leaked + suspects, uncovered, "leaked + suspects")?;
-    Ok(Verdict { kind, bytes_each, tally, leaked, suspects, expected })
+    let known = Known { leaked: site.known.leaked, suspects: site.known.suspects };
+    at_most(leaked.saturating_add(known.leaked), freed, "leaked")?;
+    at_most(suspects.saturating_add(known.suspects), tally.live, "suspects")?;
+    at_most(leaked + suspects + known.sum(), uncovered, "leaked + suspects")?;
+    Ok(Verdict { kind, bytes_each, tally, leaked, suspects, expected, known })
 }
 
 fn totals(counts: &wire::Counts) -> Result<Totals, Wrong> {

@@ -3,10 +3,14 @@
 use super::read;
 use crate::classify::tests::{MADE, session};
 use crate::event::{Frame, Kind, Nanos, Stack, StackKey, ThreadId};
+use crate::native::Native;
 use crate::options::Format;
 use crate::report::tests::{report, sample};
 use crate::report::{Report, Style};
 use crate::session::Session;
+use crate::suppress::Rule;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Numbers that look like chance and are the same in each run.
 struct Chance(u64);
@@ -64,6 +68,9 @@ fn all_kinds_of_reports() -> Vec<Report> {
     let mut chance = Chance(1);
     let mut reports: Vec<_> = (0..60).map(|_| report(&generated(&mut chance))).collect();
     reports.push(sample());
+    reports.push(sample().against(&reports[7].as_baseline("old.json")));
+    reports.push(sample().against(&sample().as_baseline(HOSTILE[0])));
+    reports.push(over());
     reports
 }
 
@@ -77,6 +84,41 @@ fn what_is_read_renders_to_the_same_bytes() {
             assert!(before == after, "{format:?} of {}", String::from_utf8_lossy(&json));
         }
     }
+}
+
+/// A rule over its maximum, and one without use.
+fn over() -> Report {
+    let snapshot =
+        session(&[(Kind::Inflater, &[MADE, "a.Pool.get"], 21, 0, 0, 5)]).snapshot(Nanos(7), Duration::ZERO);
+    let (rules, _) = Rule::read_file(HOSTILE[0], "live,leak:a.Pool.* max=16\nlive:x.\u{1b}y");
+    Report::new(sample().process, Native::default(), &snapshot, rules, Arc::default())
+}
+
+#[test]
+fn rules_and_baselines_are_told() {
+    let value = |report: &Report| -> serde_json::Value {
+        serde_json::from_slice(&report.render(Format::Json, Style::default())).unwrap()
+    };
+    let over = value(&over());
+    assert_eq!(
+        over["rules"],
+        serde_json::json!([
+            {"text": "live,leak:a.Pool.* max=16", "built_in": false, "source": format!("{}:1", HOSTILE[0]), "matched": 16,
+             "max": 16, "excess": 5, "over": true},
+            {"text": "live:x.\u{1b}y", "built_in": false, "source": format!("{}:2", HOSTILE[0]), "matched": 0,
+             "max": null, "excess": 0, "over": false},
+        ])
+    );
+    let against = value(&sample().against(&sample().as_baseline("old.json")));
+    assert_eq!(
+        against["baseline"],
+        serde_json::json!({"file": "old.json", "taken": 1_795_451_197.75, "sites": 4, "known": 193})
+    );
+    let first = &against["sites"].as_array().unwrap().iter().find(|site| site["kind"] == "deflater").unwrap();
+    assert_eq!((&first["severity"], &first["leaked"]), (&"clean".into(), &0.into()));
+    // The baseline of a report that had one forgets nothing.
+    let again = sample().against(&sample().as_baseline("old.json")).as_baseline("newer.json");
+    assert_eq!(again.sites, sample().as_baseline("old.json").sites);
 }
 
 /// Whatever a renderer cannot work on, it would panic at.
@@ -124,6 +166,13 @@ fn what_is_wrong_is_said() {
         ("/sites/0/frames", "null", "invalid type: null"),
         ("/sites/0/frames/0/line", "-1", "expected u32"),
         ("/sites/1/trend", r#"[{"seconds": 1, "live": 1}]"#, "different moments"),
+        ("/sites/0/known/leaked", "99", "leaked is"),
+        ("/sites/0/known/leaked", "18446744073709551615", "leaked is 18446744073709551615, and"),
+        ("/sites/0/known", "3", "expected struct"),
+        ("/rules/0/matched", "18446744073709551615", "matched is"),
+        ("/rules/0/excess", "18446744073709551615", "excess is"),
+        ("/rules/0/max", "-1", "expected u64"),
+        ("/baseline", "[]", "invalid"),
         ("/health/dropped", "[]", "invalid type"),
     ] {
         let wrong = read(&changed(pointer, value)).err();

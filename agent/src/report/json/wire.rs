@@ -18,6 +18,7 @@ pub(super) struct Root<'a> {
     pub(super) totals: Totals,
     pub(super) native: Option<Native<'a>>,
     pub(super) retention_pause_seconds: Option<f64>,
+    pub(super) baseline: Option<Baseline<'a>>,
     pub(super) sites: Vec<Site<'a>>,
     pub(super) rules: Vec<Rule<'a>>,
     pub(super) health: Health<'a>,
@@ -132,6 +133,20 @@ pub(super) struct Point {
 }
 
 #[derive(Deserialize, Serialize)]
+pub(super) struct Baseline<'a> {
+    pub(super) file: Cow<'a, str>,
+    pub(super) taken: f64,
+    pub(super) sites: u64,
+    pub(super) known: u64,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct Known {
+    pub(super) leaked: u64,
+    pub(super) suspects: u64,
+}
+
+#[derive(Deserialize, Serialize)]
 pub(super) struct Site<'a> {
     pub(super) id: Cow<'a, str>,
     pub(super) kind: Cow<'a, str>,
@@ -146,6 +161,8 @@ pub(super) struct Site<'a> {
     pub(super) counts: Counts,
     pub(super) leaked: Option<u64>,
     pub(super) suspects: Option<u64>,
+    #[serde(default)]
+    pub(super) known: Known,
     #[serde(skip_deserializing)]
     pub(super) bytes_held: u64,
     #[serde(default)]
@@ -193,7 +210,14 @@ pub(super) struct Frame<'a> {
 pub(super) struct Rule<'a> {
     pub(super) text: Cow<'a, str>,
     pub(super) built_in: bool,
+    #[serde(default)]
+    pub(super) source: Cow<'a, str>,
     pub(super) matched: u64,
+    pub(super) max: Option<u64>,
+    #[serde(default)]
+    pub(super) excess: u64,
+    #[serde(skip_deserializing)]
+    pub(super) over: bool,
 }
 
 /// What a count is of.

@@ -40,6 +40,12 @@ pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
         },
         native: Some(memory::native(&report.native)),
         retention_pause_seconds: report.retention.stood_still.map(|time| time.as_secs_f64()),
+        baseline: report.baseline.as_ref().map(|baseline| wire::Baseline {
+            file: baseline.file.as_str().into(),
+            taken: seconds(baseline.taken),
+            sites: baseline.sites,
+            known: baseline.known,
+        }),
         sites: report
             .judgement
             .sites
@@ -49,11 +55,15 @@ pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
         rules: report
             .rules
             .iter()
-            .zip(&report.judgement.covered)
-            .map(|(rule, matched)| wire::Rule {
+            .zip(report.judgement.covered.iter().zip(&report.judgement.excess))
+            .map(|(rule, (matched, excess))| wire::Rule {
                 text: rule.text.as_str().into(),
                 built_in: rule.built_in,
+                source: rule.source.as_str().into(),
                 matched: *matched,
+                max: rule.max,
+                excess: *excess,
+                over: *excess > 0,
             })
             .collect(),
         health: health(&report.health),
@@ -173,6 +183,7 @@ fn site<'a>(report: &'a Report, judged: &'a Judged, hint: Option<String>) -> wir
         },
         leaked: Some(verdict.leaked),
         suspects: Some(verdict.suspects),
+        known: wire::Known { leaked: verdict.known.leaked, suspects: verdict.known.suspects },
         bytes_held: verdict.bytes_held(),
         lateness_seconds: verdict.lateness_seconds(),
         lateness_byte_seconds: verdict.lateness(),

@@ -6,7 +6,7 @@
 mod proto;
 
 use super::collapsed::ADOPTED;
-use super::words::clean;
+use super::words::brief;
 use super::{Report, lost, millis};
 use crate::classify::Judged;
 use crate::event::{Frame, Kind};
@@ -23,6 +23,11 @@ const SAMPLE_TYPES: [(&str, &str); 6] = [
     ("alloc_objects", "count"),
     ("lateness", "KiB·s"),
 ];
+
+/// Characters of a name and of a label: Graphviz, which draws for pprof, takes no string beyond 16 KiB, and one may hold two names or all
+/// labels of a sample.
+const NAME: usize = 1_000;
+const LABEL: usize = 200;
 
 /// Values are signed on the other side.
 const MOST: u64 = i64::MAX as u64;
@@ -100,7 +105,7 @@ impl<'a> Profile<'a> {
         let mut sample = Message::default();
         sample.numbers(1, stack.iter().copied()).numbers(2, values.map(|value| value.min(MOST)));
         for (name, value) in labels {
-            let (name, value) = (self.string(name), self.string(&clean(value)));
+            let (name, value) = (self.string(name), self.string(&tame(value)));
             sample.message(3, Message::default().number(1, name).number(2, value));
         }
         self.whole.message(2, &sample);
@@ -129,7 +134,7 @@ impl<'a> Profile<'a> {
     }
 
     fn function(&mut self, name: &str, file: &str) -> u64 {
-        let (name, file) = (self.string(&clean(name)), self.string(&clean(file)));
+        let (name, file) = (self.string(&brief(name, NAME)), self.string(&brief(file, NAME)));
         let next = self.functions.len() as u64 + 1;
         match self.functions.entry((name, file)) {
             Entry::Occupied(known) => *known.get(),
@@ -162,7 +167,7 @@ impl<'a> Profile<'a> {
     fn about(&mut self, report: &Report) {
         const NANOS: u64 = 1_000_000;
         let process = &report.process;
-        let program = self.string(&clean(process.program()));
+        let program = self.string(&tame(process.program()));
         let mut mapping = Message::default();
         mapping.number(1, MAPPING).number(5, program).number(7, 1).number(8, 1).number(9, 1);
         let one = self.value_type("streams", "count");
@@ -172,7 +177,7 @@ impl<'a> Profile<'a> {
             format!("pid {}: {}", process.pid, process.command),
             process.jvm.clone(),
         ]
-        .map(|comment| self.string(&clean(&comment)));
+        .map(|comment| self.string(&brief(&comment, NAME)));
         self.whole
             .message(3, &mapping)
             .number(9, millis(process.taken) * NANOS)
@@ -182,6 +187,11 @@ impl<'a> Profile<'a> {
             .numbers(13, comments)
             .number(14, default);
     }
+}
+
+/// What pprof draws, it hands to Graphviz in quotes; labels and the program's name it forgets to escape there.
+fn tame(text: &str) -> String {
+    brief(text, LABEL).replace('"', "'").replace('\\', "/")
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ pub(super) fn render(report: &Report, style: Style) -> String {
         text.totals(report);
         text.adopted(report);
     }
+    text.unused_rules(report);
     text.health(report);
     text.out
 }
@@ -109,6 +110,9 @@ pub(in crate::report) fn verdict(
     let adopted = adopted(report);
     // Those that were lost without a stack are leaks, only not of a place that anybody could name.
     let since = if adopted.iter().any(|(_, leaked)| *leaked) { " since arming" } else { "" };
+    let known: u64 = verdicts().map(|verdict| verdict.known.sum()).sum();
+    // What is as it was may be leaks, too.
+    let new = if known > 0 { "new " } else { "" };
     let mut clauses = Vec::new();
     if !leaks.is_empty() {
         clauses.push(format!(
@@ -122,7 +126,7 @@ pub(in crate::report) fn verdict(
     } else if !suspects.is_empty() {
         let held: u64 = verdicts().map(|verdict| verdict.suspects * verdict.bytes_each).sum();
         clauses.push(format!(
-            "no certain leaks{since}, but {open} made at {} still open, {}{} held: a pool, or a leak in the making",
+            "no {new}certain leaks{since}, but {open} made at {} still open, {}{} held: a pool, or a leak in the making",
             count(suspects.len(), "place"),
             report.native.about(),
             bytes(held)
@@ -135,8 +139,8 @@ pub(in crate::report) fn verdict(
             .map(|(totals, kind)| format!("{} of {}", grouped(totals.ended), some(totals.created, kind)))
             .collect();
         let mut clause = match told.as_slice() {
-            [] => format!("no leaks{since}: no Inflater or Deflater was made"),
-            told => format!("no leaks{since}: {} ended", told.join(" and ")),
+            [] => format!("no {new}leaks{since}: no Inflater or Deflater was made"),
+            told => format!("no {new}leaks{since}: {} ended", told.join(" and ")),
         };
         let expected: u64 = verdicts().map(|verdict| verdict.expected).sum();
         if expected > 0 {
@@ -150,6 +154,9 @@ pub(in crate::report) fn verdict(
             let _ = write!(clause, ", {} too young to be suspects (min_age)", grouped(young));
         }
         clauses.push(clause);
+    }
+    if known > 0 {
+        clauses.push(format!("{} not ended as in the baseline", grouped(known)));
     }
     clauses.extend(adopted.into_iter().map(|(clause, _)| clause));
     if !report.health.ok() {

@@ -234,6 +234,9 @@ pub(in crate::report) fn facts(report: &Report, verdict: &Verdict) -> Vec<String
             facts.push(format!("{} of them too young to be suspects (min_age)", grouped(verdict.spared())));
         }
     }
+    if verdict.known.sum() > 0 {
+        facts.push(format!("{} as in the baseline", grouped(verdict.known.sum())));
+    }
     facts
 }
 

@@ -1,0 +1,223 @@
+//! Metrics in the hands of promtool, of node_exporter's textfile collector and of Prometheus; the alerts of `docs/`.
+//!
+//! Invariant: what Prometheus answers is compared with the JSON report of the same snapshot.
+
+use crate::{Kit, filtered, hostile, leaked, number, rendered};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+use zaudit::options::Format;
+use zaudit_tests::child::Folder;
+use zaudit_tests::command::Said;
+use zaudit_tests::suite::claim;
+use zaudit_tests::{Result, repository};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn check(kit: &Kit) -> Result<()> {
+    let runs = [kit.run("GzipForgotten")?.text("prom")?, kit.run("LiveAtExit")?.text("prom")?];
+    for text in [runs[0].as_bytes(), runs[1].as_bytes(), &rendered(&hostile(), Format::Prom)] {
+        let said = filtered(kit.readers.command("promtool")?.args(["check", "metrics"]), text)?.done()?;
+        claim(said.is_empty(), || said)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn alerts(kit: &Kit) -> Result<()> {
+    for (words, file) in [(["check", "rules"], "alerts.yml"), (["test", "rules"], "alerts-test.yml")] {
+        let mut command = kit.readers.command("promtool")?;
+        let said = Said::of(command.current_dir(repository().join("docs")).args(words).arg(file))?;
+        claim(said.code == Some(0) && said.stdout.contains("SUCCESS"), || format!("{words:?}: {said:?}"))?;
+    }
+    Ok(())
+}
+
+/// The files of three JVMs in one folder, two of them of one program, and one with hostile names; through the collector and a
+/// Prometheus.
+pub(crate) fn scraped(kit: &Kit) -> Result<()> {
+    let folder = Folder::fresh()?;
+    let files = folder.0.join("textfile");
+    fs::create_dir(&files).map_err(|error| error.to_string())?;
+    let runs = [kit.run("GzipForgotten")?, kit.run("GzipForgotten")?, kit.run("LiveAtExit")?];
+    for (at, run) in runs.iter().enumerate() {
+        fs::write(files.join(format!("zaudit-{at}.prom")), run.text("prom")?)
+            .map_err(|error| error.to_string())?;
+    }
+    fs::write(files.join("hostile.prom"), rendered(&hostile(), Format::Prom))
+        .map_err(|error| error.to_string())?;
+
+    let mut command = kit.readers.command("node_exporter")?;
+    command.args([
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        "--web.listen-address=127.0.0.1:0",
+    ]);
+    command.arg(format!("--collector.textfile.directory={}", files.display()));
+    let (_exporter, exporter) = Served::start(&mut command)?;
+    let metrics = got(&exporter, "/metrics")?;
+    claim(metrics.contains("node_textfile_scrape_error 0"), || metrics.clone())?;
+
+    let scraped = relayed(exporter)?;
+    let config = folder.0.join("prometheus.yml");
+    let target = format!(
+        "scrape_configs: [{{job_name: zaudit, scrape_interval: 1s, static_configs: [{{targets: ['{}']}}]}}]",
+        scraped.address
+    );
+    fs::write(&config, target).map_err(|error| error.to_string())?;
+    let mut command = kit.readers.command("prometheus")?;
+    command.args(["--web.listen-address=127.0.0.1:0"]).current_dir(&folder.0);
+    command.arg(format!("--config.file={}", config.display()));
+    command.arg(format!("--storage.tsdb.path={}", folder.0.join("data").display()));
+    let (_prometheus, prometheus) = Served::start(&mut command)?;
+    // It asks again when it has stored what it was told before.
+    for _ in 0..2 {
+        scraped.asked.recv_timeout(PATIENCE).map_err(|_| "Prometheus does not come")?;
+    }
+
+    for run in &runs {
+        let json = run.json()?;
+        let whose = format!("pid=\"{}\"", json["process"]["pid"]);
+        for kind in ["inflater", "deflater"] {
+            let of = |site: &Value| if site["kind"] == kind { 1.0 } else { 0.0 };
+            let mut expected: Vec<(&str, f64)> = [
+                ("created_total", "created"),
+                ("ended_total", "ended"),
+                ("late_total", "late"),
+                ("collected_total", "collected"),
+                ("live", "live"),
+                ("expected", "expected"),
+                ("held_bytes", "bytes_held"),
+                ("stream_bytes", "bytes_each"),
+            ]
+            .map(|(metric, field)| (metric, number(&json["totals"][kind], field)))
+            .to_vec();
+            expected.push(("leaked", run.sum(|site| of(site) * leaked(site))?));
+            expected.push(("adopted_live", number(&json["totals"]["adopted"][kind], "live")));
+            for (metric, expected) in expected {
+                let found = asked(&prometheus, &format!("zaudit_{metric}{{{whose},kind=\"{kind}\"}}"))?;
+                claim(found == [expected], || {
+                    format!("{metric} of {kind}: {found:?}, the report says {expected}")
+                })?;
+            }
+            let lateness = run.sum(|site| of(site) * number(site, "lateness_seconds"))?;
+            let found =
+                asked(&prometheus, &format!("zaudit_lateness_seconds_total{{{whose},kind=\"{kind}\"}}"))?;
+            claim(found.len() == 1 && (found[0] - lateness).abs() <= 0.001, || {
+                format!("{found:?} {lateness}")
+            })?;
+        }
+        for (metric, expected) in [
+            ("health_ok", 1.0),
+            ("last_report", 1.0),
+            ("report_timestamp_seconds", number(&json["process"], "taken")),
+            ("start_timestamp_seconds", number(&json["process"], "started")),
+        ] {
+            let found = asked(&prometheus, &format!("zaudit_{metric}{{{whose}}}"))?;
+            claim(found == [expected], || format!("{metric}: {found:?}, the report says {expected}"))?;
+        }
+        let places = asked(&prometheus, &format!("sum(zaudit_place_leaked{{{whose}}})"))?;
+        claim(places == [run.sum(leaked)?], || format!("{places:?}"))?;
+    }
+    let culprit = asked(&prometheus, r#"count(zaudit_place_leaked{place=~"GzipForgotten.pack:[0-9]+"})"#)?;
+    claim(culprit == [2.0], || format!("two JVMs of one program: {culprit:?}"))?;
+    let hostile = asked(&prometheus, r#"zaudit_place_leaked{place=~"a\"},.*</script>.*"}"#)?;
+    claim(hostile == [1.0], || format!("hostile names: {hostile:?}"))
+}
+
+/// A server of somebody else's that is killed when its value goes.
+struct Served(Child);
+
+impl Served {
+    /// Starts it and gives the address that it says it listens to.
+    fn start(command: &mut Command) -> Result<(Self, String)> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+        let stderr = child.stderr.take().ok_or("no standard error")?;
+        let served = Self(child);
+        let (sender, said) = channel();
+        // Read to its end: a program of Go's dies of a standard error that nobody reads.
+        std::thread::spawn(move || {
+            BufReader::new(stderr)
+                .lines()
+                .map_while(std::io::Result::ok)
+                .for_each(|line| drop(sender.send(line)));
+        });
+        let mut log = String::new();
+        let address = loop {
+            let line =
+                said.recv_timeout(PATIENCE).map_err(|_| format!("{command:?} does not listen:\n{log}"))?;
+            if let (true, Some((_, port))) =
+                (line.contains("Listening on"), line.split_once("address=127.0.0.1:"))
+            {
+                break format!("127.0.0.1:{}", port.split_whitespace().next().unwrap_or_default());
+            }
+            log.push_str(&line);
+            log.push('\n');
+        };
+        Ok((served, address))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The body of a page.
+fn got(address: &str, page: &str) -> Result<String> {
+    let failed = |error: std::io::Error| format!("{address}{page}: {error}");
+    let mut stream = TcpStream::connect(address).map_err(failed)?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+    // Of 1.0, so that the body comes as it is.
+    write!(stream, "GET {page} HTTP/1.0\r\nHost: {address}\r\n\r\n").map_err(failed)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(failed)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address}{page}: {answer}"))?;
+    claim(head.contains(" 200 "), || format!("{address}{page}: {answer}"))?;
+    Ok(body.to_owned())
+}
+
+/// A relay in front of the collector.
+struct Relayed {
+    address: String,
+    /// Told each time when it has been asked and has answered.
+    asked: std::sync::mpsc::Receiver<()>,
+}
+
+fn relayed(exporter: String) -> Result<Relayed> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?.to_string();
+    let (sender, asked) = channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let Ok(body) = got(&exporter, "/metrics") else { return };
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let answered = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+            if answered.is_err() || sender.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(Relayed { address, asked })
+}
+
+/// The values that Prometheus has for a query.
+fn asked(prometheus: &str, query: &str) -> Result<Vec<f64>> {
+    let escaped: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let body = got(prometheus, &format!("/api/v1/query?query={escaped}"))?;
+    let answer: Value = serde_json::from_str(&body).map_err(|error| format!("{error}: {body}"))?;
+    let results = answer["data"]["result"].as_array().ok_or_else(|| format!("{query}: {body}"))?;
+    let value = |result: &Value| result["value"][1].as_str().and_then(|value| value.parse().ok());
+    results.iter().map(|result| value(result).ok_or_else(|| format!("{query}: {body}"))).collect()
+}

@@ -1,0 +1,204 @@
+//! What need not be told: maxima, rules out of a report, the built-in ones turned off, baselines.
+//!
+//! Invariant: whatever is expected or known, every count of the report is what it is without.
+
+use super::{claim_messages, read, write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use zaudit_tests::child::Ended;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::{Kind, Report, Severity};
+use zaudit_tests::suite::{Bench, claim};
+use zaudit_tests::{Result, agent};
+
+const CODE: i32 = 23;
+const LEAK: &str = "zaudit: exit code 23 instead of 0: 3 Inflaters never ended by the program, freed by the garbage collector only";
+const OPEN: &str = "zaudit: exit code 23 instead of 0: 3 Inflaters still open (fail_on=live:1)";
+
+/// Runs the program that leaks or keeps three, with files beside it.
+fn run(bench: &Bench, jdk: &Jdk, what: &str, files: &[(&str, &str)], more: &str) -> Result<Ended> {
+    let jvm = Jvm::new(jdk, bench.fixture("Finishing")?)?.args(&["return", what]);
+    for (name, text) in files {
+        write(&jvm.dir().join(name), text)?;
+    }
+    jvm.audited(&bench.library, &format!("gc,exitcode={CODE}{more}")).run()
+}
+
+/// It failed with this line, or not at all.
+fn claim_failed(ended: &Ended, line: Option<&str>) -> Result<()> {
+    claim(ended.code() == line.map_or(0, |_| CODE), || format!("{line:?} is due: {ended}"))?;
+    claim_messages(ended, &line.into_iter().collect::<Vec<_>>())
+}
+
+/// What became of the program's own, whatever is thought of it.
+fn claim_counts(report: &Report, lost: u64, live: u64, expected: u64) -> Result<()> {
+    let counts =
+        report.sum(Kind::Inflater, |site| site.is_of("Finishing") && !site.frames.iter().any(is_zip));
+    let right = (counts.late + counts.collected, counts.live, counts.expected) == (lost, live, expected);
+    claim(right, || format!("{lost} lost, {live} live, {expected} expected: {counts:?}"))
+}
+
+fn is_zip(frame: &zaudit_tests::report::Frame) -> bool {
+    frame.class.starts_with("java.util.zip.ZipFile")
+}
+
+fn zaudit(words: &[&str], folder: &Path) -> Result<String> {
+    let mut command = Command::new(agent::command()?);
+    let output = command.args(words).current_dir(folder).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("zaudit: {error}"))?;
+    claim(output.status.success() && output.stderr.is_empty(), || format!("{words:?}: {output:?}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The rules that are written out of a report make the same run clean, and one that finds more fails again.
+pub(super) fn suppressed(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    for (what, lost, live, line) in [("leak", 3, 0, LEAK), ("keep", 0, 3, OPEN)] {
+        let failing = run(bench, jdk, what, &[], ",fail_on=live:1")?;
+        claim_failed(&failing, Some(line))?;
+        zaudit(&["suppress", "r.json", "--output", "known.rules"], failing.dir())?;
+        let rules = read(&failing.dir().join("known.rules"))?;
+        let verdict = if lost > 0 { "leak" } else { "live" };
+        let rule = format!("{verdict}:java.util.zip.Inflater.<init> << Finishing.{what} max=3\n");
+        claim(rules.ends_with(&rule), || rules.clone())?;
+        let options = ",fail_on=live:1,suppressions=known.rules";
+        let clean = run(bench, jdk, what, &[("known.rules", &rules)], options)?;
+        claim_failed(&clean, None)?;
+        let report = clean.report()?;
+        claim_counts(&report, lost, live, 3)?;
+        let own: Vec<_> = report.rules.iter().filter(|rule| !rule.built_in).collect();
+        let right = own.len() == 1
+            && own.iter().all(|rule| rule.matched == 3 && rule.source.starts_with("known.rules:"));
+        claim(right && own.iter().all(|rule| rule.max == Some(3)), || format!("{own:?}"))?;
+        // Nothing of it is left to be told.
+        let nothing = zaudit(&["suppress", "r.json"], clean.dir())?;
+        claim(nothing.lines().all(|line| line.starts_with('#')), || nothing.clone())?;
+        let fewer = rules.replace("max=3", "max=2");
+        let over = run(bench, jdk, what, &[("known.rules", &fewer)], ",suppressions=known.rules")?;
+        claim(over.code() == CODE, || over.to_string())?;
+        let rule = rule.trim_end().replace("max=3", "max=2");
+        claim(
+            over.messages().iter().any(|line| line.ends_with(&format!("3 of at most 2 by the rule {rule}"))),
+            || over.to_string(),
+        )?;
+        let report = over.report()?;
+        claim_counts(&report, lost, live, 2)?;
+        claim(report.rules.iter().any(|rule| rule.over && rule.excess == 1), || over.to_string())?;
+    }
+    Ok(())
+}
+
+/// Live ones beyond a maximum fail without `fail_on`.
+pub(super) fn over_the_maximum(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let rules = "live:Finishing.keep max=2\nleak:Finishing.keep max=0\n";
+    let ended = run(bench, jdk, "keep", &[("pool.rules", rules)], ",suppressions=pool.rules")?;
+    let line = "zaudit: exit code 23 instead of 0: 3 of at most 2 by the rule live:Finishing.keep max=2";
+    claim_failed(&ended, Some(line))?;
+    let ended =
+        run(bench, jdk, "leak", &[("pool.rules", rules)], ",suppressions=pool.rules,file=r.txt,format=auto")?;
+    claim(ended.code() == CODE, || ended.to_string())?;
+    let text = read(&ended.dir().join("r.txt"))?;
+    let unused = "RULES not used: 2 rules: live:Finishing.keep max=2 (pool.rules:1), leak:Finishing.keep max=0 (pool.rules:2)";
+    claim(text.lines().any(|line| line == unused), || text.clone())
+}
+
+/// Without the built-in rules the JDK's own caches are like anybody's, and everything still adds up.
+pub(super) fn nothing_built_in(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let plain = run(bench, jdk, "keep", &[], "")?;
+    let ended = run(bench, jdk, "keep", &[], ",default_suppressions=false,fail_on=live:1")?;
+    claim(ended.code() == CODE, || ended.to_string())?;
+    let (plain, report) = (plain.report()?, ended.report()?);
+    claim(plain.rules.iter().all(|rule| rule.built_in && rule.source == "built-in"), || {
+        format!("{:?}", plain.rules)
+    })?;
+    claim(report.rules.is_empty() && !plain.rules.is_empty(), || format!("{:?}", report.rules))?;
+    claim_counts(&report, 0, 3, 0)?;
+    // The list that is printed is a file of rules, and stands for what it lists.
+    let list = zaudit(&["suppress", "--built-in"], ended.dir())?;
+    let options = ",default_suppressions=false,suppressions=jdk.rules";
+    let listed = run(bench, jdk, "keep", &[("jdk.rules", &list)], options)?;
+    claim_failed(&listed, None)?;
+    let texts = |report: &Report| report.rules.iter().map(|rule| rule.text.clone()).collect::<Vec<_>>();
+    let listed = listed.report()?;
+    claim(texts(&listed) == texts(&plain), || format!("{:?}", listed.rules))
+}
+
+/// What is as it was passes, what has grown or is new fails, and no count is another one.
+pub(super) fn baseline(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    const BASELINE: &str = ",fail_on=live:1,baseline=old.json";
+    for (what, lost, live, line) in [("leak", 3, 0, LEAK), ("keep", 0, 3, OPEN)] {
+        let before = run(bench, jdk, what, &[], ",fail_on=live:1")?;
+        claim_failed(&before, Some(line))?;
+        let old = read(&before.dir().join("r.json"))?;
+        let same = run(bench, jdk, what, &[("old.json", &old)], BASELINE)?;
+        claim_failed(&same, None)?;
+        let report = same.report()?;
+        claim_counts(&report, lost, live, 0)?;
+        claim(report.sites.iter().all(|site| site.severity == Severity::Clean), || same.to_string())?;
+        claim(report.baseline.as_ref().is_some_and(|old| old.known == 3 && old.file == "old.json"), || {
+            same.to_string()
+        })?;
+        // The baseline of a run that had one is as good.
+        let chained = read(&same.dir().join("r.json"))?;
+        claim_failed(&run(bench, jdk, what, &[("old.json", &chained)], BASELINE)?, None)?;
+        let fewer = fewer(&old)?;
+        let grown = run(bench, jdk, what, &[("old.json", &fewer)], BASELINE)?;
+        claim_failed(&grown, Some(&line.replace("3 Inflaters", "1 Inflater")))?;
+        claim_counts(&grown.report()?, lost, live, 0)?;
+        // Of another program: all is new.
+        let other = read(&run(bench, jdk, "clean", &[], "")?.dir().join("r.json"))?;
+        let new = run(bench, jdk, what, &[("old.json", &other)], BASELINE)?;
+        claim_failed(&new, Some(line))?;
+        let text = run(bench, jdk, what, &[("old.json", &old)], ",baseline=old.json,file=r.txt,format=auto")?;
+        let text = read(&text.dir().join("r.txt"))?;
+        claim(
+            text.starts_with("SUMMARY: zaudit: no new ") && text.contains("; 3 not ended as in the baseline"),
+            || text.clone(),
+        )?;
+    }
+    Ok(())
+}
+
+/// The report with one less at each site that has any.
+fn fewer(report: &str) -> Result<String> {
+    let mut root: serde_json::Value = serde_json::from_str(report).map_err(|error| error.to_string())?;
+    for site in root["sites"].as_array_mut().into_iter().flatten() {
+        for field in ["leaked", "suspects"] {
+            let count = site[field].as_u64().ok_or("no count")?;
+            site[field] = count.saturating_sub(1).into();
+        }
+    }
+    Ok(root.to_string())
+}
+
+/// A baseline that cannot be read is one line, and all is told; with `strict` the JVM does not start.
+pub(super) fn bad_baselines(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    for (name, text, why) in [
+        ("missing.json", "", "No such file or directory"),
+        (".", "", "Is a directory"),
+        ("old.json", "", "it is no JSON report of zaudit: EOF while parsing a value at line 1 column 0"),
+        (
+            "old.json",
+            "SUMMARY: zaudit: no leaks\n",
+            "it is no JSON report of zaudit: expected value at line 1 column 1",
+        ),
+        (
+            "old.json",
+            "{\"schema\": \"other/1\"}",
+            "its schema is \"other/1\", and this zaudit reads zaudit-report/1",
+        ),
+    ] {
+        let line = format!("zaudit: cannot read the baseline {name}: {why}; all is told as if it were new");
+        let files: &[(&str, &str)] = if name == "old.json" { &[(name, text)] } else { &[] };
+        let ended = run(bench, jdk, "leak", files, &format!(",baseline={name}"))?;
+        claim_messages(&ended, &[&line, LEAK])?;
+        claim(ended.code() == CODE, || ended.to_string())?;
+        let report = ended.report()?;
+        claim(report.baseline.is_none(), || ended.to_string())?;
+        claim_counts(&report, 3, 0, 0)?;
+        let refused = run(bench, jdk, "leak", files, &format!(",strict,baseline={name}"))?;
+        claim_messages(&refused, &[&line, "zaudit: the JVM does not start: strict is on"])?;
+        claim(refused.code() == 1, || refused.to_string())?;
+    }
+    Ok(())
+}

@@ -324,4 +324,18 @@ mod tests {
             assert_eq!(found, said);
         }
     }
+
+    #[test]
+    fn rules_that_were_not_used_or_went_over_are_said() {
+        use crate::suppress::Rule;
+        let session = session(&[(Kind::Inflater, &[MADE, "a.Pool.b"], 5, 0, 0, 0)]);
+        let rules = ["live:a.Pool.* max=3", "live:a.<b>.*"].map(|text| Rule::parse(text, false).unwrap());
+        let taken = crate::event::Nanos(1);
+        let snapshot = session.snapshot(taken, std::time::Duration::ZERO);
+        let process = report(&session).process;
+        let page =
+            page(&Report::new(process, Default::default(), &snapshot, rules.into(), Default::default()));
+        assert!(page.contains("over its maximum: 5 of at most 3"), "{page}");
+        assert!(page.contains("A rule that was not used: <code>live:a.&lt;b&gt;.*</code>"), "{page}");
+    }
 }

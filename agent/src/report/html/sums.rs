@@ -84,8 +84,13 @@ impl Page<'_> {
     }
 
     fn rules(&mut self) {
-        let used = self.report.rules.iter().zip(&self.report.judgement.covered);
-        let used: Vec<_> = used.filter(|(_, covered)| **covered > 0).collect();
+        let judgement = &self.report.judgement;
+        for rule in self.report.unused_rules() {
+            let (text, source) = (Plain(&rule.text), Plain(&rule.source));
+            let _ = writeln!(self.out, "<p>A rule that was not used: <code>{text}</code> ({source}).</p>");
+        }
+        let used = self.report.rules.iter().zip(judgement.covered.iter().zip(&judgement.excess));
+        let used: Vec<_> = used.filter(|(_, (covered, excess))| **covered + **excess > 0).collect();
         if used.is_empty() {
             return;
         }
@@ -93,11 +98,19 @@ impl Page<'_> {
             "<h3>Expected</h3>\n<p>Never ended by the program, and covered by a rule.</p>\n<div class=\"scroll\">\
              <table class=\"rules\">\n<thead><tr><th scope=\"col\">Covered</th><th scope=\"col\">Rule</th></tr></thead>\n<tbody>\n",
         );
-        for (rule, covered) in used {
+        for (rule, (covered, excess)) in used {
             let from = if rule.built_in { " (built in)" } else { "" };
+            let over = match (excess, rule.max) {
+                (0, _) | (_, None) => String::new(),
+                (_, Some(max)) => format!(
+                    "<br><span class=\"warning\">over its maximum: {} of at most {}</span>",
+                    grouped(covered + excess),
+                    grouped(max)
+                ),
+            };
             let _ = writeln!(
                 self.out,
-                "<tr><td>{}</td><td><code>{}</code>{from}</td></tr>",
+                "<tr><td>{}</td><td><code>{}</code>{from}{over}</td></tr>",
                 grouped(*covered),
                 Plain(&rule.text)
             );

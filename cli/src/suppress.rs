@@ -232,6 +232,7 @@ mod tests {
             trigger: Trigger::Exit,
             number: None,
             reports: 1,
+            rss_bytes: None,
         };
         let snapshot = session.snapshot(Nanos(2), Duration::ZERO);
         let mut rules = Rule::built_in();

@@ -275,11 +275,11 @@ impl<R> Graph<R> {
 mod tests {
     use super::*;
 
-    /// The root that was found, and the way from it.
-    type Found = Option<(u32, Vec<u32>)>;
+    /// A root, and what is on the way from it.
+    type Way = (u32, Vec<u32>);
 
     /// A heap: who has whom; 0 and 1 are the streams, 100 and above are roots. Walks in this order until nothing is left to find.
-    fn search(heap: &[(u32, u32)]) -> (Vec<Found>, usize) {
+    fn search(heap: &[(u32, u32)]) -> (Vec<Option<Way>>, usize) {
         let mut graph: Graph<u32> = Graph::new(2);
         let mut known: HashMap<u32, Node> = HashMap::from([(0, 0), (1, 1)]);
         let mut walks = 0;

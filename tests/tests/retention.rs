@@ -77,7 +77,9 @@ fn retained(bench: &Bench, jdk: &Jdk) -> Result<Jvm> {
 }
 
 fn ways(bench: &Bench, jdk: &Jdk, collector: &str) -> Result<()> {
-    let jvm = retained(bench, jdk)?.flags([collector]).audited(&bench.library, "retain=3,retain_wait=60s");
+    let jvm = retained(bench, jdk)?
+        .flags([collector])
+        .audited(&bench.library, "retain=3,retain_wait=60s,signal=USR1");
     let mut program = jvm.spawn()?;
     program.wait_for("ready")?;
     program.signal("USR1")?;
@@ -85,6 +87,8 @@ fn ways(bench: &Bench, jdk: &Jdk, collector: &str) -> Result<()> {
     program.say("")?;
     let ended = program.finish()?;
     claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    // JDK 8 has complaints about itself, and about a signal that is taken.
+    claim(jdk.major == 8 || ended.complaints().is_empty(), || ended.to_string())?;
     // The walks are no business of the audit's own tags: the counts of the second report are those of the first.
     let last = ended.report()?;
     for report in [&on_demand, &last] {

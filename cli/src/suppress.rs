@@ -231,7 +231,6 @@ mod tests {
             from_start: true,
             trigger: Trigger::Exit,
             number: None,
-            rss_bytes: None,
             reports: 1,
             rss_bytes: None,
         };

@@ -190,7 +190,6 @@ fn made(fill: impl FnOnce(&Session)) -> Report {
         from_start: true,
         trigger: Trigger::Exit,
         number: None,
-        rss_bytes: None,
         reports: 1,
         rss_bytes: None,
     };

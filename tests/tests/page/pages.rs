@@ -79,7 +79,6 @@ impl Story {
             from_start: true,
             trigger: Trigger::Exit,
             number: None,
-            rss_bytes: None,
             reports: 1,
             rss_bytes: None,
         };

@@ -57,7 +57,9 @@ impl Hidden {
         let deflater = unsafe { (self.deflater_init)(env, ptr::null_mut(), LEVEL, STRATEGY, 1) };
         let deflater = counted(jni, deflater, |_| (), &self.deflater_end)?;
         // A Deflater has all from the beginning (deflateInit2_ in all that zlib has been since 1.1).
-        plausible(version, PerKind { inflater: fresh, deflater }, PerKind { inflater: each, deflater })
+        let found =
+            plausible(version, PerKind { inflater: fresh, deflater }, PerKind { inflater: each, deflater })?;
+        Some(Native { measured: self.inflate.is_some(), ..found })
     }
 }
 

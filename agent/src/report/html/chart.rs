@@ -8,6 +8,7 @@ use crate::event::Nanos;
 use crate::growth::{Point, Trend};
 use crate::report::words::{duration, tendency};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Of the whole picture, and of the curve in it: the labels stand to the left and below.
 const WIDTH: f64 = 420.0;
@@ -36,7 +37,9 @@ pub(super) fn growth(trend: Option<&Trend>, begun: Nanos) -> String {
     let curve = curve.trim_end();
     let (_, end) = place(last);
     let time = |point: &Point| duration(point.at.since(begun));
-    let (from, to, most) = (time(first), time(last), grouped(most));
+    let (to, most) = (time(last), grouped(most));
+    let at_once = first.at.since(begun) < Duration::from_millis(1);
+    let from = if at_once { "at the start".to_owned() } else { format!("after {}", time(first)) };
     let words = Plain(&words);
     let (beside, middle, below) = (LEFT - 8.0, TOP + 4.0, HEIGHT - 5.0);
     format!(
@@ -46,7 +49,7 @@ pub(super) fn growth(trend: Option<&Trend>, begun: Nanos) -> String {
          <circle cx=\"{RIGHT}\" cy=\"{end:.1}\" r=\"3\"/>\
          <text x=\"{beside}\" y=\"{middle}\" text-anchor=\"end\">{most}</text>\
          <text x=\"{beside}\" y=\"{BOTTOM}\" text-anchor=\"end\">0</text>\
-         <text x=\"{LEFT}\" y=\"{below}\">after {from}</text>\
+         <text x=\"{LEFT}\" y=\"{below}\">{from}</text>\
          <text x=\"{RIGHT}\" y=\"{below}\" text-anchor=\"end\">{to}</text></svg>"
     )
 }

@@ -37,6 +37,8 @@ struct Stream {
 }
 
 const SIZE: c_int = 112;
+/// The same in bytes that it costs.
+const OWN: u64 = size_of::<Stream>() as u64;
 const _: () = assert!(size_of::<Stream>() == SIZE as usize, "the layout of 64-bit Linux");
 
 type Alloc = unsafe extern "C" fn(*mut c_void, c_uint, c_uint) -> *mut c_void;
@@ -114,6 +116,8 @@ fn built_in_version(library: &[u8]) -> Option<String> {
 #[derive(Default)]
 struct Count {
     bytes: Cell<u64>,
+    /// Blocks that were not given back yet.
+    blocks: Cell<i32>,
 }
 
 fn usable(block: *mut c_void) -> u64 {
@@ -126,7 +130,9 @@ unsafe extern "C" fn counting_alloc(count: *mut c_void, items: c_uint, size: c_u
     let block = unsafe { libc::calloc(items as usize, size as usize) };
     // SAFETY: zlib hands back what it was given: a `Count` that outlives the stream, used on this thread only.
     let count = unsafe { &*count.cast::<Count>() };
-    count.bytes.set(count.bytes.get() + usable(block));
+    // What was asked for: what the allocator makes of it differs by some bytes from block to block.
+    count.bytes.set(count.bytes.get() + u64::from(items) * u64::from(size));
+    count.blocks.set(count.blocks.get() + 1);
     block
 }
 
@@ -134,7 +140,7 @@ unsafe extern "C" fn counting_alloc(count: *mut c_void, items: c_uint, size: c_u
 unsafe extern "C" fn counting_free(count: *mut c_void, block: *mut c_void) {
     // SAFETY: as above.
     let count = unsafe { &*count.cast::<Count>() };
-    count.bytes.set(count.bytes.get().saturating_sub(usable(block)));
+    count.blocks.set(count.blocks.get() - 1);
     // SAFETY: it comes from `calloc`.
     unsafe { libc::free(block) };
 }
@@ -235,7 +241,6 @@ fn one(init: impl FnOnce(*mut Stream) -> c_int, work: &Work, end: &End) -> Optio
     fields.zalloc = Some(counting_alloc);
     fields.zfree = Some(counting_free);
     fields.opaque = (&raw const count).cast_mut().cast();
-    let own = usable(block);
     let mut bytes = None;
     if init(stream) == OK {
         let fresh = count.bytes.get();
@@ -248,7 +253,7 @@ fn one(init: impl FnOnce(*mut Stream) -> c_int, work: &Work, end: &End) -> Optio
         let used = count.bytes.get();
         // SAFETY: it was made by `init`.
         unsafe { end(stream) };
-        bytes = (worked == OK && count.bytes.get() == 0).then_some((own + fresh, own + used));
+        bytes = (worked == OK && count.blocks.get() == 0).then_some((OWN + fresh, OWN + used));
     }
     // SAFETY: it comes from `calloc`, and zlib has let go of it.
     unsafe { libc::free(block) };

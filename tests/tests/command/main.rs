@@ -246,7 +246,10 @@ fn just_starting(kit: &Kit, jdk: &Jdk) -> Result<()> {
         while !fs::read_to_string(&maps).map_err(|error| error.to_string())?.contains("libjvm.so") {
             std::thread::yield_now();
         }
-        kit.ask("attach", pid, &[])?.done()?;
+        if let Err(why) = kit.ask("attach", pid, &[])?.done() {
+            let what_became_of_it = running.finish().map_or_else(|error| error, |ended| ended.to_string());
+            return Err(format!("{why}\n{what_became_of_it}"));
+        }
         running.wait_for("ready")?;
         kit.ask("disarm", pid, &[])?.done()?;
         claim_unharmed(running, pid)?;

@@ -70,7 +70,17 @@ impl Browser {
             browser.call("Emulation.setScriptExecutionDisabled", json!({"value": true}))?;
         }
         browser.call("Page.navigate", json!({"url": format!("file://{}", page.display())}))?;
-        while !browser.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
+        // The empty page that a browser begins with has been loaded, too.
+        let ours = |event: &&Value| {
+            event["method"] == "Page.frameNavigated"
+                && event["params"]["frame"]["url"].as_str().is_some_and(|url| url.starts_with("file:"))
+        };
+        let loaded = |events: &[Value]| {
+            let since = events.iter().position(|event| ours(&event));
+            let since = since.and_then(|at| events.get(at..)).unwrap_or_default();
+            since.iter().any(|event| event["method"] == "Page.loadEventFired")
+        };
+        while !loaded(&browser.events) {
             let message = browser.message()?;
             browser.events.push(message);
         }

@@ -144,6 +144,7 @@ fn opened_and_copied(page: &mut Browser) -> Result<()> {
         "document.querySelector('#p2 mark').textContent",
         "at org.acme.codec.Frame.decode(Frame.java:21)",
     )?;
+    page.settles("document.querySelectorAll('#p2 .copy').length", 1)?;
     page.click("#p2 .copy")?;
     page.settles("document.querySelector('#p2 .copy').textContent", "Copied")?;
     page.claim("navigator.clipboard.readText().then(text => text === document.querySelector('#p2 .stack').textContent && text.split('\\n').length)", 7)?;
@@ -161,7 +162,7 @@ fn linked(page: &mut Browser) -> Result<()> {
     page.click(".first a")?;
     page.settles("document.querySelector('#p1 details').open", true)?;
     page.ask("location.hash = document.querySelector('#p4 .site').id")?;
-    page.claim("document.querySelector('#p4 details').open", true)
+    page.settles("document.querySelector('#p4 details').open", true)
 }
 
 fn zoomed_by_click(page: &mut Browser) -> Result<()> {

@@ -19,16 +19,7 @@ impl Rule {
         let (words, rest) = text.split_once(':').ok_or("VERDICTS:PATTERN is needed")?;
         let (rest, max) = maximum(rest)?;
         let source = if built_in { BUILT_IN_SOURCE } else { "" };
-        let mut rule = Rule {
-            text: text.into(),
-            built_in,
-            source: source.into(),
-            max,
-            leak: false,
-            live: false,
-            kinds: PerKind::default(),
-            patterns: patterns(rest)?,
-        };
+        let mut rule = Rule { patterns: patterns(rest)?, ..Rule::told(text, built_in, source, max) };
         for word in words.split(',').map(str::trim) {
             match (word, Kind::ALL.into_iter().find(|kind| kind.name() == word)) {
                 ("leak", _) => rule.leak = true,

@@ -151,7 +151,8 @@ fn part(agent: &Agent, jni: Jni, method: jmethodID) -> Result<Part> {
 }
 
 /// `Finalizer$FinalizerThread`, the secondary finalizer of `System.runFinalization` (`Finalizer$2`, by version), the
-/// Reference Handler, and the loop of every Cleaner; not `Cleaner.Cleanable.clean()`, which the program calls.
+/// Reference Handler, and the loop of every Cleaner; not `Cleaner.Cleanable.clean()`, which the program calls, nor
+/// `Finalizer.register`, through which every thread goes that makes an object with a finalizer.
 fn part_of(signature: &str, method: &str) -> Part {
     let class = signature.strip_prefix('L').and_then(|name| name.strip_suffix(';')).unwrap_or(signature);
     match (class, method) {
@@ -162,7 +163,7 @@ fn part_of(signature: &str, method: &str) -> Part {
         ("java/lang/ref/Reference" | "java/lang/ref/NativeReferenceQueue", _) => Part::ReferenceQueue,
         ("java/lang/Object" | "sun/misc/Unsafe", _) => Part::Waiting,
         (class, "finalize") if class.starts_with("java/util/zip/") => Part::StreamFinalizer,
-        (class, _) if class.starts_with("java/lang/ref/Finalizer") => Part::ReclaimingLoop,
+        (class, _) if class.starts_with("java/lang/ref/Finalizer$") => Part::ReclaimingLoop,
         (class, _) if class.starts_with("java/lang/ref/ReferenceQueue") => Part::ReferenceQueue,
         (class, _)
             if class.starts_with("java/util/concurrent/") || class.starts_with("jdk/internal/misc/") =>
@@ -237,6 +238,8 @@ mod tests {
         for (class, method, part) in [
             ("Ljava/lang/ref/Finalizer$FinalizerThread;", "run", Part::ReclaimingLoop),
             ("Ljava/lang/ref/Finalizer$2;", "run", Part::ReclaimingLoop),
+            ("Ljava/lang/ref/Finalizer;", "register", Part::Other),
+            ("Ljava/lang/ref/Finalizer;", "<init>", Part::Other),
             ("Ljava/lang/ref/Reference$ReferenceHandler;", "run", Part::ReclaimingLoop),
             ("Ljdk/internal/ref/CleanerImpl;", "run", Part::ReclaimingLoop),
             ("Ljdk/internal/ref/CleanerImpl$PhantomCleanableRef;", "performCleanup", Part::Other),

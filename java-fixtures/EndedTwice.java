@@ -1,5 +1,8 @@
-// end() is called twice, and a third time: the later calls are harmless and count nothing.
+// end() is called twice, and a third time: the later calls are harmless, and are told by line.
 // expect: inflater created 4, ended 4; deflater created 1, ended 1
+// again: 4 EndedTwice.main
+// again: 4 EndedTwice.main
+// again: 1 EndedTwice.main
 
 import java.util.zip.Deflater;
 import java.util.zip.Inflater;

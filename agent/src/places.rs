@@ -9,6 +9,7 @@ use crate::stacks::Site;
 use crate::suppress::in_jdk;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// The sites that lead to the same culprit: one line of code to mend, however many stacks come by.
 #[derive(Clone, Debug)]
@@ -84,6 +85,42 @@ pub fn places(sites: &[Judged]) -> Vec<Place<'_>> {
     places
 }
 
+/// A line that calls `end()` on what is ended already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ender {
+    /// What it ends.
+    pub kind: Kind,
+    /// How often.
+    pub times: u64,
+    /// The user's own frame that calls it, else the JDK's.
+    pub frame: Frame,
+}
+
+/// Lines that are told; the totals have the others as well.
+const MAX_ENDERS: usize = 32;
+
+/// Who ends again, by line, most often first.
+pub fn enders(stacks: &[(Arc<Site>, u64)]) -> Vec<Ender> {
+    together(stacks.iter().filter_map(|(site, times)| {
+        let frame = site.frames().nth(first_own_frame(site))?.clone();
+        Some(Ender { kind: site.kind, times: *times, frame })
+    }))
+}
+
+/// The same lines taken together, most often first.
+pub fn together(enders: impl Iterator<Item = Ender>) -> Vec<Ender> {
+    let mut sums: HashMap<(Frame, Kind), u64> = HashMap::new();
+    for Ender { kind, times, frame } in enders {
+        let sum = sums.entry((frame, kind)).or_default();
+        *sum = sum.saturating_add(times);
+    }
+    let ender = |((frame, kind), times)| Ender { kind, times, frame };
+    let mut enders: Vec<Ender> = sums.into_iter().map(ender).collect();
+    enders.sort_by(|a, b| (b.times, &a.frame, a.kind).cmp(&(a.times, &b.frame, b.kind)));
+    enders.truncate(MAX_ENDERS);
+    enders
+}
+
 /// Index of the innermost frame outside the JDK, else of the innermost outside `java.util.zip`.
 pub fn first_own_frame(site: &Site) -> usize {
     let first = |pick: fn(&Frame) -> bool| site.frames().position(pick);
@@ -95,7 +132,9 @@ pub fn first_own_frame(site: &Site) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::tests::{MADE, judged};
+    use crate::classify::tests::{MADE, judged, stack};
+    use crate::event::{Nanos, StackKey};
+    use std::time::Duration;
 
     fn culprit(judged: &Judged) -> &Frame {
         judged.site.frames().nth(first_own_frame(&judged.site)).unwrap()
@@ -140,6 +179,30 @@ mod tests {
             (Kind::Inflater, &[MADE, READ, "a.Bad.x"], 50, 0, 0, 50),
         ]);
         assert_eq!(places(&judgement.sites).len(), 1);
+    }
+
+    #[test]
+    fn who_ends_again_is_told_by_line_most_often_first() {
+        const END: &str = "java.util.zip.Inflater.end";
+        let session = crate::session::Session::default();
+        let again = |kind, key, frames: &[&str], times| {
+            let ender = session.learn_ender(kind, StackKey(key), stack(frames));
+            (0..times).for_each(|_| session.ended_again(ender));
+        };
+        again(Kind::Inflater, 1, &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.e"], 2);
+        again(Kind::Inflater, 2, &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.f"], 3);
+        again(Kind::Deflater, 3, &[END, "a.G.h"], 4);
+        again(Kind::Inflater, 4, &[END], 4);
+        let stacks = session.snapshot(Nanos(0), Duration::ZERO).ended_again;
+        let told = enders(&stacks);
+        let lines: Vec<_> = told.iter().map(|e| (e.kind, e.times, e.frame.method.as_str())).collect();
+        assert_eq!(
+            lines,
+            [(Kind::Inflater, 5, "c"), (Kind::Deflater, 4, "h"), (Kind::Inflater, 4, "end")],
+            "{told:?}"
+        );
+        let sums: Vec<_> = together(told.iter().chain(&told).cloned()).iter().map(|e| e.times).collect();
+        assert_eq!(sums, [10, 8, 8]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::event::{Actor, InstanceId, Kind, Nanos, PerKind, SiteId, Stack, StackKey, ThreadId};
 use crate::ledger::{Ledger, Tally};
 use crate::stacks::{Site, Stacks};
+use dashmap::DashMap;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,9 @@ use std::time::Duration;
 pub struct Session {
     stacks: Stacks,
     ledger: Ledger,
-    ended_again: PerKind<AtomicU64>,
+    /// Stacks of further calls of `end()`, and how often each came.
+    enders: Stacks,
+    ended_again: DashMap<SiteId, u64>,
     ended_unknown: PerKind<AtomicU64>,
     gaps: Mutex<Gaps>,
 }
@@ -51,8 +54,8 @@ pub struct Snapshot {
     pub taken: Nanos,
     /// Every site, in the order of first sight.
     pub sites: Vec<SiteTally>,
-    /// Further calls of `end()` by the program on instances that were ended already. Harmless; a habit to see.
-    pub ended_again: PerKind<u64>,
+    /// Further calls of `end()` by the program on instances that were ended already: their stacks, and how often each came.
+    pub ended_again: Vec<(Arc<Site>, u64)>,
     /// First calls of `end()` on open instances that were made before the agent was armed, and not adopted.
     pub ended_unknown: PerKind<u64>,
     /// Open instances that were there when counting began, and what became of them.
@@ -103,9 +106,8 @@ impl Session {
     pub fn reset(&self) {
         // A site is in the table before its first instance is in the ledger.
         self.ledger.reset(|site| self.stacks.kind(site));
-        for counters in [&self.ended_again, &self.ended_unknown] {
-            Kind::ALL.iter().for_each(|kind| counters.get(*kind).store(0, Ordering::Relaxed));
-        }
+        self.ended_again.clear();
+        Kind::ALL.iter().for_each(|kind| self.ended_unknown.get(*kind).store(0, Ordering::Relaxed));
         self.note(|gaps| {
             *gaps = Gaps { missing_hooks: std::mem::take(&mut gaps.missing_hooks), ..Gaps::default() }
         });
@@ -116,9 +118,19 @@ impl Session {
         self.ledger.ended(id, by, now)
     }
 
+    /// Who ends again, by a stack that did so before.
+    pub fn ender(&self, kind: Kind, key: StackKey) -> Option<SiteId> {
+        self.enders.site(kind, key)
+    }
+
+    /// Takes the stack of one who ends again, not seen before under this key.
+    pub fn learn_ender(&self, kind: Kind, key: StackKey, stack: Stack) -> SiteId {
+        self.enders.learn(kind, key, stack)
+    }
+
     /// `end()` by the program of an instance that was ended before.
-    pub fn ended_again(&self, kind: Kind) {
-        self.ended_again.get(kind).fetch_add(1, Ordering::Relaxed);
+    pub fn ended_again(&self, ender: SiteId) {
+        *self.ended_again.entry(ender).or_default() += 1;
     }
 
     /// `end()` of an open instance that was made before the agent was armed.
@@ -177,10 +189,11 @@ impl Session {
         let min_age = u64::try_from(min_age.as_nanos()).unwrap_or(u64::MAX);
         let young_since = (min_age > 0).then(|| Nanos(taken.0.saturating_sub(min_age)));
         let (tallies, adopted) = self.ledger.tally(sites.len(), young_since);
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let both = |counters: &PerKind<AtomicU64>| PerKind {
-            inflater: read(&counters.inflater),
-            deflater: read(&counters.deflater),
+        let unknown = |kind| self.ended_unknown.get(kind).load(Ordering::Relaxed);
+        let (enders, _) = self.enders.all();
+        let again = |at: usize| {
+            let id = SiteId(u32::try_from(at).unwrap_or(u32::MAX));
+            self.ended_again.get(&id).map(|times| *times)
         };
         Snapshot {
             taken,
@@ -190,8 +203,12 @@ impl Session {
                 .filter(|(_, tally)| tally.counts.created > 0 || !tally.adds_up())
                 .map(|(site, tally)| SiteTally { site, tally })
                 .collect(),
-            ended_again: both(&self.ended_again),
-            ended_unknown: both(&self.ended_unknown),
+            ended_again: enders
+                .into_iter()
+                .enumerate()
+                .filter_map(|(at, site)| Some((site, again(at)?)))
+                .collect(),
+            ended_unknown: PerKind { inflater: unknown(Kind::Inflater), deflater: unknown(Kind::Deflater) },
             adopted,
             overflowed,
             gaps: self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -210,7 +227,7 @@ mod tests {
         let frame = Frame { class: "a.B".into(), method: "c".into(), file: None, line: None };
         let stack = Stack { frames: vec![frame], truncated: false, subclass: None };
         assert_eq!(session.site(Kind::Inflater, StackKey(5)), None);
-        let site = session.learn(Kind::Inflater, StackKey(5), stack);
+        let site = session.learn(Kind::Inflater, StackKey(5), stack.clone());
         let main = Actor { thread: ThreadId(1), role: Role::Program };
         let (first, second) = (session.id(main.thread), session.id(main.thread));
         assert!(session.created(first, site, main.thread, Nanos(1)));
@@ -218,16 +235,20 @@ mod tests {
         session.dropped("no tag");
         assert!(session.ended(first, main, Nanos(3)));
         assert!(!session.ended(first, main, Nanos(4)));
-        session.ended_again(Kind::Inflater);
+        assert_eq!(session.ender(Kind::Inflater, StackKey(5)), None, "who ends is not who made it");
+        session.ended_again(session.learn_ender(Kind::Inflater, StackKey(5), stack));
+        session.ended_again(session.ender(Kind::Inflater, StackKey(5)).unwrap());
         let id = session.snapshot(Nanos(4), Duration::ZERO).sites[0].site.stable_id;
         assert_eq!(session.oldest(&[!id, id], 9), [(id, vec![second])]);
         session.freed(second, Nanos(5));
         let snapshot = session.snapshot(Nanos(6), Duration::ZERO);
         let counts = snapshot.sites[0].tally.counts;
         assert_eq!((counts.created, counts.ended, counts.collected), (2, 1, 1));
-        assert_eq!(snapshot.ended_again.inflater, 1);
+        assert_eq!(snapshot.ended_again.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2]);
         assert_eq!(snapshot.gaps.dropped, BTreeMap::from([("no tag".into(), 1)]));
         assert!(snapshot.sites[0].tally.adds_up());
+        session.reset();
+        assert!(session.snapshot(Nanos(7), Duration::ZERO).ended_again.is_empty());
     }
 
     #[test]

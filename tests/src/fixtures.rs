@@ -13,6 +13,8 @@
 //! // frame: Plugin.open                           (this frame is in one of its sites; may be repeated)
 //! // class: Main$Own                              (one of its sites is of this subclass)
 //! // truncated: 64                                (one of its sites says so, and has no more frames than this)
+//! // again: 12 Main.close                         (so many calls of end() there found their stream ended; may be repeated)
+//! // says: call end() in                          (the hint of one of its sites begins so)
 //! ```
 //!
 //! Invariant: a line that cannot be understood is an error that names file and line, never a looser test.
@@ -45,6 +47,10 @@ pub struct Fixture {
     pub frames: Vec<String>,
     /// The subclass that must be found.
     pub class: Option<String>,
+    /// Who ends what is ended already, and how often: all of them.
+    pub again: Vec<(String, u64)>,
+    /// How a hint begins.
+    pub says: Option<String>,
     /// The most frames that a truncated site may have; `None` when nothing may be truncated.
     pub truncated: Option<usize>,
     expect: Expectation,
@@ -73,6 +79,8 @@ impl Fixture {
             exit: 0,
             frames: Vec::new(),
             class: None,
+            again: Vec::new(),
+            says: None,
             truncated: None,
             expect: Expectation::parse("nothing")?,
             expect_on: BTreeMap::new(),
@@ -106,6 +114,12 @@ impl Fixture {
             "java" => self.java = value.split_whitespace().map(String::from).collect(),
             "exit" => self.exit = value.parse().map_err(|_| format!("exit {value:?} is no number"))?,
             "frame" => self.frames.push(value.into()),
+            "again" => {
+                let wrong = || format!("again {value:?} is no number and frame");
+                let (times, frame) = value.split_once(' ').ok_or_else(wrong)?;
+                self.again.push((frame.into(), times.parse().map_err(|_| wrong())?));
+            }
+            "says" => self.says = Some(value.into()),
             "class" => self.class = Some(value.into()),
             "truncated" => {
                 self.truncated =

@@ -91,6 +91,7 @@ impl Cell {
         })?;
         let expected = self.fixture.expected(self.jdk.major, self.mode == EPSILON);
         claim_counts(&self.fixture, &expected, &report)?;
+        self.claim_again(&report)?;
         self.claim_sites(&report)
     }
 
@@ -98,7 +99,14 @@ impl Cell {
         Ok(Jvm::new(&self.jdk, &self.fixture)?.flags(CHECKS).flags(flags))
     }
 
-    /// Frames, subclass and truncation are as the fixture says.
+    /// Where the fixture says who ends what is ended already, all that do are told, and nobody else.
+    fn claim_again(&self, report: &Report) -> Result<()> {
+        let stated = &self.fixture.again;
+        let told: Vec<_> = report.ended_again.iter().map(|e| (e.frame.to_string(), e.times)).collect();
+        claim(stated.is_empty() || told == *stated, || format!("ended again: {told:#?}, not {stated:#?}"))
+    }
+
+    /// Frames, subclass, hint and truncation are as the fixture says.
     fn claim_sites(&self, report: &Report) -> Result<()> {
         let own: Vec<&Site> = report.sites.iter().filter(|site| site.is_of(&self.fixture.name)).collect();
         for frame in &self.fixture.frames {
@@ -108,6 +116,13 @@ impl Cell {
         if let Some(class) = &self.fixture.class {
             let found = own.iter().any(|site| site.class.as_ref() == Some(class));
             claim(found, || format!("no site is of class {class}: {own:#?}"))?;
+        }
+        // Nothing is certain where nothing is collected.
+        if let Some(begin) = self.fixture.says.as_ref().filter(|_| self.mode != EPSILON) {
+            let said: Vec<&str> = own.iter().filter_map(|site| site.hint.as_deref()).collect();
+            claim(said.iter().any(|hint| hint.starts_with(begin)), || {
+                format!("no hint begins {begin:?}: {said:#?}")
+            })?;
         }
         let cut: Vec<&&Site> = own.iter().filter(|site| site.truncated).collect();
         match self.fixture.truncated {

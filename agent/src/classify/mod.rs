@@ -156,25 +156,26 @@ pub(crate) mod tests {
     pub(crate) type Made<'a> = (Kind, &'a [&'a str], u64, u64, u64, u64);
 
     /// A session with such sites.
+    /// A stack of these methods.
+    pub(crate) fn stack(frames: &[&str]) -> Stack {
+        let frame = |(depth, name): (usize, &&str)| {
+            let (class, method) = name.rsplit_once('.').unwrap();
+            let file = class.rsplit('.').next().and_then(|name| name.split('$').next());
+            Frame {
+                class: class.into(),
+                method: method.into(),
+                file: file.map(|name| format!("{name}.java")),
+                line: Some(10 + depth as u32),
+            }
+        };
+        let frames = frames.iter().enumerate().map(frame).collect();
+        Stack { frames, truncated: false, subclass: None }
+    }
+
     pub(crate) fn session(sites: &[Made<'_>]) -> Session {
         let session = Session::default();
         for (number, (kind, frames, created, ended, late, collected)) in sites.iter().enumerate() {
-            let frames = frames
-                .iter()
-                .enumerate()
-                .map(|(depth, name)| {
-                    let (class, method) = name.rsplit_once('.').unwrap();
-                    let file = class.rsplit('.').next().and_then(|name| name.split('$').next());
-                    Frame {
-                        class: class.into(),
-                        method: method.into(),
-                        file: file.map(|name| format!("{name}.java")),
-                        line: Some(10 + depth as u32),
-                    }
-                })
-                .collect();
-            let stack = Stack { frames, truncated: false, subclass: None };
-            let site = session.learn(*kind, StackKey(number as u64), stack);
+            let site = session.learn(*kind, StackKey(number as u64), stack(frames));
             session.name_thread(site, "main".into());
             for n in 0..*created {
                 let id = session.id(ThreadId(1));

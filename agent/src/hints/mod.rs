@@ -8,24 +8,26 @@ mod rules;
 use crate::classify::{Severity, Verdict};
 use crate::event::Frame;
 use crate::growth::{Tendency, Way};
-use crate::places::Place;
+use crate::places::{Ender, Place};
 use rules::RULES;
 use std::time::Duration;
 
 /// What a hint may depend on beside the place.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Surroundings {
+pub struct Surroundings<'a> {
     /// The Java release, where it is known.
     pub release: Option<u32>,
     /// Which way the number of live ones goes, where that is known.
     pub tendency: Option<Tendency>,
+    /// Who ends what was ended before.
+    pub enders: &'a [Ender],
 }
 
 /// What is watched for less says nothing about pools and leaks: programs that start do everything at once.
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// The sentence for a place where something leaks or is still open.
-pub fn hint(place: &Place<'_>, surroundings: Surroundings) -> Option<String> {
+pub fn hint(place: &Place<'_>, surroundings: Surroundings<'_>) -> Option<String> {
     let case = Case::new(place, surroundings)?;
     RULES.iter().find(|rule| (rule.fits)(&case)).map(|rule| (rule.says)(&case))
 }
@@ -44,11 +46,11 @@ struct Case<'a> {
     /// The frames from the one that calls the constructor to the culprit.
     makers: Vec<&'a Frame>,
     culprit: &'a Frame,
-    surroundings: Surroundings,
+    surroundings: Surroundings<'a>,
 }
 
 impl<'a> Case<'a> {
-    fn new(place: &'a Place<'a>, surroundings: Surroundings) -> Option<Case<'a>> {
+    fn new(place: &'a Place<'a>, surroundings: Surroundings<'a>) -> Option<Case<'a>> {
         let worst = place.sites.first()?;
         if place.verdict.severity() == Severity::Clean {
             return None;
@@ -87,6 +89,12 @@ impl<'a> Case<'a> {
         self.surroundings.tendency.is_some_and(|told| told.over >= LONG && ways.contains(&told.way))
     }
 
+    /// A line of the class that makes it, nested classes included, that ends what is ended already.
+    fn ends_again(&self) -> Option<&'a Ender> {
+        let culprit = outermost(self.culprit);
+        self.surroundings.enders.iter().find(|ender| outermost(&ender.frame) == culprit)
+    }
+
     /// Who calls the constructor.
     fn maker(&self) -> Option<&'a Frame> {
         self.makers.first().copied()
@@ -103,11 +111,11 @@ impl<'a> Case<'a> {
     }
 
     fn culprit(&self) -> String {
-        format!("{}.{}()", self.class_of_culprit(), self.culprit.method)
+        called(self.culprit)
     }
 
     fn class_of_culprit(&self) -> &'a str {
-        self.culprit.class.rsplit('.').next().unwrap_or_default()
+        simple(self.culprit)
     }
 
     /// Where most are ended it is a single path that forgets.
@@ -116,10 +124,25 @@ impl<'a> Case<'a> {
     }
 }
 
+/// `Codec.decode()`.
+fn called(frame: &Frame) -> String {
+    format!("{}.{}()", simple(frame), frame.method)
+}
+
+/// The class, or the one around it that is in none.
+fn outermost(frame: &Frame) -> &str {
+    frame.class.split('$').next().unwrap_or_default()
+}
+
+/// The class's name without its package.
+fn simple(frame: &Frame) -> &str {
+    frame.class.rsplit('.').next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::tests::{MADE, judged};
+    use crate::classify::tests::{MADE, judged, stack};
     use crate::event::Kind;
     use crate::places::places;
     use std::collections::BTreeSet;
@@ -215,14 +238,36 @@ mod tests {
         ] {
             let judgement = judged(&[made]);
             let places = places(&judgement.sites);
-            let surroundings = Surroundings { release: Some(release), tendency: way.map(goes) };
+            let surroundings = Surroundings { release: Some(release), tendency: way.map(goes), enders: &[] };
             let said = hint(&places[0], surroundings).unwrap_or_default();
             assert!(said.starts_with(begins), "{said}");
             let case = Case::new(&places[0], surroundings).unwrap();
             spoken.extend(RULES.iter().position(|rule| (rule.fits)(&case)));
         }
-        // That of subclasses has a test of its own.
-        assert_eq!(spoken.len(), RULES.len() - 1, "{spoken:?}");
+        // That of subclasses and that of double ends have tests of their own.
+        assert_eq!(spoken.len(), RULES.len() - 2, "{spoken:?}");
+    }
+
+    #[test]
+    fn what_is_ended_twice_stands_for_what_is_forgotten() {
+        let wrong = |class: &str, made: &[&str]| {
+            let frame = stack(&[&format!("{class}.close")]).frames.remove(0);
+            let enders = [Ender { kind: Kind::Deflater, times: 4, frame }];
+            let judgement = judged(&[(Kind::Inflater, made, 4, 0, 0, 4)]);
+            let surroundings = Surroundings { enders: &enders, ..Surroundings::default() };
+            hint(&places(&judgement.sites)[0], surroundings).unwrap()
+        };
+        let said = "Codec$Closer.close() calls end() on what is ended already: probably on the wrong one, and forgets the \
+                    Inflater that Codec.open() makes";
+        assert_eq!(wrong("a.Codec$Closer", &[MADE, "a.Codec.open"]), said);
+        for (class, made) in [
+            ("a.Codecs", &[MADE, "a.Codec.open"][..]),
+            ("b.Codec", &[MADE, "a.Codec.open"]),
+            // A stream that was made for another stream is ended by closing that.
+            ("a.Codec", &[MADE, "java.util.zip.InflaterInputStream.<init>", "a.Codec.open"]),
+        ] {
+            assert!(!wrong(class, made).contains("already"), "{class} {made:?}");
+        }
     }
 
     #[test]
@@ -257,7 +302,10 @@ mod tests {
         ] {
             let judgement = judged(&[made]);
             assert_eq!(
-                hint(&places(&judgement.sites)[0], Surroundings { release: None, tendency: way.map(goes) }),
+                hint(
+                    &places(&judgement.sites)[0],
+                    Surroundings { tendency: way.map(goes), ..Surroundings::default() }
+                ),
                 None
             );
         }

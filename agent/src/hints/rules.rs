@@ -2,7 +2,7 @@
 //!
 //! Leaves to others what is a shape. Invariant: the first rule that fits speaks, so what is telling stands before what is common.
 
-use super::Case;
+use super::{Case, called};
 use crate::event::Frame;
 use crate::growth::Way;
 use crate::suppress::in_jdk;
@@ -29,6 +29,18 @@ pub(super) static RULES: &[Rule] = &[
         says: |case| {
             format!(
                 "whatever {} keeps it in was left to its own finalizer or Cleaner: close that object",
+                case.culprit()
+            )
+        },
+    },
+    Rule {
+        // One is ended twice where another is forgotten.
+        fits: |case| case.leaks() && case.stream().is_none() && case.ends_again().is_some(),
+        says: |case| {
+            let line = case.ends_again().map(|ender| called(&ender.frame)).unwrap_or_default();
+            format!(
+                "{line} calls end() on what is ended already: probably on the wrong one, and forgets the {} that {} makes",
+                case.kind(),
                 case.culprit()
             )
         },

@@ -10,7 +10,7 @@ use super::classes::Life;
 use super::env::{Result, jclass, jobject};
 use super::jni::Jni;
 use super::{guard, publish, search, thread};
-use crate::event::Role;
+use crate::event::{Kind, Role};
 use jvmti_bindings::sys::jni::JNIEnv;
 use std::mem::MaybeUninit;
 
@@ -85,7 +85,7 @@ fn on_ended(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result<(
             let kind = classes.kind(jni, stream);
             match classes.life(jni, kind, stream) {
                 Some(Life::Open) => audit.session.ended_unknown(kind),
-                Some(Life::Ended | Life::Unborn) => audit.session.ended_again(kind),
+                Some(Life::Ended | Life::Unborn) => on_ended_again(agent, audit, jni, kind)?,
                 None => audit.session.unreadable("a stream's state could not be read"),
             }
         }
@@ -95,9 +95,23 @@ fn on_ended(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result<(
         actor.role = Role::StreamFinalizer;
     }
     if !audit.session.ended(id, actor, agent.now()) {
-        audit.session.ended_again(classes.kind(jni, stream));
+        on_ended_again(agent, audit, jni, classes.kind(jni, stream))?;
     }
     audit.jvmti.set_tag(stream, 0)
+}
+
+fn on_ended_again(agent: &Agent, audit: &Audit, jni: Jni, kind: Kind) -> Result<()> {
+    let mut buffer: Buffer = [const { MaybeUninit::uninit() }; _];
+    let raw = capture::capture(agent.jvmti, audit.options.depth, &mut buffer)?;
+    let ender = match audit.session.ender(kind, raw.key) {
+        Some(ender) => ender,
+        None => {
+            let stack = capture::resolve(agent, audit, jni, &raw, None);
+            audit.session.learn_ender(kind, raw.key, stack)
+        }
+    };
+    audit.session.ended_again(ender);
+    Ok(())
 }
 
 /// The instance's class where it is not the audited one itself.

@@ -8,6 +8,7 @@ use crate::classify::{Judged, Judgement, Verdict};
 use crate::event::{Kind, PerKind, Trigger};
 use crate::ledger::Tally;
 use crate::native::Native;
+use crate::places::together;
 use crate::retention::Retention;
 use crate::session::Gaps;
 use crate::stacks::Site;
@@ -39,6 +40,7 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
         retention: retention(reports),
         rules: Vec::new(),
         ended_again: PerKind::default(),
+        enders: together(reports.iter().flat_map(|report| report.enders.iter().cloned())),
         ended_unknown: PerKind::default(),
         snapshot_nanos: first.snapshot_nanos,
         health: Health::default(),

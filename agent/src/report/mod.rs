@@ -19,7 +19,7 @@ use crate::hints::{self, Surroundings};
 use crate::ledger::Tally;
 use crate::native::Native;
 use crate::options::Format;
-use crate::places::Place;
+use crate::places::{Ender, Place, enders};
 use crate::retention::Retention;
 use crate::session::{Gaps, Snapshot};
 use crate::suppress::Rule;
@@ -103,6 +103,8 @@ pub struct Report {
     pub baseline: Option<Against>,
     /// Second and further calls of `end()`.
     pub ended_again: PerKind<u64>,
+    /// The lines that most of these come from, most often first.
+    pub enders: Vec<Ender>,
     /// First calls of `end()` on what was made before the agent was armed, and not adopted.
     pub ended_unknown: PerKind<u64>,
     /// When the snapshot was taken, for ages.
@@ -141,6 +143,10 @@ impl Report {
         growth: Arc<Growth>,
     ) -> Report {
         let judgement = judge(snapshot, &native, &rules);
+        let again = |kind| {
+            let of_kind = snapshot.ended_again.iter().filter(|(site, _)| site.kind == kind);
+            of_kind.map(|(_, times)| *times).sum()
+        };
         Report {
             age_seconds: snapshot.taken.since(process.armed).as_secs_f64(),
             health: Health {
@@ -157,7 +163,8 @@ impl Report {
             retention: Retention::default(),
             rules,
             baseline: None,
-            ended_again: snapshot.ended_again,
+            ended_again: PerKind { inflater: again(Kind::Inflater), deflater: again(Kind::Deflater) },
+            enders: enders(&snapshot.ended_again),
             ended_unknown: snapshot.ended_unknown,
             snapshot_nanos: snapshot.taken,
         }
@@ -231,7 +238,8 @@ impl Report {
     pub fn hint(&self, place: &Place<'_>) -> Option<String> {
         let trend = self.growth.together(place.sites.iter().map(|site| site.site.stable_id));
         let tendency = trend.and_then(|trend| trend.tendency());
-        hints::hint(place, Surroundings { release: hints::release(&self.process.jvm), tendency })
+        let release = hints::release(&self.process.jvm);
+        hints::hint(place, Surroundings { release, tendency, enders: &self.enders })
     }
 
     /// The report in the asked format. `style` is for people's eyes only.
@@ -262,8 +270,8 @@ fn millis(time: SystemTime) -> u64 {
 pub(crate) mod tests {
     use super::*;
     use crate::classify::Judged;
-    use crate::classify::tests::session;
-    use crate::event::{Actor, Role, SiteId, ThreadId};
+    use crate::classify::tests::{session, stack};
+    use crate::event::{Actor, Role, SiteId, StackKey, ThreadId};
     use crate::retention::{Held, Weak};
     use std::path::Path;
     use std::time::Duration;
@@ -288,7 +296,9 @@ pub(crate) mod tests {
             (Kind::Inflater, &[MADE[0], "java.util.zip.ZipFile.getInflater", MAIN], 3, 0, 0, 0),
             (Kind::Inflater, &[MADE[0], MAIN], 7, 7, 0, 0),
         ]);
-        session.ended_again(Kind::Inflater);
+        let again = stack(&["java.util.zip.Inflater.end", "org.acme.mail.Attachment.close", MAIN]);
+        let ender = session.learn_ender(Kind::Inflater, StackKey(0), again);
+        (0..12).for_each(|_| session.ended_again(ender));
         let main = ThreadId(1);
         let adopted: Vec<_> = (0..40).map(|_| session.id(main)).collect();
         adopted.iter().for_each(|id| session.adopted(*id, Kind::Inflater, Nanos(0)));

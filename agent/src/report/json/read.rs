@@ -8,6 +8,7 @@ use crate::classify::{Judged, Judgement, Known, Totals, Verdict};
 use crate::event::{Frame, Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
 use crate::ledger::{Counts, Tally};
+use crate::places::Ender;
 use crate::report::{Against, Health, Process, Report};
 use crate::retention::Retention;
 use crate::session::Gaps;
@@ -100,6 +101,7 @@ fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
         }
         sites.push(judged);
     }
+    let enders: Result<Vec<Ender>, Wrong> = root.ended_again.into_iter().map(ender).collect();
     let native = memory::read_native(root.native.as_ref(), each)?;
     Ok(Report {
         age_seconds: in_range(root.process.armed_seconds, MOST_SECONDS, "armed_seconds")?,
@@ -117,6 +119,7 @@ fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
         baseline: root.baseline.as_ref().map(against).transpose()?,
         rules,
         ended_again: both(|kind| at_most(kinds.get(kind).ended_again, MOST, "ended_again"))?,
+        enders: enders?,
         ended_unknown: both(|kind| at_most(kinds.get(kind).ended_unknown, MOST, "ended_unknown"))?,
         snapshot_nanos: NOW,
         native,
@@ -157,6 +160,27 @@ fn against(baseline: &wire::Baseline<'_>) -> Result<Against, Wrong> {
     })
 }
 
+fn ender(ender: wire::Ender<'_>) -> Result<Ender, Wrong> {
+    Ok(Ender {
+        kind: kind(&ender.kind)?,
+        times: at_most(ender.times, MOST, "times")?,
+        frame: frame(ender.frame),
+    })
+}
+
+fn kind(name: &str) -> Result<Kind, Wrong> {
+    Kind::named(name).ok_or_else(|| format!("its kind {name:?} is unknown"))
+}
+
+fn frame(frame: wire::Frame<'_>) -> Frame {
+    Frame {
+        class: frame.class.into(),
+        method: frame.method.into(),
+        file: frame.file.map(Into::into),
+        line: frame.line,
+    }
+}
+
 fn health(health: &wire::Health<'_>) -> Health {
     Health {
         gaps: Gaps {
@@ -179,7 +203,7 @@ fn site(
     frames: &mut Frames,
     growth: &mut Trends,
 ) -> Result<(Judged, Vec<u32>), Wrong> {
-    let kind = Kind::named(&site.kind).ok_or_else(|| format!("its kind {:?} is unknown", site.kind))?;
+    let kind = kind(&site.kind)?;
     let stable_id = u64::from_str_radix(&site.id, 16).map_err(|_| "its id is not hexadecimal")?;
     let tally = Tally {
         counts: Counts {
@@ -205,20 +229,12 @@ fn site(
         }
     };
     let live = growth.series(&site.trend)?;
-    let frame = |frame: wire::Frame<'_>| {
-        frames.share(Frame {
-            class: frame.class.into(),
-            method: frame.method.into(),
-            file: frame.file.map(Into::into),
-            line: frame.line,
-        })
-    };
     let site = Site::told(
         stable_id,
         kind,
         site.class.map(Into::into),
         site.truncated,
-        site.frames.into_iter().map(frame).collect(),
+        site.frames.into_iter().map(|told| frames.share(frame(told))).collect(),
         site.threads.into_iter().map(Into::into).collect(),
     );
     Ok((Judged { site: Arc::new(site), verdict, rule }, live))

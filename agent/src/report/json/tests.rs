@@ -47,6 +47,9 @@ fn generated(chance: &mut Chance) -> Session {
         let subclass = Some(name()).filter(|name| !name.is_empty());
         let site = session.learn(kind, StackKey(number), Stack { frames, truncated: number == 3, subclass });
         session.name_thread(site, name());
+        let again = Stack { frames: vec![frame(&mut name, None)], truncated: false, subclass: None };
+        let ender = session.learn_ender(kind, StackKey(number), again);
+        (0..chance.below(3)).for_each(|_| session.ended_again(ender));
         for _ in 0..chance.below(9) {
             let id = session.id(ThreadId(1));
             session.created(id, site, ThreadId(1), Nanos(chance.below(1_u64 << 31) << 20));
@@ -203,6 +206,7 @@ fn fields_that_came_later_are_not_needed_and_unknown_ones_are_passed_over() {
         site.insert("later".into(), serde_json::json!({"deep": [[[1]]]}));
     }
     root["process"].as_object_mut().unwrap().remove("options");
+    root.as_object_mut().unwrap().remove("ended_again");
     let report = read(&serde_json::to_vec(&root).unwrap()).unwrap();
     assert_eq!(report.process.options, "");
     for (old, new) in report.judgement.sites.iter().zip(&sample().judgement.sites) {

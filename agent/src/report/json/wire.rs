@@ -20,6 +20,8 @@ pub(super) struct Root<'a> {
     pub(super) native: Option<Native<'a>>,
     pub(super) retention_pause_seconds: Option<f64>,
     pub(super) sites: Vec<Site<'a>>,
+    #[serde(default)]
+    pub(super) ended_again: Vec<Ender<'a>>,
     pub(super) rules: Vec<Rule<'a>>,
     pub(super) health: Health<'a>,
 }
@@ -204,6 +206,13 @@ pub(super) struct Frame<'a> {
     pub(super) method: Cow<'a, str>,
     pub(super) file: Option<Cow<'a, str>>,
     pub(super) line: Option<u32>,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) struct Ender<'a> {
+    pub(super) kind: Cow<'a, str>,
+    pub(super) times: u64,
+    pub(super) frame: Frame<'a>,
 }
 
 #[derive(Deserialize, Serialize)]

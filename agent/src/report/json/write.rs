@@ -52,6 +52,15 @@ pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
             .iter()
             .map(|judged| site(report, judged, hints.remove(&judged.site.stable_id)))
             .collect(),
+        ended_again: report
+            .enders
+            .iter()
+            .map(|ender| wire::Ender {
+                kind: ender.kind.name().into(),
+                times: ender.times,
+                frame: frame(&ender.frame),
+            })
+            .collect(),
         rules: report
             .rules
             .iter()

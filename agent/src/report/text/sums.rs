@@ -5,7 +5,7 @@
 use super::{BOLD, RED, Text, YELLOW};
 use crate::classify::{Severity, grouped};
 use crate::event::Kind;
-use crate::report::words::{clean, count, tendency, times};
+use crate::report::words::{clean, count, placed, tendency, times};
 use crate::report::{Health, Report};
 use std::fmt::Write as _;
 
@@ -143,7 +143,12 @@ pub(in crate::report) fn notes(report: &Report) -> Vec<String> {
     }
     let again = report.ended_again.inflater + report.ended_again.deflater;
     if again > 0 {
-        notes.push(format!("end() was called {} again on what was ended (harmless)", times(again)));
+        let most = report.enders.first().map(|ender| match ender.times {
+            all if all == again => format!(", by {}", cut(&placed(&ender.frame))),
+            some => format!(", {} by {}", times(some), cut(&placed(&ender.frame))),
+        });
+        let most = most.unwrap_or_default();
+        notes.push(format!("end() was called {} on what was ended already (harmless){most}", times(again)));
     }
     let elsewhere =
         report.judgement.totals.inflater.ended_elsewhere + report.judgement.totals.deflater.ended_elsewhere;

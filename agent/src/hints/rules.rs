@@ -35,7 +35,9 @@ pub(super) static RULES: &[Rule] = &[
     },
     Rule {
         // One is ended twice where another is forgotten.
-        fits: |case| case.leaks() && case.stream().is_none() && case.ends_again().is_some(),
+        fits: |case| {
+            case.leaks() && case.nothing_ends_them() && case.stream().is_none() && case.ends_again().is_some()
+        },
         says: |case| {
             let line = case.ends_again().map(|ender| called(&ender.frame)).unwrap_or_default();
             format!(

@@ -94,10 +94,9 @@ fn on_ended(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result<(
     if actor.role == Role::Reclaimer && thread::in_stream_finalizer(agent, jni)? {
         actor.role = Role::StreamFinalizer;
     }
-    if !audit.session.ended(id, actor, agent.now()) {
-        on_ended_again(agent, audit, jni, classes.kind(jni, stream))?;
-    }
-    audit.jvmti.set_tag(stream, 0)
+    let first = audit.session.ended(id, actor, agent.now());
+    audit.jvmti.set_tag(stream, 0)?;
+    if first { Ok(()) } else { on_ended_again(agent, audit, jni, classes.kind(jni, stream)) }
 }
 
 fn on_ended_again(agent: &Agent, audit: &Audit, jni: Jni, kind: Kind) -> Result<()> {

@@ -171,7 +171,7 @@ mod tests {
                    "frames": [{"class": "java.util.zip.Inflater", "method": "<init>", "file": "Inflater.java", "line": 1},
                               {"class": "Main$1", "method": "run", "file": null, "line": null}],
                    "retention": []}],
-        "rules": [], "health": {"ok": true, "dropped": 0} }"#;
+        "ended_again": [], "rules": [], "health": {"ok": true, "dropped": 0} }"#;
 
     /// It has only the fields that the checks need: too few for the schema.
     fn parsed(text: &str) -> Result<Report> {

@@ -1,6 +1,6 @@
 //! The bench that every suite works at: JDKs, fixtures and agent made ready once, and named cells run on it.
 //!
-//! Invariant: a suite that cannot be set up fails; it never comes out green with nothing in it.
+//! Invariant: a suite that cannot be set up fails, and so does one that hangs; it never comes out green with nothing in it.
 
 use crate::fixtures::{self, Fixture};
 use crate::jdks::{self, Jdk};
@@ -8,6 +8,9 @@ use crate::{Result, agent, expectation::Expectation, report::Kind, report::Repor
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 /// All that a suite works with.
 #[derive(Clone)]
@@ -66,14 +69,26 @@ pub fn prepared(cells: impl FnOnce(&Bench) -> Result<Vec<Trial>>) -> ExitCode {
     }
 }
 
+/// The longest cell takes minutes on a busy machine; what takes longer than this hangs.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
 /// A named cell on a bench.
 pub fn cell(
     bench: &Bench,
     name: impl Into<String>,
     test: impl FnOnce(&Bench) -> Result<()> + Send + 'static,
 ) -> Trial {
-    let bench = bench.clone();
-    Trial::test(name, move || test(&bench).map_err(Failed::from))
+    let (bench, name) = (bench.clone(), name.into());
+    Trial::test(name.clone(), move || {
+        let (_until, ended) = channel::<()>();
+        thread::spawn(move || {
+            if ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("{name} hangs: not done after {LIMIT:?}, and the suite ends here");
+                std::process::exit(101);
+            }
+        });
+        test(&bench).map_err(Failed::from)
+    })
 }
 
 /// A claim that a test makes; `why` is asked for only when it does not hold.

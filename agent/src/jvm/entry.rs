@@ -13,12 +13,13 @@ use super::{arming, guard, preparation, publish, tag, thread};
 use crate::dump;
 use crate::instrument;
 use crate::options::{self, Command, Options, Parsed};
-use jvmti_bindings::sys::jni::{JNI_ERR, JNI_OK, JNIEnv, JavaVM};
+use jvmti_bindings::sys::jni::{JNI_EDETACHED, JNI_ERR, JNI_OK, JNIEnv, JavaVM};
 use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
 };
 use std::ffi::{CStr, c_char, c_uchar, c_void};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Called by the JVM for `-agentpath` (JVMTI, "Agent Start-Up (OnLoad phase)").
 #[unsafe(no_mangle)]
@@ -164,11 +165,27 @@ fn present(vm: *mut JavaVM) -> Result<&'static Agent, String> {
     install(vm, environment.options)
 }
 
+/// How long a JVM that starts may need from its first attach to its start phase's end.
+const START: Duration = Duration::from_secs(5);
+
+/// The JVM's environment for agents. One that is just starting answers attaches in the start phase already, in which GetEnv says
+/// `JNI_EDETACHED` to whoever comes late.
+fn jvmti(vm: *mut JavaVM) -> Result<Jvmti, String> {
+    let asked = Instant::now();
+    loop {
+        // SAFETY: the JVM hands its own invocation table.
+        match unsafe { Jvmti::of(vm) } {
+            Err(JNI_EDETACHED) if asked.elapsed() < START => std::thread::sleep(Duration::from_millis(2)),
+            other => {
+                return other.map_err(|code| format!("this JVM has no JVMTI for agents (JNI code {code})"));
+            }
+        }
+    }
+}
+
 /// The agent itself, without a hook.
 fn install(vm: *mut JavaVM, options: Options) -> Result<&'static Agent, String> {
-    // SAFETY: the JVM hands its own invocation table.
-    let jvmti = unsafe { Jvmti::of(vm) }
-        .map_err(|code| format!("this JVM has no JVMTI for agents (JNI code {code})"))?;
+    let jvmti = jvmti(vm)?;
     let mut wanted = jvmtiCapabilities::default();
     wanted.set_can_get_source_file_name(true);
     wanted.set_can_get_line_numbers(true);

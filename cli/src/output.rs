@@ -4,10 +4,10 @@
 //! or not at all.
 
 use crate::failure::{Code, Failure, reason};
-use std::fs::{self, File, OpenOptions};
+use crate::system;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use zaudit::dump::{Patience, Pending};
 
 /// Whether somebody still reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,54 +31,78 @@ pub(crate) fn write(bytes: &[u8]) -> Result<Reader, Failure> {
     }
 }
 
-/// A file that a report is going to, opened before the report is asked for: the last one comes only once.
+/// A file that a report is going to, opened before the report is requested: the last one comes only once.
 #[derive(Debug)]
 pub(crate) struct Place {
     path: PathBuf,
-    /// The name that it has until it is whole; `None` for a device or a pipe, which has no other.
-    temporary: Option<PathBuf>,
-    file: File,
+    pending: Pending,
 }
 
 impl Place {
-    /// Opens it.
+    /// Opens it. A pipe without a reader waits for one until the user interrupts it.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        let special = fs::metadata(path).is_ok_and(|found| !found.is_file());
-        let temporary = (!special).then(|| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
-        });
-        let opened = match &temporary {
-            Some(temporary) => {
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(temporary)
-            }
-            None => OpenOptions::new().write(true).open(path),
-        };
-        let file = opened.map_err(|error| cannot(path, &error))?;
-        Ok(Self { path: path.to_path_buf(), temporary, file })
+        let patience = Patience::Until(system::interrupted);
+        let pending = Pending::create_patiently(0o600, path, patience);
+        let pending = pending.map_err(|error| cannot(path, &error))?;
+        Ok(Self { path: path.to_path_buf(), pending })
     }
 
     /// Fills it.
-    pub(crate) fn fill(mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let path = self.path.clone();
-        self.file.write_all(bytes).map_err(|error| cannot(&path, &error))?;
-        if let Some(temporary) = &self.temporary {
-            fs::rename(temporary, &path).map_err(|error| cannot(&path, &error))?;
-            self.temporary = None;
-        }
-        Ok(())
+    pub(crate) fn fill(self, bytes: &[u8]) -> Result<(), Failure> {
+        self.fill_with(&mut |to| to.write_all(bytes))
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            let _ = fs::remove_file(temporary);
-        }
+    /// Fills it with what `fill` writes. After an error there is no file, or the one that was there before.
+    pub(crate) fn fill_with(
+        mut self,
+        fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        let filled = fill(&mut self.pending).and_then(|()| self.pending.commit());
+        filled.map_err(|error| cannot(&self.path, &error))
     }
 }
 
 fn cannot(path: &Path, error: &io::Error) -> Failure {
     let matter = format!("cannot write to {}: {}", path.display(), reason(error));
     Failure::new(Code::Refused, matter, "name another file with --output")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn no_planted_link_has_another_file_changed() {
+        let folder = std::env::temp_dir().join(format!("zaudit-output-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (path, target) = (folder.join("r.json"), folder.join("precious"));
+        fs::write(&target, "precious").unwrap();
+        let pid = std::process::id();
+        let guesses: Vec<_> =
+            [format!(".r.json.{pid}.tmp"), format!(".zaudit-{pid}.tmp"), "r.json.tmp".into()]
+                .into_iter()
+                .map(|name| folder.join(name))
+                .collect();
+        for plant in
+            [(|target, path| symlink(target, path)) as fn(&Path, &Path) -> io::Result<()>, |target, path| {
+                fs::hard_link(target, path)
+            }]
+        {
+            for planted in guesses.iter().chain([&path]) {
+                drop(fs::remove_file(planted));
+                plant(&target, planted).unwrap();
+            }
+            let place = Place::open(&path).unwrap();
+            place.fill(b"report").unwrap();
+            assert_eq!(fs::read(&target).unwrap(), b"precious");
+            assert_eq!(fs::read(&path).unwrap(), b"report");
+            assert!(guesses.iter().all(|guess| fs::read(guess).unwrap() == b"precious"));
+        }
+        drop(Place::open(&path).unwrap());
+        // The report, the file that stayed, and what was planted.
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2 + guesses.len());
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

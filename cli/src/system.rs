@@ -255,6 +255,12 @@ pub(crate) fn interruption() -> Option<BorrowedFd<'static>> {
     Some(end.as_fd())
 }
 
+/// Whether the user has interrupted us since [`interruption`] was first called.
+pub(crate) fn interrupted() -> bool {
+    let [interrupted] = wait([INTERRUPTED.get().map(AsFd::as_fd)], Duration::ZERO);
+    interrupted
+}
+
 /// Columns and lines of the terminal on standard output.
 pub(crate) fn terminal_size() -> Option<(usize, usize)> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };

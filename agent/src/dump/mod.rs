@@ -3,93 +3,43 @@
 //! Knows nothing of what it writes. Invariant: a regular file is replaced by a rename, so that a reader never
 //! sees half a report and a full disk leaves the one before in place.
 
+mod patience;
 mod pattern;
+mod pending;
 mod rotation;
+mod special;
 
+pub use patience::Patience;
 pub use pattern::{Naming, Pattern, utc};
+pub use pending::Pending;
 pub use rotation::Rotation;
+pub use special::is_special;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// Writes `bytes` for the process's own user, see [`write_for`].
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_for(0o600, path, bytes)
 }
 
-/// Writes `bytes` to `path`: into a new file beside it, of this mode, that then takes its place; or straight to it
-/// where it is no place for files ([`is_special`]).
+/// Writes `bytes` to `path`, see [`write_with`].
 pub fn write_for(mode: u32, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
-        _ if is_special(path) => write_special(path, bytes),
-        _ => replace(mode, path, bytes),
-    }
+    write_with(mode, path, &mut |to| to.write_all(bytes))
 }
 
-/// Whether `path` is a device, a pipe, a socket, or a name for an open descriptor (`/dev/stderr`, `/proc/self/fd/3`),
-/// be it through links: reports on demand go there without a number. A link to a file is no such thing: it is
-/// replaced, never followed.
-pub fn is_special(path: &Path) -> bool {
-    let system = |path: &Path| path.starts_with("/dev") || path.starts_with("/proc");
-    let names_descriptor = fs::read_link(path).is_ok_and(|target| system(&target));
-    let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
-    let other = fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
-    names_descriptor
-        || other
-        || parent.is_some_and(|parent| system(&parent) && !parent.starts_with("/dev/shm"))
-}
-
-/// How long a pipe may keep a report waiting: the program that ends must not hang on a reader that is gone.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Opened without blocking: a pipe that nobody reads is an error (ENXIO), not a wait for ever.
-fn write_special(path: &Path, mut bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    let deadline = Instant::now() + PATIENCE;
-    while !bytes.is_empty() {
-        match file.write(bytes) {
-            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn replace(mode: u32, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(hidden);
-    let create = || OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary);
-    let file = match create() {
-        // Left by an earlier process of the same number that was killed while it wrote.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(&temporary)?;
-            create()?
-        }
-        other => other?,
-    };
-    let written = write_to(file, bytes).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The error that counts is the first one; the half file must not stay.
-        drop(fs::remove_file(&temporary));
-    }
-    written
-}
-
-fn write_to(mut file: File, bytes: &[u8]) -> io::Result<()> {
-    file.write_all(bytes)?;
-    file.flush()
+/// Writes what `fill` writes to `path`: into a new file beside it, of this mode, that then takes its place; or
+/// directly where it is no place for files ([`is_special`]). The writer that `fill` gets is buffered. After an
+/// error the file at `path` is as it was; a special file may have received a part.
+pub fn write_with(
+    mode: u32,
+    path: &Path,
+    fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut pending = Pending::create(mode, path)?;
+    fill(&mut pending)?;
+    pending.commit()
 }
 
 /// Whether a report could be written to `path` as things stand: asked at start-up, so that a typing error is
@@ -120,6 +70,7 @@ pub fn reason(error: &io::Error) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::fs::File;
     use std::path::PathBuf;
 
     /// A new folder for one test, which deletes it.

@@ -80,9 +80,9 @@ fn kill(bench: &Bench, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<boo
     claim(ended.code() == 137, || format!("killed: {ended}"))?;
     // A temporary file may be left, as private as the report.
     let names = listed(ended.dir())?;
-    let temporary = format!(".r.json.{pid}.tmp");
     for name in &names {
-        claim(*name == "r.json" || *name == temporary, || format!("{names:?}\n{ended}"))?;
+        let temporary = name.starts_with(".zaudit-") && name.ends_with(".tmp");
+        claim(name == "r.json" || temporary, || format!("{names:?}\n{ended}"))?;
         claim_private(&ended.dir().join(name))?;
     }
     if !file.exists() {
@@ -100,7 +100,7 @@ fn claim_private(path: &Path) -> Result<()> {
     claim(found.is_file() && mode == 0o600, || format!("{}: {found:?}, mode {mode:o}", path.display()))
 }
 
-/// Neither a link in the report's place nor one in that of its temporary file is written through.
+/// Neither a link in the report's place nor one that has the name of a temporary file is written through.
 pub(super) fn link_is_replaced(bench: &Bench, jdk: &Jdk) -> Result<()> {
     // A shell's process id is that of the JVM into which it turns.
     let trap = "umask 0; ln -s precious .r.json.$$.tmp";
@@ -110,6 +110,7 @@ pub(super) fn link_is_replaced(bench: &Bench, jdk: &Jdk) -> Result<()> {
         write(&precious, "precious")?;
         symlink(target, &link).map_err(|error| error.to_string())?;
         let mut running = jvm.spawn()?;
+        let trapped = format!(".r.json.{}.tmp", running.pid());
         running.wait_for("ready")?;
         let deadline = Instant::now() + Duration::from_secs(60);
         while fs::symlink_metadata(&link).is_ok_and(|found| found.is_symlink()) {
@@ -122,7 +123,11 @@ pub(super) fn link_is_replaced(bench: &Bench, jdk: &Jdk) -> Result<()> {
         running.close();
         let ended = running.finish()?;
         claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
-        claim(listed(ended.dir())? == ["precious", "r.json"], || format!("{:?}", listed(ended.dir())))?;
+        let mut names = listed(ended.dir())?;
+        names.retain(|name| *name != trapped);
+        claim(names == ["precious", "r.json"], || format!("{:?}", listed(ended.dir())))?;
+        let stays = fs::symlink_metadata(ended.dir().join(&trapped)).is_ok_and(|found| found.is_symlink());
+        claim(stays, || "a link that is not the agent's was removed".into())?;
         claim(read(&precious)? == "precious", || "it was written through a link".into())?;
         claim_private(&link)?;
         ended.report()?;

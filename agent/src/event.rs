@@ -2,7 +2,39 @@
 //!
 //! Owns no state and knows nobody. Invariant: every id is a newtype, so no two of them can be mixed up.
 
+use std::collections::TryReserveError;
+use std::fmt;
+use std::io;
 use std::time::Duration;
+
+/// The process has no memory left for what was to be kept. What is lost is counted; it is never fatal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("the process has no memory left")
+    }
+}
+
+impl From<TryReserveError> for OutOfMemory {
+    fn from(_: TryReserveError) -> OutOfMemory {
+        OutOfMemory
+    }
+}
+
+impl From<OutOfMemory> for io::Error {
+    fn from(error: OutOfMemory) -> io::Error {
+        io::Error::new(io::ErrorKind::OutOfMemory, error.to_string())
+    }
+}
+
+/// Puts one more element into a list, if there is memory for it.
+pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<(), OutOfMemory> {
+    list.try_reserve(1)?;
+    list.push(element);
+    Ok(())
+}
 
 /// Which of the two audited classes an instance belongs to (a subclass counts as its `java.util.zip` parent).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,11 +4,11 @@
 //! every site is in exactly one place, and no count is changed on the way.
 
 use crate::classify::{Judged, Severity, Verdict};
-use crate::event::{Frame, Kind};
+use crate::event::{Frame, Kind, OutOfMemory, push};
 use crate::stacks::Site;
 use crate::suppress::in_jdk;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The sites that lead to the same culprit: one line of code to mend, however many stacks come by.
@@ -20,14 +20,16 @@ pub struct Place<'a> {
     pub sites: Vec<&'a Judged>,
     /// Index of the frame that a reader should look at first.
     pub culprit: usize,
+    /// How many places were found before it: it settles ties.
+    rank: usize,
 }
 
 impl<'a> Place<'a> {
-    fn new(sites: Vec<&'a Judged>, culprit: usize) -> Option<Place<'a>> {
+    fn new(sites: Vec<&'a Judged>, culprit: usize, rank: usize) -> Option<Place<'a>> {
         let (first, rest) = sites.split_first()?;
         let mut verdict = first.verdict;
         rest.iter().for_each(|site| verdict.add(&site.verdict));
-        Some(Place { verdict, sites, culprit })
+        Some(Place { verdict, sites, culprit, rank })
     }
 
     /// The frames that tell its stacks from others, innermost first, each with whether only the JDK's own stand between it and the
@@ -48,24 +50,30 @@ impl<'a> Place<'a> {
         rest.iter().map(same).min().unwrap_or(first.site.frames().len())
     }
 
-    /// Where some callers end all that they get and one loses all of its own, that caller is the culprit.
-    fn split(self) -> Vec<Place<'a>> {
+    /// Where some callers end all that they get and one loses all of its own, that caller is the culprit: its
+    /// sites are a place of their own, and the rest is another one.
+    fn split(mut self) -> Result<(Place<'a>, Option<Place<'a>>), OutOfMemory> {
         let shared = self.shared();
-        let (lost, kept): (Vec<&Judged>, Vec<&Judged>) =
-            self.sites.iter().partition(|site| site.verdict.severity() != Severity::Clean);
-        let caller = |site: &&&'a Judged| site.site.frames().nth(shared);
-        let callers: HashSet<Option<&Frame>> = lost.iter().map(|site| caller(&site)).collect();
-        let apart = callers.len() == 1 && !callers.contains(&None) && !kept.is_empty();
-        if apart && !kept.iter().any(|site| callers.contains(&caller(&site))) {
-            let culprit = self.culprit;
-            return [Place::new(lost, shared), Place::new(kept, culprit)].into_iter().flatten().collect();
+        let caller = |site: &'a Judged| site.site.frames().nth(shared);
+        let is_lost = |site: &Judged| site.verdict.severity() != Severity::Clean;
+        let first = self.sites.iter().find(|site| is_lost(site));
+        let Some(only) = first.and_then(|site| caller(site)) else { return Ok((self, None)) };
+        let apart = |site: &&'a Judged| is_lost(site) == (caller(site) == Some(only));
+        if !self.sites.iter().all(apart) || self.sites.iter().all(|site| is_lost(site)) {
+            return Ok((self, None));
         }
-        vec![self]
+        let (mut lost, mut kept) = (Vec::new(), Vec::new());
+        for site in self.sites.drain(..) {
+            push(if is_lost(site) { &mut lost } else { &mut kept }, site)?;
+        }
+        let (culprit, rank) = (self.culprit, self.rank);
+        let kept = Place::new(kept, culprit, rank);
+        Ok((Place::new(lost, shared, rank).unwrap_or(self), kept))
     }
 }
 
 /// Sites by culprit, worst first.
-pub fn places(sites: &[Judged]) -> Vec<Place<'_>> {
+pub fn places(sites: &[Judged]) -> Result<Vec<Place<'_>>, OutOfMemory> {
     let mut groups: Vec<(Vec<&Judged>, usize)> = Vec::new();
     let mut known: HashMap<(Kind, Option<&str>, Vec<&Frame>), usize> = HashMap::new();
     for judged in sites {
@@ -73,16 +81,31 @@ pub fn places(sites: &[Judged]) -> Vec<Place<'_>> {
         let culprit = first_own_frame(&judged.site);
         let inner: Vec<&Frame> = judged.site.frames().take(culprit + 1).collect();
         let next = groups.len();
+        known.try_reserve(1)?;
         let at = *known.entry((judged.site.kind, judged.site.subclass.as_deref(), inner)).or_insert(next);
         match groups.get_mut(at) {
-            Some((sites, _)) => sites.push(judged),
-            None => groups.push((vec![judged], culprit)),
+            Some((sites, _)) => push(sites, judged)?,
+            None => push(&mut groups, (vec![judged], culprit))?,
         }
     }
-    let whole = groups.into_iter().filter_map(|(sites, culprit)| Place::new(sites, culprit));
-    let mut places: Vec<Place<'_>> = whole.flat_map(Place::split).collect();
-    places.sort_by_key(|place| Reverse(place.verdict.weight()));
-    places
+    drop(known);
+    let mut places = Vec::new();
+    places.try_reserve(groups.len())?;
+    for (rank, (sites, culprit)) in groups.into_iter().enumerate() {
+        let Some(place) = Place::new(sites, culprit, rank) else { continue };
+        let (first, second) = place.split()?;
+        push(&mut places, first)?;
+        second.map_or(Ok(()), |second| push(&mut places, second))?;
+    }
+    places.sort_unstable_by_key(|place| (Reverse(place.verdict.weight()), place.rank));
+    Ok(places)
+}
+
+/// How many of these places, which stand worst first, are leaks, and how many are suspects.
+pub fn leaks_and_suspects(places: &[Place<'_>]) -> (usize, usize) {
+    let up_to = |severity| places.partition_point(|place| place.verdict.severity() >= severity);
+    let leaks = up_to(Severity::Leak);
+    (leaks, up_to(Severity::Suspect) - leaks)
 }
 
 /// A line that calls `end()` on what is ended already.
@@ -147,7 +170,7 @@ mod tests {
             (Kind::Deflater, &[MADE, "a.Leak.x", "a.One.y"], 1, 0, 0, 1),
             (Kind::Inflater, &[MADE, "a.Leak.x", "a.Two.y"], 4, 0, 1, 0),
         ]);
-        let places = places(&judgement.sites);
+        let places = places(&judgement.sites).unwrap();
         let found: Vec<_> = places
             .iter()
             .map(|p| (p.verdict.kind, p.sites.len(), p.verdict.leaked, p.verdict.suspects))
@@ -164,6 +187,7 @@ mod tests {
             (Kind::Inflater, &[MADE, READ, "a.Bad.x", "a.Other.m"], 6, 0, 0, 6),
         ]);
         let found: Vec<_> = places(&judgement.sites)
+            .unwrap()
             .iter()
             .map(|p| {
                 let culprit = p.sites[0].site.frames().nth(p.culprit).unwrap().class.clone();
@@ -178,7 +202,7 @@ mod tests {
             (Kind::Inflater, &[MADE, READ, "a.Good.x"], 80, 79, 0, 1),
             (Kind::Inflater, &[MADE, READ, "a.Bad.x"], 50, 0, 0, 50),
         ]);
-        assert_eq!(places(&judgement.sites).len(), 1);
+        assert_eq!(places(&judgement.sites).unwrap().len(), 1);
     }
 
     #[test]
@@ -186,14 +210,14 @@ mod tests {
         const END: &str = "java.util.zip.Inflater.end";
         let session = crate::session::Session::default();
         let again = |kind, key, frames: &[&str], times| {
-            let ender = session.learn_ender(kind, StackKey(key), stack(frames));
+            let ender = session.learn_ender(kind, StackKey(key), stack(frames)).unwrap();
             (0..times).for_each(|_| session.ended_again(ender));
         };
         again(Kind::Inflater, 1, &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.e"], 2);
         again(Kind::Inflater, 2, &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.f"], 3);
         again(Kind::Deflater, 3, &[END, "a.G.h"], 4);
         again(Kind::Inflater, 4, &[END], 4);
-        let stacks = session.snapshot(Nanos(0), Duration::ZERO).ended_again;
+        let stacks = session.snapshot(Nanos(0), Duration::ZERO).unwrap().ended_again;
         let told = enders(&stacks);
         let lines: Vec<_> = told.iter().map(|e| (e.kind, e.times, e.frame.method.as_str())).collect();
         assert_eq!(

@@ -5,6 +5,7 @@
 //! somebody has it that is a root. So it takes as many walks as the way is long, and remembers little else than the way.
 //! Invariant: a stream is called unreachable only when all that refers to it, and to those, has been seen.
 
+use crate::event::{OutOfMemory, push};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -117,6 +118,8 @@ pub struct Graph<R> {
     wanted: Vec<bool>,
     /// How many nodes there were when the walk began.
     begun: usize,
+    /// Whether something could not be kept.
+    incomplete: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -146,12 +149,18 @@ impl<R> Graph<R> {
             weak: HashMap::new(),
             wanted: vec![true; streams],
             begun: streams,
+            incomplete: false,
         }
     }
 
     /// How many objects were come upon.
     pub fn nodes(&self) -> usize {
         self.nodes
+    }
+
+    /// Whether something was lost because the process had no memory left: nothing can be said then.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// Whether references to this one are to be told.
@@ -169,29 +178,36 @@ impl<R> Graph<R> {
 
     /// An object has another one.
     pub fn refers(&mut self, from: Node, to: Node, index: Option<u32>) {
-        self.edges.push(Edge { from, to, index });
+        self.incomplete |= push(&mut self.edges, Edge { from, to, index }).is_err();
     }
 
     /// A root has it.
     pub fn rooted(&mut self, node: Node, root: impl FnOnce() -> R) {
-        self.roots.entry(node).or_insert_with(root);
+        match self.roots.try_reserve(1) {
+            Ok(()) => drop(self.roots.entry(node).or_insert_with(root)),
+            Err(_) => self.incomplete = true,
+        }
     }
 
     /// A reference that keeps nothing alive leads to it.
     pub fn weakly(&mut self, node: Node, weak: Weak) {
+        if self.weak.try_reserve(1).is_err() {
+            self.incomplete = true;
+            return;
+        }
         let known = self.weak.entry(node).or_insert(weak);
         *known = weak.max(*known);
     }
 
     /// A whole walk is over. Whether another one may find more.
-    pub fn settle(&mut self) -> bool {
-        let before = self.came_from();
+    pub fn settle(&mut self) -> Result<bool, OutOfMemory> {
+        let before = self.came_from()?;
         // All that may lead to a stream whose root is not known.
-        let needed = self.leading_to(self.all_streams().filter(|stream| !before.contains_key(stream)));
-        let fresh = needed.iter().enumerate().map(|(node, needed)| *needed && node >= self.begun);
-        self.wanted = fresh.collect();
+        self.wanted = self.leading_to(self.all_streams().filter(|stream| !before.contains_key(stream)))?;
+        let begun = self.begun;
+        self.wanted.iter_mut().enumerate().for_each(|(node, needed)| *needed &= node >= begun);
         self.begun = self.nodes;
-        self.wanted.contains(&true)
+        Ok(self.wanted.contains(&true))
     }
 
     /// Nodes that are looked for, or led to what has no root so far.
@@ -201,9 +217,10 @@ impl<R> Graph<R> {
     }
 
     /// The shortest known way of each stream, root first.
-    pub fn ways(&self) -> Vec<Option<(&R, Vec<Step>)>> {
-        let before = self.came_from();
-        self.all_streams()
+    pub fn ways(&self) -> Result<Vec<Option<(&R, Vec<Step>)>>, OutOfMemory> {
+        let before = self.came_from()?;
+        let ways = self
+            .all_streams()
             .map(|stream| {
                 let mut way = Vec::new();
                 let mut at = stream;
@@ -215,46 +232,57 @@ impl<R> Graph<R> {
                 way.reverse();
                 Some((self.roots.get(&at)?, way))
             })
-            .collect()
+            .collect();
+        Ok(ways)
     }
 
     /// The strongest of the references that keep nothing alive, to this one or to what leads to it.
-    pub fn weak_hold(&self, node: Node) -> Option<Weak> {
-        let leading = self.leading_to([node]);
+    pub fn weak_hold(&self, node: Node) -> Result<Option<Weak>, OutOfMemory> {
+        let leading = self.leading_to([node])?;
         let weak =
             self.weak.iter().filter(|(node, _)| leading.get(**node as usize).copied().unwrap_or(false));
-        weak.map(|(_, weak)| *weak).max()
+        Ok(weak.map(|(_, weak)| *weak).max())
     }
 
     /// For each node whether it is one of these or leads to one.
-    fn leading_to(&self, these: impl IntoIterator<Item = Node>) -> Vec<bool> {
+    fn leading_to(&self, these: impl IntoIterator<Item = Node>) -> Result<Vec<bool>, OutOfMemory> {
         let mut into: HashMap<Node, Vec<Node>> = HashMap::new();
         for edge in &self.edges {
-            into.entry(edge.to).or_default().push(edge.from);
+            into.try_reserve(1)?;
+            push(into.entry(edge.to).or_default(), edge.from)?;
         }
-        let mut leading = vec![false; self.nodes];
-        let mut todo: Vec<Node> = these.into_iter().collect();
+        let mut leading = Vec::new();
+        leading.try_reserve_exact(self.nodes)?;
+        leading.resize(self.nodes, false);
+        let mut todo: Vec<Node> = Vec::new();
+        these.into_iter().try_for_each(|node| push(&mut todo, node))?;
         while let Some(node) = todo.pop() {
             match leading.get_mut(node as usize) {
                 Some(seen) if !*seen => *seen = true,
                 _ => continue,
             }
-            todo.extend(into.get(&node).into_iter().flatten());
+            into.get(&node).into_iter().flatten().try_for_each(|node| push(&mut todo, *node))?;
         }
-        leading
+        Ok(leading)
     }
 
     /// From each node that a root leads to, how it is come upon in the fewest steps.
-    fn came_from(&self) -> HashMap<Node, Option<Edge>> {
+    fn came_from(&self) -> Result<HashMap<Node, Option<Edge>>, OutOfMemory> {
         let mut out: HashMap<Node, Vec<Edge>> = HashMap::new();
         for edge in &self.edges {
-            out.entry(edge.from).or_default().push(*edge);
+            out.try_reserve(1)?;
+            push(out.entry(edge.from).or_default(), *edge)?;
         }
-        let mut before: HashMap<Node, Option<Edge>> = self.roots.keys().map(|node| (*node, None)).collect();
         // In order, so that the same graph gives the same ways.
-        let mut first: Vec<Node> = self.roots.keys().copied().collect();
+        let mut first: Vec<Node> = Vec::new();
+        self.roots.keys().try_for_each(|node| push(&mut first, *node))?;
         first.sort_unstable();
+        let mut before: HashMap<Node, Option<Edge>> = HashMap::new();
+        // An object is in there once: each node is come upon once.
+        before.try_reserve(self.nodes)?;
+        before.extend(first.iter().map(|node| (*node, None)));
         let mut todo = VecDeque::from(first);
+        todo.try_reserve(self.nodes.saturating_sub(todo.len()))?;
         while let Some(node) = todo.pop_front() {
             for edge in out.get(&node).into_iter().flatten() {
                 before.entry(edge.to).or_insert_with(|| {
@@ -263,7 +291,7 @@ impl<R> Graph<R> {
                 });
             }
         }
-        before
+        Ok(before)
     }
 
     fn all_streams(&self) -> std::ops::Range<Node> {
@@ -294,12 +322,12 @@ mod tests {
                     graph.refers(from, to, None);
                 }
             }
-            if !graph.settle() {
+            if !graph.settle().unwrap() {
                 break;
             }
         }
         let name = |node| *known.iter().find(|(_, known)| **known == node).unwrap().0;
-        let ways = graph.ways().into_iter().map(|way| {
+        let ways = graph.ways().unwrap().into_iter().map(|way| {
             way.map(|(root, steps)| (*root, steps.into_iter().map(|step| name(step.node)).collect()))
         });
         (ways.collect(), walks)
@@ -375,6 +403,6 @@ mod tests {
         for weak in [Weak::Finalizer, Weak::Soft, Weak::Cleared] {
             graph.weakly(holder, weak);
         }
-        assert_eq!((graph.weak_hold(0), graph.weak_hold(1)), (Some(Weak::Soft), None));
+        assert_eq!((graph.weak_hold(0), graph.weak_hold(1)), (Ok(Some(Weak::Soft)), Ok(None)));
     }
 }

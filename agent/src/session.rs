@@ -3,11 +3,14 @@
 //! The only owner of state; rooms above read it through [`Snapshot`]. Time is an argument and there is no I/O.
 //! Invariant: no lock is held when a method returns, and none calls back.
 
-use crate::event::{Actor, InstanceId, Kind, Nanos, PerKind, SiteId, Stack, StackKey, ThreadId};
+use crate::event::{
+    Actor, InstanceId, Kind, Nanos, OutOfMemory, PerKind, SiteId, Stack, StackKey, ThreadId, push,
+};
 use crate::ledger::{Ledger, Tally};
 use crate::stacks::{Site, Stacks};
 use dashmap::DashMap;
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,13 +50,47 @@ pub struct SiteTally {
     pub tally: Tally,
 }
 
+/// Sites that a report leaves out because nothing is wrong with them: numbers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// How many sites.
+    pub sites: u64,
+    /// Of them: with a stack that was cut.
+    pub truncated: u64,
+    /// Their counts, added up.
+    pub tally: Tally,
+}
+
+/// Clean sites that a report has in full, the busiest ones, and the frames of all of them together: the
+/// size of a report depends on what is wrong, not on how many stacks the program has.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    sites: usize,
+    frames: usize,
+}
+
+impl Room {
+    /// Room for the clean sites of one report.
+    pub const CLEAN: Room = Room { sites: 1_000, frames: 65_536 };
+
+    /// Takes the room that a site needs. False if there is not so much left.
+    pub fn take(&mut self, site: &Site) -> bool {
+        let left = (self.sites.checked_sub(1), self.frames.checked_sub(site.frames().len()));
+        let (Some(sites), Some(frames)) = left else { return false };
+        *self = Room { sites, frames };
+        true
+    }
+}
+
 /// A copy of all that is known, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// When.
     pub taken: Nanos,
-    /// Every site, in the order of first sight.
+    /// The sites in the order of first sight: all where something is not ended, and the busiest others.
     pub sites: Vec<SiteTally>,
+    /// The rest, where every instance was ended.
+    pub others: PerKind<Others>,
     /// Further calls of `end()` by the program on instances that were ended already: their stacks, and how often each came.
     pub ended_again: Vec<(Arc<Site>, u64)>,
     /// First calls of `end()` on open instances that were made before the agent was armed, and not adopted.
@@ -73,8 +110,14 @@ impl Session {
     }
 
     /// Takes a stack that was not seen before under this key.
-    pub fn learn(&self, kind: Kind, key: StackKey, stack: Stack) -> SiteId {
+    pub fn learn(&self, kind: Kind, key: StackKey, stack: Stack) -> Result<SiteId, OutOfMemory> {
         self.stacks.learn(kind, key, stack)
+    }
+
+    /// The site of a stack that there is no memory for.
+    pub fn unlearned(&self, kind: Kind) -> Result<SiteId, OutOfMemory> {
+        self.unreadable("the process had no memory left to keep a stack");
+        self.stacks.unlearned(kind)
     }
 
     /// An id for a new instance: its tag, before it is entered.
@@ -82,8 +125,14 @@ impl Session {
         self.ledger.id(thread)
     }
 
-    /// A constructor returned. True if the site would like to know this thread's name.
-    pub fn created(&self, id: InstanceId, site: SiteId, thread: ThreadId, now: Nanos) -> bool {
+    /// A constructor returned. True if this thread's name should be given to the site.
+    pub fn created(
+        &self,
+        id: InstanceId,
+        site: SiteId,
+        thread: ThreadId,
+        now: Nanos,
+    ) -> Result<bool, OutOfMemory> {
         self.ledger.created(id, site, thread, now)
     }
 
@@ -93,8 +142,8 @@ impl Session {
     }
 
     /// An open instance was found that was made before counting began.
-    pub fn adopted(&self, id: InstanceId, kind: Kind, now: Nanos) {
-        self.ledger.adopted(id, kind, now);
+    pub fn adopted(&self, id: InstanceId, kind: Kind, now: Nanos) -> Result<(), OutOfMemory> {
+        self.ledger.adopted(id, kind, now)
     }
 
     /// What was adopted turned out to be no stranger, or no longer open.
@@ -124,7 +173,7 @@ impl Session {
     }
 
     /// Takes the stack of one who ends again, not seen before under this key.
-    pub fn learn_ender(&self, kind: Kind, key: StackKey, stack: Stack) -> SiteId {
+    pub fn learn_ender(&self, kind: Kind, key: StackKey, stack: Stack) -> Result<SiteId, OutOfMemory> {
         self.enders.learn(kind, key, stack)
     }
 
@@ -157,7 +206,14 @@ impl Session {
 
     /// An event was not counted.
     pub fn dropped(&self, reason: &'static str) {
-        self.note(|gaps| *gaps.dropped.entry(reason.into()).or_default() += 1);
+        self.dropped_many(reason, 1);
+    }
+
+    /// So many events were not counted.
+    pub fn dropped_many(&self, reason: &'static str, events: u64) {
+        if events > 0 {
+            self.note(|gaps| *gaps.dropped.entry(reason.into()).or_default() += events);
+        }
     }
 
     /// A stack or a name could not be read.
@@ -178,42 +234,111 @@ impl Session {
         self.note(|gaps| gaps.unsettled = reason);
     }
 
+    /// What could not be seen so far.
+    pub fn gaps(&self) -> Gaps {
+        self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn note(&self, change: impl FnOnce(&mut Gaps)) {
         change(&mut self.gaps.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Copies out everything. Live instances younger than `min_age` are told apart.
-    pub fn snapshot(&self, taken: Nanos, min_age: Duration) -> Snapshot {
+    /// The counts of each kind and of the adopted ones, and how many sites there are, without a copy of all.
+    pub fn sums(&self) -> Result<(PerKind<Tally>, PerKind<Tally>, usize), OutOfMemory> {
+        let kinds = self.stacks.kinds()?;
+        let kind = |site: SiteId| kinds.get(site.0 as usize).copied();
+        let (sums, adopted) = self.ledger.sums(kind);
+        Ok((sums, adopted, kinds.len()))
+    }
+
+    /// Copies out all that a report needs. Live instances younger than `min_age` are counted apart.
+    pub fn snapshot(&self, taken: Nanos, min_age: Duration) -> Result<Snapshot, OutOfMemory> {
         // The table first: a site always comes before its first instance.
-        let (sites, overflowed) = self.stacks.all();
+        let mut tallies = Vec::new();
+        tallies.try_reserve_exact(self.stacks.count())?;
+        tallies.resize(tallies.capacity(), Tally::default());
         let min_age = u64::try_from(min_age.as_nanos()).unwrap_or(u64::MAX);
         let young_since = (min_age > 0).then(|| Nanos(taken.0.saturating_sub(min_age)));
-        let (tallies, adopted) = self.ledger.tally(sites.len(), young_since);
+        let adopted = self.ledger.tally(&mut tallies, young_since);
+        let (sites, others) = self.worth_telling(&tallies)?;
+        drop(tallies);
         let unknown = |kind| self.ended_unknown.get(kind).load(Ordering::Relaxed);
-        let (enders, _) = self.enders.all();
-        let again = |at: usize| {
-            let id = SiteId(u32::try_from(at).unwrap_or(u32::MAX));
-            self.ended_again.get(&id).map(|times| *times)
-        };
-        Snapshot {
+        Ok(Snapshot {
             taken,
-            sites: sites
-                .into_iter()
-                .zip(tallies)
-                .filter(|(_, tally)| tally.counts.created > 0 || !tally.adds_up())
-                .map(|(site, tally)| SiteTally { site, tally })
-                .collect(),
-            ended_again: enders
-                .into_iter()
-                .enumerate()
-                .filter_map(|(at, site)| Some((site, again(at)?)))
-                .collect(),
+            sites,
+            others,
+            ended_again: self.all_enders()?,
             ended_unknown: PerKind { inflater: unknown(Kind::Inflater), deflater: unknown(Kind::Deflater) },
             adopted,
-            overflowed,
-            gaps: self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        }
+            overflowed: self.stacks.overflowed(),
+            gaps: self.gaps(),
+        })
     }
+
+    /// The sites where something is not ended and the busiest of the others, and the sums of the rest.
+    fn worth_telling(&self, tallies: &[Tally]) -> Result<(Vec<SiteTally>, PerKind<Others>), OutOfMemory> {
+        let busiest = self.busiest_ended(tallies)?;
+        let open = tallies.iter().filter(|tally| !is_empty(tally) && !all_ended(tally)).count();
+        let mut sites = Vec::new();
+        sites.try_reserve_exact(open + busiest.len())?;
+        let mut others = PerKind::<Others>::default();
+        self.stacks.for_each(|id, site| {
+            let Some(tally) = tallies.get(id.0 as usize) else { return false };
+            if is_empty(tally) {
+                return true;
+            }
+            if all_ended(tally) && busiest.binary_search(&id).is_err() {
+                let others = others.get_mut(site.kind);
+                others.sites += 1;
+                others.truncated += u64::from(site.truncated);
+                others.tally.add(tally);
+            } else {
+                sites.push(SiteTally { site: Arc::clone(site), tally: *tally });
+            }
+            true
+        });
+        Ok((sites, others))
+    }
+
+    /// The busiest sites where every instance was ended, as many as there is room for, by their ids.
+    fn busiest_ended(&self, tallies: &[Tally]) -> Result<Vec<SiteId>, OutOfMemory> {
+        let mut busiest: Vec<(Reverse<u64>, SiteId)> = Vec::new();
+        for (at, tally) in tallies.iter().enumerate().filter(|(_, t)| !is_empty(t) && all_ended(t)) {
+            let id = SiteId(u32::try_from(at).unwrap_or(u32::MAX));
+            push(&mut busiest, (Reverse(tally.counts.created), id))?;
+        }
+        busiest.sort_unstable();
+        let mut room = Room::CLEAN;
+        let mut fits = |id: SiteId| self.stacks.get(id).is_some_and(|site| room.take(&site));
+        let number = busiest.iter().take_while(|(_, id)| fits(*id)).count();
+        busiest.truncate(number);
+        let mut ids: Vec<SiteId> = busiest.into_iter().map(|(_, id)| id).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The stacks of further calls of `end()`, and how often each came.
+    fn all_enders(&self) -> Result<Vec<(Arc<Site>, u64)>, OutOfMemory> {
+        let mut enders = Vec::new();
+        enders.try_reserve_exact(self.enders.count())?;
+        let room = enders.capacity();
+        self.enders.for_each(|id, site| {
+            if let Some(times) = self.ended_again.get(&id) {
+                enders.push((Arc::clone(site), *times));
+            }
+            enders.len() < room
+        });
+        Ok(enders)
+    }
+}
+
+/// Whether nothing was made at this site since counting began.
+fn is_empty(tally: &Tally) -> bool {
+    tally.counts.created == 0 && tally.adds_up()
+}
+
+fn all_ended(tally: &Tally) -> bool {
+    tally.counts.created == tally.counts.ended && tally.adds_up()
 }
 
 #[cfg(test)]
@@ -227,28 +352,28 @@ mod tests {
         let frame = Frame { class: "a.B".into(), method: "c".into(), file: None, line: None };
         let stack = Stack { frames: vec![frame], truncated: false, subclass: None };
         assert_eq!(session.site(Kind::Inflater, StackKey(5)), None);
-        let site = session.learn(Kind::Inflater, StackKey(5), stack.clone());
+        let site = session.learn(Kind::Inflater, StackKey(5), stack.clone()).unwrap();
         let main = Actor { thread: ThreadId(1), role: Role::Program };
         let (first, second) = (session.id(main.thread), session.id(main.thread));
-        assert!(session.created(first, site, main.thread, Nanos(1)));
-        assert!(!session.created(second, site, main.thread, Nanos(2)));
+        assert!(session.created(first, site, main.thread, Nanos(1)).unwrap());
+        assert!(!session.created(second, site, main.thread, Nanos(2)).unwrap());
         session.dropped("no tag");
         assert!(session.ended(first, main, Nanos(3)));
         assert!(!session.ended(first, main, Nanos(4)));
         assert_eq!(session.ender(Kind::Inflater, StackKey(5)), None, "who ends is not who made it");
-        session.ended_again(session.learn_ender(Kind::Inflater, StackKey(5), stack));
+        session.ended_again(session.learn_ender(Kind::Inflater, StackKey(5), stack).unwrap());
         session.ended_again(session.ender(Kind::Inflater, StackKey(5)).unwrap());
-        let id = session.snapshot(Nanos(4), Duration::ZERO).sites[0].site.stable_id;
+        let id = session.snapshot(Nanos(4), Duration::ZERO).unwrap().sites[0].site.stable_id;
         assert_eq!(session.oldest(&[!id, id], 9), [(id, vec![second])]);
         session.freed(second, Nanos(5));
-        let snapshot = session.snapshot(Nanos(6), Duration::ZERO);
+        let snapshot = session.snapshot(Nanos(6), Duration::ZERO).unwrap();
         let counts = snapshot.sites[0].tally.counts;
         assert_eq!((counts.created, counts.ended, counts.collected), (2, 1, 1));
         assert_eq!(snapshot.ended_again.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2]);
         assert_eq!(snapshot.gaps.dropped, BTreeMap::from([("no tag".into(), 1)]));
         assert!(snapshot.sites[0].tally.adds_up());
         session.reset();
-        assert!(session.snapshot(Nanos(7), Duration::ZERO).ended_again.is_empty());
+        assert!(session.snapshot(Nanos(7), Duration::ZERO).unwrap().ended_again.is_empty());
     }
 
     #[test]
@@ -257,7 +382,7 @@ mod tests {
         session.hooks_missing("java.util.zip.Inflater", vec!["java.util.zip.Inflater.end()".into()]);
         session.hooks_missing("java.util.zip.Deflater", vec!["java.util.zip.Deflater.end()".into()]);
         session.hooks_missing("java.util.zip.Inflater", vec![]);
-        let missing = session.snapshot(Nanos(0), Duration::ZERO).gaps.missing_hooks;
+        let missing = session.snapshot(Nanos(0), Duration::ZERO).unwrap().gaps.missing_hooks;
         assert_eq!(missing.into_iter().collect::<Vec<_>>(), ["java.util.zip.Deflater.end()"]);
     }
 }

@@ -4,7 +4,7 @@
 //! any time (keys die with compiled code and with class loaders); a site is never forgotten.
 //! Invariant: two sites never have the same kind, subclass, frames and truncation.
 
-use crate::event::{Frame, Kind, SiteId, Stack, StackKey};
+use crate::event::{Frame, Kind, OutOfMemory, SiteId, Stack, StackKey};
 use dashmap::DashMap;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -49,7 +49,7 @@ impl Site {
     }
 
     /// The frames, innermost first.
-    pub fn frames(&self) -> impl ExactSizeIterator<Item = &Frame> + Clone {
+    pub fn frames(&self) -> impl ExactSizeIterator<Item = &Frame> + DoubleEndedIterator + Clone {
         self.frames.iter().map(Arc::as_ref)
     }
 
@@ -103,14 +103,19 @@ impl Stacks {
     }
 
     /// Takes a stack seen for the first time under this key, and gives its site.
-    pub fn learn(&self, kind: Kind, key: StackKey, stack: Stack) -> SiteId {
-        let site = self.interned.lock().unwrap_or_else(PoisonError::into_inner).intern(kind, stack);
+    pub fn learn(&self, kind: Kind, key: StackKey, stack: Stack) -> Result<SiteId, OutOfMemory> {
+        let site = self.interned.lock().unwrap_or_else(PoisonError::into_inner).intern(kind, stack)?;
         if self.key_count.fetch_add(1, Ordering::Relaxed) >= MAX_KEYS {
             self.keys.clear();
             self.key_count.store(1, Ordering::Relaxed);
         }
         self.keys.insert((kind, key), site);
-        site
+        Ok(site)
+    }
+
+    /// The site of a stack that there is no memory for. Its key is not kept: there may be memory the next time.
+    pub fn unlearned(&self, kind: Kind) -> Result<SiteId, OutOfMemory> {
+        self.interned.lock().unwrap_or_else(PoisonError::into_inner).intern(kind, unlearned_stack())
     }
 
     /// Remembers that a thread of this name made an instance at `site`.
@@ -133,10 +138,38 @@ impl Stacks {
         interned.by_stable_id.get(&stable_id).copied()
     }
 
-    /// All sites in the order of their ids, and how many new stacks found the table full.
-    pub fn all(&self) -> (Vec<Arc<Site>>, u64) {
+    /// How many sites there are.
+    pub fn count(&self) -> usize {
+        self.interned.lock().unwrap_or_else(PoisonError::into_inner).sites.len()
+    }
+
+    /// How many new stacks found the table full.
+    pub fn overflowed(&self) -> u64 {
+        self.interned.lock().unwrap_or_else(PoisonError::into_inner).overflowed
+    }
+
+    /// The kinds of the first sites, in the order of their ids.
+    pub fn kinds(&self) -> Result<Vec<Kind>, OutOfMemory> {
         let interned = self.interned.lock().unwrap_or_else(PoisonError::into_inner);
-        (interned.sites.clone(), interned.overflowed)
+        let mut kinds = Vec::new();
+        kinds.try_reserve_exact(interned.sites.len())?;
+        kinds.extend(interned.sites.iter().map(|site| site.kind));
+        Ok(kinds)
+    }
+
+    /// The site with this number.
+    pub fn get(&self, id: SiteId) -> Option<Arc<Site>> {
+        self.interned.lock().unwrap_or_else(PoisonError::into_inner).site(id)
+    }
+
+    /// Calls `each` for sites in the order of their ids, until it says false or there are no more.
+    pub fn for_each(&self, mut each: impl FnMut(SiteId, &Arc<Site>) -> bool) {
+        let interned = self.interned.lock().unwrap_or_else(PoisonError::into_inner);
+        for (index, site) in interned.sites.iter().enumerate() {
+            if !each(SiteId(u32::try_from(index).unwrap_or(u32::MAX)), site) {
+                break;
+            }
+        }
     }
 }
 
@@ -145,30 +178,32 @@ impl Interned {
         self.sites.get(id.0 as usize).cloned()
     }
 
-    fn intern(&mut self, kind: Kind, mut stack: Stack) -> SiteId {
+    fn intern(&mut self, kind: Kind, mut stack: Stack) -> Result<SiteId, OutOfMemory> {
         let mut stable_id = stable_id(kind, &stack);
         if self.sites.len() >= MAX_SITES && !self.by_stable_id.contains_key(&stable_id) {
             self.overflowed += 1;
             stack = overflow_stack();
             stable_id = self::stable_id(kind, &stack);
         }
-        let next = SiteId(u32::try_from(self.sites.len()).unwrap_or(u32::MAX));
-        match self.by_stable_id.entry(stable_id) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(free) => {
-                free.insert(next);
-                let frames = stack.frames.into_iter().map(|frame| self.frames.share(frame)).collect();
-                self.sites.push(Arc::new(Site {
-                    stable_id,
-                    kind,
-                    subclass: stack.subclass,
-                    truncated: stack.truncated,
-                    frames,
-                    threads: Mutex::default(),
-                }));
-                next
-            }
+        if let Some(known) = self.by_stable_id.get(&stable_id) {
+            return Ok(*known);
         }
+        // All that may fail comes first: a site is in both tables or in none.
+        self.by_stable_id.try_reserve(1)?;
+        self.sites.try_reserve(1)?;
+        self.frames.reserve(stack.frames.len())?;
+        let next = SiteId(u32::try_from(self.sites.len()).unwrap_or(u32::MAX));
+        self.by_stable_id.insert(stable_id, next);
+        let frames = stack.frames.into_iter().map(|frame| self.frames.share(frame)).collect();
+        self.sites.push(Arc::new(Site {
+            stable_id,
+            kind,
+            subclass: stack.subclass,
+            truncated: stack.truncated,
+            frames,
+            threads: Mutex::default(),
+        }));
+        Ok(next)
     }
 }
 
@@ -177,6 +212,11 @@ impl Interned {
 pub struct Frames(HashMap<Arc<Frame>, ()>);
 
 impl Frames {
+    /// Makes room for so many more.
+    fn reserve(&mut self, more: usize) -> Result<(), OutOfMemory> {
+        Ok(self.0.try_reserve(more)?)
+    }
+
     /// The one that equals `frame`.
     pub fn share(&mut self, frame: Frame) -> Arc<Frame> {
         match self.0.entry(Arc::new(frame)) {
@@ -191,12 +231,16 @@ impl Frames {
 }
 
 fn overflow_stack() -> Stack {
-    let frame = Frame {
-        class: "zaudit".into(),
-        method: format!("(more than {MAX_SITES} different allocation stacks: the rest share this site)"),
-        file: None,
-        line: None,
-    };
+    placeholder(format!("(more than {MAX_SITES} different allocation stacks: the rest share this site)"))
+}
+
+fn unlearned_stack() -> Stack {
+    placeholder("(the process had no memory left to keep the stack)".into())
+}
+
+/// Stands for stacks that are not known.
+fn placeholder(why: String) -> Stack {
+    let frame = Frame { class: "zaudit".into(), method: why, file: None, line: None };
     Stack { frames: vec![frame], truncated: true, subclass: None }
 }
 
@@ -252,25 +296,25 @@ mod tests {
     #[test]
     fn several_keys_lead_to_one_site_and_kinds_are_apart() {
         let stacks = Stacks::default();
-        let a = stacks.learn(Kind::Inflater, StackKey(1), stack(&["x", "y"]));
-        let b = stacks.learn(Kind::Inflater, StackKey(2), stack(&["x", "y"]));
-        let c = stacks.learn(Kind::Deflater, StackKey(1), stack(&["x", "y"]));
-        let d = stacks.learn(Kind::Inflater, StackKey(3), stack(&["xy"]));
+        let a = stacks.learn(Kind::Inflater, StackKey(1), stack(&["x", "y"])).unwrap();
+        let b = stacks.learn(Kind::Inflater, StackKey(2), stack(&["x", "y"])).unwrap();
+        let c = stacks.learn(Kind::Deflater, StackKey(1), stack(&["x", "y"])).unwrap();
+        let d = stacks.learn(Kind::Inflater, StackKey(3), stack(&["xy"])).unwrap();
         assert_eq!(a, b);
         assert_ne!(a, c);
         assert_ne!(a, d);
         assert_eq!(stacks.site(Kind::Inflater, StackKey(2)), Some(a));
         assert_eq!(stacks.site(Kind::Deflater, StackKey(1)), Some(c));
         assert_eq!(stacks.site(Kind::Deflater, StackKey(2)), None);
-        assert_eq!(stacks.all().0.len(), 3);
+        assert_eq!(stacks.count(), 3);
     }
 
     #[test]
     fn equal_frames_are_kept_once() {
         let stacks = Stacks::default();
-        stacks.learn(Kind::Inflater, StackKey(1), stack(&["x", "main"]));
-        stacks.learn(Kind::Inflater, StackKey(2), stack(&["y", "main"]));
-        let (sites, _) = stacks.all();
+        stacks.learn(Kind::Inflater, StackKey(1), stack(&["x", "main"])).unwrap();
+        stacks.learn(Kind::Inflater, StackKey(2), stack(&["y", "main"])).unwrap();
+        let sites: Vec<_> = (0..2).map(|id| stacks.get(SiteId(id)).unwrap()).collect();
         assert!(Arc::ptr_eq(&sites[0].frames[1], &sites[1].frames[1]));
     }
 
@@ -283,20 +327,20 @@ mod tests {
     fn a_full_key_cache_forgets_keys_but_no_site() {
         let stacks = Stacks::default();
         for key in 0..=MAX_KEYS as u64 {
-            stacks.learn(Kind::Inflater, StackKey(key), stack(&["x"]));
+            stacks.learn(Kind::Inflater, StackKey(key), stack(&["x"])).unwrap();
         }
         assert_eq!(stacks.site(Kind::Inflater, StackKey(0)), None);
         assert_eq!(stacks.site(Kind::Inflater, StackKey(MAX_KEYS as u64)), Some(SiteId(0)));
-        assert_eq!(stacks.all().0.len(), 1);
+        assert_eq!(stacks.count(), 1);
     }
 
     #[test]
     fn thread_names_are_few_and_different() {
         let stacks = Stacks::default();
-        let site = stacks.learn(Kind::Inflater, StackKey(1), stack(&["x"]));
+        let site = stacks.learn(Kind::Inflater, StackKey(1), stack(&["x"])).unwrap();
         for name in ["a", "a", "b", "c", "d", "e"] {
             stacks.name_thread(site, name.into());
         }
-        assert_eq!(stacks.all().0[0].threads(), ["a", "b", "c", "d"]);
+        assert_eq!(stacks.get(SiteId(0)).unwrap().threads(), ["a", "b", "c", "d"]);
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::failure::{Code, Failure, reason};
 use crate::system;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use zaudit::dump::{Patience, Pending};
 
@@ -20,8 +20,13 @@ pub(crate) enum Reader {
 
 /// Writes to standard output.
 pub(crate) fn write(bytes: &[u8]) -> Result<Reader, Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    write_with(|to| to.write_all(bytes))
+}
+
+/// Writes to standard output what `fill` writes.
+pub(crate) fn write_with(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Reader, Failure> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    match fill(&mut stdout).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(Reader::There),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
         Err(error) => {

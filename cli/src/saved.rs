@@ -71,8 +71,10 @@ pub(crate) fn read(path: &Path) -> Result<Report, Failure> {
 
 fn write(report: &Report, outlet: &Outlet) -> Result<(), Failure> {
     match &outlet.output {
-        Some(path) => Place::open(path)?.fill(&report.render(outlet.format(), Style::default())),
-        None => output::write(&report.render(outlet.format(), style())).map(|_| ()),
+        Some(path) => {
+            Place::open(path)?.fill_with(&mut |to| report.render(outlet.format(), Style::default(), to))
+        }
+        None => output::write_with(|to| report.render(outlet.format(), style(), to)).map(|_| ()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! it had, is clean; what no rule can be written for is said in the file and on standard error.
 
 use crate::arguments::Suppress;
-use crate::failure::{Failure, one_line};
+use crate::failure::{Code, Failure, one_line};
 use crate::output;
 use crate::saved;
 use std::cmp::Reverse;
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use zaudit::classify::{Verdict, grouped};
-use zaudit::event::{Frame, Kind};
+use zaudit::event::{Frame, Kind, OutOfMemory};
 use zaudit::places::{Place, places};
 use zaudit::report::Report;
 use zaudit::suppress::{Asked, MAX_RULES, Rule, in_jdk, shown};
@@ -23,7 +23,8 @@ const COMMENT: usize = 300;
 /// Writes the rules.
 pub(crate) fn run(suppress: &Suppress) -> Result<(), Failure> {
     let file = match &suppress.report {
-        Some(report) => rules_for(&saved::read(report)?),
+        Some(report) => rules_for(&saved::read(report)?)
+            .map_err(|why| Failure::new(Code::Refused, why.to_string(), ""))?,
         None => File { text: built_in(), unwritten: Vec::new() },
     };
     match &suppress.output {
@@ -60,8 +61,9 @@ struct Wish {
     order: (bool, Reverse<usize>),
 }
 
-fn rules_for(report: &Report) -> File {
-    let mut wishes: Vec<Wish> = places(&report.judgement.sites).iter().flat_map(wishes).collect();
+fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
+    let places = places(&report.judgement.sites)?;
+    let mut wishes: Vec<Wish> = places.iter().flat_map(wishes).collect();
     wishes.sort_by_key(|wish| wish.order);
     let mut file = File { text: head(report), unwritten: Vec::new() };
     for (rule, all) in report.judgement.over(&report.rules) {
@@ -99,7 +101,7 @@ fn rules_for(report: &Report) -> File {
         comments.iter().for_each(|comment| file.comment(comment));
         let _ = writeln!(file.text, "{}", rule.at_most(count).text);
     }
-    file
+    Ok(file)
 }
 
 /// How many each rule has to cover, asked behind those that the report has.
@@ -207,10 +209,10 @@ mod tests {
             };
             let frames = [made].iter().chain(*frames).enumerate().map(frame).collect();
             let stack = Stack { frames, truncated: false, subclass: None };
-            let site = session.learn(*kind, StackKey(number as u64), stack);
+            let site = session.learn(*kind, StackKey(number as u64), stack).unwrap();
             for n in 0..leaked + live {
                 let id = session.id(ThreadId(1));
-                session.created(id, site, ThreadId(1), Nanos(0));
+                session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
                 if n < *leaked {
                     session.freed(id, Nanos(1));
                 }
@@ -234,12 +236,12 @@ mod tests {
             reports: 1,
             rss_bytes: None,
         };
-        let snapshot = session.snapshot(Nanos(2), Duration::ZERO);
+        let snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
         let mut rules = Rule::built_in();
         let (read, complaints) = Rule::read_file("own.rules", own);
         assert_eq!(complaints, [""; 0], "{own}");
         rules.extend(read);
-        let report = Report::new(process, Native::default(), &snapshot, rules, Arc::default());
+        let report = Report::new(process, Native::default(), &snapshot, rules, Arc::default()).unwrap();
         match baseline {
             Some(old) => report.against(&old.as_baseline("old.json")),
             None => report,
@@ -253,7 +255,7 @@ mod tests {
     /// The rules for what is told under `own`; behind those they must make the run clean, and a run that has one more not.
     fn rules(sites: &[Made<'_>], own: &str) -> String {
         let session = session(sites);
-        let file = rules_for(&report(&session, own, None));
+        let file = rules_for(&report(&session, own, None)).unwrap();
         assert_eq!(file.unwritten, [""; 0]);
         let both = format!("{own}\n{}", file.text);
         let clean = report(&session, &both, None);
@@ -271,7 +273,7 @@ mod tests {
         }
         // The same out of a report that had a baseline, and beside one.
         let old = report(&session, own, None);
-        let beside = rules_for(&report(&session, own, Some(&old)));
+        let beside = rules_for(&report(&session, own, Some(&old))).unwrap();
         let both = format!("{own}\n{}", beside.text);
         assert_eq!(failure(&report(&session, &both, None)), None, "{}", beside.text);
         assert_eq!(failure(&report(&session, &both, Some(&old))), None, "{}", beside.text);
@@ -310,7 +312,7 @@ mod tests {
             (Kind::Inflater, &[("a.Pool", "get")], 0, 21),
             (Kind::Inflater, &[("b.C", "d")], 2, 0),
         ]);
-        let file = rules_for(&report(&session, "live:a.Pool.* max=16", None));
+        let file = rules_for(&report(&session, "live:a.Pool.* max=16", None)).unwrap();
         let why = "left out: the rule live:a.Pool.* max=16 (own.rules:1) is over its maximum, 21 of at most 16: if that is \
                    right, raise it there";
         assert_eq!(file.unwritten, [why]);
@@ -338,7 +340,7 @@ mod tests {
                 (Kind::Inflater, &[(class, method)], 1, 0),
                 (Kind::Inflater, &[("d.E", "f")], 2, 0),
             ]);
-            let file = rules_for(&report(&session, "", None));
+            let file = rules_for(&report(&session, "", None)).unwrap();
             let (rules, complaints) = Rule::read_file("x", &file.text);
             assert_eq!((rules.len(), complaints.len()), (1, 0), "{}", file.text);
             assert!(rules[0].text.ends_with(" << d.E.f max=2"));

@@ -16,7 +16,31 @@ impl Report {
     }
 
     fn without_schema(text: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(|error| format!("no report: {error}\n{text}"))
+        let mut report: Self =
+            serde_json::from_str(text).map_err(|error| format!("no report: {error}\n{text}"))?;
+        report.resolve().map_err(|wrong| format!("{wrong}\n{text}"))?;
+        Ok(report)
+    }
+
+    /// Gives the clean sites their frames, which stand in tables.
+    fn resolve(&mut self) -> Result<()> {
+        let (frames, stacks) = (&self.frame_table, &self.stack_table);
+        for site in &mut self.sites {
+            let mut node = site.stack;
+            if node.is_some() != (site.severity == Severity::Clean && site.frames.is_empty()) {
+                return Err(format!("site {}: either a stack or frames", site.id));
+            }
+            while let Some(at) = node {
+                let found = stacks.frame.get(at).and_then(|frame| frames.get(*frame));
+                let frame = found.ok_or_else(|| format!("site {}: no node {at}", site.id))?;
+                site.frames.push(frame.clone());
+                node = stacks.caller.get(at).copied().flatten();
+                if node.is_some_and(|caller| caller >= at) {
+                    return Err(format!("site {}: node {at} stands before its caller", site.id));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads a report and checks what must hold in every one.
@@ -86,7 +110,11 @@ impl Report {
         claim(matched == expected, format!("rules cover {matched}, and {expected} are expected"));
         for kind in [Kind::Inflater, Kind::Deflater] {
             let total = &self.totals.of(kind).counts;
-            let sum = self.sum(kind, |_| true);
+            let mut sum = self.sum(kind, |_| true);
+            if let Some(others) = self.other_sites.of(kind) {
+                sum += &others.counts;
+                claim(others.sites > 0, format!("no other sites of {kind} are there: {others:?}"));
+            }
             claim(sum == *total, format!("totals of {kind} are {total:?}, the sites sum up to {sum:?}"));
             let adopted = self.totals.adopted.of(kind).counts;
             claim(adopted.adds_up(), format!("adopted {kind}s do not add up: {adopted:?}"));
@@ -171,7 +199,42 @@ mod tests {
                    "frames": [{"class": "java.util.zip.Inflater", "method": "<init>", "file": "Inflater.java", "line": 1},
                               {"class": "Main$1", "method": "run", "file": null, "line": null}],
                    "retention": []}],
+        "other_sites": {"inflater": null, "deflater": null}, "frame_table": [], "stack_table": {"frame": [], "caller": []},
         "ended_again": [], "rules": [], "health": {"ok": true, "dropped": 0} }"#;
+
+    /// Its site as a clean one, whose stack is in the tables.
+    fn clean() -> String {
+        let replaced = [
+            (
+                "\"created\": 3, \"ended\": 1, \"late\": 0, \"collected\": 2",
+                "\"created\": 3, \"ended\": 3, \"late\": 0, \"collected\": 0",
+            ),
+            ("\"severity\": \"leak\"", "\"severity\": \"clean\", \"stack\": 1"),
+            ("\"leaked\": 2", "\"leaked\": 0"),
+            ("\"frame_table\": []", "\"frame_table\": FRAMES"),
+            ("\"frame\": [], \"caller\": []", "\"frame\": [1, 0], \"caller\": [null, 0]"),
+        ];
+        let text = replaced.iter().fold(REPORT.to_owned(), |text, (from, to)| text.replace(from, to));
+        let (from, to) = (text.find("[{\"class\"").unwrap(), text.find("\"retention\": []").unwrap());
+        let frames = text[from..to].trim_end().trim_end_matches(',').to_owned();
+        text.replace(&frames, "[]").replace("FRAMES", &frames)
+    }
+
+    #[test]
+    fn the_stack_of_a_clean_site_is_looked_up() {
+        let report = parsed(&clean()).expect("sound");
+        let frames: Vec<String> = report.sites[0].frames.iter().map(ToString::to_string).collect();
+        assert_eq!(frames, ["java.util.zip.Inflater.<init>", "Main$1.run"]);
+        for (right, wrong) in [
+            ("\"stack\": 1", "\"stack\": 2"),
+            ("\"stack\": 1", "\"stack\": null"),
+            ("[null, 0]", "[1, 0]"),
+            ("[1, 0], \"caller\"", "[1, 2], \"caller\""),
+        ] {
+            assert!(clean().contains(right), "{right}");
+            assert!(parsed(&clean().replacen(right, wrong, 1)).is_err(), "{wrong}");
+        }
+    }
 
     /// It has only the fields that the checks need: too few for the schema.
     fn parsed(text: &str) -> Result<Report> {

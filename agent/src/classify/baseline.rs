@@ -50,6 +50,7 @@ impl Judgement {
             sum += verdict.known.sum();
         }
         self.order();
+        self.leave_out_clean();
         sum
     }
 }

@@ -71,12 +71,12 @@ mod tests {
 
     /// Of each site in the order of the table: leaked, suspects, expected. And of each rule: covered, excess.
     fn covered(sites: &[Made<'_>], young: &[u64], texts: &[&str]) -> (Vec<[u64; 3]>, Vec<[u64; 2]>) {
-        let mut snapshot = session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO);
+        let mut snapshot = session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO).unwrap();
         let ids: Vec<_> = snapshot.sites.iter().map(|seen| seen.site.stable_id).collect();
         for (seen, young) in snapshot.sites.iter_mut().zip(young) {
             seen.tally.young = *young;
         }
-        let judgement = judge(&snapshot, &Native::default(), &rules(texts));
+        let judgement = judge(&snapshot, &Native::default(), &rules(texts)).unwrap();
         let verdict = |id| judgement.sites.iter().find(|judged| judged.site.stable_id == id).unwrap().verdict;
         let told = |id| {
             let verdict: Verdict = verdict(id);

@@ -51,10 +51,7 @@ impl Judgement {
 
     /// Sums over the sites of each kind, in words.
     pub fn kinds(&self, pick: fn(&Verdict) -> u64) -> String {
-        kinds(|kind| {
-            let verdicts = self.sites.iter().map(|site| &site.verdict);
-            verdicts.filter(|verdict| verdict.kind == kind).map(pick).sum()
-        })
+        kinds(|kind| self.verdicts().filter(|verdict| verdict.kind == kind).map(pick).sum())
     }
 }
 
@@ -104,10 +101,10 @@ mod tests {
     #[test]
     fn a_rule_over_its_maximum_fails_it() {
         let open = session(&[(Kind::Deflater, &[MADE, "a.Pool.x"][..], 21, 0, 0, 0)]);
-        let snapshot = open.snapshot(Nanos(3), Duration::ZERO);
+        let snapshot = open.snapshot(Nanos(3), Duration::ZERO).unwrap();
         for (max, why) in [(20, Some("21 of at most 20 by the rule live:a.Pool.* max=20")), (21, None)] {
             let rules = [Rule::parse(&format!("live:a.Pool.* max={max}"), false).unwrap()];
-            let judgement = judge(&snapshot, &Native::default(), &rules);
+            let judgement = judge(&snapshot, &Native::default(), &rules).unwrap();
             assert_eq!(judgement.failure(&rules, &FailOn::default()).as_deref(), why);
         }
         let rules: Vec<_> = (0..5).map(|n| format!("live:a.Pool.* < *{n} max=0")).collect();
@@ -115,8 +112,11 @@ mod tests {
         let many: Vec<_> = frames.iter().map(|frame| [MADE, "a.Pool.x", frame]).collect();
         let many: Vec<_> = many.iter().map(|frames| (Kind::Inflater, &frames[..], 1, 0, 0, 0)).collect();
         let rules: Vec<_> = rules.iter().map(|text| Rule::parse(text, false).unwrap()).collect();
-        let snapshot = session(&many).snapshot(Nanos(3), Duration::ZERO);
-        let why = judge(&snapshot, &Native::default(), &rules).failure(&rules, &FailOn::default()).unwrap();
+        let snapshot = session(&many).snapshot(Nanos(3), Duration::ZERO).unwrap();
+        let why = judge(&snapshot, &Native::default(), &rules)
+            .unwrap()
+            .failure(&rules, &FailOn::default())
+            .unwrap();
         assert!(
             why.ends_with("1 of at most 0 by the rule live:a.Pool.* < *2 max=0; 2 more over their maximum"),
             "{why}"
@@ -128,11 +128,11 @@ mod tests {
         let session = session(&[]);
         let lost = session.id(ThreadId(1));
         for id in [lost, session.id(ThreadId(1))] {
-            session.adopted(id, Kind::Inflater, Nanos(1));
+            session.adopted(id, Kind::Inflater, Nanos(1)).unwrap();
         }
         session.freed(lost, Nanos(2));
-        let snapshot = session.snapshot(Nanos(3), Duration::ZERO);
+        let snapshot = session.snapshot(Nanos(3), Duration::ZERO).unwrap();
         let on = FailOn { live: Some(1), bytes: Some(1) };
-        assert_eq!(judge(&snapshot, &Native::default(), &[]).failure(&[], &on), None);
+        assert_eq!(judge(&snapshot, &Native::default(), &[]).unwrap().failure(&[], &on), None);
     }
 }

@@ -8,17 +8,19 @@
 mod baseline;
 mod cover;
 mod gate;
+mod others;
 mod verdict;
 
-use crate::event::{Kind, PerKind};
+use crate::event::{Kind, OutOfMemory, PerKind};
 use crate::native::Native;
-use crate::session::{SiteTally, Snapshot};
+use crate::session::Snapshot;
 use crate::stacks::Site;
 use crate::suppress::Rule;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
 pub use baseline::{Baseline, Known};
+pub use others::Others;
 pub use verdict::{Severity, Verdict};
 
 /// One site, judged.
@@ -67,8 +69,10 @@ impl Totals {
 /// A snapshot, judged and in order.
 #[derive(Clone, Debug, Default)]
 pub struct Judgement {
-    /// Worst first; the order is the same for the same numbers.
+    /// Worst first; the order is the same for the same numbers. Not all clean ones.
     pub sites: Vec<Judged>,
+    /// The clean ones that are not among them.
+    pub others: PerKind<Option<Others>>,
     /// Sums.
     pub totals: PerKind<Totals>,
     /// What stands in front of bytes: they may be an estimate.
@@ -82,42 +86,54 @@ pub struct Judgement {
 }
 
 /// Judges a snapshot.
-pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Judgement {
-    let judged = |seen: &SiteTally| Judged {
+pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Result<Judgement, OutOfMemory> {
+    let mut sites = Vec::new();
+    sites.try_reserve_exact(snapshot.sites.len())?;
+    sites.extend(snapshot.sites.iter().map(|seen| Judged {
         site: Arc::clone(&seen.site),
         verdict: Verdict::uncovered(seen.site.kind, seen.tally, native),
         rule: None,
-    };
+    }));
+    let others = |kind| Others::of(kind, snapshot.others.get(kind), native);
     let mut judgement = Judgement {
         about: native.about(),
-        sites: snapshot.sites.iter().map(judged).collect(),
+        sites,
+        others: PerKind { inflater: others(Kind::Inflater), deflater: others(Kind::Deflater) },
         ..Judgement::default()
     };
     judgement.order();
     judgement.cover(rules);
     judgement.order();
-    for judged in &judgement.sites {
-        let Verdict { tally, expected, .. } = judged.verdict;
-        judgement.totals.get_mut(judged.site.kind).add(&Totals {
+    let (mut totals, mut mismatches) = (PerKind::<Totals>::default(), 0);
+    for Verdict { kind, tally, expected, .. } in judgement.verdicts() {
+        totals.get_mut(*kind).add(&Totals {
             created: tally.counts.created,
             ended: tally.counts.ended,
             late: tally.counts.late,
             collected: tally.counts.collected,
             live: tally.live,
-            expected,
+            expected: *expected,
             ended_elsewhere: tally.counts.ended_elsewhere,
         });
-        judgement.mismatches += u64::from(!tally.adds_up());
+        mismatches += u64::from(!tally.adds_up());
     }
-    judgement.mismatches +=
-        Kind::ALL.iter().filter(|kind| !snapshot.adopted.get(**kind).adds_up()).count() as u64;
-    judgement
+    let adopted = Kind::ALL.iter().filter(|kind| !snapshot.adopted.get(**kind).adds_up());
+    judgement.totals = totals;
+    judgement.mismatches = mismatches + adopted.count() as u64;
+    judgement.leave_out_clean();
+    Ok(judgement)
 }
 
 impl Judgement {
     /// Worst first. The site's own id settles ties, so that the order is the same in every run.
     pub(crate) fn order(&mut self) {
-        self.sites.sort_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
+        self.sites.sort_unstable_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
+    }
+
+    /// The numbers of all sites: those that are listed, and the sums of the others.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        let others = Kind::ALL.into_iter().filter_map(|kind| self.others.get(kind).as_ref());
+        self.sites.iter().map(|judged| &judged.verdict).chain(others.map(|others| &others.verdict))
     }
 }
 
@@ -175,11 +191,11 @@ pub(crate) mod tests {
     pub(crate) fn session(sites: &[Made<'_>]) -> Session {
         let session = Session::default();
         for (number, (kind, frames, created, ended, late, collected)) in sites.iter().enumerate() {
-            let site = session.learn(*kind, StackKey(number as u64), stack(frames));
+            let site = session.learn(*kind, StackKey(number as u64), stack(frames)).unwrap();
             session.name_thread(site, "main".into());
             for n in 0..*created {
                 let id = session.id(ThreadId(1));
-                session.created(id, site, ThreadId(1), Nanos(0));
+                session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
                 let by = |role| Actor { thread: ThreadId(1 + u64::from(role == Role::Reclaimer)), role };
                 let second = Nanos(1_000_000_000);
                 if n < *ended {
@@ -198,10 +214,11 @@ pub(crate) mod tests {
 
     pub(crate) fn judged(sites: &[Made<'_>]) -> Judgement {
         judge(
-            &session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO),
+            &session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO).unwrap(),
             &Native::default(),
             &Rule::built_in(),
         )
+        .unwrap()
     }
 
     #[test]
@@ -254,9 +271,9 @@ pub(crate) mod tests {
             (pool, 5, 3, (1, 0, 5)),
         ] {
             let session = session(&[(Kind::Inflater, frames, 1 + live, 0, 0, 1)]);
-            let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO);
+            let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
             snapshot.sites[0].tally.young = young;
-            let judgement = judge(&snapshot, &Native::default(), &Rule::built_in());
+            let judgement = judge(&snapshot, &Native::default(), &Rule::built_in()).unwrap();
             let site = judgement.sites[0].verdict;
             assert_eq!((site.leaked, site.suspects, site.expected), verdict, "{frames:?} {live} {young}");
             assert_eq!(site.spared(), if site.expected > 0 { 0 } else { young });
@@ -271,13 +288,13 @@ pub(crate) mod tests {
     #[test]
     fn adopted_ones_are_no_site_but_must_add_up() {
         let session = session(&[]);
-        session.adopted(session.id(ThreadId(1)), Kind::Deflater, Nanos(1));
-        let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO);
-        let judgement = judge(&snapshot, &Native::default(), &[]);
+        session.adopted(session.id(ThreadId(1)), Kind::Deflater, Nanos(1)).unwrap();
+        let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
+        let judgement = judge(&snapshot, &Native::default(), &[]).unwrap();
         assert_eq!((judgement.sites.len(), judgement.mismatches), (0, 0));
         assert_eq!(judgement.totals, PerKind::default());
         snapshot.adopted.deflater.live = 7;
-        assert_eq!(judge(&snapshot, &Native::default(), &[]).mismatches, 1);
+        assert_eq!(judge(&snapshot, &Native::default(), &[]).unwrap().mismatches, 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 mod tendency;
 
-use crate::event::{Kind, Nanos, PerKind};
+use crate::event::{Kind, Nanos, OutOfMemory, PerKind};
 use crate::session::Snapshot;
 use std::collections::HashMap;
 use std::iter::once;
@@ -34,10 +34,14 @@ impl Growth {
     }
 
     /// Takes a snapshot's numbers in. One that is no later than the newest is nothing new.
-    pub fn record(&mut self, snapshot: &Snapshot) {
+    pub fn record(&mut self, snapshot: &Snapshot) -> Result<(), OutOfMemory> {
         if self.taken.last().is_some_and(|newest| *newest >= snapshot.taken) {
-            return;
+            return Ok(());
         }
+        // All that may fail comes first: every series has as many points as there are moments.
+        self.taken.try_reserve(1)?;
+        self.all().try_for_each(|series| series.try_reserve(1))?;
+        self.sites.try_reserve(snapshot.sites.iter().filter(|seen| seen.tally.live > 0).count())?;
         let before = self.taken.len();
         self.taken.push(snapshot.taken);
         self.all().for_each(|series| series.push(0));
@@ -51,6 +55,7 @@ impl Growth {
         if self.taken.len() > POINTS {
             self.thin();
         }
+        Ok(())
     }
 
     /// Drops the point whose neighbours are nearest to each other. Of snapshots at one interval that is in the end
@@ -115,10 +120,10 @@ mod tests {
         for (number, class) in ["a.First", "a.Second"].into_iter().enumerate() {
             let frame = Frame { class: class.into(), method: "x".into(), file: None, line: None };
             let stack = Stack { frames: vec![frame], truncated: false, subclass: None };
-            let site = session.learn(Kind::Inflater, StackKey(number as u64), stack);
-            session.created(session.id(ThreadId(1)), site, ThreadId(1), Nanos(0));
+            let site = session.learn(Kind::Inflater, StackKey(number as u64), stack).unwrap();
+            session.created(session.id(ThreadId(1)), site, ThreadId(1), Nanos(0)).unwrap();
         }
-        let mut snapshot = session.snapshot(at, Duration::ZERO);
+        let mut snapshot = session.snapshot(at, Duration::ZERO).unwrap();
         snapshot.sites.iter_mut().zip(lives).for_each(|(site, live)| site.tally.live = live);
         snapshot.adopted.deflater = Tally { live: adopted, ..Tally::default() };
         snapshot
@@ -136,7 +141,7 @@ mod tests {
         for (at, live, adopted) in
             [(1, [0, 0], 9), (2, [5, 0], 9), (3, [7, 2], 4), (3, [8, 8], 8), (4, [0, 3], 0)]
         {
-            growth.record(&snapshot(Nanos(at), live, adopted));
+            growth.record(&snapshot(Nanos(at), live, adopted)).unwrap();
         }
         assert_eq!(lives(growth.trend(ids[0])), [0, 5, 7, 0]);
         assert_eq!(lives(growth.trend(ids[1])), [0, 0, 2, 3]);
@@ -144,20 +149,20 @@ mod tests {
         assert_eq!(lives(growth.adopted(Kind::Deflater)), [9, 9, 4, 0]);
         assert_eq!((growth.adopted(Kind::Inflater), growth.trend(7)), (None, None));
         // What is no longer in a snapshot (its counts were reset) is no longer live.
-        growth.record(&Snapshot { taken: Nanos(5), ..Snapshot::default() });
+        growth.record(&Snapshot { taken: Nanos(5), ..Snapshot::default() }).unwrap();
         assert_eq!(lives(growth.trend(ids[1])), [0, 0, 2, 3, 0]);
     }
 
     #[test]
     fn sites_that_never_had_one_live_take_no_memory() {
         let mut growth = Growth::default();
-        growth.record(&snapshot(Nanos(1), [0, 1], 0));
+        growth.record(&snapshot(Nanos(1), [0, 1], 0)).unwrap();
         assert_eq!(growth.sites.len(), 1);
         // Nor does one whose only live instance was seen at a point that is no longer kept.
         let first = snapshot(Nanos(2), [1, 1], 0);
-        growth.record(&first);
+        growth.record(&first).unwrap();
         assert_eq!(growth.sites.len(), 2);
-        (3..500).for_each(|at| growth.record(&snapshot(Nanos(at), [0, 1], 0)));
+        (3..500).for_each(|at| growth.record(&snapshot(Nanos(at), [0, 1], 0)).unwrap());
         assert_eq!(growth.sites.len(), 1);
     }
 
@@ -184,7 +189,7 @@ mod tests {
                 };
                 let live = 1 + number;
                 (last.taken, last.sites[1].tally.live) = (Nanos(at), live);
-                growth.record(&last);
+                growth.record(&last).unwrap();
                 let points = growth.trend(id).unwrap().points;
                 assert!(points.len() <= POINTS && points.len() as u64 >= (number + 1).min(POINTS as u64 / 2));
                 assert_eq!(points.last(), Some(&Point { at: Nanos(at), live }));

@@ -239,7 +239,7 @@ mod tests {
             ),
         ] {
             let judgement = judged(&[made]);
-            let places = places(&judgement.sites);
+            let places = places(&judgement.sites).unwrap();
             let surroundings = Surroundings { release: Some(release), tendency: way.map(goes), enders: &[] };
             let said = hint(&places[0], surroundings).unwrap_or_default();
             assert!(said.starts_with(begins), "{said}");
@@ -257,7 +257,7 @@ mod tests {
             let enders = [Ender { kind: Kind::Deflater, times, frame }];
             let judgement = judged(&[(Kind::Inflater, made, 4, 0, 0, 4)]);
             let surroundings = Surroundings { enders: &enders, ..Surroundings::default() };
-            hint(&places(&judgement.sites)[0], surroundings).unwrap()
+            hint(&places(&judgement.sites).unwrap()[0], surroundings).unwrap()
         };
         let said = "Codec$Closer.close() calls end() on what is ended already: probably on the wrong one, and forgets the \
                     Inflater that Codec.open() makes";
@@ -283,13 +283,13 @@ mod tests {
         };
         let frames = [MADE, "a.Own.<init>", MAIN].map(frame).to_vec();
         let stack = Stack { frames, truncated: false, subclass: Some("a.Own".into()) };
-        let site = session.learn(Kind::Inflater, StackKey(1), stack);
+        let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
         let id = session.id(ThreadId(1));
-        session.created(id, site, ThreadId(1), Nanos(0));
+        session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
         session.freed(id, Nanos(1));
-        let snapshot = session.snapshot(Nanos(2), std::time::Duration::ZERO);
-        let judgement = crate::classify::judge(&snapshot, &crate::native::Native::default(), &[]);
-        let said = hint(&places(&judgement.sites)[0], Surroundings::default());
+        let snapshot = session.snapshot(Nanos(2), std::time::Duration::ZERO).unwrap();
+        let judgement = crate::classify::judge(&snapshot, &crate::native::Native::default(), &[]).unwrap();
+        let said = hint(&places(&judgement.sites).unwrap()[0], Surroundings::default());
         assert_eq!(
             said.as_deref(),
             Some("call end(); and if a.Own overrides end(), that has to call super.end()")
@@ -306,7 +306,7 @@ mod tests {
             let judgement = judged(&[made]);
             assert_eq!(
                 hint(
-                    &places(&judgement.sites)[0],
+                    &places(&judgement.sites).unwrap()[0],
                     Surroundings { tendency: way.map(goes), ..Surroundings::default() }
                 ),
                 None

@@ -9,11 +9,12 @@ use super::classes::Classes;
 use super::env::Jvmti;
 use super::freed::Freed;
 use super::os::BELL;
+use super::reserve;
 use crate::event::{InstanceId, Nanos};
 use crate::options::Options;
 use arc_swap::{ArcSwapOption, Guard};
 use jvmti_bindings::sys::jni::JavaVM;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Instant;
 
@@ -41,6 +42,8 @@ pub(super) struct Agent {
     clock: Instant,
     begun: AtomicBool,
     over: AtomicBool,
+    /// Events that hooks could not count, because memory was exhausted, and the last report has not told.
+    uncounted: AtomicU64,
 }
 
 // SAFETY: the invocation table may be used from any thread (JNI, "The Invocation API"); all else is thread-safe itself.
@@ -63,6 +66,7 @@ impl Agent {
             clock: Instant::now(),
             begun: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            uncounted: AtomicU64::new(0),
         }
     }
 
@@ -176,8 +180,23 @@ impl Agent {
         self.freed.take(|_| {});
     }
 
+    /// An event was not counted because memory is exhausted: all that this may do is to count it.
+    #[cold]
+    pub(super) fn lost_for_want_of_memory(&self) {
+        self.uncounted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells the audit what was not counted since the last time.
+    pub(super) fn own_up(&self, audit: &Audit) {
+        let events = self.uncounted.swap(0, Ordering::Relaxed);
+        audit.session.dropped_many("the process had no memory left for it", events);
+    }
+
     /// ObjectFree: one push, and a ring if nobody is on the way.
     pub(super) fn push_freed(&self, id: InstanceId) {
+        if reserve::is_exhausted() {
+            return self.lost_for_want_of_memory();
+        }
         if self.freed.push(id) {
             self.bell().ring(Ring::FREED);
         }

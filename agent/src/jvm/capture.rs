@@ -8,6 +8,7 @@ use super::agent::Agent;
 use super::audit::Audit;
 use super::env::{Jvmti, Line, Result, jclass, jvmtiError, jvmtiFrameInfo};
 use super::jni::Jni;
+use super::reserve;
 use crate::event::{Frame, Stack, StackKey};
 use crate::options::MAX_DEPTH;
 use std::mem::MaybeUninit;
@@ -47,7 +48,8 @@ fn key(frames: &[jvmtiFrameInfo], truncated: bool) -> StackKey {
     StackKey(key)
 }
 
-/// Puts names to a raw stack. What cannot be read shows as `?` and is counted in `health`.
+/// Puts names to a raw stack. What cannot be read shows as `?` and is counted in `health`. None where memory is so
+/// short that no new stack should be kept.
 #[cold]
 pub(super) fn resolve(
     agent: &Agent,
@@ -55,19 +57,22 @@ pub(super) fn resolve(
     jni: Jni,
     raw: &Raw<'_>,
     subclass: Option<String>,
-) -> Stack {
-    let frames = raw
-        .frames
-        .iter()
-        .filter_map(|frame| match resolve_frame(agent.jvmti, jni, frame) {
-            Ok(frame) => frame,
+) -> Option<Stack> {
+    let mut frames = Vec::new();
+    frames.try_reserve(raw.frames.len()).ok()?;
+    for frame in raw.frames {
+        if reserve::is_pressed() {
+            return None;
+        }
+        match resolve_frame(agent.jvmti, jni, frame) {
+            Ok(frame) => frames.extend(frame),
             Err(_) => {
                 audit.session.unreadable("a frame's method could not be read");
-                Some(Frame { class: "?".into(), method: "?".into(), file: None, line: None })
+                frames.push(Frame { class: "?".into(), method: "?".into(), file: None, line: None });
             }
-        })
-        .collect();
-    Stack { frames, truncated: raw.truncated, subclass }
+        }
+    }
+    Some(Stack { frames, truncated: raw.truncated, subclass })
 }
 
 /// None for a frame that Java's own stack traces hide as well.

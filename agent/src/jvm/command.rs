@@ -10,7 +10,7 @@ use super::jni::Jni;
 use super::{os, preparation, publish, worker};
 use crate::classify::{grouped, some};
 use crate::dump;
-use crate::event::{Kind, Trigger};
+use crate::event::{Kind, OutOfMemory, Trigger};
 use crate::options::{self, Command, Options};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -90,7 +90,7 @@ pub(super) fn wait_to_arm(agent: &'static Agent, jni: Jni, delay: Duration, opti
 }
 
 fn adopted(audit: &Audit) -> String {
-    let adopted = audit.session.snapshot(crate::event::Nanos(0), Duration::ZERO).adopted;
+    let Ok((_, adopted, _)) = audit.session.sums() else { return String::new() };
     let found: Vec<_> = Kind::ALL
         .iter()
         .map(|kind| (adopted.get(*kind).counts.created, *kind))
@@ -147,16 +147,18 @@ fn status(agent: &Agent) -> String {
         return text;
     };
     let (now, epoch) = (agent.now(), audit.epoch());
-    let snapshot = audit.session.snapshot(now, audit.options.min_age);
     line("state", "armed".into());
     line("seconds", format!("{:.1}", now.since(epoch.since).as_secs_f64()));
     if let Some(end) = audit.ends_at() {
         line("disarms in", format!("{} s", end.saturating_duration_since(Instant::now()).as_secs()));
     }
+    let Ok((sums, adopted, sites)) = audit.session.sums() else {
+        line("health", OutOfMemory.to_string());
+        return text;
+    };
     for kind in Kind::ALL {
-        let mut sum = crate::ledger::Tally::default();
-        snapshot.sites.iter().filter(|seen| seen.site.kind == kind).for_each(|seen| sum.add(&seen.tally));
-        let (counts, adopted) = (&sum.counts, snapshot.adopted.get(kind));
+        let (sum, adopted) = (sums.get(kind), adopted.get(kind));
+        let counts = &sum.counts;
         line(
             &format!("{}s", kind.name()),
             format!(
@@ -171,10 +173,11 @@ fn status(agent: &Agent) -> String {
             ),
         );
     }
-    line("sites", grouped(snapshot.sites.len() as u64));
+    line("sites", grouped(sites as u64));
     line("numbered reports", grouped(u64::from(agent.publishing.numbered())));
     line("stood still while arming", format!("{:.1} ms", audit.stood_still().as_secs_f64() * 1e3));
-    let healthy = crate::session::Gaps { unsettled: None, ..snapshot.gaps.clone() } == Default::default();
+    let gaps = audit.session.gaps();
+    let healthy = crate::session::Gaps { unsettled: None, ..gaps } == Default::default();
     line("health", if healthy { "ok" } else { "not all could be seen: a report says what" }.into());
     text
 }

@@ -9,7 +9,7 @@ use super::command;
 use super::env::{Jvmti, jclass, jint, jlong, jobject};
 use super::jni::Jni;
 use super::os::{read_small, say, write_stderr};
-use super::{arming, guard, preparation, publish, tag, thread};
+use super::{arming, guard, preparation, publish, reserve, tag, thread};
 use crate::dump;
 use crate::instrument;
 use crate::options::{self, Command, Options, Parsed};
@@ -24,7 +24,10 @@ use std::time::{Duration, Instant};
 /// Called by the JVM for `-agentpath` (JVMTI, "Agent Start-Up (OnLoad phase)").
 #[unsafe(no_mangle)]
 extern "system" fn Agent_OnLoad(vm: *mut JavaVM, options: *const c_char, _reserved: *mut c_void) -> jint {
+    reserve::set_up();
     guard::speak_on_panic();
+    #[cfg(feature = "fault-injection")]
+    super::fault::loaded();
     guard::entry(|| load(vm, options)).unwrap_or(JNI_OK)
 }
 
@@ -105,7 +108,10 @@ fn with_bytes<T: Default>(
 /// Called by the JVM for each attach (JVMTI, "Agent Start-Up (Live phase)"): it is the command channel.
 #[unsafe(no_mangle)]
 extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _reserved: *mut c_void) -> jint {
+    reserve::set_up();
     guard::speak_on_panic();
+    #[cfg(feature = "fault-injection")]
+    let _stage = super::fault::memory("attach");
     let outside = thread::enter();
     let failed = || {
         let mut parsed = Parsed::default();
@@ -281,6 +287,8 @@ extern "system" fn on_class_file(
 extern "system" fn on_object_free(_jvmti: *mut jvmtiEnv, tag: jlong) {
     // Called while the collector works: a push onto a queue, nothing else.
     let Some(id) = tag::instance(tag) else { return };
+    #[cfg(feature = "fault-injection")]
+    let _stage = super::fault::memory("freed");
     guard::entry(|| {
         if let Some(agent) = Agent::get() {
             agent.push_freed(id);

@@ -103,9 +103,9 @@ impl Jvmti {
         let (mut count, mut classes) = (0, ptr::null_mut());
         call!(self, GetLoadedClasses, &mut count, &mut classes)?;
         // SAFETY: on success `classes` has `count` entries.
-        let all = unsafe { slice(classes, count) }.to_vec();
+        let all = copied(unsafe { slice(classes, count) });
         self.deallocate(classes.cast());
-        Ok(all)
+        all
     }
 
     /// Tags every object whose class has a tag and that has none itself: one walk over the heap, while all threads
@@ -179,9 +179,9 @@ impl Jvmti {
         let (mut count, mut objects) = (0, ptr::null_mut());
         call!(self, GetObjectsWithTags, 1, &tag, &mut count, &mut objects, ptr::null_mut())?;
         // SAFETY: on success `objects` has `count` entries.
-        let all = unsafe { slice(objects, count) }.to_vec();
+        let all = copied(unsafe { slice(objects, count) });
         self.deallocate(objects.cast());
-        Ok(all)
+        all
     }
 
     /// A thread's frames from `skip` on (negative: so many from the outermost), into `buffer`; the filled part of it.
@@ -244,9 +244,9 @@ impl Jvmti {
             start: entry.start_location,
             number: u32::try_from(entry.line_number).unwrap_or(0),
         };
-        let lines = entries.iter().map(line).collect();
+        let lines = collected(entries.iter().map(line));
         self.deallocate(table.cast());
-        Ok(Some(lines))
+        lines.map(Some)
     }
 
     /// A local reference to the current thread, virtual or not.
@@ -278,9 +278,9 @@ impl Jvmti {
         let (mut count, mut threads) = (0, ptr::null_mut());
         call!(self, GetAllThreads, &mut count, &mut threads)?;
         // SAFETY: on success `threads` has `count` entries.
-        let all = unsafe { slice(threads, count) }.to_vec();
+        let all = copied(unsafe { slice(threads, count) });
         self.deallocate(threads.cast());
-        Ok(all)
+        all
     }
 
     /// Local references to the outermost thread groups: on HotSpot one, `system`.
@@ -288,9 +288,9 @@ impl Jvmti {
         let (mut count, mut groups) = (0, ptr::null_mut());
         call!(self, GetTopThreadGroups, &mut count, &mut groups)?;
         // SAFETY: on success `groups` has `count` entries.
-        let all = unsafe { slice(groups, count) }.to_vec();
+        let all = copied(unsafe { slice(groups, count) });
         self.deallocate(groups.cast());
-        Ok(all)
+        all
     }
 
     pub(super) fn run_agent_thread(self, thread: jobject, body: jvmti::jvmtiStartFunction) -> Result<()> {
@@ -342,6 +342,19 @@ impl Jvmti {
         // The only error is a null environment; there is nothing to be done about memory that is not taken back.
         let _ = call!(self, Deallocate, memory);
     }
+}
+
+/// A list of the JVM's as our own.
+fn copied<T: Copy>(entries: &[T]) -> Result<Vec<T>> {
+    collected(entries.iter().copied())
+}
+
+/// A list of as many elements as the JVM has, if there is memory for it.
+fn collected<T>(elements: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(elements.len()).map_err(|_| jvmtiError::OUT_OF_MEMORY)?;
+    all.extend(elements);
+    Ok(all)
 }
 
 /// # Safety

@@ -3,6 +3,8 @@
 //! Owns nothing else. Invariant: without the variable it does nothing.
 
 use super::jni::Jni;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn asked(fault: &str) -> bool {
     std::env::var("ZAUDIT_FAULT").is_ok_and(|asked| asked == fault)
@@ -33,4 +35,41 @@ pub(super) fn ended() {
 /// `dump` panics while a report is made.
 pub(super) fn dump() {
     panic_if("dump");
+}
+
+/// Whether no thread gets memory.
+static NO_MEMORY: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// Whether this thread gets none.
+    static NONE_HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the C library has no memory for this allocation, as far as a fault says.
+pub(super) fn memory_is_out() -> bool {
+    NO_MEMORY.load(Ordering::Relaxed) || NONE_HERE.try_with(Cell::get).unwrap_or(false)
+}
+
+/// A stage without memory, until it is dropped.
+pub(super) struct Stage(bool);
+
+/// `memory-STAGE`: on this thread there is none while the stage lasts.
+pub(super) fn memory(stage: &str) -> Stage {
+    let out = std::env::var("ZAUDIT_FAULT").is_ok_and(|asked| asked.strip_prefix("memory-") == Some(stage));
+    Stage(out && !NONE_HERE.replace(true))
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if self.0 {
+            NONE_HERE.set(false);
+        }
+    }
+}
+
+/// `memory-all`: none for anybody, for ever.
+pub(super) fn loaded() {
+    if asked("memory-all") {
+        NO_MEMORY.store(true, Ordering::Relaxed);
+    }
 }

@@ -6,7 +6,7 @@
 use super::agent::Agent;
 use super::audit::Audit;
 use super::os::say;
-use super::thread;
+use super::{reserve, thread};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +30,9 @@ pub(super) fn hook(body: impl FnOnce(&'static Agent, &Audit)) {
     let Some(agent) = Agent::get() else { return };
     let audit = agent.audit();
     let Some(audit) = audit.as_deref() else { return };
+    if reserve::is_exhausted() {
+        return agent.lost_for_want_of_memory();
+    }
     if !thread::enter() {
         audit.session.dropped("made or ended while the agent itself was at work on that thread");
         return;

@@ -5,12 +5,12 @@
 
 use super::agent::Agent;
 use super::audit::Audit;
-use super::capture::{self, Buffer};
+use super::capture::{self, Buffer, Raw};
 use super::classes::Life;
-use super::env::{Result, jclass, jobject};
+use super::env::{Result, jclass, jobject, jvmtiError};
 use super::jni::Jni;
-use super::{guard, publish, search, thread};
-use crate::event::{Kind, Role};
+use super::{guard, publish, reserve, search, thread};
+use crate::event::{Kind, OutOfMemory, Role, SiteId};
 use jvmti_bindings::sys::jni::JNIEnv;
 use std::mem::MaybeUninit;
 
@@ -22,6 +22,8 @@ pub(super) extern "system" fn created(env: *mut JNIEnv, _class: jclass, stream: 
         jni.check_exceptions();
         #[cfg(feature = "fault-injection")]
         super::fault::created(jni);
+        #[cfg(feature = "fault-injection")]
+        let _stage = super::fault::memory("created");
         if let Err(error) = on_created(agent, audit, jni, stream) {
             audit.session.dropped(reason("constructor", error));
         }
@@ -36,6 +38,8 @@ pub(super) extern "system" fn ended(env: *mut JNIEnv, _class: jclass, stream: jo
         jni.check_exceptions();
         #[cfg(feature = "fault-injection")]
         super::fault::ended();
+        #[cfg(feature = "fault-injection")]
+        let _stage = super::fault::memory("ended");
         if let Err(error) = on_ended(agent, audit, jni, stream) {
             audit.session.dropped(reason("end()", error));
         }
@@ -58,16 +62,12 @@ fn on_created(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result
     let raw = capture::capture(agent.jvmti, audit.options.depth, &mut buffer)?;
     let site = match audit.session.site(kind, raw.key) {
         Some(site) => site,
-        None => {
-            let subclass = subclass(agent, audit, jni, kind.class(), stream);
-            let stack = capture::resolve(agent, audit, jni, &raw, subclass);
-            audit.session.learn(kind, raw.key, stack)
-        }
+        None => learn(agent, audit, jni, kind, &raw, stream)?,
     };
     let id = audit.session.id(thread);
     let wants_name =
         search::tag_created(audit, stream, id, || audit.session.created(id, site, thread, agent.now()))?;
-    if wants_name {
+    if wants_name && !reserve::is_pressed() {
         match thread::name(agent, jni) {
             Ok(name) => audit.session.name_thread(site, name),
             Err(_) => audit.session.unreadable("a thread's name could not be read"),
@@ -105,12 +105,37 @@ fn on_ended_again(agent: &Agent, audit: &Audit, jni: Jni, kind: Kind) -> Result<
     let ender = match audit.session.ender(kind, raw.key) {
         Some(ender) => ender,
         None => {
-            let stack = capture::resolve(agent, audit, jni, &raw, None);
-            audit.session.learn_ender(kind, raw.key, stack)
+            let stack = capture::resolve(agent, audit, jni, &raw, None).ok_or(jvmtiError::OUT_OF_MEMORY)?;
+            audit.session.learn_ender(kind, raw.key, stack).map_err(no_memory)?
         }
     };
     audit.session.ended_again(ender);
     Ok(())
+}
+
+/// The site of a stack that was not seen before.
+#[cold]
+fn learn(
+    agent: &Agent,
+    audit: &Audit,
+    jni: Jni,
+    kind: Kind,
+    raw: &Raw<'_>,
+    stream: jobject,
+) -> Result<SiteId> {
+    #[cfg(feature = "fault-injection")]
+    let _stage = super::fault::memory("learn");
+    let subclass = subclass(agent, audit, jni, kind.class(), stream);
+    let learnt = match capture::resolve(agent, audit, jni, raw, subclass) {
+        Some(stack) => audit.session.learn(kind, raw.key, stack),
+        None => Err(OutOfMemory),
+    };
+    // Its instances are counted all the same.
+    learnt.or_else(|OutOfMemory| audit.session.unlearned(kind)).map_err(no_memory)
+}
+
+fn no_memory(_: OutOfMemory) -> jvmtiError {
+    jvmtiError::OUT_OF_MEMORY
 }
 
 /// The instance's class where it is not the audited one itself.
@@ -133,7 +158,7 @@ fn reason(what: &'static str, error: super::env::jvmtiError) -> &'static str {
     match (what, error) {
         // After VMDeath, or on a thread that the JVM is taking down.
         (_, E::WRONG_PHASE) => "the JVM was ending",
-        (_, E::OUT_OF_MEMORY) => "the JVM had no memory left for it",
+        (_, E::OUT_OF_MEMORY) => "the process had no memory left for it",
         (_, E::UNATTACHED_THREAD | E::THREAD_NOT_ALIVE | E::INVALID_THREAD) => "its thread was ending",
         ("constructor", _) => "a constructor call could not be followed",
         _ => "an end() could not be followed",

@@ -30,6 +30,7 @@ mod jni;
 mod os;
 mod preparation;
 mod publish;
+mod reserve;
 mod retention;
 mod search;
 mod tag;

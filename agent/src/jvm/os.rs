@@ -6,7 +6,7 @@ use super::bell::{Bell, Ring};
 use crate::options::Signal;
 use crate::report::Style;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -23,34 +23,55 @@ pub(super) fn say(line: &str) {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Writes to standard error. What nobody takes within a few seconds is lost.
-pub(super) fn write_stderr(mut bytes: &[u8]) {
-    // A JVM that was started without standard error may have opened a file of its own in that place.
-    // SAFETY: F_GETFL only asks.
-    let flags = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFL) };
-    if flags < 0 || flags & libc::O_ACCMODE == libc::O_RDONLY {
-        return;
+pub(super) fn write_stderr(bytes: &[u8]) {
+    // It is the last resort: there is nobody left to tell.
+    drop(Stderr::new().write_all(bytes));
+}
+
+/// Standard error, for one text that may come in pieces.
+pub(super) struct Stderr {
+    /// None where it is not open for writing.
+    deadline: Option<Instant>,
+}
+
+impl Stderr {
+    pub(super) fn new() -> Stderr {
+        // A JVM that was started without standard error may have opened a file of its own in that place.
+        // SAFETY: F_GETFL only asks.
+        let flags = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFL) };
+        let open = flags >= 0 && flags & libc::O_ACCMODE != libc::O_RDONLY;
+        Stderr { deadline: open.then(|| Instant::now() + PATIENCE) }
     }
-    let deadline = Instant::now() + PATIENCE;
-    while !bytes.is_empty() {
-        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-        let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-        // SAFETY: one `pollfd` is given, and one is said.
-        let ready = unsafe { libc::poll(&mut poll, 1, i32::try_from(left).unwrap_or(0)) };
-        if ready == 0 {
-            return;
+}
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let deadline = self.deadline.ok_or(io::ErrorKind::BrokenPipe)?;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+            let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+            // SAFETY: one `pollfd` is given, and one is said.
+            let ready = unsafe { libc::poll(&mut poll, 1, i32::try_from(left).unwrap_or(0)) };
+            if ready == 0 {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            // What poll calls writable takes this much without blocking (pipe(7)).
+            let piece = bytes.get(..libc::PIPE_BUF).unwrap_or(bytes);
+            // SAFETY: the piece is as long as is said.
+            let written = unsafe { libc::write(libc::STDERR_FILENO, piece.as_ptr().cast(), piece.len()) };
+            match usize::try_from(written) {
+                Ok(count) => return Ok(count),
+                Err(_) => match io::Error::last_os_error() {
+                    error if error.kind() == io::ErrorKind::WouldBlock && left > 0 => {}
+                    error if error.kind() == io::ErrorKind::Interrupted && left > 0 => {}
+                    error => return Err(error),
+                },
+            }
         }
-        // What poll calls writable takes this much without blocking (pipe(7)).
-        let piece = bytes.get(..libc::PIPE_BUF).unwrap_or(bytes);
-        // SAFETY: the piece is as long as is said.
-        let written = unsafe { libc::write(libc::STDERR_FILENO, piece.as_ptr().cast(), piece.len()) };
-        match usize::try_from(written) {
-            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-            Err(_) => match io::Error::last_os_error().kind() {
-                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock if left > 0 => {}
-                // It is the last resort: there is nobody left to tell.
-                _ => return,
-            },
-        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -60,38 +81,59 @@ const PIPE_PATIENCE: Duration = Duration::from_secs(2);
 /// Reads a file of at most `limit` bytes that a user wrote. A pipe will do; one that nobody writes to is an error and
 /// not a wait for ever: it may be the JVM's one thread for commands that reads.
 pub(super) fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    read_within(path, limit, PIPE_PATIENCE)
+    read_all(Patient::open(path, limit)?)
 }
 
-fn read_within(path: &Path, limit: usize, patience: Duration) -> io::Result<Vec<u8>> {
-    let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    let is_file = file.metadata()?.is_file();
-    let deadline = Instant::now() + patience;
+fn read_all(mut file: Patient) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut piece = [0; 4_096];
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) if bytes.is_empty() && !is_file => {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nobody writes to this pipe"));
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A file that is read to its end, or to a limit. A pipe will do: see [`read_small`].
+pub(super) struct Patient {
+    file: File,
+    is_file: bool,
+    deadline: Instant,
+    limit: usize,
+    read: usize,
+}
+
+impl Patient {
+    pub(super) fn open(path: &Path, limit: usize) -> io::Result<Patient> {
+        Patient::open_for(path, limit, PIPE_PATIENCE)
+    }
+
+    fn open_for(path: &Path, limit: usize, patience: Duration) -> io::Result<Patient> {
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+        let is_file = file.metadata()?.is_file();
+        Ok(Patient { file, is_file, deadline: Instant::now() + patience, limit, read: 0 })
+    }
+}
+
+impl Read for Patient {
+    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        let count = loop {
+            match self.file.read(piece) {
+                Ok(0) if self.read == 0 && !self.is_file && !piece.is_empty() => {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nobody writes to this pipe"));
+                }
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) if Instant::now() < self.deadline => std::thread::sleep(Duration::from_millis(1)),
+                Err(_) => {
+                    let why = "nothing more comes from this pipe, and it does not end";
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+                }
             }
-            Ok(0) => return Ok(bytes),
-            Ok(count) => bytes.extend_from_slice(piece.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let why = "nothing more comes from this pipe, and it does not end";
-                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
-            }
-            Err(error) => return Err(error),
+        };
+        self.read += count;
+        if self.read > self.limit {
+            let why = format!("it has more than {} KiB", self.limit >> 10);
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
         }
-        if bytes.len() > limit {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("it has more than {} KiB", limit >> 10),
-            ));
-        }
+        Ok(count)
     }
 }
 
@@ -230,7 +272,7 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         let name = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
         writer.write_all(b"one").unwrap();
-        let error = read_within(&name, 8_192, Duration::ZERO).unwrap_err();
+        let error = Patient::open_for(&name, 8_192, Duration::ZERO).and_then(read_all).unwrap_err();
         assert_eq!(error.to_string(), "nothing more comes from this pipe, and it does not end");
         writer.write_all(b"two").unwrap();
         drop(writer);

@@ -73,6 +73,6 @@ pub(super) fn look(options: &Options) -> (Expected, Vec<String>) {
 }
 
 fn read_baseline(path: &Path) -> Result<Baseline, String> {
-    let bytes = os::read_small(path, MOST_BASELINE).map_err(|error| dump::reason(&error))?;
-    Ok(Report::read(&bytes)?.as_baseline(&path.display().to_string()))
+    let file = os::Patient::open(path, MOST_BASELINE).map_err(|error| dump::reason(&error))?;
+    Report::read_baseline(file, &path.display().to_string())
 }

@@ -7,12 +7,13 @@
 use super::agent::Agent;
 use super::audit::Audit;
 use super::jni::Jni;
-use super::{freed, gather, os, retention, zlib};
+use super::{freed, gather, os, reserve, retention, zlib};
 use crate::dump::{self, Naming, Pattern, Rotation};
-use crate::event::Trigger;
+use crate::event::{OutOfMemory, Trigger};
 use crate::options::{Format, Options};
 use crate::report::{Process, Report, Style};
 use crate::retention::Retention;
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -99,9 +100,11 @@ impl Turn {
 pub(super) fn on_demand(agent: &Agent, audit: &Audit, jni: Jni, trigger: Trigger) {
     if agent.publishing.begin(Duration::ZERO) {
         let prepared = prepare(agent, audit, jni, &audit.options);
-        let report = make(agent, audit, trigger, Some(agent.publishing.next_number()), prepared);
-        // What could not be written to its file came on standard error instead.
-        let _ = write(&report, &audit.options, report.process.number);
+        match make(agent, audit, trigger, Some(agent.publishing.next_number()), prepared) {
+            // What could not be written to its file came on standard error instead.
+            Ok(report) => drop(write(&report, &audit.options, report.process.number)),
+            Err(why) => os::say(&no_report(why)),
+        }
         agent.publishing.end();
     }
 }
@@ -113,7 +116,7 @@ pub(super) fn on_command(agent: &Agent, audit: &Audit, jni: Jni, to: &Options) -
     }
     let prepared = prepare(agent, audit, jni, to);
     let report = make(agent, audit, Trigger::Command, Some(agent.publishing.next_number()), prepared);
-    let written = write_command(&report, to, &audit.options);
+    let written = report.map_err(no_report).and_then(|report| write_command(&report, to, &audit.options));
     agent.publishing.end();
     written
 }
@@ -131,12 +134,17 @@ pub(super) fn end_of_audit(
     }
     let options = to.unwrap_or(&audit.options);
     let prepared = prepare(agent, &audit, jni, options);
-    let report = make(agent, &audit, trigger, None, prepared);
-    let written = match to {
-        Some(to) => write_command(&report, to, &audit.options),
-        None => last_words(&report, &audit),
+    let written = match make(agent, &audit, trigger, None, prepared) {
+        Ok(report) => {
+            let written = match to {
+                Some(to) => write_command(&report, to, &audit.options),
+                None => last_words(&report, &audit),
+            };
+            fail_if_asked(&report, &audit);
+            written
+        }
+        Err(why) => Err(no_report(why)),
     };
-    fail_if_asked(&report, &audit);
     agent.publishing.end();
     Some(written)
 }
@@ -162,24 +170,27 @@ pub(super) fn snapshot(agent: &Agent, audit: &Audit) {
     }
     let numbered = audit.options.keep > 1 || files.iter().any(Pattern::tells_reports_apart);
     let number = numbered.then(|| agent.publishing.next_number());
-    let report = make(agent, audit, Trigger::Interval, number, Prepared::default());
-    if is_left_out(&report, audit) {
-        agent.publishing.end();
-        return;
-    }
-    let mut rotations = audit.rotations.lock().unwrap_or_else(PoisonError::into_inner);
-    rotations.resize_with(files.len(), Rotation::default);
-    let each = paths(&report, &audit.options, number).into_iter().zip(rotations.iter_mut());
-    // One that fails keeps none of the others from being written.
-    let written = each.map(|(path, rotation)| write_snapshot(&report, &audit.options, &path, rotation));
-    let failed: Vec<String> = written.filter_map(Result::err).collect();
+    let failed = match make(agent, audit, Trigger::Interval, number, Prepared::default()) {
+        Ok(report) if is_left_out(&report, audit) => return agent.publishing.end(),
+        Ok(report) => write_snapshots(&report, audit, number),
+        Err(why) => vec![no_report(why)],
+    };
     let failed_before = audit.snapshot_failed.swap(!failed.is_empty(), Ordering::Relaxed);
     if !failed.is_empty() && !failed_before {
         let why = failed.join("; ");
         os::say(&format!("{why}; the snapshots before stay, and it is tried again each time"));
     }
-    drop(rotations);
     agent.publishing.end();
+}
+
+/// Writes a snapshot to each file. What failed.
+fn write_snapshots(report: &Report, audit: &Audit, number: Option<u32>) -> Vec<String> {
+    let mut rotations = audit.rotations.lock().unwrap_or_else(PoisonError::into_inner);
+    rotations.resize_with(audit.options.files.len(), Rotation::default);
+    let each = paths(report, &audit.options, number).into_iter().zip(rotations.iter_mut());
+    // One that fails keeps none of the others from being written.
+    let written = each.map(|(path, rotation)| write_snapshot(report, &audit.options, &path, rotation));
+    written.filter_map(Result::err).collect()
 }
 
 fn write_snapshot(
@@ -188,9 +199,7 @@ fn write_snapshot(
     path: &Path,
     rotation: &mut Rotation,
 ) -> Result<(), String> {
-    let format = format_of(options, path);
-    dump::write_for(format.mode(), path, &report.render(format, Style::default()))
-        .map_err(|error| format!("cannot write {}: {}", path.display(), dump::reason(&error)))?;
+    write_file(report, format_of(options, path), path)?;
     rotation.wrote(path, options.keep).map_err(|(path, error)| {
         format!("cannot delete {}, an old snapshot: {}", path.display(), dump::reason(&error))
     })
@@ -222,10 +231,14 @@ pub(super) fn last(agent: &Agent) {
         let unsettled = audit.options.gc.then(|| format!("{reason}; garbage may be called live"));
         Prepared { unsettled, ..Prepared::default() }
     });
-    let report = make(agent, &audit, Trigger::Exit, None, prepared);
-    // What could not be written to its file came on standard error instead.
-    let _ = last_words(&report, &audit);
-    fail_if_asked(&report, &audit);
+    match make(agent, &audit, Trigger::Exit, None, prepared) {
+        Ok(report) => {
+            // What could not be written to its file came on standard error instead.
+            let _ = last_words(&report, &audit);
+            fail_if_asked(&report, &audit);
+        }
+        Err(why) => os::say(&no_report(why)),
+    }
     // The JVM is ending: nothing is given back any more.
     std::mem::forget(audit);
 }
@@ -245,10 +258,27 @@ fn deliver(agent: &Agent, audit: &Audit) -> Unsettled {
     Some(format!("pending frees were not delivered: {error}; garbage may be called live"))
 }
 
-fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, prepared: Prepared) -> Report {
+/// An error that is no report at all.
+fn no_report(why: OutOfMemory) -> String {
+    format!("there is no report: {why}")
+}
+
+fn make(
+    agent: &Agent,
+    audit: &Audit,
+    trigger: Trigger,
+    number: Option<u32>,
+    prepared: Prepared,
+) -> Result<Report, OutOfMemory> {
     #[cfg(feature = "fault-injection")]
     super::fault::dump();
+    #[cfg(feature = "fault-injection")]
+    let _stage = super::fault::memory("report");
     let undelivered = deliver(agent, audit);
+    agent.own_up(audit);
+    if reserve::is_pressed() {
+        return Err(OutOfMemory);
+    }
     audit.session.unsettled(prepared.unsettled.or(undelivered));
     let epoch = audit.epoch();
     let property = |name| agent.jvmti.system_property(name).unwrap_or_default();
@@ -272,17 +302,56 @@ fn make(agent: &Agent, audit: &Audit, trigger: Trigger, number: Option<u32>, pre
         rss_bytes: os::resident(),
         reports: 1,
     };
-    let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
+    let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age)?;
     let mut growth = audit.growth();
     // Copied only while an earlier report is still about.
-    Arc::make_mut(&mut growth).record(&snapshot);
+    Arc::make_mut(&mut growth).record(&snapshot)?;
     let native = zlib::native(agent.jni()).unwrap_or_default();
     let rules = audit.expected.rules.clone();
-    let report = Report::new(process, native, &snapshot, rules, Arc::clone(&growth));
+    let report = Report::new(process, native, &snapshot, rules, Arc::clone(&growth))?;
     let report = Report { retention: prepared.retention, ..report };
-    match &audit.expected.baseline {
+    Ok(match &audit.expected.baseline {
         Some(baseline) => report.against(baseline),
         None => report,
+    })
+}
+
+/// Renders a report, as long as there is memory for it.
+fn render(report: &Report, format: Format, style: Style, to: &mut dyn io::Write) -> io::Result<()> {
+    #[cfg(feature = "fault-injection")]
+    let _stage = super::fault::memory("render");
+    report.render(format, style, &mut Sparing(to))
+}
+
+/// A writer that fails where memory is short: what renders for it stops then.
+struct Sparing<'w>(&'w mut dyn io::Write);
+
+impl io::Write for Sparing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if reserve::is_pressed() { Err(OutOfMemory.into()) } else { self.0.write(bytes) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Writes a report to a file. The error says which and why.
+fn write_file(report: &Report, format: Format, path: &Path) -> Result<(), String> {
+    dump::write_with(format.mode(), path, &mut |to| render(report, format, Style::default(), to))
+        .map_err(|error| format!("cannot write {}: {}", path.display(), dump::reason(&error)))
+}
+
+/// Writes a report to standard error, for people.
+fn write_aloud(report: &Report, format: Option<Format>) {
+    // Not among the program's own words what no terminal can show.
+    let format = format.filter(|format| format.is_text()).unwrap_or(Format::Text);
+    let mut stderr = BufWriter::new(os::Stderr::new());
+    let written = render(report, format, os::stderr_style(), &mut stderr).and_then(|()| stderr.flush());
+    if let Err(error) = written
+        && error.kind() == io::ErrorKind::OutOfMemory
+    {
+        os::say(&format!("the report ends here: {OutOfMemory}"));
     }
 }
 
@@ -302,24 +371,17 @@ fn format_of(options: &Options, path: &Path) -> Format {
 
 /// Writes a report where the options say, else, with the reason, on standard error. What was done.
 fn write(report: &Report, options: &Options, number: Option<u32>) -> Result<String, String> {
-    // Not among the program's own words what no terminal can show.
-    let aloud = |format: Option<Format>| {
-        let format = format.filter(|format| format.is_text()).unwrap_or(Format::Text);
-        os::write_stderr(&report.render(format, os::stderr_style()));
-    };
     let paths = paths(report, options, number);
     if paths.is_empty() {
-        aloud(options.format);
+        write_aloud(report, options.format);
         return Ok("the report is on the JVM's standard error".into());
     }
     let (mut written, mut failed) = (Vec::new(), Vec::new());
     for path in paths {
         let format = format_of(options, &path);
-        match dump::write_for(format.mode(), &path, &report.render(format, Style::default())) {
+        match write_file(report, format, &path) {
             Ok(()) => written.push(path.display().to_string()),
-            Err(error) => {
-                failed.push((format, format!("cannot write {}: {}", path.display(), dump::reason(&error))))
-            }
+            Err(why) => failed.push((format, why)),
         }
     }
     let why = failed.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ");
@@ -332,7 +394,7 @@ fn write(report: &Report, options: &Options, number: Option<u32>) -> Result<Stri
         }
         Some((format, _)) => {
             os::say(&format!("{why}; the report follows here"));
-            aloud(Some(*format));
+            write_aloud(report, Some(*format));
             Err(why)
         }
     }

@@ -9,14 +9,16 @@ mod names;
 use super::agent::Agent;
 use super::audit::Audit;
 use super::env::{Again, Jvmti, Reference, Result, jclass, jlong, jmethodID, jvmtiError};
+use super::guard;
 use super::jni::Jni;
 use crate::classify::judge;
+use crate::event::{OutOfMemory, push};
 use crate::native::Native;
 use crate::options::Options;
 use crate::retention::{Graph, Held, Node, Retention, Weak};
 use jvmti_bindings::sys::jvmti as raw;
 use names::Names;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// How many streams are looked at in one report, worst sites first.
@@ -85,7 +87,7 @@ pub(super) fn look(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) ->
     if each == 0 {
         return Retention::default();
     }
-    let streams = worst_streams(agent, audit, each);
+    let streams = worst_streams(agent, audit, each).unwrap_or_default();
     if streams.is_empty() {
         return Retention::default();
     }
@@ -110,15 +112,19 @@ pub(super) fn look(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) ->
 }
 
 /// The oldest live streams of the worst suspects, each with its site.
-fn worst_streams(agent: &Agent, audit: &Audit, each: usize) -> Vec<(u64, jlong)> {
-    let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age);
-    let judgement = judge(&snapshot, &Native::default(), &audit.expected.rules);
+fn worst_streams(
+    agent: &Agent,
+    audit: &Audit,
+    each: usize,
+) -> std::result::Result<Vec<(u64, jlong)>, OutOfMemory> {
+    let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age)?;
+    let judgement = judge(&snapshot, &Native::default(), &audit.expected.rules)?;
     let suspects = judgement.sites.iter().filter(|site| site.verdict.suspects > 0);
     let worst: Vec<u64> = suspects.map(|site| site.site.stable_id).take(STREAMS.div_ceil(each)).collect();
     let oldest = audit.session.oldest(&worst, each);
     let tags =
         oldest.into_iter().flat_map(|(site, ids)| ids.into_iter().map(move |id| (site, id.0.cast_signed())));
-    tags.take(STREAMS).collect()
+    Ok(tags.take(STREAMS).collect())
 }
 
 fn search(
@@ -145,15 +151,24 @@ fn search(
         jni.delete_local(stream);
     }
     let gave_up = walk.run(jni, wait)?;
-    let ways = walk.graph.ways();
+    let ways = walk.graph.ways().map_err(no_memory)?;
     let names = Names::of(jvmti, jni, &ways)?;
-    let held = ways.into_iter().zip(alive).enumerate().map(|(node, (way, alive))| match (way, &gave_up) {
-        (Some((root, steps)), _) => names.held(root, &steps),
-        (None, _) if !alive => Held::Unknown("it was ended or collected meanwhile".into()),
-        (None, Some(why)) => Held::Unknown(why.clone()),
-        (None, None) => Held::Nothing(walk.graph.weak_hold(Node::try_from(node).unwrap_or(Node::MAX))),
+    let held = ways.into_iter().zip(alive).enumerate().map(|(node, (way, alive))| {
+        Ok(match (way, &gave_up) {
+            (Some((root, steps)), _) => names.held(root, &steps),
+            (None, _) if !alive => Held::Unknown("it was ended or collected meanwhile".into()),
+            (None, Some(why)) => Held::Unknown(why.clone()),
+            (None, None) => {
+                let node = Node::try_from(node).unwrap_or(Node::MAX);
+                Held::Nothing(walk.graph.weak_hold(node).map_err(no_memory)?)
+            }
+        })
     });
-    Ok((held.collect(), walk.stood_still))
+    Ok((held.collect::<Result<_>>()?, walk.stood_still))
+}
+
+fn no_memory(_: OutOfMemory) -> jvmtiError {
+    jvmtiError::OUT_OF_MEMORY
 }
 
 fn tag_of(node: Node) -> jlong {
@@ -191,20 +206,18 @@ impl Walk {
     /// Classes of references that keep nothing alive, and of what refers to nothing.
     fn tag_classes(&mut self, jni: Jni) -> Result<()> {
         let all = self.jvmti.loaded_classes()?;
-        let named = |class: &jclass| Ok((self.jvmti.class_signature(*class)?, *class));
         // Others may have the same names elsewhere, but none of these.
-        let loaded: BTreeMap<String, jclass> = all.iter().map(named).collect::<Result<_>>()?;
-        for leaf in LEAVES.iter().filter_map(|name| loaded.get(*name)) {
-            self.tag_class(*leaf, Sort::Leaf)?;
+        let [mut reference, mut soft, mut last] = [None; 3];
+        for class in &all {
+            match self.jvmti.class_signature(*class)?.as_str() {
+                "Ljava/lang/ref/Reference;" => reference = Some(*class),
+                "Ljava/lang/ref/SoftReference;" => soft = Some(*class),
+                "Ljava/lang/ref/FinalReference;" => last = Some(*class),
+                name if LEAVES.contains(&name) => self.tag_class(*class, Sort::Leaf)?,
+                _ => {}
+            }
         }
-        let named = |name: &str| loaded.get(name).copied();
-        let (Some(reference), Some(soft), Some(last)) = (
-            named("Ljava/lang/ref/Reference;"),
-            named("Ljava/lang/ref/SoftReference;"),
-            named("Ljava/lang/ref/FinalReference;"),
-        ) else {
-            return Ok(());
-        };
+        let (Some(reference), Some(soft), Some(last)) = (reference, soft, last) else { return Ok(()) };
         let fields = self.jvmti.fields(reference)?;
         let referent =
             fields.iter().position(|field| field.name == "referent").ok_or(jvmtiError::NOT_FOUND)?;
@@ -223,7 +236,7 @@ impl Walk {
 
     fn tag_class(&mut self, class: jclass, sort: Sort) -> Result<()> {
         let number = jlong::try_from(self.sorts.len()).unwrap_or(0);
-        self.sorts.push(sort);
+        push(&mut self.sorts, sort).map_err(no_memory)?;
         self.jvmti.set_tag(class, CLASSES + number)
     }
 
@@ -253,6 +266,9 @@ impl Walk {
             let (graph, sorts, stood_still) = (&mut self.graph, &self.sorts, self.stood_still);
             let holders = &mut self.holders;
             let walked = self.jvmti.follow(|reference| {
+                if graph.is_incomplete() {
+                    return Again::Stop;
+                }
                 left -= 1;
                 if left == 0 {
                     left = LOOK;
@@ -267,11 +283,15 @@ impl Walk {
                     stopped = Some(format!("not found: the search was given up after {OBJECTS} objects"));
                     return Again::Stop;
                 }
-                see(graph, sorts, holders, reference)
+                // The JVM stands on the other side of this call, too.
+                guard::entry(|| see(graph, sorts, holders, reference)).unwrap_or(Again::Stop)
             });
             self.stood_still += began.elapsed();
             walked?;
-            if stopped.is_some() || !self.graph.settle() {
+            if self.graph.is_incomplete() {
+                return Err(jvmtiError::OUT_OF_MEMORY);
+            }
+            if stopped.is_some() || !self.graph.settle().map_err(no_memory)? {
                 return Ok(stopped);
             }
             if walks >= PATIENCE {

@@ -11,7 +11,7 @@ use super::classes::{Classes, Life};
 use super::env::{Result, jlong, jobject, jvmtiError};
 use super::jni::Jni;
 use super::tag::{self, ENDING, SEARCHED};
-use crate::event::{InstanceId, ThreadId};
+use crate::event::{InstanceId, OutOfMemory, ThreadId};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -35,11 +35,19 @@ pub(super) fn tag_created<T>(
     audit: &Audit,
     stream: jobject,
     id: InstanceId,
-    created: impl FnOnce() -> T,
+    created: impl FnOnce() -> std::result::Result<T, OutOfMemory>,
 ) -> Result<T> {
+    let entered = |created: std::result::Result<T, OutOfMemory>| match created {
+        Ok(created) => Ok(created),
+        Err(OutOfMemory) => {
+            // It is not followed, so its `end()` and its death must not be looked for.
+            audit.jvmti.set_tag(stream, 0)?;
+            Err(jvmtiError::OUT_OF_MEMORY)
+        }
+    };
     if !audit.has_searched() {
         audit.jvmti.set_tag(stream, id.0.cast_signed())?;
-        return Ok(created());
+        return entered(created());
     }
     let _turn = audit.is_searching().then(|| audit.turn());
     // Found by the search between the stream's native part and this hook: it is no stranger.
@@ -48,7 +56,7 @@ pub(super) fn tag_created<T>(
     if let Some(adopted) = tag::instance(before) {
         audit.session.disowned(adopted);
     }
-    Ok(created())
+    entered(created())
 }
 
 /// `end()` begins: the instance that the stream is followed as, if it is.
@@ -178,7 +186,9 @@ fn adopt(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni, stream: jobj
             // Nobody's, so any shard will do.
             let id = audit.session.id(ThreadId::NOBODY);
             // Before the tag: an `end()` that sees the tag takes no turn.
-            audit.session.adopted(id, kind, agent.now());
+            if audit.session.adopted(id, kind, agent.now()).is_err() {
+                return Err(jvmtiError::OUT_OF_MEMORY);
+            }
             if let Err(error) = audit.jvmti.set_tag(stream, id.0.cast_signed()) {
                 audit.session.disowned(id);
                 return Err(error);

@@ -14,6 +14,8 @@ use hidden::Hidden;
 use libloading::os::unix::{Library, RTLD_LAZY, Symbol};
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -81,9 +83,11 @@ fn measure(zip: &Path, jni: Option<Jni>) -> Native {
 
 /// The file of the JDK's library, once it is loaded.
 fn libzip() -> Option<PathBuf> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let path = maps.lines().filter_map(|line| line.find('/').and_then(|at| line.get(at..)));
-    path.into_iter().find(|path| path.ends_with("/libzip.so")).map(PathBuf::from)
+    // Line by line: a program may have very many mappings.
+    let maps = BufReader::new(File::open("/proc/self/maps").ok()?);
+    let path = |line: String| line.find('/').and_then(|at| Some(line.get(at..)?.to_owned()));
+    let paths = maps.lines().map_while(Result::ok).filter_map(path);
+    paths.into_iter().find(|path| path.ends_with("/libzip.so")).map(PathBuf::from)
 }
 
 /// A library that is loaded already.

@@ -13,7 +13,7 @@
 //! `created = ended + late + collected + live` at every moment that its lock is free; an instance lives in one
 //! shard, so the sum over shards taken one after the other is exact too, while other threads go on.
 
-use crate::event::{Actor, InstanceId, Kind, Nanos, Origin, PerKind, Role, SiteId, ThreadId};
+use crate::event::{Actor, InstanceId, Kind, Nanos, Origin, OutOfMemory, PerKind, Role, SiteId, ThreadId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -141,26 +141,37 @@ impl Ledger {
         InstanceId((MADE.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64))
     }
 
-    /// A constructor returned. True if the site would like to know this thread's name.
-    pub fn created(&self, id: InstanceId, site: SiteId, thread: ThreadId, now: Nanos) -> bool {
+    /// A constructor returned. True if this thread's name should be given to the site. An error means
+    /// that nothing was entered.
+    pub fn created(
+        &self,
+        id: InstanceId,
+        site: SiteId,
+        thread: ThreadId,
+        now: Nanos,
+    ) -> Result<bool, OutOfMemory> {
         let mut shard = self.shard_of(id);
-        shard.live.insert(id, Record { origin: Origin::Site(site), created: now, thread });
-        let entry = shard.entry(site);
+        shard.live.try_reserve(1)?;
+        let entry = shard.entry(site)?;
         entry.counts.created += 1;
         let wants_name = entry.namings < NAMINGS && entry.named != Some(thread);
         if wants_name {
             entry.namings += 1;
             entry.named = Some(thread);
         }
-        wants_name
+        shard.live.insert(id, Record { origin: Origin::Site(site), created: now, thread });
+        Ok(wants_name)
     }
 
-    /// An open instance was found, `age` of it unknown: it counts from now.
-    pub fn adopted(&self, id: InstanceId, kind: Kind, now: Nanos) {
+    /// An open instance was found. Its age is not known, so it counts from now. An error means that
+    /// nothing was entered.
+    pub fn adopted(&self, id: InstanceId, kind: Kind, now: Nanos) -> Result<(), OutOfMemory> {
         let mut shard = self.shard_of(id);
+        shard.live.try_reserve(1)?;
         let record = Record { origin: Origin::Adopted(kind), created: now, thread: ThreadId::NOBODY };
         shard.live.insert(id, record);
         shard.adopted.get_mut(kind).created += 1;
+        Ok(())
     }
 
     /// An adopted instance should not have been: as if it had not. Others stay.
@@ -195,7 +206,7 @@ impl Ledger {
     pub fn ended(&self, id: InstanceId, by: Actor, now: Nanos) -> bool {
         let mut shard = self.shard_of(id);
         let Some(record) = shard.live.remove(&id) else { return false };
-        let counts = shard.counts(record.origin);
+        let Some(counts) = shard.counts(record.origin) else { return true };
         match by.role {
             Role::Program => {
                 counts.ended += 1;
@@ -221,20 +232,24 @@ impl Ledger {
         for number in 0..SHARDS {
             let mut shard = self.shard(number);
             if shard.live.capacity() > 1_024 && shard.live.len() < shard.live.capacity() / 8 {
-                shard.live.shrink_to_fit();
+                let mut smaller = HashMap::default();
+                // Where there is no memory for a smaller table the large one stays.
+                if smaller.try_reserve(shard.live.len()).is_ok() {
+                    smaller.extend(shard.live.drain());
+                    shard.live = smaller;
+                }
             }
         }
     }
 
-    /// The numbers of each of the first `sites` sites and of the adopted ones, one short lock a shard. Live instances
-    /// made after `young_since` are young.
-    /// A site that was born after the caller looked at the site table is left for the next report.
-    pub fn tally(&self, sites: usize, young_since: Option<Nanos>) -> (Vec<Tally>, PerKind<Tally>) {
-        let mut tallies = vec![Tally::default(); sites];
+    /// Adds the numbers of each site to its tally, one short lock a shard, and gives those of the adopted
+    /// ones. Live instances made after `young_since` are young. A site without a tally came after the
+    /// caller's look at the site table, and is left for the next report.
+    pub fn tally(&self, tallies: &mut [Tally], young_since: Option<Nanos>) -> PerKind<Tally> {
         let mut adopted = PerKind::<Tally>::default();
         for number in 0..SHARDS {
             let shard = self.shard(number);
-            for (entry, tally) in shard.sites.iter().zip(&mut tallies) {
+            for (entry, tally) in shard.sites.iter().zip(tallies.iter_mut()) {
                 tally.counts.add(&entry.counts);
             }
             for kind in Kind::ALL {
@@ -250,7 +265,32 @@ impl Ledger {
                 }
             }
         }
-        (tallies, adopted)
+        adopted
+    }
+
+    /// The sums of each kind and of the adopted ones, with no memory for each site and without ages. A site
+    /// without a kind came after the caller's look at the site table.
+    pub fn sums(&self, kind_of: impl Fn(SiteId) -> Option<Kind>) -> (PerKind<Tally>, PerKind<Tally>) {
+        let (mut sums, mut adopted) = (PerKind::<Tally>::default(), PerKind::<Tally>::default());
+        for number in 0..SHARDS {
+            let shard = self.shard(number);
+            for (index, entry) in shard.sites.iter().enumerate() {
+                let Some(kind) = kind_of(site_id(index)) else { break };
+                sums.get_mut(kind).counts.add(&entry.counts);
+            }
+            for kind in Kind::ALL {
+                adopted.get_mut(kind).counts.add(shard.adopted.get(kind));
+            }
+            for record in shard.live.values() {
+                match record.origin {
+                    Origin::Site(site) => {
+                        kind_of(site).into_iter().for_each(|kind| sums.get_mut(kind).live += 1);
+                    }
+                    Origin::Adopted(kind) => adopted.get_mut(kind).live += 1,
+                }
+            }
+        }
+        (sums, adopted)
     }
 
     /// The oldest live instances of each of these sites, so many at most.
@@ -293,27 +333,32 @@ impl Ledger {
 impl Shard {
     fn freed(&mut self, id: InstanceId, now: Nanos) {
         if let Some(record) = self.live.remove(&id) {
-            let counts = self.counts(record.origin);
+            let Some(counts) = self.counts(record.origin) else { return };
             counts.collected += 1;
             counts.late_nanos += now.since(record.created).as_nanos();
         }
     }
 
-    fn counts(&mut self, origin: Origin) -> &mut Counts {
+    /// The counts that a record belongs to: a site's are there since its first instance was entered.
+    fn counts(&mut self, origin: Origin) -> Option<&mut Counts> {
         match origin {
-            Origin::Site(site) => &mut self.entry(site).counts,
-            Origin::Adopted(kind) => self.adopted.get_mut(kind),
+            Origin::Site(site) => Some(&mut self.sites.get_mut(site.0 as usize)?.counts),
+            Origin::Adopted(kind) => Some(self.adopted.get_mut(kind)),
         }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "the line before makes room for the index")]
-    fn entry(&mut self, site: SiteId) -> &mut SiteEntry {
+    fn entry(&mut self, site: SiteId) -> Result<&mut SiteEntry, OutOfMemory> {
         let index = site.0 as usize;
-        if index >= self.sites.len() {
+        if let Some(more) = (index + 1).checked_sub(self.sites.len()) {
+            self.sites.try_reserve(more)?;
             self.sites.resize(index + 1, SiteEntry::default());
         }
-        &mut self.sites[index]
+        self.sites.get_mut(index).ok_or(OutOfMemory)
     }
+}
+
+fn site_id(index: usize) -> SiteId {
+    SiteId(u32::try_from(index).unwrap_or(u32::MAX))
 }
 
 /// Ids are a counter: one multiplication spreads them (Fibonacci hashing), where SipHash would cost as much as

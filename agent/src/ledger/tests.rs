@@ -6,9 +6,16 @@ const SITE: SiteId = SiteId(3);
 const MAIN: ThreadId = ThreadId(1);
 
 impl Ledger {
+    /// The tallies of the first sites, and of the adopted ones.
+    fn tallies(&self, sites: usize, young_since: Option<Nanos>) -> (Vec<Tally>, PerKind<Tally>) {
+        let mut tallies = vec![Tally::default(); sites];
+        let adopted = self.tally(&mut tallies, young_since);
+        (tallies, adopted)
+    }
+
     fn make(&self, site: SiteId, thread: ThreadId, now: Nanos) -> InstanceId {
         let id = self.id(thread);
-        self.created(id, site, thread, now);
+        self.created(id, site, thread, now).unwrap();
         id
     }
 }
@@ -28,7 +35,7 @@ fn each_arrow_of_the_diagram_is_taken_once() {
     ledger.freed(ids[3], Nanos(1_003));
     ledger.freed(ids[3], Nanos(2_000));
     ledger.freed(ids[1], Nanos(2_000));
-    let tally = ledger.tally(4, None).0[3];
+    let tally = ledger.tallies(4, None).0[3];
     assert_eq!(
         tally,
         Tally {
@@ -56,7 +63,7 @@ fn what_a_finalizer_makes_and_ends_itself_is_ended() {
     for (role, expected) in [(Role::Reclaimer, (1, 0)), (Role::StreamFinalizer, (1, 1))] {
         let id = ledger.make(SITE, ThreadId(5), Nanos(0));
         ledger.ended(id, finalizer(role), Nanos(1));
-        let counts = ledger.tally(4, None).0[3].counts;
+        let counts = ledger.tallies(4, None).0[3].counts;
         assert_eq!((counts.ended, counts.late), expected);
     }
 }
@@ -65,11 +72,11 @@ fn what_a_finalizer_makes_and_ends_itself_is_ended() {
 fn adopted_ones_are_counted_apart() {
     let ledger = Ledger::default();
     let ids: Vec<_> = (0..4).map(|n| ledger.id(ThreadId(n))).collect();
-    ids.iter().for_each(|id| ledger.adopted(*id, Kind::Deflater, Nanos(5)));
+    ids.iter().for_each(|id| ledger.adopted(*id, Kind::Deflater, Nanos(5)).unwrap());
     assert!(ledger.ended(ids[0], by(1, Role::Program), Nanos(6)));
     assert!(ledger.ended(ids[1], by(9, Role::Reclaimer), Nanos(7)));
     ledger.freed(ids[2], Nanos(8));
-    let (sites, adopted) = ledger.tally(1, None);
+    let (sites, adopted) = ledger.tallies(1, None);
     assert_eq!(sites, [Tally::default()]);
     let counts = adopted.deflater.counts;
     assert_eq!((counts.created, counts.ended, counts.late, counts.collected), (4, 1, 1, 1));
@@ -78,7 +85,7 @@ fn adopted_ones_are_counted_apart() {
     ledger.disowned(ids[3]);
     ledger.disowned(ids[2]);
     ledger.disowned(ledger.make(SITE, MAIN, Nanos(9)));
-    let (sites, adopted) = ledger.tally(4, None);
+    let (sites, adopted) = ledger.tallies(4, None);
     assert_eq!((adopted.deflater.counts.created, adopted.deflater.live), (3, 0));
     assert_eq!(sites[3].live, 1, "only what was adopted can be disowned");
 }
@@ -88,15 +95,15 @@ fn a_reset_keeps_what_is_live_as_adopted() {
     let ledger = Ledger::default();
     let ids: Vec<_> = (0..3).map(|n| ledger.make(SiteId(n), MAIN, Nanos(u64::from(n)))).collect();
     ledger.ended(ids[0], by(1, Role::Program), Nanos(5));
-    ledger.adopted(ledger.id(MAIN), Kind::Inflater, Nanos(5));
+    ledger.adopted(ledger.id(MAIN), Kind::Inflater, Nanos(5)).unwrap();
     ledger.reset(|site| if site.0 == 1 { Kind::Inflater } else { Kind::Deflater });
-    let (sites, adopted) = ledger.tally(3, None);
+    let (sites, adopted) = ledger.tallies(3, None);
     assert!(sites.iter().all(|tally| *tally == Tally::default()));
     assert_eq!((adopted.inflater.counts.created, adopted.inflater.live), (2, 2));
     assert_eq!((adopted.deflater.counts.created, adopted.deflater.live), (1, 1));
     assert_eq!(adopted.deflater.oldest, Some(Nanos(2)), "its age is still known");
     assert!(ledger.ended(ids[1], by(2, Role::Program), Nanos(9)));
-    assert_eq!(ledger.tally(3, None).1.inflater.counts.ended, 1);
+    assert_eq!(ledger.tallies(3, None).1.inflater.counts.ended, 1);
 }
 
 #[test]
@@ -106,7 +113,7 @@ fn the_young_are_told() {
         ledger.make(SITE, MAIN, Nanos(made));
     }
     for (since, young) in [(None, 0), (Some(0), 3), (Some(5), 1), (Some(9), 0)] {
-        let tally = ledger.tally(4, since.map(Nanos)).0[3];
+        let tally = ledger.tallies(4, since.map(Nanos)).0[3];
         assert_eq!((tally.live, tally.young), (3, young));
     }
 }
@@ -126,7 +133,7 @@ fn ids_are_never_zero_and_never_the_same() {
 #[test]
 fn names_are_asked_for_a_few_times_only() {
     let ledger = Ledger::default();
-    let created = |thread| ledger.created(ledger.id(thread), SITE, thread, Nanos(0));
+    let created = |thread| ledger.created(ledger.id(thread), SITE, thread, Nanos(0)).unwrap();
     let asked = (0..1_000).filter(|_| created(MAIN)).count();
     assert_eq!(asked, 1, "one thread is named once");
     let asked = (0..1_000).filter(|n| created(ThreadId(n * 64))).count();
@@ -154,7 +161,7 @@ fn tallies_add_up_while_others_work() {
             });
         }
         for _ in 0..50 {
-            assert!(ledger.tally(7, None).0.iter().all(Tally::adds_up));
+            assert!(ledger.tallies(7, None).0.iter().all(Tally::adds_up));
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });

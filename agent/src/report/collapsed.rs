@@ -4,44 +4,77 @@
 //! the format has no comments. Invariant: a name never ends a frame or a line, and never looks like the number.
 
 use super::Report;
+use super::out::Out;
 use super::words::{clean, placed};
-use crate::event::{Frame, Kind};
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use crate::classify::Judged;
+use crate::event::{Kind, OutOfMemory};
+use std::collections::HashMap;
+use std::fmt::{self, Write};
+use std::hash::{DefaultHasher, Hasher};
+use std::io;
 
 /// Instances without a stack; no Java name looks like it.
 pub(super) const ADOPTED: &str = "(adopted:stack-unknown)";
+/// Sites that the report leaves out.
+pub(super) const OTHERS: &str = "(other-sites:stacks-left-out)";
 
-pub(super) fn render(report: &Report) -> Vec<u8> {
+pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> {
     let leaks = report.leaks();
     let (root, pick): (_, fn(u64, u64) -> u64) =
         if leaks { ("leaked", |leaked, _| leaked) } else { ("live", |_, live| live) };
-    // Stacks that differ only in what is not shown here are one line.
-    let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
-    for judged in &report.judgement.sites {
-        let number = pick(judged.verdict.leaked, judged.verdict.tally.live);
-        if number > 0 {
-            let frames: Vec<&Frame> = judged.site.frames().collect();
-            let line = frames.iter().rev().fold(root.to_owned(), |mut line, frame| {
-                line.push(';');
-                line.push_str(&escaped(&placed(frame)));
-                line
-            });
-            *stacks.entry(line).or_default() += number;
+    let mut out = Out::new(to);
+    let sites = || {
+        let number = |judged: &Judged| pick(judged.verdict.leaked, judged.verdict.tally.live);
+        report.judgement.sites.iter().map(move |judged| (judged, number(judged))).filter(|(_, n)| *n > 0)
+    };
+    // Stacks that differ only in what is not shown here are one line, at the place of the first.
+    let mut sums: HashMap<[u64; 2], u64> = HashMap::new();
+    for (judged, number) in sites() {
+        sums.try_reserve(1).map_err(OutOfMemory::from)?;
+        *sums.entry(fingerprint(root, judged)).or_default() += number;
+    }
+    for (judged, _) in sites() {
+        if let Some(sum) = sums.remove(&fingerprint(root, judged)) {
+            let _ = line(root, judged, &mut out);
+            let _ = writeln!(out, " {sum}");
         }
     }
     for kind in Kind::ALL {
+        let class = kind.class();
+        let others = report.judgement.others.get(kind).map_or(0, |others| others.verdict.tally.live);
         let tally = report.adopted.get(kind);
-        let number = pick(super::lost(tally), tally.live);
-        if number > 0 {
-            stacks.insert(format!("{root};{ADOPTED};java.util.zip.{}", kind.class()), number);
+        for (name, number) in [(OTHERS, pick(0, others)), (ADOPTED, pick(super::lost(tally), tally.live))] {
+            if number > 0 {
+                let _ = writeln!(out, "{root};{name};java.util.zip.{class} {number}");
+            }
         }
     }
-    let text = stacks.iter().fold(String::new(), |mut text, (line, number)| {
-        let _ = writeln!(text, "{line} {number}");
-        text
-    });
-    text.into_bytes()
+    out.finish()
+}
+
+/// A stack's line, but for the number.
+fn line(root: &str, judged: &Judged, to: &mut impl Write) -> fmt::Result {
+    to.write_str(root)?;
+    judged.site.frames().rev().try_for_each(|frame| {
+        to.write_char(';')?;
+        to.write_str(&escaped(&placed(frame)))
+    })
+}
+
+/// Stands for a line: two lines never have the same one, as far as 128 bits can tell.
+fn fingerprint(root: &str, judged: &Judged) -> [u64; 2] {
+    struct Both([DefaultHasher; 2]);
+    impl Write for Both {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.iter_mut().for_each(|hasher| hasher.write(text.as_bytes()));
+            Ok(())
+        }
+    }
+    let mut both = Both([DefaultHasher::new(), DefaultHasher::new()]);
+    both.0.iter_mut().zip([1, 2]).for_each(|(hasher, seed)| hasher.write_u8(seed));
+    // A hasher takes everything.
+    let _ = line(root, judged, &mut both);
+    both.0.map(|hasher| hasher.finish())
 }
 
 /// Kotlin's and Scala's names may have spaces; two numbers at a line's end would be a comparison to `flamegraph.pl`.
@@ -53,15 +86,16 @@ fn escaped(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::classify::tests::{MADE, session};
-    use crate::report::tests::{golden, hostile, report, sample};
+    use crate::options::Format;
+    use crate::report::tests::{golden, hostile, rendered, report, sample};
 
     #[test]
     fn as_the_golden_has_it() {
-        golden("report.collapsed", &render(&sample()));
+        golden("report.collapsed", text(&sample()).as_bytes());
     }
 
     fn text(report: &Report) -> String {
-        String::from_utf8(render(report)).unwrap()
+        String::from_utf8(rendered(report, Format::Collapsed)).unwrap()
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! those before, so what added up still does.
 
 use super::{Against, Health, Process, Report};
-use crate::classify::{Judged, Judgement, Verdict};
+use crate::classify::{Judged, Judgement, Others, Verdict};
 use crate::event::{Kind, PerKind, Trigger};
 use crate::ledger::Tally;
 use crate::native::Native;
@@ -53,6 +53,16 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
             sites.add(judged, rule, *merged.native.each.get(judged.site.kind))?;
         }
         for kind in Kind::ALL {
+            if let Some(more) = report.judgement.others.get(kind) {
+                let bytes_each = *merged.native.each.get(kind);
+                let more = Others { verdict: Verdict { bytes_each, ..more.verdict }, ..*more };
+                sites.sum.add(&more.verdict.tally);
+                bounded(&sites.sum)?;
+                match merged.judgement.others.get_mut(kind) {
+                    Some(others) => others.add(&more),
+                    none => *none = Some(more),
+                }
+            }
             merged.judgement.totals.get_mut(kind).add(report.judgement.totals.get(kind));
             merged.adopted.get_mut(kind).add(report.adopted.get(kind));
             *merged.ended_again.get_mut(kind) += report.ended_again.get(kind);
@@ -68,8 +78,8 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
     }
     merged.judgement.sites = sites.all;
     merged.judgement.order();
-    merged.health.truncated_sites =
-        merged.judgement.sites.iter().filter(|judged| judged.site.truncated).count() as u64;
+    merged.judgement.leave_out_clean();
+    merged.health.truncated_sites = merged.judgement.truncated_sites();
     Ok(merged)
 }
 
@@ -248,15 +258,14 @@ mod tests {
     use super::*;
     use crate::classify::tests::{MADE, session};
     use crate::options::Format;
-    use crate::report::Style;
-    use crate::report::tests::{golden, report, sample};
+    use crate::report::tests::{golden, rendered, report, sample};
 
     fn read(report: &Report) -> Report {
-        Report::read(&report.render(Format::Json, Style::default())).unwrap()
+        Report::read(&rendered(report, Format::Json)).unwrap()
     }
 
     fn told(format: Format, report: &Report) -> String {
-        let bytes = report.render(format, Style::default());
+        let bytes = rendered(report, format);
         String::from_utf8(bytes).unwrap().replace(env!("CARGO_PKG_VERSION"), "VERSION")
     }
 
@@ -312,9 +321,11 @@ mod tests {
     fn maxima_and_baselines_are_summed() {
         let known = sample().as_baseline("old.json");
         let snapshot = session(&[(Kind::Inflater, &[MADE, "a.Pool.x"], 21, 0, 0, 0)])
-            .snapshot(crate::event::Nanos(7), Default::default());
+            .snapshot(crate::event::Nanos(7), Default::default())
+            .unwrap();
         let rules = vec![Rule::parse("live:a.Pool.* max=16", false).unwrap()];
-        let over = Report::new(sample().process, Native::default(), &snapshot, rules, Arc::default());
+        let over =
+            Report::new(sample().process, Native::default(), &snapshot, rules, Arc::default()).unwrap();
         let parts =
             [read(&over), read(&sample().against(&known)), read(&over), read(&sample().against(&known))];
         let merged = merge(&parts).unwrap();

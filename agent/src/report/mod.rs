@@ -1,20 +1,22 @@
 //! What is said: one plain report, and one renderer a file.
 //!
-//! Owns the report's shape and the choice of renderer; opens no file. Invariant: the same snapshot and process
-//! give the same bytes.
+//! Owns the report's shape and the choice of renderer; opens no file. Renderers write as they go and hold no
+//! report in memory. Invariant: the same snapshot and process give the same bytes.
 
 mod collapsed;
 mod html;
 mod json;
 mod merge;
+mod out;
 mod pprof;
 mod prom;
 mod text;
+mod tree;
 mod words;
 
 use crate::classify::{Baseline, Judged, Judgement, Known, Severity, Verdict, judge};
-use crate::event::{Kind, Nanos, PerKind, Trigger};
-use crate::growth::Growth;
+use crate::event::{Kind, Nanos, OutOfMemory, PerKind, Trigger};
+use crate::growth::{Growth, Tendency};
 use crate::hints::{self, Surroundings};
 use crate::ledger::Tally;
 use crate::native::Native;
@@ -23,6 +25,7 @@ use crate::places::{Ender, Place, enders};
 use crate::retention::Retention;
 use crate::session::{Gaps, Snapshot};
 use crate::suppress::Rule;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -141,19 +144,19 @@ impl Report {
         snapshot: &Snapshot,
         rules: Vec<Rule>,
         growth: Arc<Growth>,
-    ) -> Report {
-        let judgement = judge(snapshot, &native, &rules);
+    ) -> Result<Report, OutOfMemory> {
+        let judgement = judge(snapshot, &native, &rules)?;
         let again = |kind| {
             let of_kind = snapshot.ended_again.iter().filter(|(site, _)| site.kind == kind);
             of_kind.map(|(_, times)| *times).sum()
         };
-        Report {
+        Ok(Report {
             age_seconds: snapshot.taken.since(process.armed).as_secs_f64(),
             health: Health {
                 gaps: snapshot.gaps.clone(),
                 sums_off: judgement.mismatches,
                 overflowed: snapshot.overflowed,
-                truncated_sites: judgement.sites.iter().filter(|site| site.site.truncated).count() as u64,
+                truncated_sites: judgement.truncated_sites(),
             },
             process,
             native,
@@ -167,7 +170,7 @@ impl Report {
             enders: enders(&snapshot.ended_again),
             ended_unknown: snapshot.ended_unknown,
             snapshot_nanos: snapshot.taken,
-        }
+        })
     }
 
     /// What was found, as the baseline of later reports. What this one's own baseline knew is as old as what was new.
@@ -198,6 +201,11 @@ impl Report {
         let used = self.rules.iter().zip(self.judgement.covered.iter().zip(&self.judgement.excess));
         used.filter(|(rule, (covered, excess))| !rule.built_in && **covered + **excess == 0)
             .map(|(rule, _)| rule)
+    }
+
+    /// The baseline that a JSON report is, without the whole report in memory. The error is one sentence.
+    pub fn read_baseline(from: impl io::Read, file: &str) -> Result<Baseline, String> {
+        json::read_baseline(from, file)
     }
 
     /// A report out of its JSON. The error is one sentence.
@@ -236,21 +244,29 @@ impl Report {
 
     /// What to change at a place.
     pub fn hint(&self, place: &Place<'_>) -> Option<String> {
-        let trend = self.growth.together(place.sites.iter().map(|site| site.site.stable_id));
-        let tendency = trend.and_then(|trend| trend.tendency());
+        self.hint_given(place, self.tendency(place))
+    }
+
+    /// Which way the number of live ones of a place goes.
+    fn tendency(&self, place: &Place<'_>) -> Option<Tendency> {
+        self.growth.together(place.sites.iter().map(|site| site.site.stable_id))?.tendency()
+    }
+
+    /// What to change at a place where the number of live ones goes this way.
+    fn hint_given(&self, place: &Place<'_>, tendency: Option<Tendency>) -> Option<String> {
         let release = hints::release(&self.process.jvm);
         hints::hint(place, Surroundings { release, tendency, enders: &self.enders })
     }
 
-    /// The report in the asked format. `style` is for people's eyes only.
-    pub fn render(&self, format: Format, style: Style) -> Vec<u8> {
+    /// Writes the report in this format. `style` is for people's eyes only. The writer should be buffered.
+    pub fn render(&self, format: Format, style: Style, to: &mut dyn Write) -> io::Result<()> {
         match format {
-            Format::Text => text::render(self, style).into_bytes(),
-            Format::Json => json::render(self),
-            Format::Html => html::render(self),
-            Format::Pprof => pprof::render(self),
-            Format::Collapsed => collapsed::render(self),
-            Format::Prom => prom::render(self),
+            Format::Text => text::render(self, style, to),
+            Format::Json => json::render(self, to),
+            Format::Html => html::render(self, to),
+            Format::Pprof => pprof::render(self, to),
+            Format::Collapsed => collapsed::render(self, to),
+            Format::Prom => prom::render(self, to),
         }
     }
 }

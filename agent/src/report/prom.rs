@@ -3,13 +3,15 @@
 //! `docs/formats.md` says what each metric is for. Invariant: however many sites there are, a report has at most [`PLACES`] places,
 //! and every sample says whose it is, so that the files of several JVMs can be read as one.
 
+use super::out::Out;
 use super::words::{brief, placed};
 use super::{Report, millis};
 use crate::classify::{Severity, Totals};
-use crate::event::{Kind, PerKind};
+use crate::event::{Kind, OutOfMemory, PerKind};
 use crate::ledger::Tally;
 use crate::places::places;
 use std::fmt::Write as _;
+use std::io;
 
 /// Places told, worst first. Each is three series in every collector that sees it.
 const PLACES: usize = 20;
@@ -17,25 +19,25 @@ const PLACES: usize = 20;
 /// Characters of a label's value.
 const LABEL: usize = 200;
 
-pub(super) fn render(report: &Report) -> Vec<u8> {
-    let mut text = Exposition::of(report);
+pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> {
+    let mut text = Exposition::of(report, to);
     text.process(report);
     text.kinds(report);
-    text.places(report);
-    text.out.into_bytes()
+    text.places(report)?;
+    text.out.finish()
 }
 
-struct Exposition {
-    out: String,
+struct Exposition<'w> {
+    out: Out<'w>,
     /// The labels of every sample.
     whose: String,
 }
 
-impl Exposition {
-    fn of(report: &Report) -> Exposition {
+impl<'w> Exposition<'w> {
+    fn of(report: &Report, to: &'w mut dyn io::Write) -> Exposition<'w> {
         let process = &report.process;
         let whose = format!("program={},pid=\"{}\"", quoted(process.program()), process.pid);
-        Exposition { out: String::new(), whose }
+        Exposition { out: Out::new(to), whose }
     }
 
     fn head(&mut self, name: &str, sort: &str, help: &str) {
@@ -100,7 +102,7 @@ impl Exposition {
         self.metric("expected", "Of late, collected and live ones: covered by a rule.", expected);
 
         let mut sums: PerKind<(u64, u64, u128)> = PerKind::default();
-        for verdict in report.judgement.sites.iter().map(|site| &site.verdict) {
+        for verdict in report.judgement.verdicts() {
             let (leaked, suspects, late_nanos) = sums.get_mut(verdict.kind);
             *leaked += verdict.leaked;
             *suspects += verdict.suspects;
@@ -156,9 +158,9 @@ impl Exposition {
     }
 
     /// The worst places. Those of one name and kind are one: two equal series would make the whole file worthless.
-    fn places(&mut self, report: &Report) {
+    fn places(&mut self, report: &Report) -> Result<(), OutOfMemory> {
         let mut told: Vec<(String, [u64; 3])> = Vec::new();
-        for place in places(&report.judgement.sites) {
+        for place in places(&report.judgement.sites)? {
             let culprit = place.sites.first().and_then(|site| site.site.frames().nth(place.culprit));
             let Some(culprit) = culprit.filter(|_| place.verdict.severity() != Severity::Clean) else {
                 continue;
@@ -184,6 +186,7 @@ impl Exposition {
                 self.sample(name, labels, numbers.get(at).copied().unwrap_or_default());
             }
         }
+        Ok(())
     }
 }
 
@@ -202,11 +205,12 @@ fn seconds(millis: u64) -> String {
 mod tests {
     use super::*;
     use crate::classify::tests::session;
-    use crate::report::tests::{golden, hostile, report, sample};
+    use crate::options::Format;
+    use crate::report::tests::{golden, hostile, rendered, report, sample};
 
     fn text(report: &Report) -> String {
         let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
-        String::from_utf8(render(report)).unwrap().replace(&version, "version=\"VERSION\"")
+        String::from_utf8(rendered(report, Format::Prom)).unwrap().replace(&version, "version=\"VERSION\"")
     }
 
     #[test]

@@ -29,28 +29,29 @@ pub(crate) fn sample() -> Report {
         (Kind::Inflater, &[MADE[0], MAIN], 7, 7, 0, 0),
     ]);
     let again = stack(&["java.util.zip.Inflater.end", "org.acme.mail.Attachment.close", MAIN]);
-    let ender = session.learn_ender(Kind::Inflater, StackKey(0), again);
+    let ender = session.learn_ender(Kind::Inflater, StackKey(0), again).unwrap();
     (0..12).for_each(|_| session.ended_again(ender));
     let main = ThreadId(1);
     let adopted: Vec<_> = (0..40).map(|_| session.id(main)).collect();
-    adopted.iter().for_each(|id| session.adopted(*id, Kind::Inflater, Nanos(0)));
+    adopted.iter().for_each(|id| session.adopted(*id, Kind::Inflater, Nanos(0)).unwrap());
     let mut growth = Growth::default();
     for minute in 0..=180 {
         let now = Nanos(500_000_000 + minute * 60_000_000_000);
         if minute % 30 == 0 {
-            growth.record(&session.snapshot(now, Duration::ZERO));
+            growth.record(&session.snapshot(now, Duration::ZERO).unwrap()).unwrap();
             for id in adopted.iter().skip(minute as usize / 10).take(2) {
                 session.ended(*id, Actor { thread: main, role: Role::Program }, now);
             }
         }
-        session.created(session.id(main), SiteId(0), main, now);
+        session.created(session.id(main), SiteId(0), main, now).unwrap();
     }
     adopted.iter().skip(38).for_each(|id| session.freed(*id, Nanos(1_000_000_000)));
     let taken = Nanos(10_805_000_000_000);
-    let snapshot = session.snapshot(taken, Duration::from_secs(600));
-    growth.record(&snapshot);
+    let snapshot = session.snapshot(taken, Duration::from_secs(600)).unwrap();
+    growth.record(&snapshot).unwrap();
     let process = process(taken, Nanos(500_000_000));
-    let report = Report::new(process, Native::default(), &snapshot, Rule::built_in(), Arc::new(growth));
+    let report =
+        Report::new(process, Native::default(), &snapshot, Rule::built_in(), Arc::new(growth)).unwrap();
     Report { retention: retention(&report), ..report }
 }
 
@@ -82,8 +83,9 @@ fn retention(report: &Report) -> Retention {
 /// The report of a session that lasted a minute, without snapshots before.
 pub(crate) fn report(session: &crate::session::Session) -> Report {
     let taken = Nanos(60_500_000_000);
-    let snapshot = session.snapshot(taken, Duration::ZERO);
+    let snapshot = session.snapshot(taken, Duration::ZERO).unwrap();
     Report::new(process(taken, Nanos(0)), Native::default(), &snapshot, Rule::built_in(), Arc::default())
+        .unwrap()
 }
 
 /// A leak whose names try to break out of every format.
@@ -98,10 +100,10 @@ pub(crate) fn hostile() -> crate::session::Session {
     let [subclass, thread] = names.clone();
     let stack = Stack { frames: names.map(frame).to_vec(), truncated: false, subclass: Some(subclass) };
     let session = crate::session::Session::default();
-    let site = session.learn(Kind::Inflater, StackKey(1), stack);
+    let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
     session.name_thread(site, thread);
     let id = session.id(ThreadId(1));
-    session.created(id, site, ThreadId(1), Nanos(0));
+    session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
     session.freed(id, Nanos(1_000_000_000));
     session
 }
@@ -140,10 +142,22 @@ fn nothing_to_tell_means_nothing_at_all() {
     let adopting = made(2, 2, 0);
     let main = ThreadId(1);
     let id = adopting.id(main);
-    adopting.adopted(id, Kind::Inflater, Nanos(0));
+    adopting.adopted(id, Kind::Inflater, Nanos(0)).unwrap();
     assert!(!report(&adopting).nothing_to_tell(), "a suspect without a stack");
     adopting.ended(id, Actor { thread: main, role: Role::Program }, Nanos(1));
     assert!(report(&adopting).nothing_to_tell());
+}
+
+/// The report in this format.
+pub(crate) fn rendered(report: &Report, format: Format) -> Vec<u8> {
+    rendered_in(report, format, Style::default())
+}
+
+/// The report in this format and style.
+pub(crate) fn rendered_in(report: &Report, format: Format, style: Style) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    report.render(format, style, &mut bytes).unwrap();
+    bytes
 }
 
 /// Compares with `tests/goldens/<name>`; a missing golden fails, `BLESS=1` writes it.

@@ -25,6 +25,12 @@ pub struct Report {
     pub retention_pause_seconds: Option<f64>,
     /// One per kind and allocation stack.
     pub sites: Vec<Site>,
+    /// The clean sites that are not listed.
+    pub other_sites: OtherSites,
+    /// The frames of clean sites.
+    pub frame_table: Vec<Frame>,
+    /// The stacks of clean sites.
+    pub stack_table: StackTable,
     /// The lines that end what is ended already, most often first.
     pub ended_again: Vec<Ender>,
     /// Which rules there are, and how much they covered.
@@ -343,6 +349,8 @@ pub struct Site {
     pub truncated: bool,
     /// Innermost first.
     pub frames: Vec<Frame>,
+    /// Where they are in the stack table, until [`Report`](super::Report) has looked them up.
+    pub stack: Option<usize>,
     /// Who keeps a few of the live ones.
     pub retention: Vec<Held>,
 }
@@ -356,8 +364,47 @@ pub struct Point {
     pub live: u64,
 }
 
-/// One frame.
+/// The clean sites that are not listed.
 #[derive(Debug, Deserialize)]
+pub struct OtherSites {
+    /// Of Inflaters.
+    pub inflater: Option<Others>,
+    /// Of Deflaters.
+    pub deflater: Option<Others>,
+}
+
+impl OtherSites {
+    /// Those of one kind.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> Option<&Others> {
+        match kind {
+            Kind::Inflater => self.inflater.as_ref(),
+            Kind::Deflater => self.deflater.as_ref(),
+        }
+    }
+}
+
+/// Their sums.
+#[derive(Debug, Deserialize)]
+pub struct Others {
+    /// How many sites.
+    pub sites: u64,
+    /// How many instances came to which end.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// Stacks by their nodes.
+#[derive(Debug, Deserialize)]
+pub struct StackTable {
+    /// The frame of each node.
+    pub frame: Vec<usize>,
+    /// The node that calls it.
+    pub caller: Vec<Option<usize>>,
+}
+
+/// One frame.
+#[derive(Clone, Debug, Deserialize)]
 pub struct Frame {
     /// With dots and dollars.
     pub class: String,

@@ -1,50 +1,98 @@
-//! What each renderer costs on a big report: 1,000,000 live instances on 10,000 sites, and a tenth of either beside it.
+//! What a report costs: the time of each renderer, its bytes, and the memory beyond the state that it reports.
 //!
-//! Run by `scripts/bench --formats`, no test. Invariant: no time is judged; each renderer runs on a report that is there already.
+//! Run by `scripts/bench --formats`, no test. Invariant: no time is judged; each renderer writes to a sink that counts, in pieces
+//! as a file gets them.
 
-use crate::{made, rendered};
+use crate::report;
 use std::fs;
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::time::Instant;
-use zaudit::event::{Frame, Kind, Nanos, Stack, StackKey, ThreadId};
+use zaudit::event::{Actor, Frame, Kind, Nanos, Role, SiteId, Stack, StackKey, ThreadId};
 use zaudit::options::Format;
-use zaudit::report::Report;
+use zaudit::report::Style;
 use zaudit::session::Session;
 
 /// Frames a stack; most of them are the framework's, which many stacks share.
 const DEPTH: usize = 40;
 const ROUNDS: usize = 5;
 
+/// What became of the instances of the sites.
+#[derive(Clone, Copy)]
+enum Lives {
+    /// Every third site leaks, the others have live ones or none.
+    Mixed { live: usize },
+    /// All were ended.
+    Ended,
+    /// Every site leaks one.
+    Leaked,
+}
+
 /// Prints the table: milliseconds of wall time (the median of some rounds, and the slowest) and of the processor, the size, and how much the
-/// resident set grew at most.
+/// resident set grew at most from the snapshot to the last byte.
 pub(crate) fn print() -> ExitCode {
     println!(
-        "{:>6} {:>9}  {:<10} {:>9} {:>9} {:>12} {:>12}",
-        "sites", "live", "format", "ms", "slowest", "bytes", "peak KiB"
+        "{:>7} {:<16}  {:<10} {:>9} {:>9} {:>9} {:>12} {:>12}",
+        "sites", "instances", "format", "ms", "slowest", "cpu ms", "bytes", "peak KiB"
     );
-    for (sites, live) in [(1_000, 1_000_000), (10_000, 100_000), (10_000, 1_000_000)] {
+    for (sites, lives) in [
+        (1_000, Lives::Mixed { live: 1_000_000 }),
+        (10_000, Lives::Mixed { live: 100_000 }),
+        (10_000, Lives::Mixed { live: 1_000_000 }),
+        (100_000, Lives::Ended),
+        (100_000, Lives::Leaked),
+    ] {
         let begun = Instant::now();
-        let report = report(sites, live);
-        println!("{sites:>6} {live:>9}  {:<10} {:>9.1}", "(made)", begun.elapsed().as_secs_f64() * 1e3);
+        let (session, name) = (session(sites, lives), lives.name());
+        let ms = begun.elapsed().as_secs_f64() * 1e3;
+        println!("{sites:>7} {name:<16}  {:<10} {ms:>9.1}", "(lived)");
         for format in Format::ALL {
             let (mut times, mut cpu, mut peak, mut size) = (Vec::new(), f64::MAX, 0, 0);
             for _ in 0..ROUNDS {
                 let before = settled();
                 let (begun, ran) = (Instant::now(), on_cpu());
-                size = rendered(&report, format).len();
+                let mut sink = BufWriter::with_capacity(64 << 10, Counting(0));
+                let report = report(&session);
+                report.render(format, Style::default(), &mut sink).expect("a sink takes everything");
+                sink.flush().expect("a sink takes everything");
                 times.push(begun.elapsed().as_secs_f64() * 1e3);
                 cpu = cpu.min(on_cpu() - ran);
                 peak = peak.max(status("VmHWM").saturating_sub(before));
+                size = sink.get_ref().0;
             }
             times.sort_by(f64::total_cmp);
             let (median, slowest) = (times[ROUNDS / 2], times[ROUNDS - 1]);
             println!(
-                "{sites:>6} {live:>9}  {:<10} {median:>9.1} {slowest:>9.1} {cpu:>9.1} {size:>12} {peak:>12}",
+                "{sites:>7} {name:<16}  {:<10} {median:>9.1} {slowest:>9.1} {cpu:>9.1} {size:>12} {peak:>12}",
                 format.name()
             );
         }
     }
     ExitCode::SUCCESS
+}
+
+impl Lives {
+    fn name(self) -> String {
+        match self {
+            Lives::Mixed { live } => format!("{live} live"),
+            Lives::Ended => "all ended".into(),
+            Lives::Leaked => "one leaked each".into(),
+        }
+    }
+}
+
+/// Counts the bytes that it gets.
+struct Counting(u64);
+
+impl Write for Counting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Milliseconds that this thread has had a processor for.
@@ -68,24 +116,35 @@ fn status(field: &str) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Leaks, suspects and clean sites in turns; half of the sites' culprits are shared.
-fn report(sites: usize, live: usize) -> Report {
-    made(|session| {
-        for at in 0..sites {
-            let site = session.learn(Kind::ALL[at % 2], StackKey(at as u64), stack(at));
-            session.name_thread(site, format!("pool-1-thread-{}", at % 64));
-            (0..live / sites).for_each(|_| enter(session, site));
-            if at % 3 == 0 {
-                let id = session.id(ThreadId(1));
-                session.created(id, site, ThreadId(1), Nanos(0));
-                session.freed(id, Nanos(1_000_000_000));
+/// Half of the sites' culprits are shared.
+fn session(sites: usize, lives: Lives) -> Session {
+    let session = Session::default();
+    for at in 0..sites {
+        let site = session.learn(Kind::ALL[at % 2], StackKey(at as u64), stack(at)).expect("there is memory");
+        session.name_thread(site, format!("pool-1-thread-{}", at % 64));
+        let enter = || enter(&session, site);
+        let leak = || session.freed(enter(), Nanos(1_000_000_000));
+        match lives {
+            Lives::Mixed { live } => {
+                (0..live / sites).for_each(|_| _ = enter());
+                if at % 3 == 0 {
+                    leak();
+                }
             }
+            Lives::Ended => {
+                let by = Actor { thread: ThreadId(1), role: Role::Program };
+                session.ended(enter(), by, Nanos(1));
+            }
+            Lives::Leaked => leak(),
         }
-    })
+    }
+    session
 }
 
-fn enter(session: &Session, site: zaudit::event::SiteId) {
-    session.created(session.id(ThreadId(1)), site, ThreadId(1), Nanos(0));
+fn enter(session: &Session, site: SiteId) -> zaudit::event::InstanceId {
+    let id = session.id(ThreadId(1));
+    session.created(id, site, ThreadId(1), Nanos(0)).expect("there is memory");
+    id
 }
 
 fn stack(at: usize) -> Stack {

@@ -177,6 +177,11 @@ fn speedscope(kit: &Kit, files: &[&Path]) -> Result<Value> {
 fn made(fill: impl FnOnce(&Session)) -> Report {
     let session = Session::default();
     fill(&session);
+    report(&session)
+}
+
+/// The report of a session.
+fn report(session: &Session) -> Report {
     let taken = Nanos(60_000_000_000);
     let started = UNIX_EPOCH + Duration::from_secs(1_795_440_393);
     let process = Process {
@@ -196,10 +201,11 @@ fn made(fill: impl FnOnce(&Session)) -> Report {
     Report::new(
         process,
         Native::default(),
-        &session.snapshot(taken, Duration::ZERO),
+        &session.snapshot(taken, Duration::ZERO).expect("there is memory"),
         Rule::built_in(),
         Arc::default(),
     )
+    .expect("there is memory")
 }
 
 /// Names that try to break out of every format: the innermost frame, the culprit, its caller, the subclass and the thread.
@@ -221,10 +227,10 @@ fn hostile() -> Report {
             truncated: false,
             subclass: Some(names[0].clone()),
         };
-        let site = session.learn(Kind::Inflater, StackKey(1), stack);
+        let site = session.learn(Kind::Inflater, StackKey(1), stack).expect("there is memory");
         names.iter().for_each(|name| session.name_thread(site, name.clone()));
         let id = session.id(ThreadId(1));
-        session.created(id, site, ThreadId(1), Nanos(0));
+        session.created(id, site, ThreadId(1), Nanos(0)).expect("there is memory");
         session.freed(id, Nanos(1_000_000_000));
     });
     report.process.command = format!("a\"\\b.jar\\ -D{}", names[0]);
@@ -233,7 +239,9 @@ fn hostile() -> Report {
 }
 
 fn rendered(report: &Report, format: Format) -> Vec<u8> {
-    report.render(format, Style::default())
+    let mut bytes = Vec::new();
+    report.render(format, Style::default(), &mut bytes).expect("a list takes everything");
+    bytes
 }
 
 /// A new folder, and in it a file with the report.

@@ -2,7 +2,8 @@
 //!
 //! Invariant: the same page has the same bytes in every run.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -43,11 +44,11 @@ impl Story {
         let frames = stack.iter().map(|name| frame(name)).collect();
         self.stacks += 1;
         let stack = Stack { frames, truncated: false, subclass: None };
-        let site = self.session.learn(kind, StackKey(self.stacks), stack);
+        let site = self.session.learn(kind, StackKey(self.stacks), stack).expect("there is memory");
         self.session.name_thread(site, "main".into());
         for number in 0..created {
             let id = self.session.id(MAIN);
-            self.session.created(id, site, MAIN, Nanos(number * SECOND));
+            self.session.created(id, site, MAIN, Nanos(number * SECOND)).expect("there is memory");
             let later = Nanos((number + 90) * SECOND);
             if number < ended {
                 self.session.ended(id, Actor { thread: MAIN, role: Role::Program }, later);
@@ -59,14 +60,15 @@ impl Story {
 
     /// A snapshot, so that there is a curve.
     pub fn snapshot(&mut self, minute: u64) {
-        self.growth.record(&self.session.snapshot(Nanos(minute * 60 * SECOND), Duration::ZERO));
+        let snapshot = self.session.snapshot(Nanos(minute * 60 * SECOND), Duration::ZERO);
+        self.growth.record(&snapshot.expect("there is memory")).expect("there is memory");
     }
 
     /// The page, as a file of this name.
     pub fn page(mut self, name: &str, command: &str) -> Result<PathBuf> {
         let taken = Nanos(7_200 * SECOND);
-        let snapshot = self.session.snapshot(taken, Duration::ZERO);
-        self.growth.record(&snapshot);
+        let snapshot = self.session.snapshot(taken, Duration::ZERO).expect("there is memory");
+        self.growth.record(&snapshot).expect("there is memory");
         let started = UNIX_EPOCH + Duration::from_secs(1_795_440_393);
         let process = Process {
             pid: 4711,
@@ -83,10 +85,13 @@ impl Story {
             rss_bytes: None,
         };
         let report =
-            Report::new(process, Native::default(), &snapshot, Rule::built_in(), Arc::new(self.growth));
+            Report::new(process, Native::default(), &snapshot, Rule::built_in(), Arc::new(self.growth))
+                .expect("there is memory");
         let file = target_dir().join("page").join(format!("{name}.html"));
         fs::create_dir_all(target_dir().join("page")).map_err(|error| error.to_string())?;
-        fs::write(&file, report.render(Format::Html, Style::default())).map_err(|error| error.to_string())?;
+        let mut page = BufWriter::new(File::create(&file).map_err(|error| error.to_string())?);
+        report.render(Format::Html, Style::default(), &mut page).map_err(|error| error.to_string())?;
+        page.flush().map_err(|error| error.to_string())?;
         Ok(file)
     }
 }

@@ -4,72 +4,90 @@
 //! its children.
 
 use super::Group;
-use super::escape::script_data;
-use crate::event::Frame;
+use super::escape::ScriptData;
+use crate::classify::Judged;
+use crate::event::{OutOfMemory, push};
 use crate::places::Place;
+use crate::report::out::{Listed, written};
 use crate::report::text::place::source;
+use crate::report::tree::{Node, Tree};
 use crate::report::words::clean;
 use crate::suppress::in_jdk;
-use serde::Serialize;
-use std::collections::HashMap;
+use serde::{Serialize, Serializer};
+use std::io::{self, Write};
 
-/// Tuples, not objects: there may be ten thousand of each. `page.js` names their parts again.
-#[derive(Default, Serialize)]
+/// Tuples, not objects: there may be ten thousand of each. `page.js` names their parts again. Each list is made while it
+/// is written.
 struct Data<'a> {
-    /// Name, place in the source, whether it is the JDK's.
-    frames: Vec<(String, String, bool)>,
-    /// Parent and frame of each node in turn; the first is the root.
-    nodes: Vec<usize>,
-    /// Of each site, in the order of the places: its place, its innermost node, how far out from there the culprit is,
-    /// 1 where it was cut at the outer end, leaked, live, bytes held, byte-seconds of lateness, created.
-    sites: Vec<[u64; 9]>,
-    /// What to think of each place.
-    groups: Vec<Group>,
-    #[serde(skip)]
-    frame_ids: HashMap<&'a Frame, usize>,
-    #[serde(skip)]
-    node_ids: HashMap<(usize, usize), usize>,
+    places: &'a [Place<'a>],
+    tree: Tree<'a>,
+    /// The innermost node of each site, in the order of the places.
+    leaves: Vec<Node>,
 }
 
-pub(super) fn data(places: &[Place<'_>]) -> String {
-    let mut data = Data { nodes: vec![0, 0], ..Data::default() };
-    for (number, place) in places.iter().enumerate() {
-        data.groups.push(Group::of(place));
-        for judged in &place.sites {
-            let frames: Vec<&Frame> = judged.site.frames().collect();
-            let leaf = frames.into_iter().rev().fold(0, |node, frame| data.node(node, frame));
+/// Writes the data as JSON that may stand in a `<script>`.
+pub(super) fn data(places: &[Place<'_>], to: &mut dyn Write) -> io::Result<()> {
+    let data = Data::of(places)?;
+    written(serde_json::to_writer(ScriptData(to), &data))
+}
+
+impl<'a> Data<'a> {
+    fn of(places: &'a [Place<'a>]) -> Result<Data<'a>, OutOfMemory> {
+        let mut data = Data { places, tree: Tree::default(), leaves: Vec::new() };
+        for judged in places.iter().flat_map(|place| &place.sites) {
+            let leaf = data.tree.add(judged.site.frames())?;
+            push(&mut data.leaves, leaf)?;
+        }
+        Ok(data)
+    }
+
+    /// Name, place in the source, whether it is the JDK's.
+    fn frames(&self) -> impl Iterator<Item = (String, String, bool)> + Clone {
+        self.tree.frames.iter().map(|frame| {
+            let name = clean(&format!("{}.{}", frame.class, frame.method));
+            (name, clean(&source(frame)), in_jdk(&frame.class))
+        })
+    }
+
+    /// Parent and frame of each node in turn; the first is the root.
+    fn nodes(&self) -> impl Iterator<Item = u32> + Clone {
+        [0, 0].into_iter().chain(self.tree.nodes.iter().flat_map(|(caller, frame)| [*caller, *frame]))
+    }
+
+    /// Of each site, in the order of the places: its place, its innermost node, how far out from there the culprit is,
+    /// 1 where it was cut at the outer end, leaked, live, bytes held, byte-seconds of lateness, created.
+    fn sites(&self) -> impl Iterator<Item = [u64; 9]> + Clone {
+        let of_place = |(at, place): (usize, &'a Place<'a>)| {
+            place.sites.iter().map(move |judged| (at, place.culprit, *judged))
+        };
+        let all = self.places.iter().enumerate().flat_map(of_place);
+        all.zip(&self.leaves).map(|((place, culprit, judged), leaf): ((_, _, &Judged), _)| {
             let verdict = &judged.verdict;
-            data.sites.push([
-                number as u64,
-                leaf as u64,
-                place.culprit as u64,
+            [
+                place as u64,
+                u64::from(*leaf),
+                culprit as u64,
                 u64::from(judged.site.truncated),
                 verdict.leaked,
                 verdict.tally.live,
                 verdict.bytes_held(),
                 verdict.lateness() as u64,
                 verdict.tally.counts.created,
-            ]);
-        }
+            ]
+        })
     }
-    // Strings, numbers and lists of them: there is nothing in it that serde_json can refuse.
-    script_data(&serde_json::to_string(&data).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}")))
 }
 
-impl<'a> Data<'a> {
-    fn node(&mut self, parent: usize, frame: &'a Frame) -> usize {
-        let next = self.frames.len();
-        let frame_id = *self.frame_ids.entry(frame).or_insert(next);
-        if frame_id == next {
-            let name = clean(&format!("{}.{}", frame.class, frame.method));
-            self.frames.push((name, clean(&source(frame)), in_jdk(&frame.class)));
-        }
-        let next = self.nodes.len() / 2;
-        let node = *self.node_ids.entry((parent, frame_id)).or_insert(next);
-        if node == next {
-            self.nodes.extend([parent, frame_id]);
-        }
-        node
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut data = to.serialize_struct("Data", 4)?;
+        data.serialize_field("frames", &Listed(self.frames()))?;
+        data.serialize_field("nodes", &Listed(self.nodes()))?;
+        data.serialize_field("sites", &Listed(self.sites()))?;
+        // What to think of each place.
+        data.serialize_field("groups", &Listed(self.places.iter().map(Group::of)))?;
+        data.end()
     }
 }
 
@@ -87,7 +105,9 @@ mod tests {
             (Kind::Inflater, &[MADE, "a.B.c", "a.Two.m", "a.Main.m"], 1, 0, 0, 0),
             (Kind::Inflater, &[MADE, "a.B.c", "a.One.m", "a.Main.m", "a.Outer.m"], 1, 1, 0, 0),
         ]);
-        let data: serde_json::Value = serde_json::from_str(&data(&places(&judgement.sites))).unwrap();
+        let mut bytes = Vec::new();
+        data(&places(&judgement.sites).unwrap(), &mut bytes).unwrap();
+        let data: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let nodes: Vec<usize> = serde_json::from_value(data["nodes"].clone()).unwrap();
         assert!(nodes.chunks(2).skip(1).enumerate().all(|(before, node)| node[0] <= before), "{nodes:?}");
         let stacks: Vec<String> = data["sites"]

@@ -4,6 +4,7 @@
 
 use crate::report::words::hostile;
 use std::fmt::{self, Display, Formatter, Write as _};
+use std::io::{self, Write};
 
 /// Text between tags or in a quoted attribute.
 pub(super) struct Plain<'a>(pub(super) &'a str);
@@ -22,17 +23,32 @@ impl Display for Plain<'_> {
     }
 }
 
-/// JSON for a `<script>`: there is no `<` in it, so no end of the script and no comment. JSON has these characters in
-/// strings only, where an escape means the same.
-pub(super) fn script_data(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    json.chars().for_each(|c| match c {
-        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-            let _ = write!(text, "\\u{:04x}", u32::from(c));
+/// A writer of JSON into a `<script>`: there is no `<` in it, so no end of the script and no comment. JSON has these
+/// characters in strings only, where an escape means the same.
+pub(super) struct ScriptData<'w>(pub(super) &'w mut dyn Write);
+
+impl Write for ScriptData<'_> {
+    /// Takes whole characters, as a serializer writes them.
+    fn write(&mut self, json: &[u8]) -> io::Result<usize> {
+        let text = str::from_utf8(json).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        for piece in text.split_inclusive(obeyed) {
+            let plain = piece.trim_end_matches(obeyed);
+            self.0.write_all(plain.as_bytes())?;
+            if let Some(c) = piece.chars().next_back().filter(|c| obeyed(*c)) {
+                write!(self.0, "\\u{:04x}", u32::from(c))?;
+            }
         }
-        c => text.push(c),
-    });
-    text
+        Ok(json.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// What may mean something else than itself in a script.
+fn obeyed(c: char) -> bool {
+    matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]
@@ -54,7 +70,9 @@ mod tests {
     #[test]
     fn data_stays_in_its_script_and_means_the_same() {
         let hostile = "</script><!--<script>&\u{2028}\u{2029}\"\\";
-        let data = script_data(&serde_json::to_string(hostile).unwrap());
+        let mut data = Vec::new();
+        serde_json::to_writer(ScriptData(&mut data), hostile).unwrap();
+        let data = String::from_utf8(data).unwrap();
         assert!(!data.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{data}");
         assert_eq!(serde_json::from_str::<String>(&data).unwrap(), hostile);
     }

@@ -10,16 +10,18 @@ mod escape;
 mod rows;
 mod sums;
 
+use super::out::Out;
 use super::text::place::way;
 use super::text::{memory, origin, verdict};
 use super::words::{byte_seconds, bytes, count};
 use super::{Report, lost};
 use crate::classify::{Severity, Verdict, grouped};
 use crate::event::Kind;
-use crate::places::{Place, places};
+use crate::places::{Place, leaks_and_suspects, places};
 use escape::Plain;
 use serde::Serialize;
 use std::fmt::{Display, Write as _};
+use std::io;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -28,24 +30,22 @@ const SCRIPT: &str = include_str!("page.js");
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'; \
                       script-src 'unsafe-inline'";
 
-pub(super) fn render(report: &Report) -> Vec<u8> {
-    let places = places(&report.judgement.sites);
-    let mut page = Page { out: String::new(), report, places: &places };
+pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> {
+    let places = places(&report.judgement.sites)?;
+    let mut page = Page { out: Out::new(to), report, places: &places };
     page.head();
     page.summary();
     page.places();
     page.flame_graph();
     page.sums();
-    let _ = write!(
-        page.out,
-        "</main>\n<script type=\"application/json\" id=\"data\">{}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
-        data::data(&places)
-    );
-    page.out.into_bytes()
+    page.out.push_str("</main>\n<script type=\"application/json\" id=\"data\">");
+    data::data(&places, &mut page.out)?;
+    let _ = write!(page.out, "</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n");
+    page.out.finish()
 }
 
-struct Page<'a> {
-    out: String,
+struct Page<'a, 'w> {
+    out: Out<'w>,
     report: &'a Report,
     /// Worst first.
     places: &'a [Place<'a>],
@@ -83,11 +83,7 @@ impl Group {
     }
 }
 
-impl Page<'_> {
-    fn of(&self, severity: Severity) -> Vec<&Place<'_>> {
-        self.places.iter().filter(|place| place.verdict.severity() == severity).collect()
-    }
-
+impl Page<'_, '_> {
     fn head(&mut self) {
         let _ = write!(
             self.out,
@@ -100,7 +96,8 @@ impl Page<'_> {
     }
 
     fn summary(&mut self) {
-        let clauses = verdict(self.report, &self.of(Severity::Leak), &self.of(Severity::Suspect));
+        let (leaks, suspects) = leaks_and_suspects(self.places);
+        let clauses = verdict(self.report, leaks, suspects);
         let worst = self.places.iter().map(|place| place.verdict.severity()).max().unwrap_or(Severity::Clean);
         let lost: u64 = Kind::ALL.iter().map(|kind| lost(self.report.adopted.get(*kind))).sum();
         let mood = match worst {
@@ -129,10 +126,8 @@ impl Page<'_> {
 
     /// The few numbers that matter.
     fn figures(&mut self) {
-        let sum = |of: fn(&Verdict) -> u64| -> u64 {
-            self.report.judgement.sites.iter().map(|site| of(&site.verdict)).sum()
-        };
-        let lateness: f64 = self.report.judgement.sites.iter().map(|site| site.verdict.lateness()).sum();
+        let sum = |of: fn(&Verdict) -> u64| -> u64 { self.report.judgement.verdicts().map(of).sum() };
+        let lateness: f64 = self.report.judgement.verdicts().map(Verdict::lateness).sum();
         let held = match sum(Verdict::bytes_held) {
             0 => "nothing".to_owned(),
             held => format!("{}{}", self.report.native.about(), bytes(held)),
@@ -193,6 +188,14 @@ impl Page<'_> {
              from the constructor.</p>\n",
             count(total, "place"),
         );
+        let left_out = self.report.judgement.sites_left_out();
+        if left_out > 0 {
+            let stacks = count(usize::try_from(left_out).unwrap_or(usize::MAX), "more stack");
+            let _ = writeln!(
+                self.out,
+                "<p class=\"about\">{stacks} with nothing wrong are left out here and in the graph; the sums have them.</p>"
+            );
+        }
         self.out.push_str(
             "<div class=\"tools js\" role=\"search\"><label>Search <input type=\"search\" id=\"find\" placeholder=\"class, method \
              or file in a stack\"></label><fieldset id=\"groups\"><legend>Show</legend>",
@@ -268,10 +271,11 @@ fn badge(group: Group) -> impl Display {
 mod tests {
     use super::*;
     use crate::classify::tests::{MADE, session};
-    use crate::report::tests::{golden, report, sample};
+    use crate::options::Format;
+    use crate::report::tests::{golden, rendered, report, sample};
 
     fn page(report: &Report) -> String {
-        String::from_utf8(render(report)).unwrap()
+        String::from_utf8(rendered(report, Format::Html)).unwrap()
     }
 
     #[test]
@@ -331,10 +335,11 @@ mod tests {
         let session = session(&[(Kind::Inflater, &[MADE, "a.Pool.b"], 5, 0, 0, 0)]);
         let rules = ["live:a.Pool.* max=3", "live:a.<b>.*"].map(|text| Rule::parse(text, false).unwrap());
         let taken = crate::event::Nanos(1);
-        let snapshot = session.snapshot(taken, std::time::Duration::ZERO);
+        let snapshot = session.snapshot(taken, std::time::Duration::ZERO).unwrap();
         let process = report(&session).process;
-        let page =
-            page(&Report::new(process, Default::default(), &snapshot, rules.into(), Default::default()));
+        let page = page(
+            &Report::new(process, Default::default(), &snapshot, rules.into(), Default::default()).unwrap(),
+        );
         assert!(page.contains("over its maximum: 5 of at most 3"), "{page}");
         assert!(page.contains("A rule that was not used: <code>live:a.&lt;b&gt;.*</code>"), "{page}");
     }

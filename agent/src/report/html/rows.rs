@@ -30,7 +30,7 @@ const COLUMNS: [(&str, &str); 5] = [
     ("created", "Created"),
 ];
 
-impl Page<'_> {
+impl Page<'_, '_> {
     pub(super) fn table(&mut self) {
         if self.places.is_empty() {
             return;

@@ -12,7 +12,7 @@ use crate::report::words::{duration, tendency};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-impl Page<'_> {
+impl Page<'_, '_> {
     pub(super) fn sums(&mut self) {
         self.out.push_str(
             "<section id=\"sums\" aria-labelledby=\"sums-title\">\n<h2 id=\"sums-title\">Sums</h2>\n",

@@ -4,7 +4,7 @@
 //! error or a report that every renderer can work on: its numbers cannot overflow a sum, and its sums hold.
 
 use super::{memory, wire};
-use crate::classify::{Judged, Judgement, Known, Totals, Verdict};
+use crate::classify::{Judged, Judgement, Known, Others, Totals, Verdict};
 use crate::event::{Frame, Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
 use crate::ledger::{Counts, Tally};
@@ -32,7 +32,7 @@ const MOST_OPEN: u64 = 1 << 40;
 const MOST_BYTES: u64 = 1 << 23;
 
 /// What is wrong with it.
-type Wrong = String;
+pub(super) type Wrong = String;
 
 /// Reads a report.
 pub(in crate::report) fn read(bytes: &[u8]) -> Result<Report, Wrong> {
@@ -40,24 +40,28 @@ pub(in crate::report) fn read(bytes: &[u8]) -> Result<Report, Wrong> {
     struct Start {
         schema: String,
     }
-    let root: wire::Root<'_> = serde_json::from_slice(bytes).map_err(|error| {
+    let root: wire::Read<'_> = serde_json::from_slice(bytes).map_err(|error| {
         let other = serde_json::from_slice::<Start>(bytes).map(|start| start.schema);
-        match other {
-            Ok(schema) if schema != wire::SCHEMA => of_another_schema(&schema),
-            _ => format!("it is no JSON report of zaudit: {error}"),
-        }
+        other.ok().and_then(|schema| checked(&schema).err()).unwrap_or_else(|| failed(error))
     })?;
-    if root.schema != wire::SCHEMA {
-        return Err(of_another_schema(&root.schema));
-    }
+    checked(&root.schema)?;
     report(root)
 }
 
-fn of_another_schema(schema: &str) -> Wrong {
-    format!("its schema is {schema:?}, and this zaudit reads {}", wire::SCHEMA)
+/// Whether it is of the schema that is read here.
+pub(super) fn checked(schema: &str) -> Result<(), Wrong> {
+    if schema == wire::SCHEMA {
+        return Ok(());
+    }
+    Err(format!("its schema is {schema:?}, and this zaudit reads {}", wire::SCHEMA))
 }
 
-fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
+/// What the parser refuses.
+pub(super) fn failed(error: serde_json::Error) -> Wrong {
+    format!("it is no JSON report of zaudit: {error}")
+}
+
+fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     let wire::Totals { inflater, deflater, adopted } = &root.totals;
     let kinds = PerKind { inflater, deflater };
     let each = both(|kind| at_most(kinds.get(kind).bytes_each, MOST_BYTES, "bytes_each"))?;
@@ -73,6 +77,7 @@ fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
     let adopted_growth = both(|kind| growth.series(&adopted.get(kind).trend))?;
     let adopted = both(|kind| adopted_tally(adopted.get(kind), &health))?;
     let mut frames = Frames::default();
+    let table = Table::new(root.frame_table, root.stack_table, &mut frames)?;
     let mut seen = HashSet::new();
     let mut series = HashMap::new();
     let mut sum = Tally::default();
@@ -86,7 +91,7 @@ fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
         let held: Result<Vec<_>, _> =
             std::mem::take(&mut site.retention).into_iter().map(memory::read_held).collect();
         let held = held.map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
-        let (judged, live) = self::site(site, &each, &rules, &health, &mut frames, &mut growth)
+        let (judged, live) = self::site(site, &each, &rules, &health, &table, &mut frames, &mut growth)
             .map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
         if !seen.insert(judged.site.stable_id) {
             return Err(format!("it has two sites {id:?}"));
@@ -101,6 +106,14 @@ fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
         }
         sites.push(judged);
     }
+    let others = PerKind { inflater: &root.other_sites.inflater, deflater: &root.other_sites.deflater };
+    let others = both(|kind| {
+        let told = others.get(kind).as_ref();
+        let others = told.map(|told| self::others(told, kind, *each.get(kind), &health)).transpose();
+        let others = others.map_err(|wrong| format!("its other sites are not sound: {wrong}"))?;
+        others.iter().for_each(|others| sum.add(&others.verdict.tally));
+        bounded(&sum).map(|()| others)
+    })?;
     let enders: Result<Vec<Ender>, Wrong> = root.ended_again.into_iter().map(ender).collect();
     let native = memory::read_native(root.native.as_ref(), each)?;
     Ok(Report {
@@ -109,6 +122,7 @@ fn report(root: wire::Root<'_>) -> Result<Report, Wrong> {
         judgement: Judgement {
             about: native.about(),
             sites,
+            others,
             totals: both(|kind| totals(&kinds.get(kind).counts))?,
             covered: uses(|rule| rule.matched, "matched")?,
             excess: uses(|rule| rule.excess, "excess")?,
@@ -168,7 +182,7 @@ fn ender(ender: wire::Ender<'_>) -> Result<Ender, Wrong> {
     })
 }
 
-fn kind(name: &str) -> Result<Kind, Wrong> {
+pub(super) fn kind(name: &str) -> Result<Kind, Wrong> {
     Kind::named(name).ok_or_else(|| format!("its kind {name:?} is unknown"))
 }
 
@@ -200,26 +214,13 @@ fn site(
     each: &PerKind<u64>,
     rules: &[Rule],
     health: &Health,
+    table: &Table,
     frames: &mut Frames,
     growth: &mut Trends,
 ) -> Result<(Judged, Vec<u32>), Wrong> {
     let kind = kind(&site.kind)?;
-    let stable_id = u64::from_str_radix(&site.id, 16).map_err(|_| "its id is not hexadecimal")?;
-    let tally = Tally {
-        counts: Counts {
-            created: site.counts.created,
-            ended: site.counts.ended,
-            late: site.counts.late,
-            collected: site.counts.collected,
-            ended_elsewhere: at_most(site.counts.ended_by_other_thread, MOST, "ended_by_other_thread")?,
-            late_nanos: late_nanos(site.lateness_seconds)?,
-        },
-        live: site.counts.live,
-        young: site.young,
-        oldest: made(site.oldest_live_seconds, "oldest_live_seconds")?,
-        youngest: made(site.youngest_live_seconds, "youngest_live_seconds")?,
-    };
-    sound(&tally, health)?;
+    let stable_id = id(&site)?;
+    let tally = tally(&site, health)?;
     let verdict = verdict(&site, kind, tally, *each.get(kind))?;
     let rule = match &site.rule {
         None => None,
@@ -234,13 +235,121 @@ fn site(
         kind,
         site.class.map(Into::into),
         site.truncated,
-        site.frames.into_iter().map(|told| frames.share(frame(told))).collect(),
+        match site.stack {
+            Some(leaf) if site.frames.is_empty() => table.stack(leaf)?,
+            _ => site.frames.into_iter().map(|told| frames.share(frame(told))).collect(),
+        },
         site.threads.into_iter().map(Into::into).collect(),
     );
     Ok((Judged { site: Arc::new(site), verdict, rule }, live))
 }
 
-fn verdict(site: &wire::Site<'_>, kind: Kind, tally: Tally, bytes_each: u64) -> Result<Verdict, Wrong> {
+pub(super) fn id(site: &wire::Site<'_>) -> Result<u64, Wrong> {
+    u64::from_str_radix(&site.id, 16).map_err(|_| "its id is not hexadecimal".into())
+}
+
+pub(super) fn tally(site: &wire::Site<'_>, health: &Health) -> Result<Tally, Wrong> {
+    let tally = Tally {
+        young: site.young,
+        oldest: made(site.oldest_live_seconds, "oldest_live_seconds")?,
+        youngest: made(site.youngest_live_seconds, "youngest_live_seconds")?,
+        ..numbers(&site.counts, site.lateness_seconds)?
+    };
+    sound(&tally, health)?;
+    Ok(tally)
+}
+
+fn numbers(counts: &wire::Counts, lateness_seconds: f64) -> Result<Tally, Wrong> {
+    Ok(Tally {
+        counts: Counts {
+            created: counts.created,
+            ended: counts.ended,
+            late: counts.late,
+            collected: counts.collected,
+            ended_elsewhere: at_most(counts.ended_by_other_thread, MOST, "ended_by_other_thread")?,
+            late_nanos: late_nanos(lateness_seconds)?,
+        },
+        live: counts.live,
+        ..Tally::default()
+    })
+}
+
+/// The sums of clean sites that are not listed: nothing of them is a leak or a suspect.
+fn others(told: &wire::Others, kind: Kind, bytes_each: u64, health: &Health) -> Result<Others, Wrong> {
+    let counts = &told.counts;
+    let tally = Tally { young: told.young, ..numbers(counts, told.lateness_seconds)? };
+    sound(&tally, health)?;
+    let expected =
+        at_most(counts.expected, tally.counts.late + tally.counts.collected + tally.live, "expected")?;
+    Ok(Others {
+        sites: at_most(told.sites, MOST, "sites")?,
+        truncated: at_most(told.truncated_sites, told.sites, "truncated_sites")?,
+        verdict: Verdict {
+            kind,
+            bytes_each,
+            tally,
+            leaked: 0,
+            suspects: 0,
+            expected,
+            known: Known::default(),
+        },
+    })
+}
+
+/// The stacks that clean sites refer to.
+struct Table {
+    frames: Vec<Arc<Frame>>,
+    /// Of each node: its frame, and the node of its caller.
+    nodes: Vec<(usize, Option<u32>)>,
+}
+
+impl Table {
+    /// The most frames of one stack: more than the option `depth` keeps.
+    const DEEPEST: usize = 4_096;
+
+    fn new(
+        told: Vec<wire::Frame<'_>>,
+        stacks: wire::StackTable<Vec<u32>, Vec<Option<u32>>>,
+        frames: &mut Frames,
+    ) -> Result<Table, Wrong> {
+        let wire::StackTable { frame: of_node, caller } = stacks;
+        let known = told.len();
+        let sound = of_node.len() == caller.len()
+            && of_node.iter().all(|frame| (*frame as usize) < known)
+            && caller.iter().enumerate().all(|(at, caller)| caller.is_none_or(|it| (it as usize) < at));
+        if !sound {
+            return Err("its stack_table is not sound".into());
+        }
+        let frames = told.into_iter().map(|told| frames.share(frame(told))).collect();
+        let nodes = of_node.into_iter().map(|frame| frame as usize).zip(caller).collect();
+        Ok(Table { frames, nodes })
+    }
+
+    /// The frames from a node outwards.
+    fn stack(&self, leaf: u32) -> Result<Box<[Arc<Frame>]>, Wrong> {
+        let mut stack = Vec::new();
+        let mut at = Some(leaf);
+        while let Some(node) = at {
+            let found = self.nodes.get(node as usize);
+            let Some((frame, caller)) = found.and_then(|(f, c)| Some((self.frames.get(*f)?, *c))) else {
+                return Err(format!("its stack {leaf} is not in the stack_table"));
+            };
+            if stack.len() >= Table::DEEPEST {
+                return Err(format!("its stack {leaf} has more than {} frames", Table::DEEPEST));
+            }
+            stack.push(Arc::clone(frame));
+            at = caller;
+        }
+        Ok(stack.into())
+    }
+}
+
+pub(super) fn verdict(
+    site: &wire::Site<'_>,
+    kind: Kind,
+    tally: Tally,
+    bytes_each: u64,
+) -> Result<Verdict, Wrong> {
     let freed = tally.counts.late + tally.counts.collected;
     let expected = at_most(site.counts.expected, freed + tally.live, "expected")?;
     // Reports had no such fields at first. What a rule covered is then taken for live ones as far as it can be: no leak is lost.
@@ -365,7 +474,7 @@ fn made(age: Option<f64>, name: &str) -> Result<Option<Nanos>, Wrong> {
     age.map(|age| nanos(age, name).map(|age| Nanos(NOW.0 - age))).transpose()
 }
 
-fn date(seconds: f64, name: &str) -> Result<SystemTime, Wrong> {
+pub(super) fn date(seconds: f64, name: &str) -> Result<SystemTime, Wrong> {
     let millis = in_range(seconds, MOST_DATE, name)? * 1e3;
     Ok(UNIX_EPOCH + Duration::from_millis(millis.round() as u64))
 }

@@ -5,8 +5,9 @@ use crate::classify::tests::{MADE, session};
 use crate::event::{Frame, Kind, Nanos, Stack, StackKey, ThreadId};
 use crate::native::Native;
 use crate::options::Format;
+use crate::report::Report;
+use crate::report::tests::rendered;
 use crate::report::tests::{report, sample};
-use crate::report::{Report, Style};
 use crate::session::Session;
 use crate::suppress::Rule;
 use std::sync::Arc;
@@ -45,14 +46,16 @@ fn generated(chance: &mut Chance) -> Session {
         };
         let frames = (0..number).map(|line| frame(&mut name, Some(line as u32))).collect();
         let subclass = Some(name()).filter(|name| !name.is_empty());
-        let site = session.learn(kind, StackKey(number), Stack { frames, truncated: number == 3, subclass });
+        let site = session
+            .learn(kind, StackKey(number), Stack { frames, truncated: number == 3, subclass })
+            .unwrap();
         session.name_thread(site, name());
         let again = Stack { frames: vec![frame(&mut name, None)], truncated: false, subclass: None };
-        let ender = session.learn_ender(kind, StackKey(number), again);
+        let ender = session.learn_ender(kind, StackKey(number), again).unwrap();
         (0..chance.below(3)).for_each(|_| session.ended_again(ender));
         for _ in 0..chance.below(9) {
             let id = session.id(ThreadId(1));
-            session.created(id, site, ThreadId(1), Nanos(chance.below(1_u64 << 31) << 20));
+            session.created(id, site, ThreadId(1), Nanos(chance.below(1_u64 << 31) << 20)).unwrap();
             if chance.below(2) == 0 {
                 session.freed(id, Nanos(chance.below(1_u64 << 31) << 22));
             }
@@ -67,7 +70,7 @@ fn generated(chance: &mut Chance) -> Session {
     session
 }
 
-fn all_kinds_of_reports() -> Vec<Report> {
+pub(super) fn all_kinds_of_reports() -> Vec<Report> {
     let mut chance = Chance(1);
     let mut reports: Vec<_> = (0..60).map(|_| report(&generated(&mut chance))).collect();
     reports.push(sample());
@@ -80,10 +83,10 @@ fn all_kinds_of_reports() -> Vec<Report> {
 #[test]
 fn what_is_read_renders_to_the_same_bytes() {
     for report in all_kinds_of_reports() {
-        let json = report.render(Format::Json, Style::default());
+        let json = rendered(&report, Format::Json);
         let again = read(&json).unwrap();
         for format in Format::ALL {
-            let [before, after] = [&report, &again].map(|r| r.render(format, Style::default()));
+            let [before, after] = [&report, &again].map(|r| rendered(r, format));
             assert!(before == after, "{format:?} of {}", String::from_utf8_lossy(&json));
         }
     }
@@ -91,16 +94,17 @@ fn what_is_read_renders_to_the_same_bytes() {
 
 /// A rule over its maximum, and one without use.
 fn over() -> Report {
-    let snapshot =
-        session(&[(Kind::Inflater, &[MADE, "a.Pool.get"], 21, 0, 0, 5)]).snapshot(Nanos(7), Duration::ZERO);
+    let snapshot = session(&[(Kind::Inflater, &[MADE, "a.Pool.get"], 21, 0, 0, 5)])
+        .snapshot(Nanos(7), Duration::ZERO)
+        .unwrap();
     let (rules, _) = Rule::read_file(HOSTILE[0], "live,leak:a.Pool.* max=16\nlive:x.\u{1b}y");
-    Report::new(sample().process, Native::default(), &snapshot, rules, Arc::default())
+    Report::new(sample().process, Native::default(), &snapshot, rules, Arc::default()).unwrap()
 }
 
 #[test]
 fn rules_and_baselines_are_told() {
     let value = |report: &Report| -> serde_json::Value {
-        serde_json::from_slice(&report.render(Format::Json, Style::default())).unwrap()
+        serde_json::from_slice(&rendered(&report, Format::Json)).unwrap()
     };
     let over = value(&over());
     assert_eq!(
@@ -127,13 +131,13 @@ fn rules_and_baselines_are_told() {
 /// Whatever a renderer cannot work on, it would panic at.
 fn render_all(report: &Report) {
     for format in Format::ALL {
-        report.render(format, Style::default());
+        rendered(&report, format);
     }
 }
 
 /// The sample with another value at a place.
 fn changed(pointer: &str, value: &str) -> Vec<u8> {
-    let json = sample().render(Format::Json, Style::default());
+    let json = rendered(&sample(), Format::Json);
     let mut root: serde_json::Value = serde_json::from_slice(&json).unwrap();
     *root.pointer_mut(pointer).unwrap() = serde_json::from_str(value).unwrap();
     serde_json::to_vec(&root).unwrap()
@@ -187,7 +191,7 @@ fn what_is_wrong_is_said() {
 
 #[test]
 fn sites_are_there_once() {
-    let json = String::from_utf8(sample().render(Format::Json, Style::default())).unwrap();
+    let json = String::from_utf8(rendered(&sample(), Format::Json)).unwrap();
     let root: serde_json::Value = serde_json::from_str(&json).unwrap();
     let [first, second] = [0, 1].map(|at| root["sites"][at]["id"].as_str().unwrap());
     let wrong = read(json.replace(second, first).as_bytes()).unwrap_err();
@@ -196,7 +200,7 @@ fn sites_are_there_once() {
 
 #[test]
 fn fields_that_came_later_are_not_needed_and_unknown_ones_are_passed_over() {
-    let json = sample().render(Format::Json, Style::default());
+    let json = rendered(&sample(), Format::Json);
     let mut root: serde_json::Value = serde_json::from_slice(&json).unwrap();
     for site in root["sites"].as_array_mut().unwrap() {
         let site = site.as_object_mut().unwrap();
@@ -219,7 +223,7 @@ fn fields_that_came_later_are_not_needed_and_unknown_ones_are_passed_over() {
 fn a_covered_leak_of_an_old_report_does_not_hide_an_uncovered_one() {
     const POOL: &str = "java.util.zip.ZipFile.getInflater";
     let report = report(&session(&[(Kind::Inflater, &[MADE, POOL, "a.B.c"], 9, 1, 0, 3)]));
-    let json = report.render(Format::Json, Style::default());
+    let json = rendered(&report, Format::Json);
     let mut root: serde_json::Value = serde_json::from_slice(&json).unwrap();
     let site = root["sites"][0].as_object_mut().unwrap();
     for field in ["leaked", "suspects"] {
@@ -232,7 +236,7 @@ fn a_covered_leak_of_an_old_report_does_not_hide_an_uncovered_one() {
 /// Everything that can be done to a report by accident or on purpose: what comes of it is an error, or can be rendered.
 #[test]
 fn damage_is_an_error_or_harmless() {
-    let json = sample().render(Format::Json, Style::default());
+    let json = rendered(&sample(), Format::Json);
     let mut chance = Chance(7);
     let check = |bytes: &[u8]| match read(bytes) {
         Ok(report) => {
@@ -265,7 +269,7 @@ fn damage_is_an_error_or_harmless() {
 
 #[test]
 fn numbers_of_any_size_are_refused_or_can_be_summed() {
-    let json = sample().render(Format::Json, Style::default());
+    let json = rendered(&sample(), Format::Json);
     let root: serde_json::Value = serde_json::from_slice(&json).unwrap();
     let text = String::from_utf8(json).unwrap();
     let huge = ["1099511627776", "9007199254740992", "18446744073709551615", "4294967296.5", "1e308"];

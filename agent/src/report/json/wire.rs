@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The first field of every report.
 pub(super) const SCHEMA: &str = "zaudit-report/1";
 
+/// What there may be much of has types of its own: lists that are read whole, and written one element after the other.
 #[derive(Deserialize, Serialize)]
-pub(super) struct Root<'a> {
+pub(super) struct Root<'a, Sites, Frames, Stacks> {
     pub(super) schema: Cow<'a, str>,
     pub(super) tool: Tool<'a>,
     pub(super) process: Process<'a>,
@@ -19,12 +20,21 @@ pub(super) struct Root<'a> {
     pub(super) baseline: Option<Baseline<'a>>,
     pub(super) native: Option<Native<'a>>,
     pub(super) retention_pause_seconds: Option<f64>,
-    pub(super) sites: Vec<Site<'a>>,
+    pub(super) sites: Sites,
+    #[serde(default)]
+    pub(super) other_sites: OtherSites,
+    #[serde(default)]
+    pub(super) frame_table: Frames,
+    #[serde(default)]
+    pub(super) stack_table: Stacks,
     #[serde(default)]
     pub(super) ended_again: Vec<Ender<'a>>,
     pub(super) rules: Vec<Rule<'a>>,
     pub(super) health: Health<'a>,
 }
+
+/// A report as it is read.
+pub(super) type Read<'a> = Root<'a, Vec<Site<'a>>, Vec<Frame<'a>>, StackTable<Vec<u32>, Vec<Option<u32>>>>;
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct Tool<'a> {
@@ -182,7 +192,37 @@ pub(super) struct Site<'a> {
     pub(super) truncated: bool,
     pub(super) frames: Vec<Frame<'a>>,
     #[serde(default)]
+    pub(super) stack: Option<u32>,
+    #[serde(default)]
     pub(super) retention: Vec<Held<'a>>,
+}
+
+/// The clean sites that are not listed.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct OtherSites {
+    pub(super) inflater: Option<Others>,
+    pub(super) deflater: Option<Others>,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) struct Others {
+    pub(super) sites: u64,
+    pub(super) truncated_sites: u64,
+    #[serde(flatten)]
+    pub(super) counts: Counts,
+    #[serde(skip_deserializing)]
+    pub(super) bytes_held: u64,
+    pub(super) lateness_seconds: f64,
+    #[serde(skip_deserializing)]
+    pub(super) lateness_byte_seconds: f64,
+    pub(super) young: u64,
+}
+
+/// Stacks by their nodes: of each its frame in the frame table, and the node of its caller, which stands before it.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct StackTable<Frames, Callers> {
+    pub(super) frame: Frames,
+    pub(super) caller: Callers,
 }
 
 /// What holds a live stream: a way from a root, nothing, or what is not known.
@@ -243,4 +283,6 @@ pub(super) struct Health<'a> {
     pub(super) sums_off: u64,
     pub(super) overflowed_stacks: u64,
     pub(super) truncated_sites: u64,
+    #[serde(skip_deserializing)]
+    pub(super) sites_left_out: u64,
 }

@@ -3,19 +3,23 @@
 //! Invariant: what follows from other fields is written too (sums, words, severity), and always agrees with them.
 
 use super::{memory, wire};
-use crate::classify::{Judged, Severity, Totals};
-use crate::event::{Frame, Kind, Nanos};
-use crate::growth::{Point, Trend};
+use crate::classify::{Judged, Others, Severity, Totals, Verdict};
+use crate::event::{Frame, Kind, Nanos, OutOfMemory, push};
+use crate::growth::{Point, Tendency, Trend};
 use crate::ledger::Tally;
-use crate::places::places;
-use crate::report::{Health, Report, millis};
+use crate::places::{Place, places};
+use crate::report::out::{Listed, Out, written};
+use crate::report::tree::{Node, Tree};
+use crate::report::{Report, millis};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::io;
 use std::time::SystemTime;
 
-/// The report as one JSON document with a line break at its end.
-pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
-    let mut hints = hints(report);
+/// Writes the report as one JSON document with a line break at its end.
+pub(in crate::report) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> {
+    let mut out = Out::new(to);
+    let (hints, stacks) = (Hints::of(report)?, Stacks::of(report)?);
+    let sites = report.judgement.sites.iter().zip(&stacks.leaves);
     let root = wire::Root {
         schema: wire::SCHEMA.into(),
         tool: wire::Tool { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() },
@@ -46,12 +50,16 @@ pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
         }),
         native: Some(memory::native(&report.native)),
         retention_pause_seconds: report.retention.stood_still.map(|time| time.as_secs_f64()),
-        sites: report
-            .judgement
-            .sites
-            .iter()
-            .map(|judged| site(report, judged, hints.remove(&judged.site.stable_id)))
-            .collect(),
+        sites: Listed(sites.map(|(judged, leaf)| site(report, judged, hints.of_site(judged), *leaf))),
+        other_sites: wire::OtherSites {
+            inflater: others(report, Kind::Inflater),
+            deflater: others(report, Kind::Deflater),
+        },
+        frame_table: Listed(stacks.tree.frames.iter().map(|listed| frame(listed))),
+        stack_table: wire::StackTable {
+            frame: Listed(stacks.tree.nodes.iter().map(|(_, frame)| *frame)),
+            caller: Listed(stacks.tree.nodes.iter().map(|(caller, _)| number(*caller))),
+        },
         ended_again: report
             .enders
             .iter()
@@ -75,13 +83,69 @@ pub(in crate::report) fn render(report: &Report) -> Vec<u8> {
                 over: *excess > 0,
             })
             .collect(),
-        health: health(&report.health),
+        health: health(report),
     };
-    // Strings, finite numbers and string keys: there is nothing in it that serde_json can refuse.
-    let mut bytes =
-        serde_json::to_vec_pretty(&root).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}").into());
-    bytes.push(b'\n');
-    bytes
+    written(serde_json::to_writer_pretty(&mut out, &root))?;
+    out.push('\n');
+    out.finish()
+}
+
+/// The stacks of clean sites, which refer to the tables: those of leaks and suspects stand with their sites.
+struct Stacks<'a> {
+    tree: Tree<'a>,
+    /// Of each site.
+    leaves: Vec<Option<u32>>,
+}
+
+impl<'a> Stacks<'a> {
+    fn of(report: &'a Report) -> Result<Stacks<'a>, OutOfMemory> {
+        let sites = &report.judgement.sites;
+        let mut stacks = Stacks { tree: Tree::default(), leaves: Vec::new() };
+        stacks.leaves.try_reserve_exact(sites.len())?;
+        for judged in sites {
+            let leaf = match judged.verdict.severity() {
+                Severity::Clean => number(stacks.tree.add(judged.site.frames())?),
+                _ => None,
+            };
+            stacks.leaves.push(leaf);
+        }
+        Ok(stacks)
+    }
+}
+
+/// The number of a node in the table, which has no root.
+fn number(node: Node) -> Option<u32> {
+    node.checked_sub(1)
+}
+
+/// What to change, by site: a place's sentence stands with each of its sites where something is left open.
+struct Hints<'a> {
+    report: &'a Report,
+    places: Vec<(Place<'a>, Option<Tendency>)>,
+    /// Which place each open site belongs to, in the order of their ids.
+    by_site: Vec<(u64, usize)>,
+}
+
+impl<'a> Hints<'a> {
+    fn of(report: &'a Report) -> Result<Hints<'a>, OutOfMemory> {
+        let mut hints = Hints { report, places: Vec::new(), by_site: Vec::new() };
+        for place in places(&report.judgement.sites)? {
+            let at = hints.places.len();
+            for judged in place.sites.iter().filter(|site| site.verdict.severity() != Severity::Clean) {
+                push(&mut hints.by_site, (judged.site.stable_id, at))?;
+            }
+            let tendency = report.tendency(&place);
+            push(&mut hints.places, (place, tendency))?;
+        }
+        hints.by_site.sort_unstable();
+        Ok(hints)
+    }
+
+    fn of_site(&self, judged: &Judged) -> Option<String> {
+        let found = self.by_site.binary_search_by_key(&judged.site.stable_id, |(id, _)| *id).ok()?;
+        let (place, tendency) = self.places.get(self.by_site.get(found)?.1)?;
+        self.report.hint_given(place, *tendency)
+    }
 }
 
 fn kind(report: &Report, kind: Kind) -> wire::Kind {
@@ -159,19 +223,39 @@ fn counts(totals: &Totals) -> wire::Counts {
     }
 }
 
-/// What to change, by site: a place's sentence stands with each of its sites where something is left open.
-fn hints(report: &Report) -> HashMap<u64, String> {
-    let mut hints = HashMap::new();
-    for place in places(&report.judgement.sites) {
-        if let Some(hint) = report.hint(&place) {
-            let open = place.sites.iter().filter(|site| site.verdict.severity() != Severity::Clean);
-            hints.extend(open.map(|site| (site.site.stable_id, hint.clone())));
-        }
-    }
-    hints
+fn others(report: &Report, kind: Kind) -> Option<wire::Others> {
+    let Others { sites, truncated, verdict } = report.judgement.others.get(kind).as_ref()?;
+    Some(wire::Others {
+        sites: *sites,
+        truncated_sites: *truncated,
+        counts: counts_of(verdict),
+        bytes_held: verdict.bytes_held(),
+        lateness_seconds: verdict.lateness_seconds(),
+        lateness_byte_seconds: verdict.lateness(),
+        young: verdict.tally.young,
+    })
 }
 
-fn site<'a>(report: &'a Report, judged: &'a Judged, hint: Option<String>) -> wire::Site<'a> {
+fn counts_of(verdict: &Verdict) -> wire::Counts {
+    let tally = &verdict.tally;
+    wire::Counts {
+        created: tally.counts.created,
+        ended: tally.counts.ended,
+        late: tally.counts.late,
+        collected: tally.counts.collected,
+        live: tally.live,
+        expected: verdict.expected,
+        ended_by_other_thread: tally.counts.ended_elsewhere,
+    }
+}
+
+/// `stack` is the number of its innermost frame in the stack table, if it refers to that.
+fn site<'a>(
+    report: &'a Report,
+    judged: &'a Judged,
+    hint: Option<String>,
+    stack: Option<u32>,
+) -> wire::Site<'a> {
     let (verdict, tally) = (&judged.verdict, &judged.verdict.tally);
     let trend = report.growth.trend(judged.site.stable_id);
     wire::Site {
@@ -181,15 +265,7 @@ fn site<'a>(report: &'a Report, judged: &'a Judged, hint: Option<String>) -> wir
         severity: verdict.severity().name(),
         summary: verdict.ratio(),
         hint,
-        counts: wire::Counts {
-            created: tally.counts.created,
-            ended: tally.counts.ended,
-            late: tally.counts.late,
-            collected: tally.counts.collected,
-            live: tally.live,
-            expected: verdict.expected,
-            ended_by_other_thread: tally.counts.ended_elsewhere,
-        },
+        counts: counts_of(verdict),
         leaked: Some(verdict.leaked),
         suspects: Some(verdict.suspects),
         known: wire::Known { leaked: verdict.known.leaked, suspects: verdict.known.suspects },
@@ -204,7 +280,11 @@ fn site<'a>(report: &'a Report, judged: &'a Judged, hint: Option<String>) -> wir
         threads: judged.site.threads().into_iter().map(Cow::from).collect(),
         rule: judged.rule.and_then(|rule| report.rules.get(rule)).map(|rule| rule.text.as_str().into()),
         truncated: judged.site.truncated,
-        frames: judged.site.frames().map(frame).collect(),
+        frames: match stack {
+            None => judged.site.frames().map(frame).collect(),
+            Some(_) => Vec::new(),
+        },
+        stack,
         retention: report.retention.of(judged.site.stable_id).iter().map(memory::held).collect(),
     }
 }
@@ -218,7 +298,8 @@ fn frame(frame: &Frame) -> wire::Frame<'_> {
     }
 }
 
-fn health(health: &Health) -> wire::Health<'_> {
+fn health(report: &Report) -> wire::Health<'_> {
+    let health = &report.health;
     wire::Health {
         ok: health.ok(),
         missing_hooks: Cow::Borrowed(&health.gaps.missing_hooks),
@@ -228,6 +309,7 @@ fn health(health: &Health) -> wire::Health<'_> {
         sums_off: health.sums_off,
         overflowed_stacks: health.overflowed,
         truncated_sites: health.truncated_sites,
+        sites_left_out: report.judgement.sites_left_out(),
     }
 }
 
@@ -238,12 +320,12 @@ fn seconds(time: SystemTime) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::report::tests::{golden, sample};
+    use crate::options::Format;
+    use crate::report::tests::{golden, rendered, sample};
 
     #[test]
     fn as_the_golden_has_it() {
-        let bytes = render(&sample());
+        let bytes = rendered(&sample(), Format::Json);
         let version = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
         let text = String::from_utf8(bytes).unwrap().replace(&version, "\"version\": \"VERSION\"");
         golden("report.json", text.as_bytes());
@@ -256,10 +338,10 @@ mod tests {
         let name = "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600}";
         let frame = Frame { class: name.into(), method: name.into(), file: Some(name.into()), line: None };
         let stack = Stack { frames: vec![frame], truncated: false, subclass: Some(name.into()) };
-        let site = session.learn(Kind::Inflater, StackKey(1), stack);
+        let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
         session.name_thread(site, name.into());
-        session.created(session.id(ThreadId(1)), site, ThreadId(1), crate::event::Nanos(0));
-        let bytes = render(&crate::report::tests::report(&session));
+        session.created(session.id(ThreadId(1)), site, ThreadId(1), crate::event::Nanos(0)).unwrap();
+        let bytes = rendered(&crate::report::tests::report(&session), Format::Json);
         let read: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(read["sites"][0]["frames"][0]["method"], name);
         assert_eq!(read["sites"][0]["class"], name);

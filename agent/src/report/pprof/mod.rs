@@ -5,14 +5,14 @@
 
 mod proto;
 
-use super::collapsed::ADOPTED;
+use super::collapsed::{ADOPTED, OTHERS};
 use super::words::brief;
 use super::{Report, lost, millis};
-use crate::classify::Judged;
-use crate::event::{Frame, Kind};
-use proto::Message;
+use crate::classify::{Judged, Verdict};
+use crate::event::{Frame, Kind, OutOfMemory, push};
+use proto::{Gzip, Message};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::io;
 use std::marker::PhantomData;
 
 /// What each sample has a value of, with its unit. Whole numbers: in MiB·s a stream held for 25 seconds would count for nothing.
@@ -36,23 +36,37 @@ const MOST: u64 = i64::MAX as u64;
 /// Everything is in one mapping that says its names are known: else readers look for a program's symbols.
 const MAPPING: u64 = 1;
 
-pub(super) fn render(report: &Report) -> Vec<u8> {
+/// Bytes of the message that are kept before they are compressed.
+const PIECE: usize = 32 << 10;
+
+pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> {
+    let mut file = Gzip::new(to);
     let mut profile = Profile::default();
     // The empty string comes first.
-    profile.string("");
+    profile.string("")?;
     for (name, unit) in SAMPLE_TYPES {
-        let sample_type = profile.value_type(name, unit);
+        let sample_type = profile.value_type(name, unit)?;
         profile.whole.message(1, &sample_type);
     }
-    report.judgement.sites.iter().for_each(|judged| profile.site(judged));
-    Kind::ALL.iter().for_each(|kind| profile.adopted(report, *kind));
-    profile.about(report);
-    profile.whole.gzipped()
+    for judged in &report.judgement.sites {
+        profile.site(judged)?;
+        if profile.whole.len() >= PIECE {
+            file.take(&mut profile.whole);
+        }
+    }
+    for kind in Kind::ALL {
+        profile.others(report, kind)?;
+        profile.adopted(report, kind)?;
+    }
+    profile.about(report)?;
+    file.take(&mut profile.whole);
+    file.finish()
 }
 
-/// The message as it grows, and the numbers of what is in it already. Fields of a message may come in any order.
+/// The message as it grows, and the numbers of what was in it. Fields of a message may come in any order.
 #[derive(Default)]
 struct Profile<'a> {
+    /// What was not written yet.
     whole: Message,
     strings: HashMap<String, u64>,
     functions: HashMap<(u64, u64), u64>,
@@ -64,40 +78,47 @@ struct Profile<'a> {
 }
 
 impl<'a> Profile<'a> {
-    fn site(&mut self, judged: &'a Judged) {
+    fn site(&mut self, judged: &'a Judged) -> Result<(), OutOfMemory> {
         let verdict = &judged.verdict;
-        let stack: Vec<u64> = judged.site.frames().map(|frame| self.frame(frame)).collect();
+        let mut stack = Vec::new();
+        for frame in judged.site.frames() {
+            push(&mut stack, self.frame(frame)?)?;
+        }
         let threads = judged.site.threads();
         let class = judged.site.subclass.iter().map(|class| ("class", class.as_str()));
         let labels = [("verdict", verdict.severity().name()), ("kind", verdict.kind.name())]
             .into_iter()
             .chain(class)
             .chain(threads.iter().map(|thread| ("thread", thread.as_str())));
-        let live = verdict.tally.live;
-        let values = [
-            verdict.leaked,
-            verdict.leaked.saturating_mul(verdict.bytes_each),
-            live,
-            verdict.bytes_held(),
-            verdict.tally.counts.created,
-            (verdict.lateness() / 1_024.0).round() as u64,
-        ];
-        self.sample(&stack, values, labels);
+        self.sample(&stack, values(verdict), labels)
+    }
+
+    /// The sums of the sites that the report leaves out.
+    fn others(&mut self, report: &Report, kind: Kind) -> Result<(), OutOfMemory> {
+        let Some(others) = report.judgement.others.get(kind) else { return Ok(()) };
+        let stack = self.without_stack(kind, OTHERS)?;
+        let labels = [("verdict", others.verdict.severity().name()), ("kind", kind.name())];
+        self.sample(&stack, values(&others.verdict), labels.into_iter())
     }
 
     /// Nobody saw them being made, so they are not among the allocated ones.
-    fn adopted(&mut self, report: &Report, kind: Kind) {
+    fn adopted(&mut self, report: &Report, kind: Kind) -> Result<(), OutOfMemory> {
         let tally = report.adopted.get(kind);
         let (leaked, live) = (lost(tally), tally.live);
         if leaked + live == 0 {
-            return;
+            return Ok(());
         }
-        let stack =
-            [self.location(&format!("java.util.zip.{}", kind.class()), "", 0), self.location(ADOPTED, "", 0)];
+        let stack = self.without_stack(kind, ADOPTED)?;
         let bytes = |streams| report.native.bytes(kind, streams);
         let verdict = if leaked > 0 { "leak" } else { "suspect" };
         let labels = [("verdict", verdict), ("kind", kind.name())];
-        self.sample(&stack, [leaked, bytes(leaked), live, bytes(live), 0, 0], labels.into_iter());
+        self.sample(&stack, [leaked, bytes(leaked), live, bytes(live), 0, 0], labels.into_iter())
+    }
+
+    /// A stack of two frames that stands for those that are not known.
+    fn without_stack(&mut self, kind: Kind, why: &str) -> Result<[u64; 2], OutOfMemory> {
+        let class = format!("java.util.zip.{}", kind.class());
+        Ok([self.location(&class, "", 0)?, self.location(why, "", 0)?])
     }
 
     fn sample<'l>(
@@ -105,89 +126,95 @@ impl<'a> Profile<'a> {
         stack: &[u64],
         values: [u64; SAMPLE_TYPES.len()],
         labels: impl Iterator<Item = (&'l str, &'l str)>,
-    ) {
+    ) -> Result<(), OutOfMemory> {
         let mut sample = Message::default();
         sample.numbers(1, stack.iter().copied()).numbers(2, values.map(|value| value.min(MOST)));
         for (name, value) in labels {
-            let (name, value) = (self.string(name), self.string(&tame(value)));
+            let (name, value) = (self.string(name)?, self.string(&tame(value))?);
             sample.message(3, Message::default().number(1, name).number(2, value));
         }
         self.whole.message(2, &sample);
+        Ok(())
     }
 
-    fn frame(&mut self, frame: &'a Frame) -> u64 {
+    fn frame(&mut self, frame: &'a Frame) -> Result<u64, OutOfMemory> {
         let place = std::ptr::from_ref(frame);
         if let Some(known) = self.frames.get(&place) {
-            return *known;
+            return Ok(*known);
         }
+        self.frames.try_reserve(1)?;
         let name = format!("{}.{}", frame.class, frame.method);
         let location =
-            self.location(&name, frame.file.as_deref().unwrap_or_default(), frame.line.unwrap_or_default());
+            self.location(&name, frame.file.as_deref().unwrap_or_default(), frame.line.unwrap_or_default())?;
         self.frames.insert(place, location);
-        location
+        Ok(location)
     }
 
-    fn location(&mut self, name: &str, file: &str, line: u32) -> u64 {
-        let function = self.function(name, file);
+    fn location(&mut self, name: &str, file: &str, line: u32) -> Result<u64, OutOfMemory> {
+        let function = self.function(name, file)?;
+        if let Some(known) = self.locations.get(&(function, line)) {
+            return Ok(*known);
+        }
+        self.locations.try_reserve(1)?;
         let next = self.locations.len() as u64 + 1;
-        match self.locations.entry((function, line)) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(free) => {
-                let mut at = Message::default();
-                at.number(1, function).number(2, u64::from(line));
-                let mut location = Message::default();
-                location.number(1, next).number(2, MAPPING).message(4, &at);
-                self.whole.message(4, &location);
-                *free.insert(next)
-            }
-        }
+        let mut at = Message::default();
+        at.number(1, function).number(2, u64::from(line));
+        let mut location = Message::default();
+        location.number(1, next).number(2, MAPPING).message(4, &at);
+        self.whole.message(4, &location);
+        self.locations.insert((function, line), next);
+        Ok(next)
     }
 
-    fn function(&mut self, name: &str, file: &str) -> u64 {
-        let (name, file) = (self.string(&brief(name, NAME)), self.string(&brief(file, NAME)));
+    fn function(&mut self, name: &str, file: &str) -> Result<u64, OutOfMemory> {
+        let (name, file) = (self.string(&brief(name, NAME))?, self.string(&brief(file, NAME))?);
+        if let Some(known) = self.functions.get(&(name, file)) {
+            return Ok(*known);
+        }
+        self.functions.try_reserve(1)?;
         let next = self.functions.len() as u64 + 1;
-        match self.functions.entry((name, file)) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(free) => {
-                let mut function = Message::default();
-                function.number(1, next).number(2, name).number(3, name).number(4, file);
-                self.whole.message(5, &function);
-                *free.insert(next)
-            }
-        }
+        let mut function = Message::default();
+        function.number(1, next).number(2, name).number(3, name).number(4, file);
+        self.whole.message(5, &function);
+        self.functions.insert((name, file), next);
+        Ok(next)
     }
 
-    fn string(&mut self, text: &str) -> u64 {
+    fn string(&mut self, text: &str) -> Result<u64, OutOfMemory> {
         if let Some(known) = self.strings.get(text) {
-            return *known;
+            return Ok(*known);
         }
+        self.strings.try_reserve(1)?;
         let next = self.strings.len() as u64;
         self.whole.text(6, text.as_bytes());
         self.strings.insert(text.to_owned(), next);
-        next
+        Ok(next)
     }
 
-    fn value_type(&mut self, name: &str, unit: &str) -> Message {
+    fn value_type(&mut self, name: &str, unit: &str) -> Result<Message, OutOfMemory> {
         let mut message = Message::default();
-        message.number(1, self.string(name)).number(2, self.string(unit));
-        message
+        message.number(1, self.string(name)?).number(2, self.string(unit)?);
+        Ok(message)
     }
 
     /// Whose profile it is, and of when.
-    fn about(&mut self, report: &Report) {
+    fn about(&mut self, report: &Report) -> Result<(), OutOfMemory> {
         const NANOS: u64 = 1_000_000;
         let process = &report.process;
-        let program = self.string(&tame(process.program()));
+        let program = self.string(&tame(process.program()))?;
         let mut mapping = Message::default();
         mapping.number(1, MAPPING).number(5, program).number(7, 1).number(8, 1).number(9, 1);
-        let one = self.value_type("streams", "count");
-        let default = self.string(if report.leaks() { "leaked_space" } else { "live_space" });
-        let comments = [
+        let one = self.value_type("streams", "count")?;
+        let default = self.string(if report.leaks() { "leaked_space" } else { "live_space" })?;
+        let mut comments = [0; 3];
+        let texts = [
             format!("zaudit {}", env!("CARGO_PKG_VERSION")),
             format!("pid {}: {}", process.pid, process.command),
             process.jvm.clone(),
-        ]
-        .map(|comment| self.string(&brief(&comment, NAME)));
+        ];
+        for (number, text) in comments.iter_mut().zip(texts) {
+            *number = self.string(&brief(&text, NAME))?;
+        }
         self.whole
             .message(3, &mapping)
             .number(9, millis(process.taken) * NANOS)
@@ -196,7 +223,20 @@ impl<'a> Profile<'a> {
             .number(12, 1)
             .numbers(13, comments)
             .number(14, default);
+        Ok(())
     }
+}
+
+/// What a sample has of each type.
+fn values(verdict: &Verdict) -> [u64; SAMPLE_TYPES.len()] {
+    [
+        verdict.leaked,
+        verdict.leaked.saturating_mul(verdict.bytes_each),
+        verdict.tally.live,
+        verdict.bytes_held(),
+        verdict.tally.counts.created,
+        (verdict.lateness() / 1_024.0).round() as u64,
+    ]
 }
 
 /// What pprof draws, it hands to Graphviz in quotes; labels and the program's name it forgets to escape there.
@@ -207,10 +247,11 @@ fn tame(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{golden, hostile, report, sample};
+    use crate::options::Format;
+    use crate::report::tests::{golden, hostile, rendered, report, sample};
 
     fn unzipped(report: &Report) -> Vec<u8> {
-        let bytes = render(report);
+        let bytes = rendered(report, Format::Pprof);
         miniz_oxide::inflate::decompress_to_vec(&bytes[10..bytes.len() - 8]).unwrap()
     }
 
@@ -333,6 +374,6 @@ mod tests {
 
     #[test]
     fn same_report_same_bytes() {
-        assert_eq!(render(&sample()), render(&sample()));
+        assert_eq!(rendered(&sample(), Format::Pprof), rendered(&sample(), Format::Pprof));
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! Knows field numbers of nothing. Invariant: a field that is zero or empty is left out, as the format's own writers do.
 
-use miniz_oxide::deflate::compress_to_vec;
+use crate::report::out::Out;
+use miniz_oxide::deflate::core::{
+    CompressorOxide, TDEFLFlush, compress_to_output, create_comp_flags_from_zip_params,
+};
+use std::io;
 
 /// A message under construction.
 #[derive(Default)]
@@ -38,16 +42,9 @@ impl Message {
         self
     }
 
-    /// The bytes, in a gzip file without a name and a time: the same message gives the same bytes.
-    pub(super) fn gzipped(&self) -> Vec<u8> {
-        const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-        const LEVEL: u8 = 6;
-        let mut file = HEADER.to_vec();
-        file.extend(compress_to_vec(&self.0, LEVEL));
-        file.extend(crc32(&self.0).to_le_bytes());
-        // The size modulo 2^32 is what the format wants.
-        file.extend((self.0.len() as u32).to_le_bytes());
-        file
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     fn varint(&mut self, mut number: u64) {
@@ -59,10 +56,53 @@ impl Message {
     }
 }
 
-/// The checksum of gzip, with a table that is made at compile time.
-fn crc32(bytes: &[u8]) -> u32 {
+/// A gzip file without a name and a time, written piece by piece: the same pieces give the same bytes.
+pub(super) struct Gzip<'w> {
+    out: Out<'w>,
+    compressor: Box<CompressorOxide>,
+    crc: u32,
+    size: u32,
+}
+
+impl<'w> Gzip<'w> {
+    pub(super) fn new(to: &'w mut dyn io::Write) -> Gzip<'w> {
+        const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+        const LEVEL: i32 = 6;
+        let mut out = Out::new(to);
+        out.bytes(&HEADER);
+        let flags = create_comp_flags_from_zip_params(LEVEL, 0, 0);
+        Gzip { out, compressor: Box::new(CompressorOxide::new(flags)), crc: !0, size: 0 }
+    }
+
+    /// Writes what a message has, and leaves it empty.
+    pub(super) fn take(&mut self, message: &mut Message) {
+        self.crc = crc32(self.crc, &message.0);
+        // The size modulo 2^32 is what the format wants.
+        self.size = self.size.wrapping_add(message.0.len() as u32);
+        self.compress(&message.0, TDEFLFlush::None);
+        message.0.clear();
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.compress(&[], TDEFLFlush::Finish);
+        self.out.bytes(&(!self.crc).to_le_bytes());
+        self.out.bytes(&self.size.to_le_bytes());
+        self.out.finish()
+    }
+
+    fn compress(&mut self, bytes: &[u8], flush: TDEFLFlush) {
+        // The status only repeats what the callback said, and the callback takes everything.
+        compress_to_output(&mut self.compressor, bytes, flush, |piece| {
+            self.out.bytes(piece);
+            true
+        });
+    }
+}
+
+/// The checksum of gzip before its last inversion, with a table that is made at compile time.
+fn crc32(crc: u32, bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = table();
-    !bytes.iter().fold(!0, |crc: u32, byte| {
+    bytes.iter().fold(crc, |crc: u32, byte| {
         let at = (crc ^ u32::from(*byte)) & 0xff;
         TABLE.get(at as usize).copied().unwrap_or_default() ^ crc >> 8
     })
@@ -91,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_standard_s_own_examples() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(!crc32(crc32(!0, b"1234"), b"56789"), 0xcbf4_3926);
         let mut message = Message::default();
         message.number(1, 150).text(2, b"testing").numbers(4, [3, 270, 86_942]).number(5, 0).numbers(6, []);
         assert_eq!(
@@ -102,11 +142,18 @@ mod tests {
 
     #[test]
     fn a_gzip_file() {
-        let mut message = Message::default();
-        (0..10_000).for_each(|number| message.varint(number));
-        let file = message.gzipped();
+        let (mut file, mut plain) = (Vec::new(), Vec::new());
+        let mut gzip = Gzip::new(&mut file);
+        for piece in 0..10 {
+            let mut message = Message::default();
+            (0..10_000).for_each(|number| message.varint(number * piece));
+            plain.extend_from_slice(&message.0);
+            gzip.take(&mut message);
+            assert!(message.0.is_empty());
+        }
+        gzip.finish().unwrap();
         let (body, tail) = file[10..].split_at(file.len() - 18);
-        assert_eq!(miniz_oxide::inflate::decompress_to_vec(body).unwrap(), message.0);
-        assert_eq!(tail[4..], (message.0.len() as u32).to_le_bytes());
+        assert!(miniz_oxide::inflate::decompress_to_vec(body).unwrap() == plain);
+        assert_eq!(tail[4..], (plain.len() as u32).to_le_bytes());
     }
 }

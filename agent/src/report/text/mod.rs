@@ -7,13 +7,15 @@
 pub(in crate::report) mod place;
 pub(in crate::report) mod sums;
 
+use super::out::Out;
 use super::words::{bytes, clean, count, duration};
 use super::{Process, Report, lost};
-use crate::classify::{Severity, grouped, kinds, some};
+use crate::classify::{grouped, kinds, some};
 use crate::event::{Kind, Trigger};
 use crate::ledger::Tally;
-use crate::places::{Place, places};
+use crate::places::{leaks_and_suspects, places};
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
 /// How it may look.
@@ -37,37 +39,35 @@ const YELLOW: &str = "1;33";
 const DIM: &str = "2";
 
 /// The report, each line ended by a line break.
-pub(super) fn render(report: &Report, style: Style) -> String {
-    let mut text = Text { out: String::new(), style };
-    let places = places(&report.judgement.sites);
-    let of = |severity| -> Vec<&Place<'_>> {
-        places.iter().filter(|place| place.verdict.severity() == severity).collect()
-    };
-    let (leaks, suspects) = (of(Severity::Leak), of(Severity::Suspect));
-    text.summary(report, &leaks, &suspects);
+pub(super) fn render(report: &Report, style: Style, to: &mut dyn io::Write) -> io::Result<()> {
+    let mut text = Text { out: Out::new(to), style };
+    let places = places(&report.judgement.sites)?;
+    let (leaks, suspects) = leaks_and_suspects(&places);
+    text.summary(report, leaks, suspects);
     if report.found_something() {
         text.prose(0, &origin(report));
         memory(report).iter().for_each(|line| text.prose(0, line));
-        text.places(report, &leaks, "LEAK", LEAKS);
-        text.places(report, &suspects, "LIVE", SUSPECTS);
+        let (leaking, rest) = places.split_at_checked(leaks).unwrap_or_default();
+        text.places(report, leaking, "LEAK", LEAKS);
+        text.places(report, rest.get(..suspects).unwrap_or_default(), "LIVE", SUSPECTS);
         text.rules(report);
         text.totals(report);
         text.adopted(report);
     }
     text.unused_rules(report);
     text.health(report);
-    text.out
+    text.out.finish()
 }
 
-struct Text {
-    out: String,
+struct Text<'w> {
+    out: Out<'w>,
     style: Style,
 }
 
-impl Text {
-    fn summary(&mut self, report: &Report, leaks: &[&Place<'_>], suspects: &[&Place<'_>]) {
+impl Text<'_> {
+    fn summary(&mut self, report: &Report, leaks: usize, suspects: usize) {
         let line = format!("SUMMARY: zaudit: {}", verdict(report, leaks, suspects).join("; "));
-        let line = self.paint(if leaks.is_empty() { BOLD } else { RED }, &line);
+        let line = self.paint(if leaks == 0 { BOLD } else { RED }, &line);
         let _ = writeln!(self.out, "{line}");
     }
 
@@ -99,13 +99,10 @@ impl Text {
     }
 }
 
-/// What it comes to: the verdict, and what else is to be said beside it.
-pub(in crate::report) fn verdict(
-    report: &Report,
-    leaks: &[&Place<'_>],
-    suspects: &[&Place<'_>],
-) -> Vec<String> {
-    let verdicts = || report.judgement.sites.iter().map(|site| &site.verdict);
+/// What it comes to: the verdict, and what else is to be said beside it. `leaks` and `suspects` are how many
+/// places have such.
+pub(in crate::report) fn verdict(report: &Report, leaks: usize, suspects: usize) -> Vec<String> {
+    let verdicts = || report.judgement.verdicts();
     let open = report.judgement.kinds(|verdict| verdict.suspects);
     let adopted = adopted(report);
     // Those that were lost without a stack are leaks, only not of a place that anybody could name.
@@ -114,20 +111,20 @@ pub(in crate::report) fn verdict(
     // What is as it was may be leaks, too.
     let new = if known > 0 { "new " } else { "" };
     let mut clauses = Vec::new();
-    if !leaks.is_empty() {
+    if leaks > 0 {
         clauses.push(format!(
             "LEAK: {} made at {} never ended by the program, freed by the garbage collector only",
             report.judgement.kinds(|verdict| verdict.leaked),
-            count(leaks.len(), "place")
+            count(leaks, "place")
         ));
         if !open.is_empty() {
             clauses.push(format!("{open} still open"));
         }
-    } else if !suspects.is_empty() {
+    } else if suspects > 0 {
         let held: u64 = verdicts().map(|verdict| verdict.suspects * verdict.bytes_each).sum();
         clauses.push(format!(
             "no {new}certain leaks{since}, but {open} made at {} still open, {}{} held: a pool, or a leak in the making",
-            count(suspects.len(), "place"),
+            count(suspects, "place"),
             report.native.about(),
             bytes(held)
         ));
@@ -243,11 +240,16 @@ mod tests {
     use crate::classify::tests::session;
     use crate::event::{Nanos, ThreadId};
     use crate::native::Native;
-    use crate::report::tests::{golden, report, sample};
+    use crate::options::Format;
+    use crate::report::tests::{golden, rendered_in, report, sample};
     use crate::suppress::Rule;
 
+    fn text(report: &Report, style: Style) -> String {
+        String::from_utf8(rendered_in(report, Format::Text, style)).unwrap()
+    }
+
     fn shown(report: &Report, style: Style) -> Vec<u8> {
-        render(report, style).replace(env!("CARGO_PKG_VERSION"), "VERSION").into_bytes()
+        text(report, style).replace(env!("CARGO_PKG_VERSION"), "VERSION").into_bytes()
     }
 
     #[test]
@@ -272,7 +274,7 @@ mod tests {
                 "SUMMARY: zaudit: no leaks: 1 of 3 Inflaters ended, 2 not ended as expected (JDK caches)\n",
             ),
         ] {
-            assert_eq!(render(&report(&session(sites)), Style::default()), line);
+            assert_eq!(text(&report(&session(sites)), Style::default()), line);
         }
     }
 
@@ -282,13 +284,14 @@ mod tests {
             (Kind::Inflater, &[MADE, "a.B.c"][..], 9, 3, 0, 0),
             (Kind::Inflater, &[MADE, "a.Pool.d"], 2, 0, 0, 0),
         ];
-        let mut snapshot = session(&sites).snapshot(Nanos(1), Duration::ZERO);
+        let mut snapshot = session(&sites).snapshot(Nanos(1), Duration::ZERO).unwrap();
         snapshot.sites[0].tally.young = 6;
         let rule = Rule::parse("live:a.Pool.*", false).unwrap();
         let process = report(&session(&[])).process;
-        let report = Report::new(process, Native::default(), &snapshot, vec![rule], Default::default());
+        let report =
+            Report::new(process, Native::default(), &snapshot, vec![rule], Default::default()).unwrap();
         assert_eq!(
-            render(&report, Style::default()),
+            text(&report, Style::default()),
             "SUMMARY: zaudit: no leaks: 3 of 11 Inflaters ended, 2 not ended as expected (covered by rules), 6 too young to \
              be suspects (min_age)\n"
         );
@@ -328,12 +331,12 @@ mod tests {
             for n in 0..inflaters + deflaters {
                 let id = session.id(ThreadId(1));
                 let kind = if n < inflaters { Kind::Inflater } else { Kind::Deflater };
-                session.adopted(id, kind, Nanos(0));
+                session.adopted(id, kind, Nanos(0)).unwrap();
                 if n < lost {
                     session.freed(id, Nanos(1));
                 }
             }
-            let text = render(&report(&session), Style::default());
+            let text = text(&report(&session), Style::default());
             assert_eq!(text.lines().next().unwrap().strip_prefix("SUMMARY: zaudit: "), Some(line));
             assert_eq!(text.contains("\nADOPTED "), inflaters > 0, "{text}");
             assert_eq!(text.contains("\nzaudit "), inflaters > 0, "{text}");
@@ -363,14 +366,14 @@ mod tests {
         let session = session(&[]);
         session.hooks_missing("x", vec!["x.Inflater.end(): no such method".into()]);
         session.dropped("the site could not be read");
-        let text = render(&report(&session), Style::default());
+        let text = text(&report(&session), Style::default());
         golden("report-unwell.txt", text.as_bytes());
     }
 
     #[test]
     fn hostile_names_do_not_reach_the_terminal() {
         let class = "a.\u{1b}[2J\u{202e}B\n.c";
-        let text = render(
+        let text = text(
             &report(&session(&[(Kind::Inflater, &[MADE, class], 1, 0, 0, 1)])),
             Style { width: Some(20), colour: false },
         );

@@ -4,7 +4,7 @@
 
 use super::{BOLD, DIM, RED, Text, YELLOW};
 use crate::classify::{Judged, Severity, Verdict, grouped};
-use crate::event::{Frame, Nanos};
+use crate::event::{Frame, Nanos, OutOfMemory, push};
 use crate::growth::Way;
 use crate::hints::LONG;
 use crate::places::Place;
@@ -12,6 +12,8 @@ use crate::report::Report;
 use crate::report::words::{self, byte_seconds, bytes, clean, count, duration};
 use crate::retention::Held;
 use crate::suppress::in_jdk;
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 /// Frames told of each stack, callers told of each place, threads.
@@ -20,11 +22,13 @@ const CALLERS: usize = 6;
 const THREADS: usize = 3;
 /// Ways told in which live ones are held.
 const WAYS: usize = 3;
+/// Sites of a place, the worst ones, whose threads are looked at.
+const SITES: usize = 1_000;
 /// Characters told of a thread's name.
 const THREAD_NAME: usize = 40;
 
-impl Text {
-    pub(super) fn places(&mut self, report: &Report, places: &[&Place<'_>], word: &str, told: usize) {
+impl Text<'_> {
+    pub(super) fn places(&mut self, report: &Report, places: &[Place<'_>], word: &str, told: usize) {
         for (at, place) in places.iter().take(told).enumerate() {
             let head = format!("{word} {} of {}", at + 1, places.len());
             self.place(report, place, &head);
@@ -98,19 +102,9 @@ impl Text {
 
     /// Where the stacks part: how many instances came from which caller.
     fn callers(&mut self, place: &Place<'_>, shared: usize) {
-        let mut callers: Vec<(u64, Option<&Frame>)> = Vec::new();
-        for site in &place.sites {
-            let caller = site.site.frames().nth(shared);
-            let open = site.verdict.leaked + site.verdict.suspects;
-            if open == 0 {
-                continue;
-            }
-            match callers.iter_mut().find(|(_, known)| *known == caller) {
-                Some((number, _)) => *number += open,
-                None => callers.push((open, caller)),
-            }
-        }
-        callers.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        let Ok(callers) = callers(place, shared) else {
+            return self.prose(6, "… no memory was left to tell its callers apart");
+        };
         for (number, caller) in callers.iter().take(CALLERS) {
             let frame = caller.map_or_else(|| "the thread's start".into(), |frame| self.frame(frame, 20));
             let _ = writeln!(self.out, "      {:>6} from {frame}", grouped(*number));
@@ -137,6 +131,29 @@ impl Text {
     }
 }
 
+/// Where the stacks part: how many are open of each caller, most first.
+fn callers<'a>(place: &Place<'a>, shared: usize) -> Result<Vec<(u64, Option<&'a Frame>)>, OutOfMemory> {
+    let mut callers: Vec<(u64, Option<&Frame>)> = Vec::new();
+    let mut known: HashMap<Option<&Frame>, usize> = HashMap::new();
+    for site in &place.sites {
+        let caller = site.site.frames().nth(shared);
+        let open = site.verdict.leaked + site.verdict.suspects;
+        if open == 0 {
+            continue;
+        }
+        known.try_reserve(1)?;
+        let next = callers.len();
+        match callers.get_mut(*known.entry(caller).or_insert(next)) {
+            Some((number, _)) => *number += open,
+            None => push(&mut callers, (open, caller))?,
+        }
+    }
+    // Of equal ones the first found comes first.
+    let order = |(number, caller): &(u64, Option<&Frame>)| (Reverse(*number), known.get(caller).copied());
+    callers.sort_unstable_by_key(order);
+    Ok(callers)
+}
+
 /// `C.java:7`, as far as it is known.
 pub(in crate::report) fn source(frame: &Frame) -> String {
     match (&frame.file, frame.line) {
@@ -148,7 +165,8 @@ pub(in crate::report) fn source(frame: &Frame) -> String {
 
 /// A few threads by name. Names that differ in their numbers only are one; long ones are cut.
 pub(in crate::report) fn threads(place: &Place<'_>) -> Option<String> {
-    let mut names: Vec<String> = place.sites.iter().flat_map(|site| site.site.threads()).collect();
+    let asked = place.sites.iter().take(SITES);
+    let mut names: Vec<String> = asked.flat_map(|site| site.site.threads()).collect();
     names.sort();
     names.dedup();
     let numberless = |name: &str| -> String { name.chars().filter(|c| !c.is_ascii_digit()).collect() };
@@ -262,11 +280,11 @@ mod tests {
             let frame =
                 crate::event::Frame { class: "a.B".into(), method: "c".into(), file: None, line: None };
             let stack = crate::event::Stack { frames: vec![frame], truncated: false, subclass: None };
-            let site = session.learn(Kind::Inflater, crate::event::StackKey(1), stack);
+            let site = session.learn(Kind::Inflater, crate::event::StackKey(1), stack).unwrap();
             let thread = crate::event::ThreadId(1);
-            session.created(session.id(thread), site, thread, crate::event::Nanos(0));
+            session.created(session.id(thread), site, thread, crate::event::Nanos(0)).unwrap();
             names.iter().for_each(|name| session.name_thread(site, (*name).into()));
-            assert_eq!(threads(&places(&report(&session).judgement.sites)[0]).unwrap(), told);
+            assert_eq!(threads(&places(&report(&session).judgement.sites).unwrap()[0]).unwrap(), told);
         }
     }
 }

@@ -14,7 +14,7 @@ const RULES: usize = 5;
 /// Characters told of each.
 const RULE: usize = 120;
 
-impl Text {
+impl Text<'_> {
     pub(super) fn rules(&mut self, report: &Report) {
         let judgement = &report.judgement;
         let used = report.rules.iter().zip(judgement.covered.iter().zip(&judgement.excess));
@@ -201,8 +201,9 @@ mod tests {
     use crate::classify::tests::session;
     use crate::event::{Kind, Nanos};
     use crate::native::Native;
-    use crate::report::tests::report;
-    use crate::report::{Report, Style, text};
+    use crate::options::Format;
+    use crate::report::tests::{rendered_in, report};
+    use crate::report::{Report, Style};
     use crate::suppress::Rule;
     use std::time::Duration;
 
@@ -214,15 +215,16 @@ mod tests {
             (Kind::Inflater, &[MADE, "a.Pool.get"][..], 21, 0, 0, 0),
             (Kind::Inflater, &[MADE, "a.Codec.decode"], 9, 6, 0, 3),
         ];
-        let snapshot = session(&sites).snapshot(Nanos(1), Duration::ZERO);
+        let snapshot = session(&sites).snapshot(Nanos(1), Duration::ZERO).unwrap();
         let (rules, complaints) = Rule::read_file("my.rules", rules);
         assert_eq!(complaints, [""; 0]);
         let process = report(&session(&[])).process;
-        Report::new(process, Native::default(), &snapshot, rules, Default::default())
+        Report::new(process, Native::default(), &snapshot, rules, Default::default()).unwrap()
     }
 
     fn text(report: &Report) -> String {
-        text::render(report, Style { width: Some(1_000), colour: false })
+        let style = Style { width: Some(1_000), colour: false };
+        String::from_utf8(rendered_in(report, Format::Text, style)).unwrap()
     }
 
     #[test]

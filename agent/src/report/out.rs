@@ -1,0 +1,73 @@
+//! Where renderers write: straight to a writer that their caller has buffered.
+//!
+//! Keeps the first error, so that a renderer need not look at each write. Invariant: after an error nothing
+//! more is written, and [`Out::finish`] says what it was.
+
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::io::{self, Write};
+
+pub(super) struct Out<'w> {
+    to: &'w mut dyn Write,
+    written: io::Result<()>,
+}
+
+impl<'w> Out<'w> {
+    pub(super) fn new(to: &'w mut dyn Write) -> Out<'w> {
+        Out { to, written: Ok(()) }
+    }
+
+    pub(super) fn push_str(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    pub(super) fn push(&mut self, c: char) {
+        self.push_str(c.encode_utf8(&mut [0; 4]));
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        if self.written.is_ok() {
+            self.written = self.to.write_all(bytes);
+        }
+    }
+
+    /// What became of it.
+    pub(super) fn finish(self) -> io::Result<()> {
+        self.written
+    }
+}
+
+impl fmt::Write for Out<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push_str(text);
+        Ok(())
+    }
+}
+
+impl Write for Out<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes(bytes);
+        match &self.written {
+            Ok(()) => Ok(bytes.len()),
+            Err(error) => Err(error.kind().into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The error of a serializer, which has only numbers, strings and lists to work on: the writer's own.
+pub(super) fn written(result: serde_json::Result<()>) -> io::Result<()> {
+    result.map_err(io::Error::from)
+}
+
+/// A list whose elements are made one after the other.
+pub(super) struct Listed<I>(pub(super) I);
+
+impl<T: Serialize, I: Iterator<Item = T> + Clone> Serialize for Listed<I> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.clone())
+    }
+}

@@ -1,0 +1,146 @@
+//! What the agent does where the process has no memory left: on a build whose allocations fail on demand
+//! (`ZAUDIT_FAULT`), and under a real limit of the address space.
+//!
+//! Invariant: whatever cannot be allocated, the program goes on with its own output and exit code, and what was lost is said.
+
+use libtest_mimic::Trial;
+use std::process::{Command, ExitCode};
+use zaudit_tests::Result;
+use zaudit_tests::agent;
+use zaudit_tests::child::Ended;
+use zaudit_tests::command::{Said, Zaudit};
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::{Kind, Report};
+use zaudit_tests::suite::{self, Bench, cell, claim};
+
+/// Where allocations fail: in a hook from its beginning, while a new stack is learnt, in `end()`, in ObjectFree, in the making of a
+/// report, in each renderer, in a command; and everywhere from the start on.
+const STAGES: [&str; 8] = ["created", "learn", "ended", "freed", "report", "render", "attach", "all"];
+
+/// Every format at once.
+const FILES: &str = "file=r.txt,file=r.html,file=r.json,file=r.pb.gz,file=r.collapsed,file=r.prom";
+
+fn main() -> ExitCode {
+    suite::main(|bench| {
+        let mut trials: Vec<Trial> = bench.missing();
+        for jdk in &bench.jdks {
+            for stage in STAGES {
+                for fixture in ["NeverEnded", "ManyStacks"] {
+                    let (jdk, name) = (jdk.clone(), format!("jdk{}::none_in_{stage}::{fixture}", jdk.major));
+                    trials.push(cell(bench, name, move |bench| without_memory(bench, &jdk, stage, fixture)));
+                }
+            }
+            let (here, name) = (jdk.clone(), format!("jdk{}::limited_address_space", jdk.major));
+            trials.push(cell(bench, name, move |bench| limited(bench, &here)));
+            let (here, name) = (jdk.clone(), format!("jdk{}::clean_stacks_cost_nothing", jdk.major));
+            trials.push(cell(bench, name, move |bench| clean_stacks(bench, &here)));
+        }
+        trials
+    })
+}
+
+/// Stacks and depth of `ManyStacks`: more than a report lists, and deep enough to need much.
+const MANY: [&str; 2] = ["2048", "200"];
+
+fn without_memory(bench: &Bench, jdk: &Jdk, stage: &str, fixture: &str) -> Result<()> {
+    let library = agent::faulty_library()?;
+    let jvm = || -> Result<Jvm> {
+        let args: &[&str] = if fixture == "ManyStacks" { &MANY } else { &[] };
+        Ok(Jvm::new(jdk, bench.fixture(fixture)?)?.args(args))
+    };
+    let bare = jvm()?.run()?;
+    let faulty =
+        jvm()?.env("ZAUDIT_FAULT", &format!("memory-{stage}")).agent(&library, format!("gc,{FILES}"));
+    let mut running = faulty.spawn()?;
+    if fixture == "ManyStacks" {
+        running.wait_for("ready")?;
+        // A report through the channel of commands, whatever becomes of it.
+        let said =
+            Zaudit::ready(bench)?.with_library(library).ask("dump", running.pid(), &["--format", "json"])?;
+        if let Some(text) = (said.code == Some(0)).then_some(said.stdout) {
+            claim_adds_up(&Report::read(&text)?)?;
+        }
+        running.say("")?;
+    }
+    running.close();
+    let ended = running.finish()?;
+    claim_unharmed(&ended, &bare)?;
+    // A stage that only counts leaves a report, and it says what it could not see.
+    match ended.unhealthy_report() {
+        Ok(report) => claim_adds_up(&report),
+        Err(_) => claim(ended.stderr().contains("no memory left"), || format!("not a word: {ended}")),
+    }
+}
+
+fn claim_unharmed(ended: &Ended, bare: &Ended) -> Result<()> {
+    claim(ended.printed() == bare.printed(), || format!("stdout differs\n{bare}\n{ended}"))?;
+    claim(ended.code() == bare.code(), || format!("exit codes differ\n{bare}\n{ended}"))?;
+    let stderr = ended.stderr();
+    claim(!stderr.contains("memory allocation of") && !stderr.contains("internal error"), || {
+        ended.to_string()
+    })
+}
+
+/// Whether what is in it adds up, also where something is missing.
+fn claim_adds_up(report: &Report) -> Result<()> {
+    for kind in [Kind::Inflater, Kind::Deflater] {
+        let total = &report.totals.of(kind).counts;
+        claim(total.created == total.ended + total.late + total.collected + total.live, || {
+            format!("{total:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// A report of very many deep stacks does not need the memory that they take.
+fn limited(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let fixture = bench.fixture("ManyStacks")?;
+    let args = ["4096", "440"];
+    let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, fixture)?.flags(["-Xmx128m"]).args(&args)) };
+    let bare = jvm()?.run()?;
+    let mut running = jvm()?.agent(&bench.library, "file=r.json").spawn()?;
+    running.wait_for("ready")?;
+    let zaudit = Zaudit::ready(bench)?;
+    // What an attach needs once (its thread, its socket) is there before the limit.
+    zaudit.ask("status", running.pid(), &[])?.done()?;
+    limit_address_space(running.pid(), 150 << 20)?;
+    for format in ["json", "html", "pprof", "collapsed", "prom", "text"] {
+        let file = running.dir().join(format!("dump.{format}"));
+        let words = ["--format", format, "--output", file.to_str().ok_or("a plain path")?];
+        zaudit.ask("dump", running.pid(), &words)?.done()?;
+        let size = std::fs::metadata(&file).map_err(|error| format!("{format}: {error}"))?.len();
+        claim(size < 16 << 20, || format!("{format}: {size} bytes"))?;
+    }
+    let report =
+        Report::parse(&std::fs::read_to_string(running.dir().join("dump.json")).unwrap_or_default())?;
+    let inflaters = &report.totals.inflater.counts;
+    claim(inflaters.created >= 4_096 && inflaters.created == inflaters.ended, || format!("{inflaters:?}"))?;
+    running.say("")?;
+    running.close();
+    claim_unharmed(&running.finish()?, &bare)
+}
+
+/// From now on a process gets so much more address space than it has, and no more.
+fn limit_address_space(pid: u32, more: u64) -> Result<()> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
+    let size =
+        status.lines().find_map(|line| line.strip_prefix("VmSize:")?.split_whitespace().next()?.parse().ok());
+    let size: u64 = size.ok_or("no VmSize")?;
+    let limit = format!("--as={}", size * 1_024 + more);
+    Said::of(Command::new("prlimit").args(["--pid", &pid.to_string(), &limit]))?.done().map(drop)
+}
+
+/// The file does not grow with stacks that end all that they make, and the totals still have them.
+fn clean_stacks(bench: &Bench, jdk: &Jdk) -> Result<()> {
+    let fixture = bench.fixture("ManyStacks")?;
+    let ended = Jvm::new(jdk, fixture)?.args(&["8192", "14"]).audited(&bench.library, "").run()?;
+    let report = ended.report()?;
+    let others = report.other_sites.inflater.as_ref().ok_or("no other sites")?;
+    let listed = report.sites.iter().filter(|site| site.is_of("ManyStacks")).count() as u64;
+    claim(listed <= 1_000 && listed + others.sites >= 8_192, || format!("{listed} and {others:?}"))?;
+    let size = std::fs::metadata(ended.dir().join("r.json")).map_err(|error| error.to_string())?.len();
+    claim(size < 2 << 20, || format!("{size} bytes"))?;
+    let total = &report.totals.inflater.counts;
+    claim(total.created >= 2 * 8_192 && total.created == total.ended + total.live, || format!("{total:?}"))
+}

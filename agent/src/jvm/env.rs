@@ -184,16 +184,21 @@ impl Jvmti {
         all
     }
 
-    /// A thread's frames from `skip` on (negative: so many from the outermost), into `buffer`; the filled part of it.
-    /// Null is the current thread.
+    /// A thread's frames into `buffer`, innermost first and without the first `skip`; the filled part of it. Null is
+    /// the current thread. ILLEGAL_ARGUMENT if the stack has no more than `skip` frames and `skip` is not 0.
+    ///
+    /// JVMTI also counts from the outermost frame, with a negative number. This cover does not: JDK 21 to 28 crash
+    /// there on a virtual thread with frozen frames. The JVM walks to the oldest frame first and then goes on from a
+    /// frame nearer to the top. All frames of that walk share one handle of the stack chunk, which is empty by then.
     #[inline]
     pub(super) fn frames(
         self,
         thread: jobject,
-        skip: jint,
+        skip: usize,
         buffer: &mut [MaybeUninit<jvmtiFrameInfo>],
     ) -> Result<&[jvmtiFrameInfo]> {
         let mut count = 0;
+        let skip = jint::try_from(skip).map_err(|_| jvmtiError::ILLEGAL_ARGUMENT)?;
         let room = jint::try_from(buffer.len()).unwrap_or(jint::MAX);
         call!(self, GetStackTrace, thread, skip, room, buffer.as_mut_ptr().cast(), &mut count)?;
         let filled = usize::try_from(count).unwrap_or(0).min(buffer.len());

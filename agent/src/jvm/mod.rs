@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`entry`] (what the JVM calls) · [`command`] (what an attach asks) · [`preparation`], [`arming`],
 //! [`search`] (an audit begins and ends) · [`agent`], [`audit`] (what they share, and for how long) · [`hooks`] (the
-//! natives) · [`capture`] (stacks) · [`thread`] (who acts) · [`tag`] · [`worker`] and [`bell`] (the agent's own thread) ·
+//! natives) · [`capture`] (stacks) · [`thread`] (who acts), by the [`outermost`] frames · [`tag`] · [`worker`] and [`bell`] (the agent's own thread) ·
 //! [`gather`] (collections before a report), [`freed`] (what they freed) · [`retention`] (who keeps live ones) · [`publish`] (a report on its way out), [`zlib`] (what a stream
 //! costs) · [`guard`] · [`classes`] (what is
 //! looked up once) · [`env`], [`jni`] and [`os`] (thin covers over C).
@@ -28,6 +28,7 @@ mod guard;
 mod hooks;
 mod jni;
 mod os;
+mod outermost;
 mod preparation;
 mod publish;
 mod reserve;

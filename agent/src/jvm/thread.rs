@@ -4,9 +4,10 @@
 //! thread "Finalizer". Also tells whether a reclaiming thread is at rest. Invariant: an id is given to one thread only.
 
 use super::agent::Agent;
-use super::env::{Jvmti, Result, jmethodID, jobject, jvmtiError};
+use super::capture::Buffer;
+use super::env::{Jvmti, Result, jmethodID, jobject, jvmtiError, jvmtiFrameInfo};
 use super::jni::Jni;
-use super::tag;
+use super::{outermost, tag};
 use crate::event::{Actor, Role, ThreadId};
 use dashmap::DashMap;
 use jvmti_bindings::sys::jvmti::JVMTI_THREAD_STATE_WAITING;
@@ -174,30 +175,46 @@ fn part_of(signature: &str, method: &str) -> Part {
     }
 }
 
-/// How far in from the outermost frame a reclaiming loop shows itself: a Cleaner's runs below `InnocuousThread.run`
-/// and `Thread.run`, or below the wrappers that a user's ThreadFactory puts around it.
-const OUTERMOST: usize = 16;
+/// Room for nearly every stack, in one page: a thread that was just started has touched few pages of its own stack.
+const USUAL_DEPTH: usize = 240;
 
-/// Whether a thread (the current one if null) only reclaims. Its loop is its first work, so that the answer stays.
+/// Whether a thread (the current one if null) only reclaims. Its loop is its first work, so that the answer stays, and
+/// is found near the outermost frame: a Cleaner's runs below `InnocuousThread.run` and `Thread.run`, or below the
+/// wrappers that a user's ThreadFactory puts around it.
 pub(super) fn reclaims(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
-    // Counted from the outermost frame. GetFrameCount would not do: JDK 8 crashes in it when the thread that it is
-    // asked about ends at that moment (`VM_GetFrameCount` keeps a pointer to its state).
-    match any_frame(agent, jni, thread, -(OUTERMOST as i32), Part::ReclaimingLoop) {
-        // The stack is not that deep.
-        Err(jvmtiError::ILLEGAL_ARGUMENT) => any_frame(agent, jni, thread, 0, Part::ReclaimingLoop),
-        other => other,
+    // GetFrameCount would not do for another thread: JDK 8 crashes in it when that thread ends at the same moment
+    // (`VM_GetFrameCount` keeps a pointer to its state).
+    let mut buffer = [const { MaybeUninit::uninit() }; USUAL_DEPTH];
+    let frames = agent.jvmti.frames(thread, 0, &mut buffer)?;
+    if frames.len() == USUAL_DEPTH {
+        return deep_one_reclaims(agent, jni, thread);
     }
+    outermost::any_of(frames, |frame| is_reclaiming_loop(agent, jni, frame))
 }
+
+#[cold]
+#[inline(never)]
+fn deep_one_reclaims(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
+    let mut buffer: Buffer = [const { MaybeUninit::uninit() }; _];
+    outermost::any(
+        &mut buffer,
+        |skip, buffer| agent.jvmti.frames(thread, skip, buffer),
+        |frame| is_reclaiming_loop(agent, jni, frame),
+    )
+}
+
+fn is_reclaiming_loop(agent: &Agent, jni: Jni, frame: &jvmtiFrameInfo) -> Result<bool> {
+    Ok(part(agent, jni, frame.method)? == Part::ReclaimingLoop)
+}
+
+/// How far out from the innermost frame a stream's finalizer, or what a thread waits for, shows itself.
+const INNERMOST: usize = 16;
 
 /// Whether the current thread's `end()` was called by the stream's own finalizer, be it through a subclass's `end()`.
 pub(super) fn in_stream_finalizer(agent: &Agent, jni: Jni) -> Result<bool> {
-    any_frame(agent, jni, std::ptr::null_mut(), 0, Part::StreamFinalizer)
-}
-
-fn any_frame(agent: &Agent, jni: Jni, thread: jobject, skip: i32, wanted: Part) -> Result<bool> {
-    let mut buffer = [const { MaybeUninit::uninit() }; OUTERMOST];
-    for frame in agent.jvmti.frames(thread, skip, &mut buffer)? {
-        if part(agent, jni, frame.method)? == wanted {
+    let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
+    for frame in agent.jvmti.frames(std::ptr::null_mut(), 0, &mut buffer)? {
+        if part(agent, jni, frame.method)? == Part::StreamFinalizer {
             return Ok(true);
         }
     }
@@ -207,7 +224,7 @@ fn any_frame(agent: &Agent, jni: Jni, thread: jobject, skip: i32, wanted: Part) 
 /// Whether a reclaiming thread waits for work, and not for a lock that its work needs.
 pub(super) fn at_rest(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
     let waiting = agent.jvmti.thread_state(thread)? & JVMTI_THREAD_STATE_WAITING != 0;
-    let mut buffer = [const { MaybeUninit::uninit() }; OUTERMOST];
+    let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
     for frame in agent.jvmti.frames(thread, 0, &mut buffer)? {
         match part(agent, jni, frame.method)? {
             Part::Waiting => {}

@@ -3,7 +3,7 @@
 //! Later look-ups could run code of the program (its class loader) at a bad time. Invariant: everything in here is
 //! a global reference or an id, valid on every thread until the process ends.
 
-use super::env::{jclass, jobject};
+use super::env::{jclass, jint, jobject};
 use super::jni::{Jni, jfieldID};
 use crate::event::{Kind, PerKind};
 use std::ffi::CStr;
@@ -28,6 +28,8 @@ pub(super) struct Classes {
     pub(super) shutdown: jclass,
     /// From a stream to its native address: `zsRef` and `address`.
     address: PerKind<Option<(jfieldID, jfieldID)>>,
+    /// `java.lang.Thread.threadStatus`: JDK 8 to 18 have it there.
+    thread_status: Option<jfieldID>,
     /// `java.lang.ref.Finalizer.queue` and `queueLength`: JDK 8 to 28 have them.
     finalizer_queue: Option<(jobject, jfieldID)>,
 }
@@ -68,15 +70,17 @@ impl Classes {
                 c"Ljava/util/zip/Deflater$DeflaterZStreamRef;",
             ),
         };
+        let thread = class(c"java.lang.Thread")?;
         Ok(Classes {
             inflater,
             deflater,
-            thread: class(c"java.lang.Thread")?,
+            thread,
             shutdown: class(c"java.lang.Shutdown")?,
             address: PerKind {
                 inflater: address(inflater, own.inflater).or_else(|| address(inflater, shared)),
                 deflater: address(deflater, own.deflater).or_else(|| address(deflater, shared)),
             },
+            thread_status: jni.field(thread, c"threadStatus", c"I"),
             finalizer_queue: finalizer_queue(jni, any),
         })
     }
@@ -96,6 +100,12 @@ impl Classes {
         let open = jni.long_field(holder, address) != 0;
         jni.delete_local(holder);
         Some(if open { Life::Open } else { Life::Ended })
+    }
+
+    /// What a platform thread's own field says of its state, in bits of `JVMTI_THREAD_STATE_*`. None on JDK 19
+    /// and later.
+    pub(super) fn thread_status(&self, jni: Jni, thread: jobject) -> Option<jint> {
+        self.thread_status.map(|status| jni.int_field(thread, status))
     }
 
     /// Whether finalizers are known to wait for their turn.

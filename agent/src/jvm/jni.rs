@@ -147,6 +147,10 @@ impl Jni {
         jni!(self, GetLongField, object, field)
     }
 
+    pub(super) fn int_field(self, object: jobject, field: jfieldID) -> jint {
+        jni!(self, GetIntField, object, field)
+    }
+
     /// `new java.lang.Thread(group, name)`; `class` is that class.
     pub(super) fn new_thread(self, class: jclass, group: jobject, name: &CStr) -> Option<jobject> {
         let signature = c"(Ljava/lang/ThreadGroup;Ljava/lang/String;)V";

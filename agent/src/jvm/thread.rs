@@ -5,7 +5,7 @@
 
 use super::agent::Agent;
 use super::capture::Buffer;
-use super::env::{Jvmti, Result, jmethodID, jobject, jvmtiError, jvmtiFrameInfo};
+use super::env::{Jvmti, Result, jint, jmethodID, jobject, jvmtiError, jvmtiFrameInfo};
 use super::jni::Jni;
 use super::{outermost, tag};
 use crate::event::{Actor, Role, ThreadId};
@@ -223,7 +223,7 @@ pub(super) fn in_stream_finalizer(agent: &Agent, jni: Jni) -> Result<bool> {
 
 /// Whether a reclaiming thread waits for work, and not for a lock that its work needs.
 pub(super) fn at_rest(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
-    let waiting = agent.jvmti.thread_state(thread)? & JVMTI_THREAD_STATE_WAITING != 0;
+    let waiting = state(agent, jni, thread)? & JVMTI_THREAD_STATE_WAITING != 0;
     let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
     for frame in agent.jvmti.frames(thread, 0, &mut buffer)? {
         match part(agent, jni, frame.method)? {
@@ -235,6 +235,13 @@ pub(super) fn at_rest(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> 
     }
     // No Java frame: it is about to begin or has ended.
     Ok(true)
+}
+
+/// A platform thread's state. JVMTI is not asked where the thread's own field tells: on JDK 8 GetThreadState reads from
+/// the VM's thread without a lock, and that may be freed meanwhile if the thread ends.
+fn state(agent: &Agent, jni: Jni, thread: jobject) -> Result<jint> {
+    let status = agent.classes.get().and_then(|classes| classes.thread_status(jni, thread));
+    status.map_or_else(|| agent.jvmti.thread_state(thread), Ok)
 }
 
 /// The current thread's name; a virtual one often has none.

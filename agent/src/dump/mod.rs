@@ -9,7 +9,7 @@ mod pending;
 mod rotation;
 mod special;
 
-pub use patience::Patience;
+pub use patience::{Patience, ending};
 pub use pattern::{Naming, Pattern, utc};
 pub use pending::Pending;
 pub use rotation::Rotation;
@@ -45,9 +45,7 @@ pub fn write_with(
 /// Whether a report could be written to `path` as things stand: asked at start-up, so that a typing error is
 /// not found out hours later.
 pub fn check(path: &Path) -> io::Result<()> {
-    if fs::metadata(path).is_ok_and(|found| found.is_dir()) {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
+    special::check(path)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -3,6 +3,7 @@
 //! Knows nothing of the JVM. Invariant: all that the signal handler does is to ring.
 
 use super::bell::{Bell, Ring};
+use crate::dump::{self, Patience};
 use crate::options::Signal;
 use crate::report::Style;
 use std::fs::File;
@@ -15,11 +16,11 @@ use std::time::{Duration, Instant};
 
 /// Says one line on standard error. It is the last resort: when it fails there is nobody left to tell.
 pub(super) fn say(line: &str) {
-    write_stderr(format!("zaudit: {line}\n").as_bytes());
+    write_stderr(format!("zaudit: {}\n", line).as_bytes());
 }
 
-/// How long standard error may keep us waiting: a parent that reads its child's pipe only after the child has
-/// ended must not keep it from ending.
+/// How long standard error may block us while the program runs; at its end there is less ([`dump::ending`]). A parent
+/// that reads its child's pipe only after the child has ended must not keep it from ending.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Writes to standard error. What nobody takes within a few seconds is lost.
@@ -31,7 +32,7 @@ pub(super) fn write_stderr(bytes: &[u8]) {
 /// Standard error, for one text that may come in pieces.
 pub(super) struct Stderr {
     /// None where it is not open for writing.
-    deadline: Option<Instant>,
+    patience: Option<Patience>,
 }
 
 impl Stderr {
@@ -40,18 +41,20 @@ impl Stderr {
         // SAFETY: F_GETFL only asks.
         let flags = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFL) };
         let open = flags >= 0 && flags & libc::O_ACCMODE != libc::O_RDONLY;
-        Stderr { deadline: open.then(|| Instant::now() + PATIENCE) }
+        Stderr { patience: open.then_some(Patience::Limited(PATIENCE)) }
     }
 }
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let deadline = self.deadline.ok_or(io::ErrorKind::BrokenPipe)?;
+        let patience = self.patience.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+            let left = patience.left().as_millis();
+            let begun = Instant::now();
             let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
             // SAFETY: one `pollfd` is given, and one is said.
             let ready = unsafe { libc::poll(&mut poll, 1, i32::try_from(left).unwrap_or(0)) };
+            patience.spend(begun.elapsed());
             if ready == 0 {
                 return Err(io::ErrorKind::TimedOut.into());
             }
@@ -238,6 +241,7 @@ extern "C" fn exiting(status: i32, _argument: *mut libc::c_void) {
     let code = FAILURE_CODE.load(Ordering::Acquire);
     if status == 0 && code != 0 && FAILING.load(Ordering::Acquire) == std::process::id() {
         FAILURE_CODE.store(0, Ordering::Release);
+        dump::ending();
         if let Some(why) = FAILURE.get() {
             say(&format!("exit code {code} instead of 0: {why}"));
         }

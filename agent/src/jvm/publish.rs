@@ -48,8 +48,8 @@ struct Prepared {
 /// What a report's preparation could not do.
 type Unsettled = Option<String>;
 
-/// How long the end of the JVM and a command wait for what is under way: a report that hangs (a pipe that nobody reads)
-/// does not keep the program from ending.
+/// How long the end of the JVM and a command wait for a report that is under way. One that waits for a pipe gives up
+/// before: see [`dump::ending`].
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Turn {
@@ -87,6 +87,8 @@ impl Turn {
 
     /// Keeps further reports from starting, and waits for what is under way. What the state is then.
     fn last(&self) -> MutexGuard<'_, State> {
+        // A report that is under way and waits for a pipe gives up in time, too.
+        dump::ending();
         let mut state = self.state();
         state.ending = true;
         match self.free.wait_timeout_while(state, PATIENCE, |state| state.busy) {

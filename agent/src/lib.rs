@@ -23,6 +23,7 @@
 #![deny(unsafe_code)]
 
 // The vocabulary, and files.
+pub mod escape;
 pub mod dump;
 pub mod event;
 pub mod native;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 use zaudit::classify::{Judged, grouped, kinds};
+use zaudit::escape;
 use zaudit::event::Frame;
 use zaudit::places::first_own_frame;
 use zaudit::report::{Report, clean, count, duration};
@@ -225,8 +226,10 @@ fn json(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> Vec<u8> {
             .collect(),
     };
     // Strings and finite numbers: there is nothing in it that serde_json can refuse.
-    let mut bytes =
-        serde_json::to_vec_pretty(&root).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}").into());
+    let mut bytes = Vec::new();
+    if let Err(error) = serde_json::to_writer_pretty(escape::Json::new(&mut bytes), &root) {
+        bytes = format!("{{\"error\":\"{error}\"}}").into();
+    }
     bytes.push(b'\n');
     bytes
 }
@@ -292,7 +295,8 @@ mod tests {
 
     #[test]
     fn hostile_names_stay_harmless() {
-        let name = "a\u{1b}[2J\n<script>\u{202e}\"";
+        let name = format!("a\u{1b}[2J\n<script>\"{}", escape::samples().collect::<String>());
+        let name = name.as_str();
         let new = report(|root| {
             let site = &mut root["sites"][0];
             site["id"] = "1".into();
@@ -304,7 +308,7 @@ mod tests {
             root["process"]["command"] = name.into();
         });
         let (text, json) = told(&report(|_| {}), &new);
-        assert!(text.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{text}");
+        assert!(!text.contains(|c| c != '\n' && escape::is_hostile(c)), "{text:?}");
         assert_eq!(text.lines().filter(|line| line.contains("<script>")).count(), 5, "{text}");
         assert_eq!(json["sites"][0]["frames"][0]["class"], name);
     }

@@ -4,6 +4,7 @@
 //! line that says what is the matter and, behind a semicolon, what to do next.
 
 use std::fmt;
+use zaudit::escape;
 
 /// The exit codes that are not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +65,9 @@ impl fmt::Display for Failure {
     }
 }
 
-/// `text` without line breaks and other control characters.
+/// `text` as one line, with no character that a terminal obeys.
 pub(crate) fn one_line(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    escape::text(&text.trim().replace(['\n', '\r', '\t'], " ")).into_owned()
 }
 
 /// An error in the words of the system, without Rust's `(os error 13)`.
@@ -82,8 +83,15 @@ mod tests {
     #[test]
     fn a_message_is_one_line_that_no_terminal_obeys() {
         let failure = Failure::new(Code::Refused, "a\nb\x1b[2J", "do\tthis\n");
-        assert_eq!(failure.to_string(), "a b [2J; do this");
+        assert_eq!(failure.to_string(), "a b\\u{1b}[2J; do this");
         assert_eq!(Failure::new(Code::Refused, "so", "").to_string(), "so");
+    }
+
+    #[test]
+    fn no_hostile_character_is_in_a_message() {
+        let hostile: String = escape::samples().collect();
+        let failure = Failure::new(Code::Refused, format!("a{hostile}b"), format!("a{hostile}b"));
+        assert!(!failure.to_string().contains(escape::is_hostile), "{failure:?}");
     }
 
     #[test]

@@ -98,8 +98,17 @@ mod tests {
             [row(7, "-", "Main"), row(4242, "cannot attach: process 4242 belongs to x", "A\x1b[2J\nB")];
         assert_eq!(
             shown(&rows),
-            " PID  USER  STATE  COMMAND\n   7  root  -      Main\n4242  root  cannot attach: process 4242 belongs to x  A [2J B\n"
+            " PID  USER  STATE  COMMAND\n   7  root  -      Main\n4242  root  cannot attach: process 4242 belongs to x  A\\u{1b}[2J B\n"
         );
+    }
+
+    #[test]
+    fn no_hostile_character_is_in_the_list() {
+        let hostile: String = zaudit::escape::samples().collect();
+        let row = Row { pid: 7, user: hostile.clone(), state: hostile.clone(), command: hostile };
+        let text = shown(&[row]);
+        assert!(!text.contains(|c| c != '\n' && zaudit::escape::is_hostile(c)), "{text:?}");
+        assert_eq!(text.lines().count(), 2);
     }
 
     #[test]

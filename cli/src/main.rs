@@ -39,10 +39,12 @@ use clap::Parser;
 use errand::{Answer, Errand};
 use failure::{Code, Failure};
 use span::Deadline;
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use target::{Presence, Target};
+use zaudit::escape;
 
 fn main() -> ExitCode {
     let failure = match Arguments::try_parse() {
@@ -120,16 +122,30 @@ fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<()
             Err(errand::lost(&target, &answer.text))
         };
     };
-    let Some(place) = place else { return output::write(&report).map(|_| ()) };
+    let shown = || output::write(&harmless(&report, dump.outlet.format()));
+    let Some(place) = place else { return shown().map(|_| ()) };
     place.fill(&report).or_else(|failure| {
         // It comes only once, the last one above all.
-        output::write(&report)?;
+        shown()?;
         Err(failure)
     })
+}
+
+/// A report for standard output. It comes from a process that may be another user's: where it is text, nothing in it may
+/// reach a terminal that the agent would not have written.
+fn harmless(report: &[u8], format: zaudit::options::Format) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(report) {
+        _ if !format.is_text() => Cow::Borrowed(report),
+        Ok(text) => match escape::lines(text) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        },
+        Err(_) => Cow::Owned(escape::lines(&String::from_utf8_lossy(report)).into_owned().into_bytes()),
+    }
 }
 
 /// Prints an answer, with a line end.
 fn say(text: &str) -> Result<(), Failure> {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    output::write(format!("{text}{end}").as_bytes()).map(|_| ())
+    output::write(format!("{}{end}", escape::lines(text)).as_bytes()).map(|_| ())
 }

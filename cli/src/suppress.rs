@@ -12,10 +12,11 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use zaudit::classify::{Verdict, grouped};
+use zaudit::escape;
 use zaudit::event::{Frame, Kind, OutOfMemory};
 use zaudit::places::{Place, places};
 use zaudit::report::Report;
-use zaudit::suppress::{Asked, MAX_RULES, Rule, in_jdk, shown};
+use zaudit::suppress::{Asked, MAX_RULES, Rule, in_jdk};
 
 /// Characters of a comment: names may be long.
 const COMMENT: usize = 300;
@@ -148,7 +149,7 @@ fn wishes(place: &Place<'_>) -> Vec<Wish> {
 
 impl File {
     fn comment(&mut self, words: &str) {
-        let words = shown(words);
+        let words = escape::text(words);
         let cut = words.char_indices().nth(COMMENT).and_then(|(end, _)| words.get(..end));
         let _ = writeln!(self.text, "# {}{}", cut.unwrap_or(&words), if cut.is_some() { "…" } else { "" });
     }
@@ -332,9 +333,7 @@ mod tests {
     #[test]
     fn names_that_no_rule_can_have_are_left_out() {
         let long = "x".repeat(10_000);
-        for class in
-            ["a.B*", "a.B < c", "a.B\nleak:*", "a #b", "<script>", "\u{1b}[2J", long.as_str(), "b max=9 "]
-        {
+        for class in ["a.B*", "a.B < c", "a.B\nleak:*", "a #b", "<script>", long.as_str(), "b max=9 "] {
             let method = if class.contains("max") { "" } else { "c" };
             let session = session(&[
                 (Kind::Inflater, &[(class, method)], 1, 0),
@@ -348,6 +347,16 @@ mod tests {
             assert_eq!(file.unwritten.len(), 1);
             assert!(file.text.len() < 2_000 && file.text.chars().all(|c| c == '\n' || !c.is_control()));
         }
+    }
+
+    #[test]
+    fn rules_for_hostile_names_are_escaped_and_fit() {
+        let names: Vec<String> = escape::samples().map(|c| format!("{c}a{c}")).collect();
+        let frames: Vec<_> = names.iter().map(|name| [(name.as_str(), name.as_str())]).collect();
+        let sites: Vec<Made<'_>> = frames.iter().map(|frames| (Kind::Inflater, &frames[..], 2, 1)).collect();
+        let text = rules(&sites, "");
+        assert!(!text.contains(|c| c != '\n' && escape::is_hostile(c)), "{text:?}");
+        assert_eq!(text.matches("\nleak:").count(), sites.len());
     }
 
     #[test]

@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_table() {
         let text = render(42, &snapshot(12, 10), Some(&snapshot(9, 8)), ALL);
-        assert!(text.starts_with("zaudit top  process 42  Main [2J\n"), "{text}");
+        assert!(text.starts_with("zaudit top  process 42  Main\\u{1b}[2J\n"), "{text}");
         assert!(text.contains("12 created (+3, +2 live), 0 ended, "), "{text}");
         assert!(text.contains("10 live, 40.0 KiB held"), "{text}");
         assert!(text.contains("adopted    7 found, 1 ended, 0 late, 0 collected, 6 live"), "{text}");
@@ -151,6 +151,21 @@ mod tests {
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words, ["12", "+3", "2", "0", "0", "10", "+2", "40.0", "KiB", "inflater", "A.b:7"]);
         assert!(!render(42, &snapshot(12, 10), None, ALL).contains('+'));
+    }
+
+    #[test]
+    fn no_hostile_character_is_in_the_table() {
+        use zaudit::escape;
+        let mut now = snapshot(12, 10);
+        let hostile: String = escape::samples().collect();
+        now.process.command.push_str(&hostile);
+        for site in &mut now.sites {
+            (site.kind, site.id) = (hostile.clone(), hostile.clone());
+            site.frames.iter_mut().for_each(|frame| frame.class.insert_str(0, &hostile));
+        }
+        let text = render(42, &now, None, ALL);
+        assert!(!text.contains(|c| c != '\n' && escape::is_hostile(c)), "{text:?}");
+        assert_eq!(text.matches("\\u{7f}").count(), 5, "{text}");
     }
 
     #[test]

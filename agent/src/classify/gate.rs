@@ -4,8 +4,9 @@
 //! that nobody could mend them or cover them with a rule. Neither can what the baseline knows.
 
 use super::{Judgement, Verdict, grouped, kinds};
+use crate::escape;
 use crate::options::FailOn;
-use crate::suppress::{Rule, shown};
+use crate::suppress::Rule;
 
 /// Rules over their maximum that are told one by one.
 const RULES: usize = 3;
@@ -57,7 +58,7 @@ impl Judgement {
 
 fn over(rule: &Rule, count: u64) -> String {
     let (count, max) = (grouped(count), grouped(rule.max.unwrap_or_default()));
-    format!("{count} of at most {max} by the rule {}", shown(&rule.text))
+    format!("{count} of at most {max} by the rule {}", escape::text(&rule.text))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::jni::Jni;
 use super::{os, preparation, publish, worker};
 use crate::classify::{grouped, some};
 use crate::dump;
+use crate::escape;
 use crate::event::{Kind, OutOfMemory, Trigger};
 use crate::options::{self, Command, Options};
 use std::fmt::Write as _;
@@ -45,6 +46,7 @@ pub(super) fn reply(answer: &Answer, options: &Options) -> i32 {
 
 /// Gives an answer where the options want it.
 pub(super) fn tell(text: &str, options: &Options) {
+    let text = &*escape::lines(text);
     let Some(path) = &options.answer else {
         // A text of several lines ends its last one; all else are messages.
         return match text.ends_with('\n') {
@@ -55,7 +57,7 @@ pub(super) fn tell(text: &str, options: &Options) {
     let mut line = text.trim_end().to_owned();
     line.push('\n');
     if let Err(error) = dump::write(path, line.as_bytes()) {
-        os::say(&format!("the answer cannot be written to {}: {}", path.display(), dump::reason(&error)));
+        os::say(&format!("the answer cannot be written to {}: {}", escape::path(path), dump::reason(&error)));
         os::write_stderr(line.as_bytes());
     }
 }

@@ -4,6 +4,7 @@
 
 use super::bell::{Bell, Ring};
 use crate::dump::{self, Patience};
+use crate::escape;
 use crate::options::Signal;
 use crate::report::Style;
 use std::fs::File;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// Says one line on standard error. It is the last resort: when it fails there is nobody left to tell.
 pub(super) fn say(line: &str) {
-    write_stderr(format!("zaudit: {}\n", line).as_bytes());
+    write_stderr(format!("zaudit: {}\n", escape::text(line)).as_bytes());
 }
 
 /// How long standard error may block us while the program runs; at its end there is less ([`dump::ending`]). A parent

@@ -5,6 +5,7 @@
 use super::os;
 use crate::classify::Baseline;
 use crate::dump::{self, Naming};
+use crate::escape;
 use crate::options::Options;
 use crate::report::Report;
 use crate::suppress::Rule;
@@ -38,14 +39,18 @@ pub(super) fn look(options: &Options) -> (Expected, Vec<String>) {
                 troubles.extend(wrong);
             }
             Err(error) => {
-                troubles.push(format!("cannot read rules from {}: {}", path.display(), dump::reason(&error)));
+                troubles.push(format!(
+                    "cannot read rules from {}: {}",
+                    escape::path(path),
+                    dump::reason(&error)
+                ));
             }
         }
     }
     let baseline = options.baseline.as_deref().and_then(|path| match read_baseline(path) {
         Ok(baseline) => Some(baseline),
         Err(why) => {
-            let path = path.display();
+            let path = escape::path(path);
             troubles.push(format!("cannot read the baseline {path}: {why}; all is told as if it were new"));
             None
         }
@@ -56,7 +61,7 @@ pub(super) fn look(options: &Options) -> (Expected, Vec<String>) {
         if let Err(error) = dump::check(&path) {
             troubles.push(format!(
                 "the report cannot be written to {}: {}; unless that changes it will come on standard error",
-                path.display(),
+                escape::path(&path),
                 dump::reason(&error)
             ));
         }

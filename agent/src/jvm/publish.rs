@@ -9,6 +9,7 @@ use super::audit::Audit;
 use super::jni::Jni;
 use super::{freed, gather, os, reserve, retention, zlib};
 use crate::dump::{self, Naming, Pattern, Rotation};
+use crate::escape;
 use crate::event::{OutOfMemory, Trigger};
 use crate::options::{Format, Options};
 use crate::report::{Process, Report, Style};
@@ -203,7 +204,7 @@ fn write_snapshot(
 ) -> Result<(), String> {
     write_file(report, format_of(options, path), path)?;
     rotation.wrote(path, options.keep).map_err(|(path, error)| {
-        format!("cannot delete {}, an old snapshot: {}", path.display(), dump::reason(&error))
+        format!("cannot delete {}, an old snapshot: {}", escape::path(&path), dump::reason(&error))
     })
 }
 
@@ -341,7 +342,7 @@ impl io::Write for Sparing<'_> {
 /// Writes a report to a file. The error says which and why.
 fn write_file(report: &Report, format: Format, path: &Path) -> Result<(), String> {
     dump::write_with(format.mode(), path, &mut |to| render(report, format, Style::default(), to))
-        .map_err(|error| format!("cannot write {}: {}", path.display(), dump::reason(&error)))
+        .map_err(|error| format!("cannot write {}: {}", escape::path(path), dump::reason(&error)))
 }
 
 /// Writes a report to standard error, for people.
@@ -382,7 +383,7 @@ fn write(report: &Report, options: &Options, number: Option<u32>) -> Result<Stri
     for path in paths {
         let format = format_of(options, &path);
         match write_file(report, format, &path) {
-            Ok(()) => written.push(path.display().to_string()),
+            Ok(()) => written.push(escape::path(&path)),
             Err(why) => failed.push((format, why)),
         }
     }

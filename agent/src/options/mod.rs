@@ -8,6 +8,7 @@ mod table;
 mod values;
 
 use crate::dump::Pattern;
+use crate::escape;
 use std::path::PathBuf;
 use std::time::Duration;
 use table::{COMMANDS, TABLE};
@@ -194,7 +195,9 @@ impl Parsed {
                         .lines()
                         .filter(|line| !line.trim_start().starts_with('#'))
                         .for_each(|line| split(line).iter().for_each(|item| self.item(item))),
-                    Err(why) => self.complaints.push(format!("cannot read options from {path}: {why}")),
+                    Err(why) => self
+                        .complaints
+                        .push(format!("cannot read options from {}: {why}", escape::text(path))),
                 },
             }
         }

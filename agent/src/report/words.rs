@@ -4,22 +4,14 @@
 //! terminal obeys.
 
 use crate::classify::grouped;
+use crate::escape;
 use crate::event::Frame;
 use crate::growth::{Trend, Way};
 use std::time::Duration;
 
-/// Control characters, and what reorders text: names come from anybody's class files.
-pub(super) fn hostile(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// What is hostile shown as escapes.
+/// Hostile characters as escapes: names come from anybody's class files.
 pub fn clean(text: &str) -> String {
-    if !text.chars().any(hostile) {
-        return text.to_owned();
-    }
-    text.chars().map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+    escape::text(text).into_owned()
 }
 
 /// The same, and no longer than so many characters: others' programs have limits of their own.
@@ -103,6 +95,10 @@ mod tests {
     use super::*;
     use crate::event::Nanos;
     use crate::growth::Point;
+    use crate::options::Format;
+    use crate::report::tests::{rendered, rendered_in, sample};
+    use crate::report::{Report, Style};
+    use serde_json::Value;
 
     #[test]
     fn quantities() {
@@ -124,6 +120,70 @@ mod tests {
             assert_eq!(duration(Duration::from_millis(millis)), text);
         }
     }
+
+    /// Fields of the JSON report that hold what comes from the program, its command line, or files.
+    const FREE: [&str; 15] = [
+        "class",
+        "method",
+        "file",
+        "command",
+        "jvm",
+        "options",
+        "threads",
+        "text",
+        "source",
+        "unsettled",
+        "root",
+        "path",
+        "missing_hooks",
+        "reason",
+        "rule",
+    ];
+
+    fn spoil(value: &mut Value, free: bool, with: &str) {
+        match value {
+            Value::String(text) if free => text.push_str(with),
+            Value::Array(items) => items.iter_mut().for_each(|item| spoil(item, free, with)),
+            Value::Object(fields) => {
+                fields.iter_mut().for_each(|(name, field)| spoil(field, FREE.contains(&name.as_str()), with));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn no_hostile_character_is_in_any_format() {
+        let hostile: String = escape::samples().collect();
+        let mut root: Value = serde_json::from_slice(&rendered(&sample(), Format::Json)).unwrap();
+        root["health"]["unsettled"] = "no collection".into();
+        root["health"]["dropped"] = serde_json::json!({ format!("no tag{hostile}"): 7 });
+        root["health"]["missing_hooks"] = serde_json::json!(["a hook"]);
+        root["baseline"] = serde_json::json!({ "file": "old.json", "taken": 1.0, "sites": 3, "known": 1 });
+        let rule = serde_json::json!({ "text": "live:a.b", "built_in": false, "source": "own.rules:1", "matched": 0 });
+        root["rules"].as_array_mut().unwrap().push(rule);
+        spoil(&mut root, false, &hostile);
+        let report = Report::read(&serde_json::to_vec(&root).unwrap()).unwrap();
+        let narrow = Style { width: Some(60), colour: false };
+        for (format, style) in
+            Format::ALL.into_iter().flat_map(|format| [(format, Style::default()), (format, narrow)])
+        {
+            let bytes = rendered_in(&report, format, style);
+            let (text, binary) = match format {
+                Format::Pprof => {
+                    (miniz_oxide::inflate::decompress_to_vec(&bytes[10..bytes.len() - 8]).unwrap(), true)
+                }
+                _ => (bytes, false),
+            };
+            let text = String::from_utf8_lossy(&text);
+            let found = |c: char| escape::is_hostile(c) && c != '\n' && !(binary && c.is_ascii());
+            let at = text.find(found).map(|at| text[at..].chars().take(40).collect::<String>());
+            assert_eq!(at, None, "{format:?}");
+            // It was escaped and not lost; DEL stands for all.
+            let escapes = ["\\u{7f}", "\\u007f", "\\\\u{7f}"];
+            assert!(escapes.iter().any(|escape| text.contains(escape)), "{format:?}");
+        }
+    }
+
     #[test]
     fn tendencies() {
         for (lives, minutes, words) in [

@@ -4,6 +4,7 @@
 //! program's log), what is kept of it is bounded, and each complaint is one short line that a terminal may show.
 
 use super::Rule;
+use crate::escape;
 
 /// Rules read of one file.
 pub const MAX_RULES: usize = 10_000;
@@ -44,7 +45,7 @@ impl Rule {
         }
         if unsaid > 0 {
             let lines = if unsaid == 1 { "line is" } else { "lines are" };
-            complaints.push(format!("{}: {unsaid} more {lines} no rules", shown(name)));
+            complaints.push(format!("{}: {unsaid} more {lines} no rules", escape::text(name)));
         }
         (rules, complaints)
     }
@@ -66,14 +67,7 @@ fn one_line(name: &str, number: usize, why: &str) -> String {
         Some((end, _)) => format!("{}…", why.get(..end).unwrap_or(why)),
         None => why.to_owned(),
     };
-    format!("{}:{number}: {}", shown(name), shown(&why))
-}
-
-/// Nothing in it that a terminal obeys, or that ends a line.
-pub fn shown(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() })
-        .collect()
+    format!("{}:{number}: {}", escape::text(name), escape::text(&why))
 }
 
 #[cfg(test)]

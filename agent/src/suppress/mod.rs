@@ -19,7 +19,7 @@ use crate::event::{Frame, Kind, PerKind};
 use pattern::Pattern;
 
 pub use asked::Asked;
-pub use file::{MAX_RULES, shown};
+pub use file::MAX_RULES;
 pub use pattern::in_jdk;
 
 /// What built-in rules have for a source.

@@ -4,6 +4,7 @@
 
 use super::pattern::Pattern;
 use super::{BUILT_IN_SOURCE, Rule};
+use crate::escape;
 use crate::event::{Frame, Kind, PerKind};
 use std::fmt;
 
@@ -61,7 +62,7 @@ impl Rule {
         let rule = rule.at_most(u64::MAX);
         let (read, _) = Rule::read_file("", &rule.text);
         let [read] = <[Rule; 1]>::try_from(read).ok()?;
-        let means_itself = !rule.text.contains(|c: char| c == '*' || c.is_control());
+        let means_itself = !rule.text.contains('*');
         (means_itself && Rule { source: String::new(), ..read } == rule).then_some(rule)
     }
 
@@ -87,7 +88,7 @@ impl fmt::Display for Rule {
                 (_, false) => f.write_str(" < ")?,
                 (_, true) => f.write_str(" << ")?,
             }
-            f.write_str(&pattern.text)?;
+            f.write_str(&escape::text(&pattern.text))?;
         }
         self.max.map_or(Ok(()), |max| write!(f, " {MAX}{max}"))
     }
@@ -119,7 +120,7 @@ fn patterns(text: &str) -> Result<Vec<Pattern>, String> {
         } else if pattern.ends_with('>') && !CONSTRUCTORS.iter().any(|name| pattern.ends_with(name)) {
             return Err("a name stands before <init> and <clinit>, and no other has these signs".into());
         } else if !pattern.is_empty() {
-            patterns.push(Pattern { text: pattern.into(), near });
+            patterns.push(Pattern { text: escape::unescaped(pattern).into_owned(), near });
             near = false;
         } else if near || patterns.is_empty() {
             return Err(EMPTY.into());
@@ -233,8 +234,11 @@ mod tests {
             ("a.B", "c max=7", false),
             ("a.B", "max=7", true),
             ("a.B\nleak:*", "c", false),
-            ("a.B\r", "c", false),
-            ("a.B", "c\u{1b}[2J", false),
+            ("a.B\r", "c", true),
+            ("a.B", "c\u{1b}[2J", true),
+            ("a.B", "\u{202e}c\u{200d}", true),
+            ("a.B\u{2028}", "\u{2028}c", true),
+            ("a.B", "it looks like \\u{1b}", false),
             ("a.B: live", "c", true),
             ("<script>alert('x')</script>", "c", false),
             (&"x".repeat(10_000), "c", false),

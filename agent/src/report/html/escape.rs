@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing that left here begins a tag, ends an attribute, a string or a script, or turns the line around.
 
-use crate::report::words::hostile;
+use crate::escape::is_hostile;
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::io::{self, Write};
 
@@ -17,7 +17,7 @@ impl Display for Plain<'_> {
             '>' => to.write_str("&gt;"),
             '"' => to.write_str("&quot;"),
             '\'' => to.write_str("&#39;"),
-            c if hostile(c) => write!(to, "{}", c.escape_unicode()),
+            c if is_hostile(c) => write!(to, "{}", c.escape_unicode()),
             c => to.write_char(c),
         })
     }

@@ -4,6 +4,7 @@
 
 use super::{memory, wire};
 use crate::classify::{Judged, Others, Severity, Totals, Verdict};
+use crate::escape;
 use crate::event::{Frame, Kind, Nanos, OutOfMemory, push};
 use crate::growth::{Point, Tendency, Trend};
 use crate::ledger::Tally;
@@ -85,7 +86,7 @@ pub(in crate::report) fn render(report: &Report, to: &mut dyn io::Write) -> io::
             .collect(),
         health: health(report),
     };
-    written(serde_json::to_writer_pretty(&mut out, &root))?;
+    written(serde_json::to_writer_pretty(escape::Json::new(&mut out), &root))?;
     out.push('\n');
     out.finish()
 }

@@ -149,3 +149,24 @@ fn say(text: &str) -> Result<(), Failure> {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     output::write(format!("{}{end}", escape::lines(text)).as_bytes()).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zaudit::options::Format;
+
+    #[test]
+    fn a_report_of_another_process_is_harmless() {
+        let hostile = format!("a\u{1b}]0;x\u{7}\n{}b\n", escape::samples().collect::<String>());
+        for format in Format::ALL.into_iter().filter(|format| format.is_text()) {
+            for bytes in [hostile.as_bytes(), &[hostile.as_bytes(), b"\xff\x9b"].concat()] {
+                let shown = harmless(bytes, format);
+                let text = std::str::from_utf8(&shown).unwrap();
+                assert!(!text.contains(|c| c != '\n' && escape::is_hostile(c)), "{text:?}");
+            }
+        }
+        let plain = "SUMMARY: zaudit: nichts verloren, 3 · 4\n".as_bytes();
+        assert_eq!(&*harmless(plain, Format::Text), plain);
+        assert_eq!(&*harmless(b"\x1f\x8b\x00", Format::Pprof), b"\x1f\x8b\x00");
+    }
+}

@@ -184,6 +184,7 @@ fn line(frame: &Frame) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
     use std::sync::Arc;
     use std::time::{Duration, UNIX_EPOCH};
     use zaudit::event::{Nanos, Stack, StackKey, ThreadId, Trigger};
@@ -351,7 +352,7 @@ mod tests {
 
     #[test]
     fn rules_for_hostile_names_are_escaped_and_fit() {
-        let names: Vec<String> = escape::samples().map(|c| format!("{c}a{c}")).collect();
+        let names: BTreeSet<String> = escape::samples().map(|c| format!("{c}a{c}")).collect();
         let frames: Vec<_> = names.iter().map(|name| [(name.as_str(), name.as_str())]).collect();
         let sites: Vec<Made<'_>> = frames.iter().map(|frames| (Kind::Inflater, &frames[..], 2, 1)).collect();
         let text = rules(&sites, "");

@@ -165,7 +165,7 @@ mod tests {
         }
         let text = render(42, &now, None, ALL);
         assert!(!text.contains(|c| c != '\n' && escape::is_hostile(c)), "{text:?}");
-        assert_eq!(text.matches("\\u{7f}").count(), 5, "{text}");
+        assert_eq!(text.matches("\\u{7f}").count(), 4, "{text}");
     }
 
     #[test]

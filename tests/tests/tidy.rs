@@ -162,6 +162,22 @@ fn the_json_page_names_every_field() {
     }
 }
 
+/// The page names its tests as `path/to/file.rs::test`.
+#[test]
+fn the_page_on_security_names_tests_that_exist() {
+    let page = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let named: Vec<_> = page.split('`').filter_map(|word| word.split_once(".rs::")).collect();
+    assert!(named.len() > 20, "the tests were found: {named:?}");
+    for (file, test) in named {
+        let text = fs::read_to_string(root().join(format!("{file}.rs")));
+        let text = text.unwrap_or_else(|error| panic!("SECURITY.md names {file}.rs: {error}"));
+        assert!(text.contains(&format!("fn {test}(")), "SECURITY.md: there is no {test} in {file}.rs");
+    }
+    for line in page.lines().filter(|line| line.starts_with("- ")) {
+        assert!(line.contains(".rs::"), "SECURITY.md names no test: {line}");
+    }
+}
+
 #[test]
 fn the_page_on_suppressions_has_the_built_in_rules() {
     let page = fs::read_to_string(root().join("docs/suppressions.md")).unwrap();

@@ -66,6 +66,9 @@ const ONCE: [(&str, Test); 25] = [
     ("each_answer_has_its_own_place", between::each_answer_has_its_own_place),
 ];
 
+/// On one, and only as root: else an ignored cell.
+const ONCE_AS_ROOT: [(&str, Test); 1] = [("planted_in_tmp", refusals::planted_in_tmp)];
+
 fn main() -> ExitCode {
     let folder = std::env::temp_dir().join(format!("zaudit-command-{}", std::process::id()));
     let code = suite::prepared(|bench| Ok(trials(bench, &Kit::new(bench, &folder)?)));
@@ -75,17 +78,20 @@ fn main() -> ExitCode {
 
 fn trials(bench: &Bench, kit: &Kit) -> Vec<Trial> {
     let mut trials: Vec<Trial> = bench.missing();
-    let mut add = |jdk: &Jdk, name: String, test: Test| {
+    let mut add = |jdk: &Jdk, name: String, test: Test, runs: bool| {
         let (kit, jdk) = (kit.clone(), jdk.clone());
-        trials.push(cell(bench, name, move |_| test(&kit, &jdk)));
+        trials.push(cell(bench, name, move |_| test(&kit, &jdk)).with_ignored_flag(!runs));
     };
     for jdk in &bench.jdks {
         for (name, test) in EVERYWHERE {
-            add(jdk, format!("jdk{}::{name}", jdk.major), test);
+            add(jdk, format!("jdk{}::{name}", jdk.major), test, true);
         }
     }
     for (name, test) in ONCE {
-        add(bench.default_jdk(), name.into(), test);
+        add(bench.default_jdk(), name.into(), test, true);
+    }
+    for (name, test) in ONCE_AS_ROOT {
+        add(bench.default_jdk(), name.into(), test, is_root());
     }
     trials
 }

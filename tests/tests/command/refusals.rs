@@ -4,6 +4,8 @@
 
 use super::{AS_NOBODY, Kit, Said, claim_unharmed, is_root, kill, listed, open_to_all, ready};
 use std::fs;
+use std::os::unix::fs::{lchown, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -122,6 +124,29 @@ pub fn somebody_else(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let line = table.lines().find(|line| line.split_whitespace().next() == Some(&pid)).unwrap_or_default();
     claim(line.contains("cannot attach: ") && line.contains("belongs to root"), || table.clone())?;
     let pid = running.pid();
+    claim_unharmed(running, pid)
+}
+
+/// Everybody may write to `/tmp`, where the files are by which a JVM is attached to.
+pub fn planted_in_tmp(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let text = |error: std::io::Error| error.to_string();
+    let running = ready(kit.garbage(jdk)?)?;
+    let pid = running.pid();
+    let [socket, trigger] =
+        ["java", "attach"].map(|name| Path::new("/tmp").join(format!(".{name}_pid{pid}")));
+    // Somebody who listens in the JVM's place would learn of files, and could answer anything.
+    let listener = UnixListener::bind(&socket).map_err(text)?;
+    lchown(&socket, Some(65_534), Some(65_534)).map_err(text)?;
+    listener.set_nonblocking(true).map_err(text)?;
+    kit.ask("attach", pid, &[])?.refused(1, "and is not the JVM's socket")?;
+    claim(listener.accept().is_err(), || "the command has connected".into())?;
+    fs::remove_file(&socket).map_err(text)?;
+    let precious = running.dir().join("precious");
+    fs::write(&precious, "precious").map_err(text)?;
+    symlink(&precious, &trigger).map_err(text)?;
+    kit.ask("attach", pid, &[])?.done()?;
+    kit.ask("disarm", pid, &[])?.done()?;
+    claim(fs::read_to_string(&precious).is_ok_and(|text| text == "precious"), || "it is changed".into())?;
     claim_unharmed(running, pid)
 }
 

@@ -26,13 +26,17 @@ pub(super) fn any_of<T>(frames: &[T], mut wanted: impl FnMut(&T) -> Result<bool>
 /// on, as many as there are or as fit; ILLEGAL_ARGUMENT if there are none.
 ///
 /// An answer that does not fill the buffer ends with the outermost frame: one request does for every stack of fewer
-/// than `ROOM` frames. A longer one is read in pieces that overlap, so that the last piece has enough frames.
-pub(super) fn any<T, const ROOM: usize>(
-    buffer: &mut [MaybeUninit<T>; ROOM],
+/// frames than fit. A longer one is read in pieces that overlap, so that the last piece has enough frames.
+pub(super) fn any<T>(
+    buffer: &mut [MaybeUninit<T>],
     mut frames: impl for<'a> FnMut(usize, &'a mut [MaybeUninit<T>]) -> Result<&'a [T]>,
     wanted: impl FnMut(&T) -> Result<bool>,
 ) -> Result<bool> {
-    const { assert!(ROOM > OUTERMOST, "a longer stack is read in pieces that overlap") };
+    let room = buffer.len();
+    // Pieces overlap.
+    let Some(step) = room.checked_sub(OUTERMOST).filter(|step| *step > 0) else {
+        return Err(jvmtiError::INTERNAL);
+    };
     let mut skip = 0;
     let mut attempts = 1;
     loop {
@@ -41,8 +45,8 @@ pub(super) fn any<T, const ROOM: usize>(
             Err(jvmtiError::ILLEGAL_ARGUMENT) if skip > 0 => &[],
             other => other?,
         };
-        if piece.len() == ROOM {
-            skip += ROOM - OUTERMOST;
+        if piece.len() == room {
+            skip += step;
         } else if skip == 0 || piece.len() >= OUTERMOST {
             return any_of(piece, wanted);
         } else if attempts == ATTEMPTS {

@@ -4,11 +4,11 @@
 //! thread "Finalizer". Also tells whether a reclaiming thread is at rest. Invariant: an id is given to one thread only.
 
 use super::agent::Agent;
-use super::capture::Buffer;
 use super::env::{Jvmti, Result, jint, jmethodID, jobject, jvmtiError, jvmtiFrameInfo};
 use super::jni::Jni;
 use super::{outermost, tag};
 use crate::event::{Actor, Role, ThreadId};
+use crate::options::MAX_DEPTH;
 use dashmap::DashMap;
 use jvmti_bindings::sys::jvmti::JVMTI_THREAD_STATE_WAITING;
 use std::cell::Cell;
@@ -195,9 +195,11 @@ pub(super) fn reclaims(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool>
 #[cold]
 #[inline(never)]
 fn deep_one_reclaims(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
-    let mut buffer: Buffer = [const { MaybeUninit::uninit() }; _];
+    // Not on the stack: this far down there may be little left of it.
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(MAX_DEPTH).map_err(|_| jvmtiError::OUT_OF_MEMORY)?;
     outermost::any(
-        &mut buffer,
+        buffer.spare_capacity_mut(),
         |skip, buffer| agent.jvmti.frames(thread, skip, buffer),
         |frame| is_reclaiming_loop(agent, jni, frame),
     )

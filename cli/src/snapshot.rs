@@ -12,6 +12,8 @@ pub(crate) struct Snapshot {
     pub(crate) process: Process,
     pub(crate) totals: Totals,
     pub(crate) sites: Vec<Site>,
+    frame_table: Vec<Frame>,
+    stack_table: StackTable,
     pub(crate) health: Health,
 }
 
@@ -61,6 +63,15 @@ pub(crate) struct Site {
     #[serde(flatten)]
     pub(crate) counts: Counts,
     pub(crate) frames: Vec<Frame>,
+    stack: Option<usize>,
+}
+
+/// Where the stacks of clean sites are: of each node its frame, and the node of its caller.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct StackTable {
+    frame: Vec<usize>,
+    caller: Vec<Option<usize>>,
 }
 
 /// A frame of its stack.
@@ -85,7 +96,18 @@ const JDK: [&str; 6] = ["java.", "javax.", "jdk.", "sun.", "com.sun.", "zaudit."
 impl Snapshot {
     /// Reads a report.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+        let mut snapshot: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let (frames, table) = (&snapshot.frame_table, &snapshot.stack_table);
+        for site in &mut snapshot.sites {
+            let mut node = site.stack;
+            // A caller stands before those that it calls: what claims otherwise ends here.
+            while let Some(at) = node {
+                let found = table.frame.get(at).and_then(|frame| frames.get(*frame));
+                site.frames.extend(found.cloned());
+                node = table.caller.get(at).copied().flatten().filter(|caller| *caller < at);
+            }
+        }
+        Ok(snapshot)
     }
 }
 
@@ -116,7 +138,10 @@ mod tests {
         assert_eq!(Some(snapshot.totals.adopted.found), whole["totals"]["adopted"]["found"].as_u64());
         assert_eq!(Some(snapshot.totals.adopted.counts.live), whole["totals"]["adopted"]["live"].as_u64());
         assert_eq!(Some(snapshot.sites[0].counts.late), whole["sites"][0]["late"].as_u64());
-        assert!(!snapshot.sites[0].place().starts_with("java."), "{}", snapshot.sites[0].place());
+        assert!(snapshot.sites.iter().any(|site| site.stack.is_some()), "there is a clean one");
+        for site in &snapshot.sites {
+            assert!(!site.place().starts_with("java."), "{}", site.place());
+        }
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
             let _ = line(root, judged, &mut out);
             let _ = writeln!(out, " {sum}");
         }
+        if !out.is_ok() {
+            break;
+        }
     }
     for kind in Kind::ALL {
         let class = kind.class();

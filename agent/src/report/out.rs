@@ -31,6 +31,11 @@ impl<'w> Out<'w> {
         }
     }
 
+    /// Whether all was written so far: there is no use in going on otherwise.
+    pub(super) fn is_ok(&self) -> bool {
+        self.written.is_ok()
+    }
+
     /// What became of it.
     pub(super) fn finish(self) -> io::Result<()> {
         self.written

@@ -94,7 +94,7 @@ pub(crate) fn sums_are_the_report_s(kit: &Kit) -> Result<()> {
             .into_iter()
             .flatten()
             .flat_map(|site| site["frames"].as_array().into_iter().flatten());
-        for frame in frames {
+        for frame in frames.chain(json["frame_table"].as_array().into_iter().flatten()) {
             let text = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
             let line = format!("{}.{} {}:{}:0", text("class"), text("method"), text("file"), frame["line"]);
             claim(raw.contains(&line), || format!("no {line} in\n{raw}"))?;

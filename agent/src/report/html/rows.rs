@@ -49,6 +49,9 @@ impl Page<'_, '_> {
                 self.out.push_str("</table></div>\n<template id=\"rest\">\n");
             }
             self.place(place, at, first_site);
+            if !self.out.is_ok() {
+                return;
+            }
             first_site += place.sites.len();
         }
         self.out.push_str(if self.places.len() > ROWS { "</template>\n" } else { "</table></div>\n" });

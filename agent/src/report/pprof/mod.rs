@@ -50,8 +50,8 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
     }
     for judged in &report.judgement.sites {
         profile.site(judged)?;
-        if profile.whole.len() >= PIECE {
-            file.take(&mut profile.whole);
+        if profile.whole.len() >= PIECE && !file.take(&mut profile.whole) {
+            return file.finish();
         }
     }
     for kind in Kind::ALL {

@@ -74,13 +74,14 @@ impl<'w> Gzip<'w> {
         Gzip { out, compressor: Box::new(CompressorOxide::new(flags)), crc: !0, size: 0 }
     }
 
-    /// Writes what a message has, and leaves it empty.
-    pub(super) fn take(&mut self, message: &mut Message) {
+    /// Writes what a message has, and leaves it empty. False if an earlier write has failed: there is no use in going on.
+    pub(super) fn take(&mut self, message: &mut Message) -> bool {
         self.crc = crc32(self.crc, &message.0);
         // The size modulo 2^32 is what the format wants.
         self.size = self.size.wrapping_add(message.0.len() as u32);
         self.compress(&message.0, TDEFLFlush::None);
         message.0.clear();
+        self.out.is_ok()
     }
 
     pub(super) fn finish(mut self) -> io::Result<()> {

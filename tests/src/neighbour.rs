@@ -1,6 +1,6 @@
-//! The other agent, `java-fixtures/tools/OtherAgent.java`, as a jar for `-javaagent`.
+//! Agents of another kind (java.lang.instrument), made of sources under `java-fixtures/`, as jars for `-javaagent`.
 //!
-//! Invariant: it is made anew for each JVM that wants it, so that nobody waits for anybody.
+//! Invariant: each is made anew for each JVM that wants it, so that nobody waits for anybody.
 
 use crate::command::Said;
 use crate::suite::Bench;
@@ -9,20 +9,43 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Makes it in `dir`.
+/// `tools/OtherAgent.java`, made in `dir`.
 pub fn jar(bench: &Bench, dir: &Path) -> Result<PathBuf> {
+    made(bench, dir, "OtherAgent", &["tools/OtherAgent.java"])
+}
+
+/// `redefined/Redefining.java`, made in `dir`, which then has the versions of its class `Made` in folders.
+pub fn redefining(bench: &Bench, dir: &Path) -> Result<PathBuf> {
+    for (version, source) in [
+        ("first", "redefined/Made.java"),
+        ("moved", "redefined/moved/Made.java"),
+        ("grown", "redefined/grown/Made.java"),
+    ] {
+        compile(bench, &dir.join(version), &[source])?;
+    }
+    made(bench, dir, "Redefining", &["redefined/Redefining.java", "redefined/Made.java"])
+}
+
+/// The agent `name` of these sources.
+fn made(bench: &Bench, dir: &Path, name: &str, sources: &[&str]) -> Result<PathBuf> {
+    let (classes, manifest, jar) = (dir.join("classes"), dir.join("manifest"), dir.join("other.jar"));
+    compile(bench, &classes, sources)?;
+    let able = "Can-Retransform-Classes: true\nCan-Redefine-Classes: true\n";
+    let names = format!("Premain-Class: {name}\nLauncher-Agent-Class: {name}\nMain-Class: {name}\n");
+    fs::write(&manifest, format!("{names}{able}")).map_err(|error| error.to_string())?;
+    let mut archiver = Command::new(bench.default_jdk().tool("jar"));
+    archiver.arg("cfm").args([&jar, &manifest]).arg("-C").arg(&classes).arg(".");
+    Said::of(&mut archiver)?.done()?;
+    Ok(jar)
+}
+
+/// Compiles for every release.
+fn compile(bench: &Bench, into: &Path, sources: &[&str]) -> Result<()> {
     let jdk = bench.default_jdk();
     let level: &[&str] = if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
-    let (classes, manifest, jar) = (dir.join("classes"), dir.join("manifest"), dir.join("other.jar"));
-    let lines = "Premain-Class: OtherAgent\nCan-Retransform-Classes: true\n";
-    fs::create_dir(&classes).and_then(|()| fs::write(&manifest, lines)).map_err(|error| error.to_string())?;
-    let source = repository().join("java-fixtures/tools/OtherAgent.java");
+    fs::create_dir(into).map_err(|error| error.to_string())?;
+    let sources = sources.iter().map(|source| repository().join("java-fixtures").join(source));
     let mut javac = Command::new(jdk.tool("javac"));
-    javac.args(level).args(["-nowarn", "-Xlint:-options", "-d"]).arg(&classes).arg(source);
-    let mut archiver = Command::new(jdk.tool("jar"));
-    archiver.arg("cfm").args([&jar, &manifest]).arg("-C").arg(&classes).arg(".");
-    for command in [&mut javac, &mut archiver] {
-        Said::of(command)?.done()?;
-    }
-    Ok(jar)
+    javac.args(level).args(["-nowarn", "-Xlint:-options", "-d"]).arg(into).args(sources);
+    Said::of(&mut javac)?.done().map(drop)
 }

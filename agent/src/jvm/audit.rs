@@ -5,6 +5,7 @@
 
 use super::env::Jvmti;
 use super::preparation::Expected;
+use super::redefinition::Redefinitions;
 use crate::event::Nanos;
 use crate::growth::Growth;
 use crate::options::Options;
@@ -20,6 +21,8 @@ pub(super) struct Audit {
     /// What need not be told.
     pub(super) expected: Expected,
     pub(super) session: Session,
+    /// Which version of the classes a stack is of.
+    pub(super) redefinitions: Redefinitions,
     armed: Instant,
     next_snapshot: Mutex<Option<Instant>>,
     epoch: Mutex<Epoch>,
@@ -63,6 +66,7 @@ impl Audit {
             options,
             expected,
             session: Session::default(),
+            redefinitions: Redefinitions::default(),
             armed,
             epoch: Mutex::new(Epoch { started: SystemTime::now(), since: now, from_start }),
             growth: Mutex::default(),

@@ -23,23 +23,32 @@ pub(super) struct Raw<'a> {
     truncated: bool,
 }
 
-/// The current thread's stack without our own frame.
+/// The current thread's stack without our own frame. `version` was read before (see `redefinition`).
 #[inline]
-pub(super) fn capture<'a>(jvmti: Jvmti, depth: usize, buffer: &'a mut Buffer) -> Result<Raw<'a>> {
+pub(super) fn capture<'a>(
+    jvmti: Jvmti,
+    depth: usize,
+    version: u64,
+    buffer: &'a mut Buffer,
+) -> Result<Raw<'a>> {
     let (room, _) = buffer.split_at_mut_checked(depth + 1).ok_or(jvmtiError::INTERNAL)?;
     let frames = jvmti.frames(std::ptr::null_mut(), 1, room)?;
     let (kept, cut) = frames.split_at_checked(depth).unwrap_or((frames, &[]));
-    Ok(Raw { key: key(kept, !cut.is_empty()), frames: kept, truncated: !cut.is_empty() })
+    let key = key(kept, !cut.is_empty(), version);
+    Ok(Raw { key, frames: kept, truncated: !cut.is_empty() })
 }
 
 /// Methods and positions, folded. A method's id is not given to another method when its class is unloaded
-/// (HotSpot keeps or never reuses the blocks), so it may be part of a key.
-fn key(frames: &[jvmtiFrameInfo], truncated: bool) -> StackKey {
+/// (HotSpot keeps or never reuses the blocks), so it may be part of a key. It is given to the next version of the
+/// method when its class is redefined: hence `version`.
+fn key(frames: &[jvmtiFrameInfo], truncated: bool, version: u64) -> StackKey {
     let fold = |a: u64, b: u64| {
         let product = u128::from(a) * u128::from(b);
         (product >> 64) as u64 ^ product as u64
     };
-    let mut key = 0x9e37_79b9_7f4a_7c15 ^ u64::from(truncated);
+    // Odd factors: two versions never begin alike.
+    let begin = version.wrapping_mul(2).wrapping_add(u64::from(truncated));
+    let mut key = 0x9e37_79b9_7f4a_7c15 ^ begin.wrapping_mul(0xd6e8_feb8_6659_fd93);
     for frame in frames {
         let location = frame.location.cast_unsigned();
         key = fold(key ^ frame.method as u64, 0xa076_1d64_78bd_642f ^ location.rotate_left(32));
@@ -157,13 +166,13 @@ mod tests {
         for a in 1..40 {
             for b in 1..40 {
                 for location in 0..4 {
-                    for cut in [false, true] {
+                    for (cut, version) in [(false, 0), (true, 0), (false, 1), (true, 1), (false, 2)] {
                         let frames = [frame(a * 8, location), frame(b * 8, 7)];
-                        assert!(seen.insert(key(&frames, cut)));
+                        assert!(seen.insert(key(&frames, cut, version)));
                     }
                 }
             }
         }
-        assert!(seen.insert(key(&[], false)) && seen.insert(key(&[frame(8, 0)], false)));
+        assert!(seen.insert(key(&[], false, 0)) && seen.insert(key(&[frame(8, 0)], false, 0)));
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Classes {
     pub(super) thread: jclass,
     /// `java.lang.Shutdown`.
     pub(super) shutdown: jclass,
+    /// `java.lang.Class.classRedefinedCount`: JDK 8 to 28 have it.
+    pub(super) redefined: Option<jfieldID>,
     /// From a stream to its native address: `zsRef` and `address`.
     address: PerKind<Option<(jfieldID, jfieldID)>>,
     /// `java.lang.Thread.threadStatus`: JDK 8 to 18 have it there.
@@ -71,7 +73,11 @@ impl Classes {
             ),
         };
         let thread = class(c"java.lang.Thread")?;
+        let class_class = jni.class_of(any);
+        let redefined = jni.field(class_class, c"classRedefinedCount", c"I");
+        jni.delete_local(class_class);
         Ok(Classes {
+            redefined,
             inflater,
             deflater,
             thread,

@@ -243,8 +243,8 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
 
 extern "system" fn on_class_file(
     _jvmti: *mut jvmtiEnv,
-    _env: *mut JNIEnv,
-    _redefined: jclass,
+    env: *mut JNIEnv,
+    redefined: jclass,
     loader: jobject,
     name: *const c_char,
     _domain: jobject,
@@ -253,7 +253,11 @@ extern "system" fn on_class_file(
     new_length: *mut jint,
     new_bytes: *mut *mut c_uchar,
 ) {
-    // Every class that is loaded comes by here: those with hooks are told by loader and name before anything else.
+    // Every class that is loaded passes here: nearly all of them are done after two comparisons with null.
+    if !redefined.is_null() {
+        // SAFETY: the JVM hands its own environment of this thread to a callback.
+        guard::entry(|| on_redefinition(unsafe { Jni::new(env) }, redefined));
+    }
     if !loader.is_null() || name.is_null() {
         return;
     }
@@ -282,6 +286,17 @@ extern "system" fn on_class_file(
             }
         }
     });
+}
+
+fn on_redefinition(jni: Jni, class: jclass) {
+    let Some(agent) = Agent::get() else { return };
+    let (audit, classes) = (agent.audit(), agent.classes.get());
+    let (Some(audit), Some(classes)) = (audit.as_deref(), classes) else { return };
+    jni.check_exceptions();
+    if classes.redefined.is_none() {
+        audit.session.unreadable("classes were redefined: lines may be those of an older version");
+    }
+    audit.redefinitions.begins(jni, classes.redefined, class);
 }
 
 extern "system" fn on_object_free(_jvmti: *mut jvmtiEnv, tag: jlong) {

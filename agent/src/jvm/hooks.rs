@@ -5,12 +5,12 @@
 
 use super::agent::Agent;
 use super::audit::Audit;
-use super::capture::{self, Buffer, Raw};
-use super::classes::Life;
+use super::capture::{self, Buffer};
+use super::classes::{Classes, Life};
 use super::env::{Result, jclass, jobject, jvmtiError};
 use super::jni::Jni;
 use super::{guard, publish, reserve, search, thread};
-use crate::event::{Kind, OutOfMemory, Role, SiteId};
+use crate::event::{Kind, OutOfMemory, Role, SiteId, Stack, StackKey};
 use jvmti_bindings::sys::jni::JNIEnv;
 use std::mem::MaybeUninit;
 
@@ -58,12 +58,14 @@ fn on_created(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result
     let Some(classes) = agent.classes.get() else { return Ok(()) };
     let kind = classes.kind(jni, stream);
     let thread = thread::id(agent, audit.jvmti, jni)?;
-    let mut buffer: Buffer = [const { MaybeUninit::uninit() }; _];
-    let raw = capture::capture(agent.jvmti, audit.options.depth, &mut buffer)?;
-    let site = match audit.session.site(kind, raw.key) {
-        Some(site) => site,
-        None => learn(agent, audit, jni, kind, &raw, stream)?,
-    };
+    let site = site(
+        (agent, audit, classes, jni),
+        |key| audit.session.site(kind, key),
+        || subclass(agent, audit, jni, kind.class(), stream),
+        |key, stack| audit.session.learn(kind, key, stack),
+        // Its instances are counted all the same.
+        || audit.session.unlearned(kind),
+    )?;
     let id = audit.session.id(thread);
     let wants_name =
         search::tag_created(audit, stream, id, || audit.session.created(id, site, thread, agent.now()))?;
@@ -85,7 +87,7 @@ fn on_ended(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result<(
             let kind = classes.kind(jni, stream);
             match classes.life(jni, kind, stream) {
                 Some(Life::Open) => audit.session.ended_unknown(kind),
-                Some(Life::Ended | Life::Unborn) => on_ended_again(agent, audit, jni, kind)?,
+                Some(Life::Ended | Life::Unborn) => on_ended_again(agent, audit, classes, jni, kind)?,
                 None => audit.session.unreadable("a stream's state could not be read"),
             }
         }
@@ -96,46 +98,54 @@ fn on_ended(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result<(
     }
     let first = audit.session.ended(id, actor, agent.now());
     audit.jvmti.set_tag(stream, 0)?;
-    if first { Ok(()) } else { on_ended_again(agent, audit, jni, classes.kind(jni, stream)) }
+    if first {
+        return Ok(());
+    }
+    on_ended_again(agent, audit, classes, jni, classes.kind(jni, stream))
 }
 
-fn on_ended_again(agent: &Agent, audit: &Audit, jni: Jni, kind: Kind) -> Result<()> {
-    let mut buffer: Buffer = [const { MaybeUninit::uninit() }; _];
-    let raw = capture::capture(agent.jvmti, audit.options.depth, &mut buffer)?;
-    let ender = match audit.session.ender(kind, raw.key) {
-        Some(ender) => ender,
-        None => {
-            let stack = capture::resolve(agent, audit, jni, &raw, None).ok_or(jvmtiError::OUT_OF_MEMORY)?;
-            audit.session.learn_ender(kind, raw.key, stack).map_err(no_memory)?
-        }
-    };
+fn on_ended_again(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni, kind: Kind) -> Result<()> {
+    let ender = site(
+        (agent, audit, classes, jni),
+        |key| audit.session.ender(kind, key),
+        || None,
+        |key, stack| audit.session.learn_ender(kind, key, stack),
+        || Err(OutOfMemory),
+    )?;
     audit.session.ended_again(ender);
     Ok(())
 }
 
-/// The site of a stack that was not seen before.
-#[cold]
-fn learn(
-    agent: &Agent,
-    audit: &Audit,
-    jni: Jni,
-    kind: Kind,
-    raw: &Raw<'_>,
-    stream: jobject,
-) -> Result<SiteId> {
-    #[cfg(feature = "fault-injection")]
-    let _stage = super::fault::memory("learn");
-    let subclass = subclass(agent, audit, jni, kind.class(), stream);
-    let learnt = match capture::resolve(agent, audit, jni, raw, subclass) {
-        Some(stack) => audit.session.learn(kind, raw.key, stack),
-        None => Err(OutOfMemory),
-    };
-    // Its instances are counted all the same.
-    learnt.or_else(|OutOfMemory| audit.session.unlearned(kind)).map_err(no_memory)
-}
+/// How often a stack is captured anew because a class was redefined while its names were read.
+const TRIES: usize = 4;
 
-fn no_memory(_: OutOfMemory) -> jvmtiError {
-    jvmtiError::OUT_OF_MEMORY
+/// The site of the stack that the current thread is on. `unlearned` gives one where there is no memory for a new stack.
+#[inline]
+fn site(
+    (agent, audit, classes, jni): (&Agent, &Audit, &Classes, Jni),
+    known: impl Fn(StackKey) -> Option<SiteId>,
+    subclass: impl Fn() -> Option<String>,
+    learn: impl FnOnce(StackKey, Stack) -> std::result::Result<SiteId, OutOfMemory>,
+    unlearned: impl FnOnce() -> std::result::Result<SiteId, OutOfMemory>,
+) -> Result<SiteId> {
+    let mut buffer: Buffer = [const { MaybeUninit::uninit() }; _];
+    let mut tries = TRIES;
+    loop {
+        let version = audit.redefinitions.version(jni, classes.redefined);
+        let raw = capture::capture(agent.jvmti, audit.options.depth, version, &mut buffer)?;
+        if let Some(site) = known(raw.key) {
+            return Ok(site);
+        }
+        #[cfg(feature = "fault-injection")]
+        let _stage = super::fault::memory("learn");
+        let stack = capture::resolve(agent, audit, jni, &raw, subclass());
+        tries -= 1;
+        // A method's id may have passed to a new version in between, whose lines are others.
+        if tries == 0 || audit.redefinitions.version(jni, classes.redefined) == version {
+            let learnt = stack.map_or(Err(OutOfMemory), |stack| learn(raw.key, stack));
+            return learnt.or_else(|OutOfMemory| unlearned()).map_err(|_| jvmtiError::OUT_OF_MEMORY);
+        }
+    }
 }
 
 /// The instance's class where it is not the audited one itself.

@@ -7,7 +7,7 @@ use jvmti_bindings::sys::jni;
 use std::ffi::{CStr, c_void};
 use std::ptr;
 
-pub(super) use jni::jfieldID;
+pub(super) use jni::{jfieldID, jweak};
 
 /// The JNI environment of the current thread.
 #[derive(Clone, Copy)]
@@ -99,6 +99,20 @@ impl Jni {
         self.not_null(jni!(self, NewGlobalRef, object))
     }
 
+    pub(super) fn weak(self, object: jobject) -> Option<jweak> {
+        self.not_null(jni!(self, NewWeakGlobalRef, object))
+    }
+
+    pub(super) fn delete_weak(self, weak: jweak) {
+        jni!(self, DeleteWeakGlobalRef, weak);
+    }
+
+    /// A local reference to what a reference of any kind refers to. None if the collector freed that.
+    pub(super) fn local(self, reference: jobject) -> Option<jobject> {
+        let local = jni!(self, NewLocalRef, reference);
+        (!local.is_null()).then_some(local)
+    }
+
     pub(super) fn delete_local(self, object: jobject) {
         if !object.is_null() {
             jni!(self, DeleteLocalRef, object);
@@ -143,12 +157,12 @@ impl Jni {
         jni!(self, GetStaticObjectField, class, field)
     }
 
-    pub(super) fn long_field(self, object: jobject, field: jfieldID) -> jlong {
-        jni!(self, GetLongField, object, field)
-    }
-
     pub(super) fn int_field(self, object: jobject, field: jfieldID) -> jint {
         jni!(self, GetIntField, object, field)
+    }
+
+    pub(super) fn long_field(self, object: jobject, field: jfieldID) -> jlong {
+        jni!(self, GetLongField, object, field)
     }
 
     /// `new java.lang.Thread(group, name)`; `class` is that class.

@@ -6,7 +6,8 @@
 //!
 //! In reading order: [`entry`] (what the JVM calls) · [`command`] (what an attach asks) · [`preparation`], [`arming`],
 //! [`search`] (an audit begins and ends) · [`agent`], [`audit`] (what they share, and for how long) · [`hooks`] (the
-//! natives) · [`capture`] (stacks) · [`thread`] (who acts), by the [`outermost`] frames · [`tag`] · [`worker`] and [`bell`] (the agent's own thread) ·
+//! natives) · [`capture`] (stacks) · [`redefinition`] (which version of the classes they are of) · [`thread`] (who acts), by the
+//! [`outermost`] frames · [`tag`] · [`worker`] and [`bell`] (the agent's own thread) · [`reserve`] (memory when there is none) ·
 //! [`gather`] (collections before a report), [`freed`] (what they freed) · [`retention`] (who keeps live ones) · [`publish`] (a report on its way out), [`zlib`] (what a stream
 //! costs) · [`guard`] · [`classes`] (what is
 //! looked up once) · [`env`], [`jni`] and [`os`] (thin covers over C).
@@ -31,6 +32,7 @@ mod os;
 mod outermost;
 mod preparation;
 mod publish;
+mod redefinition;
 mod reserve;
 mod retention;
 mod search;

@@ -1,0 +1,16 @@
+// A version that no JVM accepts in the place of the first: it has one more method.
+
+import java.util.zip.Inflater;
+
+class Made {
+    static Inflater make() {
+        // One, two.
+        return new Inflater(); // make
+    }
+
+    static void stay(Runnable between) {
+        more();
+    }
+
+    static void more() {}
+}

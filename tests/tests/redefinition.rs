@@ -1,0 +1,145 @@
+//! Classes that another agent redefines: each instance is at the line that its maker had in the version that ran.
+//!
+//! Invariant: what is expected is known to the unit, or bounded by what the program itself has counted.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use zaudit_tests::child::{Ended, Folder};
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::Kind;
+use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::{Result, neighbour, repository};
+
+type Test = fn(&Bench, &Jdk, &Path) -> Result<()>;
+
+const TESTS: [(&str, u32, Test); 5] = [
+    ("window_behind_our_hook", 9, |bench, jdk, folder| window(bench, jdk, folder, Loaded::ByLauncher)),
+    ("window_before_our_hook", 8, |bench, jdk, folder| window(bench, jdk, folder, Loaded::ByFlag)),
+    ("failing", 8, failing),
+    ("staying", 8, staying),
+    ("flipping", 8, flipping),
+];
+
+/// How the other agent comes: agents see a new version in the order in which they came.
+#[derive(Clone, Copy)]
+enum Loaded {
+    /// `-javaagent`: before ours begins its audit.
+    ByFlag,
+    /// Just before `main`, so that what it does is between our hook and the installation.
+    ByLauncher,
+}
+
+fn main() -> ExitCode {
+    suite::prepared(|bench| {
+        let folder = Arc::new(Folder::fresh()?);
+        neighbour::redefining(bench, &folder.0)?;
+        let mut trials = bench.missing();
+        for jdk in &bench.jdks {
+            for (name, _, test) in TESTS.into_iter().filter(|(_, since, _)| *since <= jdk.major) {
+                let (jdk, folder) = (jdk.clone(), Arc::clone(&folder));
+                let name = format!("jdk{}::{name}", jdk.major);
+                trials.push(cell(bench, name, move |bench| test(bench, &jdk, &folder.0)));
+            }
+        }
+        Ok(trials)
+    })
+}
+
+/// The program does what `way` says.
+fn run(bench: &Bench, jdk: &Jdk, folder: &Path, way: &str, loaded: Loaded) -> Result<Ended> {
+    let jar = folder.join("other.jar");
+    let mut flag = OsString::from("-javaagent:");
+    flag.push(&jar);
+    let mut versions = OsString::from("-Dversions=");
+    versions.push(folder);
+    let jvm = || -> Result<Jvm> {
+        let jvm = match loaded {
+            Loaded::ByFlag => Jvm::program(jdk, jar.as_os_str(), "Redefining")?.flags([&flag]).args(&[way]),
+            Loaded::ByLauncher => {
+                Jvm::program(jdk, jar.as_os_str(), "-jar")?.args(&[&jar.display().to_string(), way])
+            }
+        };
+        Ok(jvm.flags([&versions]).flags(["-Xcheck:jni"]))
+    };
+    let ended = jvm()?.audited(&bench.library, "").run()?;
+    claim(ended.printed().ends_with("done\n") && ended.code() == 0, || ended.to_string())?;
+    claim(ended.messages().is_empty(), || ended.to_string())?;
+    let mut complaints = ended.complaints();
+    if !complaints.is_empty() {
+        // JDK 8 complains of its own support for agents.
+        let bare = jvm()?.run()?.complaints();
+        complaints.retain(|complaint| !bare.contains(complaint));
+    }
+    claim(complaints.is_empty(), || ended.to_string())?;
+    Ok(ended)
+}
+
+/// How many were made by `method` of the class, by line.
+fn made(ended: &Ended, method: &str) -> Result<BTreeMap<u32, u64>> {
+    let mut lines = BTreeMap::new();
+    for site in ended.report()?.sites.iter().filter(|site| site.kind == Kind::Inflater) {
+        let frame = site.frames.iter().find(|frame| frame.to_string() == format!("Made.{method}"));
+        if let Some(line) = frame.and_then(|frame| frame.line) {
+            *lines.entry(line).or_default() += site.counts.created;
+        }
+    }
+    Ok(lines)
+}
+
+/// The line that ends with the comment `mark`, in a version of the class.
+fn line(version: &str, mark: &str) -> Result<u32> {
+    let path = repository().join("java-fixtures/redefined").join(version).join("Made.java");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let found = text.lines().position(|line| line.ends_with(&format!("// {mark}")));
+    let index = found.ok_or_else(|| format!("{}: no line {mark}", path.display()))?;
+    u32::try_from(index + 1).map_err(|error| error.to_string())
+}
+
+fn claim_made(ended: &Ended, method: &str, expected: &[(u32, u64)]) -> Result<()> {
+    let (lines, expected) = (made(ended, method)?, expected.iter().copied().collect());
+    claim(lines == expected, || format!("{method}: {expected:?} expected, and not {lines:?}: {ended}"))
+}
+
+/// Made while the new version is on its way, and not yet installed.
+fn window(bench: &Bench, jdk: &Jdk, folder: &Path, loaded: Loaded) -> Result<()> {
+    let ended = run(bench, jdk, folder, "window", loaded)?;
+    claim_made(&ended, "make", &[(line("", "make")?, 3 + 4 + 4), (line("moved", "make")?, 5 + 7)])
+}
+
+/// What is refused changes nothing, and what comes after it is seen.
+fn failing(bench: &Bench, jdk: &Jdk, folder: &Path) -> Result<()> {
+    let ended = run(bench, jdk, folder, "failing", Loaded::ByFlag)?;
+    claim_made(&ended, "make", &[(line("", "make")?, 3 + 2 + 4), (line("moved", "make")?, 5)])
+}
+
+/// A call that is under way goes on in the old version.
+fn staying(bench: &Bench, jdk: &Jdk, folder: &Path) -> Result<()> {
+    let ended = run(bench, jdk, folder, "staying", Loaded::ByFlag)?;
+    let lines = [("", "before"), ("", "after"), ("moved", "before"), ("moved", "after")];
+    let mut expected = Vec::new();
+    for (version, mark) in lines {
+        expected.push((line(version, mark)?, 1));
+    }
+    claim_made(&ended, "stay", &expected)
+}
+
+/// Four threads make them all the time while the versions take turns.
+fn flipping(bench: &Bench, jdk: &Jdk, folder: &Path) -> Result<()> {
+    let ended = run(bench, jdk, folder, "flipping", Loaded::ByFlag)?;
+    let printed = ended.printed();
+    let numbers: Vec<u64> = printed.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [first, moved, either] = numbers[..] else {
+        return Err(format!("three numbers expected: {ended}"));
+    };
+    let lines = made(&ended, "make")?;
+    let at = |line: u32| lines.get(&line).copied().unwrap_or(0);
+    let (at_first, at_moved) = (at(line("", "make")?), at(line("moved", "make")?));
+    let right = at_first >= first && at_moved >= moved && at_first + at_moved == first + moved + either;
+    claim(right && first > 0 && moved > 0, || {
+        format!("{first} and {moved} are sure, {either} are either, and these were seen: {lines:?}")
+    })
+}

@@ -9,7 +9,7 @@ use super::command;
 use super::env::{Jvmti, jclass, jint, jlong, jobject};
 use super::jni::Jni;
 use super::os::{read_small, say, write_stderr};
-use super::{arming, guard, preparation, publish, reserve, tag, thread};
+use super::{archives, arming, guard, preparation, publish, reserve, tag, thread};
 use crate::dump;
 use crate::instrument;
 use crate::options::{self, Command, Options, Parsed};
@@ -192,6 +192,14 @@ fn jvmti(vm: *mut JavaVM) -> Result<Jvmti, String> {
 /// The agent itself, without a hook.
 fn install(vm: *mut JavaVM, options: Options) -> Result<&'static Agent, String> {
     let jvmti = jvmti(vm)?;
+    if let Some(flag) = archives::recording(jvmti.release()) {
+        // SAFETY: nobody but us has seen it.
+        unsafe { jvmti.dispose() }.map_err(|error| format!("a JVMTI environment stays: {error}"))?;
+        return Err(format!(
+            "this JVM records for an AOT cache ({flag}), and classes with hooks would not get into it; \
+             audit a start without that flag"
+        ));
+    }
     let mut wanted = jvmtiCapabilities::default();
     wanted.set_can_get_source_file_name(true);
     wanted.set_can_get_line_numbers(true);

@@ -4,7 +4,7 @@
 //! through [`guard`]; every return code is looked at. Invariant: no JVMTI or JNI function is called and no I/O is
 //! done while a lock of the session is held.
 //!
-//! In reading order: [`entry`] (what the JVM calls) · [`command`] (what an attach asks) · [`preparation`], [`arming`],
+//! In reading order: [`entry`] (what the JVM calls) · [`archives`] (starts at which we stand aside) · [`command`] (what an attach asks) · [`preparation`], [`arming`],
 //! [`search`] (an audit begins and ends) · [`agent`], [`audit`] (what they share, and for how long) · [`hooks`] (the
 //! natives) · [`capture`] (stacks) · [`redefinition`] (which version of the classes they are of) · [`thread`] (who acts), by the
 //! [`outermost`] frames · [`tag`] · [`worker`] and [`bell`] (the agent's own thread) · [`reserve`] (memory when there is none) ·
@@ -13,6 +13,7 @@
 //! looked up once) · [`env`], [`jni`] and [`os`] (thin covers over C).
 
 mod agent;
+mod archives;
 mod arming;
 mod audit;
 mod bell;

@@ -131,8 +131,8 @@ fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<()
     })
 }
 
-/// A report for standard output. It comes from a process that may be another user's: where it is text, nothing in it may
-/// reach a terminal that the agent would not have written.
+/// A report for standard output. It comes from a process that may be another user's: where it is
+/// text, nothing in it may reach a terminal that the agent would not have written.
 fn harmless(report: &[u8], format: zaudit::options::Format) -> Cow<'_, [u8]> {
     match std::str::from_utf8(report) {
         _ if !format.is_text() => Cow::Borrowed(report),

@@ -132,7 +132,7 @@ fn pipe_that_is_read(bench: &Bench, jdk: &Jdk) -> Result<()> {
     claim_never_ended(bench, jdk, &ended, "r.json")
 }
 
-/// Gives a file, or a link itself, to a user that is nobody's.
+/// Gives a file, or a link itself, to a user that does not exist.
 fn give_away(path: &Path) -> Result<()> {
     lchown(path, Some(65_533), Some(65_533)).map_err(|error| format!("{}: {error}", path.display()))
 }

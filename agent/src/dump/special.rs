@@ -42,8 +42,9 @@ enum Found {
     Nothing,
 }
 
-/// Whether `path` is a device, a pipe, a socket, or a name for an open descriptor, directly or through links: reports on
-/// demand go there without a number. A link to a file is no such thing: it is replaced, never followed.
+/// Whether `path` is a device, a pipe, a socket, or a name for an open descriptor, directly or
+/// through links: reports on demand go there without a number. A link to a file is no such thing:
+/// it is replaced, never followed.
 pub fn is_special(path: &Path) -> bool {
     !matches!(look(path), Found::File | Found::Folder)
 }
@@ -62,7 +63,7 @@ pub(super) fn check(path: &Path) -> io::Result<()> {
 pub(super) fn open(path: &Path, mut patience: Patience) -> io::Result<Option<Special>> {
     check(path)?;
     let mut options = File::options();
-    // Without blocking: a pipe that nobody reads is an error (ENXIO), not a wait for ever.
+    // Without blocking: a pipe without a reader is an error (ENXIO), not a wait for ever.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     let (path, is_descriptor) = match look(path) {
         Found::Descriptor(path) => (path, true),
@@ -120,7 +121,7 @@ fn look(path: &Path) -> Found {
     Found::File
 }
 
-/// In `/proc`, or directly in `/dev`: nobody but the system creates anything there.
+/// In `/proc`, or directly in `/dev`: only the system creates files there.
 fn is_of_system(path: &Path) -> bool {
     path.starts_with("/proc") || path.parent() == Some(Path::new("/dev"))
 }

@@ -138,6 +138,9 @@ pub struct Step {
     pub index: Option<u32>,
 }
 
+/// The root that a stream is held by and the steps from there, if one is known.
+pub type Way<'a, R> = Option<(&'a R, Vec<Step>)>;
+
 impl<R> Graph<R> {
     /// So many streams.
     pub fn new(streams: usize) -> Graph<R> {
@@ -217,7 +220,7 @@ impl<R> Graph<R> {
     }
 
     /// The shortest known way of each stream, root first.
-    pub fn ways(&self) -> Result<Vec<Option<(&R, Vec<Step>)>>, OutOfMemory> {
+    pub fn ways(&self) -> Result<Vec<Way<'_, R>>, OutOfMemory> {
         let before = self.came_from()?;
         let ways = self
             .all_streams()

@@ -83,7 +83,7 @@ impl Judgement {
 fn is_clean(judged: &Judged) -> Option<bool> {
     let Verdict { tally, known, .. } = &judged.verdict;
     let clean = judged.verdict.severity() == Severity::Clean && known.sum() == 0 && tally.adds_up();
-    clean.then(|| tally.counts.created > tally.counts.ended)
+    clean.then_some(tally.counts.created > tally.counts.ended)
 }
 
 #[cfg(test)]

@@ -206,7 +206,7 @@ mod tests {
         let small = layout(100, 64);
         let all: Vec<*mut u8> = (0..50).map(|_| take(small)).collect();
         for (number, block) in all.iter().enumerate() {
-            assert!(is_of_reserve(*block) && *block as usize % 64 == 0);
+            assert!(is_of_reserve(*block) && (*block as usize).is_multiple_of(64));
             // SAFETY: a block of 100 bytes that is ours.
             unsafe { block.write_bytes(number as u8, 100) };
         }

@@ -104,7 +104,7 @@ fn over() -> Report {
 #[test]
 fn rules_and_baselines_are_told() {
     let value = |report: &Report| -> serde_json::Value {
-        serde_json::from_slice(&rendered(&report, Format::Json)).unwrap()
+        serde_json::from_slice(&rendered(report, Format::Json)).unwrap()
     };
     let over = value(&over());
     assert_eq!(
@@ -131,7 +131,7 @@ fn rules_and_baselines_are_told() {
 /// Whatever a renderer cannot work on, it would panic at.
 fn render_all(report: &Report) {
     for format in Format::ALL {
-        rendered(&report, format);
+        rendered(report, format);
     }
 }
 

@@ -64,9 +64,10 @@ pub(super) fn actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
 #[cold]
 fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     let thread = agent.jvmti.current_thread()?;
-    let is_virtual = jni.is_virtual(thread);
+    let carries = jni.is_virtual(thread) || is_carrier(agent, jni, thread)?;
     jni.delete_local(thread);
-    if is_virtual {
+    if carries {
+        // What a carrier does before it carries anything is its own: its `Thread` object has a tag, too.
         KNOWN.set(Known::Carrier);
         return virtual_actor(agent, tags, jni);
     }
@@ -74,6 +75,15 @@ fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     let actor = Actor { thread: new_id(), role };
     KNOWN.set(Known::Platform(actor));
     Ok(actor)
+}
+
+/// Whether the JDK's own scheduler runs virtual threads on this thread. With another scheduler any thread may be a carrier: if such
+/// a thread makes or ends a stream before it carries anything, its virtual threads are counted as that thread.
+fn is_carrier(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
+    let class = jni.class_of(thread);
+    let signature = agent.jvmti.class_signature(class);
+    jni.delete_local(class);
+    Ok(signature? == "Ljdk/internal/misc/CarrierThread;")
 }
 
 /// A virtual thread's id and role travel in the tag of its `Thread` object: the native thread below it changes.

@@ -123,25 +123,27 @@ pub struct Ender {
 const MAX_ENDERS: usize = 32;
 
 /// Who ends again, by line, most often first.
-pub fn enders(stacks: &[(Arc<Site>, u64)]) -> Vec<Ender> {
+pub fn enders(stacks: &[(Arc<Site>, u64)]) -> Result<Vec<Ender>, OutOfMemory> {
     together(stacks.iter().filter_map(|(site, times)| {
-        let frame = site.frames().nth(first_own_frame(site))?.clone();
-        Some(Ender { kind: site.kind, times: *times, frame })
+        let frame = site.frames().nth(first_own_frame(site))?;
+        Some((frame, site.kind, *times))
     }))
 }
 
 /// The same lines taken together, most often first.
-pub fn together(enders: impl Iterator<Item = Ender>) -> Vec<Ender> {
-    let mut sums: HashMap<(Frame, Kind), u64> = HashMap::new();
-    for Ender { kind, times, frame } in enders {
+pub fn together<'a>(enders: impl Iterator<Item = (&'a Frame, Kind, u64)>) -> Result<Vec<Ender>, OutOfMemory> {
+    let mut sums: HashMap<(&Frame, Kind), u64> = HashMap::new();
+    for (frame, kind, times) in enders {
+        sums.try_reserve(1)?;
         let sum = sums.entry((frame, kind)).or_default();
         *sum = sum.saturating_add(times);
     }
-    let ender = |((frame, kind), times)| Ender { kind, times, frame };
-    let mut enders: Vec<Ender> = sums.into_iter().map(ender).collect();
-    enders.sort_by(|a, b| (b.times, &a.frame, a.kind).cmp(&(a.times, &b.frame, b.kind)));
-    enders.truncate(MAX_ENDERS);
-    enders
+    let mut most: Vec<(Reverse<u64>, &Frame, Kind)> = Vec::new();
+    most.try_reserve_exact(sums.len())?;
+    most.extend(sums.into_iter().map(|((frame, kind), times)| (Reverse(times), frame, kind)));
+    most.sort_unstable();
+    let most = most.into_iter().take(MAX_ENDERS);
+    Ok(most.map(|(Reverse(times), frame, kind)| Ender { kind, times, frame: frame.clone() }).collect())
 }
 
 /// Index of the innermost frame outside the JDK, else of the innermost outside `java.util.zip`.
@@ -218,14 +220,18 @@ mod tests {
         again(Kind::Deflater, 3, &[END, "a.G.h"], 4);
         again(Kind::Inflater, 4, &[END], 4);
         let stacks = session.snapshot(Nanos(0), Duration::ZERO).unwrap().ended_again;
-        let told = enders(&stacks);
+        let told = enders(&stacks).unwrap();
         let lines: Vec<_> = told.iter().map(|e| (e.kind, e.times, e.frame.method.as_str())).collect();
         assert_eq!(
             lines,
             [(Kind::Inflater, 5, "c"), (Kind::Deflater, 4, "h"), (Kind::Inflater, 4, "end")],
             "{told:?}"
         );
-        let sums: Vec<_> = together(told.iter().chain(&told).cloned()).iter().map(|e| e.times).collect();
+        let sums: Vec<_> = together(told.iter().chain(&told).map(|e| (&e.frame, e.kind, e.times)))
+            .unwrap()
+            .iter()
+            .map(|e| e.times)
+            .collect();
         assert_eq!(sums, [10, 8, 8]);
     }
 

@@ -138,8 +138,20 @@ pub struct Step {
     pub index: Option<u32>,
 }
 
+/// Steps of a way that are kept at each of its ends: a linked list may have any number of links.
+pub const ENDS: usize = 12;
+
+/// The steps of a way, root first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// All of them, or the first and the last [`ENDS`].
+    pub kept: Vec<Step>,
+    /// How many are left out between the ends.
+    pub left_out: usize,
+}
+
 /// The root that a stream is held by and the steps from there, if one is known.
-pub type Way<'a, R> = Option<(&'a R, Vec<Step>)>;
+pub type Way<'a, R> = Option<(&'a R, Steps)>;
 
 impl<R> Graph<R> {
     /// So many streams.
@@ -225,15 +237,20 @@ impl<R> Graph<R> {
         let ways = self
             .all_streams()
             .map(|stream| {
-                let mut way = Vec::new();
+                let (mut steps, mut left_out) = (VecDeque::new(), 0);
                 let mut at = stream;
-                while let Some(edge) = before.get(&at)? {
-                    way.push(Step { node: at, index: edge.index });
+                loop {
+                    let edge = *before.get(&at)?;
+                    if steps.len() == 2 * ENDS {
+                        // The last ones from the stream on, which are the first from the root on.
+                        steps.remove(ENDS);
+                        left_out += 1;
+                    }
+                    steps.push_back(Step { node: at, index: edge.and_then(|edge| edge.index) });
+                    let Some(edge) = edge else { break };
                     at = edge.from;
                 }
-                way.push(Step { node: at, index: None });
-                way.reverse();
-                Some((self.roots.get(&at)?, way))
+                Some((self.roots.get(&at)?, Steps { kept: steps.into_iter().rev().collect(), left_out }))
             })
             .collect();
         Ok(ways)
@@ -331,9 +348,31 @@ mod tests {
         }
         let name = |node| *known.iter().find(|(_, known)| **known == node).unwrap().0;
         let ways = graph.ways().unwrap().into_iter().map(|way| {
-            way.map(|(root, steps)| (*root, steps.into_iter().map(|step| name(step.node)).collect()))
+            way.map(|(root, steps)| (*root, steps.kept.into_iter().map(|step| name(step.node)).collect()))
         });
         (ways.collect(), walks)
+    }
+
+    #[test]
+    fn a_long_way_is_kept_at_its_ends() {
+        for links in [0, 1, 21, 22, 23, 24, 25, 5_000] {
+            let mut graph: Graph<()> = Graph::new(1);
+            let mut last = 0;
+            for _ in 0..links {
+                let holder = graph.add();
+                graph.refers(holder, last, Some(last));
+                last = holder;
+            }
+            graph.rooted(last, || ());
+            let (_, Steps { kept, left_out }) = graph.ways().unwrap().remove(0).unwrap();
+            assert_eq!(kept.len() + left_out, links + 1, "{links}");
+            assert!(kept.len() <= 2 * ENDS && (left_out == 0 || kept.len() == 2 * ENDS), "{links}");
+            let nodes: Vec<usize> = kept.iter().map(|step| step.node as usize).collect();
+            let all: Vec<usize> = (0..=links).rev().collect();
+            let near = kept.len().min(ENDS);
+            assert_eq!(nodes[nodes.len() - near..], all[all.len() - near..], "{links}");
+            assert_eq!(nodes[..kept.len() - near], all[..kept.len() - near], "{links}");
+        }
     }
 
     #[test]
@@ -373,7 +412,7 @@ mod tests {
         heap.insert(0, (100, 10));
         heap.push((40, 0));
         let (ways, walks) = search(&heap);
-        assert_eq!(ways[0].as_ref().unwrap().1.len(), 32);
+        assert_eq!(ways[0].as_ref().unwrap().1.len(), 2 * ENDS);
         assert_eq!(walks, 32);
     }
 

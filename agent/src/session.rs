@@ -16,8 +16,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// Shards of small tables: each of them stays small, whatever the machine.
+const SHARDS: usize = 64;
+
 /// Everything that is known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Session {
     stacks: Stacks,
     ledger: Ledger,
@@ -73,7 +76,7 @@ impl Room {
     /// Room for the clean sites of one report.
     pub const CLEAN: Room = Room { sites: 1_000, frames: 65_536 };
 
-    /// Takes the room that a site needs. False if there is not so much left.
+    /// Takes the room that a site needs. False if there is not enough left.
     pub fn take(&mut self, site: &Site) -> bool {
         let left = (self.sites.checked_sub(1), self.frames.checked_sub(site.frames().len()));
         let (Some(sites), Some(frames)) = left else { return false };
@@ -103,6 +106,19 @@ pub struct Snapshot {
     pub gaps: Gaps,
 }
 
+impl Default for Session {
+    fn default() -> Self {
+        Session {
+            stacks: Stacks::default(),
+            ledger: Ledger::default(),
+            enders: Stacks::default(),
+            ended_again: DashMap::with_shard_amount(SHARDS),
+            ended_unknown: PerKind::default(),
+            gaps: Mutex::default(),
+        }
+    }
+}
+
 impl Session {
     /// The site of a stack seen before.
     pub fn site(&self, kind: Kind, key: StackKey) -> Option<SiteId> {
@@ -116,8 +132,9 @@ impl Session {
 
     /// The site of a stack that there is no memory for.
     pub fn unlearned(&self, kind: Kind) -> Result<SiteId, OutOfMemory> {
+        let site = self.stacks.unlearned(kind)?;
         self.unreadable("the process had no memory left to keep a stack");
-        self.stacks.unlearned(kind)
+        Ok(site)
     }
 
     /// An id for a new instance: its tag, before it is entered.
@@ -197,7 +214,7 @@ impl Session {
         self.ledger.shrink();
     }
 
-    /// The oldest live instances of each of these sites, so many at most.
+    /// The oldest live instances of each of these sites, `most` of them at most.
     pub fn oldest(&self, stable_ids: &[u64], most: usize) -> Vec<(u64, Vec<InstanceId>)> {
         let sites: Vec<_> = stable_ids.iter().filter_map(|id| Some((*id, self.stacks.find(*id)?))).collect();
         let mut found = self.ledger.oldest(sites.iter().map(|(_, site)| *site), most);

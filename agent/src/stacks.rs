@@ -80,8 +80,11 @@ impl Clone for Site {
     }
 }
 
+/// Shards of the cache: each of them stays small, whatever the machine.
+const SHARDS: usize = 64;
+
 /// All sites, and the cache in front of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stacks {
     keys: DashMap<(Kind, StackKey), SiteId>,
     key_count: AtomicUsize,
@@ -94,6 +97,16 @@ struct Interned {
     sites: Vec<Arc<Site>>,
     by_stable_id: HashMap<u64, SiteId>,
     overflowed: u64,
+}
+
+impl Default for Stacks {
+    fn default() -> Self {
+        Stacks {
+            keys: DashMap::with_shard_amount(SHARDS),
+            key_count: AtomicUsize::new(0),
+            interned: Mutex::default(),
+        }
+    }
 }
 
 impl Stacks {

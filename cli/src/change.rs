@@ -48,6 +48,8 @@ pub(crate) struct Change<'a> {
     pub(crate) new: Option<&'a Judged>,
     /// A site that is gone and differs from this new one in nothing but files and lines.
     pub(crate) moved_from: Option<&'a Judged>,
+    /// Whether the report without this site may have it as a clean one that is not listed.
+    pub(crate) unlisted: bool,
 }
 
 impl<'a> Change<'a> {
@@ -60,7 +62,7 @@ impl<'a> Change<'a> {
             _ if now.0 > before.0 || now.1 > before.1 => Way::Grown,
             _ => Way::Shrunk,
         };
-        Some(Self { way, old, new, moved_from: None })
+        Some(Self { way, old, new, moved_from: None, unlisted: false })
     }
 
     /// The site as it is now, else as it was.
@@ -109,6 +111,10 @@ pub(crate) fn changes<'a>(old: &'a Report, new: &'a Report) -> Vec<Change<'a>> {
     let left = old.judgement.sites.iter().filter(|judged| !now.contains_key(&judged.site.stable_id));
     let pairs = kept.chain(left.map(|judged| (Some(judged), None)));
     let mut changes: Vec<Change<'_>> = pairs.filter_map(|(old, new)| Change::of(old, new)).collect();
+    let [old_leaves_out, new_leaves_out] = [old, new].map(|report| report.judgement.sites_left_out() > 0);
+    for change in &mut changes {
+        change.unlisted = change.old.is_none() && old_leaves_out || change.new.is_none() && new_leaves_out;
+    }
     find_moved(&mut changes);
     let id = |change: &Change<'_>| change.judged().map_or(0, |judged| judged.site.stable_id);
     changes.sort_by_key(|change| (Reverse(change.weight()), id(change)));
@@ -126,7 +132,7 @@ fn find_moved(changes: &mut [Change<'_>]) {
     }
     // Only what is nowhere in the other report can have moved, and only where it is clear from where.
     let mut gone: HashMap<Names<'_>, Option<&Judged>> = HashMap::new();
-    for old in changes.iter().filter(|change| change.new.is_none()).filter_map(|change| change.old) {
+    for old in changes.iter().filter(|it| it.new.is_none() && !it.unlisted).filter_map(|change| change.old) {
         gone.entry(names(old)).and_modify(|several| *several = None).or_insert(Some(old));
     }
     for change in changes.iter_mut().filter(|change| change.old.is_none()) {

@@ -106,11 +106,12 @@ fn one(out: &mut String, change: &Change<'_>) {
         ("still open", open, open_now),
         ("created", created(change.old), created(change.new)),
     ];
-    let numbers =
-        numbers.iter().filter(|(_, old, new)| old + new > 0).map(|(name, old, new)| match old == new {
-            true => format!("{} {name}", grouped(*new)),
-            false => format!("{name} {} → {}", grouped(*old), grouped(*new)),
-        });
+    // How many were created at a site that is not listed is not known.
+    let known = numbers.iter().filter(|(name, _, _)| !change.unlisted || *name != "created");
+    let numbers = known.filter(|(_, old, new)| old + new > 0).map(|(name, old, new)| match old == new {
+        true => format!("{} {name}", grouped(*new)),
+        false => format!("{name} {} → {}", grouped(*old), grouped(*new)),
+    });
     let numbers = numbers.collect::<Vec<_>>().join(" · ");
     let _ = writeln!(out, "    {kind}s{}: {numbers} · site {:016x}", clean(&class), judged.site.stable_id);
     if let Some(before) = change.moved_from {

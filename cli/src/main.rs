@@ -136,6 +136,14 @@ fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<()
 fn harmless(report: &[u8], format: zaudit::options::Format) -> Cow<'_, [u8]> {
     match std::str::from_utf8(report) {
         _ if !format.is_text() => Cow::Borrowed(report),
+        Ok(_) if format == zaudit::options::Format::Json => {
+            let mut harmless = Vec::new();
+            // A list takes everything, and the bytes are UTF-8.
+            match escape::Json::new(&mut harmless).write_all(report) {
+                Ok(()) => Cow::Owned(harmless),
+                Err(_) => Cow::Borrowed(b""),
+            }
+        }
         Ok(text) => match escape::lines(text) {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),

@@ -90,6 +90,9 @@ pub(crate) struct Health {
     pub(crate) ok: Option<bool>,
 }
 
+/// Frames of a stack that are looked at: more than the agent keeps.
+const DEEPEST: usize = 4_096;
+
 /// Packages that are the JDK's own.
 const JDK: [&str; 6] = ["java.", "javax.", "jdk.", "sun.", "com.sun.", "zaudit."];
 
@@ -100,10 +103,16 @@ impl Snapshot {
         let (frames, table) = (&snapshot.frame_table, &snapshot.stack_table);
         for site in &mut snapshot.sites {
             let mut node = site.stack;
-            // A caller stands before those that it calls: what claims otherwise ends here.
-            while let Some(at) = node {
-                let found = table.frame.get(at).and_then(|frame| frames.get(*frame));
-                site.frames.extend(found.cloned());
+            // A caller stands before those that it calls: what claims otherwise ends here. Of a stack only the frame that is
+            // shown is kept.
+            for _ in 0..DEEPEST {
+                let Some(at) = node else { break };
+                if let Some(frame) = table.frame.get(at).and_then(|frame| frames.get(*frame)) {
+                    site.frames = vec![frame.clone()];
+                    if frame.is_own() {
+                        break;
+                    }
+                }
                 node = table.caller.get(at).copied().flatten().filter(|caller| *caller < at);
             }
         }
@@ -111,11 +120,17 @@ impl Snapshot {
     }
 }
 
+impl Frame {
+    /// Whether it is the program's own.
+    fn is_own(&self) -> bool {
+        !JDK.iter().any(|package| self.class.starts_with(package))
+    }
+}
+
 impl Site {
     /// The innermost frame of the program's own, else the outermost that there is.
     pub(crate) fn place(&self) -> String {
-        let own = |frame: &&Frame| !JDK.iter().any(|package| frame.class.starts_with(package));
-        match self.frames.iter().find(own).or(self.frames.last()) {
+        match self.frames.iter().find(|frame| frame.is_own()).or(self.frames.last()) {
             None => "(no stack)".into(),
             Some(Frame { class, method, line: Some(line) }) => format!("{class}.{method}:{line}"),
             Some(Frame { class, method, line: None }) => format!("{class}.{method}"),

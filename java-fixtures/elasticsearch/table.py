@@ -49,10 +49,20 @@ def place(site):
     return site["kind"], " < ".join(short(frame) for frame in own[:2])
 
 
+def resolve(report, site):
+    """Gives a clean site its frames, which stand in tables."""
+    node, stacks = site["stack"], report["stack_table"]
+    while node is not None:
+        site["frames"].append(report["frame_table"][stacks["frame"][node]])
+        node = stacks["caller"][node]
+    site["stack"] = None
+
+
 def places(report):
     """The sums of all sites that have the same place."""
     sums = collections.defaultdict(collections.Counter)
     for site in report["sites"]:
+        resolve(report, site)
         sums[place(site)].update({count: site[count] for count in COUNTS})
     return sums
 

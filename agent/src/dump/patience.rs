@@ -19,7 +19,7 @@ const RESERVE: Duration = Duration::from_millis(500);
 pub enum Patience {
     /// So much, in all.
     Limited(Duration),
-    /// As long as this says no: for a program whose user can interrupt it.
+    /// Until this returns true: for a program whose user can interrupt it.
     Until(fn() -> bool),
 }
 

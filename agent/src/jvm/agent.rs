@@ -42,7 +42,7 @@ pub(super) struct Agent {
     clock: Instant,
     begun: AtomicBool,
     over: AtomicBool,
-    /// Events that hooks could not count, because memory was exhausted, and the last report has not told.
+    /// Events that hooks could not enter because memory was exhausted, and that no report has yet.
     uncounted: AtomicU64,
 }
 
@@ -132,6 +132,7 @@ impl Agent {
     /// From here on hooks count, for this audit.
     pub(super) fn begin(&self, audit: Arc<Audit>) {
         self.freed.open();
+        self.uncounted.store(0, Ordering::Relaxed);
         AUDIT.store(Some(audit));
     }
 
@@ -180,14 +181,14 @@ impl Agent {
         self.freed.take(|_| {});
     }
 
-    /// An event was not counted because memory is exhausted: all that this may do is to count it.
+    /// An event cannot be entered because memory is exhausted. It can only be counted.
     #[cold]
-    pub(super) fn lost_for_want_of_memory(&self) {
+    pub(super) fn uncounted(&self) {
         self.uncounted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Tells the audit what was not counted since the last time.
-    pub(super) fn own_up(&self, audit: &Audit) {
+    /// Has the audit's health say how many events were not entered since the last time.
+    pub(super) fn report_uncounted(&self, audit: &Audit) {
         let events = self.uncounted.swap(0, Ordering::Relaxed);
         audit.session.dropped_many("the process had no memory left for it", events);
     }
@@ -195,7 +196,7 @@ impl Agent {
     /// ObjectFree: one push, and a ring if nobody is on the way.
     pub(super) fn push_freed(&self, id: InstanceId) {
         if reserve::is_exhausted() {
-            return self.lost_for_want_of_memory();
+            return self.uncounted();
         }
         if self.freed.push(id) {
             self.bell().ring(Ring::FREED);

@@ -5,13 +5,13 @@
 //! warning for each on the program's standard output (JDK 25; JDK-8368182: updates before 25.0.3
 //! cannot make the cache at all then).
 //!
-//! No other start of this kind comes here. HotSpot refuses every native agent before it loads the
+//! No other start of this kind reaches this code. HotSpot refuses every native agent before it loads the
 //! library where it writes a CDS archive (`-Xshare:dump`, `-XX:ArchiveClassesAtExit`,
 //! `-XX:+RecordDynamicDumpInfo`, `-XX:+AutoCreateSharedArchive` while its file does not exist):
-//! `Agent_OnLoad` does not run, so that there is nothing to be said by us. And it ignores agents where
+//! `Agent_OnLoad` does not run, so we cannot print anything. And it ignores agents where
 //! it makes the cache of what was recorded (`-XX:AOTMode=create`).
 //!
-//! Invariant: flags are found as the launcher and HotSpot find them; an argument of the program is none.
+//! Invariant: flags are found as the launcher and HotSpot find them; arguments of the program do not count.
 
 use super::os::read_small;
 use std::path::Path;
@@ -29,9 +29,11 @@ pub(super) fn recording(release: u32) -> Option<String> {
     }
     let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let program = std::fs::read_link("/proc/self/exe").ok().and_then(|path| file_name(&path));
+    // A JDK that was replaced while this JVM runs.
+    let program = program.as_deref().map(|name| name.trim_end_matches(" (deleted)"));
     let given = std::fs::read("/proc/self/cmdline").unwrap_or_default();
     let start = Start {
-        is_launcher: program.as_deref() == Some("java"),
+        is_launcher: program == Some("java"),
         arguments: given.split(|byte| *byte == 0).skip(1).map(text).collect(),
         variable: &|name| std::env::var_os(name).map(|value| text(value.as_encoded_bytes())),
         file: &|path| read_small(path.as_ref(), MOST).ok().map(|bytes| text(&bytes)),
@@ -44,12 +46,14 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The flag among them that has a JVM record. The last of two values holds.
-fn recorded(flags: &[String]) -> Option<String> {
-    let last = |name: &str| flags.iter().rev().find(|flag| flag.starts_with(name));
-    let mode = last("-XX:AOTMode=");
-    match mode.and_then(|mode| mode.split_once('=')) {
-        Some((_, "record")) => mode.cloned(),
-        None | Some((_, "auto")) => last("-XX:AOTCacheOutput=").cloned(),
+fn recorded<'a>(flags: &'a [String]) -> Option<String> {
+    // HotSpot takes `:=` for `=`.
+    let value =
+        |flag: &'a String, name: &str| flag.strip_prefix(name)?.trim_start_matches(':').strip_prefix('=');
+    let last = |name: &str| flags.iter().rev().find_map(|flag| Some((flag, value(flag, name)?)));
+    match last("-XX:AOTMode") {
+        Some((flag, "record")) => Some(flag.clone()),
+        None | Some((_, "auto")) => last("-XX:AOTCacheOutput").map(|(flag, _)| flag.clone()),
         Some(_) => None,
     }
 }
@@ -64,7 +68,7 @@ struct Start<'a> {
 }
 
 /// Flags of the launcher that have their value in the next word.
-const WITH_VALUE: [&str; 16] = [
+const WITH_VALUE: [&str; 17] = [
     "-cp",
     "-classpath",
     "--class-path",
@@ -78,6 +82,7 @@ const WITH_VALUE: [&str; 16] = [
     "--add-reads",
     "--patch-module",
     "--enable-native-access",
+    "--enable-final-field-mutation",
     "--describe-module",
     "-d",
     "--source",
@@ -126,7 +131,7 @@ impl Start<'_> {
                     _ if is_value => is_value = false,
                     "--disable-@files" => expand = false,
                     "-jar" | "-m" | "--module" => return flags,
-                    word if !word.starts_with('-') => return flags,
+                    word if !word.starts_with('-') || word.starts_with("--module=") => return flags,
                     word if WITH_VALUE.contains(&word) => is_value = true,
                     _ => flags.push(word),
                 }
@@ -185,6 +190,8 @@ mod tests {
         for (arguments, surroundings, flag) in [
             (&[RECORD, "-XX:AOTConfiguration=a", "Main"][..], &[][..], RECORD),
             (&["-cp", "a.jar", OUTPUT, "Main"], &[], OUTPUT),
+            (&["-XX:AOTCacheOutput:=a.aot", "Main"], &[], "-XX:AOTCacheOutput:=a.aot"),
+            (&["--enable-final-field-mutation", "m", OUTPUT, "Main"], &[], OUTPUT),
             (&["-XX:AOTMode=auto", OUTPUT, "Main"], &[], OUTPUT),
             (&["-XX:AOTMode=off", RECORD, "Main"], &[], RECORD),
             (&["--add-modules", "a.b", OUTPUT, "-jar", "a.jar"], &[], OUTPUT),
@@ -217,6 +224,7 @@ mod tests {
             (&["--class-path", "x", "@none", "Main", "@args"], &["@args=-XX:AOTMode=record"]),
             (&["--disable-@files", "@args", "Main"], &["@args=-XX:AOTMode=record"]),
             (&["@@args", "Main"], &["@args=-XX:AOTMode=record"]),
+            (&["--module=m/Main", RECORD], &[]),
             (&["-Dflag=-XX:AOTMode=record", "Main"], &["JAVA_TOOL_OPTIONS='-Da= -XX:AOTMode=record'"]),
             (&["Main"], &["_JAVA_OPTIONS=-XX:AOTMode=off", "JAVA_TOOL_OPTIONS=-XX:AOTMode=record"]),
             (&["Main"], &["JDK_AOT_VM_OPTIONS=-XX:AOTMode=record"]),

@@ -172,6 +172,8 @@ pub(super) enum Disarmed {
     /// The audit goes on: its last report could not be made, because another one takes too long, or because the JVM is
     /// ending and makes it itself.
     NotYet,
+    /// The audit goes on, because there is no memory for its last report. Why, in words.
+    NoReport(String),
     /// It is over. What was done with its last report, or what went wrong.
     Over(Result<String, String>),
 }
@@ -185,8 +187,10 @@ pub(super) fn disarm(
     to: Option<&Options>,
 ) -> Disarmed {
     let Some(audit) = agent.hold_audit() else { return Disarmed::Nothing };
-    let Some(written) = publish::end_of_audit(agent, audit, jni, trigger, to) else {
-        return Disarmed::NotYet;
+    let written = match publish::end_of_audit(agent, audit, jni, trigger, to) {
+        None => return Disarmed::NotYet,
+        Some(Err(why)) => return Disarmed::NoReport(why),
+        Some(Ok(written)) => written,
     };
     // A JVM that has ended meanwhile has made its own last report.
     let restored = jni.with_locals(ROOM, || end(agent)).flatten();

@@ -57,8 +57,8 @@ fn key(frames: &[jvmtiFrameInfo], truncated: bool, version: u64) -> StackKey {
     StackKey(key)
 }
 
-/// Puts names to a raw stack. What cannot be read shows as `?` and is counted in `health`. None where memory is so
-/// short that no new stack should be kept.
+/// Puts names to a raw stack. What cannot be read shows as `?` and is counted in `health`. None when memory is too
+/// short to keep a new stack.
 #[cold]
 pub(super) fn resolve(
     agent: &Agent,

@@ -92,7 +92,10 @@ pub(super) fn wait_to_arm(agent: &'static Agent, jni: Jni, delay: Duration, opti
 }
 
 fn adopted(audit: &Audit) -> String {
-    let Ok((_, adopted, _)) = audit.session.sums() else { return String::new() };
+    let (_, adopted, _) = match audit.session.sums() {
+        Ok(sums) => sums,
+        Err(why) => return format!("; how many were open already is not known: {why}"),
+    };
     let found: Vec<_> = Kind::ALL
         .iter()
         .map(|kind| (adopted.get(*kind).counts.created, *kind))
@@ -115,6 +118,7 @@ fn disarm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
     match arming::disarm(agent, &control, jni, Trigger::Command, Some(options)) {
         Disarmed::Over(Ok(written)) => return Ok(format!("disarmed; {written}")),
         Disarmed::Over(Err(why)) => return Err(format!("disarmed, but {why}")),
+        Disarmed::NoReport(why) => return Err(format!("{why}; it stays armed")),
         Disarmed::NotYet => {
             return Err("another report is under way, or the JVM is ending; it stays armed".into());
         }

@@ -193,11 +193,11 @@ fn jvmti(vm: *mut JavaVM) -> Result<Jvmti, String> {
 fn install(vm: *mut JavaVM, options: Options) -> Result<&'static Agent, String> {
     let jvmti = jvmti(vm)?;
     if let Some(flag) = archives::recording(jvmti.release()) {
-        // SAFETY: nobody but us has seen it.
+        // SAFETY: only this function has it.
         unsafe { jvmti.dispose() }.map_err(|error| format!("a JVMTI environment stays: {error}"))?;
         return Err(format!(
-            "this JVM records for an AOT cache ({flag}), and classes with hooks would not get into it; \
-             audit a start without that flag"
+            "this JVM records for an AOT cache ({flag}), which leaves instrumented classes out; \
+             start it without that flag to audit it"
         ));
     }
     let mut wanted = jvmtiCapabilities::default();

@@ -53,11 +53,16 @@ pub(super) fn memory_is_out() -> bool {
 /// A stage without memory, until it is dropped.
 pub(super) struct Stage(bool);
 
-/// `memory-STAGE`: on this thread there is none while the stage lasts.
+/// `memory-STAGE`: on this thread there is none while the stage lasts. `memory-STAGE-pinned`: the reserve is used up, too.
 pub(super) fn memory(stage: &str) -> Stage {
-    let out = std::env::var("ZAUDIT_FAULT").is_ok_and(|asked| asked.strip_prefix("memory-") == Some(stage));
+    let out = std::env::var("ZAUDIT_FAULT").is_ok_and(|asked| {
+        asked.strip_prefix("memory-").map(|rest| rest.strip_suffix(PINNED).unwrap_or(rest)) == Some(stage)
+    });
     Stage(out && !NONE_HERE.replace(true))
 }
+
+/// What uses the reserve up from the start.
+const PINNED: &str = "-pinned";
 
 impl Drop for Stage {
     fn drop(&mut self) {
@@ -67,9 +72,12 @@ impl Drop for Stage {
     }
 }
 
-/// `memory-all`: none for anybody, for ever.
+/// `memory-all`: no thread ever gets any.
 pub(super) fn loaded() {
     if asked("memory-all") {
         NO_MEMORY.store(true, Ordering::Relaxed);
+    }
+    if std::env::var("ZAUDIT_FAULT").is_ok_and(|asked| asked.ends_with(PINNED)) {
+        super::reserve::pin();
     }
 }

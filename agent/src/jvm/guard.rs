@@ -30,9 +30,6 @@ pub(super) fn hook(body: impl FnOnce(&'static Agent, &Audit)) {
     let Some(agent) = Agent::get() else { return };
     let audit = agent.audit();
     let Some(audit) = audit.as_deref() else { return };
-    if reserve::is_exhausted() {
-        return agent.lost_for_want_of_memory();
-    }
     if !thread::enter() {
         audit.session.dropped("made or ended while the agent itself was at work on that thread");
         return;
@@ -64,6 +61,11 @@ pub(super) fn speak_on_panic() {
         backtrace::trace(|frame| {
             let (module, offset) = module_of(frame.ip());
             let _ = write!(text, "zaudit:   {module}+{offset:#x}");
+            // To read symbols takes large tables.
+            if reserve::is_pressed() {
+                text.push('\n');
+                return true;
+            }
             backtrace::resolve_frame(frame, |symbol| {
                 if let Some(name) = symbol.name() {
                     let _ = write!(text, " {name:#}");

@@ -1,7 +1,7 @@
 //! The natives of the helper class: a constructor returned, `end()` begins, the JVM is about to end.
 //!
 //! They find out which instance, which stack and who, and tell the session. Invariant: once a stack was seen,
-//! the first two neither allocate, handle strings or take a lock that all threads share.
+//! the first two neither allocate, nor handle strings, nor take a lock that all threads share.
 
 use super::agent::Agent;
 use super::audit::Audit;
@@ -10,7 +10,7 @@ use super::classes::{Classes, Life};
 use super::env::{Result, jclass, jobject, jvmtiError};
 use super::jni::Jni;
 use super::{guard, publish, reserve, search, thread};
-use crate::event::{Kind, OutOfMemory, Role, SiteId, Stack, StackKey};
+use crate::event::{Actor, Kind, OutOfMemory, Role, SiteId, Stack, StackKey, ThreadId};
 use jvmti_bindings::sys::jni::JNIEnv;
 use std::mem::MaybeUninit;
 
@@ -24,6 +24,9 @@ pub(super) extern "system" fn created(env: *mut JNIEnv, _class: jclass, stream: 
         super::fault::created(jni);
         #[cfg(feature = "fault-injection")]
         let _stage = super::fault::memory("created");
+        if reserve::is_exhausted() {
+            return agent.uncounted();
+        }
         if let Err(error) = on_created(agent, audit, jni, stream) {
             audit.session.dropped(reason("constructor", error));
         }
@@ -80,7 +83,11 @@ fn on_created(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result
 
 fn on_ended(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
-    let mut actor = thread::actor(agent, audit.jvmti, jni)?;
+    // An end by an unknown thread is still an end: without it the instance would be called a leak.
+    let mut actor = thread::actor(agent, audit.jvmti, jni).unwrap_or_else(|_| {
+        audit.session.unreadable("a thread that called end() could not be identified");
+        Actor { thread: ThreadId::NOBODY, role: Role::Program }
+    });
     let Some(id) = search::tag_ending(agent, audit, jni, stream)? else {
         // JDK 8's finalizer calls end() on every instance, also on those that were ended long ago.
         if actor.role == Role::Program {

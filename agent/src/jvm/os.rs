@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Says one line on standard error. It is the last resort: when it fails there is nobody left to tell.
+/// Says one line on standard error. It is the last resort: when it fails there is no other place for it.
 pub(super) fn say(line: &str) {
     write_stderr(format!("zaudit: {}\n", escape::text(line)).as_bytes());
 }
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Writes to standard error. What nobody takes within a few seconds is lost.
 pub(super) fn write_stderr(bytes: &[u8]) {
-    // It is the last resort: there is nobody left to tell.
+    // It is the last resort: there is no other place for it.
     drop(Stderr::new().write_all(bytes));
 }
 

@@ -1,6 +1,6 @@
 //! The outermost frames of a stack, by requests that count from the innermost frame.
 //!
-//! [`Jvmti::frames`](super::env::Jvmti::frames) cannot count from the other end. Another thread goes on between two
+//! [`Jvmti::frames`](super::env::Jvmti::frames) cannot count from the other end. Another thread keeps running between two
 //! requests. Invariant: what is looked at comes from one answer, which ends with the outermost frame of the stack.
 
 use super::env::{Result, jvmtiError};
@@ -25,7 +25,7 @@ pub(super) fn any_of<T>(frames: &[T], mut wanted: impl FnMut(&T) -> Result<bool>
 /// Whether one of the outermost frames of a stack is `wanted`. `frames` gives the frames of that stack from a number
 /// on, as many as there are or as fit; ILLEGAL_ARGUMENT if there are none.
 ///
-/// An answer that does not fill the buffer ends with the outermost frame: one request does for every stack of fewer
+/// An answer that does not fill the buffer ends with the outermost frame: one request suffices for every stack of fewer
 /// frames than fit. A longer one is read in pieces that overlap, so that the last piece has enough frames.
 pub(super) fn any<T>(
     buffer: &mut [MaybeUninit<T>],

@@ -124,14 +124,15 @@ pub(super) fn on_command(agent: &Agent, audit: &Audit, jni: Jni, to: &Options) -
     written
 }
 
-/// The last report of an audit that ends before the JVM does. None if it cannot be made now.
+/// The last report of an audit that ends before the JVM does. None if it cannot be made now; an error if there is no
+/// memory for one that a command asks for.
 pub(super) fn end_of_audit(
     agent: &Agent,
     audit: Arc<Audit>,
     jni: Jni,
     trigger: Trigger,
     to: Option<&Options>,
-) -> Option<Result<String, String>> {
+) -> Option<Result<Result<String, String>, String>> {
     if !agent.publishing.begin(PATIENCE) {
         return None;
     }
@@ -146,10 +147,15 @@ pub(super) fn end_of_audit(
             fail_if_asked(&report, &audit);
             written
         }
-        Err(why) => Err(no_report(why)),
+        // Nobody waits for the end of `duration`, so the audit ends all the same.
+        Err(why) if to.is_none() => Err(no_report(why)),
+        Err(why) => {
+            agent.publishing.end();
+            return Some(Err(no_report(why)));
+        }
     };
     agent.publishing.end();
-    Some(written)
+    Some(Ok(written))
 }
 
 /// Counts from now on. A report that is being made tells of one epoch, not of half of each.
@@ -159,6 +165,7 @@ pub(super) fn reset(agent: &Agent, audit: &Audit) -> Result<(), String> {
     }
     // What was freed before belongs to the counts that end here.
     let undelivered = deliver(agent, audit);
+    agent.report_uncounted(audit);
     audit.reset(agent.now());
     audit.session.unsettled(undelivered);
     agent.publishing.end();
@@ -174,7 +181,7 @@ pub(super) fn snapshot(agent: &Agent, audit: &Audit) {
     let numbered = audit.options.keep > 1 || files.iter().any(Pattern::tells_reports_apart);
     let number = numbered.then(|| agent.publishing.next_number());
     let failed = match make(agent, audit, Trigger::Interval, number, Prepared::default()) {
-        Ok(report) if is_left_out(&report, audit) => return agent.publishing.end(),
+        Ok(report) if is_left_out(&report, audit) => Vec::new(),
         Ok(report) => write_snapshots(&report, audit, number),
         Err(why) => vec![no_report(why)],
     };
@@ -278,7 +285,7 @@ fn make(
     #[cfg(feature = "fault-injection")]
     let _stage = super::fault::memory("report");
     let undelivered = deliver(agent, audit);
-    agent.own_up(audit);
+    agent.report_uncounted(audit);
     if reserve::is_pressed() {
         return Err(OutOfMemory);
     }
@@ -307,8 +314,11 @@ fn make(
     };
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age)?;
     let mut growth = audit.growth();
-    // Copied only while an earlier report is still about.
-    Arc::make_mut(&mut growth).record(&snapshot)?;
+    // A report that is still being written has it, where the JVM ends beside one that takes too long. This report then has
+    // the trends of that one.
+    if let Some(growth) = Arc::get_mut(&mut growth) {
+        growth.record(&snapshot)?;
+    }
     let native = zlib::native(agent.jni()).unwrap_or_default();
     let rules = audit.expected.rules.clone();
     let report = Report::new(process, native, &snapshot, rules, Arc::clone(&growth))?;
@@ -326,7 +336,7 @@ fn render(report: &Report, format: Format, style: Style, to: &mut dyn io::Write)
     report.render(format, style, &mut Sparing(to))
 }
 
-/// A writer that fails where memory is short: what renders for it stops then.
+/// A writer that fails where memory is short, which stops the renderer.
 struct Sparing<'w>(&'w mut dyn io::Write);
 
 impl io::Write for Sparing<'_> {

@@ -21,13 +21,18 @@ use super::jni::{Jni, jfieldID, jweak};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-/// What is not installed this long after its hook has failed.
+/// A version that is not installed within this time counts as failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Classes that are watched at once: a tool that retransforms all that it knows stays below.
-const MOST: usize = 1_024;
+/// Classes that are watched at once.
+const MOST: usize = 64;
+
+/// Classes of one thread that are watched at once, the last ones. All classes of one call are installed in the
+/// same safepoint, and a call may name every class there is: the last of them stand for the others.
+const MOST_OF_A_THREAD: usize = 8;
 
 /// The redefinitions of one audit.
 #[derive(Default)]
@@ -48,6 +53,20 @@ impl Watched {
         let count = jni.int_field(class, field);
         jni.delete_local(class);
         Some(count)
+    }
+}
+
+impl Watched {
+    fn relation(&self, jni: Jni, class: jclass) -> Relation {
+        let Some(own) = jni.local(self.0) else { return Relation::None };
+        let relation = match (jni.is_assignable(own, class), jni.is_assignable(class, own)) {
+            (true, true) => Relation::Same,
+            (true, false) => Relation::Subclass,
+            (false, true) => Relation::Superclass,
+            (false, false) => Relation::None,
+        };
+        jni.delete_local(own);
+        relation
     }
 }
 
@@ -82,18 +101,27 @@ impl Redefinitions {
         version
     }
 
-    /// A new version of `class` is on its way.
+    /// A new version of `class` will be installed.
     pub(super) fn begins(&self, jni: Jni, field: Option<jfieldID>, class: jclass) {
         let watched = field.zip(jni.weak(class).map(|weak| Arc::new(Watched(weak))));
         let Some((field, watched)) = watched else {
-            // When it is installed cannot be known: what was cached until now goes.
+            // When it is installed cannot be known: drop everything cached so far.
             self.0.rcu(|table| Table { settled: table.settled + 1, coming: table.coming.clone() });
             return;
         };
-        let now = Instant::now();
-        let is_class = |known: &Arc<Watched>| jni.same(known.0, class);
-        self.0.rcu(|table| table.expect(now, &watched, is_class, |known| known.count(jni, field)));
+        let (now, caller) = (Instant::now(), std::thread::current().id());
+        let relation = |known: &Arc<Watched>| known.relation(jni, class);
+        self.0.rcu(|table| table.expect((now, caller), &watched, relation, |it| it.count(jni, field)));
     }
+}
+
+/// What a class in the table is to the one that gets a new version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    Same,
+    Subclass,
+    Superclass,
+    None,
 }
 
 /// What is on its way. `C` is how a class is known.
@@ -110,8 +138,11 @@ struct Coming<C> {
     begun: jint,
     /// How often it was incremented since, as far as is known.
     installed: Arc<AtomicI32>,
-    /// How often it is to be.
+    /// How many installations are expected: its own, and those of its superclasses, which increment the
+    /// count as well.
     wanted: jint,
+    /// Who asked for the last one.
+    caller: ThreadId,
     /// The last hook.
     since: Instant,
 }
@@ -134,27 +165,42 @@ impl<C: Clone> Table<C> {
     /// With one more version of a class on its way.
     fn expect(
         &self,
-        now: Instant,
+        (now, caller): (Instant, ThreadId),
         class: &C,
-        is_class: impl Fn(&C) -> bool,
+        relation: impl Fn(&C) -> Relation,
         count: impl Fn(&C) -> Option<jint>,
     ) -> Self {
         let mut table = Table { settled: self.settled, coming: self.coming.clone() };
-        if let Some(coming) = table.coming.iter_mut().find(|coming| is_class(&coming.class)) {
+        let (mut known, mut wanted) = (false, 1);
+        for coming in &mut table.coming {
             coming.look(now, &count);
-            // A superclass that is redefined increments the count as well.
             let installed = coming.installed.load(Ordering::Relaxed);
+            match relation(&coming.class) {
+                Relation::Same => (known, coming.caller) = (true, caller),
+                Relation::Subclass => {}
+                // What is still to be installed there will be counted here.
+                Relation::Superclass => {
+                    wanted += (coming.wanted - installed).max(0);
+                    continue;
+                }
+                Relation::None => continue,
+            }
             coming.wanted = coming.wanted.max(installed).saturating_add(1);
             coming.since = now;
-            return table;
         }
-        if table.coming.len() >= MOST {
-            let oldest = table.coming.remove(0);
+        let Some(begun) = count(class).filter(|_| !known) else { return table };
+        let of_caller = |coming: &Coming<C>| coming.caller == caller;
+        let full = table.coming.iter().filter(|it| of_caller(it)).count() >= MOST_OF_A_THREAD;
+        let oldest = match full {
+            true => table.coming.iter().position(of_caller),
+            false => (table.coming.len() >= MOST).then_some(0),
+        };
+        if let Some(oldest) = oldest {
+            let oldest = table.coming.remove(oldest);
             table.settled += oldest.look(now, &count).0 + 1;
         }
-        let Some(begun) = count(class) else { return table };
         let (class, installed) = (class.clone(), Arc::default());
-        table.coming.push(Coming { class, begun, installed, wanted: 1, since: now });
+        table.coming.push(Coming { class, begun, installed, wanted, caller, since: now });
         table
     }
 
@@ -196,8 +242,30 @@ mod tests {
         move |class| Some(counts[*class]).filter(|count| *count >= 0)
     }
 
+    /// Classes 8 and 9 are the superclass of 0 and of nothing.
     fn expect(table: Table<usize>, class: usize, counts: &[jint]) -> Table<usize> {
-        table.expect(Instant::now(), &class, |known| *known == class, count(counts))
+        let relation = |known: &usize| match (*known, class) {
+            (known, class) if known == class => Relation::Same,
+            (0, 8) => Relation::Subclass,
+            (8, 0) => Relation::Superclass,
+            _ => Relation::None,
+        };
+        table.expect((Instant::now(), std::thread::current().id()), &class, relation, count(counts))
+    }
+
+    #[test]
+    fn what_a_superclass_adds_is_not_taken_for_the_class_s_own() {
+        let counts = |sub, base| [sub, 0, 0, 0, 0, 0, 0, 0, base, 0];
+        // Whichever is first on its way, and whichever is installed first.
+        for (first, second) in [(0, 8), (8, 0)] {
+            let table = || expect(expect(Table::default(), first, &counts(3, 0)), second, &counts(3, 0));
+            let mut table_of_base_first = table();
+            assert_eq!(look(&mut table_of_base_first, NOW, &counts(4, 1)).1, [0], "{first}");
+            assert_eq!(look(&mut table_of_base_first, NOW, &counts(5, 1)).1, [0; 0], "{first}");
+            let mut table_of_sub_first = table();
+            assert_eq!(look(&mut table_of_sub_first, NOW, &counts(4, 0)).1.len(), 2, "{first}");
+            assert_eq!(look(&mut table_of_sub_first, NOW, &counts(5, 1)).1, [0; 0], "{first}");
+        }
     }
 
     /// The version, and the classes that are watched then.
@@ -246,10 +314,21 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_drops_the_oldest_and_goes_on() {
-        let counts = [0; MOST + 1];
-        let mut table = (0..=MOST).fold(Table::default(), |table, class| expect(table, class, &counts));
+    fn the_last_classes_of_a_thread_stand_for_all_of_its_call() {
+        let counts = [0; 20];
+        let mut table = (10..20).fold(Table::default(), |table, class| expect(table, class, &counts));
         let (version, watched) = look(&mut table, NOW, &counts);
-        assert_eq!((version, watched.len(), watched[0]), (1, MOST, 1));
+        assert_eq!((version, watched), (2, (12..20).collect()));
+    }
+
+    #[test]
+    fn a_full_table_drops_the_oldest_and_goes_on() {
+        let counts = [0; MOST + 30];
+        let by_itself = |table: Table<usize>, class: usize| {
+            std::thread::scope(|scope| scope.spawn(|| expect(table, class, &counts)).join().unwrap())
+        };
+        let mut table = (10..=10 + MOST).fold(Table::default(), by_itself);
+        let (version, watched) = look(&mut table, NOW, &counts);
+        assert_eq!((version, watched.len(), watched[0]), (1, MOST, 11));
     }
 }

@@ -87,7 +87,10 @@ pub(super) fn look(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) ->
     if each == 0 {
         return Retention::default();
     }
-    let streams = worst_streams(agent, audit, each).unwrap_or_default();
+    let streams = worst_streams(agent, audit, each).unwrap_or_else(|OutOfMemory| {
+        audit.session.unreadable("the process had no memory left to search who keeps live instances");
+        Vec::new()
+    });
     if streams.is_empty() {
         return Retention::default();
     }

@@ -222,7 +222,7 @@ fn is_reclaiming_loop(agent: &Agent, jni: Jni, frame: &jvmtiFrameInfo) -> Result
 /// How far out from the innermost frame a stream's finalizer, or what a thread waits for, shows itself.
 const INNERMOST: usize = 16;
 
-/// Whether the current thread's `end()` was called by the stream's own finalizer, be it through a subclass's `end()`.
+/// Whether the current thread's `end()` was called by the stream's own finalizer, including through a subclass's `end()`.
 pub(super) fn in_stream_finalizer(agent: &Agent, jni: Jni) -> Result<bool> {
     let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
     for frame in agent.jvmti.frames(std::ptr::null_mut(), 0, &mut buffer)? {

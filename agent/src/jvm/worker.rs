@@ -195,7 +195,7 @@ fn disarm_if_due(agent: &'static Agent, jni: Jni) {
     }
     match arming::disarm(agent, &control, jni, Trigger::Duration, None) {
         Disarmed::Over(Err(why)) => say(&why),
-        Disarmed::NotYet => pause(),
+        Disarmed::NotYet | Disarmed::NoReport(_) => pause(),
         Disarmed::Over(Ok(_)) | Disarmed::Nothing => {}
     }
 }

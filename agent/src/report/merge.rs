@@ -8,7 +8,7 @@ use crate::classify::{Judged, Judgement, Others, Verdict};
 use crate::event::{Kind, PerKind, Trigger};
 use crate::ledger::Tally;
 use crate::native::Native;
-use crate::places::together;
+use crate::places::{Ender, together};
 use crate::retention::Retention;
 use crate::session::Gaps;
 use crate::stacks::Site;
@@ -40,7 +40,7 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
         retention: retention(reports),
         rules: Vec::new(),
         ended_again: PerKind::default(),
-        enders: together(reports.iter().flat_map(|report| report.enders.iter().cloned())),
+        enders: enders(reports)?,
         ended_unknown: PerKind::default(),
         snapshot_nanos: first.snapshot_nanos,
         health: Health::default(),
@@ -81,6 +81,11 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
     merged.judgement.leave_out_clean();
     merged.health.truncated_sites = merged.judgement.truncated_sites();
     Ok(merged)
+}
+
+fn enders(reports: &[Report]) -> Result<Vec<Ender>, String> {
+    let all = reports.iter().flat_map(|report| &report.enders);
+    together(all.map(|ender| (&ender.frame, ender.kind, ender.times))).map_err(|why| why.to_string())
 }
 
 const TOO_MANY: &str = "the sums are too large for a report";

@@ -167,7 +167,7 @@ impl Report {
             rules,
             baseline: None,
             ended_again: PerKind { inflater: again(Kind::Inflater), deflater: again(Kind::Deflater) },
-            enders: enders(&snapshot.ended_again),
+            enders: enders(&snapshot.ended_again)?,
             ended_unknown: snapshot.ended_unknown,
             snapshot_nanos: snapshot.taken,
         })

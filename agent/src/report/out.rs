@@ -31,12 +31,12 @@ impl<'w> Out<'w> {
         }
     }
 
-    /// Whether all was written so far: there is no use in going on otherwise.
+    /// Whether all was written so far. There is no point in continuing otherwise.
     pub(super) fn is_ok(&self) -> bool {
         self.written.is_ok()
     }
 
-    /// What became of it.
+    /// The result of all writes.
     pub(super) fn finish(self) -> io::Result<()> {
         self.written
     }
@@ -63,9 +63,15 @@ impl Write for Out<'_> {
     }
 }
 
-/// The error of a serializer, which has only numbers, strings and lists to work on: the writer's own.
-pub(super) fn written(result: serde_json::Result<()>) -> io::Result<()> {
-    result.map_err(io::Error::from)
+impl Out<'_> {
+    /// Takes what a serializer of numbers, strings and lists says: where a write failed, that error is kept already.
+    pub(super) fn serialized(&mut self, result: serde_json::Result<()>) {
+        if let Err(error) = result
+            && self.written.is_ok()
+        {
+            self.written = Err(error.into());
+        }
+    }
 }
 
 /// A list whose elements are made one after the other.

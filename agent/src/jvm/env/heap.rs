@@ -2,7 +2,9 @@
 //!
 //! Decides nothing. Invariant: while the heap is walked nothing of the JVM's is called but by it.
 
-use super::{Jvmti, Result, check, jclass, jint, jlong, jmethodID, jobject, jvmtiError, slice};
+use super::{
+    Jvmti, Result, check, collected, copied, jclass, jint, jlong, jmethodID, jobject, jvmtiError, slice,
+};
 use jvmti_bindings::sys::jni::jfieldID;
 use jvmti_bindings::sys::jvmti;
 use std::ffi::c_void;
@@ -124,11 +126,11 @@ impl Jvmti {
         call!(self, GetObjectsWithTags, wanted, tags.as_ptr(), &mut count, &mut objects, &mut found)?;
         // SAFETY: on success both have `count` entries.
         let all = unsafe {
-            slice(found, count).iter().copied().zip(slice(objects, count).iter().copied()).collect()
+            collected(slice(found, count).iter().copied().zip(slice(objects, count).iter().copied()))
         };
         self.deallocate(objects.cast());
         self.deallocate(found.cast());
-        Ok(all)
+        all
     }
 
     /// The fields that a class declares itself; none of a class that was never prepared.
@@ -149,9 +151,9 @@ impl Jvmti {
             other => other?,
         }
         // SAFETY: on success `ids` has `count` entries.
-        let all = unsafe { slice(ids, count) }.to_vec();
+        let all = copied(unsafe { slice(ids, count) });
         self.deallocate(ids.cast());
-        Ok(all)
+        all
     }
 
     fn field(self, class: jclass, id: jfieldID) -> Result<Field> {
@@ -172,8 +174,8 @@ impl Jvmti {
             other => other?,
         }
         // SAFETY: on success `interfaces` has `count` entries.
-        let all = unsafe { slice(interfaces, count) }.to_vec();
+        let all = copied(unsafe { slice(interfaces, count) });
         self.deallocate(interfaces.cast());
-        Ok(all)
+        all
     }
 }

@@ -6,11 +6,8 @@ use super::{Root, tag_of};
 use crate::jvm::capture::class_name;
 use crate::jvm::env::{Jvmti, Result, jclass, jlong, jmethodID, jobject};
 use crate::jvm::jni::{Jni, jfieldID};
-use crate::retention::{Held, Step};
+use crate::retention::{ENDS, Held, Step, Steps, Way};
 use std::collections::{BTreeMap, HashSet};
-
-/// Steps told of a way, at each of its ends.
-const STEPS: usize = 12;
 
 /// The objects on the ways, while they are named. Fields are found by what is in them: the numbers that a walk tells
 /// are counted over all superclasses and interfaces, and say nothing once the field has another value.
@@ -21,15 +18,14 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn of(jvmti: Jvmti, jni: Jni, ways: &[Option<(&Root, Vec<Step>)>]) -> Result<Names> {
+    pub(super) fn of(jvmti: Jvmti, jni: Jni, ways: &[Way<'_, Root>]) -> Result<Names> {
         let mut tags = HashSet::new();
         for (root, steps) in ways.iter().flatten() {
             tags.extend(match root {
                 Root::Static(tag) | Root::Thread(tag) | Root::Frame { thread: tag, .. } => Some(*tag),
                 Root::Other(_) => None,
             });
-            let told = steps.iter().enumerate().filter(|(at, _)| is_told(*at, steps.len()));
-            tags.extend(told.map(|(_, step)| tag_of(step.node)));
+            tags.extend(steps.kept.iter().map(|step| tag_of(step.node)));
         }
         tags.remove(&0);
         let tags: Vec<jlong> = tags.into_iter().collect();
@@ -37,7 +33,7 @@ impl Names {
         Ok(Names { jvmti, jni, objects: objects.into_iter().collect() })
     }
 
-    pub(super) fn held(&self, root: &Root, steps: &[Step]) -> Held {
+    pub(super) fn held(&self, root: &Root, Steps { kept: steps, left_out }: &Steps) -> Held {
         let object = |at: usize| self.objects.get(&tag_of(steps.get(at)?.node)).copied();
         let mut path = Vec::new();
         let root = match root {
@@ -53,14 +49,10 @@ impl Names {
             }
             Root::Other(words) => (*words).to_owned(),
         };
-        let mut left_out = 0;
         for (at, pair) in steps.windows(2).enumerate() {
-            if !is_told(at, steps.len()) || !is_told(at + 1, steps.len()) {
-                left_out += 1;
+            if at + 1 == ENDS && *left_out > 0 {
+                path.push(format!("… {left_out} steps more"));
                 continue;
-            }
-            if std::mem::take(&mut left_out) > 0 {
-                path.push(format!("… {} steps more", steps.len() - 2 * STEPS));
             }
             path.push(match pair {
                 [_, Step { index: Some(index), .. }] => format!("[{index}]"),
@@ -148,9 +140,4 @@ impl Names {
 
 fn unknown() -> String {
     "?".into()
-}
-
-/// Whether a step of a way of this length is told: long ones are cut in the middle.
-fn is_told(at: usize, length: usize) -> bool {
-    at < STEPS || at + STEPS >= length
 }

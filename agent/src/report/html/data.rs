@@ -8,13 +8,12 @@ use super::escape::ScriptData;
 use crate::classify::Judged;
 use crate::event::{OutOfMemory, push};
 use crate::places::Place;
-use crate::report::out::{Listed, written};
+use crate::report::out::{Listed, Out};
 use crate::report::text::place::source;
 use crate::report::tree::{Node, Tree};
 use crate::report::words::clean;
 use crate::suppress::in_jdk;
 use serde::{Serialize, Serializer};
-use std::io::{self, Write};
 
 /// Tuples, not objects: there may be ten thousand of each. `page.js` names their parts again. Each list is made while it
 /// is written.
@@ -26,9 +25,11 @@ struct Data<'a> {
 }
 
 /// Writes the data as JSON that may stand in a `<script>`.
-pub(super) fn data(places: &[Place<'_>], to: &mut dyn Write) -> io::Result<()> {
+pub(super) fn data(places: &[Place<'_>], to: &mut Out<'_>) -> Result<(), OutOfMemory> {
     let data = Data::of(places)?;
-    written(serde_json::to_writer(ScriptData(to), &data))
+    let result = serde_json::to_writer(ScriptData(&mut *to), &data);
+    to.serialized(result);
+    Ok(())
 }
 
 impl<'a> Data<'a> {
@@ -106,7 +107,9 @@ mod tests {
             (Kind::Inflater, &[MADE, "a.B.c", "a.One.m", "a.Main.m", "a.Outer.m"], 1, 1, 0, 0),
         ]);
         let mut bytes = Vec::new();
-        data(&places(&judgement.sites).unwrap(), &mut bytes).unwrap();
+        let mut out = Out::new(&mut bytes);
+        data(&places(&judgement.sites).unwrap(), &mut out).unwrap();
+        out.finish().unwrap();
         let data: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let nodes: Vec<usize> = serde_json::from_value(data["nodes"].clone()).unwrap();
         assert!(nodes.chunks(2).skip(1).enumerate().all(|(before, node)| node[0] <= before), "{nodes:?}");

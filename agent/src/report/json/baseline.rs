@@ -1,7 +1,7 @@
 //! A baseline out of a JSON report: what was found at each site, and nothing else of it.
 //!
 //! The report may be large, and it is read in the process that is audited: site by site, through a small
-//! buffer. Invariant: what [`super::read`] takes is taken here, and means the same.
+//! buffer. Invariant: it accepts what [`super::read`] accepts, with the same meaning.
 
 use super::read::{Wrong, checked, date, failed, tally, verdict};
 use super::wire;

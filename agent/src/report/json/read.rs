@@ -15,6 +15,7 @@ use crate::session::Gaps;
 use crate::stacks::{Frames, Site};
 use crate::suppress::Rule;
 use serde::Deserialize;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -281,6 +282,8 @@ fn others(told: &wire::Others, kind: Kind, bytes_each: u64, health: &Health) -> 
     sound(&tally, health)?;
     let expected =
         at_most(counts.expected, tally.counts.late + tally.counts.collected + tally.live, "expected")?;
+    // What is neither covered by a rule nor too young is a leak or a suspect, and listed.
+    at_most(tally.counts.late + tally.counts.collected + tally.live - expected, tally.young, "what is open")?;
     Ok(Others {
         sites: at_most(told.sites, MOST, "sites")?,
         truncated: at_most(told.truncated_sites, told.sites, "truncated_sites")?,
@@ -301,11 +304,15 @@ struct Table {
     frames: Vec<Arc<Frame>>,
     /// Of each node: its frame, and the node of its caller.
     nodes: Vec<(usize, Option<u32>)>,
+    /// How many frames all stacks together may still have.
+    left: Cell<usize>,
 }
 
 impl Table {
     /// The most frames of one stack: more than the option `depth` keeps.
     const DEEPEST: usize = 4_096;
+    /// The most frames of all stacks together: far more than a report lists.
+    const MOST: usize = 1 << 24;
 
     fn new(
         told: Vec<wire::Frame<'_>>,
@@ -322,7 +329,7 @@ impl Table {
         }
         let frames = told.into_iter().map(|told| frames.share(frame(told))).collect();
         let nodes = of_node.into_iter().map(|frame| frame as usize).zip(caller).collect();
-        Ok(Table { frames, nodes })
+        Ok(Table { frames, nodes, left: Cell::new(Table::MOST) })
     }
 
     /// The frames from a node outwards.
@@ -337,6 +344,8 @@ impl Table {
             if stack.len() >= Table::DEEPEST {
                 return Err(format!("its stack {leaf} has more than {} frames", Table::DEEPEST));
             }
+            let left = self.left.get().checked_sub(1).ok_or("its stacks have too many frames")?;
+            self.left.set(left);
             stack.push(Arc::clone(frame));
             at = caller;
         }

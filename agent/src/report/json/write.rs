@@ -9,7 +9,7 @@ use crate::event::{Frame, Kind, Nanos, OutOfMemory, push};
 use crate::growth::{Point, Tendency, Trend};
 use crate::ledger::Tally;
 use crate::places::{Place, places};
-use crate::report::out::{Listed, Out, written};
+use crate::report::out::{Listed, Out};
 use crate::report::tree::{Node, Tree};
 use crate::report::{Report, millis};
 use std::borrow::Cow;
@@ -86,7 +86,8 @@ pub(in crate::report) fn render(report: &Report, to: &mut dyn io::Write) -> io::
             .collect(),
         health: health(report),
     };
-    written(serde_json::to_writer_pretty(escape::Json::new(&mut out), &root))?;
+    let result = serde_json::to_writer_pretty(escape::Json::new(&mut out), &root);
+    out.serialized(result);
     out.push('\n');
     out.finish()
 }

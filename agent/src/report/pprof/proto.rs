@@ -74,7 +74,7 @@ impl<'w> Gzip<'w> {
         Gzip { out, compressor: Box::new(CompressorOxide::new(flags)), crc: !0, size: 0 }
     }
 
-    /// Writes what a message has, and leaves it empty. False if an earlier write has failed: there is no use in going on.
+    /// Writes what a message has, and leaves it empty. False if a write has failed: there is no point in continuing.
     pub(super) fn take(&mut self, message: &mut Message) -> bool {
         self.crc = crc32(self.crc, &message.0);
         // The size modulo 2^32 is what the format wants.

@@ -132,23 +132,26 @@ fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<()
 }
 
 /// A report for standard output. It comes from a process that may be another user's: where it is
-/// text, nothing in it may reach a terminal that the agent would not have written.
+/// text, nothing in it may reach a terminal that the agent would not have written. JSON stays JSON.
 fn harmless(report: &[u8], format: zaudit::options::Format) -> Cow<'_, [u8]> {
-    match std::str::from_utf8(report) {
-        _ if !format.is_text() => Cow::Borrowed(report),
-        Ok(_) if format == zaudit::options::Format::Json => {
-            let mut harmless = Vec::new();
-            // A list takes everything, and the bytes are UTF-8.
-            match escape::Json::new(&mut harmless).write_all(report) {
-                Ok(()) => Cow::Owned(harmless),
-                Err(_) => Cow::Borrowed(b""),
-            }
-        }
-        Ok(text) => match escape::lines(text) {
+    if !format.is_text() {
+        return Cow::Borrowed(report);
+    }
+    let text = String::from_utf8_lossy(report);
+    let mut escaped = Vec::new();
+    // A list takes everything.
+    if format == zaudit::options::Format::Json
+        && escape::Json::new(&mut escaped).write_all(text.as_bytes()).is_ok()
+    {
+        let json = String::from_utf8_lossy(&escaped);
+        return Cow::Owned(escape::lines(&json).into_owned().into_bytes());
+    }
+    match text {
+        Cow::Borrowed(text) => match escape::lines(text) {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         },
-        Err(_) => Cow::Owned(escape::lines(&String::from_utf8_lossy(report)).into_owned().into_bytes()),
+        Cow::Owned(text) => Cow::Owned(escape::lines(&text).into_owned().into_bytes()),
     }
 }
 
@@ -176,5 +179,10 @@ mod tests {
         let plain = "SUMMARY: zaudit: nichts verloren, 3 · 4\n".as_bytes();
         assert_eq!(&*harmless(plain, Format::Text), plain);
         assert_eq!(&*harmless(b"\x1f\x8b\x00", Format::Pprof), b"\x1f\x8b\x00");
+        // A string of an older agent, which left such characters as they are.
+        let json = "{\n  \"class\": \"a\u{202e}b\u{7f}\"\n}\n";
+        let shown = harmless(json.as_bytes(), Format::Json);
+        let read = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+        assert_eq!(read(&shown), read(json.as_bytes()), "{}", String::from_utf8_lossy(&shown));
     }
 }

@@ -28,7 +28,8 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
         Ok(number) => number.parse().map_err(|_| format!("ZAUDIT_CYCLES={number}"))?,
         // Each takes JDK 8 a second and more, as all that is dropped passes its finalizer.
         Err(_) if jdk.major == 8 => 40,
-        Err(_) => 200,
+        // Two hundred take half an hour on all JDKs, because -Xcheck:jni counts the local references at each call.
+        Err(_) => 60,
     };
     // With a small heap there is little garbage to walk over: it is how often it happens that counts.
     let jvm = || Ok::<_, String>(kit.obeying(jdk)?.flags([collector, "-Xmx96m", "-Xcheck:jni"]));

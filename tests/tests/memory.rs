@@ -149,7 +149,10 @@ fn limited(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let report =
         Report::parse(&std::fs::read_to_string(running.dir().join("dump.json")).unwrap_or_default())?;
     let inflaters = &report.totals.inflater.counts;
-    claim(inflaters.created >= 2_048 && inflaters.created == inflaters.ended, || format!("{inflaters:?}"))?;
+    // JDK 8 keeps a few of its own.
+    claim(inflaters.ended >= 2_048 && inflaters.late + inflaters.collected == 0, || {
+        format!("{inflaters:?}")
+    })?;
     running.say("")?;
     running.close();
     claim_unharmed(&running.finish()?, &bare)

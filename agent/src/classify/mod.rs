@@ -132,8 +132,8 @@ impl Judgement {
 
     /// The numbers of all sites: those that are listed, and the sums of the others.
     pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
-        let others = Kind::ALL.into_iter().filter_map(|kind| self.others.get(kind).as_ref());
-        self.sites.iter().map(|judged| &judged.verdict).chain(others.map(|others| &others.verdict))
+        let others = self.others().map(|others| &others.verdict);
+        self.sites.iter().map(|judged| &judged.verdict).chain(others)
     }
 }
 

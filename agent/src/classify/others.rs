@@ -1,9 +1,8 @@
 //! Clean sites that a report leaves out: their number and their sums.
 //!
 //! Every leak and every suspect stays, also those that the baseline knows: this report may be the next
-//! baseline. Clean sites with open or lost instances (a rule or
-//! their age makes them clean) are kept first, then the busiest. Invariant: what is listed and what
-//! is left out add up to the totals.
+//! baseline. Clean sites with open or lost instances (a rule or their age makes them clean) are kept first,
+//! then the busiest. Invariant: what is listed and what is left out add up to the totals.
 
 use super::{Judged, Judgement, Severity, Verdict};
 use crate::event::Kind;
@@ -28,16 +27,20 @@ impl Others {
         (sites > 0).then(|| Others { sites, truncated, verdict: Verdict::uncovered(kind, tally, native) })
     }
 
-    /// Takes the sums of another report in.
-    pub(crate) fn add(&mut self, more: &Others) {
-        self.sites += more.sites;
-        self.truncated += more.truncated;
-        self.verdict.add(&more.verdict);
+    /// Adds more of the same kind to what there is.
+    pub(crate) fn add(all: &mut Option<Others>, more: Others) {
+        let Some(others) = all else {
+            *all = Some(more);
+            return;
+        };
+        others.sites += more.sites;
+        others.truncated += more.truncated;
+        others.verdict.add(&more.verdict);
     }
 }
 
 impl Judgement {
-    /// Takes the clean sites out that there is no room for.
+    /// Replaces the clean sites that do not fit by their sums.
     pub(crate) fn leave_out_clean(&mut self) {
         let mut room = Room::CLEAN;
         let mut fitting = |open: bool| {
@@ -58,24 +61,25 @@ impl Judgement {
             }
             let truncated = u64::from(judged.site.truncated);
             let one = Others { sites: 1, truncated, verdict: judged.verdict };
-            match others.get_mut(judged.site.kind) {
-                Some(others) => others.add(&one),
-                none => *none = Some(one),
-            }
+            Others::add(others.get_mut(judged.site.kind), one);
             false
         });
     }
 
     /// How many sites have a stack that was cut, those that are not listed included.
     pub(crate) fn truncated_sites(&self) -> u64 {
-        let others = Kind::ALL.into_iter().filter_map(|kind| self.others.get(kind).as_ref());
         let listed = self.sites.iter().filter(|judged| judged.site.truncated).count() as u64;
-        listed + others.map(|others| others.truncated).sum::<u64>()
+        listed + self.others().map(|others| others.truncated).sum::<u64>()
     }
 
     /// How many clean sites are not listed.
     pub fn sites_left_out(&self) -> u64 {
-        Kind::ALL.into_iter().filter_map(|kind| self.others.get(kind).as_ref()).map(|o| o.sites).sum()
+        self.others().map(|others| others.sites).sum()
+    }
+
+    /// The sums of what is not listed, of the kinds that have any.
+    pub(super) fn others(&self) -> impl Iterator<Item = &Others> {
+        Kind::ALL.into_iter().filter_map(|kind| self.others.get(kind).as_ref())
     }
 }
 

@@ -58,10 +58,7 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
                 let more = Others { verdict: Verdict { bytes_each, ..more.verdict }, ..*more };
                 sites.sum.add(&more.verdict.tally);
                 bounded(&sites.sum)?;
-                match merged.judgement.others.get_mut(kind) {
-                    Some(others) => others.add(&more),
-                    none => *none = Some(more),
-                }
+                Others::add(merged.judgement.others.get_mut(kind), more);
             }
             merged.judgement.totals.get_mut(kind).add(report.judgement.totals.get(kind));
             merged.adopted.get_mut(kind).add(report.adopted.get(kind));

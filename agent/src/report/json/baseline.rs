@@ -10,7 +10,6 @@ use crate::report::Health;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io::{BufReader, Read};
 use std::time::SystemTime;
@@ -18,8 +17,10 @@ use std::time::SystemTime;
 /// Reads a baseline; `file` is its name.
 pub(in crate::report) fn read(from: impl Read, file: &str) -> Result<Baseline, Wrong> {
     let mut json = serde_json::Deserializer::from_reader(BufReader::new(from));
-    let found = (&mut json).deserialize_map(Root).and_then(|found| json.end().map(|()| found));
-    let Found { schema, taken, sites } = found.map_err(failed)?;
+    let mut refused = None;
+    let root = Root { refused: &mut refused };
+    let found = (&mut json).deserialize_map(root).and_then(|found| json.end().map(|()| found));
+    let Found { schema, taken, sites } = found.map_err(|error| refused.unwrap_or_else(|| failed(error)))?;
     checked(&schema.ok_or("it is no JSON report of zaudit: it has no schema")?)?;
     Ok(Baseline {
         file: file.into(),
@@ -35,10 +36,18 @@ struct Found {
     sites: Option<HashMap<u64, Known>>,
 }
 
-/// The report's outermost object.
-struct Root;
+/// Stops the parser where the JSON is sound and the report is not; the reason goes past it, without its own words.
+fn refuse<E: Error>(refused: &mut Option<Wrong>, wrong: Wrong) -> E {
+    *refused = Some(wrong);
+    E::custom("refused")
+}
 
-impl<'de> Visitor<'de> for Root {
+/// The report's outermost object.
+struct Root<'a> {
+    refused: &'a mut Option<Wrong>,
+}
+
+impl<'de> Visitor<'de> for Root<'_> {
     type Value = Found;
 
     fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,14 +65,15 @@ impl<'de> Visitor<'de> for Root {
                 "schema" => {
                     let schema: String = map.next_value()?;
                     // Of another schema nothing else is understood.
-                    checked(&schema).map_err(M::Error::custom)?;
+                    checked(&schema).map_err(|wrong| refuse(self.refused, wrong))?;
                     found.schema = Some(schema);
                 }
                 "process" => {
                     let Process { taken } = map.next_value()?;
-                    found.taken = Some(date(taken, "taken").map_err(M::Error::custom)?);
+                    let date = date(taken, "taken").map_err(|wrong| refuse(self.refused, wrong))?;
+                    found.taken = Some(date);
                 }
-                "sites" => found.sites = Some(map.next_value_seed(Sites)?),
+                "sites" => found.sites = Some(map.next_value_seed(Sites { refused: self.refused })?),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -72,9 +82,11 @@ impl<'de> Visitor<'de> for Root {
 }
 
 /// The list of sites.
-struct Sites;
+struct Sites<'a> {
+    refused: &'a mut Option<Wrong>,
+}
 
-impl<'de> DeserializeSeed<'de> for Sites {
+impl<'de> DeserializeSeed<'de> for Sites<'_> {
     type Value = HashMap<u64, Known>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
@@ -82,7 +94,7 @@ impl<'de> DeserializeSeed<'de> for Sites {
     }
 }
 
-impl<'de> Visitor<'de> for Sites {
+impl<'de> Visitor<'de> for Sites<'_> {
     type Value = HashMap<u64, Known>;
 
     fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,18 +104,17 @@ impl<'de> Visitor<'de> for Sites {
     fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
         let mut sites = HashMap::new();
         while let Some(site) = seq.next_element::<wire::Site<'_>>()? {
-            let (id, known) = known(&site)
-                .map_err(|wrong| S::Error::custom(format!("its site {:?} is not sound: {wrong}", site.id)))?;
-            if known == Known::default() {
-                continue;
-            }
-            sites.try_reserve(1).map_err(S::Error::custom)?;
-            match sites.entry(id) {
-                Entry::Vacant(free) => free.insert(known),
-                Entry::Occupied(_) => {
-                    return Err(S::Error::custom(format!("it has two sites {:?}", site.id)));
+            let wrong = match known(&site) {
+                Ok((_, known)) if known == Known::default() => continue,
+                Ok((id, known)) if !sites.contains_key(&id) => {
+                    sites.try_reserve(1).map_err(|error| refuse(self.refused, error.to_string()))?;
+                    sites.insert(id, known);
+                    continue;
                 }
+                Ok(_) => format!("it has two sites {:?}", site.id),
+                Err(wrong) => format!("its site {:?} is not sound: {wrong}", site.id),
             };
+            return Err(refuse(self.refused, wrong));
         }
         Ok(sites)
     }
@@ -140,17 +151,27 @@ mod tests {
             .unwrap();
         for (from, to, says) in [
             ("zaudit-report/1", "zaudit-report/2", "its schema is \"zaudit-report/2\""),
-            ("\"schema\"", "\"scheme\"", "it has no schema"),
+            ("\"schema\"", "\"scheme\"", "it is no JSON report of zaudit: it has no schema"),
             ("\"sites\"", "\"sides\"", "it has no sites"),
-            ("\"kind\": \"deflater\"", "\"kind\": \"gzip\"", "its kind \"gzip\" is unknown"),
-            ("{\n", "[\n", "expected"),
+            ("\"kind\": \"deflater\"", "\"kind\": \"gzip\"", "its site "),
+            ("{\n", "[\n", "it is no JSON report of zaudit: "),
         ] {
             let wrong = read(json.replacen(from, to, 1).as_bytes(), "x").err();
             let said = wrong.as_deref().unwrap_or("nothing");
-            assert!(said.contains(says), "{to}: {said}");
+            assert!(said.starts_with(says), "{to}: {said}");
+            assert_eq!(said.contains(" at line "), says.ends_with(": "), "{to}: {said}");
         }
         for bytes in [&b""[..], b"[]", b"{}", b"{\"schema\":\"", &json.as_bytes()[..json.len() / 2]] {
             assert!(read(bytes, "x").is_err());
         }
+    }
+
+    /// A folder opens, and only its first bytes fail.
+    #[test]
+    fn what_cannot_be_read_is_said_in_the_words_of_the_system() {
+        let folder = std::fs::File::open("/").unwrap();
+        assert_eq!(read(folder, "x").unwrap_err(), "Is a directory");
+        let cut = b"{\"schema\":".chain(std::fs::File::open("/").unwrap());
+        assert_eq!(read(cut, "x").unwrap_err(), "Is a directory");
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{memory, wire};
 use crate::classify::{Judged, Judgement, Known, Others, Totals, Verdict};
+use crate::dump::reason;
 use crate::event::{Frame, Kind, Nanos, PerKind, Trigger};
 use crate::growth::Growth;
 use crate::ledger::{Counts, Tally};
@@ -57,8 +58,11 @@ pub(super) fn checked(schema: &str) -> Result<(), Wrong> {
     Err(format!("its schema is {schema:?}, and this zaudit reads {}", wire::SCHEMA))
 }
 
-/// What the parser refuses.
+/// Why the parser stopped: the bytes are wrong, or could not be read.
 pub(super) fn failed(error: serde_json::Error) -> Wrong {
+    if error.is_io() {
+        return reason(&error.into());
+    }
     format!("it is no JSON report of zaudit: {error}")
 }
 

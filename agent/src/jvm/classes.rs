@@ -26,6 +26,8 @@ pub(super) struct Classes {
     pub(super) thread: jclass,
     /// `java.lang.Shutdown`.
     pub(super) shutdown: jclass,
+    /// `jdk.internal.misc.CarrierThread`: JDK 21 to 28 have it.
+    carrier: Option<jclass>,
     /// `java.lang.Class.classRedefinedCount`: JDK 8 to 28 have it.
     pub(super) redefined: Option<jfieldID>,
     /// From a stream to its native address: `zsRef` and `address`.
@@ -82,6 +84,10 @@ impl Classes {
             deflater,
             thread,
             shutdown: class(c"java.lang.Shutdown")?,
+            carrier: jni
+                .has_virtual_threads()
+                .then(|| class(c"jdk.internal.misc.CarrierThread").ok())
+                .flatten(),
             address: PerKind {
                 inflater: address(inflater, own.inflater).or_else(|| address(inflater, shared)),
                 deflater: address(deflater, own.deflater).or_else(|| address(deflater, shared)),
@@ -106,6 +112,11 @@ impl Classes {
         let open = jni.long_field(holder, address) != 0;
         jni.delete_local(holder);
         Some(if open { Life::Open } else { Life::Ended })
+    }
+
+    /// Whether the JDK's own scheduler runs virtual threads on this thread.
+    pub(super) fn is_carrier(&self, jni: Jni, thread: jobject) -> bool {
+        self.carrier.is_some_and(|class| jni.is_instance(thread, class))
     }
 
     /// What a platform thread's own field says of its state, in bits of `JVMTI_THREAD_STATE_*`. None on JDK 19

@@ -50,9 +50,13 @@ impl Jni {
         jni!(self, GetVersion)
     }
 
-    /// JNI 19 and later.
+    /// JDK 19 and 20 may have them, 21 and later do.
+    pub(super) fn has_virtual_threads(self) -> bool {
+        self.version() >= jni::JNI_VERSION_19
+    }
+
     pub(super) fn is_virtual(self, thread: jobject) -> bool {
-        self.version() >= jni::JNI_VERSION_19 && jni!(self, IsVirtualThread, thread) != 0
+        self.has_virtual_threads() && jni!(self, IsVirtualThread, thread) != 0
     }
 
     /// A class of the boot loader, not initialised; `any` is some other class. JNI's FindClass would ask the system

@@ -64,7 +64,10 @@ pub(super) fn actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
 #[cold]
 fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     let thread = agent.jvmti.current_thread()?;
-    let carries = jni.is_virtual(thread) || is_carrier(agent, jni, thread)?;
+    // With another scheduler than the JDK's any thread may be a carrier: one that makes or ends a stream before it carries
+    // anything keeps this answer, and its virtual threads are counted as that thread.
+    let classes = agent.classes.get();
+    let carries = jni.is_virtual(thread) || classes.is_some_and(|known| known.is_carrier(jni, thread));
     jni.delete_local(thread);
     if carries {
         // What a carrier does before it carries anything is its own: its `Thread` object has a tag, too.
@@ -75,15 +78,6 @@ fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     let actor = Actor { thread: new_id(), role };
     KNOWN.set(Known::Platform(actor));
     Ok(actor)
-}
-
-/// Whether the JDK's own scheduler runs virtual threads on this thread. With another scheduler any thread may be a carrier: if such
-/// a thread makes or ends a stream before it carries anything, its virtual threads are counted as that thread.
-fn is_carrier(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
-    let class = jni.class_of(thread);
-    let signature = agent.jvmti.class_signature(class);
-    jni.delete_local(class);
-    Ok(signature? == "Ljdk/internal/misc/CarrierThread;")
 }
 
 /// A virtual thread's id and role travel in the tag of its `Thread` object: the native thread below it changes.

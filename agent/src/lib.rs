@@ -22,32 +22,5 @@
 //! beside `src/` says why each is as it is.
 #![deny(unsafe_code)]
 
-// The vocabulary, and files.
-pub mod escape;
-pub mod dump;
-pub mod event;
-pub mod native;
-pub mod options;
-
-// Bytes in, bytes out.
-pub mod classfile;
-pub mod instrument;
-
-// What is known.
-pub mod stacks;
-pub mod ledger;
-pub mod session;
-
-// What it means.
-pub mod growth;
-pub mod retention;
-pub mod suppress;
-pub mod classify;
-pub mod places;
-pub mod hints;
-
-// What is said.
-pub mod report;
-
 #[expect(unsafe_code, reason = "the JVM's interfaces are C")]
 mod jvm;

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use zaudit::options as report;
+use zaudit_core::options as report;
 
 /// Finds out which code of a Java program leaks native memory through java.util.zip Inflaters and Deflaters
 ///

@@ -5,9 +5,9 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use zaudit::classify::{Judged, Severity};
-use zaudit::event::Kind;
-use zaudit::report::Report;
+use zaudit_core::analysis::classify::{Judged, Severity};
+use zaudit_core::model::Kind;
+use zaudit_core::report::Report;
 
 /// Which way a site went; the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,11 +10,11 @@ use crate::saved;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
-use zaudit::classify::{Judged, grouped, kinds};
-use zaudit::escape;
-use zaudit::event::Frame;
-use zaudit::places::first_own_frame;
-use zaudit::report::{Report, clean, count, duration};
+use zaudit_core::analysis::classify::{Judged, grouped, kinds};
+use zaudit_core::escape;
+use zaudit_core::model::Frame;
+use zaudit_core::analysis::findings::first_own_frame;
+use zaudit_core::report::{Report, clean, count, duration};
 
 /// Changes of a kind that are told to people; programs get all.
 const TOLD: usize = 40;

@@ -4,7 +4,7 @@
 //! line that says what is the matter and, behind a semicolon, what to do next.
 
 use std::fmt;
-use zaudit::escape;
+use zaudit_core::escape;
 
 /// The exit codes that are not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -37,7 +37,7 @@ pub(crate) fn run(named: Option<&Path>, run: &Run) -> Result<Infallible, Failure
 /// The agent would go on with what it understands and say the rest in the midst of the program's output: here there is
 /// somebody who can mend it. Files are left to the agent.
 pub(crate) fn expect_understood(options: &[String]) -> Result<(), Failure> {
-    let mut parsed = zaudit::options::Parsed::default();
+    let mut parsed = zaudit_core::options::Parsed::default();
     parsed.read(&options.join(","), &|_| Ok(String::new()));
     match parsed.complaints.first() {
         None => Ok(()),

@@ -104,10 +104,10 @@ mod tests {
 
     #[test]
     fn no_hostile_character_is_in_the_list() {
-        let hostile: String = zaudit::escape::samples().collect();
+        let hostile: String = zaudit_core::escape::samples().collect();
         let row = Row { pid: 7, user: hostile.clone(), state: hostile.clone(), command: hostile };
         let text = shown(&[row]);
-        assert!(!text.contains(|c| c != '\n' && zaudit::escape::is_hostile(c)), "{text:?}");
+        assert!(!text.contains(|c| c != '\n' && zaudit_core::escape::is_hostile(c)), "{text:?}");
         assert_eq!(text.lines().count(), 2);
     }
 

@@ -44,7 +44,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use target::{Presence, Target};
-use zaudit::escape;
+use zaudit_core::escape;
 
 fn main() -> ExitCode {
     let failure = match Arguments::try_parse() {
@@ -133,14 +133,14 @@ fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<()
 
 /// A report for standard output. It comes from a process that may be another user's: where it is
 /// text, nothing in it may reach a terminal that the agent would not have written. JSON stays JSON.
-fn harmless(report: &[u8], format: zaudit::options::Format) -> Cow<'_, [u8]> {
+fn harmless(report: &[u8], format: zaudit_core::options::Format) -> Cow<'_, [u8]> {
     if !format.is_text() {
         return Cow::Borrowed(report);
     }
     let text = String::from_utf8_lossy(report);
     let mut escaped = Vec::new();
     // A list takes everything.
-    if format == zaudit::options::Format::Json
+    if format == zaudit_core::options::Format::Json
         && escape::Json::new(&mut escaped).write_all(text.as_bytes()).is_ok()
     {
         let json = String::from_utf8_lossy(&escaped);
@@ -164,7 +164,7 @@ fn say(text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zaudit::options::Format;
+    use zaudit_core::options::Format;
 
     #[test]
     fn a_report_of_another_process_is_harmless() {

@@ -7,7 +7,7 @@ use crate::failure::{Code, Failure, reason};
 use crate::system;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use zaudit::dump::{Patience, Pending};
+use zaudit_core::files::{Patience, Pending};
 
 /// Whether somebody still reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

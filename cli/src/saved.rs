@@ -10,7 +10,7 @@ use crate::system;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
-use zaudit::report::{self, Report, Style};
+use zaudit_core::report::{self, Report, Style};
 
 /// The largest file that is read.
 const LARGEST: u64 = 1 << 30;

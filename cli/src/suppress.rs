@@ -11,12 +11,12 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use zaudit::classify::{Verdict, grouped};
-use zaudit::escape;
-use zaudit::event::{Frame, Kind, OutOfMemory};
-use zaudit::places::{Place, places};
-use zaudit::report::Report;
-use zaudit::suppress::{Asked, MAX_RULES, Rule, in_jdk};
+use zaudit_core::analysis::classify::{Verdict, grouped};
+use zaudit_core::escape;
+use zaudit_core::model::{Frame, Kind, OutOfMemory};
+use zaudit_core::analysis::findings::{Place, places};
+use zaudit_core::report::Report;
+use zaudit_core::analysis::rules::{Asked, MAX_RULES, Rule, in_jdk};
 
 /// Characters of a comment: names may be long.
 const COMMENT: usize = 300;
@@ -187,11 +187,11 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::Arc;
     use std::time::{Duration, UNIX_EPOCH};
-    use zaudit::event::{Nanos, Stack, StackKey, ThreadId, Trigger};
-    use zaudit::native::Native;
-    use zaudit::options::FailOn;
-    use zaudit::report::Process;
-    use zaudit::session::Session;
+    use zaudit_core::model::{Nanos, Stack, StackKey, ThreadId, Trigger};
+    use zaudit_core::analysis::footprint::Native;
+    use zaudit_core::options::FailOn;
+    use zaudit_core::report::Process;
+    use zaudit_core::session::Session;
 
     const MADE: [(&str, &str); 2] =
         [("java.util.zip.Inflater", "<init>"), ("java.util.zip.Deflater", "<init>")];

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn no_hostile_character_is_in_the_table() {
-        use zaudit::escape;
+        use zaudit_core::escape;
         let mut now = snapshot(12, 10);
         let hostile: String = escape::samples().collect();
         now.process.command.push_str(&hostile);

@@ -108,8 +108,8 @@ fn unsafe_stays_in_its_room() {
 fn the_readme_has_the_tables_of_options_and_commands() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     for (heading, table) in [
-        ("### Options", zaudit::options::markdown()),
-        ("### While it runs", zaudit::options::commands_markdown()),
+        ("### Options", zaudit_core::options::markdown()),
+        ("### While it runs", zaudit_core::options::commands_markdown()),
     ] {
         let section = readme.split(heading).nth(1).unwrap_or_else(|| panic!("README.md has no {heading}"));
         let section = section.split("\n### ").next().unwrap();
@@ -138,7 +138,7 @@ fn fields(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
 fn schema_and_code_have_the_same_fields() {
     let mut documented = BTreeSet::new();
     fields(&serde_json::from_str(zaudit_tests::schema::TEXT).unwrap(), &mut documented);
-    let wire = fs::read_to_string(root().join("agent/src/report/json/wire.rs")).unwrap();
+    let wire = fs::read_to_string(root().join("core/src/report/json/wire.rs")).unwrap();
     let declared = wire.lines().map(str::trim).collect::<Vec<_>>();
     let written: BTreeSet<String> = declared
         .windows(2)
@@ -149,7 +149,7 @@ fn schema_and_code_have_the_same_fields() {
         .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
         .collect();
     assert!(written.len() > 50, "the fields were found: {written:?}");
-    assert_eq!(written, documented, "agent/src/report/json/wire.rs and docs/report.schema.json");
+    assert_eq!(written, documented, "core/src/report/json/wire.rs and docs/report.schema.json");
 }
 
 #[test]
@@ -183,9 +183,9 @@ fn the_page_on_suppressions_has_the_built_in_rules() {
     let page = fs::read_to_string(root().join("docs/suppressions.md")).unwrap();
     let section = page.split("\n## Built-in rules\n").nth(1).expect("docs/suppressions.md has the section");
     let listed = section.split("```").nth(1).expect("and in it a list");
-    let (rules, complaints) = zaudit::suppress::Rule::read_file("docs/suppressions.md", listed);
+    let (rules, complaints) = zaudit_core::analysis::rules::Rule::read_file("docs/suppressions.md", listed);
     let texts =
-        |rules: Vec<zaudit::suppress::Rule>| rules.into_iter().map(|rule| rule.text).collect::<Vec<_>>();
+        |rules: Vec<zaudit_core::analysis::rules::Rule>| rules.into_iter().map(|rule| rule.text).collect::<Vec<_>>();
     assert_eq!(complaints, [""; 0]);
-    assert_eq!(texts(rules), texts(zaudit::suppress::Rule::built_in()));
+    assert_eq!(texts(rules), texts(zaudit_core::analysis::rules::Rule::built_in()));
 }

@@ -11,9 +11,9 @@ use super::jni::Jni;
 use super::os::{say, take_signal};
 use super::preparation::Expected;
 use super::{entry, hooks, publish, search, worker};
-use crate::event::Trigger;
-use crate::instrument::{self, Callback};
-use crate::options::Options;
+use zaudit_core::model::Trigger;
+use zaudit_instrument::{self as instrument, Callback};
+use zaudit_core::options::Options;
 use jvmti_bindings::sys::jni::JNINativeMethod;
 use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_DATA_DUMP_REQUEST, JVMTI_EVENT_OBJECT_FREE,

@@ -6,10 +6,10 @@
 use super::env::Jvmti;
 use super::preparation::Expected;
 use super::redefinition::Redefinitions;
-use crate::event::Nanos;
-use crate::growth::Growth;
-use crate::options::Options;
-use crate::session::Session;
+use zaudit_core::model::Nanos;
+use zaudit_core::analysis::history::Growth;
+use zaudit_core::options::Options;
+use zaudit_core::session::Session;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -35,7 +35,7 @@ pub(super) struct Audit {
     /// Whether the last snapshot could not be written: it is said once.
     pub(super) snapshot_failed: AtomicBool,
     /// The snapshots that were written, of each file.
-    pub(super) rotations: Mutex<Vec<crate::dump::Rotation>>,
+    pub(super) rotations: Mutex<Vec<zaudit_core::files::Rotation>>,
 }
 
 const NOTHING_FOUND: u8 = 0;

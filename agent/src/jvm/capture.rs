@@ -9,8 +9,8 @@ use super::audit::Audit;
 use super::env::{Jvmti, Line, Result, jclass, jvmtiError, jvmtiFrameInfo};
 use super::jni::Jni;
 use super::reserve;
-use crate::event::{Frame, Stack, StackKey};
-use crate::options::MAX_DEPTH;
+use zaudit_core::model::{Frame, Stack, StackKey};
+use zaudit_core::options::MAX_DEPTH;
 use std::mem::MaybeUninit;
 
 /// Room for the deepest stack that may be asked for, and the one frame more that tells a cut.

@@ -5,7 +5,7 @@
 
 use super::env::{jclass, jint, jobject};
 use super::jni::{Jni, jfieldID};
-use crate::event::{Kind, PerKind};
+use zaudit_core::model::{Kind, PerKind};
 use std::ffi::CStr;
 
 /// What a stream's own fields say of it.

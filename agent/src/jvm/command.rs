@@ -8,11 +8,11 @@ use super::arming::{self, Disarmed};
 use super::audit::Audit;
 use super::jni::Jni;
 use super::{os, preparation, publish, worker};
-use crate::classify::{grouped, some};
-use crate::dump;
-use crate::escape;
-use crate::event::{Kind, OutOfMemory, Trigger};
-use crate::options::{self, Command, Options};
+use zaudit_core::analysis::classify::{grouped, some};
+use zaudit_core::files;
+use zaudit_core::escape;
+use zaudit_core::model::{Kind, OutOfMemory, Trigger};
+use zaudit_core::options::{self, Command, Options};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -56,8 +56,8 @@ pub(super) fn tell(text: &str, options: &Options) {
     };
     let mut line = text.trim_end().to_owned();
     line.push('\n');
-    if let Err(error) = dump::write(path, line.as_bytes()) {
-        os::say(&format!("the answer cannot be written to {}: {}", escape::path(path), dump::reason(&error)));
+    if let Err(error) = files::write(path, line.as_bytes()) {
+        os::say(&format!("the answer cannot be written to {}: {}", escape::path(path), files::reason(&error)));
         os::write_stderr(line.as_bytes());
     }
 }
@@ -183,7 +183,7 @@ fn status(agent: &Agent) -> String {
     line("numbered reports", grouped(u64::from(agent.publishing.numbered())));
     line("stood still while arming", format!("{:.1} ms", audit.stood_still().as_secs_f64() * 1e3));
     let gaps = audit.session.gaps();
-    let healthy = crate::session::Gaps { unsettled: None, ..gaps } == Default::default();
+    let healthy = zaudit_core::session::Gaps { unsettled: None, ..gaps } == Default::default();
     line("health", if healthy { "ok" } else { "not all could be seen: a report says what" }.into());
     text
 }

@@ -10,9 +10,9 @@ use super::env::{Jvmti, jclass, jint, jlong, jobject};
 use super::jni::Jni;
 use super::os::{read_small, say, write_stderr};
 use super::{archives, arming, guard, preparation, publish, reserve, tag, thread};
-use crate::dump;
-use crate::instrument;
-use crate::options::{self, Command, Options, Parsed};
+use zaudit_core::files;
+use zaudit_instrument as instrument;
+use zaudit_core::options::{self, Command, Options, Parsed};
 use jvmti_bindings::sys::jni::{JNI_EDETACHED, JNI_ERR, JNI_OK, JNIEnv, JavaVM};
 use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
@@ -94,7 +94,7 @@ fn with_bytes<T: Default>(
 ) -> T {
     match str::from_utf8(bytes) {
         Ok(text) => read(parsed, text, &|path| {
-            let bytes = read_small(path.as_ref(), MOST_OPTIONS).map_err(|error| dump::reason(&error))?;
+            let bytes = read_small(path.as_ref(), MOST_OPTIONS).map_err(|error| files::reason(&error))?;
             String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
         }),
         Err(_) => {

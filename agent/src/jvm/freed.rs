@@ -12,7 +12,7 @@
 use super::agent::Agent;
 use super::audit::Audit;
 use super::env::Jvmti;
-use crate::event::InstanceId;
+use zaudit_core::model::InstanceId;
 use crossbeam_queue::SegQueue;
 use jvmti_bindings::sys::jvmti::JVMTI_EVENT_OBJECT_FREE;
 use std::fs;

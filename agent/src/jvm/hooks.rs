@@ -10,7 +10,7 @@ use super::classes::{Classes, Life};
 use super::env::{Result, jclass, jobject, jvmtiError};
 use super::jni::Jni;
 use super::{guard, publish, reserve, search, thread};
-use crate::event::{Actor, Kind, OutOfMemory, Role, SiteId, Stack, StackKey, ThreadId};
+use zaudit_core::model::{Actor, Kind, OutOfMemory, Role, SiteId, Stack, StackKey, ThreadId};
 use jvmti_bindings::sys::jni::JNIEnv;
 use std::mem::MaybeUninit;
 

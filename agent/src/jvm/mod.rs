@@ -1,6 +1,6 @@
 //! The JVM's side: the only room with `unsafe`, and nobody above names it.
 //!
-//! Turns JVMTI and JNI into calls of [`crate::session`], and reports into files. Every entry from the JVM goes
+//! Turns JVMTI and JNI into calls of [`zaudit_core::session`], and reports into files. Every entry from the JVM goes
 //! through [`guard`]; every return code is looked at. Invariant: no JVMTI or JNI function is called and no I/O is
 //! done while a lock of the session is held.
 //!

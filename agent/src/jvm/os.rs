@@ -3,10 +3,10 @@
 //! Knows nothing of the JVM. Invariant: all that the signal handler does is to ring.
 
 use super::bell::{Bell, Ring};
-use crate::dump::{self, Patience};
-use crate::escape;
-use crate::options::Signal;
-use crate::report::Style;
+use zaudit_core::files::{self, Patience};
+use zaudit_core::escape;
+use zaudit_core::options::Signal;
+use zaudit_core::report::Style;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,7 +20,7 @@ pub(super) fn say(line: &str) {
     write_stderr(format!("zaudit: {}\n", escape::text(line)).as_bytes());
 }
 
-/// How long standard error may block us while the program runs; at its end there is less ([`dump::ending`]). A parent
+/// How long standard error may block us while the program runs; at its end there is less ([`files::ending`]). A parent
 /// that reads its child's pipe only after the child has ended must not keep it from ending.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -242,7 +242,7 @@ extern "C" fn exiting(status: i32, _argument: *mut libc::c_void) {
     let code = FAILURE_CODE.load(Ordering::Acquire);
     if status == 0 && code != 0 && FAILING.load(Ordering::Acquire) == std::process::id() {
         FAILURE_CODE.store(0, Ordering::Release);
-        dump::ending();
+        files::ending();
         if let Some(why) = FAILURE.get() {
             say(&format!("exit code {code} instead of 0: {why}"));
         }

@@ -3,12 +3,12 @@
 //! Invariant: what is wrong is a line each, and the audit can go on without it.
 
 use super::os;
-use crate::classify::Baseline;
-use crate::dump::{self, Naming};
-use crate::escape;
-use crate::options::Options;
-use crate::report::Report;
-use crate::suppress::Rule;
+use zaudit_core::analysis::classify::Baseline;
+use zaudit_core::files::{self, Naming};
+use zaudit_core::escape;
+use zaudit_core::options::Options;
+use zaudit_core::report::Report;
+use zaudit_core::analysis::rules::Rule;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -42,7 +42,7 @@ pub(super) fn look(options: &Options) -> (Expected, Vec<String>) {
                 troubles.push(format!(
                     "cannot read rules from {}: {}",
                     escape::path(path),
-                    dump::reason(&error)
+                    files::reason(&error)
                 ));
             }
         }
@@ -58,11 +58,11 @@ pub(super) fn look(options: &Options) -> (Expected, Vec<String>) {
     for pattern in &options.files {
         let naming = Naming { pid: std::process::id(), time: SystemTime::now(), number: None };
         let path = pattern.path(&naming);
-        if let Err(error) = dump::check(&path) {
+        if let Err(error) = files::check(&path) {
             troubles.push(format!(
                 "the report cannot be written to {}: {}; unless that changes it will come on standard error",
                 escape::path(&path),
-                dump::reason(&error)
+                files::reason(&error)
             ));
         }
     }
@@ -78,6 +78,6 @@ pub(super) fn look(options: &Options) -> (Expected, Vec<String>) {
 }
 
 fn read_baseline(path: &Path) -> Result<Baseline, String> {
-    let file = os::Patient::open(path, MOST_BASELINE).map_err(|error| dump::reason(&error))?;
+    let file = os::Patient::open(path, MOST_BASELINE).map_err(|error| files::reason(&error))?;
     Report::read_baseline(file, &path.display().to_string())
 }

@@ -8,12 +8,12 @@ use super::agent::Agent;
 use super::audit::Audit;
 use super::jni::Jni;
 use super::{freed, gather, os, reserve, retention, zlib};
-use crate::dump::{self, Naming, Pattern, Rotation};
-use crate::escape;
-use crate::event::{OutOfMemory, Trigger};
-use crate::options::{Format, Options};
-use crate::report::{Process, Report, Style};
-use crate::retention::Retention;
+use zaudit_core::files::{self, Naming, Pattern, Rotation};
+use zaudit_core::escape;
+use zaudit_core::model::{OutOfMemory, Trigger};
+use zaudit_core::options::{Format, Options};
+use zaudit_core::report::{Process, Report, Style};
+use zaudit_core::analysis::retention::Retention;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -50,7 +50,7 @@ struct Prepared {
 type Unsettled = Option<String>;
 
 /// How long the end of the JVM and a command wait for a report that is under way. One that waits for a pipe gives up
-/// before: see [`dump::ending`].
+/// before: see [`files::ending`].
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Turn {
@@ -89,7 +89,7 @@ impl Turn {
     /// Keeps further reports from starting, and waits for what is under way. What the state is then.
     fn last(&self) -> MutexGuard<'_, State> {
         // A report that is under way and waits for a pipe gives up in time, too.
-        dump::ending();
+        files::ending();
         let mut state = self.state();
         state.ending = true;
         match self.free.wait_timeout_while(state, PATIENCE, |state| state.busy) {
@@ -211,7 +211,7 @@ fn write_snapshot(
 ) -> Result<(), String> {
     write_file(report, format_of(options, path), path)?;
     rotation.wrote(path, options.keep).map_err(|(path, error)| {
-        format!("cannot delete {}, an old snapshot: {}", escape::path(&path), dump::reason(&error))
+        format!("cannot delete {}, an old snapshot: {}", escape::path(&path), files::reason(&error))
     })
 }
 
@@ -351,8 +351,8 @@ impl io::Write for Sparing<'_> {
 
 /// Writes a report to a file. The error says which and why.
 fn write_file(report: &Report, format: Format, path: &Path) -> Result<(), String> {
-    dump::write_with(format.mode(), path, &mut |to| render(report, format, Style::default(), to))
-        .map_err(|error| format!("cannot write {}: {}", escape::path(path), dump::reason(&error)))
+    files::write_with(format.mode(), path, &mut |to| render(report, format, Style::default(), to))
+        .map_err(|error| format!("cannot write {}: {}", escape::path(path), files::reason(&error)))
 }
 
 /// Writes a report to standard error, for people.
@@ -373,7 +373,7 @@ fn paths(report: &Report, options: &Options, number: Option<u32>) -> Vec<PathBuf
     let naming = |number| Naming { pid: report.process.pid, time: report.process.taken, number };
     let path = |pattern: &Pattern| {
         let plain = pattern.path(&naming(None));
-        if dump::is_special(&plain) { plain } else { pattern.path(&naming(number)) }
+        if files::is_special(&plain) { plain } else { pattern.path(&naming(number)) }
     };
     options.files.iter().map(path).collect()
 }

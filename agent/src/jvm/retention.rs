@@ -1,6 +1,6 @@
 //! Who keeps a few live streams: walks over the heap from the roots, with tags of their own.
 //!
-//! Each walk tells who refers to what is tagged so far, and tags those; see [`crate::retention`]. Invariant: it runs in an
+//! Each walk tells who refers to what is tagged so far, and tags those; see [`zaudit_core::analysis::retention`]. Invariant: it runs in an
 //! environment of its own, which knows of no events, so that no tag of an audit is touched and nothing has to be told when
 //! it goes; the program stands still no longer than was allowed.
 
@@ -11,11 +11,11 @@ use super::audit::Audit;
 use super::env::{Again, Jvmti, Reference, Result, jclass, jlong, jmethodID, jvmtiError};
 use super::guard;
 use super::jni::Jni;
-use crate::classify::judge;
-use crate::event::{OutOfMemory, push};
-use crate::native::Native;
-use crate::options::Options;
-use crate::retention::{Graph, Held, Node, Retention, Weak};
+use zaudit_core::analysis::classify::judge;
+use zaudit_core::model::{OutOfMemory, push};
+use zaudit_core::analysis::footprint::Native;
+use zaudit_core::options::Options;
+use zaudit_core::analysis::retention::{Graph, Held, Node, Retention, Weak};
 use jvmti_bindings::sys::jvmti as raw;
 use names::Names;
 use std::collections::HashSet;

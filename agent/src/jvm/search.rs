@@ -11,7 +11,7 @@ use super::classes::{Classes, Life};
 use super::env::{Result, jlong, jobject, jvmtiError};
 use super::jni::Jni;
 use super::tag::{self, ENDING, SEARCHED};
-use crate::event::{InstanceId, OutOfMemory, ThreadId};
+use zaudit_core::model::{InstanceId, OutOfMemory, ThreadId};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 

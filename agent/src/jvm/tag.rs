@@ -3,7 +3,7 @@
 //! Owns the bits, nothing else. Invariant: an instance's tag is its id, and no other kind of tag looks like one.
 
 use super::env::jlong;
-use crate::event::{InstanceId, Role, ThreadId};
+use zaudit_core::model::{InstanceId, Role, ThreadId};
 
 const THREAD: jlong = 1 << 62;
 const PROGRAM: jlong = 1 << 61;

@@ -8,8 +8,8 @@
 mod hidden;
 
 use super::jni::Jni;
-use crate::event::PerKind;
-use crate::native::Native;
+use zaudit_core::model::PerKind;
+use zaudit_core::analysis::footprint::Native;
 use hidden::Hidden;
 use libloading::os::unix::{Library, RTLD_LAZY, Symbol};
 use std::cell::Cell;

@@ -5,13 +5,8 @@
 //! beyond it is zaudit's own, what it costs itself is the JVM's. Only `scripts/bench` loads it.
 //! Invariant: a call that fails ends the process, so that no number is ever measured on an agent that does nothing.
 
-// The agent's own source, not its crate: two libraries with an `Agent_OnLoad` cannot be linked into one.
-#[path = "../../../agent/src/classfile/mod.rs"]
-pub mod classfile;
-#[path = "../../../agent/src/instrument.rs"]
-pub mod instrument;
-
-use instrument::{CALLBACK_DESCRIPTOR, Callback, HELPER_CLASS};
+use zaudit_instrument as instrument;
+use zaudit_instrument::{CALLBACK_DESCRIPTOR, Callback, HELPER_CLASS};
 use jvmti_bindings::sys::jni::{JNI_OK, JNIEnv, JNINativeMethod, JavaVM, jclass, jint, jlong, jobject};
 use jvmti_bindings::sys::jvmti::{
     JVMTI_DISABLE, JVMTI_ENABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_VM_INIT, JVMTI_VERSION_1_2,

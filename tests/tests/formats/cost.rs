@@ -8,10 +8,10 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::time::Instant;
-use zaudit::event::{Actor, Frame, Kind, Nanos, Role, SiteId, Stack, StackKey, ThreadId};
-use zaudit::options::Format;
-use zaudit::report::Style;
-use zaudit::session::Session;
+use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, SiteId, Stack, StackKey, ThreadId};
+use zaudit_core::options::Format;
+use zaudit_core::report::Style;
+use zaudit_core::session::Session;
 
 /// Frames a stack; most of them are the framework's, which many stacks share.
 const DEPTH: usize = 40;
@@ -141,7 +141,7 @@ fn session(sites: usize, lives: Lives) -> Session {
     session
 }
 
-fn enter(session: &Session, site: SiteId) -> zaudit::event::InstanceId {
+fn enter(session: &Session, site: SiteId) -> zaudit_core::model::InstanceId {
     let id = session.id(ThreadId(1));
     session.created(id, site, ThreadId(1), Nanos(0)).expect("there is memory");
     id

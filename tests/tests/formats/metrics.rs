@@ -10,7 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use zaudit::options::Format;
+use zaudit_core::options::Format;
 use zaudit_tests::child::Folder;
 use zaudit_tests::command::Said;
 use zaudit_tests::suite::claim;

@@ -6,7 +6,7 @@ use crate::{Kit, Run, bytes_each, hostile, leaked, number, speedscope, written};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use zaudit::options::Format;
+use zaudit_core::options::Format;
 use zaudit_tests::Result;
 use zaudit_tests::child::Folder;
 use zaudit_tests::command::Said;

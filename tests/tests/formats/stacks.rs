@@ -4,7 +4,7 @@
 
 use crate::{Kit, filtered, hostile, leaked, number, rendered, speedscope, written};
 use std::process::Command;
-use zaudit::options::Format;
+use zaudit_core::options::Format;
 use zaudit_tests::Result;
 use zaudit_tests::suite::claim;
 

@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use zaudit::classfile::{ClassFile, Code, Refusal, Splice, Where};
+use zaudit_classfile::{ClassFile, Code, Refusal, Splice, Where};
 use zaudit_tests::jdks::Jdk;
 
 const RETURN: u8 = 177;

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
-use zaudit::classfile::{ClassFile, Where};
-use zaudit::instrument::{self, Callback};
+use zaudit_classfile::{ClassFile, Where};
+use zaudit_instrument::{self as instrument, Callback};
 use zaudit_tests::jdks::{self, Jdk};
 
 fn main() -> ExitCode {

@@ -11,7 +11,7 @@ use crate::link;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use zaudit::classfile::{ClassFile, Splice, Where};
+use zaudit_classfile::{ClassFile, Splice, Where};
 use zaudit_tests::jdks::{self, Jdk};
 use zaudit_tests::repository;
 
@@ -39,7 +39,7 @@ fn compiled(bench: &Bench, folder: &str, debug: &str) -> Result<(PathBuf, Vec<u8
 }
 
 /// `ended` on entry and `created` before each return, so that a listing tells them apart.
-fn spliced(bytes: &[u8]) -> Result<Vec<u8>, zaudit::classfile::Refusal> {
+fn spliced(bytes: &[u8]) -> Result<Vec<u8>, zaudit_classfile::Refusal> {
     let mut class = ClassFile::parse(bytes)?;
     for (name, at) in [("ended", Where::Entry), ("created", Where::Return)] {
         let call = class.pool_mut().method_ref("zaudit/Hooks", name, "(Ljava/lang/Object;)V")?;

@@ -6,7 +6,7 @@ use super::{Root, tag_of};
 use crate::jvm::capture::class_name;
 use crate::jvm::env::{Jvmti, Result, jclass, jlong, jmethodID, jobject};
 use crate::jvm::jni::{Jni, jfieldID};
-use crate::retention::{ENDS, Held, Step, Steps, Way};
+use zaudit_core::analysis::retention::{ENDS, Held, Step, Steps, Way};
 use std::collections::{BTreeMap, HashSet};
 
 /// The objects on the ways, while they are named. Fields are found by what is in them: the numbers that a walk tells

@@ -4,9 +4,9 @@
 //! counted.
 
 use super::{BLOCK, Count, Free, LEVEL, STRATEGY, Stream, plausible, symbol, usable};
-use crate::event::PerKind;
+use zaudit_core::model::PerKind;
 use crate::jvm::jni::Jni;
-use crate::native::Native;
+use zaudit_core::analysis::footprint::Native;
 use jvmti_bindings::sys::jni::{JNIEnv, jclass, jint, jlong, jobject};
 use libloading::os::unix::{Library, Symbol};
 use std::cell::Cell;

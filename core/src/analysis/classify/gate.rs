@@ -1,0 +1,139 @@
+//! The gate: whether a run fails, and the sentence that says why.
+//!
+//! Leaves to others what a failure does. Invariant: only what has a stack can fail a run; adopted ones have none, so
+//! that nobody could mend them or cover them with a rule. Neither can what the baseline knows.
+
+use super::{Judgement, Verdict, grouped, kinds};
+use crate::escape;
+use crate::options::FailOn;
+use crate::analysis::rules::Rule;
+
+/// Rules over their maximum that are told one by one.
+const RULES: usize = 3;
+
+impl Judgement {
+    /// Why the gate fails: leaks that no rule covers and rules over their maximum always, suspects where they were asked
+    /// about.
+    pub fn failure(&self, rules: &[Rule], on: &FailOn) -> Option<String> {
+        let leaked = self.kinds(|verdict| verdict.leaked);
+        let (mut suspects, mut held) = (0, 0);
+        for site in &self.sites {
+            suspects += site.verdict.suspects;
+            held += site.verdict.suspects * site.verdict.bytes_each;
+        }
+        let about = self.about;
+        let mut reasons = Vec::new();
+        if !leaked.is_empty() {
+            reasons.push(format!("{leaked} never ended by the program, freed by the garbage collector only"));
+        }
+        let open = self.kinds(|verdict| verdict.suspects);
+        if let Some(least) = on.live.filter(|least| suspects >= *least) {
+            let open = if open.is_empty() { "nothing" } else { &open };
+            reasons.push(format!("{open} still open (fail_on=live:{least})"));
+        }
+        if let Some(least) = on.bytes.filter(|least| held >= *least) {
+            let held = grouped(held);
+            reasons.push(format!("{about}{held} bytes held by what is still open (fail_on=bytes:{least})"));
+        }
+        let over: Vec<String> = self.over(rules).map(|(rule, count)| over(rule, count)).collect();
+        let more = over.len().saturating_sub(RULES);
+        reasons.extend(over.into_iter().take(RULES));
+        if more > 0 {
+            reasons.push(format!("{more} more over their maximum"));
+        }
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
+    /// The rules that would have covered more but for their maximum, each with how many it was to cover in all.
+    pub fn over<'a>(&'a self, rules: &'a [Rule]) -> impl Iterator<Item = (&'a Rule, u64)> + 'a {
+        let used = rules.iter().zip(self.covered.iter().zip(&self.excess));
+        used.filter(|(_, (_, excess))| **excess > 0).map(|(rule, (covered, excess))| (rule, covered + excess))
+    }
+
+    /// Sums over the sites of each kind, in words.
+    pub fn kinds(&self, pick: fn(&Verdict) -> u64) -> String {
+        kinds(|kind| self.verdicts().filter(|verdict| verdict.kind == kind).map(pick).sum())
+    }
+}
+
+fn over(rule: &Rule, count: u64) -> String {
+    let (count, max) = (grouped(count), grouped(rule.max.unwrap_or_default()));
+    format!("{count} of at most {max} by the rule {}", escape::text(&rule.text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::classify::judge;
+    use crate::analysis::classify::tests::{MADE, judged, session};
+    use crate::model::{Kind, Nanos, ThreadId};
+    use crate::analysis::footprint::Native;
+    use std::time::Duration;
+
+    #[test]
+    fn what_fails() {
+        let leak = (Kind::Inflater, &[MADE, "a.Leak.x"][..], 9, 6, 1, 2);
+        let open = (Kind::Deflater, &[MADE, "a.Open.x"][..], 4, 0, 0, 0);
+        let covered = (Kind::Inflater, &[MADE, "java.util.zip.ZipFile.getInflater"][..], 50, 0, 0, 0);
+        let ended = (Kind::Inflater, &[MADE, "a.Fine.x"][..], 5, 5, 0, 0);
+        const LEAK: &str = "3 Inflaters never ended by the program, freed by the garbage collector only";
+        const LIVE: &str = "4 Deflaters still open (fail_on=live:4)";
+        const BYTES: &str = "≈1,072,768 bytes held by what is still open (fail_on=bytes:1072768)";
+        for (sites, live, bytes, reasons) in [
+            (&[][..], None, None, &[][..]),
+            (&[ended, covered], Some(1), Some(1), &[]),
+            (&[ended, open], None, None, &[]),
+            (&[ended, open], Some(5), Some(1_072_769), &[]),
+            (&[leak, ended], None, None, &[LEAK]),
+            (&[leak, open], None, None, &[LEAK]),
+            (&[open, covered], Some(4), None, &[LIVE]),
+            (&[open, covered], None, Some(1_072_768), &[BYTES]),
+            (&[leak, open], Some(4), Some(1_072_768), &[LEAK, LIVE, BYTES]),
+        ] {
+            let failure = judged(sites).failure(&[], &FailOn { live, bytes });
+            assert_eq!(
+                failure,
+                (!reasons.is_empty()).then(|| reasons.join("; ")),
+                "{sites:?} {live:?} {bytes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rule_over_its_maximum_fails_it() {
+        let open = session(&[(Kind::Deflater, &[MADE, "a.Pool.x"][..], 21, 0, 0, 0)]);
+        let snapshot = open.snapshot(Nanos(3), Duration::ZERO).unwrap();
+        for (max, why) in [(20, Some("21 of at most 20 by the rule live:a.Pool.* max=20")), (21, None)] {
+            let rules = [Rule::parse(&format!("live:a.Pool.* max={max}"), false).unwrap()];
+            let judgement = judge(&snapshot, &Native::default(), &rules).unwrap();
+            assert_eq!(judgement.failure(&rules, &FailOn::default()).as_deref(), why);
+        }
+        let rules: Vec<_> = (0..5).map(|n| format!("live:a.Pool.* < *{n} max=0")).collect();
+        let frames: Vec<String> = (0..5).map(|n| format!("b.C.x{n}")).collect();
+        let many: Vec<_> = frames.iter().map(|frame| [MADE, "a.Pool.x", frame]).collect();
+        let many: Vec<_> = many.iter().map(|frames| (Kind::Inflater, &frames[..], 1, 0, 0, 0)).collect();
+        let rules: Vec<_> = rules.iter().map(|text| Rule::parse(text, false).unwrap()).collect();
+        let snapshot = session(&many).snapshot(Nanos(3), Duration::ZERO).unwrap();
+        let why = judge(&snapshot, &Native::default(), &rules)
+            .unwrap()
+            .failure(&rules, &FailOn::default())
+            .unwrap();
+        assert!(
+            why.ends_with("1 of at most 0 by the rule live:a.Pool.* < *2 max=0; 2 more over their maximum"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn adopted_ones_never_fail_it() {
+        let session = session(&[]);
+        let lost = session.id(ThreadId(1));
+        for id in [lost, session.id(ThreadId(1))] {
+            session.adopted(id, Kind::Inflater, Nanos(1)).unwrap();
+        }
+        session.freed(lost, Nanos(2));
+        let snapshot = session.snapshot(Nanos(3), Duration::ZERO).unwrap();
+        let on = FailOn { live: Some(1), bytes: Some(1) };
+        assert_eq!(judge(&snapshot, &Native::default(), &[]).unwrap().failure(&[], &on), None);
+    }
+}

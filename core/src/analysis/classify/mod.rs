@@ -1,0 +1,322 @@
+//! What the numbers mean: which sites leak for certain, which are suspects, how bad, in which order.
+//!
+//! Pure functions of a snapshot and the rules. Writes nothing; the sentences that a person reads are made here
+//! so that every format says the same. Adopted instances are in none of it: they have no stack, so no site to mend
+//! and no rule that could cover them. What rules cover is [`cover`]'s, what an old report knows [`baseline`]'s. Invariant: no
+//! count is changed on the way.
+
+mod baseline;
+mod cover;
+mod gate;
+mod others;
+mod verdict;
+
+use crate::model::{Kind, OutOfMemory, PerKind};
+use crate::analysis::footprint::Native;
+use crate::session::Snapshot;
+use crate::stacks::Site;
+use crate::analysis::rules::Rule;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+pub use baseline::{Baseline, Known};
+pub use others::Others;
+pub use verdict::{Severity, Verdict};
+
+/// One site, judged.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Who.
+    pub site: Arc<Site>,
+    /// What of it.
+    pub verdict: Verdict,
+    /// Index of the rule that covers some of its late and collected ones, else of its live ones.
+    pub rule: Option<usize>,
+}
+
+/// Sums over all sites of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Constructors that returned.
+    pub created: u64,
+    /// Ended by the program.
+    pub ended: u64,
+    /// Ended by a finalizer or Cleaner.
+    pub late: u64,
+    /// Freed by the collector.
+    pub collected: u64,
+    /// Neither.
+    pub live: u64,
+    /// Of the last three, covered by a rule.
+    pub expected: u64,
+    /// Of `ended`, by another thread than the creator's.
+    pub ended_elsewhere: u64,
+}
+
+impl Totals {
+    /// Takes others in.
+    pub(crate) fn add(&mut self, other: &Totals) {
+        self.created += other.created;
+        self.ended += other.ended;
+        self.late += other.late;
+        self.collected += other.collected;
+        self.live += other.live;
+        self.expected += other.expected;
+        self.ended_elsewhere += other.ended_elsewhere;
+    }
+}
+
+/// A snapshot, judged and in order.
+#[derive(Clone, Debug, Default)]
+pub struct Judgement {
+    /// Worst first; the order is the same for the same numbers. Not all clean ones.
+    pub sites: Vec<Judged>,
+    /// The clean ones that are not among them.
+    pub others: PerKind<Option<Others>>,
+    /// Sums.
+    pub totals: PerKind<Totals>,
+    /// What stands in front of bytes: they may be an estimate.
+    pub about: &'static str,
+    /// How many instances each rule covered.
+    pub covered: Vec<u64>,
+    /// How many each rule would have covered besides, but for its maximum.
+    pub excess: Vec<u64>,
+    /// Sites, and kinds of adopted ones, whose sum does not add up: a defect of the agent, to be said.
+    pub mismatches: u64,
+}
+
+/// Judges a snapshot.
+pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Result<Judgement, OutOfMemory> {
+    let mut sites = Vec::new();
+    sites.try_reserve_exact(snapshot.sites.len())?;
+    sites.extend(snapshot.sites.iter().map(|seen| Judged {
+        site: Arc::clone(&seen.site),
+        verdict: Verdict::uncovered(seen.site.kind, seen.tally, native),
+        rule: None,
+    }));
+    let others = |kind| Others::of(kind, snapshot.others.get(kind), native);
+    let mut judgement = Judgement {
+        about: native.about(),
+        sites,
+        others: PerKind { inflater: others(Kind::Inflater), deflater: others(Kind::Deflater) },
+        ..Judgement::default()
+    };
+    judgement.order();
+    judgement.cover(rules);
+    judgement.order();
+    let (mut totals, mut mismatches) = (PerKind::<Totals>::default(), 0);
+    for Verdict { kind, tally, expected, .. } in judgement.verdicts() {
+        totals.get_mut(*kind).add(&Totals {
+            created: tally.counts.created,
+            ended: tally.counts.ended,
+            late: tally.counts.late,
+            collected: tally.counts.collected,
+            live: tally.live,
+            expected: *expected,
+            ended_elsewhere: tally.counts.ended_elsewhere,
+        });
+        mismatches += u64::from(!tally.adds_up());
+    }
+    let adopted = Kind::ALL.iter().filter(|kind| !snapshot.adopted.get(**kind).adds_up());
+    judgement.totals = totals;
+    judgement.mismatches = mismatches + adopted.count() as u64;
+    judgement.leave_out_clean();
+    Ok(judgement)
+}
+
+impl Judgement {
+    /// Worst first. The site's own id settles ties, so that the order is the same in every run.
+    pub(crate) fn order(&mut self) {
+        self.sites.sort_unstable_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
+    }
+
+    /// The numbers of all sites: those that are listed, and the sums of the others.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        let others = self.others().map(|others| &others.verdict);
+        self.sites.iter().map(|judged| &judged.verdict).chain(others)
+    }
+}
+
+/// `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 Inflater`, `12 Deflaters`.
+pub fn some(number: u64, kind: Kind) -> String {
+    format!("{} {}{}", grouped(number), kind.class(), if number == 1 { "" } else { "s" })
+}
+
+/// `2 Inflaters and 4 Deflaters`; empty where there are none.
+pub fn kinds(number_of: impl Fn(Kind) -> u64) -> String {
+    let told = Kind::ALL.map(|kind| (number_of(kind), kind)).into_iter().filter(|(number, _)| *number > 0);
+    told.map(|(number, kind)| some(number, kind)).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::model::{Actor, Frame, Nanos, Role, Stack, StackKey, ThreadId};
+    use crate::session::Session;
+    use std::time::Duration;
+
+    /// Kind, frames, created, ended, late, collected; the rest is live.
+    pub(crate) type Made<'a> = (Kind, &'a [&'a str], u64, u64, u64, u64);
+
+    /// A session with such sites.
+    /// A stack of these methods.
+    pub(crate) fn stack(frames: &[&str]) -> Stack {
+        let frame = |(depth, name): (usize, &&str)| {
+            let (class, method) = name.rsplit_once('.').unwrap();
+            let file = class.rsplit('.').next().and_then(|name| name.split('$').next());
+            Frame {
+                class: class.into(),
+                method: method.into(),
+                file: file.map(|name| format!("{name}.java")),
+                line: Some(10 + depth as u32),
+            }
+        };
+        let frames = frames.iter().enumerate().map(frame).collect();
+        Stack { frames, truncated: false, subclass: None }
+    }
+
+    pub(crate) fn session(sites: &[Made<'_>]) -> Session {
+        let session = Session::default();
+        for (number, (kind, frames, created, ended, late, collected)) in sites.iter().enumerate() {
+            let site = session.learn(*kind, StackKey(number as u64), stack(frames)).unwrap();
+            session.name_thread(site, "main".into());
+            for n in 0..*created {
+                let id = session.id(ThreadId(1));
+                session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
+                let by = |role| Actor { thread: ThreadId(1 + u64::from(role == Role::Reclaimer)), role };
+                let second = Nanos(1_000_000_000);
+                if n < *ended {
+                    session.ended(id, by(Role::Program), second);
+                } else if n < ended + late {
+                    session.ended(id, by(Role::Reclaimer), second);
+                } else if n < ended + late + collected {
+                    session.freed(id, second);
+                }
+            }
+        }
+        session
+    }
+
+    pub(crate) const MADE: &str = "java.util.zip.Inflater.<init>";
+
+    pub(crate) fn judged(sites: &[Made<'_>]) -> Judgement {
+        judge(
+            &session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO).unwrap(),
+            &Native::default(),
+            &Rule::built_in(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn worst_first() {
+        let order: Vec<_> = judged(&[
+            (Kind::Inflater, &[MADE, "a.Fine.x"], 900, 900, 0, 0),
+            (Kind::Inflater, &[MADE, "a.Live.x"], 500, 0, 0, 0),
+            (Kind::Inflater, &[MADE, "a.Leak.small"], 10, 0, 0, 10),
+            (Kind::Deflater, &[MADE, "a.Leak.big"], 5, 0, 5, 0),
+        ])
+        .sites
+        .iter()
+        .map(|judged| {
+            let method = &judged.site.frames().nth(1).unwrap().method;
+            format!("{method} {:?}", judged.verdict.severity())
+        })
+        .collect();
+        assert_eq!(order, ["big Leak", "small Leak", "x Suspect", "x Clean"]);
+    }
+
+    #[test]
+    fn totals_are_the_sum_and_rules_only_cover() {
+        let pool: &[&str] = &[MADE, "java.util.zip.ZipFile.getInflater", "a.Main.x"];
+        let judgement = judged(&[
+            (Kind::Inflater, pool, 10, 2, 1, 3),
+            (Kind::Inflater, &[MADE, "a.B.c"], 3, 3, 0, 0),
+            (Kind::Deflater, &["java.util.zip.Deflater.<init>", "a.B.c"], 2, 0, 0, 2),
+        ]);
+        let totals = judgement.totals.inflater;
+        assert_eq!(
+            totals,
+            Totals { created: 13, ended: 5, late: 1, collected: 3, live: 4, expected: 4, ended_elsewhere: 0 }
+        );
+        assert_eq!(judgement.totals.deflater.collected, 2);
+        let site = judgement.sites.iter().map(|site| site.verdict).find(|site| site.tally.live > 0).unwrap();
+        assert_eq!((site.leaked, site.suspects, site.severity()), (4, 0, Severity::Leak));
+        assert_eq!(judgement.covered.iter().sum::<u64>(), 4);
+        assert_eq!(judgement.mismatches, 0);
+    }
+
+    #[test]
+    fn the_young_are_no_suspects() {
+        let pool: &[&str] = &[MADE, "java.util.zip.ZipFile.getInflater", "a.Main.x"];
+        for (frames, live, young, verdict) in [
+            // Leaked, suspects, expected.
+            (&[MADE, "a.B.c"][..], 5, 0, (1, 5, 0)),
+            (&[MADE, "a.B.c"], 5, 3, (1, 2, 0)),
+            (&[MADE, "a.B.c"], 5, 5, (1, 0, 0)),
+            (pool, 5, 0, (1, 0, 5)),
+            (pool, 5, 3, (1, 0, 5)),
+        ] {
+            let session = session(&[(Kind::Inflater, frames, 1 + live, 0, 0, 1)]);
+            let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
+            snapshot.sites[0].tally.young = young;
+            let judgement = judge(&snapshot, &Native::default(), &Rule::built_in()).unwrap();
+            let site = judgement.sites[0].verdict;
+            assert_eq!((site.leaked, site.suspects, site.expected), verdict, "{frames:?} {live} {young}");
+            assert_eq!(site.spared(), if site.expected > 0 { 0 } else { young });
+            assert_eq!(
+                (site.tally.live, judgement.totals.inflater.live),
+                (live, live),
+                "no count is changed"
+            );
+        }
+    }
+
+    #[test]
+    fn adopted_ones_are_no_site_but_must_add_up() {
+        let session = session(&[]);
+        session.adopted(session.id(ThreadId(1)), Kind::Deflater, Nanos(1)).unwrap();
+        let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
+        let judgement = judge(&snapshot, &Native::default(), &[]).unwrap();
+        assert_eq!((judgement.sites.len(), judgement.mismatches), (0, 0));
+        assert_eq!(judgement.totals, PerKind::default());
+        snapshot.adopted.deflater.live = 7;
+        assert_eq!(judge(&snapshot, &Native::default(), &[]).unwrap().mismatches, 1);
+    }
+
+    #[test]
+    fn ratios_in_words() {
+        for (created, ended, collected, words) in [
+            (10_000, 9_998, 2, "9,998 of 10,000 were ended: some path forgets"),
+            (10_000, 0, 10_000, "0 of 10,000 were ended: nothing calls end()"),
+            (10, 5, 5, "5 of 10 were ended: only some paths call end()"),
+            (7, 7, 0, "all 7 were ended"),
+            (1, 0, 1, "0 of 1 was ended: nothing calls end()"),
+            (7, 0, 0, "0 of 7 were ended so far"),
+            (7, 6, 0, "6 of 7 were ended so far"),
+        ] {
+            let judgement = judged(&[(Kind::Inflater, &[MADE, "a.B.c"], created, ended, 0, collected)]);
+            assert_eq!(judgement.sites[0].verdict.ratio(), words);
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

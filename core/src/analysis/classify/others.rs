@@ -1,0 +1,159 @@
+//! Clean sites that a report leaves out: their number and their sums.
+//!
+//! Every leak and every suspect stays, also those that the baseline knows: this report may be the next
+//! baseline. Clean sites with open or lost instances (a rule or their age makes them clean) are kept first,
+//! then the busiest. Invariant: what is listed and what is left out add up to the totals.
+
+use super::{Judged, Judgement, Severity, Verdict};
+use crate::model::Kind;
+use crate::analysis::footprint::Native;
+use crate::session::{self, Room};
+
+/// The clean sites of one kind that are not listed.
+#[derive(Clone, Copy, Debug)]
+pub struct Others {
+    /// How many sites. Of a merged report: how many in all of its reports, so one may count more than once.
+    pub sites: u64,
+    /// Of them: with a stack that was cut.
+    pub truncated: u64,
+    /// Their numbers, added up.
+    pub verdict: Verdict,
+}
+
+impl Others {
+    /// The sums that a snapshot has, if there are any.
+    pub(super) fn of(kind: Kind, others: &session::Others, native: &Native) -> Option<Others> {
+        let session::Others { sites, truncated, tally } = *others;
+        (sites > 0).then(|| Others { sites, truncated, verdict: Verdict::uncovered(kind, tally, native) })
+    }
+
+    /// Adds more of the same kind to what there is.
+    pub(crate) fn add(all: &mut Option<Others>, more: Others) {
+        let Some(others) = all else {
+            *all = Some(more);
+            return;
+        };
+        others.sites += more.sites;
+        others.truncated += more.truncated;
+        others.verdict.add(&more.verdict);
+    }
+}
+
+impl Judgement {
+    /// Replaces the clean sites that do not fit by their sums.
+    pub(crate) fn leave_out_clean(&mut self) {
+        let mut room = Room::CLEAN;
+        let mut fitting = |open: bool| {
+            let of_this_sort = self.sites.iter().filter(|judged| is_clean(judged) == Some(open));
+            of_this_sort.take_while(|judged| room.take(&judged.site)).count()
+        };
+        let (mut open, mut ended) = (fitting(true), fitting(false));
+        let others = &mut self.others;
+        self.sites.retain(|judged| {
+            let left = match is_clean(judged) {
+                None => return true,
+                Some(true) => &mut open,
+                Some(false) => &mut ended,
+            };
+            if let Some(fewer) = left.checked_sub(1) {
+                *left = fewer;
+                return true;
+            }
+            let truncated = u64::from(judged.site.truncated);
+            let one = Others { sites: 1, truncated, verdict: judged.verdict };
+            Others::add(others.get_mut(judged.site.kind), one);
+            false
+        });
+    }
+
+    /// How many sites have a stack that was cut, those that are not listed included.
+    pub(crate) fn truncated_sites(&self) -> u64 {
+        let listed = self.sites.iter().filter(|judged| judged.site.truncated).count() as u64;
+        listed + self.others().map(|others| others.truncated).sum::<u64>()
+    }
+
+    /// How many clean sites are not listed.
+    pub fn sites_left_out(&self) -> u64 {
+        self.others().map(|others| others.sites).sum()
+    }
+
+    /// The sums of what is not listed, of the kinds that have any.
+    pub(super) fn others(&self) -> impl Iterator<Item = &Others> {
+        Kind::ALL.into_iter().filter_map(|kind| self.others.get(kind).as_ref())
+    }
+}
+
+/// None where something is wrong; else whether something is open or lost nevertheless.
+fn is_clean(judged: &Judged) -> Option<bool> {
+    let Verdict { tally, known, .. } = &judged.verdict;
+    let clean = judged.verdict.severity() == Severity::Clean && known.sum() == 0 && tally.adds_up();
+    clean.then_some(tally.counts.created > tally.counts.ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::classify::judge;
+    use crate::analysis::classify::tests::{MADE, Made, session};
+    use crate::model::Nanos;
+    use crate::analysis::rules::Rule;
+    use std::time::Duration;
+
+    /// Sites of `n` stacks each: ended, kept by a rule, leaked.
+    fn judged(ended: usize, pooled: usize, leaked: usize) -> Judgement {
+        let names: Vec<String> = (0..ended + pooled + leaked)
+            .map(|n| match n {
+                n if n < ended => format!("a.Ended{n}.x"),
+                n if n < ended + pooled => format!("a.Pool.x{n}"),
+                n => format!("a.Leak{n}.x"),
+            })
+            .collect();
+        let stacks: Vec<[&str; 2]> = names.iter().map(|name| [MADE, name.as_str()]).collect();
+        let made: Vec<Made<'_>> = stacks
+            .iter()
+            .enumerate()
+            .map(|(n, stack)| match n {
+                n if n < ended => (Kind::Inflater, &stack[..], 1 + n as u64 % 7, 1 + n as u64 % 7, 0, 0),
+                n if n < ended + pooled => (Kind::Inflater, &stack[..], 1, 0, 0, 0),
+                _ => (Kind::Inflater, &stack[..], 2, 1, 0, 1),
+            })
+            .collect();
+        let snapshot = session(&made).snapshot(Nanos(9), Duration::ZERO).unwrap();
+        judge(&snapshot, &Native::default(), &[Rule::parse("live:a.Pool.*", false).unwrap()]).unwrap()
+    }
+
+    #[test]
+    fn what_is_wrong_is_listed_and_the_rest_as_there_is_room() {
+        for (ended, pooled, leaked, listed) in [
+            (10, 10, 10, 30),
+            (1_500, 0, 3, 1_003),
+            (1_500, 600, 3, 1_003),
+            (5, 1_200, 1_100, 2_100),
+            (2_500, 2_500, 0, 1_000),
+        ] {
+            let judgement = judged(ended, pooled, leaked);
+            assert_eq!(judgement.sites.len(), listed, "{ended} {pooled} {leaked}");
+            assert_eq!(judgement.sites_left_out(), (ended + pooled + leaked - listed) as u64);
+            let of = |pick: fn(&Verdict) -> u64| judgement.verdicts().map(pick).sum::<u64>();
+            let totals = judgement.totals.inflater;
+            assert_eq!(of(|v| v.tally.counts.created), totals.created);
+            assert_eq!(of(|v| v.tally.counts.ended), totals.ended);
+            assert_eq!((of(|v| v.expected), totals.expected), (pooled as u64, pooled as u64));
+            assert_eq!(of(|v| v.leaked), leaked as u64);
+            let kept = |name: &str| {
+                let class = |site: &&Judged| site.site.frames().nth(1).unwrap().class.starts_with(name);
+                judgement.sites.iter().filter(class).count()
+            };
+            assert_eq!(kept("a.Leak"), leaked);
+            assert_eq!(kept("a.Pool"), pooled.min(1_000), "what is open comes before what is busy");
+        }
+    }
+
+    #[test]
+    fn the_busiest_are_listed() {
+        let judgement = judged(2_800, 0, 0);
+        let created = |judged: &Judged| judged.verdict.tally.counts.created;
+        assert!(judgement.sites.iter().all(|judged| created(judged) >= 5));
+        assert_eq!(judgement.sites.iter().map(created).max(), Some(7));
+    }
+}

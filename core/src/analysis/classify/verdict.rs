@@ -1,0 +1,142 @@
+//! What became of the instances of one place, and what to think of it.
+//!
+//! Leaves to others who covers what. Invariant: the sentences that a person reads are made of the same numbers as those that a
+//! program reads.
+
+use super::{Known, grouped};
+use crate::model::Kind;
+use crate::ledger::Tally;
+use crate::analysis::footprint::Native;
+use std::time::Duration;
+
+/// How much a site should worry its reader, worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Every instance was ended, or a rule covers what was not.
+    Clean,
+    /// Some are live: a leak or a pool.
+    Suspect,
+    /// Some were freed only by the collector.
+    Leak,
+}
+
+impl Severity {
+    /// The word that machine-readable reports use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Clean => "clean",
+            Severity::Suspect => "suspect",
+            Severity::Leak => "leak",
+        }
+    }
+}
+
+/// What became of the instances of one kind that were made at one place, and what to think of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Verdict {
+    /// Inflater or Deflater.
+    pub kind: Kind,
+    /// Native bytes that one of them holds.
+    pub bytes_each: u64,
+    /// How many.
+    pub tally: Tally,
+    /// Late and collected ones that no rule covers and no baseline knows.
+    pub leaked: u64,
+    /// Live ones that no rule covers, that no baseline knows and that are old enough.
+    pub suspects: u64,
+    /// How many of `late + collected + live` rules cover.
+    pub expected: u64,
+    /// Of those that no rule covers: as many as the baseline had.
+    pub known: Known,
+}
+
+impl Verdict {
+    /// As if there were no rules.
+    pub(super) fn uncovered(kind: Kind, tally: Tally, native: &Native) -> Verdict {
+        Verdict {
+            kind,
+            bytes_each: *native.each.get(kind),
+            tally,
+            leaked: tally.counts.late + tally.counts.collected,
+            suspects: tally.live.saturating_sub(tally.young),
+            expected: 0,
+            known: Known::default(),
+        }
+    }
+
+    /// The worst of it.
+    pub fn severity(&self) -> Severity {
+        match (self.leaked, self.suspects) {
+            (0, 0) => Severity::Clean,
+            (0, _) => Severity::Suspect,
+            _ => Severity::Leak,
+        }
+    }
+
+    /// Live ones that are too young to be suspects.
+    pub fn spared(&self) -> u64 {
+        let counts = &self.tally.counts;
+        let told = self.leaked + self.suspects + self.expected + self.known.sum();
+        counts.late + counts.collected + self.tally.live - told
+    }
+
+    /// Native bytes that the live instances hold.
+    pub fn bytes_held(&self) -> u64 {
+        self.tally.live * self.bytes_each
+    }
+
+    /// Native bytes × seconds between creation and release of the late and collected ones.
+    pub fn lateness(&self) -> f64 {
+        self.lateness_seconds() * self.bytes_each as f64
+    }
+
+    /// Seconds between creation and release, summed over the late and collected ones.
+    pub fn lateness_seconds(&self) -> f64 {
+        seconds(self.tally.counts.late_nanos)
+    }
+
+    /// How long one late or collected instance kept its memory, on average.
+    pub fn mean_lateness(&self) -> Option<Duration> {
+        let counts = &self.tally.counts;
+        let freed = u128::from(counts.late + counts.collected);
+        let nanos = counts.late_nanos.checked_div(freed)?;
+        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+
+    /// The ratio in words, and what it points to.
+    pub fn ratio(&self) -> String {
+        let (created, ended) = (self.tally.counts.created, self.tally.counts.ended);
+        let of = format!("{} of {}", grouped(ended), grouped(created));
+        let were = if created == 1 { "was" } else { "were" };
+        match (created - ended, ended) {
+            (0, _) => format!("all {} {were} ended", grouped(created)),
+            (_, _) if self.leaked + self.known.leaked == 0 => format!("{of} {were} ended so far"),
+            (_, 0) => format!("{of} {were} ended: nothing calls end()"),
+            (lost, ended) if lost * 10 <= ended => format!("{of} {were} ended: some path forgets"),
+            _ => format!("{of} {were} ended: only some paths call end()"),
+        }
+    }
+
+    /// Certain leaks first, by the bytes that they kept from the system; then suspects, by the bytes that they
+    /// hold; then the rest, by how busy they are.
+    pub(crate) fn weight(&self) -> (Severity, u64, u64) {
+        let uncovered = self.leaked + self.suspects;
+        (self.severity(), uncovered * self.bytes_each, self.tally.counts.created)
+    }
+
+    /// Takes another one of the same kind in.
+    pub(crate) fn add(&mut self, other: &Verdict) {
+        self.tally.add(&other.tally);
+        self.leaked += other.leaked;
+        self.suspects += other.suspects;
+        self.expected += other.expected;
+        self.known.leaked += other.known.leaked;
+        self.known.suspects += other.known.suspects;
+    }
+}
+
+/// The number next to it that a float can be: what is read back from a report gives the same one again.
+fn seconds(nanos: u128) -> f64 {
+    const SECOND: u128 = 1_000_000_000;
+    (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / SECOND as f64
+}

@@ -1,0 +1,208 @@
+//! How many were live in each snapshot of a run, and which way that goes: what tells a pool from a leak.
+//!
+//! Owns the points; what they say is [`Tendency`]. Knows counts and times, neither stacks nor words. Invariant: memory is bounded however long the run is, and the
+//! points kept are in order, spread over the whole run, the first and the newest among them.
+
+mod tendency;
+
+use crate::model::{Kind, Nanos, OutOfMemory, PerKind};
+use crate::session::Snapshot;
+use std::collections::HashMap;
+use std::iter::once;
+use std::time::Duration;
+
+pub use tendency::{Point, Tendency, Trend, Way};
+
+/// Points kept of each site.
+const POINTS: usize = 64;
+
+/// The live instances of each site, snapshot by snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Growth {
+    /// When the points were taken: all sites have the same ones, so that sites can be taken together.
+    taken: Vec<Nanos>,
+    /// By stable id. A site that was not there yet had none live. More than fit into 32 bits do not fit into a
+    /// machine.
+    sites: HashMap<u64, Vec<u32>>,
+    adopted: PerKind<Vec<u32>>,
+}
+
+impl Growth {
+    /// What a report says of it: when, and the live ones of each site and of the adopted ones at those moments.
+    pub fn told(taken: Vec<Nanos>, sites: HashMap<u64, Vec<u32>>, adopted: PerKind<Vec<u32>>) -> Growth {
+        Growth { taken, sites, adopted }
+    }
+
+    /// Takes a snapshot's numbers in. One that is no later than the newest is nothing new.
+    pub fn record(&mut self, snapshot: &Snapshot) -> Result<(), OutOfMemory> {
+        if self.taken.last().is_some_and(|newest| *newest >= snapshot.taken) {
+            return Ok(());
+        }
+        // All that may fail comes first: every series has as many points as there are moments.
+        self.taken.try_reserve(1)?;
+        self.all().try_for_each(|series| series.try_reserve(1))?;
+        self.sites.try_reserve(snapshot.sites.iter().filter(|seen| seen.tally.live > 0).count())?;
+        let before = self.taken.len();
+        self.taken.push(snapshot.taken);
+        self.all().for_each(|series| series.push(0));
+        for seen in snapshot.sites.iter().filter(|seen| seen.tally.live > 0) {
+            let series = self.sites.entry(seen.site.stable_id).or_insert_with(|| vec![0; before + 1]);
+            set_newest(series, seen.tally.live);
+        }
+        for kind in Kind::ALL {
+            set_newest(self.adopted.get_mut(kind), snapshot.adopted.get(kind).live);
+        }
+        if self.taken.len() > POINTS {
+            self.thin();
+        }
+        Ok(())
+    }
+
+    /// Drops the point whose neighbours are nearest to each other. Of snapshots at one interval that is in the end
+    /// every second point, then every fourth; a burst of reports on demand takes no room from the hours before it.
+    fn thin(&mut self) {
+        let gaps = self.taken.windows(3).map(|three| match three {
+            [before, _, after] => after.since(*before),
+            _ => Duration::MAX,
+        });
+        let Some((before, _)) = gaps.enumerate().min_by_key(|(_, gap)| *gap) else { return };
+        self.taken.remove(before + 1);
+        self.all().for_each(|series| {
+            series.remove(before + 1);
+        });
+        self.sites.retain(|_, series| series.iter().any(|live| *live > 0));
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Vec<u32>> {
+        self.sites.values_mut().chain([&mut self.adopted.inflater, &mut self.adopted.deflater])
+    }
+
+    /// One site's; none if no snapshot saw an instance of it live.
+    pub fn trend(&self, stable_id: u64) -> Option<Trend> {
+        self.together(once(stable_id))
+    }
+
+    /// Several sites taken as one.
+    pub fn together(&self, stable_ids: impl Iterator<Item = u64>) -> Option<Trend> {
+        self.sum(stable_ids.filter_map(|id| self.sites.get(&id)))
+    }
+
+    /// That of all adopted ones of a kind.
+    pub fn adopted(&self, kind: Kind) -> Option<Trend> {
+        self.sum(once(self.adopted.get(kind)))
+    }
+
+    fn sum<'a>(&self, all: impl Iterator<Item = &'a Vec<u32>>) -> Option<Trend> {
+        let mut points: Vec<Point> = self.taken.iter().map(|at| Point { at: *at, live: 0 }).collect();
+        for series in all {
+            points.iter_mut().zip(series).for_each(|(point, live)| point.live += u64::from(*live));
+        }
+        points.iter().any(|point| point.live > 0).then_some(Trend { points })
+    }
+}
+
+fn set_newest(series: &mut [u32], live: u64) {
+    if let Some(newest) = series.last_mut() {
+        *newest = u32::try_from(live).unwrap_or(u32::MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Frame, Stack, StackKey, ThreadId};
+    use crate::ledger::Tally;
+    use crate::session::Session;
+
+    /// A snapshot with so many live ones of two sites, and of the adopted Deflaters.
+    fn snapshot(at: Nanos, lives: [u64; 2], adopted: u64) -> Snapshot {
+        let session = Session::default();
+        for (number, class) in ["a.First", "a.Second"].into_iter().enumerate() {
+            let frame = Frame { class: class.into(), method: "x".into(), file: None, line: None };
+            let stack = Stack { frames: vec![frame], truncated: false, subclass: None };
+            let site = session.learn(Kind::Inflater, StackKey(number as u64), stack).unwrap();
+            session.created(session.id(ThreadId(1)), site, ThreadId(1), Nanos(0)).unwrap();
+        }
+        let mut snapshot = session.snapshot(at, Duration::ZERO).unwrap();
+        snapshot.sites.iter_mut().zip(lives).for_each(|(site, live)| site.tally.live = live);
+        snapshot.adopted.deflater = Tally { live: adopted, ..Tally::default() };
+        snapshot
+    }
+
+    fn lives(trend: Option<Trend>) -> Vec<u64> {
+        trend.map(|trend| trend.points.iter().map(|point| point.live).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn sites_and_adopted_ones_have_trends() {
+        let mut growth = Growth::default();
+        let ids: Vec<u64> =
+            snapshot(Nanos(0), [0, 0], 0).sites.iter().map(|seen| seen.site.stable_id).collect();
+        for (at, live, adopted) in
+            [(1, [0, 0], 9), (2, [5, 0], 9), (3, [7, 2], 4), (3, [8, 8], 8), (4, [0, 3], 0)]
+        {
+            growth.record(&snapshot(Nanos(at), live, adopted)).unwrap();
+        }
+        assert_eq!(lives(growth.trend(ids[0])), [0, 5, 7, 0]);
+        assert_eq!(lives(growth.trend(ids[1])), [0, 0, 2, 3]);
+        assert_eq!(lives(growth.together(ids.iter().copied())), [0, 5, 9, 3]);
+        assert_eq!(lives(growth.adopted(Kind::Deflater)), [9, 9, 4, 0]);
+        assert_eq!((growth.adopted(Kind::Inflater), growth.trend(7)), (None, None));
+        // What is no longer in a snapshot (its counts were reset) is no longer live.
+        growth.record(&Snapshot { taken: Nanos(5), ..Snapshot::default() }).unwrap();
+        assert_eq!(lives(growth.trend(ids[1])), [0, 0, 2, 3, 0]);
+    }
+
+    #[test]
+    fn sites_that_never_had_one_live_take_no_memory() {
+        let mut growth = Growth::default();
+        growth.record(&snapshot(Nanos(1), [0, 1], 0)).unwrap();
+        assert_eq!(growth.sites.len(), 1);
+        // Nor does one whose only live instance was seen at a point that is no longer kept.
+        let first = snapshot(Nanos(2), [1, 1], 0);
+        growth.record(&first).unwrap();
+        assert_eq!(growth.sites.len(), 2);
+        (3..500).for_each(|at| growth.record(&snapshot(Nanos(at), [0, 1], 0)).unwrap());
+        assert_eq!(growth.sites.len(), 1);
+    }
+
+    /// Numbers that look like chance and are the same in each run.
+    fn chance(seed: &mut u64) -> u64 {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *seed >> 33
+    }
+
+    #[test]
+    fn points_are_bounded_ordered_and_spread_over_the_run() {
+        for seed in 0..40 {
+            let mut state = seed;
+            let (mut growth, mut at) = (Growth::default(), 10);
+            let mut last = snapshot(Nanos(at), [0, 1], 0);
+            let id = last.sites[1].site.stable_id;
+            let snapshots = 2 + chance(&mut state) % 1_000;
+            for number in 0..snapshots {
+                // Regular ones, ones at any time, and bursts.
+                at += match seed % 3 {
+                    0 => 1_000,
+                    1 => 1 + chance(&mut state) % 2_000,
+                    _ => [1, 5_000][usize::from(chance(&mut state).is_multiple_of(50))],
+                };
+                let live = 1 + number;
+                (last.taken, last.sites[1].tally.live) = (Nanos(at), live);
+                growth.record(&last).unwrap();
+                let points = growth.trend(id).unwrap().points;
+                assert!(points.len() <= POINTS && points.len() as u64 >= (number + 1).min(POINTS as u64 / 2));
+                assert_eq!(points.last(), Some(&Point { at: Nanos(at), live }));
+                assert_eq!(points[0].live, 1, "the first is kept");
+                assert!(points.is_sorted_by(|a, b| a.at < b.at && a.live < b.live));
+            }
+            let points = growth.trend(id).unwrap().points;
+            let widest = points.windows(2).map(|two| two[1].at.since(two[0].at)).max().unwrap();
+            let whole = Nanos(at).since(points[0].at);
+            assert!(
+                snapshots < 64 || widest <= whole * 3 / POINTS as u32 || seed % 3 == 2,
+                "seed {seed}: {widest:?} of {whole:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What a snapshot means: which sites leak, which rules cover them, what a reader should do.
+//!
+//! Pure functions of a snapshot and of earlier reports. Invariant: no count is changed on the way.
+
+pub mod footprint;
+pub mod history;
+pub mod retention;
+pub mod rules;
+pub mod classify;
+pub mod findings;
+pub mod hints;

@@ -1,0 +1,135 @@
+//! What the page's script works on: every frame once, the stacks as one tree, the numbers of every site.
+//!
+//! The tree is the flame graph's own: a stack is the way from a node to the root. Invariant: a parent stands before
+//! its children.
+
+use super::Group;
+use super::escape::ScriptData;
+use crate::analysis::classify::Judged;
+use crate::model::{OutOfMemory, push};
+use crate::analysis::findings::Place;
+use crate::report::out::{Listed, Out};
+use crate::report::text::place::source;
+use crate::report::tree::{Node, Tree};
+use crate::report::words::clean;
+use crate::analysis::rules::in_jdk;
+use serde::{Serialize, Serializer};
+
+/// Tuples, not objects: there may be ten thousand of each. `page.js` names their parts again. Each list is made while it
+/// is written.
+struct Data<'a> {
+    places: &'a [Place<'a>],
+    tree: Tree<'a>,
+    /// The innermost node of each site, in the order of the places.
+    leaves: Vec<Node>,
+}
+
+/// Writes the data as JSON that may stand in a `<script>`.
+pub(super) fn data(places: &[Place<'_>], to: &mut Out<'_>) -> Result<(), OutOfMemory> {
+    let data = Data::of(places)?;
+    let result = serde_json::to_writer(ScriptData(&mut *to), &data);
+    to.serialized(result);
+    Ok(())
+}
+
+impl<'a> Data<'a> {
+    fn of(places: &'a [Place<'a>]) -> Result<Data<'a>, OutOfMemory> {
+        let mut data = Data { places, tree: Tree::default(), leaves: Vec::new() };
+        for judged in places.iter().flat_map(|place| &place.sites) {
+            let leaf = data.tree.add(judged.site.frames())?;
+            push(&mut data.leaves, leaf)?;
+        }
+        Ok(data)
+    }
+
+    /// Name, place in the source, whether it is the JDK's.
+    fn frames(&self) -> impl Iterator<Item = (String, String, bool)> + Clone {
+        self.tree.frames.iter().map(|frame| {
+            let name = clean(&format!("{}.{}", frame.class, frame.method));
+            (name, clean(&source(frame)), in_jdk(&frame.class))
+        })
+    }
+
+    /// Parent and frame of each node in turn; the first is the root.
+    fn nodes(&self) -> impl Iterator<Item = u32> + Clone {
+        [0, 0].into_iter().chain(self.tree.nodes.iter().flat_map(|(caller, frame)| [*caller, *frame]))
+    }
+
+    /// Of each site, in the order of the places: its place, its innermost node, how far out from there the culprit is,
+    /// 1 where it was cut at the outer end, leaked, live, bytes held, byte-seconds of lateness, created.
+    fn sites(&self) -> impl Iterator<Item = [u64; 9]> + Clone {
+        let of_place = |(at, place): (usize, &'a Place<'a>)| {
+            place.sites.iter().map(move |judged| (at, place.culprit, *judged))
+        };
+        let all = self.places.iter().enumerate().flat_map(of_place);
+        all.zip(&self.leaves).map(|((place, culprit, judged), leaf): ((_, _, &Judged), _)| {
+            let verdict = &judged.verdict;
+            [
+                place as u64,
+                u64::from(*leaf),
+                culprit as u64,
+                u64::from(judged.site.truncated),
+                verdict.leaked,
+                verdict.tally.live,
+                verdict.bytes_held(),
+                verdict.lateness() as u64,
+                verdict.tally.counts.created,
+            ]
+        })
+    }
+}
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut data = to.serialize_struct("Data", 4)?;
+        data.serialize_field("frames", &Listed(self.frames()))?;
+        data.serialize_field("nodes", &Listed(self.nodes()))?;
+        data.serialize_field("sites", &Listed(self.sites()))?;
+        // What to think of each place.
+        data.serialize_field("groups", &Listed(self.places.iter().map(Group::of)))?;
+        data.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::classify::tests::{MADE, judged};
+    use crate::model::Kind;
+    use crate::analysis::findings::places;
+
+    #[test]
+    fn stacks_share_what_they_share() {
+        let judgement = judged(&[
+            (Kind::Inflater, &[MADE, "a.B.c", "a.One.m", "a.Main.m"], 3, 1, 0, 2),
+            (Kind::Inflater, &[MADE, "a.B.c", "a.Two.m", "a.Main.m"], 1, 0, 0, 0),
+            (Kind::Inflater, &[MADE, "a.B.c", "a.One.m", "a.Main.m", "a.Outer.m"], 1, 1, 0, 0),
+        ]);
+        let mut bytes = Vec::new();
+        let mut out = Out::new(&mut bytes);
+        data(&places(&judgement.sites).unwrap(), &mut out).unwrap();
+        out.finish().unwrap();
+        let data: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let nodes: Vec<usize> = serde_json::from_value(data["nodes"].clone()).unwrap();
+        assert!(nodes.chunks(2).skip(1).enumerate().all(|(before, node)| node[0] <= before), "{nodes:?}");
+        let stacks: Vec<String> = data["sites"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|site| {
+                let mut names = Vec::new();
+                let mut node = site[1].as_u64().unwrap() as usize;
+                while node > 0 {
+                    names.push(data["frames"][nodes[node * 2 + 1]][0].as_str().unwrap().to_owned());
+                    node = nodes[node * 2];
+                }
+                names.join(" ")
+            })
+            .collect();
+        assert_eq!(stacks[0], format!("{MADE} a.B.c a.One.m a.Main.m"));
+        assert_eq!(stacks[1], format!("{MADE} a.B.c a.Two.m a.Main.m"));
+        // Ten names in all; a.Main.m and what it calls on the way to a.One are there once, under a.Outer once more.
+        assert_eq!((data["frames"].as_array().unwrap().len(), nodes.len() / 2), (6, 1 + 7 + 5));
+    }
+}

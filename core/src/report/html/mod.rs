@@ -1,0 +1,346 @@
+//! One page for a browser: what is wrong and what to do first, every place, a flame graph, the sums.
+//!
+//! The page is one file that asks nobody for anything. The sentences are the text report's. What Rust writes here can be
+//! read without a script; `page.js` sorts, searches, and draws the flame graph. Invariant: nothing that came from the
+//! program gets into the page but through [`escape`].
+
+mod chart;
+mod data;
+mod escape;
+mod rows;
+mod sums;
+
+use super::out::Out;
+use super::text::place::way;
+use super::text::{memory, origin, verdict};
+use super::words::{byte_seconds, bytes, count};
+use super::{Report, lost};
+use crate::analysis::classify::{Severity, Verdict, grouped};
+use crate::model::Kind;
+use crate::analysis::findings::{Place, leaks_and_suspects, places};
+use escape::Plain;
+use serde::Serialize;
+use std::fmt::{Display, Write as _};
+use std::io;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// Nothing is loaded from anywhere, and nothing sent.
+const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'; \
+                      script-src 'unsafe-inline'";
+
+pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> {
+    let places = places(&report.judgement.sites)?;
+    let mut page = Page { out: Out::new(to), report, places: &places };
+    page.head();
+    page.summary();
+    page.places();
+    page.flame_graph();
+    page.sums();
+    page.out.push_str("</main>\n<script type=\"application/json\" id=\"data\">");
+    data::data(&places, &mut page.out)?;
+    let _ = write!(page.out, "</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n");
+    page.out.finish()
+}
+
+struct Page<'a, 'w> {
+    out: Out<'w>,
+    report: &'a Report,
+    /// Worst first.
+    places: &'a [Place<'a>],
+}
+
+/// What a place is filtered by: its severity, and those apart that only a rule keeps from being worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Group {
+    Leak,
+    Live,
+    Expected,
+    Clean,
+}
+
+impl Group {
+    const ALL: [Group; 4] = [Group::Leak, Group::Live, Group::Expected, Group::Clean];
+
+    fn of(place: &Place<'_>) -> Group {
+        match place.verdict.severity() {
+            Severity::Leak => Group::Leak,
+            Severity::Suspect => Group::Live,
+            Severity::Clean if place.verdict.expected > 0 => Group::Expected,
+            Severity::Clean => Group::Clean,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Group::Leak => "leak",
+            Group::Live => "live",
+            Group::Expected => "expected",
+            Group::Clean => "clean",
+        }
+    }
+}
+
+impl Page<'_, '_> {
+    fn head(&mut self) {
+        let _ = write!(
+            self.out,
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n<title>zaudit: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
+            Plain(&self.report.process.command)
+        );
+    }
+
+    fn summary(&mut self) {
+        let (leaks, suspects) = leaks_and_suspects(self.places);
+        let clauses = verdict(self.report, leaks, suspects);
+        let worst = self.places.iter().map(|place| place.verdict.severity()).max().unwrap_or(Severity::Clean);
+        let lost: u64 = Kind::ALL.iter().map(|kind| lost(self.report.adopted.get(*kind))).sum();
+        let mood = match worst {
+            Severity::Leak => "leak",
+            _ if lost > 0 && self.report.adopts_the_program_s() => "leak",
+            Severity::Suspect => "live",
+            Severity::Clean => "clean",
+        };
+        let mut clauses = clauses.iter();
+        let first = clauses.next().map_or("", String::as_str);
+        let _ = write!(
+            self.out,
+            "<header class=\"{mood}\">\n<p class=\"origin\">{}</p>\n<h1>{}</h1>\n",
+            Plain(&origin(self.report)),
+            Plain(first)
+        );
+        let memory = memory(self.report);
+        let rest: Vec<&str> = clauses.chain(&memory).map(String::as_str).collect();
+        if !rest.is_empty() {
+            let _ = writeln!(self.out, "<p class=\"also\">{}.</p>", Plain(&rest.join("; ")));
+        }
+        self.figures();
+        self.what_to_do();
+        self.out.push_str("</header>\n");
+    }
+
+    /// The few numbers that matter.
+    fn figures(&mut self) {
+        let sum = |of: fn(&Verdict) -> u64| -> u64 { self.report.judgement.verdicts().map(of).sum() };
+        let lateness: f64 = self.report.judgement.verdicts().map(Verdict::lateness).sum();
+        let held = match sum(Verdict::bytes_held) {
+            0 => "nothing".to_owned(),
+            held => format!("{}{}", self.report.native.about(), bytes(held)),
+        };
+        let (created, ended) = (sum(|v| v.tally.counts.created), sum(|v| v.tally.counts.ended));
+        let figures = [
+            ("leaked for certain", grouped(sum(|v| v.leaked))),
+            ("live", grouped(sum(|v| v.tally.live))),
+            ("held outside the Java heap", held),
+            ("lateness: bytes × time until freed", byte_seconds(lateness)),
+            ("ended by the program", format!("{} of {}", grouped(ended), grouped(created))),
+        ];
+        self.out.push_str("<dl class=\"figures\">\n");
+        for (name, figure) in figures {
+            let _ = writeln!(self.out, "<div><dt>{name}</dt><dd>{figure}</dd></div>");
+        }
+        self.out.push_str("</dl>\n");
+    }
+
+    fn what_to_do(&mut self) {
+        let Some((place, worst)) = self.places.first().and_then(|place| Some((place, place.sites.first()?)))
+        else {
+            return;
+        };
+        let Some(culprit) = worst.site.frames().nth(place.culprit) else { return };
+        let (severity, class) = (place.verdict.severity(), place.verdict.kind.class());
+        let mut to_do = String::from("<section class=\"first\" aria-labelledby=\"first\">\n");
+        let _ = match severity {
+            Severity::Clean => return,
+            Severity::Leak => write!(to_do, "<h2 id=\"first\">Mend this first</h2>\n<p>"),
+            Severity::Suspect => write!(to_do, "<h2 id=\"first\">Look here first</h2>\n<p>"),
+        };
+        let _ = write!(
+            to_do,
+            "<a href=\"#p1\">{}</a></p>\n<p>{class}s: {}",
+            rows::frame(culprit),
+            Plain(&place.verdict.ratio())
+        );
+        if let Some(way) = way(self.report, place) {
+            let _ = write!(to_do, "; {}", Plain(&way));
+        }
+        to_do.push_str(".</p>\n");
+        if let Some(hint) = self.report.hint(place) {
+            let _ = writeln!(to_do, "<p><b>To do:</b> {}.</p>", Plain(&hint));
+        }
+        to_do.push_str("</section>\n");
+        self.out.push_str(&to_do);
+    }
+
+    fn places(&mut self) {
+        let of = |group| self.places.iter().filter(|place| Group::of(place) == group).count();
+        let (stacks, total) = (self.report.judgement.sites.len(), self.places.len());
+        let stacks = count(stacks, "allocation stack");
+        let _ = write!(
+            self.out,
+            "<section id=\"places\" aria-labelledby=\"places-title\">\n<h2 id=\"places-title\">Where they were made</h2>\n\
+             <p class=\"about\">{}, {stacks}; worst first. A place is the first line of the program's own on the way out \
+             from the constructor.</p>\n",
+            count(total, "place"),
+        );
+        let left_out = self.report.judgement.sites_left_out();
+        if left_out > 0 {
+            let stacks = count(usize::try_from(left_out).unwrap_or(usize::MAX), "more stack");
+            let _ = writeln!(
+                self.out,
+                "<p class=\"about\">{stacks} with nothing wrong are left out here and in the graph; the sums have them.</p>"
+            );
+        }
+        self.out.push_str(
+            "<div class=\"tools js\" role=\"search\"><label>Search <input type=\"search\" id=\"find\" placeholder=\"class, method \
+             or file in a stack\"></label><fieldset id=\"groups\"><legend>Show</legend>",
+        );
+        for group in Group::ALL.into_iter().filter(|group| of(*group) > 0) {
+            let (name, number) = (group.name(), grouped(of(group) as u64));
+            let _ = write!(
+                self.out,
+                "<label class=\"chip\"><input type=\"checkbox\" value=\"{name}\" checked>{} <b>{number}</b></label>",
+                badge(group)
+            );
+        }
+        self.out.push_str("</fieldset><output id=\"shown\" aria-live=\"polite\"></output></div>\n");
+        self.table();
+        self.out.push_str("<p class=\"js\"><button type=\"button\" id=\"more\" hidden></button></p>\n");
+        self.out.push_str(
+            "<noscript><p>Without JavaScript there is no flame graph, no search and no other order; ",
+        );
+        let _ = if total > rows::ROWS {
+            write!(
+                self.out,
+                "the table has the worst {} of {}, format=json has all.",
+                rows::ROWS,
+                count(total, "place")
+            )
+        } else {
+            write!(self.out, "the table is complete.")
+        };
+        self.out.push_str("</p></noscript>\n</section>\n");
+    }
+
+    /// All of it but the graph itself, which the script draws.
+    fn flame_graph(&mut self) {
+        if self.places.is_empty() {
+            return;
+        }
+        self.out.push_str(
+            "<section id=\"flame\" class=\"js\" aria-labelledby=\"flame-title\">\n<h2 id=\"flame-title\">Flame graph</h2>\n\
+             <p class=\"about\">From the thread's start, above, to the constructor, below. The wider, the more comes by.</p>\n\
+             <div class=\"tools\"><fieldset id=\"weights\"><legend>Width</legend>",
+        );
+        for (weight, name) in [
+            ("leaked", "leaked"),
+            ("held", "bytes held"),
+            ("lateness", "lateness, MiB·s"),
+            ("created", "created"),
+        ] {
+            let _ = write!(
+                self.out,
+                "<label class=\"chip\"><input type=\"radio\" name=\"weight\" value=\"{weight}\">{name}</label>"
+            );
+        }
+        self.out.push_str(
+            "</fieldset><label class=\"chip\"><input type=\"checkbox\" id=\"certain\">Only certain leaks</label>\
+             <label>Search <input type=\"search\" id=\"find-frame\" placeholder=\"class, method or file\"></label>\
+             <output id=\"share\" aria-live=\"polite\"></output></div>\n\
+             <nav id=\"crumbs\" aria-label=\"Zoom\"></nav>\n<output id=\"told\" aria-live=\"polite\"></output>\n\
+             <div id=\"graph\" role=\"tree\" aria-label=\"Allocation stacks. Arrow keys move, Enter zooms, Escape shows all.\"></div>\n\
+             <p class=\"legend\"><span class=\"swatch own\"></span>the program <span class=\"swatch jdk\"></span>the JDK \
+             <span class=\"swatch culprit\">▸</span>the line to mend or to look at <span class=\"keys\">Click or <kbd>Enter</kbd>: \
+             zoom · <kbd>Esc</kbd>: all · arrows: move</span></p>\n</section>\n",
+        );
+    }
+}
+
+/// The verdict as a word; its colour says nothing that the word does not.
+fn badge(group: Group) -> impl Display {
+    let name = group.name();
+    format!("<span class=\"badge {name}\">{name}</span>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::classify::tests::{MADE, session};
+    use crate::options::Format;
+    use crate::report::tests::{golden, rendered, report, sample};
+
+    fn page(report: &Report) -> String {
+        String::from_utf8(rendered(report, Format::Html)).unwrap()
+    }
+
+    #[test]
+    fn as_the_golden_has_it() {
+        let page = page(&sample())
+            .replace(STYLE, "page.css\n")
+            .replace(SCRIPT, "page.js\n")
+            .replace(&format!("zaudit {}", env!("CARGO_PKG_VERSION")), "zaudit VERSION");
+        golden("report.html", page.as_bytes());
+    }
+
+    #[test]
+    fn nothing_is_asked_of_anybody() {
+        let page = page(&sample());
+        for word in ["http:", "https:", "src=", "url(", "@import", "fetch(", "innerHTML", "eval("] {
+            assert!(!page.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn hostile_names_are_text_everywhere() {
+        let name = "a.</script><script>alert(1)</script><img src=x onerror='alert(2)'>\"\u{202e}.m";
+        let mut report = report(&session(&[(Kind::Inflater, &[MADE, name, name], 1, 0, 0, 1)]));
+        (report.process.command, report.process.jvm) = (name.into(), name.into());
+        let page = page(&report);
+        assert_eq!(page.matches("<script").count(), 2, "the data's and the page's own");
+        assert_eq!(page.matches("</script").count(), 2);
+        assert!(!page.contains("<img") && !page.contains('\u{202e}'));
+    }
+
+    #[test]
+    fn every_place_is_in_the_page_and_the_rest_waits_in_a_template() {
+        let names: Vec<String> = (0..rows::ROWS + 7).map(|n| format!("a.B{n}.c")).collect();
+        let stacks: Vec<[&str; 2]> = names.iter().map(|name| [MADE, name.as_str()]).collect();
+        let made: Vec<_> = stacks.iter().map(|stack| (Kind::Inflater, &stack[..], 1, 0, 0, 1)).collect();
+        let page = page(&report(&session(&made)));
+        let (table, rest) = page.split_once("<template").unwrap();
+        assert_eq!(table.matches(" data-at=").count(), rows::ROWS);
+        assert_eq!(rest.matches(" data-at=").count(), 7);
+        assert!(page.contains("the worst 300 of 307 places"));
+    }
+
+    #[test]
+    fn it_says_what_to_do_first() {
+        for (ended, collected, said) in
+            [(1, 1, Some("Mend this first")), (1, 0, Some("Look here first")), (2, 0, None)]
+        {
+            let page = page(&report(&session(&[(Kind::Inflater, &[MADE, "a.B.c"], 2, ended, 0, collected)])));
+            let found = ["Mend this first", "Look here first"].into_iter().find(|words| page.contains(words));
+            assert_eq!(found, said);
+        }
+    }
+
+    #[test]
+    fn rules_that_were_not_used_or_went_over_are_said() {
+        use crate::analysis::rules::Rule;
+        let session = session(&[(Kind::Inflater, &[MADE, "a.Pool.b"], 5, 0, 0, 0)]);
+        let rules = ["live:a.Pool.* max=3", "live:a.<b>.*"].map(|text| Rule::parse(text, false).unwrap());
+        let taken = crate::model::Nanos(1);
+        let snapshot = session.snapshot(taken, std::time::Duration::ZERO).unwrap();
+        let process = report(&session).process;
+        let page = page(
+            &Report::new(process, Default::default(), &snapshot, rules.into(), Default::default()).unwrap(),
+        );
+        assert!(page.contains("over its maximum: 5 of at most 3"), "{page}");
+        assert!(page.contains("A rule that was not used: <code>live:a.&lt;b&gt;.*</code>"), "{page}");
+    }
+}

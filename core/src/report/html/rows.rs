@@ -1,0 +1,193 @@
+//! The table of places: a row of numbers each, and below it what is known of the place, to be opened.
+//!
+//! Each row is written here alone; the script only moves them. Those beyond the first hundreds wait in a template, their
+//! stacks to be filled in from the data. Invariant: what is left out says so.
+
+use super::escape::Plain;
+use super::{Group, Page, badge, chart};
+use crate::analysis::classify::{Judged, Verdict, grouped};
+use crate::model::Frame;
+use crate::analysis::findings::Place;
+use crate::report::text::place::{facts, held, source, threads, way};
+use crate::report::words::{byte_seconds, bytes, count};
+use crate::analysis::rules::in_jdk;
+use std::fmt::Write as _;
+
+/// Places in the table itself.
+pub(super) const ROWS: usize = 300;
+/// Stacks told of each place; the script shows the rest.
+const STACKS: usize = 20;
+
+/// Bytes of a name that is shown in a few lines only; the stack has it whole.
+const LONG: usize = 300;
+
+/// The columns of numbers, with the word that the script knows each by.
+const COLUMNS: [(&str, &str); 5] = [
+    ("leaked", "Leaked"),
+    ("live", "Live"),
+    ("held", "Held"),
+    ("lateness", "Lateness"),
+    ("created", "Created"),
+];
+
+impl Page<'_, '_> {
+    pub(super) fn table(&mut self) {
+        if self.places.is_empty() {
+            return;
+        }
+        self.out.push_str(
+            "<div class=\"scroll\"><table id=\"table\">\n<thead><tr><th scope=\"col\" data-key=\"rank\" aria-sort=\"ascending\">#</th>\
+             <th scope=\"col\" data-key=\"name\">Made at</th>",
+        );
+        for (key, title) in COLUMNS {
+            let _ = write!(self.out, "<th scope=\"col\" data-key=\"{key}\">{title}</th>");
+        }
+        self.out.push_str("</tr></thead>\n");
+        let mut first_site = 0;
+        for (at, place) in self.places.iter().enumerate() {
+            if at == ROWS {
+                self.out.push_str("</table></div>\n<template id=\"rest\">\n");
+            }
+            self.place(place, at, first_site);
+            if !self.out.is_ok() {
+                return;
+            }
+            first_site += place.sites.len();
+        }
+        self.out.push_str(if self.places.len() > ROWS { "</template>\n" } else { "</table></div>\n" });
+    }
+
+    fn place(&mut self, place: &Place<'_>, at: usize, first_site: usize) {
+        let (verdict, group, number) = (&place.verdict, Group::of(place), at + 1);
+        let Some(worst) = place.sites.first() else { return };
+        let culprit = worst.site.frames().nth(place.culprit).map(frame);
+        let culprit = culprit.as_deref().unwrap_or("a stack without frames");
+        let _ = write!(
+            self.out,
+            "<tbody id=\"p{number}\" data-at=\"{at}\">\n<tr class=\"row\"><td>{number}</td><th scope=\"row\">{} {culprit}</th>",
+            badge(group)
+        );
+        for (number, figure) in [
+            (verdict.leaked, grouped(verdict.leaked)),
+            (verdict.tally.live, grouped(verdict.tally.live)),
+            (verdict.bytes_held(), format!("{}{}", self.report.native.about(), bytes(verdict.bytes_held()))),
+            (verdict.lateness() as u64, byte_seconds(verdict.lateness())),
+            (1, grouped(verdict.tally.counts.created)),
+        ] {
+            let _ = match number {
+                0 => write!(self.out, "<td class=\"none\">0</td>"),
+                _ => write!(self.out, "<td>{figure}</td>"),
+            };
+        }
+        let class = worst.site.subclass.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
+        let _ = write!(
+            self.out,
+            "</tr>\n<tr class=\"more\"><td></td><td colspan=\"6\"><details><summary>{}s{}: {}</summary>\n",
+            verdict.kind.class(),
+            Plain(&class),
+            Plain(&verdict.ratio())
+        );
+        self.about(place);
+        for (after, judged) in place.sites.iter().take(STACKS).enumerate() {
+            self.site(place, judged, at < ROWS, first_site + after);
+        }
+        if let Some(more) = place.sites.len().checked_sub(STACKS).filter(|more| *more > 0) {
+            let from = first_site + STACKS;
+            let _ = writeln!(
+                self.out,
+                "<p class=\"rest\" data-from=\"{from}\" data-to=\"{}\">… and {}: format=json has all</p>",
+                from + more,
+                count(more, "more stack")
+            );
+        }
+        self.out.push_str("</details></td></tr>\n</tbody>\n");
+    }
+
+    /// What the text report says of a place.
+    fn about(&mut self, place: &Place<'_>) {
+        let mut told = facts(self.report, &place.verdict);
+        told.extend(threads(place));
+        if !told.is_empty() {
+            let _ = writeln!(self.out, "<p>{}</p>", Plain(&told.join(" · ")));
+        }
+        if let Some(hint) = self.report.hint(place) {
+            let _ = writeln!(self.out, "<p class=\"hint\"><b>To do:</b> {}.</p>", Plain(&hint));
+        }
+        for line in held(self.report, place) {
+            let _ = writeln!(self.out, "<p>{}</p>", Plain(&line));
+        }
+        let growth = &self.report.growth;
+        let trend = growth.together(place.sites.iter().map(|judged| judged.site.stable_id));
+        let chart = chart::growth(trend.as_ref(), self.report.process.armed);
+        if let Some(way) = way(self.report, place) {
+            let _ = writeln!(self.out, "<figure>{chart}<figcaption>{}</figcaption></figure>", Plain(&way));
+        }
+    }
+
+    fn site(&mut self, place: &Place<'_>, judged: &Judged, with_stack: bool, number: usize) {
+        let id = format!("s{:016x}", judged.site.stable_id);
+        if place.sites.len() == 1 {
+            let _ = write!(self.out, "<div class=\"site\" id=\"{id}\">");
+        } else {
+            let caller = judged.site.frames().nth(place.shared()).map(frame);
+            let _ = writeln!(
+                self.out,
+                "<details class=\"site\" id=\"{id}\"><summary>{} <span class=\"from\">from {}</span></summary>",
+                in_short(&judged.verdict),
+                caller.as_deref().unwrap_or("the thread's start")
+            );
+            if with_stack {
+                let trend = self.report.growth.trend(judged.site.stable_id);
+                self.out.push_str(&chart::growth(trend.as_ref(), self.report.process.armed));
+            }
+        }
+        let _ = write!(self.out, "<pre class=\"stack\" data-site=\"{number}\">");
+        if with_stack {
+            self.stack(place, judged);
+        }
+        self.out.push_str(if place.sites.len() == 1 { "</pre></div>\n" } else { "</pre></details>\n" });
+    }
+
+    /// As Java prints it, so that an editor that is given a copy finds the lines.
+    fn stack(&mut self, place: &Place<'_>, judged: &Judged) {
+        for (at, frame) in judged.site.frames().enumerate() {
+            let line = format!("{}.{}({})", frame.class, frame.method, source(frame));
+            let line = Plain(&line);
+            let _ = match (at == place.culprit, in_jdk(&frame.class)) {
+                (true, _) => writeln!(self.out, "<mark>at {line}</mark>"),
+                (_, true) => writeln!(self.out, "<i>at {line}</i>"),
+                (_, false) => writeln!(self.out, "at {line}"),
+            };
+        }
+        if judged.site.truncated {
+            self.out.push_str("… cut at the depth limit, depth= keeps more\n");
+        }
+    }
+}
+
+/// The page's script says the same of the stacks that it shows.
+fn in_short(verdict: &Verdict) -> String {
+    let told: Vec<String> = [(verdict.leaked, "leaked"), (verdict.tally.live, "live")]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{} {word}", grouped(number)))
+        .collect();
+    let told = if told.is_empty() { "none open".to_owned() } else { told.join(", ") };
+    format!("{told} of {}", grouped(verdict.tally.counts.created))
+}
+
+/// A frame as a name to be read: the package steps back.
+pub(super) fn frame(frame: &Frame) -> String {
+    let (package, class) = frame.class.rsplit_once('.').unwrap_or(("", &frame.class));
+    let dot = if package.is_empty() { "" } else { "." };
+    let clamp = |length: usize| if length > LONG { " long" } else { "" };
+    format!(
+        "<code class=\"name{}\"><span class=\"package\">{}{dot}</span><wbr>{}.{}</code> <span class=\"source{}\">{}</span>",
+        clamp(frame.class.len() + frame.method.len()),
+        Plain(package),
+        Plain(class),
+        Plain(&frame.method),
+        clamp(frame.file.as_ref().map_or(0, String::len)),
+        Plain(&source(frame))
+    )
+}

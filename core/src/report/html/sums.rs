@@ -1,0 +1,176 @@
+//! The end of the page: sums, rules, what could not be seen, and which run it was.
+//!
+//! Invariant: what the text report says below its places is said here, too.
+
+use super::Page;
+use super::escape::Plain;
+use crate::analysis::classify::grouped;
+use crate::files::utc;
+use crate::model::Kind;
+use crate::report::text::sums::{notes, unseen};
+use crate::report::words::{duration, tendency};
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+impl Page<'_, '_> {
+    pub(super) fn sums(&mut self) {
+        self.out.push_str(
+            "<section id=\"sums\" aria-labelledby=\"sums-title\">\n<h2 id=\"sums-title\">Sums</h2>\n",
+        );
+        self.totals();
+        self.adopted();
+        self.rules();
+        self.out.push_str("</section>\n");
+        self.health();
+        self.run();
+    }
+
+    fn totals(&mut self) {
+        let rows = Kind::ALL.map(|kind| {
+            let t = self.report.judgement.totals.get(kind);
+            (kind, vec![t.created, t.ended, t.late, t.collected, t.live, t.expected])
+        });
+        self.equation("created", "of these, expected", &rows);
+        let notes = notes(self.report);
+        if !notes.is_empty() {
+            let _ = writeln!(self.out, "<p>{}.</p>", Plain(&notes.join("; ")));
+        }
+    }
+
+    /// Those that were open when counting began.
+    fn adopted(&mut self) {
+        let rows: Vec<_> = Kind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.report.adopted.get(kind)))
+            .filter(|(_, tally)| tally.counts.created > 0)
+            .map(|(kind, tally)| {
+                let c = &tally.counts;
+                (kind, vec![c.created, c.ended, c.late, c.collected, tally.live])
+            })
+            .collect();
+        if rows.is_empty() {
+            return;
+        }
+        self.out.push_str(
+            "<h3>Adopted</h3>\n<p>Open already when the agent was armed, so their stacks are not known; late and collected are leaks, \
+             live is a pool or a leak.</p>\n",
+        );
+        self.equation("found", "", &rows);
+        for (kind, _) in rows {
+            let words = self.report.growth.adopted(kind).and_then(|trend| tendency(&trend));
+            if let Some(words) = words {
+                let _ = writeln!(self.out, "<p>Live {}s: {}.</p>", kind.class(), Plain(&words));
+            }
+        }
+    }
+
+    /// `created = ended + late + collected + live`, as a table.
+    fn equation(&mut self, first: &str, last: &str, rows: &[(Kind, Vec<u64>)]) {
+        self.out.push_str("<div class=\"scroll\"><table class=\"sums\">\n<thead><tr><td></td>");
+        for title in [first, "= ended", "+ late", "+ collected", "+ live", last] {
+            if !title.is_empty() {
+                let _ = write!(self.out, "<th scope=\"col\">{title}</th>");
+            }
+        }
+        self.out.push_str("</tr></thead>\n<tbody>\n");
+        for (kind, numbers) in rows {
+            let _ = write!(self.out, "<tr><th scope=\"row\">{}</th>", kind.class());
+            for number in numbers {
+                let _ = write!(self.out, "<td>{}</td>", grouped(*number));
+            }
+            self.out.push_str("</tr>\n");
+        }
+        self.out.push_str("</tbody>\n</table></div>\n");
+    }
+
+    fn rules(&mut self) {
+        let judgement = &self.report.judgement;
+        for rule in self.report.unused_rules() {
+            let (text, source) = (Plain(&rule.text), Plain(&rule.source));
+            let _ = writeln!(self.out, "<p>A rule that was not used: <code>{text}</code> ({source}).</p>");
+        }
+        let used = self.report.rules.iter().zip(judgement.covered.iter().zip(&judgement.excess));
+        let used: Vec<_> = used.filter(|(_, (covered, excess))| **covered + **excess > 0).collect();
+        if used.is_empty() {
+            return;
+        }
+        self.out.push_str(
+            "<h3>Expected</h3>\n<p>Never ended by the program, and covered by a rule.</p>\n<div class=\"scroll\">\
+             <table class=\"rules\">\n<thead><tr><th scope=\"col\">Covered</th><th scope=\"col\">Rule</th></tr></thead>\n<tbody>\n",
+        );
+        for (rule, (covered, excess)) in used {
+            let from = if rule.built_in { " (built in)" } else { "" };
+            let over = match (excess, rule.max) {
+                (0, _) | (_, None) => String::new(),
+                (_, Some(max)) => format!(
+                    "<br><span class=\"warning\">over its maximum: {} of at most {}</span>",
+                    grouped(covered + excess),
+                    grouped(max)
+                ),
+            };
+            let _ = writeln!(
+                self.out,
+                "<tr><td>{}</td><td><code>{}</code>{from}{over}</td></tr>",
+                grouped(*covered),
+                Plain(&rule.text)
+            );
+        }
+        self.out.push_str("</tbody>\n</table></div>\n");
+    }
+
+    fn health(&mut self) {
+        self.out.push_str(
+            "<section id=\"health\" aria-labelledby=\"health-title\">\n<h2 id=\"health-title\">Health</h2>\n",
+        );
+        let health = &self.report.health;
+        if health.ok() {
+            self.out.push_str("<p>All was seen: every count is exact.</p>\n");
+        } else {
+            self.out.push_str(
+                "<p class=\"warning\">Not all could be seen, so the figures above may be too small:</p>\n<ul>\n",
+            );
+            for line in unseen(health) {
+                let _ = writeln!(self.out, "<li>{}</li>", Plain(&line));
+            }
+            self.out.push_str("</ul>\n");
+        }
+        if health.truncated_sites > 0 {
+            let _ = writeln!(
+                self.out,
+                "<p>{} of the stacks were cut at their outer end (option depth); their counts are exact.</p>",
+                grouped(health.truncated_sites)
+            );
+        }
+        self.out.push_str("</section>\n");
+    }
+
+    fn run(&mut self) {
+        let process = &self.report.process;
+        let age = duration(Duration::try_from_secs_f64(self.report.age_seconds).unwrap_or_default());
+        let whose = match process.reports {
+            0 | 1 => process.pid.to_string(),
+            several => format!("{several} reports, taken together"),
+        };
+        let options = if process.options.is_empty() { "none".to_owned() } else { process.options.clone() };
+        let lines = [
+            ("Program", process.command.clone()),
+            ("Process", whose),
+            ("JVM", process.jvm.clone()),
+            ("Counted from", date(process.started)),
+            ("until", format!("{}, {age}", date(process.taken))),
+            ("Asked for by", process.trigger.name().to_owned()),
+            ("Options", options),
+        ];
+        self.out.push_str("<section id=\"run\" aria-labelledby=\"run-title\">\n<h2 id=\"run-title\">This run</h2>\n<dl class=\"run\">\n");
+        for (name, value) in lines {
+            let _ = writeln!(self.out, "<dt>{name}</dt><dd>{}</dd>", Plain(&value));
+        }
+        self.out.push_str("</dl>\n</section>\n");
+    }
+}
+
+/// `2026-11-23 13:26:33 UTC`.
+fn date(time: SystemTime) -> String {
+    let [year, month, day, hour, minute, second] = utc(time);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}

@@ -1,0 +1,493 @@
+//! A report out of its JSON.
+//!
+//! Owns what a report must be to be believed; fields that nobody knows are passed over. Invariant: whatever the bytes are, there is an
+//! error or a report that every renderer can work on: its numbers cannot overflow a sum, and its sums hold.
+
+use super::{memory, wire};
+use crate::analysis::classify::{Judged, Judgement, Known, Others, Totals, Verdict};
+use crate::files::reason;
+use crate::model::{Frame, Kind, Nanos, PerKind, Trigger};
+use crate::analysis::history::Growth;
+use crate::ledger::{Counts, Tally};
+use crate::analysis::findings::Ender;
+use crate::report::{Against, Health, Process, Report};
+use crate::analysis::retention::Retention;
+use crate::session::Gaps;
+use crate::stacks::{Frames, Site};
+use crate::analysis::rules::Rule;
+use serde::Deserialize;
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The moment of every snapshot that is read: ages are counted back from it, so those of two reports can be compared.
+const NOW: Nanos = Nanos(1 << 63);
+/// The longest time: a century or so.
+const MOST_SECONDS: f64 = (1_u64 << 32) as f64;
+/// The latest date, seconds since 1970: in the year 6000 or so.
+const MOST_DATE: f64 = (1_u64 << 37) as f64;
+/// The largest count: what a float holds to the unit.
+const MOST: u64 = 1 << 53;
+/// The most that were not ended, in all, and the bytes of one: their product is still a number.
+const MOST_OPEN: u64 = 1 << 40;
+const MOST_BYTES: u64 = 1 << 23;
+
+/// What is wrong with it.
+pub(super) type Wrong = String;
+
+/// Reads a report.
+pub(in crate::report) fn read(bytes: &[u8]) -> Result<Report, Wrong> {
+    #[derive(Deserialize)]
+    struct Start {
+        schema: String,
+    }
+    let root: wire::Read<'_> = serde_json::from_slice(bytes).map_err(|error| {
+        let other = serde_json::from_slice::<Start>(bytes).map(|start| start.schema);
+        other.ok().and_then(|schema| checked(&schema).err()).unwrap_or_else(|| failed(error))
+    })?;
+    checked(&root.schema)?;
+    report(root)
+}
+
+/// Whether it is of the schema that is read here.
+pub(super) fn checked(schema: &str) -> Result<(), Wrong> {
+    if schema == wire::SCHEMA {
+        return Ok(());
+    }
+    Err(format!("its schema is {schema:?}, and this zaudit reads {}", wire::SCHEMA))
+}
+
+/// Why the parser stopped: the bytes are wrong, or could not be read.
+pub(super) fn failed(error: serde_json::Error) -> Wrong {
+    if error.is_io() {
+        return reason(&error.into());
+    }
+    format!("it is no JSON report of zaudit: {error}")
+}
+
+fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
+    let wire::Totals { inflater, deflater, adopted } = &root.totals;
+    let kinds = PerKind { inflater, deflater };
+    let each = both(|kind| at_most(kinds.get(kind).bytes_each, MOST_BYTES, "bytes_each"))?;
+    let told = |rule: &wire::Rule<'_>| Rule::told(&rule.text, rule.built_in, &rule.source, rule.max);
+    let rules: Vec<Rule> = root.rules.iter().map(told).collect();
+    let uses = |of: fn(&wire::Rule<'_>) -> u64, name| {
+        root.rules.iter().map(|rule| at_most(of(rule), MOST, name)).collect::<Result<Vec<u64>, _>>()
+    };
+    let process = process(&root.process)?;
+    let health = health(&root.health);
+    let mut growth = Trends::new(process.armed);
+    let adopted = PerKind { inflater: &adopted.inflater, deflater: &adopted.deflater };
+    let adopted_growth = both(|kind| growth.series(&adopted.get(kind).trend))?;
+    let adopted = both(|kind| adopted_tally(adopted.get(kind), &health))?;
+    let mut frames = Frames::default();
+    let table = Table::new(root.frame_table, root.stack_table, &mut frames)?;
+    let mut seen = HashSet::new();
+    let mut series = HashMap::new();
+    let mut sum = Tally::default();
+    let mut sites = Vec::with_capacity(root.sites.len());
+    let pause =
+        root.retention_pause_seconds.map(|pause| in_range(pause, MOST_SECONDS, "retention_pause_seconds"));
+    let stood_still = pause.transpose()?.map(Duration::from_secs_f64);
+    let mut retention = Retention { stood_still, ..Retention::default() };
+    for mut site in root.sites {
+        let id = site.id.to_string();
+        let held: Result<Vec<_>, _> =
+            std::mem::take(&mut site.retention).into_iter().map(memory::read_held).collect();
+        let held = held.map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
+        let (judged, live) = self::site(site, &each, &rules, &health, &table, &mut frames, &mut growth)
+            .map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
+        if !seen.insert(judged.site.stable_id) {
+            return Err(format!("it has two sites {id:?}"));
+        }
+        sum.add(&judged.verdict.tally);
+        bounded(&sum)?;
+        if !live.is_empty() {
+            series.insert(judged.site.stable_id, live);
+        }
+        if !held.is_empty() {
+            retention.streams.insert(judged.site.stable_id, held);
+        }
+        sites.push(judged);
+    }
+    let others = PerKind { inflater: &root.other_sites.inflater, deflater: &root.other_sites.deflater };
+    let others = both(|kind| {
+        let told = others.get(kind).as_ref();
+        let others = told.map(|told| self::others(told, kind, *each.get(kind), &health)).transpose();
+        let others = others.map_err(|wrong| format!("its other sites are not sound: {wrong}"))?;
+        others.iter().for_each(|others| sum.add(&others.verdict.tally));
+        bounded(&sum).map(|()| others)
+    })?;
+    let enders: Result<Vec<Ender>, Wrong> = root.ended_again.into_iter().map(ender).collect();
+    let native = memory::read_native(root.native.as_ref(), each)?;
+    Ok(Report {
+        age_seconds: in_range(root.process.armed_seconds, MOST_SECONDS, "armed_seconds")?,
+        retention,
+        judgement: Judgement {
+            about: native.about(),
+            sites,
+            others,
+            totals: both(|kind| totals(&kinds.get(kind).counts))?,
+            covered: uses(|rule| rule.matched, "matched")?,
+            excess: uses(|rule| rule.excess, "excess")?,
+            mismatches: health.sums_off,
+        },
+        adopted,
+        growth: Arc::new(Growth::told(growth.taken, series, adopted_growth)),
+        baseline: root.baseline.as_ref().map(against).transpose()?,
+        rules,
+        ended_again: both(|kind| at_most(kinds.get(kind).ended_again, MOST, "ended_again"))?,
+        enders: enders?,
+        ended_unknown: both(|kind| at_most(kinds.get(kind).ended_unknown, MOST, "ended_unknown"))?,
+        snapshot_nanos: NOW,
+        native,
+        process,
+        health,
+    })
+}
+
+fn both<T>(of: impl FnMut(Kind) -> Result<T, Wrong>) -> Result<PerKind<T>, Wrong> {
+    let [inflater, deflater] = Kind::ALL.map(of);
+    Ok(PerKind { inflater: inflater?, deflater: deflater? })
+}
+
+fn process(process: &wire::Process<'_>) -> Result<Process, Wrong> {
+    Ok(Process {
+        pid: process.pid,
+        jvm: process.jvm.to_string(),
+        command: process.command.to_string(),
+        options: process.options.to_string(),
+        started: date(process.started, "started")?,
+        armed: Nanos(NOW.0 - nanos(process.armed_seconds, "armed_seconds")?),
+        taken: date(process.taken, "taken")?,
+        from_start: process.from_start,
+        trigger: Trigger::named(&process.trigger)
+            .ok_or_else(|| format!("its trigger {:?} is unknown", process.trigger))?,
+        number: process.number,
+        rss_bytes: process.rss_bytes,
+        reports: process.reports,
+    })
+}
+
+fn against(baseline: &wire::Baseline<'_>) -> Result<Against, Wrong> {
+    Ok(Against {
+        file: baseline.file.to_string(),
+        taken: date(baseline.taken, "taken")?,
+        sites: baseline.sites,
+        known: at_most(baseline.known, MOST, "known")?,
+    })
+}
+
+fn ender(ender: wire::Ender<'_>) -> Result<Ender, Wrong> {
+    Ok(Ender {
+        kind: kind(&ender.kind)?,
+        times: at_most(ender.times, MOST, "times")?,
+        frame: frame(ender.frame),
+    })
+}
+
+pub(super) fn kind(name: &str) -> Result<Kind, Wrong> {
+    Kind::named(name).ok_or_else(|| format!("its kind {name:?} is unknown"))
+}
+
+fn frame(frame: wire::Frame<'_>) -> Frame {
+    Frame {
+        class: frame.class.into(),
+        method: frame.method.into(),
+        file: frame.file.map(Into::into),
+        line: frame.line,
+    }
+}
+
+fn health(health: &wire::Health<'_>) -> Health {
+    Health {
+        gaps: Gaps {
+            missing_hooks: health.missing_hooks.clone().into_owned(),
+            dropped: health.dropped.clone().into_owned(),
+            unreadable: health.unreadable.clone().into_owned(),
+            unsettled: health.unsettled.as_ref().map(ToString::to_string),
+        },
+        sums_off: health.sums_off,
+        overflowed: health.overflowed_stacks,
+        truncated_sites: health.truncated_sites,
+    }
+}
+
+fn site(
+    site: wire::Site<'_>,
+    each: &PerKind<u64>,
+    rules: &[Rule],
+    health: &Health,
+    table: &Table,
+    frames: &mut Frames,
+    growth: &mut Trends,
+) -> Result<(Judged, Vec<u32>), Wrong> {
+    let kind = kind(&site.kind)?;
+    let stable_id = id(&site)?;
+    let tally = tally(&site, health)?;
+    let verdict = verdict(&site, kind, tally, *each.get(kind))?;
+    let rule = match &site.rule {
+        None => None,
+        Some(text) => {
+            let known = rules.iter().position(|rule| rule.text == **text);
+            Some(known.ok_or_else(|| format!("its rule {text:?} is not among the rules"))?)
+        }
+    };
+    let live = growth.series(&site.trend)?;
+    let site = Site::told(
+        stable_id,
+        kind,
+        site.class.map(Into::into),
+        site.truncated,
+        match site.stack {
+            Some(leaf) if site.frames.is_empty() => table.stack(leaf)?,
+            _ => site.frames.into_iter().map(|told| frames.share(frame(told))).collect(),
+        },
+        site.threads.into_iter().map(Into::into).collect(),
+    );
+    Ok((Judged { site: Arc::new(site), verdict, rule }, live))
+}
+
+pub(super) fn id(site: &wire::Site<'_>) -> Result<u64, Wrong> {
+    u64::from_str_radix(&site.id, 16).map_err(|_| "its id is not hexadecimal".into())
+}
+
+pub(super) fn tally(site: &wire::Site<'_>, health: &Health) -> Result<Tally, Wrong> {
+    let tally = Tally {
+        young: site.young,
+        oldest: made(site.oldest_live_seconds, "oldest_live_seconds")?,
+        youngest: made(site.youngest_live_seconds, "youngest_live_seconds")?,
+        ..numbers(&site.counts, site.lateness_seconds)?
+    };
+    sound(&tally, health)?;
+    Ok(tally)
+}
+
+fn numbers(counts: &wire::Counts, lateness_seconds: f64) -> Result<Tally, Wrong> {
+    Ok(Tally {
+        counts: Counts {
+            created: counts.created,
+            ended: counts.ended,
+            late: counts.late,
+            collected: counts.collected,
+            ended_elsewhere: at_most(counts.ended_by_other_thread, MOST, "ended_by_other_thread")?,
+            late_nanos: late_nanos(lateness_seconds)?,
+        },
+        live: counts.live,
+        ..Tally::default()
+    })
+}
+
+/// The sums of clean sites that are not listed: nothing of them is a leak or a suspect.
+fn others(told: &wire::Others, kind: Kind, bytes_each: u64, health: &Health) -> Result<Others, Wrong> {
+    let counts = &told.counts;
+    let tally = Tally { young: told.young, ..numbers(counts, told.lateness_seconds)? };
+    sound(&tally, health)?;
+    let expected =
+        at_most(counts.expected, tally.counts.late + tally.counts.collected + tally.live, "expected")?;
+    // What is neither covered by a rule nor too young is a leak or a suspect, and listed.
+    at_most(tally.counts.late + tally.counts.collected + tally.live - expected, tally.young, "what is open")?;
+    Ok(Others {
+        sites: at_most(told.sites, MOST, "sites")?,
+        truncated: at_most(told.truncated_sites, told.sites, "truncated_sites")?,
+        verdict: Verdict {
+            kind,
+            bytes_each,
+            tally,
+            leaked: 0,
+            suspects: 0,
+            expected,
+            known: Known::default(),
+        },
+    })
+}
+
+/// The stacks that clean sites refer to.
+struct Table {
+    frames: Vec<Arc<Frame>>,
+    /// Of each node: its frame, and the node of its caller.
+    nodes: Vec<(usize, Option<u32>)>,
+    /// How many frames all stacks together may still have.
+    left: Cell<usize>,
+}
+
+impl Table {
+    /// The most frames of one stack: more than the option `depth` keeps.
+    const DEEPEST: usize = 4_096;
+    /// The most frames of all stacks together: far more than a report lists.
+    const MOST: usize = 1 << 24;
+
+    fn new(
+        told: Vec<wire::Frame<'_>>,
+        stacks: wire::StackTable<Vec<u32>, Vec<Option<u32>>>,
+        frames: &mut Frames,
+    ) -> Result<Table, Wrong> {
+        let wire::StackTable { frame: of_node, caller } = stacks;
+        let known = told.len();
+        let sound = of_node.len() == caller.len()
+            && of_node.iter().all(|frame| (*frame as usize) < known)
+            && caller.iter().enumerate().all(|(at, caller)| caller.is_none_or(|it| (it as usize) < at));
+        if !sound {
+            return Err("its stack_table is not sound".into());
+        }
+        let frames = told.into_iter().map(|told| frames.share(frame(told))).collect();
+        let nodes = of_node.into_iter().map(|frame| frame as usize).zip(caller).collect();
+        Ok(Table { frames, nodes, left: Cell::new(Table::MOST) })
+    }
+
+    /// The frames from a node outwards.
+    fn stack(&self, leaf: u32) -> Result<Box<[Arc<Frame>]>, Wrong> {
+        let mut stack = Vec::new();
+        let mut at = Some(leaf);
+        while let Some(node) = at {
+            let found = self.nodes.get(node as usize);
+            let Some((frame, caller)) = found.and_then(|(f, c)| Some((self.frames.get(*f)?, *c))) else {
+                return Err(format!("its stack {leaf} is not in the stack_table"));
+            };
+            if stack.len() >= Table::DEEPEST {
+                return Err(format!("its stack {leaf} has more than {} frames", Table::DEEPEST));
+            }
+            let left = self.left.get().checked_sub(1).ok_or("its stacks have too many frames")?;
+            self.left.set(left);
+            stack.push(Arc::clone(frame));
+            at = caller;
+        }
+        Ok(stack.into())
+    }
+}
+
+pub(super) fn verdict(
+    site: &wire::Site<'_>,
+    kind: Kind,
+    tally: Tally,
+    bytes_each: u64,
+) -> Result<Verdict, Wrong> {
+    let freed = tally.counts.late + tally.counts.collected;
+    let expected = at_most(site.counts.expected, freed + tally.live, "expected")?;
+    // Reports had no such fields at first. What a rule covered is then taken for live ones as far as it can be: no leak is lost.
+    let leaked = site.leaked.unwrap_or(freed - expected.saturating_sub(tally.live).min(freed));
+    let uncovered = freed + tally.live - expected;
+    let suspects = site
+        .suspects
+        .unwrap_or_else(|| uncovered.saturating_sub(leaked).min(tally.live.saturating_sub(tally.young)));
+    let known = Known { leaked: site.known.leaked, suspects: site.known.suspects };
+    at_most(leaked.saturating_add(known.leaked), freed, "leaked")?;
+    at_most(suspects.saturating_add(known.suspects), tally.live, "suspects")?;
+    at_most(leaked + suspects + known.sum(), uncovered, "leaked + suspects")?;
+    Ok(Verdict { kind, bytes_each, tally, leaked, suspects, expected, known })
+}
+
+fn totals(counts: &wire::Counts) -> Result<Totals, Wrong> {
+    let number = |number| at_most(number, MOST, "a total");
+    Ok(Totals {
+        created: number(counts.created)?,
+        ended: number(counts.ended)?,
+        late: number(counts.late)?,
+        collected: number(counts.collected)?,
+        live: number(counts.live)?,
+        expected: number(counts.expected)?,
+        ended_elsewhere: number(counts.ended_by_other_thread)?,
+    })
+}
+
+fn adopted_tally(adopted: &wire::AdoptedKind, health: &Health) -> Result<Tally, Wrong> {
+    let counts = &adopted.counts;
+    let tally = Tally {
+        counts: Counts {
+            created: counts.found,
+            ended: counts.ended,
+            late: counts.late,
+            collected: counts.collected,
+            ..Counts::default()
+        },
+        live: counts.live,
+        young: 0,
+        oldest: made(adopted.oldest_live_seconds, "oldest_live_seconds")?,
+        youngest: made(adopted.youngest_live_seconds, "youngest_live_seconds")?,
+    };
+    sound(&tally, health).map_err(|wrong| format!("its adopted ones are not sound: {wrong}"))?;
+    Ok(tally)
+}
+
+/// Whether the sum holds; where the agent itself says that some do not, this may be one of them.
+fn sound(tally: &Tally, health: &Health) -> Result<(), Wrong> {
+    bounded(tally)?;
+    at_most(tally.young, tally.live, "young")?;
+    at_most(tally.counts.ended, tally.counts.created, "ended")?;
+    if !tally.adds_up() && health.sums_off == 0 {
+        return Err("created is not ended + late + collected + live".into());
+    }
+    Ok(())
+}
+
+fn bounded(tally: &Tally) -> Result<(), Wrong> {
+    let counts = &tally.counts;
+    for number in [counts.created, counts.ended, counts.ended_elsewhere] {
+        at_most(number, MOST, "a count")?;
+    }
+    for number in [counts.late, counts.collected, tally.live] {
+        at_most(number, MOST_OPEN, "a count of what was not ended")?;
+    }
+    Ok(())
+}
+
+/// The moments of the snapshots, which all sites have in common, and what they say of each.
+struct Trends {
+    armed: Nanos,
+    taken: Vec<Nanos>,
+}
+
+impl Trends {
+    fn new(armed: Nanos) -> Trends {
+        Trends { armed, taken: Vec::new() }
+    }
+
+    fn series(&mut self, points: &[wire::Point]) -> Result<Vec<u32>, Wrong> {
+        let mut taken = Vec::with_capacity(points.len());
+        for point in points {
+            taken.push(Nanos(self.armed.0 + nanos(point.seconds, "seconds")?));
+        }
+        if self.taken.is_empty() {
+            if !taken.is_sorted_by(|before, after| before < after) {
+                return Err("the points of a trend are not in order".into());
+            }
+            self.taken = taken;
+        } else if !taken.is_empty() && taken != self.taken {
+            return Err("two trends have their points at different moments".into());
+        }
+        let lives = points.iter().map(|point| u32::try_from(point.live));
+        lives.collect::<Result<_, _>>().map_err(|_| "live in a trend is out of range".into())
+    }
+}
+
+fn at_most(number: u64, most: u64, name: &str) -> Result<u64, Wrong> {
+    if number <= most { Ok(number) } else { Err(format!("{name} is {number}, and {most} is the most")) }
+}
+
+fn in_range(seconds: f64, most: f64, name: &str) -> Result<f64, Wrong> {
+    if (0.0..=most).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(format!("{name} is out of range: {seconds}"))
+    }
+}
+
+fn nanos(seconds: f64, name: &str) -> Result<u64, Wrong> {
+    let time = Duration::from_secs_f64(in_range(seconds, MOST_SECONDS, name)?);
+    Ok(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn late_nanos(seconds: f64) -> Result<u128, Wrong> {
+    Ok(Duration::from_secs_f64(in_range(seconds, MOST as f64, "lateness_seconds")?).as_nanos())
+}
+
+/// When a stream of this age was made.
+fn made(age: Option<f64>, name: &str) -> Result<Option<Nanos>, Wrong> {
+    age.map(|age| nanos(age, name).map(|age| Nanos(NOW.0 - age))).transpose()
+}
+
+pub(super) fn date(seconds: f64, name: &str) -> Result<SystemTime, Wrong> {
+    let millis = in_range(seconds, MOST_DATE, name)? * 1e3;
+    Ok(UNIX_EPOCH + Duration::from_millis(millis.round() as u64))
+}

@@ -1,0 +1,375 @@
+//! One report out of several: a fleet's, or those of a build with many JVMs.
+//!
+//! Owns what can be summed and what cannot: trends are left out, for each run has its own time. Invariant: every count is the sum of
+//! those before, so what added up still does.
+
+use super::{Against, Health, Process, Report};
+use crate::analysis::classify::{Judged, Judgement, Others, Verdict};
+use crate::model::{Kind, PerKind, Trigger};
+use crate::ledger::Tally;
+use crate::analysis::footprint::Native;
+use crate::analysis::findings::{Ender, together};
+use crate::analysis::retention::Retention;
+use crate::session::Gaps;
+use crate::stacks::Site;
+use crate::analysis::rules::Rule;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+/// The largest sums: what [`Report::read`] takes, too.
+const MOST: u64 = 1 << 53;
+const MOST_OPEN: u64 = 1 << 40;
+
+/// Different values told of what was the same in none: commands, JVMs, options.
+const TOLD: usize = 5;
+
+/// Sums reports that were read. Ages are compared, so all of them count time from their own snapshot, as those that were read do.
+pub fn merge(reports: &[Report]) -> Result<Report, String> {
+    let (Some(first), Some(process)) = (reports.first(), process(reports)) else {
+        return Err("there is no report to merge".into());
+    };
+    let mut merged = Report {
+        process,
+        native: native(reports),
+        age_seconds: reports.iter().map(|report| report.age_seconds).fold(0.0, f64::max),
+        judgement: Judgement::default(),
+        adopted: PerKind::default(),
+        growth: Arc::default(),
+        baseline: baseline(reports),
+        retention: retention(reports),
+        rules: Vec::new(),
+        ended_again: PerKind::default(),
+        enders: enders(reports)?,
+        ended_unknown: PerKind::default(),
+        snapshot_nanos: first.snapshot_nanos,
+        health: Health::default(),
+    };
+    let mut sites = Sites::default();
+    for report in reports {
+        let rules = merged.add_rules(report);
+        for judged in &report.judgement.sites {
+            let rule = judged.rule.and_then(|rule| rules.get(rule)).copied();
+            sites.add(judged, rule, *merged.native.each.get(judged.site.kind))?;
+        }
+        for kind in Kind::ALL {
+            if let Some(more) = report.judgement.others.get(kind) {
+                let bytes_each = *merged.native.each.get(kind);
+                let more = Others { verdict: Verdict { bytes_each, ..more.verdict }, ..*more };
+                sites.sum.add(&more.verdict.tally);
+                bounded(&sites.sum)?;
+                Others::add(merged.judgement.others.get_mut(kind), more);
+            }
+            merged.judgement.totals.get_mut(kind).add(report.judgement.totals.get(kind));
+            merged.adopted.get_mut(kind).add(report.adopted.get(kind));
+            *merged.ended_again.get_mut(kind) += report.ended_again.get(kind);
+            *merged.ended_unknown.get_mut(kind) += report.ended_unknown.get(kind);
+            bounded(merged.adopted.get(kind))?;
+            let numbers = [merged.judgement.totals.get(kind).created, *merged.ended_again.get(kind)];
+            if numbers.into_iter().chain([*merged.ended_unknown.get(kind)]).any(|number| number > MOST) {
+                return Err(TOO_MANY.into());
+            }
+        }
+        merged.judgement.mismatches = merged.judgement.mismatches.saturating_add(report.judgement.mismatches);
+        add_health(&mut merged.health, &report.health);
+    }
+    merged.judgement.sites = sites.all;
+    merged.judgement.order();
+    merged.judgement.leave_out_clean();
+    merged.health.truncated_sites = merged.judgement.truncated_sites();
+    Ok(merged)
+}
+
+fn enders(reports: &[Report]) -> Result<Vec<Ender>, String> {
+    let all = reports.iter().flat_map(|report| &report.enders);
+    together(all.map(|ender| (&ender.frame, ender.kind, ender.times))).map_err(|why| why.to_string())
+}
+
+const TOO_MANY: &str = "the sums are too large for a report";
+
+fn bounded(tally: &Tally) -> Result<(), String> {
+    let counts = &tally.counts;
+    let fine = counts.created <= MOST && counts.late + counts.collected + tally.live <= MOST_OPEN;
+    if fine { Ok(()) } else { Err(TOO_MANY.into()) }
+}
+
+fn process(reports: &[Report]) -> Option<Process> {
+    let each = || reports.iter().map(|report| &report.process);
+    Some(Process {
+        pid: 0,
+        jvm: told(each().map(|process| process.jvm.as_str())),
+        command: told(each().map(|process| process.command.as_str())),
+        options: told(each().map(|process| process.options.as_str())),
+        started: each().map(|process| process.started).min()?,
+        armed: each().map(|process| process.armed).min()?,
+        taken: each().map(|process| process.taken).max()?,
+        from_start: each().all(|process| process.from_start),
+        trigger: Trigger::Merge,
+        number: None,
+        rss_bytes: each().map(|process| process.rss_bytes).sum(),
+        reports: each().map(|process| process.reports).fold(0, u32::saturating_add),
+    })
+}
+
+/// What those that had a baseline knew, together.
+fn baseline(reports: &[Report]) -> Option<Against> {
+    let each = || reports.iter().filter_map(|report| report.baseline.as_ref());
+    Some(Against {
+        file: told(each().map(|baseline| baseline.file.as_str())),
+        taken: each().map(|baseline| baseline.taken).max()?,
+        sites: each().map(|baseline| baseline.sites).max()?,
+        known: each().map(|baseline| baseline.known).fold(0, u64::saturating_add).min(MOST),
+    })
+}
+
+/// The one value that all have, else some of them with how often each is there.
+fn told<'a>(values: impl Iterator<Item = &'a str>) -> String {
+    let mut known: Vec<(&str, usize)> = Vec::new();
+    for value in values {
+        match known.iter_mut().find(|(before, _)| *before == value) {
+            Some((_, times)) => *times += 1,
+            None => known.push((value, 1)),
+        }
+    }
+    if let [(value, _)] = known.as_slice() {
+        return (*value).to_owned();
+    }
+    let rest = known.len().saturating_sub(TOLD);
+    let some = known.iter().take(TOLD).map(|(value, times)| format!("{times} × {value:?}"));
+    let more = (rest > 0).then(|| format!("and {rest} others"));
+    some.chain(more).collect::<Vec<_>>().join(", ")
+}
+
+/// Where zlibs differ, a mean that gives the bytes of all together.
+fn native(reports: &[Report]) -> Native {
+    let all = || reports.iter().map(|report| &report.native);
+    let mut native = Native {
+        zlib: told(all().map(|native| native.zlib.as_str())),
+        measured: all().all(|native| native.measured),
+        ..Native::default()
+    };
+    for kind in Kind::ALL {
+        let (mut bytes, mut fresh, mut streams) = (0, 0, 0);
+        for report in reports {
+            let totals = report.judgement.totals.get(kind);
+            let open = totals.late + totals.collected + totals.live + report.adopted.get(kind).live;
+            // Where all were ended nothing is multiplied, but the figure is still told.
+            let weight = u128::from(open) * 1_000_000 + 1;
+            bytes += weight * u128::from(*report.native.each.get(kind));
+            fresh += weight * u128::from(*report.native.fresh.get(kind));
+            streams += weight;
+        }
+        let mean = |bytes: u128| {
+            (bytes + streams / 2).checked_div(streams).and_then(|mean| u64::try_from(mean).ok())
+        };
+        *native.each.get_mut(kind) = mean(bytes).unwrap_or_default();
+        *native.fresh.get_mut(kind) = mean(fresh).unwrap_or_default();
+    }
+    native
+}
+
+/// Who keeps what in each of them; of the times that they stood still the longest, for they did so side by side.
+fn retention(reports: &[Report]) -> Retention {
+    let mut merged = Retention::default();
+    for Retention { streams, stood_still } in reports.iter().map(|report| &report.retention) {
+        for (site, held) in streams {
+            merged.streams.entry(*site).or_default().extend(held.iter().cloned());
+        }
+        merged.stood_still = merged.stood_still.max(*stood_still);
+    }
+    merged
+}
+
+/// The sites so far, and where each is.
+#[derive(Default)]
+struct Sites {
+    all: Vec<Judged>,
+    by_id: HashMap<u64, usize>,
+    sum: Tally,
+}
+
+impl Sites {
+    fn add(&mut self, judged: &Judged, rule: Option<usize>, bytes_each: u64) -> Result<(), String> {
+        self.sum.add(&judged.verdict.tally);
+        bounded(&self.sum)?;
+        let verdict = Verdict { bytes_each, ..judged.verdict };
+        let next = self.all.len();
+        let at = match self.by_id.entry(judged.site.stable_id) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(free) => *free.insert(next),
+        };
+        match self.all.get_mut(at) {
+            Some(known) => {
+                known.verdict.add(&verdict);
+                known.rule = known.rule.or(rule);
+                known.site.name_threads(judged.site.threads());
+            }
+            // A copy of its own: the report that it comes from keeps the names that it has.
+            None => self.all.push(Judged { site: Arc::new(Site::clone(&judged.site)), verdict, rule }),
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// Takes another report's rules in, and says where each of them is now.
+    fn add_rules(&mut self, report: &Report) -> Vec<usize> {
+        let place = |(rule, (covered, excess)): (&Rule, (&u64, &u64))| {
+            let known = self.rules.iter().position(|known| known.text == rule.text);
+            let at = known.unwrap_or_else(|| {
+                let none = rule.max.map(|_| 0);
+                self.rules.push(Rule::told(&rule.text, rule.built_in, &rule.source, none));
+                self.judgement.covered.push(0);
+                self.judgement.excess.push(0);
+                self.rules.len() - 1
+            });
+            // Each JVM had the whole maximum.
+            let max = self.rules.get_mut(at).and_then(|known| known.max.as_mut()).into_iter();
+            let covered = self.judgement.covered.get_mut(at).into_iter().zip([*covered]);
+            let excess = self.judgement.excess.get_mut(at).into_iter().zip([*excess]);
+            for (sum, more) in max.zip(rule.max).chain(covered).chain(excess) {
+                *sum = sum.saturating_add(more);
+            }
+            at
+        };
+        let used = report.judgement.covered.iter().zip(&report.judgement.excess);
+        report.rules.iter().zip(used).map(place).collect()
+    }
+}
+
+fn add_health(health: &mut Health, more: &Health) {
+    let Gaps { missing_hooks, dropped, unreadable, unsettled } = &more.gaps;
+    let gaps = &mut health.gaps;
+    gaps.missing_hooks.extend(missing_hooks.iter().cloned());
+    for (reasons, more) in [(&mut gaps.dropped, dropped), (&mut gaps.unreadable, unreadable)] {
+        for (reason, number) in more {
+            let sum = reasons.entry(reason.clone()).or_default();
+            *sum = sum.saturating_add(*number);
+        }
+    }
+    gaps.unsettled = match (gaps.unsettled.take(), unsettled) {
+        (Some(said), Some(more)) if !said.contains(more.as_str()) => Some(format!("{said}; {more}")),
+        (said, more) => said.or_else(|| more.clone()),
+    };
+    health.sums_off = health.sums_off.saturating_add(more.sums_off);
+    health.overflowed = health.overflowed.saturating_add(more.overflowed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::classify::tests::{MADE, session};
+    use crate::options::Format;
+    use crate::report::tests::{golden, rendered, report, sample};
+
+    fn read(report: &Report) -> Report {
+        Report::read(&rendered(report, Format::Json)).unwrap()
+    }
+
+    fn told(format: Format, report: &Report) -> String {
+        let bytes = rendered(report, format);
+        String::from_utf8(bytes).unwrap().replace(env!("CARGO_PKG_VERSION"), "VERSION")
+    }
+
+    #[test]
+    fn as_the_golden_has_it() {
+        const CODEC: &[&str] = &[MADE, "org.acme.Codec.decode", "org.acme.Main.main"];
+        let other = session(&[
+            (Kind::Inflater, CODEC, 500, 490, 3, 2),
+            (Kind::Inflater, &[MADE, "org.acme.New.x"], 2, 0, 0, 1),
+        ]);
+        other.dropped("no tag");
+        let mut other = report(&other);
+        other.process.command = "org.acme.Batch".into();
+        other.native.each.inflater = 50_000;
+        let merged = merge(&[read(&sample()), read(&other)]).unwrap();
+        golden("merged.txt", told(Format::Text, &merged).as_bytes());
+    }
+
+    #[test]
+    fn sums_are_those_of_the_parts() {
+        let [one, other] = [read(&sample()), read(&sample())];
+        let merged = merge(&[one, other]).unwrap();
+        let sample = sample();
+        assert_eq!(merged.process.reports, 2);
+        assert_eq!(merged.judgement.sites.len(), sample.judgement.sites.len());
+        for kind in Kind::ALL {
+            let (sum, part) = (merged.judgement.totals.get(kind), sample.judgement.totals.get(kind));
+            assert_eq!(
+                (sum.created, sum.live, sum.expected),
+                (2 * part.created, 2 * part.live, 2 * part.expected)
+            );
+            assert!(merged.adopted.get(kind).adds_up());
+            assert_eq!(merged.adopted.get(kind).counts.created, 2 * sample.adopted.get(kind).counts.created);
+            assert_eq!(merged.native.each.get(kind), sample.native.each.get(kind));
+        }
+        for (sum, part) in merged.judgement.sites.iter().zip(&sample.judgement.sites) {
+            assert!(sum.verdict.tally.adds_up());
+            assert_eq!(sum.site.stable_id, part.site.stable_id);
+            assert_eq!(sum.verdict.leaked, 2 * part.verdict.leaked);
+            assert_eq!(sum.verdict.lateness(), 2.0 * part.verdict.lateness());
+            assert_eq!(sum.site.threads(), part.site.threads());
+        }
+        // It is a report like any other: it can be written, read, and merged again.
+        let again = read(&merged);
+        assert_eq!(told(Format::Json, &again), told(Format::Json, &merged));
+        assert_eq!(merge(&[again, read(&sample)]).unwrap().process.reports, 3);
+        // One alone stays what it is, but for the process and the trends.
+        let alone = merge(&[read(&sample)]).unwrap();
+        assert_eq!(alone.judgement.totals, sample.judgement.totals);
+    }
+
+    #[test]
+    fn maxima_and_baselines_are_summed() {
+        let known = sample().as_baseline("old.json");
+        let snapshot = session(&[(Kind::Inflater, &[MADE, "a.Pool.x"], 21, 0, 0, 0)])
+            .snapshot(crate::model::Nanos(7), Default::default())
+            .unwrap();
+        let rules = vec![Rule::parse("live:a.Pool.* max=16", false).unwrap()];
+        let over =
+            Report::new(sample().process, Native::default(), &snapshot, rules, Arc::default()).unwrap();
+        let parts =
+            [read(&over), read(&sample().against(&known)), read(&over), read(&sample().against(&known))];
+        let merged = merge(&parts).unwrap();
+        assert_eq!(
+            (merged.rules[0].max, merged.judgement.covered[0], merged.judgement.excess[0]),
+            (Some(32), 32, 10)
+        );
+        let baseline = merged.baseline.as_ref().unwrap();
+        assert_eq!((baseline.file.as_str(), baseline.sites, baseline.known), ("old.json", 4, 386));
+        assert_eq!(told(Format::Json, &read(&merged)), told(Format::Json, &merged));
+        assert!(told(Format::Text, &merged).contains("over its maximum: 42 of at most 32"));
+    }
+
+    #[test]
+    fn bytes_are_weighed_where_zlibs_differ() {
+        let part = |live, each| {
+            let mut part = report(&session(&[(Kind::Inflater, &[MADE, "a.B.c"], live, 0, 0, 0)]));
+            part.native.each.inflater = each;
+            read(&part)
+        };
+        let merged = merge(&[part(30, 1_000), part(10, 2_000), part(0, 9_000)]).unwrap();
+        assert_eq!(merged.native.each.inflater, 1_250);
+        assert_eq!(merged.judgement.sites[0].verdict.bytes_held(), 50_000);
+    }
+
+    #[test]
+    fn what_all_have_is_said_once() {
+        assert_eq!(super::told(["a", "a"].into_iter()), "a");
+        assert_eq!(super::told(["a", "b\n", "a"].into_iter()), "2 × \"a\", 1 × \"b\\n\"");
+        let many: Vec<String> = (0..9).map(|n| n.to_string()).collect();
+        assert!(super::told(many.iter().map(String::as_str)).ends_with("1 × \"4\", and 4 others"));
+    }
+
+    #[test]
+    fn sums_that_are_too_large_are_refused() {
+        let json = told(Format::Json, &report(&session(&[(Kind::Inflater, &[MADE, "a.B.c"], 7, 0, 0, 0)])));
+        let huge = json
+            .replace("\"created\": 7,", "\"created\": 700000000000,")
+            .replace("\"live\": 7,", "\"live\": 700000000000,");
+        let huge = Report::read(huge.as_bytes()).unwrap();
+        assert!(merge(std::slice::from_ref(&huge)).is_ok());
+        assert_eq!(merge(&[huge.clone(), huge]).unwrap_err(), TOO_MANY);
+        assert!(merge(&[]).is_err());
+    }
+}

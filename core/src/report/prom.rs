@@ -1,0 +1,256 @@
+//! Prometheus' text format, for the textfile collector of node_exporter.
+//!
+//! `docs/formats.md` says what each metric is for. Invariant: however many sites there are, a report has at most [`PLACES`] places,
+//! and every sample says whose it is, so that the files of several JVMs can be read as one.
+
+use super::out::Out;
+use super::words::{brief, placed};
+use super::{Report, millis};
+use crate::analysis::classify::{Severity, Totals};
+use crate::model::{Kind, OutOfMemory, PerKind};
+use crate::ledger::Tally;
+use crate::analysis::findings::places;
+use std::fmt::Write as _;
+use std::io;
+
+/// Places told, worst first. Each is three series in every collector that sees it.
+const PLACES: usize = 20;
+
+/// Characters of a label's value.
+const LABEL: usize = 200;
+
+pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> {
+    let mut text = Exposition::of(report, to);
+    text.process(report);
+    text.kinds(report);
+    text.places(report)?;
+    text.out.finish()
+}
+
+struct Exposition<'w> {
+    out: Out<'w>,
+    /// The labels of every sample.
+    whose: String,
+}
+
+impl<'w> Exposition<'w> {
+    fn of(report: &Report, to: &'w mut dyn io::Write) -> Exposition<'w> {
+        let process = &report.process;
+        let whose = format!("program={},pid=\"{}\"", quoted(process.program()), process.pid);
+        Exposition { out: Out::new(to), whose }
+    }
+
+    fn head(&mut self, name: &str, sort: &str, help: &str) {
+        let _ = writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {sort}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        let _ = writeln!(self.out, "{name}{{{}{labels}}} {value}", self.whose);
+    }
+
+    fn process(&mut self, report: &Report) {
+        let process = &report.process;
+        self.head("zaudit_info", "gauge", "What audits and what is audited; always 1.");
+        let about = format!(",version=\"{}\",jvm={}", env!("CARGO_PKG_VERSION"), quoted(&process.jvm));
+        self.sample("zaudit_info", &about, 1);
+        for (name, help, value) in [
+            (
+                "zaudit_start_timestamp_seconds",
+                "When counting began: armed, or reset.",
+                seconds(millis(process.started)),
+            ),
+            (
+                "zaudit_report_timestamp_seconds",
+                "When these numbers were taken.",
+                seconds(millis(process.taken)),
+            ),
+            (
+                "zaudit_last_report",
+                "1 if no further report will come of this audit: the JVM ended, or it was disarmed.",
+                u8::from(process.number.is_none()).to_string(),
+            ),
+            (
+                "zaudit_health_ok",
+                "1 if every count is exact: all was seen.",
+                u8::from(report.health.ok()).to_string(),
+            ),
+        ] {
+            self.head(name, "gauge", help);
+            self.sample(name, "", value);
+        }
+    }
+
+    fn kinds(&mut self, report: &Report) {
+        type Pick<T> = fn(&T) -> u64;
+        let totals: [(&str, &str, Pick<Totals>); 5] = [
+            ("created_total", "Streams made since counting began.", |totals| totals.created),
+            ("ended_total", "Streams that the program ended.", |totals| totals.ended),
+            ("late_total", "Streams ended by a finalizer or Cleaner only: certain leaks.", |totals| {
+                totals.late
+            }),
+            ("collected_total", "Streams freed by the garbage collector only: certain leaks.", |totals| {
+                totals.collected
+            }),
+            ("live", "Streams neither ended nor freed: a pool, or a leak in the making.", |totals| {
+                totals.live
+            }),
+        ];
+        for (name, help, pick) in totals {
+            self.metric(name, help, |kind| pick(report.judgement.totals.get(kind)).to_string());
+        }
+        let expected = |kind| report.judgement.totals.get(kind).expected.to_string();
+        self.metric("expected", "Of late, collected and live ones: covered by a rule.", expected);
+
+        let mut sums: PerKind<(u64, u64, u128)> = PerKind::default();
+        for verdict in report.judgement.verdicts() {
+            let (leaked, suspects, late_nanos) = sums.get_mut(verdict.kind);
+            *leaked += verdict.leaked;
+            *suspects += verdict.suspects;
+            *late_nanos += verdict.tally.counts.late_nanos;
+        }
+        self.metric("leaked", "Late and collected ones that no rule covers.", |kind| {
+            sums.get(kind).0.to_string()
+        });
+        self.metric("suspects", "Live ones that no rule covers and that are old enough.", |kind| {
+            sums.get(kind).1.to_string()
+        });
+        let lateness =
+            |kind| seconds(u64::try_from((sums.get(kind).2 + 500_000) / 1_000_000).unwrap_or(u64::MAX));
+        self.metric(
+            "lateness_seconds_total",
+            "How long late and collected ones kept their memory, all added up.",
+            lateness,
+        );
+        let held = |kind| report.native.bytes(kind, report.judgement.totals.get(kind).live).to_string();
+        self.metric("held_bytes", "Native bytes that the live ones hold, adopted ones not included.", held);
+        self.metric("stream_bytes", "Native bytes that one stream holds.", |kind| {
+            report.native.each.get(kind).to_string()
+        });
+
+        let adopted: [(&str, &str, Pick<Tally>); 5] = [
+            ("adopted_found_total", "Streams found open when counting began; in no other count.", |tally| {
+                tally.counts.created
+            }),
+            ("adopted_ended_total", "Of the adopted: ended by the program.", |tally| tally.counts.ended),
+            ("adopted_late_total", "Of the adopted: ended by a finalizer or Cleaner only.", |tally| {
+                tally.counts.late
+            }),
+            ("adopted_collected_total", "Of the adopted: freed by the garbage collector only.", |tally| {
+                tally.counts.collected
+            }),
+            ("adopted_live", "Of the adopted: neither ended nor freed.", |tally| tally.live),
+        ];
+        for (name, help, pick) in adopted {
+            self.metric(name, help, |kind| pick(report.adopted.get(kind)).to_string());
+        }
+        let held = |kind| report.native.bytes(kind, report.adopted.get(kind).live).to_string();
+        self.metric("adopted_held_bytes", "Native bytes that the live adopted ones hold.", held);
+    }
+
+    /// A metric with a sample a kind. What only grows has a name that says so.
+    fn metric(&mut self, name: &str, help: &str, value: impl Fn(Kind) -> String) {
+        let sort = if name.ends_with("_total") { "counter" } else { "gauge" };
+        let name = format!("zaudit_{name}");
+        self.head(&name, sort, help);
+        for kind in Kind::ALL {
+            self.sample(&name, &format!(",kind=\"{}\"", kind.name()), value(kind));
+        }
+    }
+
+    /// The worst places. Those of one name and kind are one: two equal series would make the whole file worthless.
+    fn places(&mut self, report: &Report) -> Result<(), OutOfMemory> {
+        let mut told: Vec<(String, [u64; 3])> = Vec::new();
+        for place in places(&report.judgement.sites)? {
+            let culprit = place.sites.first().and_then(|site| site.site.frames().nth(place.culprit));
+            let Some(culprit) = culprit.filter(|_| place.verdict.severity() != Severity::Clean) else {
+                continue;
+            };
+            let labels =
+                format!(",kind=\"{}\",place={}", place.verdict.kind.name(), quoted(&placed(culprit)));
+            let numbers = [place.verdict.leaked, place.verdict.tally.live, place.verdict.bytes_held()];
+            let room = told.len() < PLACES;
+            match told.iter_mut().find(|(known, _)| *known == labels) {
+                Some((_, sums)) => sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number),
+                None if room => told.push((labels, numbers)),
+                None => {}
+            }
+        }
+        let heads = [
+            ("zaudit_place_leaked", "Of the worst places: late and collected ones that no rule covers."),
+            ("zaudit_place_live", "Of the worst places: live ones."),
+            ("zaudit_place_held_bytes", "Of the worst places: native bytes that the live ones hold."),
+        ];
+        for (at, (name, help)) in heads.into_iter().enumerate() {
+            self.head(name, "gauge", help);
+            for (labels, numbers) in &told {
+                self.sample(name, labels, numbers.get(at).copied().unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A label's value: short, and without what ends it.
+fn quoted(value: &str) -> String {
+    let short = brief(value, LABEL);
+    format!("\"{}\"", short.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Milliseconds as seconds.
+fn seconds(millis: u64) -> String {
+    format!("{}.{:03}", millis / 1_000, millis % 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::classify::tests::session;
+    use crate::options::Format;
+    use crate::report::tests::{golden, hostile, rendered, report, sample};
+
+    fn text(report: &Report) -> String {
+        let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
+        String::from_utf8(rendered(report, Format::Prom)).unwrap().replace(&version, "version=\"VERSION\"")
+    }
+
+    #[test]
+    fn as_the_golden_has_it() {
+        golden("report.prom", text(&sample()).as_bytes());
+    }
+
+    #[test]
+    fn hostile_names_stay_inside_their_labels() {
+        let text = text(&report(&hostile()));
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            assert!(line.starts_with("zaudit_") && line.chars().count() < 500, "{line}");
+        }
+        let place = text.lines().find(|line| line.starts_with("zaudit_place_leaked")).unwrap();
+        assert!(place.contains(r#"place="a\"},\\\\u{0}"#), "{place}");
+        assert!(place.contains(r#"</script>"#) && place.ends_with("\"} 1"), "{place}");
+    }
+
+    #[test]
+    fn places_are_few_and_different() {
+        let names: Vec<String> = (0..50).map(|at| format!("a.B.m{at}")).collect();
+        let stacks: Vec<Vec<&str>> =
+            names.iter().map(|name| vec!["java.util.zip.Inflater.<init>", name]).collect();
+        let made: Vec<_> =
+            stacks.iter().map(|stack| (Kind::Inflater, stack.as_slice(), 3, 0, 0, 1)).collect();
+        let text = text(&report(&session(&made)));
+        assert_eq!(text.lines().filter(|line| line.starts_with("zaudit_place_leaked{")).count(), PLACES);
+    }
+
+    /// Two ways through the JDK to one line are two places of one name.
+    #[test]
+    fn places_of_one_name_are_added_up() {
+        let (inner, culprit) = ("java.util.zip.Inflater.<init>", "a.B.c");
+        let session = session(&[
+            (Kind::Inflater, &[inner, "java.util.zip.X.a", culprit], 3, 0, 0, 1),
+            (Kind::Inflater, &[inner, "java.util.zip.Y.a", culprit], 5, 0, 0, 2),
+        ]);
+        let text = text(&report(&session));
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("zaudit_place_leaked{")).collect();
+        assert_eq!(lines.len(), 1, "{text}");
+        assert!(lines[0].ends_with(r#",kind="inflater",place="a.B.c:12"} 3"#), "{}", lines[0]);
+    }
+}

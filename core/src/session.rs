@@ -1,0 +1,405 @@
+//! One audit: the sites, the ledger, and what could not be counted.
+//!
+//! The only owner of state; rooms above read it through [`Snapshot`]. Time is an argument and there is no I/O.
+//! Invariant: no lock is held when a method returns, and none calls back.
+
+use crate::model::{
+    Actor, InstanceId, Kind, Nanos, OutOfMemory, PerKind, SiteId, Stack, StackKey, ThreadId, push,
+};
+use crate::ledger::{Ledger, Tally};
+use crate::stacks::{Site, Stacks};
+use dashmap::DashMap;
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Shards of small tables: each of them stays small, whatever the machine.
+const SHARDS: usize = 64;
+
+/// Everything that is known.
+#[derive(Debug)]
+pub struct Session {
+    stacks: Stacks,
+    ledger: Ledger,
+    /// Stacks of further calls of `end()`, and how often each came.
+    enders: Stacks,
+    ended_again: DashMap<SiteId, u64>,
+    ended_unknown: PerKind<AtomicU64>,
+    gaps: Mutex<Gaps>,
+}
+
+/// What could not be seen, with the reason: silence is never success.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Hooks that found no place, and classes that could not be rewritten.
+    pub missing_hooks: BTreeSet<String>,
+    /// Events that were not counted, by reason.
+    pub dropped: BTreeMap<Cow<'static, str>, u64>,
+    /// Stacks or names that could not be read, by reason; their instances are counted all the same.
+    pub unreadable: BTreeMap<Cow<'static, str>, u64>,
+    /// What the last report's preparation could not do (a collection, say).
+    pub unsettled: Option<String>,
+}
+
+/// One site and its numbers at the moment of a snapshot.
+#[derive(Clone, Debug)]
+pub struct SiteTally {
+    /// Who.
+    pub site: Arc<Site>,
+    /// How many.
+    pub tally: Tally,
+}
+
+/// Sites that a report leaves out because nothing is wrong with them: numbers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// How many sites.
+    pub sites: u64,
+    /// Of them: with a stack that was cut.
+    pub truncated: u64,
+    /// Their counts, added up.
+    pub tally: Tally,
+}
+
+/// Clean sites that a report has in full, the busiest ones, and the frames of all of them together: the
+/// size of a report depends on what is wrong, not on how many stacks the program has.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    sites: usize,
+    frames: usize,
+}
+
+impl Room {
+    /// Room for the clean sites of one report.
+    pub const CLEAN: Room = Room { sites: 1_000, frames: 65_536 };
+
+    /// Takes the room that a site needs. False if there is not enough left.
+    pub fn take(&mut self, site: &Site) -> bool {
+        let left = (self.sites.checked_sub(1), self.frames.checked_sub(site.frames().len()));
+        let (Some(sites), Some(frames)) = left else { return false };
+        *self = Room { sites, frames };
+        true
+    }
+}
+
+/// A copy of all that is known, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// When.
+    pub taken: Nanos,
+    /// The sites in the order of first sight: all where something is not ended, and the busiest others.
+    pub sites: Vec<SiteTally>,
+    /// The rest, where every instance was ended.
+    pub others: PerKind<Others>,
+    /// Further calls of `end()` by the program on instances that were ended already: their stacks, and how often each came.
+    pub ended_again: Vec<(Arc<Site>, u64)>,
+    /// First calls of `end()` on open instances that were made before the agent was armed, and not adopted.
+    pub ended_unknown: PerKind<u64>,
+    /// Open instances that were there when counting began, and what became of them.
+    pub adopted: PerKind<Tally>,
+    /// Stacks that came after the site table was full.
+    pub overflowed: u64,
+    /// What could not be seen.
+    pub gaps: Gaps,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Session {
+            stacks: Stacks::default(),
+            ledger: Ledger::default(),
+            enders: Stacks::default(),
+            ended_again: DashMap::with_shard_amount(SHARDS),
+            ended_unknown: PerKind::default(),
+            gaps: Mutex::default(),
+        }
+    }
+}
+
+impl Session {
+    /// The site of a stack seen before.
+    pub fn site(&self, kind: Kind, key: StackKey) -> Option<SiteId> {
+        self.stacks.site(kind, key)
+    }
+
+    /// Takes a stack that was not seen before under this key.
+    pub fn learn(&self, kind: Kind, key: StackKey, stack: Stack) -> Result<SiteId, OutOfMemory> {
+        self.stacks.learn(kind, key, stack)
+    }
+
+    /// The site of a stack that there is no memory for.
+    pub fn unlearned(&self, kind: Kind) -> Result<SiteId, OutOfMemory> {
+        let site = self.stacks.unlearned(kind)?;
+        self.unreadable("the process had no memory left to keep a stack");
+        Ok(site)
+    }
+
+    /// An id for a new instance: its tag, before it is entered.
+    pub fn id(&self, thread: ThreadId) -> InstanceId {
+        self.ledger.id(thread)
+    }
+
+    /// A constructor returned. True if this thread's name should be given to the site.
+    pub fn created(
+        &self,
+        id: InstanceId,
+        site: SiteId,
+        thread: ThreadId,
+        now: Nanos,
+    ) -> Result<bool, OutOfMemory> {
+        self.ledger.created(id, site, thread, now)
+    }
+
+    /// A thread that made an instance at `site` has this name.
+    pub fn name_thread(&self, site: SiteId, name: String) {
+        self.stacks.name_thread(site, name);
+    }
+
+    /// An open instance was found that was made before counting began.
+    pub fn adopted(&self, id: InstanceId, kind: Kind, now: Nanos) -> Result<(), OutOfMemory> {
+        self.ledger.adopted(id, kind, now)
+    }
+
+    /// What was adopted turned out to be no stranger, or no longer open.
+    pub fn disowned(&self, id: InstanceId) {
+        self.ledger.disowned(id);
+    }
+
+    /// Begins to count anew: what is live is adopted, sites and gaps in the hooks stay known.
+    pub fn reset(&self) {
+        // A site is in the table before its first instance is in the ledger.
+        self.ledger.reset(|site| self.stacks.kind(site));
+        self.ended_again.clear();
+        Kind::ALL.iter().for_each(|kind| self.ended_unknown.get(*kind).store(0, Ordering::Relaxed));
+        self.note(|gaps| {
+            *gaps = Gaps { missing_hooks: std::mem::take(&mut gaps.missing_hooks), ..Gaps::default() }
+        });
+    }
+
+    /// `end()` of a followed instance. False if another thread ended it just before.
+    pub fn ended(&self, id: InstanceId, by: Actor, now: Nanos) -> bool {
+        self.ledger.ended(id, by, now)
+    }
+
+    /// Who ends again, by a stack that did so before.
+    pub fn ender(&self, kind: Kind, key: StackKey) -> Option<SiteId> {
+        self.enders.site(kind, key)
+    }
+
+    /// Takes the stack of one who ends again, not seen before under this key.
+    pub fn learn_ender(&self, kind: Kind, key: StackKey, stack: Stack) -> Result<SiteId, OutOfMemory> {
+        self.enders.learn(kind, key, stack)
+    }
+
+    /// `end()` by the program of an instance that was ended before.
+    pub fn ended_again(&self, ender: SiteId) {
+        *self.ended_again.entry(ender).or_default() += 1;
+    }
+
+    /// `end()` of an open instance that was made before the agent was armed.
+    pub fn ended_unknown(&self, kind: Kind) {
+        self.ended_unknown.get(kind).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The collector freed a followed instance.
+    pub fn freed(&self, id: InstanceId, now: Nanos) {
+        self.ledger.freed(id, now);
+    }
+
+    /// A batch of `freed` is through.
+    pub fn settle(&self) {
+        self.ledger.shrink();
+    }
+
+    /// The oldest live instances of each of these sites, `most` of them at most.
+    pub fn oldest(&self, stable_ids: &[u64], most: usize) -> Vec<(u64, Vec<InstanceId>)> {
+        let sites: Vec<_> = stable_ids.iter().filter_map(|id| Some((*id, self.stacks.find(*id)?))).collect();
+        let mut found = self.ledger.oldest(sites.iter().map(|(_, site)| *site), most);
+        sites.into_iter().filter_map(|(id, site)| Some((id, found.remove(&site)?))).collect()
+    }
+
+    /// An event was not counted.
+    pub fn dropped(&self, reason: &'static str) {
+        self.dropped_many(reason, 1);
+    }
+
+    /// So many events were not counted.
+    pub fn dropped_many(&self, reason: &'static str, events: u64) {
+        if events > 0 {
+            self.note(|gaps| *gaps.dropped.entry(reason.into()).or_default() += events);
+        }
+    }
+
+    /// A stack or a name could not be read.
+    pub fn unreadable(&self, reason: &'static str) {
+        self.note(|gaps| *gaps.unreadable.entry(reason.into()).or_default() += 1);
+    }
+
+    /// Which hooks of one class are not in place; replaces what was known of that class (text begins with it).
+    pub fn hooks_missing(&self, class: &str, missing: Vec<String>) {
+        self.note(|gaps| {
+            gaps.missing_hooks.retain(|known| !known.starts_with(class));
+            gaps.missing_hooks.extend(missing);
+        });
+    }
+
+    /// What the preparation of the next report could not do.
+    pub fn unsettled(&self, reason: Option<String>) {
+        self.note(|gaps| gaps.unsettled = reason);
+    }
+
+    /// What could not be seen so far.
+    pub fn gaps(&self) -> Gaps {
+        self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Gaps)) {
+        change(&mut self.gaps.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The counts of each kind and of the adopted ones, and how many sites there are, without a copy of all.
+    pub fn sums(&self) -> Result<(PerKind<Tally>, PerKind<Tally>, usize), OutOfMemory> {
+        let kinds = self.stacks.kinds()?;
+        let kind = |site: SiteId| kinds.get(site.0 as usize).copied();
+        let (sums, adopted) = self.ledger.sums(kind);
+        Ok((sums, adopted, kinds.len()))
+    }
+
+    /// Copies out all that a report needs. Live instances younger than `min_age` are counted apart.
+    pub fn snapshot(&self, taken: Nanos, min_age: Duration) -> Result<Snapshot, OutOfMemory> {
+        // The table first: a site always comes before its first instance.
+        let mut tallies = Vec::new();
+        tallies.try_reserve_exact(self.stacks.count())?;
+        tallies.resize(tallies.capacity(), Tally::default());
+        let min_age = u64::try_from(min_age.as_nanos()).unwrap_or(u64::MAX);
+        let young_since = (min_age > 0).then(|| Nanos(taken.0.saturating_sub(min_age)));
+        let adopted = self.ledger.tally(&mut tallies, young_since);
+        let (sites, others) = self.worth_telling(&tallies)?;
+        drop(tallies);
+        let unknown = |kind| self.ended_unknown.get(kind).load(Ordering::Relaxed);
+        Ok(Snapshot {
+            taken,
+            sites,
+            others,
+            ended_again: self.all_enders()?,
+            ended_unknown: PerKind { inflater: unknown(Kind::Inflater), deflater: unknown(Kind::Deflater) },
+            adopted,
+            overflowed: self.stacks.overflowed(),
+            gaps: self.gaps(),
+        })
+    }
+
+    /// The sites where something is not ended and the busiest of the others, and the sums of the rest.
+    fn worth_telling(&self, tallies: &[Tally]) -> Result<(Vec<SiteTally>, PerKind<Others>), OutOfMemory> {
+        let busiest = self.busiest_ended(tallies)?;
+        let open = tallies.iter().filter(|tally| !is_empty(tally) && !all_ended(tally)).count();
+        let mut sites = Vec::new();
+        sites.try_reserve_exact(open + busiest.len())?;
+        let mut others = PerKind::<Others>::default();
+        self.stacks.for_each(|id, site| {
+            let Some(tally) = tallies.get(id.0 as usize) else { return false };
+            if is_empty(tally) {
+                return true;
+            }
+            if all_ended(tally) && busiest.binary_search(&id).is_err() {
+                let others = others.get_mut(site.kind);
+                others.sites += 1;
+                others.truncated += u64::from(site.truncated);
+                others.tally.add(tally);
+            } else {
+                sites.push(SiteTally { site: Arc::clone(site), tally: *tally });
+            }
+            true
+        });
+        Ok((sites, others))
+    }
+
+    /// The busiest sites where every instance was ended, as many as there is room for, by their ids.
+    fn busiest_ended(&self, tallies: &[Tally]) -> Result<Vec<SiteId>, OutOfMemory> {
+        let mut busiest: Vec<(Reverse<u64>, SiteId)> = Vec::new();
+        for (at, tally) in tallies.iter().enumerate().filter(|(_, t)| !is_empty(t) && all_ended(t)) {
+            let id = SiteId(u32::try_from(at).unwrap_or(u32::MAX));
+            push(&mut busiest, (Reverse(tally.counts.created), id))?;
+        }
+        busiest.sort_unstable();
+        let mut room = Room::CLEAN;
+        let mut fits = |id: SiteId| self.stacks.get(id).is_some_and(|site| room.take(&site));
+        let number = busiest.iter().take_while(|(_, id)| fits(*id)).count();
+        busiest.truncate(number);
+        let mut ids: Vec<SiteId> = busiest.into_iter().map(|(_, id)| id).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The stacks of further calls of `end()`, and how often each came.
+    fn all_enders(&self) -> Result<Vec<(Arc<Site>, u64)>, OutOfMemory> {
+        let mut enders = Vec::new();
+        enders.try_reserve_exact(self.enders.count())?;
+        let room = enders.capacity();
+        self.enders.for_each(|id, site| {
+            if let Some(times) = self.ended_again.get(&id) {
+                enders.push((Arc::clone(site), *times));
+            }
+            enders.len() < room
+        });
+        Ok(enders)
+    }
+}
+
+/// Whether nothing was made at this site since counting began.
+fn is_empty(tally: &Tally) -> bool {
+    tally.counts.created == 0 && tally.adds_up()
+}
+
+fn all_ended(tally: &Tally) -> bool {
+    tally.counts.created == tally.counts.ended && tally.adds_up()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Frame, Role};
+
+    #[test]
+    fn a_life_is_told_whole() {
+        let session = Session::default();
+        let frame = Frame { class: "a.B".into(), method: "c".into(), file: None, line: None };
+        let stack = Stack { frames: vec![frame], truncated: false, subclass: None };
+        assert_eq!(session.site(Kind::Inflater, StackKey(5)), None);
+        let site = session.learn(Kind::Inflater, StackKey(5), stack.clone()).unwrap();
+        let main = Actor { thread: ThreadId(1), role: Role::Program };
+        let (first, second) = (session.id(main.thread), session.id(main.thread));
+        assert!(session.created(first, site, main.thread, Nanos(1)).unwrap());
+        assert!(!session.created(second, site, main.thread, Nanos(2)).unwrap());
+        session.dropped("no tag");
+        assert!(session.ended(first, main, Nanos(3)));
+        assert!(!session.ended(first, main, Nanos(4)));
+        assert_eq!(session.ender(Kind::Inflater, StackKey(5)), None, "who ends is not who made it");
+        session.ended_again(session.learn_ender(Kind::Inflater, StackKey(5), stack).unwrap());
+        session.ended_again(session.ender(Kind::Inflater, StackKey(5)).unwrap());
+        let id = session.snapshot(Nanos(4), Duration::ZERO).unwrap().sites[0].site.stable_id;
+        assert_eq!(session.oldest(&[!id, id], 9), [(id, vec![second])]);
+        session.freed(second, Nanos(5));
+        let snapshot = session.snapshot(Nanos(6), Duration::ZERO).unwrap();
+        let counts = snapshot.sites[0].tally.counts;
+        assert_eq!((counts.created, counts.ended, counts.collected), (2, 1, 1));
+        assert_eq!(snapshot.ended_again.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2]);
+        assert_eq!(snapshot.gaps.dropped, BTreeMap::from([("no tag".into(), 1)]));
+        assert!(snapshot.sites[0].tally.adds_up());
+        session.reset();
+        assert!(session.snapshot(Nanos(7), Duration::ZERO).unwrap().ended_again.is_empty());
+    }
+
+    #[test]
+    fn hooks_found_later_are_no_longer_missing() {
+        let session = Session::default();
+        session.hooks_missing("java.util.zip.Inflater", vec!["java.util.zip.Inflater.end()".into()]);
+        session.hooks_missing("java.util.zip.Deflater", vec!["java.util.zip.Deflater.end()".into()]);
+        session.hooks_missing("java.util.zip.Inflater", vec![]);
+        let missing = session.snapshot(Nanos(0), Duration::ZERO).unwrap().gaps.missing_hooks;
+        assert_eq!(missing.into_iter().collect::<Vec<_>>(), ["java.util.zip.Deflater.end()"]);
+    }
+}

@@ -1,26 +1,29 @@
-//! zaudit: who made this `Inflater`, and did anybody call `end()`?
+//! `libzaudit.so`: a JVMTI agent that audits every `java.util.zip.Inflater` and `Deflater`.
 //!
-//! An agent for the JVM (`java -agentpath:…/libzaudit.so`) that follows every `java.util.zip.Inflater` and
-//! `Deflater` from its constructor to `end()`, and reports those that were never ended with the stack that made
-//! them. Its public names are for its own tests; users see options and reports.
+//! It records where each instance was created, whether the program called `end()`, and what became
+//! of the instances that it did not end. The library has no public Rust API: it exports
+//! `Agent_OnLoad` and `Agent_OnAttach`.
 //!
 //! ```text
-//!           <init> returns          end() begins            the collector frees
-//!                 │                      │                          │
-//!   jvm::hooks ───┤                      │          jvm::entry ─────┤ (a push onto a queue)
-//!                 ▼                      ▼                          ▼
-//!   jvm::capture: the stack   jvm::thread: who calls    jvm::worker: the agent's thread
-//!                 │                      │                          │
-//!                 ▼                      ▼                          ▼
-//!   session::created ─────────▶ session::ended                session::freed
-//!                 └── stacks (which site) · ledger (which instance, what became of it) ──┐
-//!                                                                                        ▼
-//!   exit, signal, command, interval ▶ jvm::publish ▶ session::snapshot ▶ growth ▶ classify ▶ places ▶ hints ▶ report ▶ dump
+//!    <init> returns             end() is entered          the GC frees an instance
+//!          │                           │                              │
+//!   observe::hooks             observe::hooks              observe::events (pushes onto a queue)
+//!          ▼                           ▼                              ▼
+//!   observe::capture: stack    observe::threads: caller    control::worker: the agent's thread
+//!          │                           │                              │
+//!          ▼                           ▼                              ▼
+//!   Session::created ────────▶ Session::ended                  Session::freed
+//!          └── stacks (which site) · ledger (which instance, which outcome) ──┐
+//!                                                                             ▼
+//!   exit, signal, command, interval ▶ control::reports ▶ Session::snapshot ▶ analysis ▶ report ▶ files
 //! ```
 //!
-//! A room names only those above it in this list; `tests/tests/tidy.rs` checks that, and `ARCHITECTURE.md`
-//! beside `src/` says why each is as it is.
-#![deny(unsafe_code)]
+//! Each floor may name the floors below it, never one above, and modules form no cycle:
+//! `control` → `inspect` → `observe` → `state` → `sys`. `tests/tests/tidy.rs` checks that against
+//! `tests/modules.txt`; `ARCHITECTURE.md` explains the decisions.
 
-#[expect(unsafe_code, reason = "the JVM's interfaces are C")]
-mod jvm;
+mod sys;
+mod state;
+mod observe;
+mod inspect;
+mod control;

@@ -3,8 +3,8 @@
 //! Owns the syntax; what a command does is done elsewhere. Completions and the manual page are made from it. Invariant: a
 //! command line that cannot be understood is one line on standard error.
 
-use crate::failure::{Code, Failure};
-use crate::span;
+use crate::duration;
+use crate::error::{Code, Failure};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
@@ -113,7 +113,7 @@ pub(crate) struct Asked {
     #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub(crate) pid: i32,
     /// How long to wait for the JVM
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = span::parse)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
     pub(crate) timeout: Duration,
 }
 
@@ -260,7 +260,7 @@ pub(crate) struct Top {
     #[command(flatten)]
     pub(crate) asked: Asked,
     /// Time between two looks
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span::parse)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
     pub(crate) interval: Duration,
     /// Print the table once
     #[arg(long)]

@@ -3,7 +3,7 @@
 //! Invariant: one JVM gets one library. What is loaded already is asked again under its own name: any other would be a
 //! second agent that knows nothing of the first.
 
-use crate::failure::{Code, Failure, reason};
+use crate::error::{Code, Failure, reason};
 use crate::target::{LIBRARY, Target, user};
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,44 +1,32 @@
-//! The `zaudit` command: starts Java programs under the agent, attaches it to JVMs that run, and asks it.
+//! The `zaudit` command: runs Java programs under the agent, attaches it to running JVMs, and reads
+//! its reports.
 //!
-//! The map, in reading order. [`arguments`] is the command line. [`launch`] is `run`. To reach a JVM, [`target`] looks at
-//! the process (through [`status`], [`maps`], [`perfdata`] and [`flags`], which only read bytes), [`library`] finds the
-//! agent as the JVM sees it, [`attach`] speaks HotSpot's protocol and [`reply`] knows its words; [`errand`] puts a command
-//! through all of them. [`listing`] is `ps`; [`saved`] reads reports from files, which `render` and `merge` write again,
-//! [`diff`] compares in the words of [`change`] and [`suppress`] writes rules for; [`top`] watches, by [`snapshot`] and
-//! [`table`]; [`manual`] is the page and the
-//! completions. [`failure`], [`output`], [`span`] and [`system`] serve all. Here is only who does what. Invariant: whatever
-//! goes wrong is one line on standard error, and an exit code that scripts can go by.
+//! [`arguments`] is the command line; [`cmd`] has a module for each subcommand. To reach a JVM,
+//! [`target`] inspects the process (with [`proc`] and [`hotspot`]), [`library`] finds the agent's
+//! library as the JVM sees it, and [`request`] sends a command to the agent and waits for the
+//! [`reply`]. [`error`], [`output`], [`duration`] and [`sys`] serve all of them.
+//!
+//! Invariant: every failure is one line on standard error and a documented exit code.
 
-mod failure;
-mod span;
-mod system;
+mod error;
+mod duration;
+mod sys;
 mod output;
 mod arguments;
-mod status;
-mod maps;
-mod perfdata;
-mod flags;
+mod proc;
+mod hotspot;
 mod target;
 mod library;
-mod attach;
 mod reply;
-mod errand;
-mod launch;
-mod listing;
-mod snapshot;
-mod table;
-mod top;
-mod saved;
-mod suppress;
-mod diff;
-mod change;
-mod manual;
+mod request;
+mod cmd;
 
 use arguments::{Arguments, Asked, Command, Dump};
 use clap::Parser;
-use errand::{Answer, Errand};
-use failure::{Code, Failure};
-use span::Deadline;
+use cmd::{diff, man, ps, run, saved, suppress, top};
+use duration::Deadline;
+use error::{Code, Failure};
+use request::{Answer, Errand};
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -64,9 +52,9 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let named = arguments.library();
     match &arguments.command {
-        Command::Run(run) => launch::run(named, run).map(|never| match never {}),
+        Command::Run(run) => run::run(named, run).map(|never| match never {}),
         Command::Attach(attach) => {
-            launch::expect_understood(&attach.options)?;
+            run::expect_understood(&attach.options)?;
             let target = Target::find(attach.asked.pid)?;
             let library = library::for_target(&target, named)?;
             let errand = Errand { command: "arm", options: &attach.options, report: false };
@@ -77,7 +65,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Disarm(dump) => report("disarm", dump, named),
         Command::Status(asked) => say(&ask("status", asked, named)?.text),
         Command::Reset(asked) => say(&ask("reset", asked, named)?.text),
-        Command::Ps => say(&listing::table()?),
+        Command::Ps => say(&ps::table()?),
         Command::Top(top) => {
             let (target, library) = audited(top.asked.pid, named)?;
             top::run(top, &target, &library)
@@ -86,8 +74,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Diff(diff) => diff::run(diff),
         Command::Merge(merge) => saved::merge(merge),
         Command::Suppress(suppress) => suppress::run(suppress),
-        Command::Completions { shell } => output::write(&manual::completions(*shell)).map(|_| ()),
-        Command::Man => output::write(&manual::page()?).map(|_| ()),
+        Command::Completions { shell } => output::write(&man::completions(*shell)).map(|_| ()),
+        Command::Man => output::write(&man::page()?).map(|_| ()),
     }
 }
 
@@ -119,7 +107,7 @@ fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<()
         return if command == "disarm" {
             say(&answer.text)
         } else {
-            Err(errand::lost(&target, &answer.text))
+            Err(request::lost(&target, &answer.text))
         };
     };
     let shown = || output::write(&harmless(&report, dump.outlet.format()));

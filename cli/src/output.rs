@@ -3,8 +3,8 @@
 //! Invariant: a reader that has gone away (`zaudit … | head`) is no failure and gets no message, and a file is there whole
 //! or not at all.
 
-use crate::failure::{Code, Failure, reason};
-use crate::system;
+use crate::error::{Code, Failure, reason};
+use crate::sys;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use zaudit_core::files::{Patience, Pending};
@@ -46,7 +46,7 @@ pub(crate) struct Place {
 impl Place {
     /// Opens it. A pipe without a reader waits for one until the user interrupts it.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        let patience = Patience::Until(system::interrupted);
+        let patience = Patience::Until(sys::interrupted);
         let pending = Pending::create_patiently(0o600, path, patience);
         let pending = pending.map_err(|error| cannot(path, &error))?;
         Ok(Self { path: path.to_path_buf(), pending })

@@ -3,7 +3,7 @@
 //! Owns the texts of all JVMs from 8 on, and what each means to a user. Invariant: every answer becomes one of our lines
 //! and exit codes; nothing that a JVM says is lost unless we say it better.
 
-use crate::failure::{Code, Failure};
+use crate::error::{Code, Failure};
 use std::path::Path;
 
 /// What `Agent_OnAttach` returned, or the JVM's reasons.

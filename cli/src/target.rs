@@ -1,14 +1,14 @@
 //! Another process, looked at: whose it is, what it is, and the folders through which it can be reached.
 //!
-//! Owns all that is read from `/proc/PID`, and who may read it. Speaking to the JVM is [`crate::attach`]'s. Invariant:
+//! Owns all that is read from `/proc/PID`, and who may read it. Speaking to the JVM is [`crate::hotspot::attach`]'s. Invariant:
 //! looking changes nothing, and no link in the other process's own file system leads us out of it.
 
-use crate::failure::{Code, Failure, reason};
-use crate::flags::{self, Flags};
-use crate::maps::Maps;
-use crate::perfdata::PerfData;
-use crate::status::Status;
-use crate::system::{self, Guise};
+use crate::error::{Code, Failure, reason};
+use crate::hotspot::perfdata::PerfData;
+use crate::hotspot::vm_flags::{self, Flags};
+use crate::proc::maps::Maps;
+use crate::proc::status::Status;
+use crate::sys::{self, Guise};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -93,8 +93,8 @@ pub(crate) fn status(pid: i32) -> Result<Status, Failure> {
 /// right to look into other users' processes, but may be any of them.
 fn as_either<T>(status: &Status, work: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match work() {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && system::effective().0 == 0 => {
-            let _guise = system::become_user(status.user, status.group)?;
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && sys::effective().0 == 0 => {
+            let _guise = sys::become_user(status.user, status.group)?;
             work()
         }
         other => other,
@@ -103,12 +103,12 @@ fn as_either<T>(status: &Status, work: impl Fn() -> io::Result<T>) -> io::Result
 
 /// A user's name, or number.
 pub(crate) fn user(number: u32) -> String {
-    system::user_name(number).unwrap_or_else(|| number.to_string())
+    sys::user_name(number).unwrap_or_else(|| number.to_string())
 }
 
 fn not_permitted(pid: i32, status: &Status) -> Failure {
     let owner = user(status.user);
-    let (own_user, own_group) = system::effective();
+    let (own_user, own_group) = sys::effective();
     if own_user != status.user && own_user != 0 {
         let matter = format!("process {pid} belongs to {owner}");
         let advice = format!("call zaudit as {owner} or as root: sudo -u {owner} zaudit …");
@@ -148,7 +148,7 @@ pub(crate) fn presence(pid: i32, maps: Option<&Maps>) -> Presence {
 /// Main class and arguments from a command line that is a JVM's: all but the launcher where nothing better is known.
 pub(crate) fn command_line(pid: i32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<String> = flags::words(&bytes).filter(|word| !word.is_empty()).collect();
+    let words: Vec<String> = vm_flags::words(&bytes).filter(|word| !word.is_empty()).collect();
     words.join(" ")
 }
 
@@ -156,12 +156,12 @@ impl Target {
     /// Looks at a process. What keeps us from speaking to it is the failure, the first thing to be mended first.
     pub(crate) fn find(pid: i32) -> Result<Self, Failure> {
         let status = status(pid)?;
-        let process = match system::pidfd(pid) {
+        let process = match sys::pidfd(pid) {
             Ok(process) => Some(process),
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(Failure::gone(pid)),
             Err(_) => None,
         };
-        let own = system::effective();
+        let own = sys::effective();
         if own.0 != 0 && own != (status.user, status.group) {
             return Err(not_permitted(pid, &status));
         }
@@ -176,7 +176,7 @@ impl Target {
             // What ends gives its memory up first, perhaps while we read.
             let there = self::maps(pid, &status).is_ok_and(|again| !again.is_empty());
             let limit = if there { Duration::ZERO } else { END };
-            let [ended] = system::wait([process.as_ref().map(AsFd::as_fd)], limit);
+            let [ended] = sys::wait([process.as_ref().map(AsFd::as_fd)], limit);
             if ended {
                 return Err(Failure::gone(pid));
             }
@@ -193,19 +193,19 @@ impl Target {
             ));
         }
         let root = format!("/proc/{pid}/root");
-        let root = as_either(&status, || system::open_folder(Path::new(&root))).map_err(&failed)?;
-        let temporary = as_either(&status, || system::open_within(root.as_fd(), Path::new("/tmp"), FOLDER))
+        let root = as_either(&status, || sys::open_folder(Path::new(&root))).map_err(&failed)?;
+        let temporary = as_either(&status, || sys::open_within(root.as_fd(), Path::new("/tmp"), FOLDER))
             .map_err(|error| {
-            let matter = format!("process {pid} has no /tmp that we can reach: {}", reason(&error));
-            Failure::new(Code::Refused, matter, "a JVM takes commands through a socket in /tmp")
-        })?;
+                let matter = format!("process {pid} has no /tmp that we can reach: {}", reason(&error));
+                Failure::new(Code::Refused, matter, "a JVM takes commands through a socket in /tmp")
+            })?;
         let perfdata = counters(&status, temporary.as_fd()).and_then(|bytes| PerfData::parse(&bytes));
         Ok(Self { pid, status, process, root, temporary, maps, perfdata })
     }
 
     /// Takes on the identity of its user until the guise is dropped.
     pub(crate) fn guise(&self) -> Result<Guise, Failure> {
-        system::become_user(self.status.user, self.status.group)
+        sys::become_user(self.status.user, self.status.group)
             .map_err(|_| not_permitted(self.pid, &self.status))
     }
 
@@ -216,7 +216,7 @@ impl Target {
 
     /// Its current folder, as of now.
     pub(crate) fn current(&self) -> Option<OwnedFd> {
-        system::open_folder(Path::new(&format!("/proc/{}/cwd", self.pid))).ok()
+        sys::open_folder(Path::new(&format!("/proc/{}/cwd", self.pid))).ok()
     }
 
     /// Readable once it has ended, where the kernel has such a thing.
@@ -227,19 +227,19 @@ impl Target {
     /// What the kernel says of it by now; `None` when it has ended.
     pub(crate) fn status_now(&self) -> Option<Status> {
         // Its number may be another's by now: the descriptor knows.
-        let [ended] = system::wait([self.process()], Duration::ZERO);
+        let [ended] = sys::wait([self.process()], Duration::ZERO);
         if ended { None } else { status(self.pid).ok() }
     }
 
     /// Whether it comes to its end within this time.
     pub(crate) fn ends_within(&self, limit: Duration) -> bool {
-        let [ended] = system::wait([self.process()], limit);
+        let [ended] = sys::wait([self.process()], limit);
         ended || self.status_now().is_none()
     }
 
     /// Opens a file by the name that the process has for it.
     pub(crate) fn open(&self, path: &Path, flags: i32) -> io::Result<File> {
-        system::open_within(self.root.as_fd(), path, flags).map(File::from)
+        sys::open_within(self.root.as_fd(), path, flags).map(File::from)
     }
 
     /// The agent's library, by the name that the process has for it, if it is loaded. `known` is another name that it
@@ -332,10 +332,10 @@ fn expect_64_bits(pid: i32, status: &Status) -> io::Result<Result<(), Failure>> 
 fn counters(status: &Status, temporary: BorrowedFd<'_>) -> Option<Vec<u8>> {
     let own = |file: &File| file.metadata().is_ok_and(|found| found.uid() == status.user);
     let read = |folder: &OsStr| -> io::Result<Option<Vec<u8>>> {
-        let folder = File::from(system::open_at(temporary, folder, FOLDER | libc::O_NOFOLLOW, 0)?);
+        let folder = File::from(sys::open_at(temporary, folder, FOLDER | libc::O_NOFOLLOW, 0)?);
         let name = OsString::from(status.own_pid.to_string());
         let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = File::from(system::open_at(folder.as_fd(), &name, flags, 0)?);
+        let file = File::from(sys::open_at(folder.as_fd(), &name, flags, 0)?);
         if !own(&folder) || !own(&file) || !file.metadata()?.is_file() {
             return Ok(None);
         }

@@ -3,10 +3,10 @@
 //! The only owner of state; rooms above read it through [`Snapshot`]. Time is an argument and there is no I/O.
 //! Invariant: no lock is held when a method returns, and none calls back.
 
+use crate::ledger::{Ledger, Tally};
 use crate::model::{
     Actor, InstanceId, Kind, Nanos, OutOfMemory, PerKind, SiteId, Stack, StackKey, ThreadId, push,
 };
-use crate::ledger::{Ledger, Tally};
 use crate::stacks::{Site, Stacks};
 use dashmap::DashMap;
 use std::borrow::Cow;

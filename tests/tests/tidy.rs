@@ -4,83 +4,229 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms of `agent/src` from the bottom up: one may name those before it, never those behind it.
-const ROOMS: [&str; 18] = [
-    "escape",
-    "dump",
-    "event",
-    "native",
-    "options",
-    "classfile",
-    "instrument",
-    "stacks",
-    "ledger",
-    "session",
-    "growth",
-    "retention",
-    "suppress",
-    "classify",
-    "places",
-    "hints",
-    "report",
-    "jvm",
+/// Where packages have their sources, and their names in paths.
+const PACKAGES: [(&str, &str); 6] = [
+    ("classfile", "zaudit_classfile"),
+    ("instrument", "zaudit_instrument"),
+    ("core", "zaudit_core"),
+    ("agent", "zaudit"),
+    ("cli", "zaudit_cli"),
+    ("bench/plain-agent", "zaudit_plain_agent"),
 ];
+
+/// Folders whose files are modules of their own; of any other folder all files are one module.
+const GROUPS: [&str; 9] = [
+    "core/analysis",
+    "agent/sys",
+    "agent/state",
+    "agent/observe",
+    "agent/inspect",
+    "agent/control",
+    "cli/proc",
+    "cli/hotspot",
+    "cli/cmd",
+];
+
+/// The floors of the agent from the bottom up: a module names none above its own.
+const FLOORS: [&str; 5] = ["agent/sys", "agent/state", "agent/observe", "agent/inspect", "agent/control"];
+
+/// The list of modules, and which others each of them names.
+const MODULES: &str = "tests/modules.txt";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every source file of the agent with its room.
+/// Every source file of the packages with its module: `agent/sys/jni`, `core/report`, `classfile`.
 fn sources() -> BTreeMap<PathBuf, String> {
-    fn walk(folder: &Path, room: Option<&str>, found: &mut BTreeMap<PathBuf, String>) {
+    fn walk(folder: &Path, at: &str, is_module: bool, found: &mut BTreeMap<PathBuf, String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let own = match is_module || name == "mod" || name == "lib" || name == "main" {
+                true => at.to_owned(),
+                false => format!("{at}/{name}"),
+            };
             if path.is_dir() {
-                walk(&path, Some(room.unwrap_or(&name)), found);
+                walk(&path, &own, is_module || !GROUPS.contains(&own.as_str()), found);
             } else {
-                found.insert(path, room.unwrap_or(&name).to_owned());
+                found.insert(path, own);
             }
         }
     }
     let mut found = BTreeMap::new();
-    walk(&root().join("agent/src"), None, &mut found);
-    assert!(found.len() > 20, "the sources were found: {}", found.len());
+    for (package, _) in PACKAGES {
+        // The class file rewriter is one thing.
+        let is_module = package == "classfile";
+        walk(&root().join(package).join("src"), package, is_module, &mut found);
+    }
+    assert!(found.len() > 100, "the sources were found: {}", found.len());
     found
+}
+
+/// What a file names in paths that begin with a package, as `core::report::Report`. Comments do not count.
+fn paths(text: &str, package: &str) -> Vec<Vec<String>> {
+    let code: String =
+        text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+    let mut found = Vec::new();
+    for (folder, name) in PACKAGES {
+        let prefix = if folder == package { "crate" } else { name };
+        for (at, _) in code.match_indices(&format!("{prefix}::")) {
+            let before = code[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
+            }
+            expand(&code[at + prefix.len() + 2..], vec![folder.to_owned()], &mut found);
+        }
+        if code.contains(&format!("use {name} as ")) {
+            found.push(vec![folder.to_owned()]);
+        }
+    }
+    found
+}
+
+/// Takes `a::b`, `a::{b, c::d}` apart.
+fn expand(rest: &str, path: Vec<String>, found: &mut Vec<Vec<String>>) {
+    let rest = rest.trim_start();
+    if let Some(list) = rest.strip_prefix('{') {
+        let (mut depth, mut begin) = (0, 0);
+        for (at, c) in list.char_indices() {
+            match c {
+                '{' => depth += 1,
+                ',' | '}' if depth == 0 => {
+                    expand(&list[begin..at], path.clone(), found);
+                    begin = at + 1;
+                    if c == '}' {
+                        return;
+                    }
+                }
+                '}' => depth -= 1,
+                _ => {}
+            }
+        }
+        return;
+    }
+    let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    if name.is_empty() {
+        return;
+    }
+    let mut path = path;
+    path.push(name.clone());
+    match rest[name.len()..].strip_prefix("::") {
+        Some(more) => expand(more, path, found),
+        None => found.push(path),
+    }
+}
+
+/// The modules that each module names.
+fn edges() -> BTreeMap<String, BTreeSet<String>> {
+    let sources = sources();
+    let modules: BTreeSet<&String> = sources.values().collect();
+    let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, module) in &sources {
+        let named = edges.entry(module.clone()).or_default();
+        if path.extension().is_some_and(|name| name != "rs") {
+            continue;
+        }
+        let (package, _) = PACKAGES
+            .iter()
+            .find(|(package, _)| *package == module || module.starts_with(&format!("{package}/")))
+            .unwrap();
+        let text = fs::read_to_string(path).unwrap();
+        // What only tests name is no part of the structure.
+        let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for path in paths(text, package) {
+            // The longest prefix that is a module.
+            let other = (1..=path.len()).rev().map(|length| path[..length].join("/"));
+            let other = other.into_iter().find(|other| modules.contains(other));
+            named.extend(other.filter(|other| other != module && !is_root(other)));
+        }
+        // Siblings are also named by `super::`.
+        if let Some((group, _)) = module.rsplit_once('/').filter(|(group, _)| GROUPS.contains(group)) {
+            let crate_path = format!("crate{}::", &group[package.len()..].replace('/', "::"));
+            for path in paths(&text.replace("use super::", &format!("use {crate_path}")), package) {
+                let other = (1..=path.len()).rev().map(|length| path[..length].join("/"));
+                let other = other.into_iter().find(|other| modules.contains(other));
+                named.extend(other.filter(|other| other != module && !is_root(other)));
+            }
+        }
+    }
+    edges.retain(|module, _| !is_root(module));
+    edges
+}
+
+/// A package's or group's own file has no code but the list of its modules.
+fn is_root(module: &str) -> bool {
+    (PACKAGES.iter().any(|(package, _)| *package == module) && !["classfile", "instrument"].contains(&module))
+        || GROUPS.contains(&module)
+}
+
+/// An explicit list: a new arrow between two modules is a decision, to be seen in a change. `BLESS=1` writes it.
+#[test]
+fn modules_name_each_other_as_the_list_says() {
+    let mut text = String::new();
+    for (module, named) in edges() {
+        let named: Vec<_> = named.iter().map(String::as_str).collect();
+        let arrow = if named.is_empty() { "" } else { " -> " };
+        text.push_str(&format!("{module}{arrow}{}\n", named.join(" ")));
+    }
+    let path = root().join(MODULES);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let listed = fs::read_to_string(&path).unwrap();
+    for (is, should) in text.lines().zip(listed.lines()) {
+        assert_eq!(is, should, "{MODULES}; BLESS=1 rewrites it");
+    }
+    assert_eq!(text.lines().count(), listed.lines().count(), "{MODULES}; BLESS=1 rewrites it");
+}
+
+#[test]
+fn modules_form_no_circle() {
+    fn visit<'a>(
+        module: &'a str,
+        edges: &'a BTreeMap<String, BTreeSet<String>>,
+        way: &mut Vec<&'a str>,
+        done: &mut BTreeSet<&'a str>,
+    ) {
+        if let Some(at) = way.iter().position(|passed| *passed == module) {
+            panic!("a circle: {} -> {module}", way[at..].join(" -> "));
+        }
+        if done.insert(module) {
+            way.push(module);
+            edges.get(module).into_iter().flatten().for_each(|next| visit(next, edges, way, done));
+            way.pop();
+        }
+    }
+    let edges = edges();
+    let mut done = BTreeSet::new();
+    edges.keys().for_each(|module| visit(module, &edges, &mut Vec::new(), &mut done));
 }
 
 #[test]
 fn arrows_run_downward_only() {
-    let rank = |room: &str| ROOMS.iter().position(|known| *known == room);
-    for (path, room) in sources() {
-        if room == "lib" {
-            continue;
-        }
-        let own =
-            rank(&room).unwrap_or_else(|| panic!("{}: a room that ROOMS does not know", path.display()));
-        let text = fs::read_to_string(&path).unwrap();
-        for (number, line) in text.lines().enumerate() {
-            for named in line.split("crate::").skip(1) {
-                let named: String = named.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                let other = rank(&named)
-                    .unwrap_or_else(|| panic!("{}:{}: crate::{named}?", path.display(), number + 1));
-                assert!(other <= own, "{}:{}: {room} names {named}", path.display(), number + 1);
+    let floor = |module: &str| FLOORS.iter().position(|floor| module.starts_with(&format!("{floor}/")));
+    let package = |module: &str| module.split('/').next().unwrap_or("").to_owned();
+    for (module, named) in edges() {
+        for other in named {
+            if let (Some(own), Some(named)) = (floor(&module), floor(&other)) {
+                assert!(named <= own, "{module} names {other}, a floor above");
             }
+            let (own, named) = (package(&module), package(&other));
+            let may = match own.as_str() {
+                "cli" => &["core"][..],
+                "agent" => &["core", "classfile", "instrument"],
+                "instrument" | "bench" => &["classfile", "instrument"],
+                _ => &[],
+            };
+            assert!(own == named || may.contains(&named.as_str()), "{module} names {other}");
         }
     }
 }
 
-/// The files of the command, which has one room.
-fn command_sources() -> Vec<PathBuf> {
-    let entries = fs::read_dir(root().join("cli/src")).unwrap();
-    let found: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    assert!(found.len() > 10, "the command's sources were found: {}", found.len());
-    found
-}
-
 #[test]
 fn every_file_says_what_it_owns() {
-    for path in sources().into_keys().chain(command_sources()) {
+    for path in sources().into_keys() {
         let text = fs::read_to_string(&path).unwrap();
         let opening = if path.extension().is_some_and(|name| name == "css") { "/*! " } else { "//! " };
         assert!(text.starts_with(opening), "{} does not open with `{opening}`", path.display());
@@ -88,16 +234,13 @@ fn every_file_says_what_it_owns() {
 }
 
 #[test]
-fn unsafe_stays_in_its_room() {
-    for (path, room) in sources() {
+fn unsafe_stays_where_the_jvm_and_the_system_are() {
+    for (path, module) in sources() {
         let text = fs::read_to_string(&path).unwrap();
         let has = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe "));
-        assert!(!has || room == "jvm", "{} has unsafe code", path.display());
-    }
-    for path in command_sources() {
-        let text = fs::read_to_string(&path).unwrap();
+        let may = module.starts_with("agent/") || module.starts_with("bench/") || module == "cli/sys";
         assert!(
-            !text.contains("unsafe ") || path.ends_with("system.rs"),
+            !has || may || text.contains("#![forbid(unsafe_code)]"),
             "{} has unsafe code",
             path.display()
         );
@@ -184,8 +327,9 @@ fn the_page_on_suppressions_has_the_built_in_rules() {
     let section = page.split("\n## Built-in rules\n").nth(1).expect("docs/suppressions.md has the section");
     let listed = section.split("```").nth(1).expect("and in it a list");
     let (rules, complaints) = zaudit_core::analysis::rules::Rule::read_file("docs/suppressions.md", listed);
-    let texts =
-        |rules: Vec<zaudit_core::analysis::rules::Rule>| rules.into_iter().map(|rule| rule.text).collect::<Vec<_>>();
+    let texts = |rules: Vec<zaudit_core::analysis::rules::Rule>| {
+        rules.into_iter().map(|rule| rule.text).collect::<Vec<_>>()
+    };
     assert_eq!(complaints, [""; 0]);
     assert_eq!(texts(rules), texts(zaudit_core::analysis::rules::Rule::built_in()));
 }

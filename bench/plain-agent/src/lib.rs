@@ -5,8 +5,6 @@
 //! beyond it is zaudit's own, what it costs itself is the JVM's. Only `scripts/bench` loads it.
 //! Invariant: a call that fails ends the process, so that no number is ever measured on an agent that does nothing.
 
-use zaudit_instrument as instrument;
-use zaudit_instrument::{CALLBACK_DESCRIPTOR, Callback, HELPER_CLASS};
 use jvmti_bindings::sys::jni::{JNI_OK, JNIEnv, JNINativeMethod, JavaVM, jclass, jint, jlong, jobject};
 use jvmti_bindings::sys::jvmti::{
     JVMTI_DISABLE, JVMTI_ENABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_VM_INIT, JVMTI_VERSION_1_2,
@@ -16,6 +14,8 @@ use std::ffi::{CStr, CString, c_char, c_uchar, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use zaudit_instrument as instrument;
+use zaudit_instrument::{CALLBACK_DESCRIPTOR, Callback, HELPER_CLASS};
 
 /// As many frames as zaudit asks for where its `depth` option is not given: 1,024, and one more that tells a cut.
 const FRAMES: usize = 1_025;

@@ -4,9 +4,9 @@
 //! every site is in exactly one place, and no count is changed on the way.
 
 use crate::analysis::classify::{Judged, Severity, Verdict};
+use crate::analysis::rules::in_jdk;
 use crate::model::{Frame, Kind, OutOfMemory, push};
 use crate::stacks::Site;
-use crate::analysis::rules::in_jdk;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;

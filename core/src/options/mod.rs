@@ -7,8 +7,8 @@ mod format;
 mod table;
 mod values;
 
-use crate::files::Pattern;
 use crate::escape;
+use crate::files::Pattern;
 use std::path::PathBuf;
 use std::time::Duration;
 use table::{COMMANDS, TABLE};

@@ -5,14 +5,14 @@
 
 use super::{Against, Health, Process, Report};
 use crate::analysis::classify::{Judged, Judgement, Others, Verdict};
-use crate::model::{Kind, PerKind, Trigger};
-use crate::ledger::Tally;
-use crate::analysis::footprint::Native;
 use crate::analysis::findings::{Ender, together};
+use crate::analysis::footprint::Native;
 use crate::analysis::retention::Retention;
+use crate::analysis::rules::Rule;
+use crate::ledger::Tally;
+use crate::model::{Kind, PerKind, Trigger};
 use crate::session::Gaps;
 use crate::stacks::Site;
-use crate::analysis::rules::Rule;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;

@@ -7,9 +7,9 @@ use super::out::Out;
 use super::words::{brief, placed};
 use super::{Report, millis};
 use crate::analysis::classify::{Severity, Totals};
-use crate::model::{Kind, OutOfMemory, PerKind};
-use crate::ledger::Tally;
 use crate::analysis::findings::places;
+use crate::ledger::Tally;
+use crate::model::{Kind, OutOfMemory, PerKind};
 use std::fmt::Write as _;
 use std::io;
 

@@ -3,8 +3,8 @@
 use super::*;
 use crate::analysis::classify::Judged;
 use crate::analysis::classify::tests::{session, stack};
-use crate::model::{Actor, Role, SiteId, StackKey, ThreadId};
 use crate::analysis::retention::{Held, Weak};
+use crate::model::{Actor, Role, SiteId, StackKey, ThreadId};
 use std::path::Path;
 use std::time::Duration;
 

@@ -4,9 +4,9 @@
 //! terminal obeys.
 
 use crate::analysis::classify::grouped;
+use crate::analysis::history::{Trend, Way};
 use crate::escape;
 use crate::model::Frame;
-use crate::analysis::history::{Trend, Way};
 use std::time::Duration;
 
 /// Hostile characters as escapes: names come from anybody's class files.
@@ -93,8 +93,8 @@ pub(super) fn tendency(trend: &Trend) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Nanos;
     use crate::analysis::history::Point;
+    use crate::model::Nanos;
     use crate::options::Format;
     use crate::report::tests::{rendered, rendered_in, sample};
     use crate::report::{Report, Style};

@@ -7,13 +7,13 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, Stack, StackKey, ThreadId, Trigger};
-use zaudit_core::analysis::history::Growth;
 use zaudit_core::analysis::footprint::Native;
+use zaudit_core::analysis::history::Growth;
+use zaudit_core::analysis::rules::Rule;
+use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, Stack, StackKey, ThreadId, Trigger};
 use zaudit_core::options::Format;
 use zaudit_core::report::{Process, Report, Style};
 use zaudit_core::session::Session;
-use zaudit_core::analysis::rules::Rule;
 use zaudit_tests::{Result, target_dir};
 
 const MAIN: ThreadId = ThreadId(1);

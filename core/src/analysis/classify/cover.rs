@@ -6,8 +6,8 @@
 //! its excess.
 
 use super::{Judged, Judgement, Verdict};
-use crate::model::Kind;
 use crate::analysis::rules::{Asked, Rule};
+use crate::model::Kind;
 
 /// How many a rule covers, and how many it would cover besides but for its maximum.
 #[derive(Clone, Copy, Default)]
@@ -59,8 +59,8 @@ mod tests {
     use super::*;
     use crate::analysis::classify::judge;
     use crate::analysis::classify::tests::{MADE, Made, session};
-    use crate::model::Nanos;
     use crate::analysis::footprint::Native;
+    use crate::model::Nanos;
     use std::time::Duration;
 
     const POOL: &str = "a.Pool.get";

@@ -4,9 +4,9 @@
 //! that nobody could mend them or cover them with a rule. Neither can what the baseline knows.
 
 use super::{Judgement, Verdict, grouped, kinds};
+use crate::analysis::rules::Rule;
 use crate::escape;
 use crate::options::FailOn;
-use crate::analysis::rules::Rule;
 
 /// Rules over their maximum that are told one by one.
 const RULES: usize = 3;
@@ -66,8 +66,8 @@ mod tests {
     use super::*;
     use crate::analysis::classify::judge;
     use crate::analysis::classify::tests::{MADE, judged, session};
-    use crate::model::{Kind, Nanos, ThreadId};
     use crate::analysis::footprint::Native;
+    use crate::model::{Kind, Nanos, ThreadId};
     use std::time::Duration;
 
     #[test]

@@ -11,11 +11,11 @@ mod gate;
 mod others;
 mod verdict;
 
-use crate::model::{Kind, OutOfMemory, PerKind};
 use crate::analysis::footprint::Native;
+use crate::analysis::rules::Rule;
+use crate::model::{Kind, OutOfMemory, PerKind};
 use crate::session::Snapshot;
 use crate::stacks::Site;
-use crate::analysis::rules::Rule;
 use std::cmp::Reverse;
 use std::sync::Arc;
 

@@ -5,8 +5,8 @@
 //! then the busiest. Invariant: what is listed and what is left out add up to the totals.
 
 use super::{Judged, Judgement, Severity, Verdict};
-use crate::model::Kind;
 use crate::analysis::footprint::Native;
+use crate::model::Kind;
 use crate::session::{self, Room};
 
 /// The clean sites of one kind that are not listed.
@@ -95,8 +95,8 @@ mod tests {
     use super::*;
     use crate::analysis::classify::judge;
     use crate::analysis::classify::tests::{MADE, Made, session};
-    use crate::model::Nanos;
     use crate::analysis::rules::Rule;
+    use crate::model::Nanos;
     use std::time::Duration;
 
     /// Sites of `n` stacks each: ended, kept by a rule, leaked.

@@ -4,9 +4,9 @@
 //! program reads.
 
 use super::{Known, grouped};
-use crate::model::Kind;
-use crate::ledger::Tally;
 use crate::analysis::footprint::Native;
+use crate::ledger::Tally;
+use crate::model::Kind;
 use std::time::Duration;
 
 /// How much a site should worry its reader, worst last.

@@ -6,9 +6,9 @@
 mod rules;
 
 use crate::analysis::classify::{Severity, Verdict};
-use crate::model::Frame;
-use crate::analysis::history::{Tendency, Way};
 use crate::analysis::findings::{Ender, Place};
+use crate::analysis::history::{Tendency, Way};
+use crate::model::Frame;
 use rules::RULES;
 use std::time::Duration;
 
@@ -145,8 +145,8 @@ fn simple(frame: &Frame) -> &str {
 mod tests {
     use super::*;
     use crate::analysis::classify::tests::{MADE, judged, stack};
-    use crate::model::Kind;
     use crate::analysis::findings::places;
+    use crate::model::Kind;
     use std::collections::BTreeSet;
 
     #[test]
@@ -288,7 +288,9 @@ mod tests {
         session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
         session.freed(id, Nanos(1));
         let snapshot = session.snapshot(Nanos(2), std::time::Duration::ZERO).unwrap();
-        let judgement = crate::analysis::classify::judge(&snapshot, &crate::analysis::footprint::Native::default(), &[]).unwrap();
+        let judgement =
+            crate::analysis::classify::judge(&snapshot, &crate::analysis::footprint::Native::default(), &[])
+                .unwrap();
         let said = hint(&places(&judgement.sites).unwrap()[0], Surroundings::default());
         assert_eq!(
             said.as_deref(),

@@ -3,9 +3,9 @@
 //! Leaves to others what is a shape. Invariant: the first rule that fits speaks, so what is telling stands before what is common.
 
 use super::{Case, called};
-use crate::model::Frame;
 use crate::analysis::history::Way;
 use crate::analysis::rules::in_jdk;
+use crate::model::Frame;
 
 /// One row.
 pub(super) struct Rule {

@@ -110,8 +110,8 @@ fn set_newest(series: &mut [u32], live: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Frame, Stack, StackKey, ThreadId};
     use crate::ledger::Tally;
+    use crate::model::{Frame, Stack, StackKey, ThreadId};
     use crate::session::Session;
 
     /// A snapshot with so many live ones of two sites, and of the adopted Deflaters.

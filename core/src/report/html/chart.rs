@@ -4,8 +4,8 @@
 
 use super::escape::Plain;
 use crate::analysis::classify::grouped;
-use crate::model::Nanos;
 use crate::analysis::history::{Point, Trend};
+use crate::model::Nanos;
 use crate::report::words::{duration, tendency};
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -6,13 +6,13 @@
 use super::Group;
 use super::escape::ScriptData;
 use crate::analysis::classify::Judged;
-use crate::model::{OutOfMemory, push};
 use crate::analysis::findings::Place;
+use crate::analysis::rules::in_jdk;
+use crate::model::{OutOfMemory, push};
 use crate::report::out::{Listed, Out};
 use crate::report::text::place::source;
 use crate::report::tree::{Node, Tree};
 use crate::report::words::clean;
-use crate::analysis::rules::in_jdk;
 use serde::{Serialize, Serializer};
 
 /// Tuples, not objects: there may be ten thousand of each. `page.js` names their parts again. Each list is made while it
@@ -96,8 +96,8 @@ impl Serialize for Data<'_> {
 mod tests {
     use super::*;
     use crate::analysis::classify::tests::{MADE, judged};
-    use crate::model::Kind;
     use crate::analysis::findings::places;
+    use crate::model::Kind;
 
     #[test]
     fn stacks_share_what_they_share() {

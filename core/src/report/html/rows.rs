@@ -6,11 +6,11 @@
 use super::escape::Plain;
 use super::{Group, Page, badge, chart};
 use crate::analysis::classify::{Judged, Verdict, grouped};
-use crate::model::Frame;
 use crate::analysis::findings::Place;
+use crate::analysis::rules::in_jdk;
+use crate::model::Frame;
 use crate::report::text::place::{facts, held, source, threads, way};
 use crate::report::words::{byte_seconds, bytes, count};
-use crate::analysis::rules::in_jdk;
 use std::fmt::Write as _;
 
 /// Places in the table itself.

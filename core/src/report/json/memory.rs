@@ -3,9 +3,9 @@
 //! Invariant: what is read back was measured, or is held, only if the JSON says so.
 
 use super::wire;
-use crate::model::{Kind, PerKind};
 use crate::analysis::footprint::Native;
 use crate::analysis::retention::{Held, Weak};
+use crate::model::{Kind, PerKind};
 use std::borrow::Cow;
 
 /// Bytes of a stream that a report may have: far more than any zlib.

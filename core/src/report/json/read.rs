@@ -5,16 +5,16 @@
 
 use super::{memory, wire};
 use crate::analysis::classify::{Judged, Judgement, Known, Others, Totals, Verdict};
-use crate::files::reason;
-use crate::model::{Frame, Kind, Nanos, PerKind, Trigger};
-use crate::analysis::history::Growth;
-use crate::ledger::{Counts, Tally};
 use crate::analysis::findings::Ender;
-use crate::report::{Against, Health, Process, Report};
+use crate::analysis::history::Growth;
 use crate::analysis::retention::Retention;
+use crate::analysis::rules::Rule;
+use crate::files::reason;
+use crate::ledger::{Counts, Tally};
+use crate::model::{Frame, Kind, Nanos, PerKind, Trigger};
+use crate::report::{Against, Health, Process, Report};
 use crate::session::Gaps;
 use crate::stacks::{Frames, Site};
-use crate::analysis::rules::Rule;
 use serde::Deserialize;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};

@@ -2,14 +2,14 @@
 
 use super::read;
 use crate::analysis::classify::tests::{MADE, session};
-use crate::model::{Frame, Kind, Nanos, Stack, StackKey, ThreadId};
 use crate::analysis::footprint::Native;
+use crate::analysis::rules::Rule;
+use crate::model::{Frame, Kind, Nanos, Stack, StackKey, ThreadId};
 use crate::options::Format;
 use crate::report::Report;
 use crate::report::tests::rendered;
 use crate::report::tests::{report, sample};
 use crate::session::Session;
-use crate::analysis::rules::Rule;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -4,11 +4,11 @@
 
 use super::{memory, wire};
 use crate::analysis::classify::{Judged, Others, Severity, Totals, Verdict};
-use crate::escape;
-use crate::model::{Frame, Kind, Nanos, OutOfMemory, push};
-use crate::analysis::history::{Point, Tendency, Trend};
-use crate::ledger::Tally;
 use crate::analysis::findings::{Place, places};
+use crate::analysis::history::{Point, Tendency, Trend};
+use crate::escape;
+use crate::ledger::Tally;
+use crate::model::{Frame, Kind, Nanos, OutOfMemory, push};
 use crate::report::out::{Listed, Out};
 use crate::report::tree::{Node, Tree};
 use crate::report::{Report, millis};

@@ -11,9 +11,9 @@ use super::out::Out;
 use super::words::{bytes, clean, count, duration};
 use super::{Process, Report, lost};
 use crate::analysis::classify::{grouped, kinds, some};
-use crate::model::{Kind, Trigger};
-use crate::ledger::Tally;
 use crate::analysis::findings::{leaks_and_suspects, places};
+use crate::ledger::Tally;
+use crate::model::{Kind, Trigger};
 use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
@@ -238,11 +238,11 @@ fn adopted(report: &Report) -> Vec<(String, bool)> {
 mod tests {
     use super::*;
     use crate::analysis::classify::tests::session;
-    use crate::model::{Nanos, ThreadId};
     use crate::analysis::footprint::Native;
+    use crate::analysis::rules::Rule;
+    use crate::model::{Nanos, ThreadId};
     use crate::options::Format;
     use crate::report::tests::{golden, rendered_in, report, sample};
-    use crate::analysis::rules::Rule;
 
     fn text(report: &Report, style: Style) -> String {
         String::from_utf8(rendered_in(report, Format::Text, style)).unwrap()

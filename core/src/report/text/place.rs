@@ -4,14 +4,14 @@
 
 use super::{BOLD, DIM, RED, Text, YELLOW};
 use crate::analysis::classify::{Judged, Severity, Verdict, grouped};
-use crate::model::{Frame, Nanos, OutOfMemory, push};
-use crate::analysis::history::Way;
-use crate::analysis::hints::LONG;
 use crate::analysis::findings::Place;
-use crate::report::Report;
-use crate::report::words::{self, byte_seconds, bytes, clean, count, duration};
+use crate::analysis::hints::LONG;
+use crate::analysis::history::Way;
 use crate::analysis::retention::Held;
 use crate::analysis::rules::in_jdk;
+use crate::model::{Frame, Nanos, OutOfMemory, push};
+use crate::report::Report;
+use crate::report::words::{self, byte_seconds, bytes, clean, count, duration};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -261,8 +261,8 @@ pub(in crate::report) fn facts(report: &Report, verdict: &Verdict) -> Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Kind;
     use crate::analysis::findings::places;
+    use crate::model::Kind;
     use crate::report::tests::report;
 
     #[test]

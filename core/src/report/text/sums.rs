@@ -199,12 +199,12 @@ fn cut(text: &str) -> String {
 mod tests {
     use crate::analysis::classify::Known;
     use crate::analysis::classify::tests::session;
-    use crate::model::{Kind, Nanos};
     use crate::analysis::footprint::Native;
+    use crate::analysis::rules::Rule;
+    use crate::model::{Kind, Nanos};
     use crate::options::Format;
     use crate::report::tests::{rendered_in, report};
     use crate::report::{Report, Style};
-    use crate::analysis::rules::Rule;
     use std::time::Duration;
 
     const MADE: &str = "java.util.zip.Inflater.<init>";

@@ -1,0 +1,194 @@
+//! Commands: what an attach to a JVM asks of an agent, and the answer.
+//!
+//! Runs on the thread that attached. Invariant: every command gets an answer, in words where it says (`answer`, else
+//! standard error) and as the return code of the attach.
+
+use crate::control::lifecycle::{self, Disarmed};
+use crate::control::{preflight, reports};
+use crate::state::agent::Agent;
+use crate::state::audit::Audit;
+use crate::sys::jni::Jni;
+use crate::sys::posix;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+use zaudit_core::analysis::classify::{grouped, some};
+use zaudit_core::escape;
+use zaudit_core::files;
+use zaudit_core::model::{Kind, OutOfMemory, Trigger};
+use zaudit_core::options::{self, Command, Options};
+
+/// What was done, or why it was not.
+pub(crate) type Answer = Result<String, String>;
+
+/// The return codes of an attach.
+pub(crate) const DONE: i32 = 0;
+const NOT_DONE: i32 = 1;
+pub(crate) const NOT_UNDERSTOOD: i32 = 2;
+
+/// Does what is asked.
+pub(crate) fn run(agent: &'static Agent, jni: Jni, command: Command, options: &Options) -> Answer {
+    match command {
+        Command::Arm => arm(agent, jni, options),
+        Command::Dump => with_audit(agent, |audit| reports::on_command(agent, audit, jni, options)),
+        Command::Status => Ok(status(agent)),
+        Command::Reset => reset(agent),
+        Command::Disarm => disarm(agent, jni, options),
+        Command::Help => Ok(options::help()),
+    }
+}
+
+/// Gives an answer where the options want it, and the return code that goes with it.
+pub(crate) fn reply(answer: &Answer, options: &Options) -> i32 {
+    let (Ok(text) | Err(text)) = answer;
+    let code = if answer.is_ok() { DONE } else { NOT_DONE };
+    tell(text, options);
+    code
+}
+
+/// Gives an answer where the options want it.
+pub(crate) fn tell(text: &str, options: &Options) {
+    let text = &*escape::lines(text);
+    let Some(path) = &options.answer else {
+        // A text of several lines ends its last one; all else are messages.
+        return match text.ends_with('\n') {
+            true => posix::write_stderr(text.as_bytes()),
+            false => text.lines().for_each(posix::say),
+        };
+    };
+    let mut line = text.trim_end().to_owned();
+    line.push('\n');
+    if let Err(error) = files::write(path, line.as_bytes()) {
+        posix::say(&format!(
+            "the answer cannot be written to {}: {}",
+            escape::path(path),
+            files::reason(&error)
+        ));
+        posix::write_stderr(line.as_bytes());
+    }
+}
+
+fn with_audit(agent: &Agent, body: impl FnOnce(&Audit) -> Answer) -> Answer {
+    match agent.hold_audit() {
+        Some(audit) => body(&audit),
+        None => Err("no audit is under way; arm it first".into()),
+    }
+}
+
+fn arm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
+    if let Some(delay) = options.delay {
+        return wait_to_arm(agent, jni, delay, options);
+    }
+    let (expected, troubles) = preflight::look(options);
+    let control = agent.control();
+    lifecycle::arm(agent, &control, jni, options, expected)?;
+    let adopted = agent.audit().as_deref().map(adopted).unwrap_or_default();
+    let lines = troubles.into_iter().chain([format!("armed{adopted}")]);
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// `arm` once the delay is over.
+pub(crate) fn wait_to_arm(agent: &'static Agent, jni: Jni, delay: Duration, options: &Options) -> Answer {
+    let _control = agent.control();
+    lifecycle::may_begin(agent)?;
+    let at = Instant::now().checked_add(delay).ok_or("the delay is too long")?;
+    lifecycle::prepare(agent, jni)?;
+    lifecycle::start_worker(agent, jni, Some((at, options.clone())))?;
+    Ok(format!("it arms in {delay:?}"))
+}
+
+fn adopted(audit: &Audit) -> String {
+    let (_, adopted, _) = match audit.session.sums() {
+        Ok(sums) => sums,
+        Err(why) => return format!("; how many were open already is not known: {why}"),
+    };
+    let found: Vec<_> = Kind::ALL
+        .iter()
+        .map(|kind| (adopted.get(*kind).counts.created, *kind))
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, kind)| some(number, kind))
+        .collect();
+    if found.is_empty() { String::new() } else { format!("; already open: {}", found.join(" and ")) }
+}
+
+fn reset(agent: &'static Agent) -> Answer {
+    let _control = agent.control();
+    with_audit(agent, |audit| {
+        reports::reset(agent, audit)?;
+        Ok(format!("counts begin anew{}", adopted(audit)))
+    })
+}
+
+fn disarm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
+    let control = agent.control();
+    match lifecycle::disarm(agent, &control, jni, Trigger::Command, Some(options)) {
+        Disarmed::Over(Ok(written)) => return Ok(format!("disarmed; {written}")),
+        Disarmed::Over(Err(why)) => return Err(format!("disarmed, but {why}")),
+        Disarmed::NoReport(why) => return Err(format!("{why}; it stays armed")),
+        Disarmed::NotYet => {
+            return Err("another report is under way, or the JVM is ending; it stays armed".into());
+        }
+        Disarmed::Nothing => {}
+    }
+    if agent.worker.arms_at().is_some() {
+        agent.worker.stop(agent.bell());
+        return Ok("it will not arm".into());
+    }
+    Err("no audit is under way".into())
+}
+
+/// A line for each thing that somebody who looks after the process wants to know.
+fn status(agent: &Agent) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: String| {
+        let _ = writeln!(text, "{key}: {value}");
+    };
+    line("version", env!("CARGO_PKG_VERSION").into());
+    let audit = agent.audit();
+    let Some(audit) = audit.as_deref() else {
+        line(
+            "state",
+            match agent.worker.arms_at() {
+                _ if agent.is_over() => "over".into(),
+                Some(at) => {
+                    format!("waiting (arms in {} s)", at.saturating_duration_since(Instant::now()).as_secs())
+                }
+                None => "disarmed".into(),
+            },
+        );
+        return text;
+    };
+    let (now, epoch) = (agent.now(), audit.epoch());
+    line("state", "armed".into());
+    line("seconds", format!("{:.1}", now.since(epoch.since).as_secs_f64()));
+    if let Some(end) = audit.ends_at() {
+        line("disarms in", format!("{} s", end.saturating_duration_since(Instant::now()).as_secs()));
+    }
+    let Ok((sums, adopted, sites)) = audit.session.sums() else {
+        line("health", OutOfMemory.to_string());
+        return text;
+    };
+    for kind in Kind::ALL {
+        let (sum, adopted) = (sums.get(kind), adopted.get(kind));
+        let counts = &sum.counts;
+        line(
+            &format!("{}s", kind.name()),
+            format!(
+                "created {}, ended {}, late {}, collected {}, live {}; adopted {}, of them live {}",
+                grouped(counts.created),
+                grouped(counts.ended),
+                grouped(counts.late),
+                grouped(counts.collected),
+                grouped(sum.live),
+                grouped(adopted.counts.created),
+                grouped(adopted.live)
+            ),
+        );
+    }
+    line("sites", grouped(sites as u64));
+    line("numbered reports", grouped(u64::from(agent.reports.numbered())));
+    line("stood still while arming", format!("{:.1} ms", audit.stood_still().as_secs_f64() * 1e3));
+    let gaps = audit.session.gaps();
+    let healthy = zaudit_core::session::Gaps { unsettled: None, ..gaps } == Default::default();
+    line("health", if healthy { "ok" } else { "not all could be seen: a report says what" }.into());
+    text
+}

@@ -1,0 +1,178 @@
+//! Stacks: raw frames and their key on the hot path, names when a key is new.
+//!
+//! This is the seam for a faster walk: it will make a key of its own, ask the session for its site first, and
+//! come here for every key that it does not know. Invariant: a key stands for one stack; names are read while
+//! the stack is still on the thread, so that no class loader can take them away.
+
+use crate::state::agent::Agent;
+use crate::state::audit::Audit;
+use crate::sys::allocator;
+use crate::sys::jni::Jni;
+use crate::sys::jvmti::{Jvmti, Line, Result, jclass, jvmtiError, jvmtiFrameInfo};
+use std::mem::MaybeUninit;
+use zaudit_core::model::{Frame, Stack, StackKey};
+use zaudit_core::options::MAX_DEPTH;
+
+/// Room for the deepest stack that may be asked for, and the one frame more that tells a cut.
+pub(crate) type Buffer = [MaybeUninit<jvmtiFrameInfo>; MAX_DEPTH + 1];
+
+/// A raw stack.
+pub(crate) struct Raw<'a> {
+    pub(crate) key: StackKey,
+    frames: &'a [jvmtiFrameInfo],
+    truncated: bool,
+}
+
+/// The current thread's stack without our own frame. `version` was read before (see `redefinition`).
+#[inline]
+pub(crate) fn capture<'a>(
+    jvmti: Jvmti,
+    depth: usize,
+    version: u64,
+    buffer: &'a mut Buffer,
+) -> Result<Raw<'a>> {
+    let (room, _) = buffer.split_at_mut_checked(depth + 1).ok_or(jvmtiError::INTERNAL)?;
+    let frames = jvmti.frames(std::ptr::null_mut(), 1, room)?;
+    let (kept, cut) = frames.split_at_checked(depth).unwrap_or((frames, &[]));
+    let key = key(kept, !cut.is_empty(), version);
+    Ok(Raw { key, frames: kept, truncated: !cut.is_empty() })
+}
+
+/// Methods and positions, folded. A method's id is not given to another method when its class is unloaded
+/// (HotSpot keeps or never reuses the blocks), so it may be part of a key. It is given to the next version of the
+/// method when its class is redefined: hence `version`.
+fn key(frames: &[jvmtiFrameInfo], truncated: bool, version: u64) -> StackKey {
+    let fold = |a: u64, b: u64| {
+        let product = u128::from(a) * u128::from(b);
+        (product >> 64) as u64 ^ product as u64
+    };
+    // Odd factors: two versions never begin alike.
+    let begin = version.wrapping_mul(2).wrapping_add(u64::from(truncated));
+    let mut key = 0x9e37_79b9_7f4a_7c15 ^ begin.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    for frame in frames {
+        let location = frame.location.cast_unsigned();
+        key = fold(key ^ frame.method as u64, 0xa076_1d64_78bd_642f ^ location.rotate_left(32));
+        key ^= location;
+    }
+    StackKey(key)
+}
+
+/// Puts names to a raw stack. What cannot be read shows as `?` and is counted in `health`. None when memory is too
+/// short to keep a new stack.
+#[cold]
+pub(crate) fn resolve(
+    agent: &Agent,
+    audit: &Audit,
+    jni: Jni,
+    raw: &Raw<'_>,
+    subclass: Option<String>,
+) -> Option<Stack> {
+    let mut frames = Vec::new();
+    frames.try_reserve(raw.frames.len()).ok()?;
+    for frame in raw.frames {
+        if allocator::is_pressed() {
+            return None;
+        }
+        match resolve_frame(agent.jvmti, jni, frame) {
+            Ok(frame) => frames.extend(frame),
+            Err(_) => {
+                audit.session.unreadable("a frame's method could not be read");
+                frames.push(Frame { class: "?".into(), method: "?".into(), file: None, line: None });
+            }
+        }
+    }
+    Some(Stack { frames, truncated: raw.truncated, subclass })
+}
+
+/// None for a frame that Java's own stack traces hide as well.
+fn resolve_frame(jvmti: Jvmti, jni: Jni, frame: &jvmtiFrameInfo) -> Result<Option<Frame>> {
+    let class = jvmti.declaring_class(frame.method)?;
+    let names = class_name(jvmti, class).and_then(|name| Ok((name, jvmti.source_file(class)?)));
+    jni.delete_local(class);
+    let (class, file) = names?;
+    if class.starts_with("java.lang.invoke.LambdaForm") {
+        return Ok(None);
+    }
+    let method = jvmti.method_name(frame.method)?;
+    let line = jvmti.lines(frame.method)?.and_then(|lines| line_at(&lines, frame.location));
+    Ok(Some(Frame { class, method, file, line }))
+}
+
+/// The name of a class as reports have it.
+pub(crate) fn class_name(jvmti: Jvmti, class: jclass) -> Result<String> {
+    Ok(stable_name(&jvmti.class_signature(class)?))
+}
+
+/// `Lorg/acme/Codec$1;` → `org.acme.Codec$1`, without the numbers that differ from run to run: the address of a
+/// hidden class (`Main$$Lambda.0x00007f…`, `/` on JDK 8), the counter of a lambda, of a generated accessor or of
+/// a proxy.
+fn stable_name(signature: &str) -> String {
+    let name = signature.strip_prefix('L').and_then(|name| name.strip_suffix(';')).unwrap_or(signature);
+    // In a signature packages are parted by slashes; a hidden class has its address behind a dot.
+    let name = name.split('.').next().unwrap_or(name).replace('/', ".");
+    if let Some(end) = name.find("$$Lambda") {
+        return format!("{}$$Lambda", name.get(..end).unwrap_or(&name));
+    }
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    if stem.starts_with("sun.reflect.Generated")
+        || stem.starts_with("jdk.internal.reflect.Generated")
+        || stem.ends_with("$Proxy")
+    {
+        return stem.to_owned();
+    }
+    name
+}
+
+/// The line of the last entry at or before a position; native methods have the position -1.
+fn line_at(lines: &[Line], location: i64) -> Option<u32> {
+    lines.iter().filter(|line| line.start <= location).max_by_key(|line| line.start).map(|line| line.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_the_same_in_every_run() {
+        for (signature, name) in [
+            ("Lorg/acme/Codec$1;", "org.acme.Codec$1"),
+            ("LMain;", "Main"),
+            ("LMain$$Lambda$14.0x0000000800c03000;", "Main$$Lambda"),
+            ("LMain$$Lambda.0x0000000800c03000;", "Main$$Lambda"),
+            ("LMain$$Lambda$1;", "Main$$Lambda"),
+            ("LMain$$Lambda$1/12345;", "Main$$Lambda"),
+            ("Lorg/acme/Hidden.0x000001;", "org.acme.Hidden"),
+            ("Lsun/reflect/GeneratedConstructorAccessor7;", "sun.reflect.GeneratedConstructorAccessor"),
+            ("Ljdk/proxy2/$Proxy12;", "jdk.proxy2.$Proxy"),
+            ("Lorg/acme/Sha256;", "org.acme.Sha256"),
+        ] {
+            assert_eq!(stable_name(signature), name);
+        }
+    }
+
+    #[test]
+    fn lines_are_found_in_unsorted_tables() {
+        let lines: Vec<_> = [(0, 10), (8, 12), (4, 11)].map(|(start, number)| Line { start, number }).into();
+        for (location, line) in [(-1, None), (0, Some(10)), (3, Some(10)), (5, Some(11)), (99, Some(12))] {
+            assert_eq!(line_at(&lines, location), line);
+        }
+    }
+
+    #[test]
+    fn keys_differ_in_every_frame_and_in_their_order() {
+        let frame = |method: usize, location| jvmtiFrameInfo { method: method as *mut _, location };
+        let mut seen = HashSet::new();
+        for a in 1..40 {
+            for b in 1..40 {
+                for location in 0..4 {
+                    for (cut, version) in [(false, 0), (true, 0), (false, 1), (true, 1), (false, 2)] {
+                        let frames = [frame(a * 8, location), frame(b * 8, 7)];
+                        assert!(seen.insert(key(&frames, cut, version)));
+                    }
+                }
+            }
+        }
+        assert!(seen.insert(key(&[], false, 0)) && seen.insert(key(&[frame(8, 0)], false, 0)));
+    }
+}

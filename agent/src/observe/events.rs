@@ -1,0 +1,127 @@
+//! The events of an audit's own JVMTI environment: classes that are loaded or redefined, instances that are freed.
+//!
+//! Invariant: ObjectFree pushes onto a queue and does nothing else; it is called while the collector works.
+
+use crate::observe::guard;
+use crate::state::agent::Agent;
+use crate::state::audit::Audit;
+use crate::state::tags;
+use crate::sys::jni::Jni;
+use crate::sys::jvmti::{jclass, jint, jlong, jobject};
+use crate::sys::posix::say;
+use jvmti_bindings::sys::jni::JNIEnv;
+use jvmti_bindings::sys::jvmti::{jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks};
+use std::ffi::{CStr, c_char, c_uchar};
+use zaudit_instrument as instrument;
+
+/// What an audit's environment needs.
+pub(crate) fn capabilities() -> jvmtiCapabilities {
+    let mut wanted = jvmtiCapabilities::default();
+    wanted.set_can_tag_objects(true);
+    wanted.set_can_generate_object_free_events(true);
+    wanted.set_can_retransform_classes(true);
+    wanted.set_can_generate_all_class_hook_events(true);
+    wanted
+}
+
+/// The events of an audit's own environment.
+pub(crate) fn callbacks() -> jvmtiEventCallbacks {
+    let mut callbacks = jvmtiEventCallbacks::default();
+    callbacks.ClassFileLoadHook = Some(on_class_file);
+    callbacks.ObjectFree = Some(on_object_free);
+    callbacks
+}
+
+extern "system" fn on_class_file(
+    _jvmti: *mut jvmtiEnv,
+    env: *mut JNIEnv,
+    redefined: jclass,
+    loader: jobject,
+    name: *const c_char,
+    _domain: jobject,
+    length: jint,
+    bytes: *const c_uchar,
+    new_length: *mut jint,
+    new_bytes: *mut *mut c_uchar,
+) {
+    // Every class that is loaded passes here: nearly all of them are done after two comparisons with null.
+    if !redefined.is_null() {
+        // SAFETY: the JVM hands its own environment of this thread to a callback.
+        guard::entry(|| on_redefinition(unsafe { Jni::new(env) }, redefined));
+    }
+    if !loader.is_null() || name.is_null() {
+        return;
+    }
+    // SAFETY: the JVM hands a NUL-terminated string.
+    let name = unsafe { CStr::from_ptr(name) };
+    let Some(target) = instrument::targets().find(|target| target.as_bytes() == name.to_bytes()) else {
+        return;
+    };
+    guard::entry(|| {
+        let Some(agent) = Agent::get() else { return };
+        let audit = agent.audit();
+        let Some(audit) = audit.as_deref() else { return };
+        let length = usize::try_from(length).unwrap_or(0);
+        // SAFETY: the JVM hands `length` bytes, for the time of this call.
+        let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
+        if let Some(rewritten) = rewrite(audit, target, bytes)
+            && let Ok(size) = jint::try_from(rewritten.len())
+        {
+            match audit.jvmti.copy_out(&rewritten) {
+                // SAFETY: both are out parameters of this callback.
+                Ok(copy) => unsafe {
+                    *new_length = size;
+                    *new_bytes = copy;
+                },
+                Err(error) => missing(audit, target, vec![format!("{target}: {error}")]),
+            }
+        }
+    });
+}
+
+fn on_redefinition(jni: Jni, class: jclass) {
+    let Some(agent) = Agent::get() else { return };
+    let (audit, classes) = (agent.audit(), agent.classes.get());
+    let (Some(audit), Some(classes)) = (audit.as_deref(), classes) else { return };
+    jni.check_exceptions();
+    if classes.redefined.is_none() {
+        audit.session.unreadable("classes were redefined: lines may be those of an older version");
+    }
+    audit.redefinitions.begins(jni, classes.redefined, class);
+}
+
+extern "system" fn on_object_free(_jvmti: *mut jvmtiEnv, tag: jlong) {
+    // Called while the collector works: a push onto a queue, nothing else.
+    let Some(id) = tags::instance(tag) else { return };
+    #[cfg(feature = "fault-injection")]
+    let _stage = crate::sys::fault_injection::memory("freed");
+    guard::entry(|| {
+        if let Some(agent) = Agent::get() {
+            agent.push_freed(id);
+        }
+    });
+}
+
+/// The rewritten bytes of a class, where it has hooks.
+fn rewrite(audit: &Audit, target: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+    match instrument::instrument(target, bytes) {
+        Ok(done) => {
+            missing(audit, target, done.missing);
+            Some(done.bytes)
+        }
+        Err(refusal) => {
+            missing(audit, target, vec![format!("{target}: {refusal}")]);
+            None
+        }
+    }
+}
+
+/// Tells which hooks of a class are not in place, in the words of Java.
+pub(crate) fn missing(audit: &Audit, target: &str, hooks: Vec<String>) {
+    let class = target.replace('/', ".");
+    let hooks: Vec<String> = hooks.iter().map(|hook| hook.replacen(target, &class, 1)).collect();
+    for hook in &hooks {
+        say(&format!("not hooked: {hook}"));
+    }
+    audit.session.hooks_missing(&class, hooks);
+}

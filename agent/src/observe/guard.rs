@@ -1,0 +1,95 @@
+//! The JVM's edge: no panic crosses it, no hook runs inside a hook.
+//!
+//! Every function that the JVM calls does its work in [`entry`] or [`hook`]. Invariant: after a panic anywhere
+//! the agent is over, says so once with a native backtrace, and the program goes on.
+
+use crate::observe::threads;
+use crate::state::agent::Agent;
+use crate::state::audit::Audit;
+use crate::sys::allocator;
+use crate::sys::posix::say;
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Runs the body of an entry that is no hook. None if it panicked.
+pub(crate) fn entry<T>(body: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(value) => Some(value),
+        Err(payload) => {
+            // A payload may panic when it is dropped; it is a few bytes, once.
+            std::mem::forget(payload);
+            disarm();
+            None
+        }
+    }
+}
+
+/// Runs the body of a hook: only during an audit, and not inside another hook of the same thread.
+#[inline]
+pub(crate) fn hook(body: impl FnOnce(&'static Agent, &Audit)) {
+    let Some(agent) = Agent::get() else { return };
+    let audit = agent.audit();
+    let Some(audit) = audit.as_deref() else { return };
+    let inside = threads::enter();
+    if !inside.is_outermost {
+        audit.session.dropped("made or ended while the agent itself was at work on that thread");
+        return;
+    }
+    entry(|| body(agent, audit));
+}
+
+fn disarm() {
+    if Agent::get().is_some_and(Agent::over) {
+        say(
+            "auditing has stopped and there will be no report; the program goes on unharmed. Please report the lines above",
+        );
+    }
+}
+
+/// Makes panics of the agent (its own copy of the standard library) speak in its own words.
+pub(crate) fn speak_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        // Several threads may come upon the same defect before the first of them has disarmed the agent.
+        static SAID: AtomicBool = AtomicBool::new(false);
+        if SAID.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let what = panic.payload_as_str().unwrap_or("panic");
+        let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        say(&format!("internal error{place}: {what}"));
+        let mut text = String::new();
+        backtrace::trace(|frame| {
+            let (module, offset) = module_of(frame.ip());
+            let _ = write!(text, "zaudit:   {module}+{offset:#x}");
+            // To read symbols takes large tables.
+            if allocator::is_pressed() {
+                text.push('\n');
+                return true;
+            }
+            backtrace::resolve_frame(frame, |symbol| {
+                if let Some(name) = symbol.name() {
+                    let _ = write!(text, " {name:#}");
+                }
+            });
+            text.push('\n');
+            true
+        });
+        crate::sys::posix::write_stderr(text.as_bytes());
+    }));
+}
+
+/// File name of the library that an address is in, and the offset there: what `addr2line` wants, also for a
+/// stripped library.
+fn module_of(address: *mut std::ffi::c_void) -> (String, usize) {
+    // SAFETY: a zeroed `Dl_info` is valid, and `dladdr` fills it.
+    let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: `dladdr` takes any address.
+    if unsafe { libc::dladdr(address, &mut info) } == 0 || info.dli_fname.is_null() {
+        return ("?".into(), address as usize);
+    }
+    // SAFETY: the loader's strings are NUL-terminated and live as long as the library.
+    let path = unsafe { std::ffi::CStr::from_ptr(info.dli_fname) }.to_string_lossy().into_owned();
+    let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
+    (name, (address as usize).wrapping_sub(info.dli_fbase as usize))
+}

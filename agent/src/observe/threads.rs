@@ -1,0 +1,224 @@
+//! Who acts: an id for each thread, platform or virtual, and whether it only reclaims garbage.
+//!
+//! Decided once per thread, from the outermost frames of its stack, never from its name: anybody may call a
+//! thread "Finalizer". Also tells whether a reclaiming thread is at rest. Invariant: an id is given to one thread only.
+
+use crate::observe::outermost;
+use crate::state::agent::Agent;
+use crate::state::frame_roles::{MAX_PARTS, Part, part_of};
+use crate::state::tags;
+use crate::sys::jni::Jni;
+use crate::sys::jvmti::{Jvmti, Result, jint, jmethodID, jobject, jvmtiError, jvmtiFrameInfo};
+use jvmti_bindings::sys::jvmti::JVMTI_THREAD_STATE_WAITING;
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU64, Ordering};
+use zaudit_core::model::{Actor, Role, ThreadId};
+use zaudit_core::options::MAX_DEPTH;
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+#[derive(Clone, Copy)]
+enum Known {
+    Nothing,
+    Platform(Actor),
+    /// Carries virtual threads: who acts is to be asked each time.
+    Carrier,
+}
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    static KNOWN: Cell<Known> = const { Cell::new(Known::Nothing) };
+}
+
+/// The current thread is inside the agent, until this is dropped.
+pub(crate) struct Inside {
+    /// Whether it was outside before.
+    pub(crate) is_outermost: bool,
+}
+
+/// Marks the current thread as inside the agent.
+#[inline]
+pub(crate) fn enter() -> Inside {
+    Inside { is_outermost: !INSIDE.replace(true) }
+}
+
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_outermost {
+            INSIDE.set(false);
+        }
+    }
+}
+
+/// The current thread. `tags` is the environment whose tags hold.
+#[inline]
+pub(crate) fn id(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<ThreadId> {
+    match KNOWN.get() {
+        Known::Platform(actor) => Ok(actor.thread),
+        Known::Carrier => virtual_id(agent, tags, jni),
+        Known::Nothing => Ok(decide(agent, tags, jni)?.thread),
+    }
+}
+
+/// The current thread, and what it is for.
+#[inline]
+pub(crate) fn actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
+    match KNOWN.get() {
+        Known::Platform(actor) => Ok(actor),
+        Known::Carrier => virtual_actor(agent, tags, jni),
+        Known::Nothing => decide(agent, tags, jni),
+    }
+}
+
+#[cold]
+fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
+    let thread = agent.jvmti.current_thread()?;
+    // With another scheduler than the JDK's any thread may be a carrier: one that makes or ends a stream before it carries
+    // anything keeps this answer, and its virtual threads are counted as that thread.
+    let classes = agent.classes.get();
+    let carries = jni.is_virtual(thread) || classes.is_some_and(|known| known.is_carrier(jni, thread));
+    jni.delete_local(thread);
+    if carries {
+        // What a carrier does before it carries anything is its own: its `Thread` object has a tag, too.
+        KNOWN.set(Known::Carrier);
+        return virtual_actor(agent, tags, jni);
+    }
+    let role = if reclaims(agent, jni, std::ptr::null_mut())? { Role::Reclaimer } else { Role::Program };
+    let actor = Actor { thread: new_id(), role };
+    KNOWN.set(Known::Platform(actor));
+    Ok(actor)
+}
+
+/// A virtual thread's id and role travel in the tag of its `Thread` object: the native thread below it changes.
+fn virtual_id(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<ThreadId> {
+    let thread = agent.jvmti.current_thread()?;
+    let id = match tags.tag(thread)? {
+        0 => {
+            let id = new_id();
+            tags.set_tag(thread, tags::of_thread(id, None)).map(|()| id)
+        }
+        tag => Ok(tags::thread(tag).0),
+    };
+    jni.delete_local(thread);
+    id
+}
+
+fn virtual_actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
+    let thread = agent.jvmti.current_thread()?;
+    let (id, role) = match tags.tag(thread)? {
+        0 => (new_id(), None),
+        tag => tags::thread(tag),
+    };
+    let role = match role {
+        Some(role) => role,
+        None => {
+            let reclaims = reclaims(agent, jni, std::ptr::null_mut())?;
+            let role = if reclaims { Role::Reclaimer } else { Role::Program };
+            tags.set_tag(thread, tags::of_thread(id, Some(role)))?;
+            role
+        }
+    };
+    jni.delete_local(thread);
+    Ok(Actor { thread: id, role })
+}
+
+fn new_id() -> ThreadId {
+    ThreadId(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn part(agent: &Agent, jni: Jni, method: jmethodID) -> Result<Part> {
+    if let Some(known) = agent.parts.get(&(method as usize)) {
+        return Ok(*known);
+    }
+    let class = agent.jvmti.declaring_class(method)?;
+    let signature = agent.jvmti.class_signature(class);
+    jni.delete_local(class);
+    let part = part_of(&signature?, &agent.jvmti.method_name(method)?);
+    if agent.parts.len() >= MAX_PARTS {
+        agent.parts.clear();
+    }
+    agent.parts.insert(method as usize, part);
+    Ok(part)
+}
+
+/// Room for nearly every stack, in one page: a thread that was just started has touched few pages of its own stack.
+const USUAL_DEPTH: usize = 240;
+
+/// Whether a thread (the current one if null) only reclaims. Its loop is its first work, so that the answer stays, and
+/// is found near the outermost frame: a Cleaner's runs below `InnocuousThread.run` and `Thread.run`, or below the
+/// wrappers that a user's ThreadFactory puts around it.
+pub(crate) fn reclaims(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
+    // GetFrameCount would not do for another thread: JDK 8 crashes in it when that thread ends at the same moment
+    // (`VM_GetFrameCount` keeps a pointer to its state).
+    let mut buffer = [const { MaybeUninit::uninit() }; USUAL_DEPTH];
+    let frames = agent.jvmti.frames(thread, 0, &mut buffer)?;
+    if frames.len() == USUAL_DEPTH {
+        return deep_one_reclaims(agent, jni, thread);
+    }
+    outermost::any_of(frames, |frame| is_reclaiming_loop(agent, jni, frame))
+}
+
+#[cold]
+#[inline(never)]
+fn deep_one_reclaims(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
+    // Not on the stack: this far down there may be little left of it.
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(MAX_DEPTH).map_err(|_| jvmtiError::OUT_OF_MEMORY)?;
+    outermost::any(
+        buffer.spare_capacity_mut(),
+        |skip, buffer| agent.jvmti.frames(thread, skip, buffer),
+        |frame| is_reclaiming_loop(agent, jni, frame),
+    )
+}
+
+fn is_reclaiming_loop(agent: &Agent, jni: Jni, frame: &jvmtiFrameInfo) -> Result<bool> {
+    Ok(part(agent, jni, frame.method)? == Part::ReclaimingLoop)
+}
+
+/// How far out from the innermost frame a stream's finalizer, or what a thread waits for, shows itself.
+const INNERMOST: usize = 16;
+
+/// Whether the current thread's `end()` was called by the stream's own finalizer, including through a subclass's `end()`.
+pub(crate) fn in_stream_finalizer(agent: &Agent, jni: Jni) -> Result<bool> {
+    let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
+    for frame in agent.jvmti.frames(std::ptr::null_mut(), 0, &mut buffer)? {
+        if part(agent, jni, frame.method)? == Part::StreamFinalizer {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a reclaiming thread waits for work, and not for a lock that its work needs.
+pub(crate) fn at_rest(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
+    let waiting = state(agent, jni, thread)? & JVMTI_THREAD_STATE_WAITING != 0;
+    let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
+    for frame in agent.jvmti.frames(thread, 0, &mut buffer)? {
+        match part(agent, jni, frame.method)? {
+            Part::Waiting => {}
+            Part::PendingList => return Ok(true),
+            Part::ReferenceQueue => return Ok(waiting),
+            _ => return Ok(false),
+        }
+    }
+    // No Java frame: it is about to begin or has ended.
+    Ok(true)
+}
+
+/// A platform thread's state. JVMTI is not asked where the thread's own field tells: on JDK 8 GetThreadState reads from
+/// the VM's thread without a lock, and that may be freed meanwhile if the thread ends.
+fn state(agent: &Agent, jni: Jni, thread: jobject) -> Result<jint> {
+    let status = agent.classes.get().and_then(|classes| classes.thread_status(jni, thread));
+    status.map_or_else(|| agent.jvmti.thread_state(thread), Ok)
+}
+
+/// The current thread's name; a virtual one often has none.
+pub(crate) fn name(agent: &Agent, jni: Jni) -> std::result::Result<String, jvmtiError> {
+    let thread: jobject = agent.jvmti.current_thread()?;
+    let name = agent.jvmti.thread_name(jni, thread);
+    jni.delete_local(thread);
+    let name = name?;
+    Ok(if name.is_empty() { "(unnamed)".into() } else { name })
+}

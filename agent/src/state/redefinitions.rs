@@ -1,0 +1,333 @@
+//! Classes that other agents and debuggers redefine: when a new version of a class replaces an old one.
+//!
+//! A new version keeps the method ids of the old one, but not the lines: what was cached by method id
+//! before is wrong afterwards. So the number of versions so far is part of every key (`capture`).
+//!
+//! ClassFileLoadHook comes first; the new version is installed later, at a safepoint, or never if
+//! something is wrong with it. No event says when. But in the same safepoint HotSpot increments
+//! `java.lang.Class.classRedefinedCount` (JDK 8 to 28): from the hook until then this field is read
+//! with every stack. Hence a stack whose version is read first and captured afterwards never finds
+//! the site of an older version: either the number had changed, or the frames, which were there
+//! before the new version was, are of the old one.
+//!
+//! Roles by method id (`threads::Parts`) stay: they depend on names, which an id keeps.
+//!
+//! Invariants: the version never goes back. No lock is held around JNI: a debugger may suspend a
+//! thread there, and then redefine a class.
+
+use crate::sys::jni::{Jni, jfieldID, jweak};
+use crate::sys::jvmti::{jclass, jint};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+/// A version that is not installed within this time counts as failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Classes that are watched at once.
+const MOST: usize = 64;
+
+/// Classes of one thread that are watched at once, the last ones. All classes of one call are installed in the
+/// same safepoint, and a call may name every class there is: the last of them stand for the others.
+const MOST_OF_A_THREAD: usize = 8;
+
+/// The redefinitions of one audit.
+#[derive(Default)]
+pub(crate) struct Redefinitions(ArcSwap<Table<Arc<Watched>>>);
+
+/// A weak reference: a redefinition that fails keeps no class alive.
+struct Watched(jweak);
+
+// SAFETY: weak global references are valid on every thread (JNI, "Weak Global References").
+unsafe impl Send for Watched {}
+// SAFETY: as above.
+unsafe impl Sync for Watched {}
+
+impl Watched {
+    /// How often this class was redefined. None if it was unloaded.
+    fn count(&self, jni: Jni, field: jfieldID) -> Option<jint> {
+        let class = jni.local(self.0)?;
+        let count = jni.int_field(class, field);
+        jni.delete_local(class);
+        Some(count)
+    }
+}
+
+impl Watched {
+    fn relation(&self, jni: Jni, class: jclass) -> Relation {
+        let Some(own) = jni.local(self.0) else { return Relation::None };
+        let relation = match (jni.is_assignable(own, class), jni.is_assignable(class, own)) {
+            (true, true) => Relation::Same,
+            (true, false) => Relation::Subclass,
+            (false, true) => Relation::Superclass,
+            (false, false) => Relation::None,
+        };
+        jni.delete_local(own);
+        relation
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // On the thread that used it last: a hook's, or the one that disarms.
+        if let Some(jni) = Jni::of_this_thread() {
+            jni.delete_weak(self.0);
+        }
+    }
+}
+
+impl Redefinitions {
+    /// The version of all that is loaded, now.
+    #[inline]
+    pub(crate) fn version(&self, jni: Jni, field: Option<jfieldID>) -> u64 {
+        let table = self.0.load();
+        match field {
+            Some(field) if !table.coming.is_empty() => self.look(&table, jni, field),
+            _ => table.settled,
+        }
+    }
+
+    #[cold]
+    fn look(&self, table: &Table<Arc<Watched>>, jni: Jni, field: jfieldID) -> u64 {
+        let now = Instant::now();
+        let count = |class: &Arc<Watched>| class.count(jni, field);
+        let (version, settled) = table.version(now, count);
+        if settled {
+            self.0.rcu(|table| table.settle(now, count));
+        }
+        version
+    }
+
+    /// A new version of `class` will be installed.
+    pub(crate) fn begins(&self, jni: Jni, field: Option<jfieldID>, class: jclass) {
+        let watched = field.zip(jni.weak(class).map(|weak| Arc::new(Watched(weak))));
+        let Some((field, watched)) = watched else {
+            // When it is installed cannot be known: drop everything cached so far.
+            self.0.rcu(|table| Table { settled: table.settled + 1, coming: table.coming.clone() });
+            return;
+        };
+        let (now, caller) = (Instant::now(), std::thread::current().id());
+        let relation = |known: &Arc<Watched>| known.relation(jni, class);
+        self.0.rcu(|table| table.expect((now, caller), &watched, relation, |it| it.count(jni, field)));
+    }
+}
+
+/// What a class in the table is to the one that gets a new version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    Same,
+    Subclass,
+    Superclass,
+    None,
+}
+
+/// What is on its way. `C` is how a class is known.
+struct Table<C> {
+    /// Versions of classes that are not in the table any more.
+    settled: u64,
+    coming: Vec<Coming<C>>,
+}
+
+#[derive(Clone)]
+struct Coming<C> {
+    class: C,
+    /// The class's count when it came into the table.
+    begun: jint,
+    /// How often it was incremented since, as far as is known.
+    installed: Arc<AtomicI32>,
+    /// How many installations are expected: its own, and those of its superclasses, which increment the
+    /// count as well.
+    wanted: jint,
+    /// Who asked for the last one.
+    caller: ThreadId,
+    /// The last hook.
+    since: Instant,
+}
+
+impl<C> Default for Table<C> {
+    fn default() -> Self {
+        Table { settled: 0, coming: Vec::new() }
+    }
+}
+
+impl<C: Clone> Table<C> {
+    /// The version, and whether one of the classes need not be watched any more.
+    fn version(&self, now: Instant, count: impl Fn(&C) -> Option<jint>) -> (u64, bool) {
+        self.coming.iter().fold((self.settled, false), |(version, settled), coming| {
+            let (installed, over) = coming.look(now, &count);
+            (version + installed, settled || over.is_some())
+        })
+    }
+
+    /// With one more version of a class on its way.
+    fn expect(
+        &self,
+        (now, caller): (Instant, ThreadId),
+        class: &C,
+        relation: impl Fn(&C) -> Relation,
+        count: impl Fn(&C) -> Option<jint>,
+    ) -> Self {
+        let mut table = Table { settled: self.settled, coming: self.coming.clone() };
+        let (mut known, mut wanted) = (false, 1);
+        for coming in &mut table.coming {
+            coming.look(now, &count);
+            let installed = coming.installed.load(Ordering::Relaxed);
+            match relation(&coming.class) {
+                Relation::Same => (known, coming.caller) = (true, caller),
+                Relation::Subclass => {}
+                // What is still to be installed there will be counted here.
+                Relation::Superclass => {
+                    wanted += (coming.wanted - installed).max(0);
+                    continue;
+                }
+                Relation::None => continue,
+            }
+            coming.wanted = coming.wanted.max(installed).saturating_add(1);
+            coming.since = now;
+        }
+        let Some(begun) = count(class).filter(|_| !known) else { return table };
+        let of_caller = |coming: &Coming<C>| coming.caller == caller;
+        let full = table.coming.iter().filter(|it| of_caller(it)).count() >= MOST_OF_A_THREAD;
+        let oldest = match full {
+            true => table.coming.iter().position(of_caller),
+            false => (table.coming.len() >= MOST).then_some(0),
+        };
+        if let Some(oldest) = oldest {
+            let oldest = table.coming.remove(oldest);
+            table.settled += oldest.look(now, &count).0 + 1;
+        }
+        let (class, installed) = (class.clone(), Arc::default());
+        table.coming.push(Coming { class, begun, installed, wanted, caller, since: now });
+        table
+    }
+
+    /// Without what is over.
+    fn settle(&self, now: Instant, count: impl Fn(&C) -> Option<jint>) -> Self {
+        let mut table = Table { settled: self.settled, coming: Vec::new() };
+        for coming in &self.coming {
+            match coming.look(now, &count) {
+                (_, None) => table.coming.push(coming.clone()),
+                (installed, Some(more)) => table.settled += installed + more,
+            }
+        }
+        table
+    }
+}
+
+impl<C> Coming<C> {
+    /// Versions installed so far; and if there is nothing more to watch, how many are to be added for
+    /// what cannot be known.
+    fn look(&self, now: Instant, count: impl Fn(&C) -> Option<jint>) -> (u64, Option<u64>) {
+        let counted = count(&self.class).map(|count| count.wrapping_sub(self.begun).max(0));
+        let known = counted.unwrap_or(0);
+        let installed = self.installed.fetch_max(known, Ordering::Relaxed).max(known);
+        let over = match counted {
+            Some(_) if installed >= self.wanted => Some(0),
+            Some(_) if now.saturating_duration_since(self.since) < PATIENCE => None,
+            _ => Some(1),
+        };
+        (u64::from(installed.unsigned_abs()), over)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts of classes by number; a negative one is of a class that was unloaded.
+    fn count(counts: &[jint]) -> impl Fn(&usize) -> Option<jint> + Copy {
+        move |class| Some(counts[*class]).filter(|count| *count >= 0)
+    }
+
+    /// Classes 8 and 9 are the superclass of 0 and of nothing.
+    fn expect(table: Table<usize>, class: usize, counts: &[jint]) -> Table<usize> {
+        let relation = |known: &usize| match (*known, class) {
+            (known, class) if known == class => Relation::Same,
+            (0, 8) => Relation::Subclass,
+            (8, 0) => Relation::Superclass,
+            _ => Relation::None,
+        };
+        table.expect((Instant::now(), std::thread::current().id()), &class, relation, count(counts))
+    }
+
+    #[test]
+    fn what_a_superclass_adds_is_not_taken_for_the_class_s_own() {
+        let counts = |sub, base| [sub, 0, 0, 0, 0, 0, 0, 0, base, 0];
+        // Whichever is first on its way, and whichever is installed first.
+        for (first, second) in [(0, 8), (8, 0)] {
+            let table = || expect(expect(Table::default(), first, &counts(3, 0)), second, &counts(3, 0));
+            let mut table_of_base_first = table();
+            assert_eq!(look(&mut table_of_base_first, NOW, &counts(4, 1)).1, [0], "{first}");
+            assert_eq!(look(&mut table_of_base_first, NOW, &counts(5, 1)).1, [0; 0], "{first}");
+            let mut table_of_sub_first = table();
+            assert_eq!(look(&mut table_of_sub_first, NOW, &counts(4, 0)).1.len(), 2, "{first}");
+            assert_eq!(look(&mut table_of_sub_first, NOW, &counts(5, 1)).1, [0; 0], "{first}");
+        }
+    }
+
+    /// The version, and the classes that are watched then.
+    fn look(table: &mut Table<usize>, after: Duration, counts: &[jint]) -> (u64, Vec<usize>) {
+        let now = Instant::now() + after;
+        let (version, settled) = table.version(now, count(counts));
+        if settled {
+            *table = table.settle(now, count(counts));
+        }
+        (version, table.coming.iter().map(|coming| coming.class).collect())
+    }
+
+    const NOW: Duration = Duration::ZERO;
+
+    #[test]
+    fn a_version_begins_when_it_is_installed() {
+        let mut table = expect(Table::default(), 0, &[7, 0]);
+        table = expect(table, 1, &[7, 0]);
+        assert_eq!(look(&mut table, NOW, &[7, 0]), (0, vec![0, 1]));
+        assert_eq!(look(&mut table, NOW, &[8, 0]), (1, vec![1]));
+        assert_eq!(look(&mut table, NOW, &[9, 0]), (1, vec![1]), "it is watched no more");
+        assert_eq!(look(&mut table, NOW, &[9, 1]), (2, vec![]));
+        assert_eq!(look(&mut table, NOW, &[9, 1]), (2, vec![]));
+    }
+
+    #[test]
+    fn two_at_once_are_two_versions() {
+        let mut table = expect(Table::default(), 0, &[7]);
+        table = expect(table, 0, &[7]);
+        assert_eq!(look(&mut table, NOW, &[8]), (1, vec![0]));
+        // It was installed, and its superclass redefined beside it, before the next one begins.
+        table = expect(table, 0, &[10]);
+        assert_eq!(look(&mut table, NOW, &[10]), (3, vec![0]));
+        assert_eq!(look(&mut table, NOW, &[11]), (4, vec![]));
+    }
+
+    #[test]
+    fn what_fails_or_is_unloaded_is_watched_no_more() {
+        let mut table = expect(expect(Table::default(), 0, &[0, 0]), 1, &[0, 0]);
+        assert_eq!(look(&mut table, NOW, &[0, 1]), (1, vec![0]));
+        table = expect(table, 1, &[0, 1]);
+        assert_eq!(look(&mut table, NOW, &[0, -1]), (1, vec![0]));
+        assert_eq!(look(&mut table, NOW, &[0, -1]), (2, vec![0]), "never a version from before");
+        assert_eq!(look(&mut table, PATIENCE, &[0, -1]), (2, vec![]));
+        assert_eq!(look(&mut table, PATIENCE, &[1, -1]), (3, vec![]));
+    }
+
+    #[test]
+    fn the_last_classes_of_a_thread_stand_for_all_of_its_call() {
+        let counts = [0; 20];
+        let mut table = (10..20).fold(Table::default(), |table, class| expect(table, class, &counts));
+        let (version, watched) = look(&mut table, NOW, &counts);
+        assert_eq!((version, watched), (2, (12..20).collect()));
+    }
+
+    #[test]
+    fn a_full_table_drops_the_oldest_and_goes_on() {
+        let counts = [0; MOST + 30];
+        let by_itself = |table: Table<usize>, class: usize| {
+            std::thread::scope(|scope| scope.spawn(|| expect(table, class, &counts)).join().unwrap())
+        };
+        let mut table = (10..=10 + MOST).fold(Table::default(), by_itself);
+        let (version, watched) = look(&mut table, NOW, &counts);
+        assert_eq!((version, watched.len(), watched[0]), (1, MOST, 11));
+    }
+}

@@ -1,0 +1,224 @@
+//! A thin cover over the JNI function table: one method for each function that is used, no exception left behind.
+//!
+//! Decides nothing. Invariant: a failure is None or false, and nothing of ours surfaces in the program.
+
+use jvmti_bindings::sys::jni::{self, jclass, jint, jlong, jobject};
+use std::ffi::{CStr, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+pub(crate) use jni::{jfieldID, jweak};
+
+/// The JVM's invocation table.
+static VM: AtomicPtr<jni::JavaVM> = AtomicPtr::new(ptr::null_mut());
+
+/// Keeps the JVM's invocation table. There is one JVM in a process.
+///
+/// # Safety
+/// `vm` comes from the JVM.
+pub(crate) unsafe fn keep_vm(vm: *mut jni::JavaVM) {
+    VM.store(vm, Ordering::Release);
+}
+
+/// The JVM's invocation table, once the agent was loaded.
+pub(crate) fn vm() -> Option<*mut jni::JavaVM> {
+    let vm = VM.load(Ordering::Acquire);
+    (!vm.is_null()).then_some(vm)
+}
+
+/// The JNI environment of the current thread.
+#[derive(Clone, Copy)]
+pub(crate) struct Jni(*mut jni::JNIEnv);
+
+/// Calls a slot of the JNI table.
+macro_rules! jni {
+    ($env:expr, $slot:ident $(, $argument:expr)*) => {{
+        // SAFETY: the environment is the current thread's (see `Jni::new`), and the arguments are of the types
+        // and lifetimes that the JNI specification asks of this function.
+        unsafe { ((**$env.0).$slot)($env.0 $(, $argument)*) }
+    }};
+}
+
+impl Jni {
+    /// # Safety
+    /// `env` is the JNI environment of the current thread, and is used on no other.
+    pub(crate) unsafe fn new(env: *mut jni::JNIEnv) -> Jni {
+        Jni(env)
+    }
+
+    /// That of the current thread, where it has one.
+    pub(crate) fn of_this_thread() -> Option<Jni> {
+        let vm = vm()?;
+        let mut env: *mut c_void = ptr::null_mut();
+        // SAFETY: `vm` is the JVM's own invocation table, which any thread may use (JNI, "The Invocation API");
+        // `env` outlives the call.
+        let code = unsafe { ((**vm).GetEnv)(vm, &mut env, jni::JNI_VERSION_1_6) };
+        (code == jni::JNI_OK && !env.is_null()).then(|| Jni(env.cast()))
+    }
+
+    /// For natives of the JDK, on this thread.
+    pub(crate) fn raw(self) -> *mut jni::JNIEnv {
+        self.0
+    }
+
+    /// The highest version of JNI that this JVM has.
+    pub(crate) fn version(self) -> jint {
+        jni!(self, GetVersion)
+    }
+
+    /// JDK 19 and 20 may have them, 21 and later do.
+    pub(crate) fn has_virtual_threads(self) -> bool {
+        self.version() >= jni::JNI_VERSION_19
+    }
+
+    pub(crate) fn is_virtual(self, thread: jobject) -> bool {
+        self.has_virtual_threads() && jni!(self, IsVirtualThread, thread) != 0
+    }
+
+    /// A class of the boot loader, not initialised; `any` is some other class. JNI's FindClass would ask the system
+    /// class loader, which may be the program's own code.
+    pub(crate) fn boot_class(self, any: jclass, name: &CStr) -> Option<jclass> {
+        let class = self.class_of(any);
+        let signature = c"(Ljava/lang/String;ZLjava/lang/ClassLoader;)Ljava/lang/Class;";
+        let method =
+            self.not_null(jni!(self, GetStaticMethodID, class, c"forName".as_ptr(), signature.as_ptr()))?;
+        let name = self.not_null(jni!(self, NewStringUTF, name.as_ptr()))?;
+        let arguments = [jni::jvalue { l: name }, jni::jvalue { z: 0 }, jni::jvalue { l: ptr::null_mut() }];
+        let found = self.not_null(jni!(self, CallStaticObjectMethodA, class, method, arguments.as_ptr()));
+        self.delete_local(name);
+        self.delete_local(class);
+        found
+    }
+
+    /// Opens a frame with room for many local references (-Xcheck:jni counts them), runs `body`, and closes it.
+    pub(crate) fn with_locals<T>(self, room: usize, body: impl FnOnce() -> T) -> Option<T> {
+        let room = jint::try_from(room).unwrap_or(jint::MAX);
+        if jni!(self, PushLocalFrame, room) != jni::JNI_OK {
+            self.clear_exception();
+            return None;
+        }
+        let result = body();
+        jni!(self, PopLocalFrame, ptr::null_mut());
+        Some(result)
+    }
+
+    /// Defines a class in the boot loader.
+    pub(crate) fn define_boot_class(self, name: &CStr, bytes: &[u8]) -> Option<jclass> {
+        let length = jint::try_from(bytes.len()).ok()?;
+        self.not_null(jni!(self, DefineClass, name.as_ptr(), ptr::null_mut(), bytes.as_ptr().cast(), length))
+    }
+
+    pub(crate) fn register(self, class: jclass, methods: &[jni::JNINativeMethod]) -> bool {
+        let count = jint::try_from(methods.len()).unwrap_or(jint::MAX);
+        let code = jni!(self, RegisterNatives, class, methods.as_ptr(), count);
+        self.clear_exception();
+        code == jni::JNI_OK
+    }
+
+    pub(crate) fn global(self, object: jobject) -> Option<jobject> {
+        self.not_null(jni!(self, NewGlobalRef, object))
+    }
+
+    pub(crate) fn weak(self, object: jobject) -> Option<jweak> {
+        self.not_null(jni!(self, NewWeakGlobalRef, object))
+    }
+
+    pub(crate) fn delete_weak(self, weak: jweak) {
+        jni!(self, DeleteWeakGlobalRef, weak);
+    }
+
+    /// A local reference to what a reference of any kind refers to. None if the collector freed that.
+    pub(crate) fn local(self, reference: jobject) -> Option<jobject> {
+        let local = jni!(self, NewLocalRef, reference);
+        (!local.is_null()).then_some(local)
+    }
+
+    pub(crate) fn delete_local(self, object: jobject) {
+        if !object.is_null() {
+            jni!(self, DeleteLocalRef, object);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_instance(self, object: jobject, class: jclass) -> bool {
+        jni!(self, IsInstanceOf, object, class) != 0
+    }
+
+    pub(crate) fn is_assignable(self, class: jclass, to: jclass) -> bool {
+        jni!(self, IsAssignableFrom, class, to) != 0
+    }
+
+    pub(crate) fn same(self, one: jobject, other: jobject) -> bool {
+        jni!(self, IsSameObject, one, other) != 0
+    }
+
+    /// Null for `Object` and interfaces.
+    pub(crate) fn superclass(self, class: jclass) -> jclass {
+        jni!(self, GetSuperclass, class)
+    }
+
+    pub(crate) fn class_of(self, object: jobject) -> jclass {
+        jni!(self, GetObjectClass, object)
+    }
+
+    pub(crate) fn field(self, class: jclass, name: &CStr, signature: &CStr) -> Option<jfieldID> {
+        self.not_null(jni!(self, GetFieldID, class, name.as_ptr(), signature.as_ptr()))
+    }
+
+    pub(crate) fn static_field(self, class: jclass, name: &CStr, signature: &CStr) -> Option<jfieldID> {
+        self.not_null(jni!(self, GetStaticFieldID, class, name.as_ptr(), signature.as_ptr()))
+    }
+
+    pub(crate) fn object_field(self, object: jobject, field: jfieldID) -> jobject {
+        jni!(self, GetObjectField, object, field)
+    }
+
+    pub(crate) fn static_object_field(self, class: jclass, field: jfieldID) -> jobject {
+        jni!(self, GetStaticObjectField, class, field)
+    }
+
+    pub(crate) fn int_field(self, object: jobject, field: jfieldID) -> jint {
+        jni!(self, GetIntField, object, field)
+    }
+
+    pub(crate) fn long_field(self, object: jobject, field: jfieldID) -> jlong {
+        jni!(self, GetLongField, object, field)
+    }
+
+    /// `new java.lang.Thread(group, name)`; `class` is that class.
+    pub(crate) fn new_thread(self, class: jclass, group: jobject, name: &CStr) -> Option<jobject> {
+        let signature = c"(Ljava/lang/ThreadGroup;Ljava/lang/String;)V";
+        let constructor =
+            self.not_null(jni!(self, GetMethodID, class, c"<init>".as_ptr(), signature.as_ptr()))?;
+        let name = self.not_null(jni!(self, NewStringUTF, name.as_ptr()))?;
+        let arguments = [jni::jvalue { l: group }, jni::jvalue { l: name }];
+        self.not_null(jni!(self, NewObjectA, class, constructor, arguments.as_ptr()))
+    }
+
+    /// `new C()`.
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn new_object(self, class: jclass) -> Option<jobject> {
+        let constructor =
+            self.not_null(jni!(self, GetMethodID, class, c"<init>".as_ptr(), c"()V".as_ptr()))?;
+        self.not_null(jni!(self, NewObjectA, class, constructor, ptr::null()))
+    }
+
+    /// A result, and no exception left behind: nothing of ours may surface in the program.
+    fn not_null<T>(self, result: *mut T) -> Option<*mut T> {
+        self.clear_exception();
+        (!result.is_null()).then_some(result)
+    }
+
+    /// Settles an account that is not ours: under -Xcheck:jni the first JNI call that is no check for exceptions is
+    /// blamed for a check that the JDK's own code left out before it called us (JDK 8, `runFinalization0`).
+    #[inline]
+    pub(crate) fn check_exceptions(self) {
+        jni!(self, ExceptionCheck);
+    }
+
+    pub(crate) fn clear_exception(self) {
+        if jni!(self, ExceptionCheck) != 0 {
+            jni!(self, ExceptionClear);
+        }
+    }
+}

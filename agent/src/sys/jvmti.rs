@@ -1,0 +1,373 @@
+//! A thin cover over the JVMTI function table: one method for each function that is used, its return code looked
+//! at, its memory given back.
+//!
+//! Decides nothing. Invariant: what is handed out owns its memory; no pointer of the JVM's escapes but
+//! references and ids.
+
+use crate::sys::jni::Jni;
+use jvmti_bindings::sys::{jni, jvmti};
+use std::ffi::{CStr, c_char};
+use std::mem::MaybeUninit;
+use std::ptr;
+
+pub(crate) use heap::{Again, Reference};
+pub(crate) use jni::{jclass, jint, jlong, jmethodID, jobject};
+pub(crate) use jvmti::{jvmtiError, jvmtiFrameInfo};
+
+/// A JVMTI environment: the agent's own, valid from load to the end of the process, or that of one audit, valid until
+/// it is disposed of. Good on every thread (JVMTI, "Environments").
+#[derive(Clone, Copy)]
+pub(crate) struct Jvmti(*mut jvmti::jvmtiEnv);
+
+// SAFETY: JVMTI environments may be used from any thread (JVMTI specification, "Function Index": thread-safe
+// unless said otherwise), and the pointer is never written through.
+unsafe impl Send for Jvmti {}
+// SAFETY: as above.
+unsafe impl Sync for Jvmti {}
+
+pub(crate) type Result<T> = std::result::Result<T, jvmtiError>;
+
+/// Calls a slot of the JVMTI table; a slot that this JVM leaves empty is an error like any other.
+macro_rules! call {
+    ($env:expr, $slot:ident $(, $argument:expr)*) => {{
+        // SAFETY: the environment is valid (see `Jvmti`), the table is the JVM's, and the arguments are of the
+        // types and lifetimes that the JVMTI specification asks of this function.
+        unsafe {
+            match (*(*$env.0).functions).$slot {
+                Some(function) => check(function($env.0 $(, $argument)*)),
+                None => Err(jvmtiError::NOT_AVAILABLE),
+            }
+        }
+    }};
+}
+
+mod heap;
+
+fn check(code: jvmtiError) -> Result<()> {
+    if code == jvmtiError::NONE { Ok(()) } else { Err(code) }
+}
+
+/// One row of a line table.
+pub(crate) struct Line {
+    pub(crate) start: i64,
+    pub(crate) number: u32,
+}
+
+impl Jvmti {
+    /// # Safety
+    /// `vm` is the JVM's own invocation table.
+    pub(crate) unsafe fn of(vm: *mut jni::JavaVM) -> std::result::Result<Jvmti, jint> {
+        let mut env: *mut std::ffi::c_void = ptr::null_mut();
+        // SAFETY: the caller vouches for `vm`; `env` outlives the call. JVMTI 1.2 is what JDK 8 has; later JVMs
+        // answer with all that they can do.
+        let code = unsafe { ((**vm).GetEnv)(vm, &mut env, jvmti::JVMTI_VERSION_1_2) };
+        if code == jni::JNI_OK && !env.is_null() { Ok(Jvmti(env.cast())) } else { Err(code) }
+    }
+
+    /// Gives the environment up, with all its tags, events and capabilities.
+    ///
+    /// # Safety
+    /// Nobody uses it any more.
+    pub(crate) unsafe fn dispose(self) -> Result<()> {
+        call!(self, DisposeEnvironment)
+    }
+
+    pub(crate) fn add_capabilities(self, wanted: &jvmti::jvmtiCapabilities) -> Result<()> {
+        call!(self, AddCapabilities, wanted)
+    }
+
+    pub(crate) fn set_callbacks(self, callbacks: &jvmti::jvmtiEventCallbacks) -> Result<()> {
+        let size = jint::try_from(size_of::<jvmti::jvmtiEventCallbacks>()).unwrap_or(jint::MAX);
+        call!(self, SetEventCallbacks, callbacks, size)
+    }
+
+    pub(crate) fn notify(self, event: jvmti::jvmtiEvent, on: bool) -> Result<()> {
+        let mode = if on { jvmti::JVMTI_ENABLE } else { jvmti::JVMTI_DISABLE };
+        call!(self, SetEventNotificationMode, mode, event, ptr::null_mut())
+    }
+
+    #[inline]
+    pub(crate) fn tag(self, object: jobject) -> Result<jlong> {
+        let mut tag = 0;
+        call!(self, GetTag, object, &mut tag)?;
+        Ok(tag)
+    }
+
+    #[inline]
+    pub(crate) fn set_tag(self, object: jobject, tag: jlong) -> Result<()> {
+        call!(self, SetTag, object, tag)
+    }
+
+    /// Local references to all loaded classes.
+    pub(crate) fn loaded_classes(self) -> Result<Vec<jclass>> {
+        let (mut count, mut classes) = (0, ptr::null_mut());
+        call!(self, GetLoadedClasses, &mut count, &mut classes)?;
+        // SAFETY: on success `classes` has `count` entries.
+        let all = copied(unsafe { slice(classes, count) });
+        self.deallocate(classes.cast());
+        all
+    }
+
+    /// Tags every object whose class has a tag and that has none itself: one walk over the heap, while all threads
+    /// of the program stand still. `mark` gives the tag of the next one, or None to stop.
+    pub(crate) fn tag_instances_of_tagged_classes<F: FnMut() -> Option<jlong>>(
+        self,
+        mut mark: F,
+    ) -> Result<()> {
+        extern "system" fn visit<F: FnMut() -> Option<jlong>>(
+            _class_tag: jlong,
+            _size: jlong,
+            tag: *mut jlong,
+            _length: jint,
+            mark: *mut std::ffi::c_void,
+        ) -> jint {
+            // SAFETY: the JVM hands back what was given to it.
+            let mark = unsafe { &mut *mark.cast::<F>() };
+            let Some(next) = mark() else { return jvmti::JVMTI_VISIT_ABORT };
+            // SAFETY: the JVM hands the tag's place.
+            unsafe { *tag = next };
+            0
+        }
+        let callbacks =
+            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit::<F>), ..Default::default() };
+        let filter = jvmti::JVMTI_HEAP_FILTER_CLASS_UNTAGGED | jvmti::JVMTI_HEAP_FILTER_TAGGED;
+        call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut mark).cast())
+    }
+
+    /// Takes away all tags of this environment: one walk over the heap, while all threads of the program stand still.
+    pub(crate) fn untag_all(self) -> Result<()> {
+        extern "system" fn visit(
+            _class_tag: jlong,
+            _size: jlong,
+            tag: *mut jlong,
+            _length: jint,
+            _nothing: *mut std::ffi::c_void,
+        ) -> jint {
+            // SAFETY: the JVM hands the tag's place.
+            unsafe { *tag = 0 };
+            0
+        }
+        let callbacks =
+            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit), ..Default::default() };
+        let filter = jvmti::JVMTI_HEAP_FILTER_UNTAGGED;
+        call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, ptr::null())
+    }
+
+    /// Has the JVM tell of tagged objects that are dead, on this thread: a walk over the heap does so in passing, and
+    /// this one ends at the first reference from `start`.
+    pub(crate) fn tell_of_dead(self, start: jobject) -> Result<()> {
+        extern "system" fn visit(
+            _kind: jvmti::jvmtiHeapReferenceKind,
+            _info: *const jvmti::jvmtiHeapReferenceInfo,
+            _class_tag: jlong,
+            _referrer_class_tag: jlong,
+            _size: jlong,
+            _tag: *mut jlong,
+            _referrer_tag: *mut jlong,
+            _length: jint,
+            _nothing: *mut std::ffi::c_void,
+        ) -> jint {
+            jvmti::JVMTI_VISIT_ABORT
+        }
+        let callbacks =
+            jvmti::jvmtiHeapCallbacks { heap_reference_callback: Some(visit), ..Default::default() };
+        call!(self, FollowReferences, 0, ptr::null_mut(), start, &callbacks, ptr::null())
+    }
+
+    /// Local references to all objects with this tag.
+    pub(crate) fn objects_with(self, tag: jlong) -> Result<Vec<jobject>> {
+        let (mut count, mut objects) = (0, ptr::null_mut());
+        call!(self, GetObjectsWithTags, 1, &tag, &mut count, &mut objects, ptr::null_mut())?;
+        // SAFETY: on success `objects` has `count` entries.
+        let all = copied(unsafe { slice(objects, count) });
+        self.deallocate(objects.cast());
+        all
+    }
+
+    /// A thread's frames into `buffer`, innermost first and without the first `skip`; the filled part of it. Null is
+    /// the current thread. ILLEGAL_ARGUMENT if the stack has no more than `skip` frames and `skip` is not 0.
+    ///
+    /// JVMTI also counts from the outermost frame, with a negative number. This cover does not: JDK 21 to 28 crash
+    /// there on a virtual thread with frozen frames. The JVM walks to the oldest frame first and then goes on from a
+    /// frame nearer to the top. All frames of that walk share one handle of the stack chunk, which is empty by then.
+    #[inline]
+    pub(crate) fn frames(
+        self,
+        thread: jobject,
+        skip: usize,
+        buffer: &mut [MaybeUninit<jvmtiFrameInfo>],
+    ) -> Result<&[jvmtiFrameInfo]> {
+        let mut count = 0;
+        let skip = jint::try_from(skip).map_err(|_| jvmtiError::ILLEGAL_ARGUMENT)?;
+        let room = jint::try_from(buffer.len()).unwrap_or(jint::MAX);
+        call!(self, GetStackTrace, thread, skip, room, buffer.as_mut_ptr().cast(), &mut count)?;
+        let filled = usize::try_from(count).unwrap_or(0).min(buffer.len());
+        // SAFETY: GetStackTrace has initialised the first `count` elements.
+        Ok(unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), filled) })
+    }
+
+    pub(crate) fn method_name(self, method: jmethodID) -> Result<String> {
+        let mut name = ptr::null_mut();
+        call!(self, GetMethodName, method, &mut name, ptr::null_mut(), ptr::null_mut())?;
+        Ok(self.take_string(name))
+    }
+
+    /// A local reference; the caller gives it back.
+    pub(crate) fn declaring_class(self, method: jmethodID) -> Result<jclass> {
+        let mut class = ptr::null_mut();
+        call!(self, GetMethodDeclaringClass, method, &mut class)?;
+        Ok(class)
+    }
+
+    /// `Lorg/acme/Codec;`
+    pub(crate) fn class_signature(self, class: jclass) -> Result<String> {
+        let mut signature = ptr::null_mut();
+        call!(self, GetClassSignature, class, &mut signature, ptr::null_mut())?;
+        Ok(self.take_string(signature))
+    }
+
+    /// None where the class file names no source.
+    pub(crate) fn source_file(self, class: jclass) -> Result<Option<String>> {
+        let mut name = ptr::null_mut();
+        match call!(self, GetSourceFileName, class, &mut name) {
+            Ok(()) => Ok(Some(self.take_string(name))),
+            Err(jvmtiError::ABSENT_INFORMATION) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// None where the class file has no table, or the method no code.
+    pub(crate) fn lines(self, method: jmethodID) -> Result<Option<Vec<Line>>> {
+        let (mut count, mut table) = (0, ptr::null_mut());
+        match call!(self, GetLineNumberTable, method, &mut count, &mut table) {
+            Err(jvmtiError::ABSENT_INFORMATION | jvmtiError::NATIVE_METHOD) => return Ok(None),
+            other => other?,
+        }
+        // SAFETY: on success `table` has `count` entries.
+        let entries = unsafe { slice(table, count) };
+        let line = |entry: &jvmti::jvmtiLineNumberEntry| Line {
+            start: entry.start_location,
+            number: u32::try_from(entry.line_number).unwrap_or(0),
+        };
+        let lines = collected(entries.iter().map(line));
+        self.deallocate(table.cast());
+        lines.map(Some)
+    }
+
+    /// A local reference to the current thread, virtual or not.
+    pub(crate) fn current_thread(self) -> Result<jobject> {
+        let mut thread = ptr::null_mut();
+        call!(self, GetCurrentThread, &mut thread)?;
+        Ok(thread)
+    }
+
+    pub(crate) fn thread_name(self, jni: Jni, thread: jobject) -> Result<String> {
+        let mut info = MaybeUninit::<jvmti::jvmtiThreadInfo>::zeroed();
+        call!(self, GetThreadInfo, thread, info.as_mut_ptr())?;
+        // SAFETY: GetThreadInfo has filled the structure.
+        let info = unsafe { info.assume_init() };
+        jni.delete_local(info.thread_group);
+        jni.delete_local(info.context_class_loader);
+        Ok(self.take_string(info.name))
+    }
+
+    /// Bits of `JVMTI_THREAD_STATE_*`.
+    pub(crate) fn thread_state(self, thread: jobject) -> Result<jint> {
+        let mut state = 0;
+        call!(self, GetThreadState, thread, &mut state)?;
+        Ok(state)
+    }
+
+    /// Local references to all live platform threads.
+    pub(crate) fn threads(self) -> Result<Vec<jobject>> {
+        let (mut count, mut threads) = (0, ptr::null_mut());
+        call!(self, GetAllThreads, &mut count, &mut threads)?;
+        // SAFETY: on success `threads` has `count` entries.
+        let all = copied(unsafe { slice(threads, count) });
+        self.deallocate(threads.cast());
+        all
+    }
+
+    /// Local references to the outermost thread groups: on HotSpot one, `system`.
+    pub(crate) fn top_groups(self) -> Result<Vec<jobject>> {
+        let (mut count, mut groups) = (0, ptr::null_mut());
+        call!(self, GetTopThreadGroups, &mut count, &mut groups)?;
+        // SAFETY: on success `groups` has `count` entries.
+        let all = copied(unsafe { slice(groups, count) });
+        self.deallocate(groups.cast());
+        all
+    }
+
+    pub(crate) fn run_agent_thread(self, thread: jobject, body: jvmti::jvmtiStartFunction) -> Result<()> {
+        const NORM_PRIORITY: jint = 5;
+        call!(self, RunAgentThread, thread, Some(body), ptr::null(), NORM_PRIORITY)
+    }
+
+    pub(crate) fn force_gc(self) -> Result<()> {
+        call!(self, ForceGarbageCollection)
+    }
+
+    pub(crate) fn retransform(self, classes: &[jclass]) -> Result<()> {
+        call!(self, RetransformClasses, jint::try_from(classes.len()).unwrap_or(jint::MAX), classes.as_ptr())
+    }
+
+    /// The JDK's: 8, 11, 17 … What is no number is 1.8.
+    pub(crate) fn release(self) -> u32 {
+        let version = self.system_property(c"java.vm.specification.version");
+        version.and_then(|version| version.parse().ok()).unwrap_or(8)
+    }
+
+    /// None where there is no such property.
+    pub(crate) fn system_property(self, name: &CStr) -> Option<String> {
+        let mut value = ptr::null_mut();
+        call!(self, GetSystemProperty, name.as_ptr(), &mut value).ok()?;
+        Some(self.take_string(value))
+    }
+
+    /// A copy of `bytes` in the JVM's own memory, as ClassFileLoadHook wants it.
+    pub(crate) fn copy_out(self, bytes: &[u8]) -> Result<*mut u8> {
+        let mut memory = ptr::null_mut();
+        call!(self, Allocate, i64::try_from(bytes.len()).unwrap_or(i64::MAX), &mut memory)?;
+        // SAFETY: Allocate gave `bytes.len()` fresh bytes.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), memory, bytes.len()) };
+        Ok(memory)
+    }
+
+    fn take_string(self, text: *mut c_char) -> String {
+        if text.is_null() {
+            return String::new();
+        }
+        // SAFETY: the JVM gave a NUL-terminated string, and nobody else has it.
+        let owned = jvmti_bindings::mutf8::decode_cstr_lossy(unsafe { CStr::from_ptr(text) });
+        self.deallocate(text.cast());
+        owned
+    }
+
+    fn deallocate(self, memory: *mut u8) {
+        // The only error is a null environment; there is nothing to be done about memory that is not taken back.
+        let _ = call!(self, Deallocate, memory);
+    }
+}
+
+/// A list of the JVM's as our own.
+fn copied<T: Copy>(entries: &[T]) -> Result<Vec<T>> {
+    collected(entries.iter().copied())
+}
+
+/// A list of as many elements as the JVM has, if there is memory for it.
+fn collected<T>(elements: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(elements.len()).map_err(|_| jvmtiError::OUT_OF_MEMORY)?;
+    all.extend(elements);
+    Ok(all)
+}
+
+/// # Safety
+/// `start` has `count` elements, or `count` is not positive.
+unsafe fn slice<'a, T>(start: *const T, count: jint) -> &'a [T] {
+    match usize::try_from(count) {
+        // SAFETY: the caller vouches for it.
+        Ok(count) if count > 0 && !start.is_null() => unsafe { std::slice::from_raw_parts(start, count) },
+        _ => &[],
+    }
+}

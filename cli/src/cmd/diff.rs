@@ -1,0 +1,318 @@
+//! `zaudit diff`: two reports compared, for people and for programs.
+//!
+//! Owns the words and the fields; what has changed is [`crate::cmd::diff::change`]'s. Invariant: the exit code says the same as the first line.
+
+pub(crate) mod change;
+
+use crate::arguments::{Diff, DiffFormat};
+use crate::cmd::diff::change::{Change, Way, changes, found};
+use crate::cmd::saved;
+use crate::error::{Code, Failure};
+use crate::output;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
+use zaudit_core::analysis::classify::{Judged, grouped, kinds};
+use zaudit_core::analysis::findings::first_own_frame;
+use zaudit_core::escape;
+use zaudit_core::model::Frame;
+use zaudit_core::report::{Report, clean, count, duration};
+
+/// Changes of a kind that are told to people; programs get all.
+const TOLD: usize = 40;
+
+/// Compares, and fails if something is new or has grown.
+pub(crate) fn run(diff: &Diff) -> Result<(), Failure> {
+    let (old, new) = (saved::read(&diff.old)?, saved::read(&diff.new)?);
+    let [old_name, new_name] = [&diff.old, &diff.new].map(|path| path.display().to_string());
+    let changes = changes(&old, &new);
+    let reports = [(&old, old_name.as_str()), (&new, new_name.as_str())];
+    let bytes = match diff.format {
+        DiffFormat::Text => text(reports, &changes).into_bytes(),
+        DiffFormat::Json => json(reports, &changes),
+    };
+    // Code 1 says that something is worse, and nothing else does.
+    output::write(&bytes).map_err(|failure| Failure { code: Code::Usage, ..failure })?;
+    let worse = changes.iter().any(|change| change.way.worse());
+    if worse { Err(Failure::new(Code::Refused, "", "")) } else { Ok(()) }
+}
+
+fn text(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> String {
+    let mut out = summary(changes);
+    let length = |report: &Report| Duration::try_from_secs_f64(report.age_seconds).unwrap_or_default();
+    for (word, (report, name)) in ["old", "new"].into_iter().zip(reports) {
+        let (age, command) = (duration(length(report)), &report.process.command);
+        let _ = writeln!(out, "  {word}  {}: {age} of {}", clean(name), clean(command));
+    }
+    let [old, new] = reports.map(|(report, _)| report.age_seconds);
+    if old.max(new) > old.min(new) * 1.1 {
+        out.push_str("       The runs differ in length: with time there is more of everything.\n");
+    }
+    for way in Way::ALL {
+        let of_this: Vec<_> = changes.iter().filter(|change| change.way == way).collect();
+        for change in of_this.iter().take(TOLD) {
+            one(&mut out, change);
+        }
+        if of_this.len() > TOLD {
+            let rest = count(of_this.len() - TOLD, "site");
+            let _ = writeln!(out, "\n… and {rest} more {}: --format json lists all", way.name());
+        }
+    }
+    out
+}
+
+fn summary(changes: &[Change<'_>]) -> String {
+    let more = |pick: fn(Option<&Judged>) -> u64| {
+        kinds(|kind| {
+            let of_kind = changes.iter().filter(|c| c.judged().is_some_and(|j| j.site.kind == kind));
+            of_kind.map(|change| pick(change.new).saturating_sub(pick(change.old))).sum()
+        })
+    };
+    let ways = Way::ALL.map(|way| (changes.iter().filter(|change| change.way == way).count(), way));
+    let told: Vec<_> = ways
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, way)| format!("{} {}", count(number, "site"), way.name()))
+        .collect();
+    let mut line = String::from("SUMMARY: zaudit diff: ");
+    let worse = changes.iter().any(|change| change.way.worse());
+    line.push_str(if worse { "WORSE: " } else { "nothing is new or has grown" });
+    if !worse && !told.is_empty() {
+        line.push_str("; ");
+    }
+    line.push_str(&told.join(", "));
+    for (words, number) in
+        [("more leaked", more(|judged| found(judged).0)), ("more still open", more(|judged| found(judged).1))]
+    {
+        if !number.is_empty() {
+            let _ = write!(line, "; {number} {words}");
+        }
+    }
+    line.push('\n');
+    line
+}
+
+fn one(out: &mut String, change: &Change<'_>) {
+    let Some(judged) = change.judged() else { return };
+    let frames: Vec<&Frame> = judged.site.frames().collect();
+    let culprit = first_own_frame(&judged.site);
+    let place = frames.get(culprit).map_or_else(|| "(no stack)".into(), |frame| shown(frame));
+    let word = change.way.name().to_uppercase();
+    let class = judged.site.subclass.as_deref().map(|class| format!(" ({class})")).unwrap_or_default();
+    let kind = judged.verdict.kind.class();
+    let _ = writeln!(out, "\n{word:<7}{:<5}{place}", change.severity());
+    let ((leaked, open), (leaked_now, open_now)) = (found(change.old), found(change.new));
+    let created = |judged: Option<&Judged>| judged.map_or(0, |judged| judged.verdict.tally.counts.created);
+    let numbers = [
+        ("leaked", leaked, leaked_now),
+        ("still open", open, open_now),
+        ("created", created(change.old), created(change.new)),
+    ];
+    // How many were created at a site that is not listed is not known.
+    let known = numbers.iter().filter(|(name, _, _)| !change.unlisted || *name != "created");
+    let numbers = known.filter(|(_, old, new)| old + new > 0).map(|(name, old, new)| match old == new {
+        true => format!("{} {name}", grouped(*new)),
+        false => format!("{name} {} → {}", grouped(*old), grouped(*new)),
+    });
+    let numbers = numbers.collect::<Vec<_>>().join(" · ");
+    let _ = writeln!(out, "    {kind}s{}: {numbers} · site {:016x}", clean(&class), judged.site.stable_id);
+    if let Some(before) = change.moved_from {
+        let (leaked, open) = found(Some(before));
+        let _ = writeln!(
+            out,
+            "    the same stack with other lines is gone, with {} leaked and {} open: has the code moved?",
+            grouped(leaked),
+            grouped(open)
+        );
+    }
+    for caller in frames.iter().skip(culprit + 1).take(3) {
+        let _ = writeln!(out, "      from {}", shown(caller));
+    }
+}
+
+fn shown(frame: &Frame) -> String {
+    let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
+    let file = frame.file.as_deref().unwrap_or("unknown source");
+    clean(&format!("{}.{}({file}{line})", frame.class, frame.method))
+}
+
+#[derive(Serialize)]
+struct Root<'a> {
+    schema: &'static str,
+    worse: bool,
+    old: Run<'a>,
+    new: Run<'a>,
+    sites: Vec<Site<'a>>,
+}
+
+#[derive(Serialize)]
+struct Run<'a> {
+    file: &'a str,
+    pid: u32,
+    command: &'a str,
+    taken: f64,
+    armed_seconds: f64,
+    reports: u32,
+}
+
+#[derive(Serialize)]
+struct Site<'a> {
+    change: &'static str,
+    id: String,
+    kind: &'static str,
+    class: Option<&'a str>,
+    old: Option<Numbers>,
+    new: Option<Numbers>,
+    moved_from: Option<String>,
+    frames: Vec<Place<'a>>,
+}
+
+#[derive(Serialize)]
+struct Numbers {
+    created: u64,
+    ended: u64,
+    late: u64,
+    collected: u64,
+    live: u64,
+    expected: u64,
+    leaked: u64,
+    suspects: u64,
+    bytes_held: u64,
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    class: &'a str,
+    method: &'a str,
+    file: Option<&'a str>,
+    line: Option<u32>,
+}
+
+fn json(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> Vec<u8> {
+    fn run<'a>((report, file): (&'a Report, &'a str)) -> Run<'a> {
+        let process = &report.process;
+        let taken = process.taken.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        Run {
+            file,
+            pid: process.pid,
+            command: &process.command,
+            taken: Duration::from_millis(u64::try_from(taken).unwrap_or(u64::MAX)).as_secs_f64(),
+            armed_seconds: report.age_seconds,
+            reports: process.reports,
+        }
+    }
+    let id = |judged: &Judged| format!("{:016x}", judged.site.stable_id);
+    fn place(frame: &Frame) -> Place<'_> {
+        Place { class: &frame.class, method: &frame.method, file: frame.file.as_deref(), line: frame.line }
+    }
+    let [old, new] = reports.map(run);
+    let root = Root {
+        schema: "zaudit-diff/1",
+        worse: changes.iter().any(|change| change.way.worse()),
+        old,
+        new,
+        sites: changes
+            .iter()
+            .filter_map(|change| {
+                let judged = change.judged()?;
+                Some(Site {
+                    change: change.way.name(),
+                    id: id(judged),
+                    kind: judged.site.kind.name(),
+                    class: judged.site.subclass.as_deref(),
+                    old: change.old.map(numbers),
+                    new: change.new.map(numbers),
+                    moved_from: change.moved_from.map(id),
+                    frames: judged.site.frames().map(place).collect(),
+                })
+            })
+            .collect(),
+    };
+    // Strings and finite numbers: there is nothing in it that serde_json can refuse.
+    let mut bytes = Vec::new();
+    if let Err(error) = serde_json::to_writer_pretty(escape::Json::new(&mut bytes), &root) {
+        bytes = format!("{{\"error\":\"{error}\"}}").into();
+    }
+    bytes.push(b'\n');
+    bytes
+}
+
+fn numbers(judged: &Judged) -> Numbers {
+    let (verdict, counts) = (&judged.verdict, &judged.verdict.tally.counts);
+    Numbers {
+        created: counts.created,
+        ended: counts.ended,
+        late: counts.late,
+        collected: counts.collected,
+        live: verdict.tally.live,
+        expected: verdict.expected,
+        leaked: verdict.leaked,
+        suspects: verdict.suspects,
+        bytes_held: verdict.bytes_held(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::diff::change::tests::{report, set};
+
+    fn told(old: &Report, new: &Report) -> (String, serde_json::Value) {
+        let changes = changes(old, new);
+        let reports = [(old, "old.json"), (new, "new.json")];
+        (text(reports, &changes), serde_json::from_slice(&json(reports, &changes)).unwrap())
+    }
+
+    #[test]
+    fn nothing_has_changed() {
+        let sample = report(|_| {});
+        let (text, json) = told(&sample, &sample);
+        assert_eq!(
+            text,
+            "SUMMARY: zaudit diff: nothing is new or has grown\n  old  old.json: 3 h of org.acme.Main --serve\n  \
+             new  new.json: 3 h of org.acme.Main --serve\n"
+        );
+        assert_eq!((&json["worse"], &json["sites"]), (&false.into(), &serde_json::json!([])));
+    }
+
+    #[test]
+    fn what_has_changed_is_told() {
+        let new = report(|root| {
+            root["process"]["armed_seconds"] = 600.into();
+            set(&mut root["sites"][1], 7, 2);
+            set(&mut root["sites"][2], 0, 0);
+            root["sites"][0]["id"] = "1".into();
+        });
+        let (text, json) = told(&report(|_| {}), &new);
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/goldens/diff.txt");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(golden, &text).unwrap();
+        }
+        assert_eq!(text, std::fs::read_to_string(golden).unwrap(), "BLESS=1 writes it");
+        assert_eq!(json["worse"], true);
+        assert_eq!(json["sites"][0]["moved_from"], "88385d8677efa39e");
+        let ways: Vec<_> = json["sites"].as_array().unwrap().iter().map(|site| &site["change"]).collect();
+        assert_eq!(ways, ["new", "grown", "gone", "gone"]);
+        assert_eq!(json["sites"][3]["new"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn hostile_names_stay_harmless() {
+        let name = format!("a\u{1b}[2J\n<script>\"{}", escape::samples().collect::<String>());
+        let name = name.as_str();
+        let new = report(|root| {
+            let site = &mut root["sites"][0];
+            site["id"] = "1".into();
+            site["class"] = name.into();
+            for at in 0..3 {
+                site["frames"][at]["class"] = name.into();
+                site["frames"][at]["method"] = name.into();
+            }
+            root["process"]["command"] = name.into();
+        });
+        let (text, json) = told(&report(|_| {}), &new);
+        assert!(!text.contains(|c| c != '\n' && escape::is_hostile(c)), "{text:?}");
+        assert_eq!(text.lines().filter(|line| line.contains("<script>")).count(), 5, "{text}");
+        assert_eq!(json["sites"][0]["frames"][0]["class"], name);
+    }
+}

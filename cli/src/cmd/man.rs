@@ -1,0 +1,53 @@
+//! `zaudit man` and `zaudit completions`: both are made from the command line's own table.
+//!
+//! Invariant: a subcommand that exists is in both.
+
+use crate::arguments::Arguments;
+use crate::error::{Code, Failure, reason};
+use clap::CommandFactory;
+use clap_mangen::roff::{Roff, roman};
+use std::io;
+
+/// The manual page: the command itself, and then each subcommand as its `--help` has it.
+pub(crate) fn page() -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let failed = |error: io::Error| Failure::new(Code::Refused, reason(&error), "");
+    let mut command = Arguments::command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(&mut bytes).map_err(failed)?;
+    for subcommand in command.get_subcommands_mut() {
+        let mut roff = Roff::new();
+        roff.control("SH", [format!("ZAUDIT {}", subcommand.get_name().to_uppercase()).as_str()]);
+        roff.control("nf", []);
+        roff.text([roman(subcommand.render_long_help().to_string())]);
+        roff.control("fi", []);
+        roff.to_writer(&mut bytes).map_err(failed)?;
+    }
+    Ok(bytes)
+}
+
+/// Completions for a shell.
+pub(crate) fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "zaudit", &mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn nothing_is_left_out() {
+        let page = String::from_utf8(page().unwrap()).unwrap();
+        for subcommand in Arguments::command().get_subcommands() {
+            let name = subcommand.get_name();
+            assert!(page.contains(&format!("ZAUDIT {}", name.to_uppercase())), "{name} is not in the page");
+            for shell in clap_complete::Shell::value_variants() {
+                let text = String::from_utf8(completions(*shell)).unwrap();
+                assert!(text.contains(name), "{name} is not completed by {shell}");
+            }
+        }
+    }
+}

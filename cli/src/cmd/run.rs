@@ -1,0 +1,116 @@
+//! `zaudit run`: the program that we become.
+//!
+//! Owns where the agent is put into its command line or environment. Invariant: after the exec nothing of us is left: exit
+//! code, signals, streams and process id are the program's.
+
+use crate::arguments::Run;
+use crate::error::{Code, Failure, reason};
+use crate::library;
+use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+const TOOL_OPTIONS: &str = "JAVA_TOOL_OPTIONS";
+
+/// Becomes the program. It returns only if that fails.
+pub(crate) fn run(named: Option<&Path>, run: &Run) -> Result<Infallible, Failure> {
+    expect_understood(&run.options)?;
+    let library = library::for_program(named)?;
+    let flag = agent_flag(&library, &run.options);
+    let Some((program, arguments)) = run.program.split_first() else {
+        return Err(Failure::new(Code::Usage, "there is no program to run", "zaudit run -- java …"));
+    };
+    let mut command = Command::new(program);
+    if Path::new(program).file_name() == Some(OsStr::new("java")) {
+        command.arg(flag);
+    } else {
+        command.env(TOOL_OPTIONS, extended(std::env::var_os(TOOL_OPTIONS), &flag)?);
+    }
+    let error = command.args(arguments).exec();
+    let matter = format!("cannot run {}: {}", program.display(), reason(&error));
+    Err(Failure::new(Code::Refused, matter, "give a program, or its path, behind --"))
+}
+
+/// The agent would go on with what it understands and say the rest in the midst of the program's output: here there is
+/// somebody who can mend it. Files are left to the agent.
+pub(crate) fn expect_understood(options: &[String]) -> Result<(), Failure> {
+    let mut parsed = zaudit_core::options::Parsed::default();
+    parsed.read(&options.join(","), &|_| Ok(String::new()));
+    match parsed.complaints.first() {
+        None => Ok(()),
+        Some(complaint) => {
+            Err(Failure::new(Code::Usage, complaint.clone(), "the options are in zaudit's README"))
+        }
+    }
+}
+
+/// `-agentpath:LIB=OPTIONS`.
+fn agent_flag(library: &Path, options: &[String]) -> OsString {
+    let mut flag = OsString::from("-agentpath:");
+    flag.push(library);
+    if !options.is_empty() {
+        flag.push("=");
+        flag.push(options.join(","));
+    }
+    flag
+}
+
+/// The variable with one more flag. The JVM splits it at blanks, but not between quotes.
+fn extended(before: Option<OsString>, flag: &OsStr) -> Result<OsString, Failure> {
+    let has = |wanted: fn(&u8) -> bool| flag.as_bytes().iter().any(wanted);
+    let quote: &[u8] = match (has(|byte| *byte == b'"'), has(|byte| *byte == b'\'')) {
+        (true, true) => {
+            let matter = "the library's path and the options together have both kinds of quotes";
+            return Err(Failure::new(Code::Usage, matter, "put the options into a file and give @FILE"));
+        }
+        (true, false) => b"'",
+        (false, true) => b"\"",
+        (false, false) if has(u8::is_ascii_whitespace) => b"\"",
+        (false, false) => b"",
+    };
+    let before = before.filter(|before| !before.is_empty()).map(OsString::into_vec);
+    let flag = [quote, flag.as_bytes(), quote].concat();
+    Ok(OsString::from_vec(match before {
+        Some(before) => [before, flag].join(&b' '),
+        None => flag,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags() {
+        let library = Path::new("/l/libzaudit.so");
+        assert_eq!(agent_flag(library, &[]), "-agentpath:/l/libzaudit.so");
+        let options = ["gc".to_owned(), "depth=5".to_owned()];
+        assert_eq!(agent_flag(library, &options), "-agentpath:/l/libzaudit.so=gc,depth=5");
+    }
+
+    #[test]
+    fn a_variable_that_has_something_keeps_it() {
+        for (before, flag, after) in [
+            (None, "-a", "-a"),
+            (Some(""), "-a", "-a"),
+            (Some("-Xmx1g"), "-a", "-Xmx1g -a"),
+            (None, "-a:/a b", "\"-a:/a b\""),
+            (None, "-a:/a'b", "\"-a:/a'b\""),
+            (None, "-a:/a\"b", "'-a:/a\"b'"),
+        ] {
+            assert_eq!(extended(before.map(OsString::from), OsStr::new(flag)), Ok(OsString::from(after)));
+        }
+        assert_eq!(extended(None, OsStr::new("-a'\"")).unwrap_err().code, Code::Usage);
+    }
+
+    #[test]
+    fn options_that_nobody_knows() {
+        let failure = expect_understood(&["gc".into(), "fromat=json".into()]).unwrap_err();
+        assert_eq!(failure.code, Code::Usage);
+        assert!(failure.to_string().contains("did you mean \"format\""), "{failure}");
+        assert_eq!(expect_understood(&["@nowhere".into(), "gc".into()]), Ok(()));
+    }
+}

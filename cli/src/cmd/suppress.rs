@@ -1,0 +1,412 @@
+//! Rules for what a report found: `zaudit suppress`.
+//!
+//! Owns which rules and in which words; what a rule means is the agent's. Invariant: the same run under these rules, behind those that
+//! it had, is clean; what no rule can be written for is said in the file and on standard error.
+
+use crate::arguments::Suppress;
+use crate::cmd::saved;
+use crate::error::{Code, Failure, one_line};
+use crate::output;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use zaudit_core::analysis::classify::{Verdict, grouped};
+use zaudit_core::analysis::findings::{Place, places};
+use zaudit_core::analysis::rules::{Asked, MAX_RULES, Rule, in_jdk};
+use zaudit_core::escape;
+use zaudit_core::model::{Frame, Kind, OutOfMemory};
+use zaudit_core::report::Report;
+
+/// Characters of a comment: names may be long.
+const COMMENT: usize = 300;
+
+/// Writes the rules.
+pub(crate) fn run(suppress: &Suppress) -> Result<(), Failure> {
+    let file = match &suppress.report {
+        Some(report) => rules_for(&saved::read(report)?)
+            .map_err(|why| Failure::new(Code::Refused, why.to_string(), ""))?,
+        None => File { text: built_in(), unwritten: Vec::new() },
+    };
+    match &suppress.output {
+        Some(path) => output::Place::open(path)?.fill(file.text.as_bytes())?,
+        None => output::write(file.text.as_bytes()).map(|_| ())?,
+    }
+    for line in &file.unwritten {
+        // The file says it, too.
+        let _ = writeln!(io::stderr(), "zaudit: {}", one_line(line));
+    }
+    Ok(())
+}
+
+/// A file of rules.
+struct File {
+    text: String,
+    /// What it does not cover, a line each.
+    unwritten: Vec<String>,
+}
+
+fn built_in() -> String {
+    let rules = Rule::built_in();
+    let mut text =
+        String::from("# The rules that are built into zaudit, in the order in which they are asked.\n");
+    rules.iter().for_each(|rule| text.push_str(&format!("{}\n", rule.text)));
+    text
+}
+
+/// What is wanted for a place: a rule for what leaked there, or for what is live.
+struct Wish {
+    comment: String,
+    rule: Option<Rule>,
+    /// Fewer frames fit more stacks, those of the JDK most of all: such rules are asked last.
+    order: (bool, Reverse<usize>),
+}
+
+fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
+    let places = places(&report.judgement.sites)?;
+    let mut wishes: Vec<Wish> = places.iter().flat_map(wishes).collect();
+    wishes.sort_by_key(|wish| wish.order);
+    let mut file = File { text: head(report), unwritten: Vec::new() };
+    for (rule, all) in report.judgement.over(&report.rules) {
+        let (all, max) = (grouped(all), grouped(rule.max.unwrap_or_default()));
+        let place = if rule.source.is_empty() { String::new() } else { format!(" ({})", rule.source) };
+        file.leave_out(&format!(
+            "the rule {}{place} is over its maximum, {all} of at most {max}: if that is right, raise it there",
+            rule.text
+        ));
+    }
+    // Two lines of one method have the same rule.
+    let (mut rules, mut comments, mut known) = (Vec::new(), Vec::<Vec<String>>::new(), HashMap::new());
+    for wish in wishes {
+        let Some(rule) = wish.rule else {
+            file.leave_out(&format!("{}: these names cannot be written in a rule", wish.comment));
+            continue;
+        };
+        let at = *known.entry(rule.text.clone()).or_insert(rules.len());
+        match comments.get_mut(at) {
+            Some(comments) => comments.push(wish.comment),
+            None => {
+                rules.push(rule);
+                comments.push(vec![wish.comment]);
+            }
+        }
+    }
+    let counts = counts(report, &rules);
+    let all = rules.into_iter().zip(comments).zip(counts).filter(|(_, count)| *count > 0);
+    for (written, ((rule, comments), count)) in all.enumerate() {
+        if written == MAX_RULES {
+            file.leave_out(&format!("the rest, for a file has {MAX_RULES} rules at most"));
+            break;
+        }
+        file.text.push('\n');
+        comments.iter().for_each(|comment| file.comment(comment));
+        let _ = writeln!(file.text, "{}", rule.at_most(count).text);
+    }
+    Ok(file)
+}
+
+/// How many each rule has to cover, asked behind those that the report has.
+fn counts(report: &Report, rules: &[Rule]) -> Vec<u64> {
+    // What is no rule speaks of nothing.
+    let read = |rule: &Rule| Rule::parse(&rule.text, rule.built_in).unwrap_or_else(|_| rule.clone());
+    let own: Vec<Rule> = report.rules.iter().map(read).collect();
+    let (own, asked) = (Asked::new(&own), Asked::new(rules));
+    let over = |at: usize| report.judgement.excess.get(at).is_some_and(|excess| *excess > 0);
+    let mut counts = vec![0; rules.len()];
+    for judged in &report.judgement.sites {
+        let Verdict { kind, leaked, suspects, known, .. } = judged.verdict;
+        for (count, speaks) in [
+            (leaked + known.leaked, Rule::speaks_of_leaks as fn(&Rule, Kind) -> bool),
+            (suspects + known.suspects, Rule::speaks_of_live),
+        ] {
+            if count == 0 || own.first(judged.site.frames(), |rule| speaks(rule, kind)).is_some_and(over) {
+                continue;
+            }
+            let first = asked.first(judged.site.frames(), |rule| speaks(rule, kind));
+            first.and_then(|at| counts.get_mut(at)).into_iter().for_each(|sum| *sum += count);
+        }
+    }
+    counts
+}
+
+/// A rule for what leaked at a place, and one for what is live.
+fn wishes(place: &Place<'_>) -> Vec<Wish> {
+    let frames = place.frames();
+    let Some((culprit, _)) = frames.last() else { return Vec::new() };
+    let Verdict { kind, leaked, suspects, known, tally, .. } = place.verdict;
+    let wish = |leak: bool, count: u64| {
+        let what = if leak { "never ended" } else { "still open" };
+        let of = format!("{} of {}", grouped(count), grouped(tally.counts.created));
+        Wish {
+            comment: format!("{of} {}s {what}: {}", kind.class(), line(culprit)),
+            rule: Rule::literal(leak, &frames),
+            order: (in_jdk(&culprit.class), Reverse(frames.len())),
+        }
+    };
+    let found = [(true, leaked + known.leaked), (false, suspects + known.suspects)].into_iter();
+    found.filter(|(_, count)| *count > 0).map(|(leak, count)| wish(leak, count)).collect()
+}
+
+impl File {
+    fn comment(&mut self, words: &str) {
+        let words = escape::text(words);
+        let cut = words.char_indices().nth(COMMENT).and_then(|(end, _)| words.get(..end));
+        let _ = writeln!(self.text, "# {}{}", cut.unwrap_or(&words), if cut.is_some() { "…" } else { "" });
+    }
+
+    fn leave_out(&mut self, why: &str) {
+        self.text.push('\n');
+        self.comment(&format!("Left out: {why}"));
+        self.unwritten.push(format!("left out: {}", why.chars().take(COMMENT).collect::<String>()));
+    }
+}
+
+fn head(report: &Report) -> String {
+    let mut file = File { text: String::new(), unwritten: Vec::new() };
+    let process = &report.process;
+    file.comment(&format!("What zaudit found in pid {}, {}.", process.pid, process.command));
+    file.comment("Each rule covers as many as there were; one more of them is told again.");
+    if report.rules.iter().any(|rule| !rule.built_in) {
+        file.comment("That run had files of rules already: give this one behind them.");
+    }
+    file.text
+}
+
+fn line(frame: &Frame) -> String {
+    let place = match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => format!("({file}:{line})"),
+        (Some(file), None) => format!("({file})"),
+        (None, _) => String::new(),
+    };
+    format!("{}.{}{place}", frame.class, frame.method)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::time::{Duration, UNIX_EPOCH};
+    use zaudit_core::analysis::footprint::Native;
+    use zaudit_core::model::{Nanos, Stack, StackKey, ThreadId, Trigger};
+    use zaudit_core::options::FailOn;
+    use zaudit_core::report::Process;
+    use zaudit_core::session::Session;
+
+    const MADE: [(&str, &str); 2] =
+        [("java.util.zip.Inflater", "<init>"), ("java.util.zip.Deflater", "<init>")];
+
+    /// Kind, frames behind the constructor, leaked, live.
+    type Made<'a> = (Kind, &'a [(&'a str, &'a str)], u64, u64);
+
+    fn session(sites: &[Made<'_>]) -> Session {
+        let session = Session::default();
+        for (number, (kind, frames, leaked, live)) in sites.iter().enumerate() {
+            let made = MADE[usize::from(*kind == Kind::Deflater)];
+            let frame = |(line, (class, method)): (usize, &(&str, &str))| Frame {
+                class: (*class).into(),
+                method: (*method).into(),
+                file: Some("X.java".into()),
+                line: Some(line as u32 + number as u32),
+            };
+            let frames = [made].iter().chain(*frames).enumerate().map(frame).collect();
+            let stack = Stack { frames, truncated: false, subclass: None };
+            let site = session.learn(*kind, StackKey(number as u64), stack).unwrap();
+            for n in 0..leaked + live {
+                let id = session.id(ThreadId(1));
+                session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
+                if n < *leaked {
+                    session.freed(id, Nanos(1));
+                }
+            }
+        }
+        session
+    }
+
+    fn report(session: &Session, own: &str, baseline: Option<&Report>) -> Report {
+        let process = Process {
+            pid: 7,
+            jvm: "HotSpot".into(),
+            command: "Main\nleak:*".into(),
+            options: String::new(),
+            started: UNIX_EPOCH,
+            armed: Nanos(0),
+            taken: UNIX_EPOCH,
+            from_start: true,
+            trigger: Trigger::Exit,
+            number: None,
+            reports: 1,
+            rss_bytes: None,
+        };
+        let snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
+        let mut rules = Rule::built_in();
+        let (read, complaints) = Rule::read_file("own.rules", own);
+        assert_eq!(complaints, [""; 0], "{own}");
+        rules.extend(read);
+        let report = Report::new(process, Native::default(), &snapshot, rules, Arc::default()).unwrap();
+        match baseline {
+            Some(old) => report.against(&old.as_baseline("old.json")),
+            None => report,
+        }
+    }
+
+    fn failure(report: &Report) -> Option<String> {
+        report.judgement.failure(&report.rules, &FailOn { live: Some(1), bytes: None })
+    }
+
+    /// The rules for what is told under `own`; behind those they must make the run clean, and a run that has one more not.
+    fn rules(sites: &[Made<'_>], own: &str) -> String {
+        let session = session(sites);
+        let file = rules_for(&report(&session, own, None)).unwrap();
+        assert_eq!(file.unwritten, [""; 0]);
+        let both = format!("{own}\n{}", file.text);
+        let clean = report(&session, &both, None);
+        assert_eq!(failure(&clean), None, "{}", file.text);
+        // One more of what was told fails.
+        let told =
+            |report: &Report| report.judgement.sites.iter().map(|site| site.verdict.leaked).sum::<u64>();
+        for at in 0..sites.len() {
+            let mut more = sites.to_vec();
+            more[at].2 += 1;
+            let more = self::session(&more);
+            if sites[at].2 > 0 && told(&report(&more, own, None)) > told(&report(&session, own, None)) {
+                assert!(failure(&report(&more, &both, None)).is_some(), "{at} {}", file.text);
+            }
+        }
+        // The same out of a report that had a baseline, and beside one.
+        let old = report(&session, own, None);
+        let beside = rules_for(&report(&session, own, Some(&old))).unwrap();
+        let both = format!("{own}\n{}", beside.text);
+        assert_eq!(failure(&report(&session, &both, None)), None, "{}", beside.text);
+        assert_eq!(failure(&report(&session, &both, Some(&old))), None, "{}", beside.text);
+        file.text
+    }
+
+    #[test]
+    fn a_rule_a_place() {
+        const CODEC: &[(&str, &str)] = &[("a.Codec", "<init>"), ("a.Main", "main")];
+        let text = rules(
+            &[
+                (Kind::Inflater, CODEC, 3, 1_200),
+                (Kind::Deflater, CODEC, 0, 2),
+                (Kind::Deflater, &[("a.Fine", "x")], 0, 0),
+                (Kind::Inflater, &[("java.util.zip.ZipFile", "getInflater"), ("a.Main", "main")], 0, 9),
+            ],
+            "live:a.Codec.* < nobody.*",
+        );
+        assert_eq!(
+            text,
+            "# What zaudit found in pid 7, Main\\u{a}leak:*.\n\
+             # Each rule covers as many as there were; one more of them is told again.\n\
+             # That run had files of rules already: give this one behind them.\n\
+             \n# 3 of 1,203 Inflaters never ended: a.Codec.<init>(X.java:1)\n\
+             leak:java.util.zip.Inflater.<init> << a.Codec.<init> max=3\n\
+             \n# 1,200 of 1,203 Inflaters still open: a.Codec.<init>(X.java:1)\n\
+             live:java.util.zip.Inflater.<init> << a.Codec.<init> max=1200\n\
+             \n# 2 of 2 Deflaters still open: a.Codec.<init>(X.java:2)\n\
+             live:java.util.zip.Deflater.<init> << a.Codec.<init> max=2\n"
+        );
+    }
+
+    #[test]
+    fn a_rule_over_its_maximum_stays_the_user_s() {
+        let session = session(&[
+            (Kind::Inflater, &[("a.Pool", "get")], 0, 21),
+            (Kind::Inflater, &[("b.C", "d")], 2, 0),
+        ]);
+        let file = rules_for(&report(&session, "live:a.Pool.* max=16", None)).unwrap();
+        let why = "left out: the rule live:a.Pool.* max=16 (own.rules:1) is over its maximum, 21 of at most 16: if that is \
+                   right, raise it there";
+        assert_eq!(file.unwritten, [why]);
+        assert!(
+            file.text.contains("\n# Left out: the rule live:a.Pool.* max=16")
+                && !file.text.contains("\nlive:")
+        );
+        assert!(
+            file.text.ends_with("\nleak:java.util.zip.Inflater.<init> << b.C.d max=2\n"),
+            "{}",
+            file.text
+        );
+        let raised = format!("live:a.Pool.* max=21\n{}", file.text);
+        assert_eq!(failure(&report(&session, &raised, None)), None);
+    }
+
+    #[test]
+    fn names_that_no_rule_can_have_are_left_out() {
+        let long = "x".repeat(10_000);
+        for class in ["a.B*", "a.B < c", "a.B\nleak:*", "a #b", "<script>", long.as_str(), "b max=9 "] {
+            let method = if class.contains("max") { "" } else { "c" };
+            let session = session(&[
+                (Kind::Inflater, &[(class, method)], 1, 0),
+                (Kind::Inflater, &[("d.E", "f")], 2, 0),
+            ]);
+            let file = rules_for(&report(&session, "", None)).unwrap();
+            let (rules, complaints) = Rule::read_file("x", &file.text);
+            assert_eq!((rules.len(), complaints.len()), (1, 0), "{}", file.text);
+            assert!(rules[0].text.ends_with(" << d.E.f max=2"));
+            assert!(file.text.contains("\n# Left out: 1 of 1 Inflaters never ended: "), "{}", file.text);
+            assert_eq!(file.unwritten.len(), 1);
+            assert!(file.text.len() < 2_000 && file.text.chars().all(|c| c == '\n' || !c.is_control()));
+        }
+    }
+
+    #[test]
+    fn rules_for_hostile_names_are_escaped_and_fit() {
+        let names: BTreeSet<String> = escape::samples().map(|c| format!("{c}a{c}")).collect();
+        let frames: Vec<_> = names.iter().map(|name| [(name.as_str(), name.as_str())]).collect();
+        let sites: Vec<Made<'_>> = frames.iter().map(|frames| (Kind::Inflater, &frames[..], 2, 1)).collect();
+        let text = rules(&sites, "");
+        assert!(!text.contains(|c| c != '\n' && escape::is_hostile(c)), "{text:?}");
+        assert_eq!(text.matches("\nleak:").count(), sites.len());
+    }
+
+    #[test]
+    fn what_is_built_in_is_a_file_of_rules() {
+        let (rules, complaints) = Rule::read_file("x", &built_in());
+        assert_eq!(complaints, [""; 0]);
+        let texts = |rules: &[Rule]| rules.iter().map(|rule| rule.text.clone()).collect::<Vec<_>>();
+        assert_eq!(texts(&rules), texts(&Rule::built_in()));
+    }
+
+    /// Marsaglia's xorshift64: the same programs in every run.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % limit as u64) as usize
+        }
+    }
+
+    /// Frames that lie over one another in every way: recursion, the JDK's own between and below, stacks without a frame of the
+    /// program, callers that lose all beside callers that lose none.
+    #[test]
+    fn whatever_was_found_is_covered_to_the_unit() {
+        const FRAMES: [(&str, &str); 9] = [
+            ("a.Main", "main"),
+            ("a.Codec", "<init>"),
+            ("a.Codec", "read"),
+            ("b.Pool", "get of it"),
+            ("java.util.zip.ZipFile", "getInflater"),
+            ("java.util.zip.GZIPInputStream", "<init>"),
+            ("java.util.jar.JarFile", "getEntry"),
+            ("java.lang.ClassLoader", "loadClass"),
+            ("sun.misc.X", "y"),
+        ];
+        let own = ["", "leak:a.Codec.*", "live:b.* < a.Main.*\nleak,inflater:*.read", "live:*"];
+        let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+        for turn in 0..2_000 {
+            let stacks: Vec<Vec<_>> = (0..8)
+                .map(|_| (0..dice.below(5)).map(|_| FRAMES[dice.below(FRAMES.len())]).collect())
+                .collect();
+            let mut site = |frames| -> Made<'_> {
+                let (leaked, live) = (dice.below(3) as u64, dice.below(3) as u64);
+                (Kind::ALL[dice.below(2)], frames, leaked, live)
+            };
+            let sites: Vec<Made<'_>> = stacks.iter().map(|frames| site(frames.as_slice())).collect();
+            rules(&sites, own[turn % own.len()]);
+        }
+    }
+}

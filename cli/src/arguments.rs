@@ -4,7 +4,7 @@
 //! command line that cannot be understood is one line on standard error.
 
 use crate::duration;
-use crate::error::{Code, Failure};
+use crate::error::{CliError, Code};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
@@ -61,9 +61,9 @@ pub(crate) enum Command {
     /// Have a report now
     Dump(Dump),
     /// Ask how it stands
-    Status(Asked),
+    Status(RuleIndex),
     /// Begin anew: counts start from now, what is live becomes adopted
-    Reset(Asked),
+    Reset(RuleIndex),
     /// Have the last report and end the audit; the JVM goes on as if there had been no agent
     Disarm(Dump),
     /// List the JVMs of this machine and how it stands with each
@@ -108,7 +108,7 @@ pub(crate) struct Run {
 
 /// Which JVM, and how long to wait for it.
 #[derive(Debug, Args)]
-pub(crate) struct Asked {
+pub(crate) struct RuleIndex {
     /// Process id of the JVM; zaudit ps lists them
     #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub(crate) pid: i32,
@@ -121,7 +121,7 @@ pub(crate) struct Asked {
 #[derive(Debug, Args)]
 pub(crate) struct Attach {
     #[command(flatten)]
-    pub(crate) asked: Asked,
+    pub(crate) asked: RuleIndex,
     /// Options of the agent, as behind the = of -agentpath: gc format=json file=report-%p.json
     #[arg(value_name = "OPTION[=VALUE]")]
     pub(crate) options: Vec<String>,
@@ -131,7 +131,7 @@ pub(crate) struct Attach {
 #[derive(Debug, Args)]
 pub(crate) struct Dump {
     #[command(flatten)]
-    pub(crate) asked: Asked,
+    pub(crate) asked: RuleIndex,
     #[command(flatten)]
     pub(crate) outlet: Outlet,
     /// Have a collection first, so that garbage is not called live
@@ -258,7 +258,7 @@ pub(crate) struct Suppress {
 #[derive(Debug, Args)]
 pub(crate) struct Top {
     #[command(flatten)]
-    pub(crate) asked: Asked,
+    pub(crate) asked: RuleIndex,
     /// Time between two looks
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
     pub(crate) interval: Duration,
@@ -269,15 +269,15 @@ pub(crate) struct Top {
 
 /// A line that could not be understood, as one line. What clap says behind a blank line is the usage, which `--help`
 /// says better.
-pub(crate) fn misunderstood(error: &clap::Error) -> Failure {
+pub(crate) fn misunderstood(error: &clap::Error) -> CliError {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return Failure::new(Code::Usage, "a command is needed: run, attach, ps …", "see zaudit --help");
+        return CliError::new(Code::Usage, "a command is needed: run, attach, ps …", "see zaudit --help");
     }
     let text = error.to_string();
     let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     let said = said.join(" ");
     let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).unwrap_or("see zaudit --help");
-    Failure::new(Code::Usage, said.strip_prefix("error: ").unwrap_or(&said), tip)
+    CliError::new(Code::Usage, said.strip_prefix("error: ").unwrap_or(&said), tip)
 }
 
 #[cfg(test)]

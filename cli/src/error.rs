@@ -31,19 +31,19 @@ pub(crate) enum Code {
 
 /// Why a command did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub(crate) struct CliError {
     /// What the process ends with.
     pub(crate) code: Code,
     /// What is the matter; empty where nobody needs to be told.
-    pub(crate) matter: String,
+    pub(crate) message: String,
     /// What to do next; empty where the matter says it.
-    pub(crate) advice: String,
+    pub(crate) hint: String,
 }
 
-impl Failure {
+impl CliError {
     /// A failure with its matter and an advice.
-    pub(crate) fn new(code: Code, matter: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { code, matter: matter.into(), advice: advice.into() }
+    pub(crate) fn new(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: hint.into() }
     }
 
     /// The user has pressed ctrl-C, and knows.
@@ -57,11 +57,11 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The words may come from the other process: one line, and nothing that a terminal would obey.
-        f.write_str(&one_line(&self.matter))?;
-        if self.advice.is_empty() { Ok(()) } else { write!(f, "; {}", one_line(&self.advice)) }
+        f.write_str(&one_line(&self.message))?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "; {}", one_line(&self.hint)) }
     }
 }
 
@@ -82,16 +82,16 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_that_no_terminal_obeys() {
-        let failure = Failure::new(Code::Refused, "a\nb\x1b[2J", "do\tthis\n");
-        assert_eq!(failure.to_string(), "a b\\u{1b}[2J; do this");
-        assert_eq!(Failure::new(Code::Refused, "so", "").to_string(), "so");
+        let error = CliError::new(Code::Refused, "a\nb\x1b[2J", "do\tthis\n");
+        assert_eq!(error.to_string(), "a b\\u{1b}[2J; do this");
+        assert_eq!(CliError::new(Code::Refused, "so", "").to_string(), "so");
     }
 
     #[test]
     fn no_hostile_character_is_in_a_message() {
         let hostile: String = escape::samples().collect();
-        let failure = Failure::new(Code::Refused, format!("a{hostile}b"), format!("a{hostile}b"));
-        assert!(!failure.to_string().contains(escape::is_hostile), "{failure:?}");
+        let error = CliError::new(Code::Refused, format!("a{hostile}b"), format!("a{hostile}b"));
+        assert!(!error.to_string().contains(escape::is_hostile), "{error:?}");
     }
 
     #[test]

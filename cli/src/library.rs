@@ -3,7 +3,7 @@
 //! Invariant: one JVM gets one library. What is loaded already is asked again under its own name: any other would be a
 //! second agent that knows nothing of the first.
 
-use crate::error::{Code, Failure, reason};
+use crate::error::{CliError, Code, reason};
 use crate::target::{LIBRARY, Target, user};
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,10 +16,10 @@ const ENTRY: &[u8] = b"Agent_OnAttach\0";
 const LARGEST: u64 = 256 << 20;
 
 /// The library that was named, made absolute, else the one that came with this program.
-pub(crate) fn ours(named: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) fn ours(named: Option<&Path>) -> Result<PathBuf, CliError> {
     if let Some(named) = named {
         return std::path::absolute(named)
-            .map_err(|error| Failure::new(Code::Usage, format!("--library: {}", reason(&error)), ""));
+            .map_err(|error| CliError::new(Code::Usage, format!("--library: {}", reason(&error)), ""));
     }
     let program = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
     let folder = program.as_deref().and_then(Path::parent);
@@ -30,23 +30,23 @@ pub(crate) fn ours(named: Option<&Path>) -> Result<PathBuf, Failure> {
         .find(|path| path.is_file())
         .map(|path| path.canonicalize().unwrap_or(path))
         .ok_or_else(|| {
-            let matter = format!("there is no {LIBRARY} beside zaudit or in ../lib");
-            Failure::new(Code::LibraryUnseen, matter, "name it with --library PATH or ZAUDIT_LIBRARY")
+            let message = format!("there is no {LIBRARY} beside zaudit or in ../lib");
+            CliError::new(Code::LibraryUnseen, message, "name it with --library PATH or ZAUDIT_LIBRARY")
         })
 }
 
 /// The library for a program that we start: it must be there for ourselves.
-pub(crate) fn for_program(named: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) fn for_program(named: Option<&Path>) -> Result<PathBuf, CliError> {
     let path = ours(named)?;
     std::fs::File::open(&path).map_err(|error| {
-        let matter = format!("{}: {}", path.display(), reason(&error));
-        Failure::new(Code::LibraryUnseen, matter, format!("name a {LIBRARY} with --library PATH"))
+        let message = format!("{}: {}", path.display(), reason(&error));
+        CliError::new(Code::LibraryUnseen, message, format!("name a {LIBRARY} with --library PATH"))
     })?;
     Ok(path)
 }
 
 /// The library for a JVM that runs.
-pub(crate) fn for_target(target: &Target, named: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) fn for_target(target: &Target, named: Option<&Path>) -> Result<PathBuf, CliError> {
     if let Some(loaded) = target.loaded_library(named.and_then(Path::file_name)) {
         return Ok(loaded);
     }
@@ -60,25 +60,25 @@ pub(crate) fn for_target(target: &Target, named: Option<&Path>) -> Result<PathBu
             from.display()
         )
     };
-    let guise = target.guise()?;
+    let impersonate = target.impersonate()?;
     let seen = target.open(&path, libc::O_RDONLY | libc::O_NONBLOCK).and_then(|file| bytes(&file));
-    drop(guise);
+    drop(impersonate);
     match seen {
         Ok(bytes) => expect_agent(&path, &bytes).map(|()| path),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             let owner = user(target.status.user);
-            let matter = format!("{owner}, who runs process {pid}, cannot read {shown}");
-            Err(Failure::new(Code::LibraryUnseen, matter, copy(&path)))
+            let message = format!("{owner}, who runs process {pid}, cannot read {shown}");
+            Err(CliError::new(Code::LibraryUnseen, message, copy(&path)))
         }
         // Within reach for us and not for it: another mount namespace, or a chroot.
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => {
-            let matter = format!("process {pid} has a file system of its own, and {shown} is not in it");
-            Err(Failure::new(Code::LibraryUnseen, matter, copy(&path)))
+            let message = format!("process {pid} has a file system of its own, and {shown} is not in it");
+            Err(CliError::new(Code::LibraryUnseen, message, copy(&path)))
         }
         Err(error) => {
-            let matter = format!("{shown}: {}", reason(&error));
-            let advice = "--library names a libzaudit.so as the process sees it; it can be copied in through /proc/PID/root";
-            Err(Failure::new(Code::LibraryUnseen, matter, advice))
+            let message = format!("{shown}: {}", reason(&error));
+            let hint = "--library names a libzaudit.so as the process sees it; it can be copied in through /proc/PID/root";
+            Err(CliError::new(Code::LibraryUnseen, message, hint))
         }
     }
 }
@@ -93,22 +93,22 @@ fn bytes(file: &File) -> io::Result<Vec<u8>> {
 }
 
 /// A JVM warns on the program's own streams before it finds out what we can see ourselves, and JDK 8 does not tell.
-fn expect_agent(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+fn expect_agent(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let path = path.display();
     if !bytes.starts_with(b"\x7fELF\x02") {
-        let matter = format!("{path} is no 64-bit shared library");
-        return Err(Failure::new(
+        let message = format!("{path} is no 64-bit shared library");
+        return Err(CliError::new(
             Code::LibraryUnseen,
-            matter,
+            message,
             format!("name a {LIBRARY} with --library PATH"),
         ));
     }
     if bytes.windows(ENTRY.len()).any(|window| window == ENTRY) {
         return Ok(());
     }
-    let matter =
+    let message =
         format!("{path} cannot be attached to a JVM that runs: it is of an older zaudit, or of none");
-    Err(Failure::new(Code::LibraryUnseen, matter, format!("use the {LIBRARY} that came with this zaudit")))
+    Err(CliError::new(Code::LibraryUnseen, message, format!("use the {LIBRARY} that came with this zaudit")))
 }
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_an_agent() {
-        let check = |bytes: &[u8]| expect_agent(Path::new("/l.so"), bytes).map_err(|failure| failure.matter);
+        let check = |bytes: &[u8]| expect_agent(Path::new("/l.so"), bytes).map_err(|error| error.message);
         assert_eq!(check(b"\x7fELF\x02\x01 \0Agent_OnLoad\0Agent_OnAttach\0"), Ok(()));
         assert!(check(b"\x7fELF\x02\x01 \0Agent_OnLoad\0").is_err_and(|why| why.contains("older zaudit")));
         for bytes in [&b""[..], b"\x7fELF", b"\x7fELF\x01Agent_OnAttach\0", b"#!/bin/sh"] {

@@ -21,12 +21,12 @@ mod reply;
 mod request;
 mod cmd;
 
-use arguments::{Arguments, Asked, Command, Dump};
+use arguments::{Arguments, Command, Dump, RuleIndex};
 use clap::Parser;
 use cmd::{diff, man, ps, run, saved, suppress, top};
 use duration::Deadline;
-use error::{Code, Failure};
-use request::{Answer, Errand};
+use error::{CliError, Code};
+use request::{AgentRequest, Answer};
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -35,21 +35,21 @@ use target::{Presence, Target};
 use zaudit_core::escape;
 
 fn main() -> ExitCode {
-    let failure = match Arguments::try_parse() {
+    let error = match Arguments::try_parse() {
         Ok(arguments) => run(&arguments).err(),
         // Help and the version are what was asked for.
         Err(error) if !error.use_stderr() => output::write(error.render().to_string().as_bytes()).err(),
         Err(error) => Some(arguments::misunderstood(&error)),
     };
-    let Some(failure) = failure else { return ExitCode::SUCCESS };
-    if !failure.matter.is_empty() {
+    let Some(error) = error else { return ExitCode::SUCCESS };
+    if !error.message.is_empty() {
         // If that cannot be written either, the exit code tells.
-        let _ = writeln!(std::io::stderr(), "zaudit: {failure}");
+        let _ = writeln!(std::io::stderr(), "zaudit: {error}");
     }
-    ExitCode::from(failure.code as u8)
+    ExitCode::from(error.code as u8)
 }
 
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+fn run(arguments: &Arguments) -> Result<(), CliError> {
     let named = arguments.library();
     match &arguments.command {
         Command::Run(run) => run::run(named, run).map(|never| match never {}),
@@ -57,8 +57,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             run::expect_understood(&attach.options)?;
             let target = Target::find(attach.asked.pid)?;
             let library = library::for_target(&target, named)?;
-            let errand = Errand { command: "arm", options: &attach.options, report: false };
-            let answer = errand.run(&target, &library, &Deadline::after(attach.asked.timeout))?;
+            let request = AgentRequest { command: "arm", options: &attach.options, report: false };
+            let answer = request.run(&target, &library, &Deadline::after(attach.asked.timeout))?;
             say(&answer.text)
         }
         Command::Dump(dump) => report("dump", dump, named),
@@ -80,29 +80,33 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// A JVM with the agent in it, and the agent's library: whatever else is asked, it would be a second agent.
-fn audited(pid: i32, named: Option<&Path>) -> Result<(Target, PathBuf), Failure> {
+fn audited(pid: i32, named: Option<&Path>) -> Result<(Target, PathBuf), CliError> {
     let target = Target::find(pid)?;
     if target.presence() == Presence::Absent {
-        let matter = format!("process {pid} is not audited: there is no libzaudit.so in it");
-        return Err(Failure::new(Code::Refused, matter, format!("zaudit attach {pid} begins an audit")));
+        let message = format!("process {pid} is not audited: there is no libzaudit.so in it");
+        return Err(CliError::new(Code::Refused, message, format!("zaudit attach {pid} begins an audit")));
     }
     let library = library::for_target(&target, named)?;
     Ok((target, library))
 }
 
-fn ask(command: &'static str, asked: &Asked, named: Option<&Path>) -> Result<Answer, Failure> {
+fn ask(command: &'static str, asked: &RuleIndex, named: Option<&Path>) -> Result<Answer, CliError> {
     let (target, library) = audited(asked.pid, named)?;
-    Errand { command, options: &[], report: false }.run(&target, &library, &Deadline::after(asked.timeout))
+    AgentRequest { command, options: &[], report: false }.run(
+        &target,
+        &library,
+        &Deadline::after(asked.timeout),
+    )
 }
 
 /// A report, to where the user wants it.
-fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<(), Failure> {
+fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<(), CliError> {
     saved::expect_readable(&dump.outlet)?;
     let (target, library) = audited(dump.asked.pid, named)?;
-    let place = dump.outlet.output.as_deref().map(output::Place::open).transpose()?;
+    let place = dump.outlet.output.as_deref().map(output::OutputFile::open).transpose()?;
     let options = dump.options();
-    let errand = Errand { command, options: &options, report: true };
-    let answer = errand.run(&target, &library, &Deadline::after(dump.asked.timeout))?;
+    let request = AgentRequest { command, options: &options, report: true };
+    let answer = request.run(&target, &library, &Deadline::after(dump.asked.timeout))?;
     let Some(report) = answer.report else {
         return if command == "disarm" {
             say(&answer.text)
@@ -112,10 +116,10 @@ fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<()
     };
     let shown = || output::write(&harmless(&report, dump.outlet.format()));
     let Some(place) = place else { return shown().map(|_| ()) };
-    place.fill(&report).or_else(|failure| {
+    place.fill(&report).or_else(|error| {
         // It comes only once, the last one above all.
         shown()?;
-        Err(failure)
+        Err(error)
     })
 }
 
@@ -144,7 +148,7 @@ fn harmless(report: &[u8], format: zaudit_core::options::Format) -> Cow<'_, [u8]
 }
 
 /// Prints an answer, with a line end.
-fn say(text: &str) -> Result<(), Failure> {
+fn say(text: &str) -> Result<(), CliError> {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     output::write(format!("{}{end}", escape::lines(text)).as_bytes()).map(|_| ())
 }

@@ -3,7 +3,7 @@
 //! Invariant: a reader that has gone away (`zaudit … | head`) is no failure and gets no message, and a file is there whole
 //! or not at all.
 
-use crate::error::{Code, Failure, reason};
+use crate::error::{CliError, Code, reason};
 use crate::sys;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -19,33 +19,33 @@ pub(crate) enum Reader {
 }
 
 /// Writes to standard output.
-pub(crate) fn write(bytes: &[u8]) -> Result<Reader, Failure> {
+pub(crate) fn write(bytes: &[u8]) -> Result<Reader, CliError> {
     write_with(|to| to.write_all(bytes))
 }
 
 /// Writes to standard output what `fill` writes.
-pub(crate) fn write_with(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Reader, Failure> {
+pub(crate) fn write_with(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Reader, CliError> {
     let mut stdout = BufWriter::new(io::stdout().lock());
     match fill(&mut stdout).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(Reader::There),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
         Err(error) => {
-            let matter = format!("cannot write to standard output: {}", reason(&error));
-            Err(Failure::new(Code::Refused, matter, ""))
+            let message = format!("cannot write to standard output: {}", reason(&error));
+            Err(CliError::new(Code::Refused, message, ""))
         }
     }
 }
 
 /// A file that a report is going to, opened before the report is requested: the last one comes only once.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct OutputFile {
     path: PathBuf,
     pending: Pending,
 }
 
-impl Place {
+impl OutputFile {
     /// Opens it. A pipe without a reader waits for one until the user interrupts it.
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path) -> Result<Self, CliError> {
         let patience = Patience::Until(sys::interrupted);
         let pending = Pending::create_patiently(0o600, path, patience);
         let pending = pending.map_err(|error| cannot(path, &error))?;
@@ -53,7 +53,7 @@ impl Place {
     }
 
     /// Fills it.
-    pub(crate) fn fill(self, bytes: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn fill(self, bytes: &[u8]) -> Result<(), CliError> {
         self.fill_with(&mut |to| to.write_all(bytes))
     }
 
@@ -61,15 +61,15 @@ impl Place {
     pub(crate) fn fill_with(
         mut self,
         fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let filled = fill(&mut self.pending).and_then(|()| self.pending.commit());
         filled.map_err(|error| cannot(&self.path, &error))
     }
 }
 
-fn cannot(path: &Path, error: &io::Error) -> Failure {
-    let matter = format!("cannot write to {}: {}", path.display(), reason(error));
-    Failure::new(Code::Refused, matter, "name another file with --output")
+fn cannot(path: &Path, error: &io::Error) -> CliError {
+    let message = format!("cannot write to {}: {}", path.display(), reason(error));
+    CliError::new(Code::Refused, message, "name another file with --output")
 }
 
 #[cfg(test)]
@@ -99,13 +99,13 @@ mod tests {
                 drop(fs::remove_file(planted));
                 plant(&target, planted).unwrap();
             }
-            let place = Place::open(&path).unwrap();
+            let place = OutputFile::open(&path).unwrap();
             place.fill(b"report").unwrap();
             assert_eq!(fs::read(&target).unwrap(), b"precious");
             assert_eq!(fs::read(&path).unwrap(), b"report");
             assert!(guesses.iter().all(|guess| fs::read(guess).unwrap() == b"precious"));
         }
-        drop(Place::open(&path).unwrap());
+        drop(OutputFile::open(&path).unwrap());
         // The report, the file that stayed, and what was planted.
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2 + guesses.len());
         fs::remove_dir_all(folder).unwrap();

@@ -3,7 +3,7 @@
 //! Owns the texts of all JVMs from 8 on, and what each means to a user. Invariant: every answer becomes one of our lines
 //! and exit codes; nothing that a JVM says is lost unless we say it better.
 
-use crate::error::{Code, Failure};
+use crate::error::{CliError, Code};
 use std::path::Path;
 
 /// What `Agent_OnAttach` returned, or the JVM's reasons.
@@ -44,28 +44,32 @@ impl Reply {
 }
 
 /// Why the JVM `pid` did not ask the agent in `library`.
-pub(crate) fn unasked(pid: i32, library: &Path, said: &str) -> Failure {
+pub(crate) fn unasked(pid: i32, library: &Path, said: &str) -> CliError {
     let library = library.display();
     if said.contains("Dynamic agent loading is not enabled") {
-        let matter = format!("process {pid} takes no agents while it runs (-XX:-EnableDynamicAgentLoading)");
-        return Failure::new(
+        let message = format!("process {pid} takes no agents while it runs (-XX:-EnableDynamicAgentLoading)");
+        return CliError::new(
             Code::AttachOff,
-            matter,
+            message,
             "start it with -XX:+EnableDynamicAgentLoading, or under zaudit run",
         );
     }
     if said.contains("Agent_OnAttach") {
-        let matter = format!("{library} is of an older zaudit: it cannot be attached to a JVM that runs");
-        return Failure::new(Code::LibraryUnseen, matter, "use the libzaudit.so that came with this zaudit");
+        let message = format!("{library} is of an older zaudit: it cannot be attached to a JVM that runs");
+        return CliError::new(
+            Code::LibraryUnseen,
+            message,
+            "use the libzaudit.so that came with this zaudit",
+        );
     }
     let Some(why) = said.lines().map(str::trim).find(|line| line.contains(':')) else {
         let said = if said.is_empty() { "it does not say why" } else { said };
-        let matter =
+        let message =
             format!("process {pid} could not load {library} or found no Agent_OnAttach in it: {said}");
-        let advice = "check that it is this zaudit's libzaudit.so and that the JVM's user can read it";
-        return Failure::new(Code::LibraryUnseen, matter, advice);
+        let hint = "check that it is this zaudit's libzaudit.so and that the JVM's user can read it";
+        return CliError::new(Code::LibraryUnseen, message, hint);
     };
-    let advice = if why.contains("cannot open shared object") {
+    let hint = if why.contains("cannot open shared object") {
         "it, or a library that it needs, is not there for that process; see zaudit attach --help on --library"
     } else if why.contains("version `GLIBC") || why.contains("symbol not found") {
         "the process has another C library than the one that libzaudit.so was built for"
@@ -74,7 +78,7 @@ pub(crate) fn unasked(pid: i32, library: &Path, said: &str) -> Failure {
     } else {
         "see zaudit attach --help on --library"
     };
-    Failure::new(Code::LibraryUnseen, format!("process {pid} could not load {library}: {why}"), advice)
+    CliError::new(Code::LibraryUnseen, format!("process {pid} could not load {library}: {why}"), hint)
 }
 
 #[cfg(test)]
@@ -123,9 +127,9 @@ mod tests {
             ("/l.so: invalid ELF header", Code::LibraryUnseen, "invalid ELF header"),
             ("", Code::LibraryUnseen, "it does not say why"),
         ] {
-            let failure = unasked(7, Path::new("/l.so"), said);
-            assert_eq!(failure.code, code, "{said}");
-            assert!(failure.to_string().contains(words), "{failure}");
+            let error = unasked(7, Path::new("/l.so"), said);
+            assert_eq!(error.code, code, "{said}");
+            assert!(error.to_string().contains(words), "{error}");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! the errand is over.
 
 use crate::duration::Deadline;
-use crate::error::{Code, Failure, reason};
+use crate::error::{CliError, Code, reason};
 use crate::hotspot::attach::{self, LONGEST_ARGUMENT};
 use crate::reply::{self, Reply};
 use crate::sys;
@@ -23,7 +23,7 @@ const LARGEST: (u64, u64) = (1 << 20, 1 << 30);
 
 /// What an agent is asked to do.
 #[derive(Clone, Debug)]
-pub(crate) struct Errand<'a> {
+pub(crate) struct AgentRequest<'a> {
     /// `arm`, `dump` …
     pub(crate) command: &'static str,
     /// More options, in the agent's own syntax.
@@ -41,29 +41,29 @@ pub(crate) struct Answer {
     pub(crate) report: Option<Vec<u8>>,
 }
 
-impl Errand<'_> {
+impl AgentRequest<'_> {
     /// Has it done by the agent in `library`.
     pub(crate) fn run(
         &self,
         target: &Target,
         library: &Path,
         deadline: &Deadline,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, CliError> {
         let stem = format!(".zaudit-{}-{}", target.status.own_pid, token()?);
         // All that follows is done as the JVM's user: it speaks to nobody else, and his files are not root's to follow.
-        let _guise = target.guise()?;
-        let answer = Letter { folder: target.temporary(), name: format!("{stem}-answer") };
-        let report = Letter { folder: target.temporary(), name: format!("{stem}-report") };
+        let _guise = target.impersonate()?;
+        let answer = ResponseFile { folder: target.temporary(), name: format!("{stem}-answer") };
+        let report = ResponseFile { folder: target.temporary(), name: format!("{stem}-report") };
         let options = self.text(&report, &answer)?;
         let words = [b"load".as_slice(), library.as_os_str().as_bytes(), b"true", options.as_bytes()];
         if library.as_os_str().len() > LONGEST_ARGUMENT {
-            let matter = format!(
+            let message = format!(
                 "a JVM takes no path of more than {LONGEST_ARGUMENT} bytes, such as {}",
                 library.display()
             );
-            return Err(Failure::new(
+            return Err(CliError::new(
                 Code::Usage,
-                matter,
+                message,
                 "copy the library elsewhere, and name it with --library",
             ));
         }
@@ -78,8 +78,8 @@ impl Errand<'_> {
         let text = String::from_utf8_lossy(&told).into_owned();
         if code != 0 {
             let silent = format!("the agent in process {} refused (code {code}) without a word", target.pid);
-            let matter = if text.trim().is_empty() { silent } else { text };
-            return Err(Failure::new(if code == 2 { Code::Usage } else { Code::Refused }, matter, ""));
+            let message = if text.trim().is_empty() { silent } else { text };
+            return Err(CliError::new(if code == 2 { Code::Usage } else { Code::Refused }, message, ""));
         }
         let report = match self.report.then(|| report.read(target, LARGEST.1)) {
             None => None,
@@ -92,7 +92,7 @@ impl Errand<'_> {
     }
 
     /// `dump,format=json,file=…,answer=…`. Ours come last: of two values the last holds.
-    fn text(&self, report: &Letter<'_>, answer: &Letter<'_>) -> Result<String, Failure> {
+    fn text(&self, report: &ResponseFile<'_>, answer: &ResponseFile<'_>) -> Result<String, CliError> {
         let mut items = vec![self.command.to_owned()];
         items.extend(self.options.iter().cloned());
         if self.report {
@@ -103,38 +103,38 @@ impl Errand<'_> {
         if text.len() <= LONGEST_ARGUMENT {
             return Ok(text);
         }
-        let matter =
+        let message =
             format!("the options come to {} bytes, and a JVM takes {LONGEST_ARGUMENT} at a time", text.len());
-        Err(Failure::new(
+        Err(CliError::new(
             Code::Usage,
-            matter,
+            message,
             "put them into a file that the JVM can read, and give @FILE instead",
         ))
     }
 }
 
 /// The report that was asked for has not come.
-pub(crate) fn lost(target: &Target, why: &str) -> Failure {
-    let matter = format!("the report of process {} has not come: {why}", target.pid);
-    Failure::new(Code::Refused, matter, "see the standard error of that process")
+pub(crate) fn lost(target: &Target, why: &str) -> CliError {
+    let message = format!("the report of process {} has not come: {why}", target.pid);
+    CliError::new(Code::Refused, message, "see the standard error of that process")
 }
 
 /// 64 random bits in letters.
-fn token() -> Result<String, Failure> {
+fn token() -> Result<String, CliError> {
     let mut bytes = [0; 8];
     File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).map_err(|error| {
-        Failure::new(Code::Refused, format!("/dev/urandom: {}", reason(&error)), "the system must have one")
+        CliError::new(Code::Refused, format!("/dev/urandom: {}", reason(&error)), "the system must have one")
     })?;
     Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
 /// A file that the agent writes for us in its `/tmp`. It goes with its value.
-struct Letter<'a> {
+struct ResponseFile<'a> {
     folder: BorrowedFd<'a>,
     name: String,
 }
 
-impl Letter<'_> {
+impl ResponseFile<'_> {
     fn read(&self, target: &Target, largest: u64) -> io::Result<Vec<u8>> {
         // Without waiting: a pipe in its place would hold us for ever.
         let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -152,7 +152,7 @@ impl Letter<'_> {
     }
 }
 
-impl Drop for Letter<'_> {
+impl Drop for ResponseFile<'_> {
     fn drop(&mut self) {
         // Most often it is there and goes; where the agent never came to write it, there is nothing to remove.
         let _ = sys::unlink_at(self.folder, &OsString::from(&self.name));

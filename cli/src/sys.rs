@@ -39,15 +39,15 @@ pub(crate) fn effective() -> (u32, u32) {
 
 /// Another user's identity, worn until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Guise {
+pub(crate) struct EffectiveUser {
     before: Option<(u32, u32, Vec<libc::gid_t>)>,
 }
 
 /// Makes `user` and `group` the effective ones, and `group` the only group; nothing where they are that already.
-pub(crate) fn become_user(user: u32, group: u32) -> io::Result<Guise> {
+pub(crate) fn become_user(user: u32, group: u32) -> io::Result<EffectiveUser> {
     let (own_user, own_group) = effective();
     if (own_user, own_group) == (user, group) {
-        return Ok(Guise { before: None });
+        return Ok(EffectiveUser { before: None });
     }
     // SAFETY: a count of 0 asks for the number of groups and writes nothing.
     let count = unsafe { libc::getgroups(0, std::ptr::null_mut()) };
@@ -55,7 +55,7 @@ pub(crate) fn become_user(user: u32, group: u32) -> io::Result<Guise> {
     // SAFETY: the list has room for `count` groups.
     let count = unsafe { libc::getgroups(count, groups.as_mut_ptr()) };
     groups.truncate(usize::try_from(count).map_err(|_| io::Error::last_os_error())?);
-    let guise = Guise { before: Some((own_user, own_group, groups)) };
+    let impersonate = EffectiveUser { before: Some((own_user, own_group, groups)) };
     // Where groups may not be set (user namespaces), the user and the group are what counts.
     // SAFETY: one group, and a pointer to it.
     let _ = unsafe { libc::setgroups(1, &raw const group) };
@@ -64,10 +64,10 @@ pub(crate) fn become_user(user: u32, group: u32) -> io::Result<Guise> {
     checked(unsafe { libc::setegid(group) })?;
     // SAFETY: as above.
     checked(unsafe { libc::seteuid(user) })?;
-    Ok(guise)
+    Ok(impersonate)
 }
 
-impl Drop for Guise {
+impl Drop for EffectiveUser {
     fn drop(&mut self) {
         let Some((user, group, groups)) = &self.before else { return };
         // We were this user before: our saved ids let us be it again.

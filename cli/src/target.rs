@@ -3,12 +3,12 @@
 //! Owns all that is read from `/proc/PID`, and who may read it. Speaking to the JVM is [`crate::hotspot::attach`]'s. Invariant:
 //! looking changes nothing, and no link in the other process's own file system leads us out of it.
 
-use crate::error::{Code, Failure, reason};
+use crate::error::{CliError, Code, reason};
 use crate::hotspot::perfdata::PerfData;
 use crate::hotspot::vm_flags::{self, Flags};
 use crate::proc::maps::Maps;
 use crate::proc::status::Status;
-use crate::sys::{self, Guise};
+use crate::sys::{self, EffectiveUser};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -68,9 +68,9 @@ impl Presence {
 }
 
 /// `/proc/PID/status`; a failure where there is no such process.
-pub(crate) fn status(pid: i32) -> Result<Status, Failure> {
+pub(crate) fn status(pid: i32) -> Result<Status, CliError> {
     let none = || {
-        Failure::new(
+        CliError::new(
             Code::NoProcess,
             format!("there is no process {pid}"),
             "zaudit ps lists the JVMs that run",
@@ -79,12 +79,12 @@ pub(crate) fn status(pid: i32) -> Result<Status, Failure> {
     let text = fs::read(format!("/proc/{pid}/status")).map_err(|_| none())?;
     let status = Status::parse(&String::from_utf8_lossy(&text)).ok_or_else(none)?;
     if status.ended() {
-        return Err(Failure::gone(pid));
+        return Err(CliError::gone(pid));
     }
     if status.process != pid {
         let process = status.process;
-        let matter = format!("{pid} is a thread of process {process}");
-        return Err(Failure::new(Code::NoProcess, matter, format!("name the process: {process}")));
+        let message = format!("{pid} is a thread of process {process}");
+        return Err(CliError::new(Code::NoProcess, message, format!("name the process: {process}")));
     }
     Ok(status)
 }
@@ -106,21 +106,25 @@ pub(crate) fn user(number: u32) -> String {
     sys::user_name(number).unwrap_or_else(|| number.to_string())
 }
 
-fn not_permitted(pid: i32, status: &Status) -> Failure {
+fn not_permitted(pid: i32, status: &Status) -> CliError {
     let owner = user(status.user);
     let (own_user, own_group) = sys::effective();
     if own_user != status.user && own_user != 0 {
-        let matter = format!("process {pid} belongs to {owner}");
-        let advice = format!("call zaudit as {owner} or as root: sudo -u {owner} zaudit …");
-        return Failure::new(Code::NotPermitted, matter, advice);
+        let message = format!("process {pid} belongs to {owner}");
+        let hint = format!("call zaudit as {owner} or as root: sudo -u {owner} zaudit …");
+        return CliError::new(Code::NotPermitted, message, hint);
     }
     if own_user != 0 && own_group != status.group {
-        let matter = format!("process {pid} runs as group {}, and we as group {own_group}", status.group);
-        let advice = "a JVM answers only its own group: call zaudit through sg or newgrp, or as root";
-        return Failure::new(Code::NotPermitted, matter, advice);
+        let message = format!("process {pid} runs as group {}, and we as group {own_group}", status.group);
+        let hint = "a JVM answers only its own group: call zaudit through sg or newgrp, or as root";
+        return CliError::new(Code::NotPermitted, message, hint);
     }
-    let matter = format!("the system does not let us look into process {pid}");
-    Failure::new(Code::NotPermitted, matter, "call zaudit as root, in a container with --cap-add SYS_PTRACE")
+    let message = format!("the system does not let us look into process {pid}");
+    CliError::new(
+        Code::NotPermitted,
+        message,
+        "call zaudit as root, in a container with --cap-add SYS_PTRACE",
+    )
 }
 
 /// The files in the memory of a process.
@@ -154,11 +158,11 @@ pub(crate) fn command_line(pid: i32) -> String {
 
 impl Target {
     /// Looks at a process. What keeps us from speaking to it is the failure, the first thing to be mended first.
-    pub(crate) fn find(pid: i32) -> Result<Self, Failure> {
+    pub(crate) fn find(pid: i32) -> Result<Self, CliError> {
         let status = status(pid)?;
         let process = match sys::pidfd(pid) {
             Ok(process) => Some(process),
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(Failure::gone(pid)),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(CliError::gone(pid)),
             Err(_) => None,
         };
         let own = sys::effective();
@@ -167,8 +171,8 @@ impl Target {
         }
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::PermissionDenied => not_permitted(pid, &status),
-            _ if !Path::new(&format!("/proc/{pid}")).exists() => Failure::gone(pid),
-            _ => Failure::new(Code::Refused, format!("/proc/{pid}: {}", reason(&error)), ""),
+            _ if !Path::new(&format!("/proc/{pid}")).exists() => CliError::gone(pid),
+            _ => CliError::new(Code::Refused, format!("/proc/{pid}: {}", reason(&error)), ""),
         };
         expect_64_bits(pid, &status).map_err(&failed)??;
         let maps = maps(pid, &status).map_err(&failed)?;
@@ -178,17 +182,17 @@ impl Target {
             let limit = if there { Duration::ZERO } else { END };
             let [ended] = sys::wait([process.as_ref().map(AsFd::as_fd)], limit);
             if ended {
-                return Err(Failure::gone(pid));
+                return Err(CliError::gone(pid));
             }
-            let matter =
+            let message =
                 format!("process {pid} ({}) is not a HotSpot JVM: no libjvm.so is in it", status.name);
-            return Err(Failure::new(Code::NotHotSpot, matter, "zaudit ps lists the JVMs that run"));
+            return Err(CliError::new(Code::NotHotSpot, message, "zaudit ps lists the JVMs that run"));
         }
         if status.stopped() {
-            let matter = format!("process {pid} is stopped, by a signal or a debugger");
-            return Err(Failure::new(
+            let message = format!("process {pid} is stopped, by a signal or a debugger");
+            return Err(CliError::new(
                 Code::NoAnswer,
-                matter,
+                message,
                 format!("let it go on first: kill -CONT {pid}"),
             ));
         }
@@ -196,15 +200,15 @@ impl Target {
         let root = as_either(&status, || sys::open_folder(Path::new(&root))).map_err(&failed)?;
         let temporary = as_either(&status, || sys::open_within(root.as_fd(), Path::new("/tmp"), FOLDER))
             .map_err(|error| {
-                let matter = format!("process {pid} has no /tmp that we can reach: {}", reason(&error));
-                Failure::new(Code::Refused, matter, "a JVM takes commands through a socket in /tmp")
+                let message = format!("process {pid} has no /tmp that we can reach: {}", reason(&error));
+                CliError::new(Code::Refused, message, "a JVM takes commands through a socket in /tmp")
             })?;
         let perfdata = counters(&status, temporary.as_fd()).and_then(|bytes| PerfData::parse(&bytes));
         Ok(Self { pid, status, process, root, temporary, maps, perfdata })
     }
 
     /// Takes on the identity of its user until the guise is dropped.
-    pub(crate) fn guise(&self) -> Result<Guise, Failure> {
+    pub(crate) fn impersonate(&self) -> Result<EffectiveUser, CliError> {
         sys::become_user(self.status.user, self.status.group)
             .map_err(|_| not_permitted(self.pid, &self.status))
     }
@@ -308,7 +312,7 @@ impl Target {
 const FOLDER: i32 = libc::O_PATH | libc::O_DIRECTORY;
 
 /// The fifth byte of a program file says how wide its addresses are.
-fn expect_64_bits(pid: i32, status: &Status) -> io::Result<Result<(), Failure>> {
+fn expect_64_bits(pid: i32, status: &Status) -> io::Result<Result<(), CliError>> {
     let opened = as_either(status, || File::open(format!("/proc/{pid}/exe")));
     let mut head = Vec::new();
     match opened {
@@ -318,7 +322,7 @@ fn expect_64_bits(pid: i32, status: &Status) -> io::Result<Result<(), Failure>> 
         Err(error) => return Err(error),
     };
     Ok(match head.as_slice() {
-        [0x7f, b'E', b'L', b'F', 1] => Err(Failure::new(
+        [0x7f, b'E', b'L', b'F', 1] => Err(CliError::new(
             Code::NotHotSpot,
             format!("process {pid} ({}) is a 32-bit program", status.name),
             "zaudit audits 64-bit HotSpot JVMs only",

@@ -25,7 +25,7 @@ pub struct Session {
     stacks: Stacks,
     ledger: Ledger,
     /// Stacks of further calls of `end()`, and how often each came.
-    enders: Stacks,
+    double_ends: Stacks,
     ended_again: DashMap<SiteId, u64>,
     ended_unknown: PerKind<AtomicU64>,
     gaps: Mutex<Gaps>,
@@ -111,7 +111,7 @@ impl Default for Session {
         Session {
             stacks: Stacks::default(),
             ledger: Ledger::default(),
-            enders: Stacks::default(),
+            double_ends: Stacks::default(),
             ended_again: DashMap::with_shard_amount(SHARDS),
             ended_unknown: PerKind::default(),
             gaps: Mutex::default(),
@@ -164,8 +164,8 @@ impl Session {
     }
 
     /// What was adopted turned out to be no stranger, or no longer open.
-    pub fn disowned(&self, id: InstanceId) {
-        self.ledger.disowned(id);
+    pub fn unadopt(&self, id: InstanceId) {
+        self.ledger.unadopt(id);
     }
 
     /// Begins to count anew: what is live is adopted, sites and gaps in the hooks stay known.
@@ -185,18 +185,18 @@ impl Session {
     }
 
     /// Who ends again, by a stack that did so before.
-    pub fn ender(&self, kind: Kind, key: StackKey) -> Option<SiteId> {
-        self.enders.site(kind, key)
+    pub fn double_end(&self, kind: Kind, key: StackKey) -> Option<SiteId> {
+        self.double_ends.site(kind, key)
     }
 
     /// Takes the stack of one who ends again, not seen before under this key.
-    pub fn learn_ender(&self, kind: Kind, key: StackKey, stack: Stack) -> Result<SiteId, OutOfMemory> {
-        self.enders.learn(kind, key, stack)
+    pub fn learn_double_end(&self, kind: Kind, key: StackKey, stack: Stack) -> Result<SiteId, OutOfMemory> {
+        self.double_ends.learn(kind, key, stack)
     }
 
     /// `end()` by the program of an instance that was ended before.
-    pub fn ended_again(&self, ender: SiteId) {
-        *self.ended_again.entry(ender).or_default() += 1;
+    pub fn ended_again(&self, double_end: SiteId) {
+        *self.ended_again.entry(double_end).or_default() += 1;
     }
 
     /// `end()` of an open instance that was made before the agent was armed.
@@ -284,7 +284,7 @@ impl Session {
             taken,
             sites,
             others,
-            ended_again: self.all_enders()?,
+            ended_again: self.all_double_ends()?,
             ended_unknown: PerKind { inflater: unknown(Kind::Inflater), deflater: unknown(Kind::Deflater) },
             adopted,
             overflowed: self.stacks.overflowed(),
@@ -335,27 +335,27 @@ impl Session {
     }
 
     /// The stacks of further calls of `end()`, and how often each came.
-    fn all_enders(&self) -> Result<Vec<(Arc<Site>, u64)>, OutOfMemory> {
-        let mut enders = Vec::new();
-        enders.try_reserve_exact(self.enders.count())?;
-        let room = enders.capacity();
-        self.enders.for_each(|id, site| {
+    fn all_double_ends(&self) -> Result<Vec<(Arc<Site>, u64)>, OutOfMemory> {
+        let mut double_ends = Vec::new();
+        double_ends.try_reserve_exact(self.double_ends.count())?;
+        let room = double_ends.capacity();
+        self.double_ends.for_each(|id, site| {
             if let Some(times) = self.ended_again.get(&id) {
-                enders.push((Arc::clone(site), *times));
+                double_ends.push((Arc::clone(site), *times));
             }
-            enders.len() < room
+            double_ends.len() < room
         });
-        Ok(enders)
+        Ok(double_ends)
     }
 }
 
 /// Whether nothing was made at this site since counting began.
 fn is_empty(tally: &Tally) -> bool {
-    tally.counts.created == 0 && tally.adds_up()
+    tally.counts.created == 0 && tally.is_balanced()
 }
 
 fn all_ended(tally: &Tally) -> bool {
-    tally.counts.created == tally.counts.ended && tally.adds_up()
+    tally.counts.created == tally.counts.ended && tally.is_balanced()
 }
 
 #[cfg(test)]
@@ -377,9 +377,9 @@ mod tests {
         session.dropped("no tag");
         assert!(session.ended(first, main, Nanos(3)));
         assert!(!session.ended(first, main, Nanos(4)));
-        assert_eq!(session.ender(Kind::Inflater, StackKey(5)), None, "who ends is not who made it");
-        session.ended_again(session.learn_ender(Kind::Inflater, StackKey(5), stack).unwrap());
-        session.ended_again(session.ender(Kind::Inflater, StackKey(5)).unwrap());
+        assert_eq!(session.double_end(Kind::Inflater, StackKey(5)), None, "who ends is not who made it");
+        session.ended_again(session.learn_double_end(Kind::Inflater, StackKey(5), stack).unwrap());
+        session.ended_again(session.double_end(Kind::Inflater, StackKey(5)).unwrap());
         let id = session.snapshot(Nanos(4), Duration::ZERO).unwrap().sites[0].site.stable_id;
         assert_eq!(session.oldest(&[!id, id], 9), [(id, vec![second])]);
         session.freed(second, Nanos(5));
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!((counts.created, counts.ended, counts.collected), (2, 1, 1));
         assert_eq!(snapshot.ended_again.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2]);
         assert_eq!(snapshot.gaps.dropped, BTreeMap::from([("no tag".into(), 1)]));
-        assert!(snapshot.sites[0].tally.adds_up());
+        assert!(snapshot.sites[0].tally.is_balanced());
         session.reset();
         assert!(session.snapshot(Nanos(7), Duration::ZERO).unwrap().ended_again.is_empty());
     }

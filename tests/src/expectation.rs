@@ -104,7 +104,7 @@ impl Expectation {
                     .ok_or_else(|| format!("{verdict:?} is none of {VERDICTS:?}"))?;
                 stated[slot] = Count::parse(count.trim())?;
             }
-            adds_up(stated).map_err(|why| format!("{kind}: {why}"))?;
+            is_balanced(stated).map_err(|why| format!("{kind}: {why}"))?;
         }
         Ok(expectation)
     }
@@ -140,7 +140,7 @@ impl Expectation {
     }
 }
 
-fn adds_up(stated: &Stated) -> Result<()> {
+fn is_balanced(stated: &Stated) -> Result<()> {
     let exact: Option<Vec<u64>> = stated.iter().map(|count| count.exact()).collect();
     let Some(exact) = exact else { return Ok(()) };
     let fates: u64 = exact[1..=LIVE].iter().sum();

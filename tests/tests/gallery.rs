@@ -24,7 +24,7 @@ const CALLS: u64 = 7;
 /// What must come of the instances of one kind that were made at one place.
 #[derive(Clone, Debug)]
 struct Expected {
-    verdict: Verdict,
+    verdict: SiteStats,
     kind: Kind,
     /// `None`: some.
     count: Option<u64>,
@@ -34,7 +34,7 @@ struct Expected {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum SiteStats {
     Leak,
     Ended,
     Live,
@@ -119,8 +119,8 @@ impl Case {
             let known = |verdict| self.expected.iter().any(|one| one.verdict == verdict && one.is_of(site));
             let fits = match site.severity {
                 Severity::Clean => true,
-                Severity::Suspect => known(Verdict::Live),
-                Severity::Leak => known(Verdict::Leak),
+                Severity::Suspect => known(SiteStats::Live),
+                Severity::Leak => known(SiteStats::Leak),
             };
             if !fits {
                 wrong.push(format!("unexpected {:?}: {}", site.severity, site.describe()));
@@ -218,13 +218,13 @@ impl Expected {
         let found = report.sum(self.kind, |site| self.is_of(site));
         let Counts { created, ended, late, collected, live, expected } = found;
         let (count, rest) = match self.verdict {
-            Verdict::Leak => (late + collected, live + expected),
+            SiteStats::Leak => (late + collected, live + expected),
             // Under the same frame the JDK's class loaders have theirs, which a rule covers.
-            Verdict::Ended => (ended, created - ended - expected),
-            Verdict::Live => (live, late + collected + expected),
+            SiteStats::Ended => (ended, created - ended - expected),
+            SiteStats::Live => (live, late + collected + expected),
         };
         let wanted = match self.verdict {
-            Verdict::Live => self.count,
+            SiteStats::Live => self.count,
             _ => self.count.map(|count| count * CALLS),
         };
         let right = wanted.map_or(count > 0, |wanted| wanted == count) && rest == 0;
@@ -317,7 +317,7 @@ fn parse(text: &str) -> Result<Vec<Case>> {
                 let case = cases.last_mut().ok_or_else(|| place("belongs to no case"))?;
                 match words {
                     ["says", words @ ..] if !words.is_empty() => {
-                        let one = case.expected.last_mut().filter(|one| one.verdict == Verdict::Leak);
+                        let one = case.expected.last_mut().filter(|one| one.verdict == SiteStats::Leak);
                         one.ok_or_else(|| place("belongs to no leak"))?.says = Some(words.join(" "));
                     }
                     ["skip", reason @ ..] if !reason.is_empty() => case.skip = Some(reason.join(" ")),
@@ -341,9 +341,9 @@ fn parse(text: &str) -> Result<Vec<Case>> {
 impl Expected {
     fn parse(verdict: &str, kind: &str, count: &str, frame: &str) -> Option<Self> {
         let verdict = match verdict {
-            "leak" => Verdict::Leak,
-            "ended" => Verdict::Ended,
-            "live" => Verdict::Live,
+            "leak" => SiteStats::Leak,
+            "ended" => SiteStats::Ended,
+            "live" => SiteStats::Live,
             _ => return None,
         };
         let kind = match kind {
@@ -352,7 +352,7 @@ impl Expected {
             _ => return None,
         };
         let count = match count {
-            "some" if verdict != Verdict::Leak => None,
+            "some" if verdict != SiteStats::Leak => None,
             number => Some(number.parse().ok().filter(|number| *number > 0)?),
         };
         Some(Self { verdict, kind, count, frame: frame.into(), says: None })

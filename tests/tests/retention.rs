@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::report::{Held, Report, Site};
+use zaudit_tests::report::{Report, Retained, Site};
 use zaudit_tests::suite::{self, Bench, cell, claim};
 
 const INFLATER: &str = "java.util.zip.Inflater";
@@ -132,7 +132,7 @@ fn kept(report: &Report) -> Result<()> {
     places.retain(|step| step.starts_with('['));
     claim(places == ["[0]", "[1]", "[2]"], || format!("{places:?}"))?;
     let chain = &of(report, "inChain")?.retention;
-    let right = |held: &Held| {
+    let right = |held: &Retained| {
         let path = held.path.clone().unwrap_or_default();
         held.root.as_deref() == Some("static Retained.chain")
             && path.iter().any(|step| step.ends_with(" steps more"))
@@ -156,10 +156,10 @@ fn of<'a>(report: &'a Report, method: &str) -> Result<&'a Site> {
 fn out_of_time(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let ended = retained(bench, jdk)?.audited(&bench.library, "retain=1,retain_wait=0s").run()?;
     let report = ended.report()?;
-    let held: Vec<&Held> = report.sites.iter().flat_map(|site| &site.retention).collect();
-    let gave_up = |held: &&&Held| held.unknown.as_deref().is_some_and(|why| why.contains("retain_wait"));
+    let held: Vec<&Retained> = report.sites.iter().flat_map(|site| &site.retention).collect();
+    let gave_up = |held: &&&Retained| held.unknown.as_deref().is_some_and(|why| why.contains("retain_wait"));
     // What was found before is kept: roots come first in a walk.
-    let (lost, found): (Vec<&&Held>, Vec<&&Held>) = held.iter().partition(gave_up);
+    let (lost, found): (Vec<&&Retained>, Vec<&&Retained>) = held.iter().partition(gave_up);
     claim(lost.len() > 5 && found.iter().all(|held| held.root.is_some()), || format!("{held:?}"))?;
     claim(report.retention_pause_seconds.is_some_and(|pause| pause < 5.0), || ended.to_string())
 }

@@ -3,7 +3,7 @@
 //! Runs on the thread that attached. Invariant: every command gets an answer, in words where it says (`answer`, else
 //! standard error) and as the return code of the attach.
 
-use crate::control::lifecycle::{self, Disarmed};
+use crate::control::lifecycle::{self, DisarmOutcome};
 use crate::control::{preflight, reports};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
@@ -121,16 +121,16 @@ fn reset(agent: &'static Agent) -> Answer {
 fn disarm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
     let control = agent.control();
     match lifecycle::disarm(agent, &control, jni, Trigger::Command, Some(options)) {
-        Disarmed::Over(Ok(written)) => return Ok(format!("disarmed; {written}")),
-        Disarmed::Over(Err(why)) => return Err(format!("disarmed, but {why}")),
-        Disarmed::NoReport(why) => return Err(format!("{why}; it stays armed")),
-        Disarmed::NotYet => {
+        DisarmOutcome::Over(Ok(written)) => return Ok(format!("disarmed; {written}")),
+        DisarmOutcome::Over(Err(why)) => return Err(format!("disarmed, but {why}")),
+        DisarmOutcome::NoReport(why) => return Err(format!("{why}; it stays armed")),
+        DisarmOutcome::NotYet => {
             return Err("another report is under way, or the JVM is ending; it stays armed".into());
         }
-        Disarmed::Nothing => {}
+        DisarmOutcome::Nothing => {}
     }
     if agent.worker.arms_at().is_some() {
-        agent.worker.stop(agent.bell());
+        agent.worker.stop(agent.waker());
         return Ok("it will not arm".into());
     }
     Err("no audit is under way".into())
@@ -186,7 +186,7 @@ fn status(agent: &Agent) -> String {
     }
     line("sites", grouped(sites as u64));
     line("numbered reports", grouped(u64::from(agent.reports.numbered())));
-    line("stood still while arming", format!("{:.1} ms", audit.stood_still().as_secs_f64() * 1e3));
+    line("stood still while arming", format!("{:.1} ms", audit.pause().as_secs_f64() * 1e3));
     let gaps = audit.session.gaps();
     let healthy = zaudit_core::session::Gaps { unsettled: None, ..gaps } == Default::default();
     line("health", if healthy { "ok" } else { "not all could be seen: a report says what" }.into());

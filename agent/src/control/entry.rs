@@ -11,7 +11,7 @@ use crate::sys::allocator;
 use crate::sys::jni::{self, Jni};
 use crate::sys::jvmti::{Jvmti, jint, jobject};
 use crate::sys::posix::{read_small, say, write_stderr};
-use crate::sys::wake::Ring;
+use crate::sys::wake::WakeReason;
 use jvmti_bindings::sys::jni::{JNI_EDETACHED, JNI_ERR, JNI_OK, JNIEnv, JavaVM};
 use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
@@ -243,7 +243,7 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
 extern "system" fn on_data_dump_request(_jvmti: *mut jvmtiEnv) {
     guard::entry(|| {
         if let Some(agent) = Agent::get() {
-            agent.bell().ring(Ring::DATA_DUMP);
+            agent.waker().wake(WakeReason::DATA_DUMP);
         }
     });
 }

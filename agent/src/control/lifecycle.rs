@@ -10,7 +10,7 @@ use crate::observe::events;
 use crate::observe::{adoption, hooks};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
-use crate::state::audit::Expected;
+use crate::state::audit::Expectations;
 use crate::state::classes::Classes;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::jclass;
@@ -40,7 +40,7 @@ pub(crate) fn arm(
     _control: &MutexGuard<'_, ()>,
     jni: Jni,
     options: &Options,
-    expected: Expected,
+    expected: Expectations,
 ) -> Result<(), String> {
     may_begin(agent)?;
     let begun = jni
@@ -74,7 +74,7 @@ pub(crate) fn prepare(agent: &Agent, jni: Jni) -> Result<(), String> {
     Ok(())
 }
 
-fn begin(agent: &'static Agent, jni: Jni, options: &Options, expected: Expected) -> Result<(), String> {
+fn begin(agent: &'static Agent, jni: Jni, options: &Options, expected: Expectations) -> Result<(), String> {
     let error = |what: &'static str| move |error| format!("{what}: {error}");
     prepare(agent, jni)?;
     let jvmti = agent.new_environment()?;
@@ -88,7 +88,7 @@ fn begin(agent: &'static Agent, jni: Jni, options: &Options, expected: Expected)
     if options.adopt {
         audit.begin_search();
     }
-    agent.bell().hush();
+    agent.waker().clear();
     // What came for the audit before this one after its last report; it would keep the first of ours from ringing.
     agent.forget_freed();
     agent.begin(Arc::clone(&audit));
@@ -131,7 +131,7 @@ fn hooked(agent: &'static Agent) -> Vec<(&'static str, jclass)> {
 }
 
 /// What came of disarming.
-pub(crate) enum Disarmed {
+pub(crate) enum DisarmOutcome {
     /// There was no audit.
     Nothing,
     /// The audit goes on: its last report could not be made, because another one takes too long, or because the JVM is
@@ -150,16 +150,16 @@ pub(crate) fn disarm(
     jni: Jni,
     trigger: Trigger,
     to: Option<&Options>,
-) -> Disarmed {
-    let Some(audit) = agent.hold_audit() else { return Disarmed::Nothing };
+) -> DisarmOutcome {
+    let Some(audit) = agent.hold_audit() else { return DisarmOutcome::Nothing };
     let written = match reports::end_of_audit(agent, audit, jni, trigger, to) {
-        EndOfAudit::Busy => return Disarmed::NotYet,
-        EndOfAudit::NoReport(why) => return Disarmed::NoReport(why),
+        EndOfAudit::Busy => return DisarmOutcome::NotYet,
+        EndOfAudit::NoReport(why) => return DisarmOutcome::NoReport(why),
         EndOfAudit::Done(written) => written,
     };
     // A JVM that has ended meanwhile has made its own last report.
     let restored = jni.with_locals(ROOM, || end(agent)).flatten();
-    Disarmed::Over(written.and_then(|written| restored.map_or(Ok(written), Err)))
+    DisarmOutcome::Over(written.and_then(|written| restored.map_or(Ok(written), Err)))
 }
 
 /// Puts everything back. What could not be.
@@ -178,7 +178,7 @@ fn end(agent: &'static Agent) -> Option<String> {
     if let Err(error) = restored {
         failed = Some(format!("the original bytecode could not be put back: {error}; its hooks do nothing"));
     }
-    agent.worker.stop(agent.bell());
+    agent.worker.stop(agent.waker());
     let_go(audit);
     agent.forget_freed();
     failed
@@ -286,8 +286,8 @@ fn disarm_if_due(agent: &'static Agent, jni: Jni) {
         return;
     }
     match disarm(agent, &control, jni, Trigger::Duration, None) {
-        Disarmed::Over(Err(why)) => say(&why),
-        Disarmed::NotYet | Disarmed::NoReport(_) => worker::pause(),
-        Disarmed::Over(Ok(_)) | Disarmed::Nothing => {}
+        DisarmOutcome::Over(Err(why)) => say(&why),
+        DisarmOutcome::NotYet | DisarmOutcome::NoReport(_) => worker::pause(),
+        DisarmOutcome::Over(Ok(_)) | DisarmOutcome::Nothing => {}
     }
 }

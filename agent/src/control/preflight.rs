@@ -2,7 +2,7 @@
 //!
 //! Invariant: what is wrong is a line each, and the audit can go on without it.
 
-use crate::state::audit::Expected;
+use crate::state::audit::Expectations;
 use crate::sys::posix;
 use std::path::Path;
 use std::time::SystemTime;
@@ -19,7 +19,7 @@ const MOST_RULES: usize = 4 << 20;
 const MOST_BASELINE: usize = 256 << 20;
 
 /// What need not be told, and what is wrong with the options.
-pub(crate) fn look(options: &Options) -> (Expected, Vec<String>) {
+pub(crate) fn look(options: &Options) -> (Expectations, Vec<String>) {
     let mut troubles = Vec::new();
     let mut rules = if options.default_suppressions { Rule::built_in() } else { Vec::new() };
     for path in &options.suppressions {
@@ -66,7 +66,7 @@ pub(crate) fn look(options: &Options) -> (Expected, Vec<String>) {
             troubles.push("this format needs a file; the report will be text on standard error".into());
         }
     }
-    (Expected { rules, baseline }, troubles)
+    (Expectations { rules, baseline }, troubles)
 }
 
 fn read_baseline(path: &Path) -> Result<Baseline, String> {

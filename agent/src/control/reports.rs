@@ -235,15 +235,15 @@ fn make(
         reports: 1,
     };
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age)?;
-    let mut growth = audit.growth();
+    let mut history = audit.history();
     // A report that is still being written has it, where the JVM ends beside one that takes too long. This report then has
     // the trends of that one.
-    if let Some(growth) = Arc::get_mut(&mut growth) {
-        growth.record(&snapshot)?;
+    if let Some(history) = Arc::get_mut(&mut history) {
+        history.record(&snapshot)?;
     }
     let native = footprint::native(Jni::of_this_thread()).unwrap_or_default();
     let rules = audit.expected.rules.clone();
-    let report = Report::new(process, native, &snapshot, rules, Arc::clone(&growth))?;
+    let report = Report::new(process, native, &snapshot, rules, Arc::clone(&history))?;
     let report = Report { retention: prepared.retention, ..report };
     Ok(match &audit.expected.baseline {
         Some(baseline) => report.against(baseline),
@@ -362,7 +362,7 @@ fn last_words(report: &Report, audit: &Audit) -> Result<String, String> {
 /// What `exitcode` asks for.
 fn fail_if_asked(report: &Report, audit: &Audit) {
     if let Some(code) = audit.options.exitcode
-        && let Some(why) = report.judgement.failure(&report.rules, &audit.options.fail_on)
+        && let Some(why) = report.classification.failure(&report.rules, &audit.options.fail_on)
         && !posix::fail_at_exit(code, why)
     {
         posix::say("the exit code stays as it is: this system's C library has no on_exit");

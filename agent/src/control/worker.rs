@@ -11,7 +11,7 @@ use crate::state::worker_handle;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::jvmtiError;
 use crate::sys::posix::name_thread;
-use crate::sys::wake::Ring;
+use crate::sys::wake::WakeReason;
 use jvmti_bindings::sys::jni::JNIEnv;
 use jvmti_bindings::sys::jvmti::jvmtiEnv;
 use std::ffi::c_void;
@@ -43,7 +43,7 @@ pub(crate) fn start(
 ) -> Result<(), String> {
     DUTIES.get_or_init(|| duties);
     if agent.worker.starts(waiting) {
-        agent.bell().ring(Ring::STATE);
+        agent.waker().wake(WakeReason::STATE);
         return Ok(());
     }
     let started = launch(agent, jni);
@@ -90,21 +90,22 @@ fn serve(agent: &'static Agent, jni: Jni, duties: &Duties) {
         name_thread(if audit.is_some() { c"zaudit" } else { c"zaudit-delay" });
         // Not held while it sleeps: an audit that ends meanwhile is given back by whoever ends it.
         drop(audit);
-        let rung = agent.bell().wait(next);
+        let reasons = agent.waker().wait(next);
         match agent.hold_audit() {
             None => {
-                if rung.has(Ring::FREED) {
+                if reasons.has(WakeReason::FREED) {
                     agent.forget_freed();
                 }
                 (duties.arm_if_due)(agent, jni);
             }
             Some(audit) => {
-                if rung.has(Ring::FREED) {
+                if reasons.has(WakeReason::FREED) {
                     agent.drain(&audit);
                 }
-                for (ring, trigger) in [(Ring::SIGNAL, Trigger::Signal), (Ring::DATA_DUMP, Trigger::DataDump)]
+                for (wake, trigger) in
+                    [(WakeReason::SIGNAL, Trigger::Signal), (WakeReason::DATA_DUMP, Trigger::DataDump)]
                 {
-                    if rung.has(ring) {
+                    if reasons.has(wake) {
                         (duties.report)(agent, &audit, jni, trigger);
                     }
                 }

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use zaudit_core::analysis::footprint::Native;
+use zaudit_core::analysis::footprint::Footprint;
 use zaudit_core::model::PerKind;
 
 /// zlib's stream, the same since 1.0 (zlib.h): its users allocate it, so it can never change.
@@ -59,8 +59,8 @@ const OK: c_int = 0;
 const BLOCK: [u8; 9] = [0, 4, 0, 0xfb, 0xff, 1, 2, 3, 4];
 
 /// What a stream of each kind holds in this process, measured if that can be done. None where zlib has not been loaded yet.
-pub(crate) fn native(jni: Option<Jni>) -> Option<Native> {
-    static MEASURED: OnceLock<Native> = OnceLock::new();
+pub(crate) fn native(jni: Option<Jni>) -> Option<Footprint> {
+    static MEASURED: OnceLock<Footprint> = OnceLock::new();
     if let Some(known) = MEASURED.get() {
         return Some(known.clone());
     }
@@ -68,17 +68,17 @@ pub(crate) fn native(jni: Option<Jni>) -> Option<Native> {
     Some(MEASURED.get_or_init(|| measure(&zip, jni)).clone())
 }
 
-fn measure(zip: &Path, jni: Option<Jni>) -> Native {
-    let Some(library) = loaded(zip) else { return Native::default() };
+fn measure(zip: &Path, jni: Option<Jni>) -> Footprint {
+    let Some(library) = loaded(zip) else { return Footprint::default() };
     if let Some(shared) = Shared::of(&library) {
         let version = shared.version();
-        return shared.measure().unwrap_or_else(|| Native::estimate(&version));
+        return shared.measure().unwrap_or_else(|| Footprint::estimate(&version));
     }
     // Behind hidden symbols. Builds of zlib-ng keep their own account of how a block is given back.
     let version = std::fs::read(zip).ok().and_then(|bytes| built_in_version(&bytes)).unwrap_or_default();
     let measured = version.starts_with("1.") && !version.contains("ng");
     let hidden = || Hidden::of(&library)?.measure(jni?, &version);
-    measured.then(hidden).flatten().unwrap_or_else(|| Native::estimate(&version))
+    measured.then(hidden).flatten().unwrap_or_else(|| Footprint::estimate(&version))
 }
 
 /// The file of the JDK's library, once it is loaded.
@@ -150,13 +150,13 @@ unsafe extern "C" fn counting_free(count: *mut c_void, block: *mut c_void) {
 }
 
 /// What a measurement must look like to be one: far off means that it is not the zlib that we know.
-fn plausible(zlib: &str, fresh: PerKind<u64>, each: PerKind<u64>) -> Option<Native> {
+fn plausible(zlib: &str, fresh: PerKind<u64>, each: PerKind<u64>) -> Option<Footprint> {
     let right = (2_048..1 << 17).contains(&fresh.inflater)
         && (1 << 15..1 << 18).contains(&(each.inflater))
         && fresh.inflater <= each.inflater
         && (1 << 16..1 << 22).contains(&fresh.deflater)
         && fresh.deflater <= each.deflater;
-    right.then(|| Native { zlib: zlib.into(), measured: true, fresh, each })
+    right.then(|| Footprint { zlib: zlib.into(), measured: true, fresh, each })
 }
 
 /// A zlib whose symbols everybody can call.
@@ -197,7 +197,7 @@ impl Shared {
         unsafe { CStr::from_ptr((self.version)()) }.to_string_lossy().into_owned()
     }
 
-    fn measure(&self) -> Option<Native> {
+    fn measure(&self) -> Option<Footprint> {
         let version = self.version();
         if !version.starts_with('1') {
             return None;
@@ -280,7 +280,7 @@ mod tests {
     fn the_system_s_zlib_is_measured_and_near_the_table() {
         let measured = system().measure().unwrap();
         assert!(measured.measured && measured.zlib.starts_with("1."), "{measured:?}");
-        let table = Native::estimate(&measured.zlib);
+        let table = Footprint::estimate(&measured.zlib);
         for (is, said) in [
             (measured.each.inflater, table.each.inflater),
             (measured.fresh.inflater, table.fresh.inflater),

@@ -15,9 +15,9 @@ use jvmti_bindings::sys::jvmti as raw;
 use names::Names;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
-use zaudit_core::analysis::classify::judge;
-use zaudit_core::analysis::footprint::Native;
-use zaudit_core::analysis::retention::{Graph, Held, Node, Retention, Weak};
+use zaudit_core::analysis::classify::classify;
+use zaudit_core::analysis::footprint::Footprint;
+use zaudit_core::analysis::retention::{Graph, Node, ReferenceStrength, Retained, Retention};
 use zaudit_core::model::{OutOfMemory, push};
 use zaudit_core::options::Options;
 
@@ -54,7 +54,7 @@ enum Root {
 #[derive(Clone, Copy)]
 enum Sort {
     /// It is a `java.lang.ref.Reference`, and `referent` has this index.
-    Weak(Weak, u32),
+    ReferenceStrength(ReferenceStrength, u32),
     /// Its instances are links of a chain, perhaps.
     Chain,
     /// Its instances refer to nothing.
@@ -102,12 +102,12 @@ pub(crate) fn look(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) ->
         let found = found?;
         gone.map(|()| found)
     });
-    let (held, stood_still) =
+    let (held, pause) =
         found.unwrap_or_else(|| Err("the JVM has no memory left".into())).unwrap_or_else(|why| {
-            let unknown = Held::Unknown(format!("who holds it could not be looked for: {why}"));
+            let unknown = Retained::Unknown(format!("who holds it could not be looked for: {why}"));
             (vec![unknown; streams.len()], Duration::ZERO)
         });
-    let mut retention = Retention { stood_still: Some(stood_still), ..Retention::default() };
+    let mut retention = Retention { pause: Some(pause), ..Retention::default() };
     for ((site, _), held) in streams.iter().zip(held) {
         retention.streams.entry(*site).or_default().push(held);
     }
@@ -121,8 +121,8 @@ fn worst_streams(
     each: usize,
 ) -> std::result::Result<Vec<(u64, jlong)>, OutOfMemory> {
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age)?;
-    let judgement = judge(&snapshot, &Native::default(), &audit.expected.rules)?;
-    let suspects = judgement.sites.iter().filter(|site| site.verdict.suspects > 0);
+    let classification = classify(&snapshot, &Footprint::default(), &audit.expected.rules)?;
+    let suspects = classification.sites.iter().filter(|site| site.stats.suspects > 0);
     let worst: Vec<u64> = suspects.map(|site| site.site.stable_id).take(STREAMS.div_ceil(each)).collect();
     let oldest = audit.session.oldest(&worst, each);
     let tags =
@@ -136,7 +136,7 @@ fn search(
     jni: Jni,
     wait: Duration,
     streams: &[(u64, jlong)],
-) -> Result<(Vec<Held>, Duration)> {
+) -> Result<(Vec<Retained>, Duration)> {
     let mut wanted = raw::jvmtiCapabilities::default();
     wanted.set_can_tag_objects(true);
     jvmti.add_capabilities(&wanted)?;
@@ -159,15 +159,15 @@ fn search(
     let held = ways.into_iter().zip(alive).enumerate().map(|(node, (way, alive))| {
         Ok(match (way, &gave_up) {
             (Some((root, steps)), _) => names.held(root, &steps),
-            (None, _) if !alive => Held::Unknown("it was ended or collected meanwhile".into()),
-            (None, Some(why)) => Held::Unknown(why.clone()),
+            (None, _) if !alive => Retained::Unknown("it was ended or collected meanwhile".into()),
+            (None, Some(why)) => Retained::Unknown(why.clone()),
             (None, None) => {
                 let node = Node::try_from(node).unwrap_or(Node::MAX);
-                Held::Nothing(walk.graph.weak_hold(node).map_err(no_memory)?)
+                Retained::Nothing(walk.graph.weak_hold(node).map_err(no_memory)?)
             }
         })
     });
-    Ok((held.collect::<Result<_>>()?, walk.stood_still))
+    Ok((held.collect::<Result<_>>()?, walk.pause))
 }
 
 fn no_memory(_: OutOfMemory) -> jvmtiError {
@@ -190,12 +190,12 @@ struct Walk {
     sorts: Vec<Sort>,
     /// How many classes with static fields were tagged.
     holders: jlong,
-    stood_still: Duration,
+    pause: Duration,
 }
 
 impl Walk {
     fn new(jvmti: Jvmti, streams: usize) -> Walk {
-        Walk { jvmti, graph: Graph::new(streams), sorts: Vec::new(), holders: 0, stood_still: Duration::ZERO }
+        Walk { jvmti, graph: Graph::new(streams), sorts: Vec::new(), holders: 0, pause: Duration::ZERO }
     }
 
     /// Threads are roots, and named: they must be told from other objects.
@@ -226,13 +226,13 @@ impl Walk {
             fields.iter().position(|field| field.name == "referent").ok_or(jvmtiError::NOT_FOUND)?;
         for class in all.into_iter().filter(|class| jni.is_assignable(*class, reference)) {
             let weak = match () {
-                () if jni.is_assignable(class, soft) => Weak::Soft,
-                () if jni.is_assignable(class, last) => Weak::Finalizer,
-                () => Weak::Cleared,
+                () if jni.is_assignable(class, soft) => ReferenceStrength::Soft,
+                () if jni.is_assignable(class, last) => ReferenceStrength::Finalizer,
+                () => ReferenceStrength::Cleared,
             };
             // Fields of interfaces come first (JVMTI, jvmtiHeapReferenceInfoField), then those of Reference.
             let index = self.count_interface_fields(jni, class)? + referent;
-            self.tag_class(class, Sort::Weak(weak, u32::try_from(index).unwrap_or(u32::MAX)))?;
+            self.tag_class(class, Sort::ReferenceStrength(weak, u32::try_from(index).unwrap_or(u32::MAX)))?;
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl Walk {
             let began = Instant::now();
             let mut left = LOOK;
             let mut stopped = None;
-            let (graph, sorts, stood_still) = (&mut self.graph, &self.sorts, self.stood_still);
+            let (graph, sorts, pause) = (&mut self.graph, &self.sorts, self.pause);
             let holders = &mut self.holders;
             let walked = self.jvmti.follow(|reference| {
                 if graph.is_incomplete() {
@@ -275,7 +275,7 @@ impl Walk {
                 left -= 1;
                 if left == 0 {
                     left = LOOK;
-                    if stood_still + began.elapsed() > wait {
+                    if pause + began.elapsed() > wait {
                         stopped = Some(format!(
                             "not found: the search was given up after {wait:?} (option retain_wait)"
                         ));
@@ -289,7 +289,7 @@ impl Walk {
                 // The JVM stands on the other side of this call, too.
                 guard::entry(|| see(graph, sorts, holders, reference)).unwrap_or(Again::Stop)
             });
-            self.stood_still += began.elapsed();
+            self.pause += began.elapsed();
             walked?;
             if self.graph.is_incomplete() {
                 return Err(jvmtiError::OUT_OF_MEMORY);
@@ -353,7 +353,7 @@ fn see(graph: &mut Graph<Root>, sorts: &[Sort], holders: &mut jlong, reference: 
             return Again::Tagged(tagged, from);
         }
     };
-    if let Some(Sort::Weak(weak, referent)) = sort(reference.from_class)
+    if let Some(Sort::ReferenceStrength(weak, referent)) = sort(reference.from_class)
         && reference.index == referent
     {
         graph.weakly(to, weak);

@@ -54,7 +54,7 @@ pub(crate) fn tag_created<T>(
     let before = audit.jvmti.tag(stream)?;
     audit.jvmti.set_tag(stream, id.0.cast_signed())?;
     if let Some(adopted) = tags::instance(before) {
-        audit.session.disowned(adopted);
+        audit.session.unadopt(adopted);
     }
     entered(created())
 }
@@ -120,7 +120,7 @@ fn mark(audit: &Audit, classes: &Classes, jni: Jni, mut numbers: Range<usize>) -
         let walked = audit
             .jvmti
             .tag_instances_of_tagged_classes(|| numbers.next().map(|number| tags::candidate(number / BATCH)));
-        audit.stood_still_for(began.elapsed());
+        audit.add_pause(began.elapsed());
         for class in &searched {
             audit.jvmti.set_tag(*class, 0)?;
         }
@@ -169,7 +169,7 @@ fn look_at(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni, stream: jo
         // Adopted at an earlier look, and ended since by code without a hook.
         (Some(Life::Ended), Some(id)) => {
             audit.jvmti.set_tag(stream, 0)?;
-            audit.session.disowned(id);
+            audit.session.unadopt(id);
             Ok(false)
         }
         (_, Some(_)) => Ok(true),
@@ -190,7 +190,7 @@ fn adopt(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni, stream: jobj
                 return Err(jvmtiError::OUT_OF_MEMORY);
             }
             if let Err(error) = audit.jvmti.set_tag(stream, id.0.cast_signed()) {
-                audit.session.disowned(id);
+                audit.session.unadopt(id);
                 return Err(error);
             }
         }

@@ -105,14 +105,14 @@ fn on_ended(agent: &Agent, audit: &Audit, jni: Jni, stream: jobject) -> Result<(
 }
 
 fn on_ended_again(agent: &Agent, audit: &Audit, classes: &Classes, jni: Jni, kind: Kind) -> Result<()> {
-    let ender = site(
+    let double_end = site(
         (agent, audit, classes, jni),
-        |key| audit.session.ender(kind, key),
+        |key| audit.session.double_end(kind, key),
         || None,
-        |key, stack| audit.session.learn_ender(kind, key, stack),
+        |key, stack| audit.session.learn_double_end(kind, key, stack),
         || Err(OutOfMemory),
     )?;
-    audit.session.ended_again(ender);
+    audit.session.ended_again(double_end);
     Ok(())
 }
 

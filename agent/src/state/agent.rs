@@ -12,8 +12,8 @@ use crate::state::classes::Classes;
 use crate::sys::allocator;
 use crate::sys::jni;
 use crate::sys::jvmti::Jvmti;
-use crate::sys::posix::BELL;
-use crate::sys::wake::{Bell, Ring};
+use crate::sys::posix::WAKER;
+use crate::sys::wake::{WakeReason, Waker};
 use arc_swap::{ArcSwapOption, Guard};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
@@ -85,8 +85,8 @@ impl Agent {
         unsafe { Jvmti::of(vm) }.map_err(|code| format!("this JVM has no JVMTI for agents (JNI code {code})"))
     }
 
-    pub(crate) fn bell(&self) -> &'static Bell {
-        &BELL
+    pub(crate) fn waker(&self) -> &'static Waker {
+        &WAKER
     }
 
     #[inline]
@@ -154,7 +154,7 @@ impl Agent {
         std::mem::forget(self.end_audit());
         // The agent's thread leaves: a JVM that ends waits a while for each Java thread that is in native code
         // (`VM_Exit::wait_for_threads_in_native_to_block`, up to 300 ms).
-        self.bell().ring(Ring::STATE);
+        self.waker().wake(WakeReason::STATE);
         first
     }
 
@@ -189,7 +189,7 @@ impl Agent {
             return self.uncounted();
         }
         if self.freed.push(id) {
-            self.bell().ring(Ring::FREED);
+            self.waker().wake(WakeReason::FREED);
         }
     }
 }

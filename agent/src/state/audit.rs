@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use zaudit_core::analysis::classify::Baseline;
-use zaudit_core::analysis::history::Growth;
+use zaudit_core::analysis::history::History;
 use zaudit_core::analysis::rules::Rule;
 use zaudit_core::model::Nanos;
 use zaudit_core::options::Options;
@@ -18,7 +18,7 @@ use zaudit_core::session::Session;
 
 /// What need not be told.
 #[derive(Default)]
-pub(crate) struct Expected {
+pub(crate) struct Expectations {
     /// The rules, those that are built in before the user's.
     pub(crate) rules: Vec<Rule>,
     /// What was there before.
@@ -30,19 +30,19 @@ pub(crate) struct Audit {
     pub(crate) jvmti: Jvmti,
     pub(crate) options: Options,
     /// What need not be told.
-    pub(crate) expected: Expected,
+    pub(crate) expected: Expectations,
     pub(crate) session: Session,
     /// Which version of the classes a stack is of.
     pub(crate) redefinitions: Redefinitions,
     armed: Instant,
     next_snapshot: Mutex<Option<Instant>>,
     epoch: Mutex<Epoch>,
-    growth: Mutex<Arc<Growth>>,
+    history: Mutex<Arc<History>>,
     search: AtomicU8,
     /// Whose turn it is with a stream's tag while the search goes on: a hook's, or the search's.
     turn: Mutex<()>,
     /// Nanoseconds that the program stood still while its heap was searched.
-    stood_still: AtomicU64,
+    pause: AtomicU64,
     /// Whether the last snapshot could not be written: it is said once.
     pub(crate) snapshot_failed: AtomicBool,
     /// The snapshots that were written, of each file.
@@ -66,7 +66,7 @@ impl Audit {
     pub(crate) fn new(
         jvmti: Jvmti,
         options: Options,
-        expected: Expected,
+        expected: Expectations,
         now: Nanos,
         from_start: bool,
     ) -> Audit {
@@ -80,10 +80,10 @@ impl Audit {
             redefinitions: Redefinitions::default(),
             armed,
             epoch: Mutex::new(Epoch { started: SystemTime::now(), since: now, from_start }),
-            growth: Mutex::default(),
+            history: Mutex::default(),
             search: AtomicU8::new(NOTHING_FOUND),
             turn: Mutex::default(),
-            stood_still: AtomicU64::new(0),
+            pause: AtomicU64::new(0),
             snapshot_failed: AtomicBool::new(false),
             rotations: Mutex::default(),
         }
@@ -96,13 +96,13 @@ impl Audit {
     /// Counts from now on.
     pub(crate) fn reset(&self, now: Nanos) {
         self.session.reset();
-        *self.growth() = Arc::default();
+        *self.history() = Arc::default();
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) =
             Epoch { started: SystemTime::now(), since: now, from_start: false };
     }
 
-    pub(crate) fn growth(&self) -> MutexGuard<'_, Arc<Growth>> {
-        self.growth.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn history(&self) -> MutexGuard<'_, Arc<History>> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When `duration` is over.
@@ -150,12 +150,12 @@ impl Audit {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stood_still(&self) -> Duration {
-        Duration::from_nanos(self.stood_still.load(Ordering::Relaxed))
+    pub(crate) fn pause(&self) -> Duration {
+        Duration::from_nanos(self.pause.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn stood_still_for(&self, time: Duration) {
-        self.stood_still.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    pub(crate) fn add_pause(&self, time: Duration) {
+        self.pause.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 

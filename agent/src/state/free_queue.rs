@@ -15,7 +15,7 @@ pub(crate) struct FreeQueue {
     open: AtomicBool,
     /// Somebody was told since the last [`take`](FreeQueue::take): whoever takes note of a ring has to take what is there, or
     /// nobody will ever be told again.
-    rung: AtomicBool,
+    reasons: AtomicBool,
 }
 
 impl FreeQueue {
@@ -33,13 +33,13 @@ impl FreeQueue {
             return false;
         }
         self.queue.push(id);
-        !self.rung.swap(true, Ordering::AcqRel)
+        !self.reasons.swap(true, Ordering::AcqRel)
     }
 
     /// Takes all that is there. Whether there was any.
     pub(crate) fn take(&self, mut each: impl FnMut(InstanceId)) -> bool {
         // First: what is pushed from here on rings, or is taken below.
-        self.rung.store(false, Ordering::Release);
+        self.reasons.store(false, Ordering::Release);
         let mut any = false;
         while let Some(id) = self.queue.pop() {
             each(id);

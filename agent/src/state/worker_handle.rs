@@ -1,6 +1,6 @@
 //! Whether the agent's own thread runs, and whether it should.
 
-use crate::sys::wake::{Bell, Ring};
+use crate::sys::wake::{WakeReason, Waker};
 use std::cell::Cell;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,10 +61,10 @@ impl WorkerHandle {
     }
 
     /// Has it leave, and waits for that, unless it is the one that asks.
-    pub(crate) fn stop(&self, bell: &Bell) {
+    pub(crate) fn stop(&self, waker: &Waker) {
         let mut state = self.state();
         (state.wanted, state.waiting) = (false, None);
-        bell.ring(Ring::STATE);
+        waker.wake(WakeReason::STATE);
         if !IS_WORKER.get() {
             drop(self.gone.wait_timeout_while(state, PATIENCE, |state| state.running));
         }

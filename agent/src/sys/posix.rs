@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of the JVM. Invariant: all that the signal handler does is to ring.
 
-use crate::sys::wake::{Bell, Ring};
+use crate::sys::wake::{WakeReason, Waker};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -173,7 +173,7 @@ pub(crate) fn name_thread(name: &std::ffi::CStr) {
 }
 
 /// The one bell: a signal handler finds it without looking for the agent.
-pub(crate) static BELL: Bell = Bell::new();
+pub(crate) static WAKER: Waker = Waker::new();
 
 /// Takes the signal if nobody else has it. The error says who has.
 pub(crate) fn take_signal(signal: Signal) -> Result<(), String> {
@@ -206,7 +206,7 @@ extern "C" fn on_signal(_number: i32) {
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let saved = unsafe { *errno };
-    BELL.ring(Ring::SIGNAL);
+    WAKER.wake(WakeReason::SIGNAL);
     // SAFETY: as above.
     unsafe { *errno = saved };
 }

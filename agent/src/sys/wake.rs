@@ -8,39 +8,39 @@ use std::time::{Duration, Instant};
 
 /// What a ring means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ring(u32);
+pub(crate) struct WakeReason(u32);
 
-impl Ring {
+impl WakeReason {
     /// The collector freed instances.
-    pub(crate) const FREED: Ring = Ring(1);
+    pub(crate) const FREED: WakeReason = WakeReason(1);
     /// The signal of the `signal` option.
-    pub(crate) const SIGNAL: Ring = Ring(2);
+    pub(crate) const SIGNAL: WakeReason = WakeReason(2);
     /// DataDumpRequest.
-    pub(crate) const DATA_DUMP: Ring = Ring(4);
+    pub(crate) const DATA_DUMP: WakeReason = WakeReason(4);
     /// Look at the state: something is over, or has another time.
-    pub(crate) const STATE: Ring = Ring(8);
+    pub(crate) const STATE: WakeReason = WakeReason(8);
 }
 
 /// All that was rung since the last look. A storm of rings of one kind is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rung(u32);
+pub(crate) struct WakeReasons(u32);
 
-impl Rung {
-    pub(crate) fn has(self, ring: Ring) -> bool {
-        self.0 & ring.0 != 0
+impl WakeReasons {
+    pub(crate) fn has(self, wake: WakeReason) -> bool {
+        self.0 & wake.0 != 0
     }
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Bell(AtomicU32);
+pub(crate) struct Waker(AtomicU32);
 
-impl Bell {
-    pub(crate) const fn new() -> Bell {
-        Bell(AtomicU32::new(0))
+impl Waker {
+    pub(crate) const fn new() -> Waker {
+        Waker(AtomicU32::new(0))
     }
 
-    pub(crate) fn ring(&self, ring: Ring) {
-        if self.0.fetch_or(ring.0, Ordering::AcqRel) & ring.0 == 0 {
+    pub(crate) fn wake(&self, wake: WakeReason) {
+        if self.0.fetch_or(wake.0, Ordering::AcqRel) & wake.0 == 0 {
             // SAFETY: the word outlives the call; FUTEX_WAKE reads nothing and is async-signal-safe as any system call.
             unsafe {
                 libc::syscall(
@@ -54,22 +54,22 @@ impl Bell {
     }
 
     /// Waits until somebody rings, or `until`; nothing was rung then.
-    pub(crate) fn wait(&self, until: Option<Instant>) -> Rung {
+    pub(crate) fn wait(&self, until: Option<Instant>) -> WakeReasons {
         loop {
-            let rung = self.0.swap(0, Ordering::AcqRel);
-            if rung != 0 {
-                return Rung(rung);
+            let reasons = self.0.swap(0, Ordering::AcqRel);
+            if reasons != 0 {
+                return WakeReasons(reasons);
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
-                return Rung(0);
+                return WakeReasons(0);
             }
             self.sleep(left);
         }
     }
 
     /// Forgets what was rung while nobody listened.
-    pub(crate) fn hush(&self) {
+    pub(crate) fn clear(&self) {
         self.0.store(0, Ordering::Release);
     }
 
@@ -99,27 +99,31 @@ mod tests {
 
     #[test]
     fn rings_are_heard_once_and_none_is_lost() {
-        let bell = Bell::new();
-        bell.ring(Ring::SIGNAL);
-        bell.ring(Ring::SIGNAL);
-        bell.ring(Ring::FREED);
-        let rung = bell.wait(None);
-        assert!(rung.has(Ring::SIGNAL) && rung.has(Ring::FREED) && !rung.has(Ring::DATA_DUMP));
-        assert_eq!(bell.wait(Some(Instant::now())), Rung(0));
-        bell.ring(Ring::STATE);
-        bell.hush();
+        let waker = Waker::new();
+        waker.wake(WakeReason::SIGNAL);
+        waker.wake(WakeReason::SIGNAL);
+        waker.wake(WakeReason::FREED);
+        let reasons = waker.wait(None);
+        assert!(
+            reasons.has(WakeReason::SIGNAL)
+                && reasons.has(WakeReason::FREED)
+                && !reasons.has(WakeReason::DATA_DUMP)
+        );
+        assert_eq!(waker.wait(Some(Instant::now())), WakeReasons(0));
+        waker.wake(WakeReason::STATE);
+        waker.clear();
         let began = Instant::now();
-        assert_eq!(bell.wait(Some(began + Duration::from_millis(20))), Rung(0));
+        assert_eq!(waker.wait(Some(began + Duration::from_millis(20))), WakeReasons(0));
         assert!(began.elapsed() >= Duration::from_millis(20));
     }
 
     #[test]
     fn a_sleeper_is_woken() {
-        let bell = Bell::new();
+        let waker = Waker::new();
         std::thread::scope(|scope| {
-            let sleeper = scope.spawn(|| bell.wait(None));
-            bell.ring(Ring::DATA_DUMP);
-            assert!(sleeper.join().unwrap().has(Ring::DATA_DUMP));
+            let sleeper = scope.spawn(|| waker.wait(None));
+            waker.wake(WakeReason::DATA_DUMP);
+            assert!(sleeper.join().unwrap().has(WakeReason::DATA_DUMP));
         });
     }
 }

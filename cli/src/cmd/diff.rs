@@ -7,12 +7,12 @@ pub(crate) mod change;
 use crate::arguments::{Diff, DiffFormat};
 use crate::cmd::diff::change::{Change, Way, changes, found};
 use crate::cmd::saved;
-use crate::error::{Code, Failure};
+use crate::error::{CliError, Code};
 use crate::output;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
-use zaudit_core::analysis::classify::{Judged, grouped, kinds};
+use zaudit_core::analysis::classify::{ClassifiedSite, grouped, kinds};
 use zaudit_core::analysis::findings::first_own_frame;
 use zaudit_core::escape;
 use zaudit_core::model::Frame;
@@ -22,7 +22,7 @@ use zaudit_core::report::{Report, clean, count, duration};
 const TOLD: usize = 40;
 
 /// Compares, and fails if something is new or has grown.
-pub(crate) fn run(diff: &Diff) -> Result<(), Failure> {
+pub(crate) fn run(diff: &Diff) -> Result<(), CliError> {
     let (old, new) = (saved::read(&diff.old)?, saved::read(&diff.new)?);
     let [old_name, new_name] = [&diff.old, &diff.new].map(|path| path.display().to_string());
     let changes = changes(&old, &new);
@@ -32,9 +32,9 @@ pub(crate) fn run(diff: &Diff) -> Result<(), Failure> {
         DiffFormat::Json => json(reports, &changes),
     };
     // Code 1 says that something is worse, and nothing else does.
-    output::write(&bytes).map_err(|failure| Failure { code: Code::Usage, ..failure })?;
+    output::write(&bytes).map_err(|error| CliError { code: Code::Usage, ..error })?;
     let worse = changes.iter().any(|change| change.way.worse());
-    if worse { Err(Failure::new(Code::Refused, "", "")) } else { Ok(()) }
+    if worse { Err(CliError::new(Code::Refused, "", "")) } else { Ok(()) }
 }
 
 fn text(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> String {
@@ -62,9 +62,9 @@ fn text(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> String {
 }
 
 fn summary(changes: &[Change<'_>]) -> String {
-    let more = |pick: fn(Option<&Judged>) -> u64| {
+    let more = |pick: fn(Option<&ClassifiedSite>) -> u64| {
         kinds(|kind| {
-            let of_kind = changes.iter().filter(|c| c.judged().is_some_and(|j| j.site.kind == kind));
+            let of_kind = changes.iter().filter(|c| c.classified().is_some_and(|j| j.site.kind == kind));
             of_kind.map(|change| pick(change.new).saturating_sub(pick(change.old))).sum()
         })
     };
@@ -81,9 +81,10 @@ fn summary(changes: &[Change<'_>]) -> String {
         line.push_str("; ");
     }
     line.push_str(&told.join(", "));
-    for (words, number) in
-        [("more leaked", more(|judged| found(judged).0)), ("more still open", more(|judged| found(judged).1))]
-    {
+    for (words, number) in [
+        ("more leaked", more(|classified| found(classified).0)),
+        ("more still open", more(|classified| found(classified).1)),
+    ] {
         if !number.is_empty() {
             let _ = write!(line, "; {number} {words}");
         }
@@ -93,16 +94,18 @@ fn summary(changes: &[Change<'_>]) -> String {
 }
 
 fn one(out: &mut String, change: &Change<'_>) {
-    let Some(judged) = change.judged() else { return };
-    let frames: Vec<&Frame> = judged.site.frames().collect();
-    let culprit = first_own_frame(&judged.site);
-    let place = frames.get(culprit).map_or_else(|| "(no stack)".into(), |frame| shown(frame));
+    let Some(classified) = change.classified() else { return };
+    let frames: Vec<&Frame> = classified.site.frames().collect();
+    let blame_frame = first_own_frame(&classified.site);
+    let finding = frames.get(blame_frame).map_or_else(|| "(no stack)".into(), |frame| shown(frame));
     let word = change.way.name().to_uppercase();
-    let class = judged.site.subclass.as_deref().map(|class| format!(" ({class})")).unwrap_or_default();
-    let kind = judged.verdict.kind.class();
-    let _ = writeln!(out, "\n{word:<7}{:<5}{place}", change.severity());
+    let class = classified.site.subclass.as_deref().map(|class| format!(" ({class})")).unwrap_or_default();
+    let kind = classified.stats.kind.class();
+    let _ = writeln!(out, "\n{word:<7}{:<5}{finding}", change.severity());
     let ((leaked, open), (leaked_now, open_now)) = (found(change.old), found(change.new));
-    let created = |judged: Option<&Judged>| judged.map_or(0, |judged| judged.verdict.tally.counts.created);
+    let created = |classified: Option<&ClassifiedSite>| {
+        classified.map_or(0, |classified| classified.stats.tally.counts.created)
+    };
     let numbers = [
         ("leaked", leaked, leaked_now),
         ("still open", open, open_now),
@@ -115,7 +118,8 @@ fn one(out: &mut String, change: &Change<'_>) {
         false => format!("{name} {} → {}", grouped(*old), grouped(*new)),
     });
     let numbers = numbers.collect::<Vec<_>>().join(" · ");
-    let _ = writeln!(out, "    {kind}s{}: {numbers} · site {:016x}", clean(&class), judged.site.stable_id);
+    let _ =
+        writeln!(out, "    {kind}s{}: {numbers} · site {:016x}", clean(&class), classified.site.stable_id);
     if let Some(before) = change.moved_from {
         let (leaked, open) = found(Some(before));
         let _ = writeln!(
@@ -125,7 +129,7 @@ fn one(out: &mut String, change: &Change<'_>) {
             grouped(open)
         );
     }
-    for caller in frames.iter().skip(culprit + 1).take(3) {
+    for caller in frames.iter().skip(blame_frame + 1).take(3) {
         let _ = writeln!(out, "      from {}", shown(caller));
     }
 }
@@ -164,7 +168,7 @@ struct Site<'a> {
     old: Option<Numbers>,
     new: Option<Numbers>,
     moved_from: Option<String>,
-    frames: Vec<Place<'a>>,
+    frames: Vec<JsonFrame<'a>>,
 }
 
 #[derive(Serialize)]
@@ -181,7 +185,7 @@ struct Numbers {
 }
 
 #[derive(Serialize)]
-struct Place<'a> {
+struct JsonFrame<'a> {
     class: &'a str,
     method: &'a str,
     file: Option<&'a str>,
@@ -201,9 +205,14 @@ fn json(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> Vec<u8> {
             reports: process.reports,
         }
     }
-    let id = |judged: &Judged| format!("{:016x}", judged.site.stable_id);
-    fn place(frame: &Frame) -> Place<'_> {
-        Place { class: &frame.class, method: &frame.method, file: frame.file.as_deref(), line: frame.line }
+    let id = |classified: &ClassifiedSite| format!("{:016x}", classified.site.stable_id);
+    fn json_frame(frame: &Frame) -> JsonFrame<'_> {
+        JsonFrame {
+            class: &frame.class,
+            method: &frame.method,
+            file: frame.file.as_deref(),
+            line: frame.line,
+        }
     }
     let [old, new] = reports.map(run);
     let root = Root {
@@ -214,16 +223,16 @@ fn json(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> Vec<u8> {
         sites: changes
             .iter()
             .filter_map(|change| {
-                let judged = change.judged()?;
+                let classified = change.classified()?;
                 Some(Site {
                     change: change.way.name(),
-                    id: id(judged),
-                    kind: judged.site.kind.name(),
-                    class: judged.site.subclass.as_deref(),
+                    id: id(classified),
+                    kind: classified.site.kind.name(),
+                    class: classified.site.subclass.as_deref(),
                     old: change.old.map(numbers),
                     new: change.new.map(numbers),
                     moved_from: change.moved_from.map(id),
-                    frames: judged.site.frames().map(place).collect(),
+                    frames: classified.site.frames().map(json_frame).collect(),
                 })
             })
             .collect(),
@@ -237,18 +246,18 @@ fn json(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> Vec<u8> {
     bytes
 }
 
-fn numbers(judged: &Judged) -> Numbers {
-    let (verdict, counts) = (&judged.verdict, &judged.verdict.tally.counts);
+fn numbers(classified: &ClassifiedSite) -> Numbers {
+    let (stats, counts) = (&classified.stats, &classified.stats.tally.counts);
     Numbers {
         created: counts.created,
         ended: counts.ended,
         late: counts.late,
         collected: counts.collected,
-        live: verdict.tally.live,
-        expected: verdict.expected,
-        leaked: verdict.leaked,
-        suspects: verdict.suspects,
-        bytes_held: verdict.bytes_held(),
+        live: stats.tally.live,
+        expected: stats.expected,
+        leaked: stats.leaked,
+        suspects: stats.suspects,
+        bytes_held: stats.bytes_held(),
     }
 }
 

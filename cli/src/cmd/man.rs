@@ -3,15 +3,15 @@
 //! Invariant: a subcommand that exists is in both.
 
 use crate::arguments::Arguments;
-use crate::error::{Code, Failure, reason};
+use crate::error::{CliError, Code, reason};
 use clap::CommandFactory;
 use clap_mangen::roff::{Roff, roman};
 use std::io;
 
 /// The manual page: the command itself, and then each subcommand as its `--help` has it.
-pub(crate) fn page() -> Result<Vec<u8>, Failure> {
+pub(crate) fn page() -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
-    let failed = |error: io::Error| Failure::new(Code::Refused, reason(&error), "");
+    let failed = |error: io::Error| CliError::new(Code::Refused, reason(&error), "");
     let mut command = Arguments::command();
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut bytes).map_err(failed)?;

@@ -2,7 +2,7 @@
 //!
 //! Owns the table. Invariant: it sends no signal and connects to nothing; a process that ends while we look is left out.
 
-use crate::error::{Code, Failure, one_line};
+use crate::error::{CliError, Code, one_line};
 use crate::hotspot::attach;
 use crate::proc::status::Status;
 use crate::target::{self, Presence, Target, user};
@@ -19,9 +19,9 @@ struct Row {
 }
 
 /// The table.
-pub(crate) fn table() -> Result<String, Failure> {
+pub(crate) fn table() -> Result<String, CliError> {
     let listed = fs::read_dir("/proc").map_err(|error| {
-        Failure::new(Code::NotPermitted, format!("/proc: {}", crate::error::reason(&error)), "mount it")
+        CliError::new(Code::NotPermitted, format!("/proc: {}", crate::error::reason(&error)), "mount it")
     })?;
     let mut pids: Vec<i32> =
         listed.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -43,8 +43,8 @@ fn row(pid: i32) -> Option<Row> {
         Presence::Absent => match found.and_then(|found| obstacle(&found)) {
             Ok(()) => Presence::Absent.name().to_owned(),
             // It has ended since.
-            Err(failure) if failure.code == Code::NoProcess => return None,
-            Err(failure) => format!("cannot attach: {}", failure.matter),
+            Err(error) if error.code == Code::NoProcess => return None,
+            Err(error) => format!("cannot attach: {}", error.message),
         },
         present => present.name().to_owned(),
     };
@@ -52,12 +52,12 @@ fn row(pid: i32) -> Option<Row> {
 }
 
 /// What would keep us from attaching, as far as can be told by looking.
-fn obstacle(target: &Target) -> Result<(), Failure> {
+fn obstacle(target: &Target) -> Result<(), CliError> {
     attach::expect_possible(target)?;
     if target.takes_agents() {
         return Ok(());
     }
-    Err(Failure::new(Code::AttachOff, "it was started with -XX:-EnableDynamicAgentLoading", ""))
+    Err(CliError::new(Code::AttachOff, "it was started with -XX:-EnableDynamicAgentLoading", ""))
 }
 
 /// What can be told of other users' processes: how they call themselves.

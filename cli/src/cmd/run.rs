@@ -4,7 +4,7 @@
 //! code, signals, streams and process id are the program's.
 
 use crate::arguments::Run;
-use crate::error::{Code, Failure, reason};
+use crate::error::{CliError, Code, reason};
 use crate::library;
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -16,12 +16,12 @@ use std::process::Command;
 const TOOL_OPTIONS: &str = "JAVA_TOOL_OPTIONS";
 
 /// Becomes the program. It returns only if that fails.
-pub(crate) fn run(named: Option<&Path>, run: &Run) -> Result<Infallible, Failure> {
+pub(crate) fn run(named: Option<&Path>, run: &Run) -> Result<Infallible, CliError> {
     expect_understood(&run.options)?;
     let library = library::for_program(named)?;
     let flag = agent_flag(&library, &run.options);
     let Some((program, arguments)) = run.program.split_first() else {
-        return Err(Failure::new(Code::Usage, "there is no program to run", "zaudit run -- java …"));
+        return Err(CliError::new(Code::Usage, "there is no program to run", "zaudit run -- java …"));
     };
     let mut command = Command::new(program);
     if Path::new(program).file_name() == Some(OsStr::new("java")) {
@@ -30,19 +30,19 @@ pub(crate) fn run(named: Option<&Path>, run: &Run) -> Result<Infallible, Failure
         command.env(TOOL_OPTIONS, extended(std::env::var_os(TOOL_OPTIONS), &flag)?);
     }
     let error = command.args(arguments).exec();
-    let matter = format!("cannot run {}: {}", program.display(), reason(&error));
-    Err(Failure::new(Code::Refused, matter, "give a program, or its path, behind --"))
+    let message = format!("cannot run {}: {}", program.display(), reason(&error));
+    Err(CliError::new(Code::Refused, message, "give a program, or its path, behind --"))
 }
 
 /// The agent would go on with what it understands and say the rest in the midst of the program's output: here there is
 /// somebody who can mend it. Files are left to the agent.
-pub(crate) fn expect_understood(options: &[String]) -> Result<(), Failure> {
+pub(crate) fn expect_understood(options: &[String]) -> Result<(), CliError> {
     let mut parsed = zaudit_core::options::Parsed::default();
     parsed.read(&options.join(","), &|_| Ok(String::new()));
     match parsed.complaints.first() {
         None => Ok(()),
         Some(complaint) => {
-            Err(Failure::new(Code::Usage, complaint.clone(), "the options are in zaudit's README"))
+            Err(CliError::new(Code::Usage, complaint.clone(), "the options are in zaudit's README"))
         }
     }
 }
@@ -59,12 +59,12 @@ fn agent_flag(library: &Path, options: &[String]) -> OsString {
 }
 
 /// The variable with one more flag. The JVM splits it at blanks, but not between quotes.
-fn extended(before: Option<OsString>, flag: &OsStr) -> Result<OsString, Failure> {
+fn extended(before: Option<OsString>, flag: &OsStr) -> Result<OsString, CliError> {
     let has = |wanted: fn(&u8) -> bool| flag.as_bytes().iter().any(wanted);
     let quote: &[u8] = match (has(|byte| *byte == b'"'), has(|byte| *byte == b'\'')) {
         (true, true) => {
-            let matter = "the library's path and the options together have both kinds of quotes";
-            return Err(Failure::new(Code::Usage, matter, "put the options into a file and give @FILE"));
+            let message = "the library's path and the options together have both kinds of quotes";
+            return Err(CliError::new(Code::Usage, message, "put the options into a file and give @FILE"));
         }
         (true, false) => b"'",
         (false, true) => b"\"",
@@ -108,9 +108,9 @@ mod tests {
 
     #[test]
     fn options_that_nobody_knows() {
-        let failure = expect_understood(&["gc".into(), "fromat=json".into()]).unwrap_err();
-        assert_eq!(failure.code, Code::Usage);
-        assert!(failure.to_string().contains("did you mean \"format\""), "{failure}");
+        let error = expect_understood(&["gc".into(), "fromat=json".into()]).unwrap_err();
+        assert_eq!(error.code, Code::Usage);
+        assert!(error.to_string().contains("did you mean \"format\""), "{error}");
         assert_eq!(expect_understood(&["@nowhere".into(), "gc".into()]), Ok(()));
     }
 }

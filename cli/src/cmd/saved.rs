@@ -4,8 +4,8 @@
 //! written by the agent comes out as the agent itself would have written it, byte for byte.
 
 use crate::arguments::{Merge, Outlet, Render};
-use crate::error::{Code, Failure, one_line, reason};
-use crate::output::{self, Place};
+use crate::error::{CliError, Code, one_line, reason};
+use crate::output::{self, OutputFile};
 use crate::sys;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -16,13 +16,13 @@ use zaudit_core::report::{self, Report, Style};
 const LARGEST: u64 = 1 << 30;
 
 /// Writes one report in another format.
-pub(crate) fn render(render: &Render) -> Result<(), Failure> {
+pub(crate) fn render(render: &Render) -> Result<(), CliError> {
     expect_readable(&render.outlet)?;
     write(&read(&render.report)?, &render.outlet)
 }
 
 /// Writes several reports as one.
-pub(crate) fn merge(merge: &Merge) -> Result<(), Failure> {
+pub(crate) fn merge(merge: &Merge) -> Result<(), CliError> {
     expect_readable(&merge.outlet)?;
     let reports = merge.reports.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     if let Some((one, other)) = same_run(&reports) {
@@ -32,7 +32,7 @@ pub(crate) fn merge(merge: &Merge) -> Result<(), Failure> {
         // A word of advice: if it cannot be said, the sum is still what was asked for.
         let _ = writeln!(io::stderr(), "zaudit: {}; what they share is counted twice", one_line(&line));
     }
-    let merged = report::merge(&reports).map_err(|why| Failure::new(Code::Usage, why, ""))?;
+    let merged = report::merge(&reports).map_err(|why| CliError::new(Code::Usage, why, ""))?;
     write(&merged, &merge.outlet)
 }
 
@@ -50,10 +50,10 @@ fn same_run(reports: &[Report]) -> Option<(usize, usize)> {
 }
 
 /// Reads a report; `-` is standard input.
-pub(crate) fn read(path: &Path) -> Result<Report, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Report, CliError> {
     let failed = |why: String| {
-        let advice = "zaudit dump PID --format json makes one, and so does the agent's option format=json";
-        Failure::new(Code::Usage, format!("cannot read {}: {why}", path.display()), advice)
+        let hint = "zaudit dump PID --format json makes one, and so does the agent's option format=json";
+        CliError::new(Code::Usage, format!("cannot read {}: {why}", path.display()), hint)
     };
     let mut bytes = Vec::new();
     let source: io::Result<Box<dyn Read>> = if path == Path::new("-") {
@@ -69,23 +69,23 @@ pub(crate) fn read(path: &Path) -> Result<Report, Failure> {
     Report::read(&bytes).map_err(failed)
 }
 
-fn write(report: &Report, outlet: &Outlet) -> Result<(), Failure> {
+fn write(report: &Report, outlet: &Outlet) -> Result<(), CliError> {
     match &outlet.output {
         Some(path) => {
-            Place::open(path)?.fill_with(&mut |to| report.render(outlet.format(), Style::default(), to))
+            OutputFile::open(path)?.fill_with(&mut |to| report.render(outlet.format(), Style::default(), to))
         }
         None => output::write_with(|to| report.render(outlet.format(), style(), to)).map(|_| ()),
     }
 }
 
 /// Whoever reads standard output can read that format.
-pub(crate) fn expect_readable(outlet: &Outlet) -> Result<(), Failure> {
+pub(crate) fn expect_readable(outlet: &Outlet) -> Result<(), CliError> {
     let format = outlet.format();
     if format.is_text() || outlet.output.is_some() || !io::stdout().is_terminal() {
         return Ok(());
     }
-    let matter = format!("{} is binary, and standard output is a terminal", format.name());
-    Err(Failure::new(Code::Usage, matter, "name a file: --output zaudit.pb.gz"))
+    let message = format!("{} is binary, and standard output is a terminal", format.name());
+    Err(CliError::new(Code::Usage, message, "name a file: --output zaudit.pb.gz"))
 }
 
 /// Colour and width, where standard output is a terminal.

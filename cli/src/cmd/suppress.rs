@@ -5,15 +5,15 @@
 
 use crate::arguments::Suppress;
 use crate::cmd::saved;
-use crate::error::{Code, Failure, one_line};
+use crate::error::{CliError, Code, one_line};
 use crate::output;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use zaudit_core::analysis::classify::{Verdict, grouped};
-use zaudit_core::analysis::findings::{Place, places};
-use zaudit_core::analysis::rules::{Asked, MAX_RULES, Rule, in_jdk};
+use zaudit_core::analysis::classify::{SiteStats, grouped};
+use zaudit_core::analysis::findings::{Finding, findings};
+use zaudit_core::analysis::rules::{MAX_RULES, Rule, RuleIndex, in_jdk};
 use zaudit_core::escape;
 use zaudit_core::model::{Frame, Kind, OutOfMemory};
 use zaudit_core::report::Report;
@@ -22,14 +22,14 @@ use zaudit_core::report::Report;
 const COMMENT: usize = 300;
 
 /// Writes the rules.
-pub(crate) fn run(suppress: &Suppress) -> Result<(), Failure> {
+pub(crate) fn run(suppress: &Suppress) -> Result<(), CliError> {
     let file = match &suppress.report {
         Some(report) => rules_for(&saved::read(report)?)
-            .map_err(|why| Failure::new(Code::Refused, why.to_string(), ""))?,
+            .map_err(|why| CliError::new(Code::Refused, why.to_string(), ""))?,
         None => File { text: built_in(), unwritten: Vec::new() },
     };
     match &suppress.output {
-        Some(path) => output::Place::open(path)?.fill(file.text.as_bytes())?,
+        Some(path) => output::OutputFile::open(path)?.fill(file.text.as_bytes())?,
         None => output::write(file.text.as_bytes()).map(|_| ())?,
     }
     for line in &file.unwritten {
@@ -63,15 +63,15 @@ struct Wish {
 }
 
 fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
-    let places = places(&report.judgement.sites)?;
-    let mut wishes: Vec<Wish> = places.iter().flat_map(wishes).collect();
+    let findings = findings(&report.classification.sites)?;
+    let mut wishes: Vec<Wish> = findings.iter().flat_map(wishes).collect();
     wishes.sort_by_key(|wish| wish.order);
     let mut file = File { text: head(report), unwritten: Vec::new() };
-    for (rule, all) in report.judgement.over(&report.rules) {
+    for (rule, all) in report.classification.over(&report.rules) {
         let (all, max) = (grouped(all), grouped(rule.max.unwrap_or_default()));
-        let place = if rule.source.is_empty() { String::new() } else { format!(" ({})", rule.source) };
+        let finding = if rule.source.is_empty() { String::new() } else { format!(" ({})", rule.source) };
         file.leave_out(&format!(
-            "the rule {}{place} is over its maximum, {all} of at most {max}: if that is right, raise it there",
+            "the rule {}{finding} is over its maximum, {all} of at most {max}: if that is right, raise it there",
             rule.text
         ));
     }
@@ -110,19 +110,20 @@ fn counts(report: &Report, rules: &[Rule]) -> Vec<u64> {
     // What is no rule speaks of nothing.
     let read = |rule: &Rule| Rule::parse(&rule.text, rule.built_in).unwrap_or_else(|_| rule.clone());
     let own: Vec<Rule> = report.rules.iter().map(read).collect();
-    let (own, asked) = (Asked::new(&own), Asked::new(rules));
-    let over = |at: usize| report.judgement.excess.get(at).is_some_and(|excess| *excess > 0);
+    let (own, asked) = (RuleIndex::new(&own), RuleIndex::new(rules));
+    let over = |at: usize| report.classification.excess.get(at).is_some_and(|excess| *excess > 0);
     let mut counts = vec![0; rules.len()];
-    for judged in &report.judgement.sites {
-        let Verdict { kind, leaked, suspects, known, .. } = judged.verdict;
+    for classified in &report.classification.sites {
+        let SiteStats { kind, leaked, suspects, known, .. } = classified.stats;
         for (count, speaks) in [
             (leaked + known.leaked, Rule::speaks_of_leaks as fn(&Rule, Kind) -> bool),
             (suspects + known.suspects, Rule::speaks_of_live),
         ] {
-            if count == 0 || own.first(judged.site.frames(), |rule| speaks(rule, kind)).is_some_and(over) {
+            if count == 0 || own.first(classified.site.frames(), |rule| speaks(rule, kind)).is_some_and(over)
+            {
                 continue;
             }
-            let first = asked.first(judged.site.frames(), |rule| speaks(rule, kind));
+            let first = asked.first(classified.site.frames(), |rule| speaks(rule, kind));
             first.and_then(|at| counts.get_mut(at)).into_iter().for_each(|sum| *sum += count);
         }
     }
@@ -130,17 +131,17 @@ fn counts(report: &Report, rules: &[Rule]) -> Vec<u64> {
 }
 
 /// A rule for what leaked at a place, and one for what is live.
-fn wishes(place: &Place<'_>) -> Vec<Wish> {
-    let frames = place.frames();
-    let Some((culprit, _)) = frames.last() else { return Vec::new() };
-    let Verdict { kind, leaked, suspects, known, tally, .. } = place.verdict;
+fn wishes(finding: &Finding<'_>) -> Vec<Wish> {
+    let frames = finding.frames();
+    let Some((blame_frame, _)) = frames.last() else { return Vec::new() };
+    let SiteStats { kind, leaked, suspects, known, tally, .. } = finding.stats;
     let wish = |leak: bool, count: u64| {
         let what = if leak { "never ended" } else { "still open" };
         let of = format!("{} of {}", grouped(count), grouped(tally.counts.created));
         Wish {
-            comment: format!("{of} {}s {what}: {}", kind.class(), line(culprit)),
+            comment: format!("{of} {}s {what}: {}", kind.class(), line(blame_frame)),
             rule: Rule::literal(leak, &frames),
-            order: (in_jdk(&culprit.class), Reverse(frames.len())),
+            order: (in_jdk(&blame_frame.class), Reverse(frames.len())),
         }
     };
     let found = [(true, leaked + known.leaked), (false, suspects + known.suspects)].into_iter();
@@ -173,12 +174,12 @@ fn head(report: &Report) -> String {
 }
 
 fn line(frame: &Frame) -> String {
-    let place = match (&frame.file, frame.line) {
+    let finding = match (&frame.file, frame.line) {
         (Some(file), Some(line)) => format!("({file}:{line})"),
         (Some(file), None) => format!("({file})"),
         (None, _) => String::new(),
     };
-    format!("{}.{}{place}", frame.class, frame.method)
+    format!("{}.{}{finding}", frame.class, frame.method)
 }
 
 #[cfg(test)]
@@ -187,7 +188,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::Arc;
     use std::time::{Duration, UNIX_EPOCH};
-    use zaudit_core::analysis::footprint::Native;
+    use zaudit_core::analysis::footprint::Footprint;
     use zaudit_core::model::{Nanos, Stack, StackKey, ThreadId, Trigger};
     use zaudit_core::options::FailOn;
     use zaudit_core::report::Process;
@@ -243,15 +244,15 @@ mod tests {
         let (read, complaints) = Rule::read_file("own.rules", own);
         assert_eq!(complaints, [""; 0], "{own}");
         rules.extend(read);
-        let report = Report::new(process, Native::default(), &snapshot, rules, Arc::default()).unwrap();
+        let report = Report::new(process, Footprint::default(), &snapshot, rules, Arc::default()).unwrap();
         match baseline {
             Some(old) => report.against(&old.as_baseline("old.json")),
             None => report,
         }
     }
 
-    fn failure(report: &Report) -> Option<String> {
-        report.judgement.failure(&report.rules, &FailOn { live: Some(1), bytes: None })
+    fn error(report: &Report) -> Option<String> {
+        report.classification.failure(&report.rules, &FailOn { live: Some(1), bytes: None })
     }
 
     /// The rules for what is told under `own`; behind those they must make the run clean, and a run that has one more not.
@@ -261,24 +262,24 @@ mod tests {
         assert_eq!(file.unwritten, [""; 0]);
         let both = format!("{own}\n{}", file.text);
         let clean = report(&session, &both, None);
-        assert_eq!(failure(&clean), None, "{}", file.text);
+        assert_eq!(error(&clean), None, "{}", file.text);
         // One more of what was told fails.
         let told =
-            |report: &Report| report.judgement.sites.iter().map(|site| site.verdict.leaked).sum::<u64>();
+            |report: &Report| report.classification.sites.iter().map(|site| site.stats.leaked).sum::<u64>();
         for at in 0..sites.len() {
             let mut more = sites.to_vec();
             more[at].2 += 1;
             let more = self::session(&more);
             if sites[at].2 > 0 && told(&report(&more, own, None)) > told(&report(&session, own, None)) {
-                assert!(failure(&report(&more, &both, None)).is_some(), "{at} {}", file.text);
+                assert!(error(&report(&more, &both, None)).is_some(), "{at} {}", file.text);
             }
         }
         // The same out of a report that had a baseline, and beside one.
         let old = report(&session, own, None);
         let beside = rules_for(&report(&session, own, Some(&old))).unwrap();
         let both = format!("{own}\n{}", beside.text);
-        assert_eq!(failure(&report(&session, &both, None)), None, "{}", beside.text);
-        assert_eq!(failure(&report(&session, &both, Some(&old))), None, "{}", beside.text);
+        assert_eq!(error(&report(&session, &both, None)), None, "{}", beside.text);
+        assert_eq!(error(&report(&session, &both, Some(&old))), None, "{}", beside.text);
         file.text
     }
 
@@ -328,7 +329,7 @@ mod tests {
             file.text
         );
         let raised = format!("live:a.Pool.* max=21\n{}", file.text);
-        assert_eq!(failure(&report(&session, &raised, None)), None);
+        assert_eq!(error(&report(&session, &raised, None)), None);
     }
 
     #[test]

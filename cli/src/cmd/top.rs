@@ -9,22 +9,22 @@ use crate::arguments::Top;
 use crate::cmd::top::snapshot::Snapshot;
 use crate::cmd::top::table::Size;
 use crate::duration::Deadline;
-use crate::error::{Code, Failure};
+use crate::error::{CliError, Code};
 use crate::output::{self, Reader};
-use crate::request::{self, Errand};
+use crate::request::{self, AgentRequest};
 use crate::sys;
 use crate::target::Target;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
 /// Shows the table, once or until the end.
-pub(crate) fn run(top: &Top, target: &Target, library: &Path) -> Result<(), Failure> {
+pub(crate) fn run(top: &Top, target: &Target, library: &Path) -> Result<(), CliError> {
     let screen = (!top.once && io::stdout().is_terminal()).then(Screen::enter).transpose()?;
     let mut before = None;
     loop {
         let now = match look(top, target, library) {
             // Whoever watches has seen enough.
-            Err(failure) if failure.code == Code::Interrupted => return Ok(()),
+            Err(error) if error.code == Code::Interrupted => return Ok(()),
             other => other?,
         };
         let text = match &screen {
@@ -50,19 +50,19 @@ pub(crate) fn run(top: &Top, target: &Target, library: &Path) -> Result<(), Fail
             return Ok(());
         }
         if ended || target.status_now().is_none() {
-            return Err(Failure::gone(target.pid));
+            return Err(CliError::gone(target.pid));
         }
     }
 }
 
-fn look(top: &Top, target: &Target, library: &Path) -> Result<Snapshot, Failure> {
+fn look(top: &Top, target: &Target, library: &Path) -> Result<Snapshot, CliError> {
     let options = ["format=json".to_owned()];
-    let errand = Errand { command: "dump", options: &options, report: true };
-    let answer = errand.run(target, library, &Deadline::after(top.asked.timeout))?;
+    let request = AgentRequest { command: "dump", options: &options, report: true };
+    let answer = request.run(target, library, &Deadline::after(top.asked.timeout))?;
     let report = answer.report.ok_or_else(|| request::lost(target, &answer.text))?;
     Snapshot::parse(&report).map_err(|error| {
-        let matter = format!("the report of process {} cannot be read: {error}", target.pid);
-        Failure::new(Code::Refused, matter, "is its agent of this zaudit's version? zaudit status tells")
+        let message = format!("the report of process {} cannot be read: {error}", target.pid);
+        CliError::new(Code::Refused, message, "is its agent of this zaudit's version? zaudit status tells")
     })
 }
 
@@ -70,7 +70,7 @@ fn look(top: &Top, target: &Target, library: &Path) -> Result<Snapshot, Failure>
 struct Screen;
 
 impl Screen {
-    fn enter() -> Result<Self, Failure> {
+    fn enter() -> Result<Self, CliError> {
         // Before the screen changes: from here on ctrl-C comes to us.
         let _ = sys::interruption();
         output::write(b"\x1b[?1049h\x1b[?25l\x1b[2J").map(|_| Screen)

@@ -6,7 +6,7 @@
 //! any other time the signal means a thread dump in the middle of the program's output.
 
 use crate::duration::{self, Deadline};
-use crate::error::{Code, Failure, reason};
+use crate::error::{CliError, Code, reason};
 use crate::sys;
 use crate::target::{END, Presence, Target, user};
 use std::ffi::OsString;
@@ -40,28 +40,28 @@ const GRACE: Duration = Duration::from_secs(2);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
 /// Whether the JVM could be attached to, as far as can be told without a signal.
-pub(crate) fn expect_possible(target: &Target) -> Result<(), Failure> {
+pub(crate) fn expect_possible(target: &Target) -> Result<(), CliError> {
     if listening(target)?.is_some() {
         return Ok(());
     }
     let pid = target.pid;
     if !target.takes_commands() {
-        let matter =
+        let message =
             format!("process {pid} takes no commands: it was started with -XX:+DisableAttachMechanism");
-        let advice = match target.presence() {
+        let hint = match target.presence() {
             Presence::Absent => "start it without, or under zaudit run".into(),
             _ => format!("its agent writes a report on kill -USR1 {pid}"),
         };
-        return Err(Failure::new(Code::AttachOff, matter, advice));
+        return Err(CliError::new(Code::AttachOff, message, hint));
     }
     if target.status_now().is_some_and(|status| !status.catches(libc::SIGQUIT)) {
-        let matter = format!(
+        let message = format!(
             "process {pid} does not handle SIGQUIT and has no attach socket: it is just starting, or was started with -Xrs \
              (ReduceSignalUsage) and has lost its socket in /tmp"
         );
-        return Err(Failure::new(
+        return Err(CliError::new(
             Code::AttachOff,
-            matter,
+            message,
             "try again, or start it without -Xrs or under zaudit run",
         ));
     }
@@ -69,7 +69,7 @@ pub(crate) fn expect_possible(target: &Target) -> Result<(), Failure> {
 }
 
 /// Sends the request and reads the whole answer.
-pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> Result<Vec<u8>, Failure> {
+pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> Result<Vec<u8>, CliError> {
     settle(target, deadline)?;
     let mut socket = match connect(target)? {
         Some(socket) => {
@@ -94,7 +94,7 @@ pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> 
     read(target, &mut socket, deadline)
 }
 
-fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result<Vec<u8>, Failure> {
+fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result<Vec<u8>, CliError> {
     let mut answer = Vec::new();
     let mut buffer = [0; 4_096];
     // Whoever is interrupted waits for the answer a little while all the same: only then are the agent's files there to
@@ -103,7 +103,7 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
     loop {
         let left = match &grace {
             None => deadline.left().ok_or_else(|| late(target, deadline, "answered"))?,
-            Some(grace) => grace.left().ok_or_else(Failure::interrupted)?,
+            Some(grace) => grace.left().ok_or_else(CliError::interrupted)?,
         };
         let interruption = if grace.is_none() { sys::interruption() } else { None };
         let [readable, interrupted] = sys::wait([Some(socket.as_fd()), interruption], left);
@@ -125,7 +125,7 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
         }
     }
     if grace.is_some() {
-        return Err(Failure::interrupted());
+        return Err(CliError::interrupted());
     }
     if !answer.is_empty() {
         return Ok(answer);
@@ -133,37 +133,37 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
     let own = sys::effective() == (target.status.user, target.status.group);
     // A JVM that ends closes the door first.
     if target.ends_within(if own { END.min(deadline.left().unwrap_or_default()) } else { Duration::ZERO }) {
-        return Err(Failure::gone(target.pid));
+        return Err(CliError::gone(target.pid));
     }
-    let matter = format!("process {} has closed the connection without an answer", target.pid);
+    let message = format!("process {} has closed the connection without an answer", target.pid);
     if own {
-        return Err(Failure::new(Code::Refused, matter, "it may be ending; try again"));
+        return Err(CliError::new(Code::Refused, message, "it may be ending; try again"));
     }
-    let advice =
+    let hint =
         format!("a JVM answers only its own user and group: call zaudit as {}", user(target.status.user));
-    Err(Failure::new(Code::NotPermitted, matter, advice))
+    Err(CliError::new(Code::NotPermitted, message, hint))
 }
 
-fn broken(target: &Target, error: &io::Error) -> Failure {
-    let matter = format!("the connection to process {} broke: {}", target.pid, reason(error));
-    Failure::new(Code::Refused, matter, "try again")
+fn broken(target: &Target, error: &io::Error) -> CliError {
+    let message = format!("the connection to process {} broke: {}", target.pid, reason(error));
+    CliError::new(Code::Refused, message, "try again")
 }
 
-fn late(target: &Target, deadline: &Deadline, what: &str) -> Failure {
+fn late(target: &Target, deadline: &Deadline, what: &str) -> CliError {
     let stopped = target.status_now().is_some_and(|status| status.stopped());
     let why = if stopped { "it is stopped" } else { "it hangs, or is very busy" };
-    let matter =
+    let message =
         format!("process {} has not {what} within {}: {why}", target.pid, duration::shown(deadline.limit));
-    let advice = if stopped {
+    let hint = if stopped {
         format!("let it go on: kill -CONT {}", target.pid)
     } else {
         "wait longer with --timeout, or look at it with a debugger".into()
     };
-    Failure::new(Code::NoAnswer, matter, advice)
+    CliError::new(Code::NoAnswer, message, hint)
 }
 
 /// The socket's file, if it is there and the JVM's own: anybody may write to `/tmp`.
-fn listening(target: &Target) -> Result<Option<File>, Failure> {
+fn listening(target: &Target) -> Result<Option<File>, CliError> {
     let name = OsString::from(format!(".java_pid{}", target.status.own_pid));
     let flags = libc::O_PATH | libc::O_NOFOLLOW;
     let Ok(file) = sys::open_at(target.temporary(), &name, flags, 0) else { return Ok(None) };
@@ -171,19 +171,19 @@ fn listening(target: &Target) -> Result<Option<File>, Failure> {
     match file.metadata() {
         Ok(found) if found.file_type().is_socket() && found.uid() == target.status.user => Ok(Some(file)),
         Ok(found) if found.uid() != target.status.user => {
-            let matter = format!(
+            let message = format!(
                 "/tmp/.java_pid{} belongs to {}, and is not the JVM's socket",
                 target.status.own_pid,
                 user(found.uid())
             );
-            Err(Failure::new(Code::Refused, matter, "remove it if nobody needs it, and try again"))
+            Err(CliError::new(Code::Refused, message, "remove it if nobody needs it, and try again"))
         }
         _ => Ok(None),
     }
 }
 
 /// A connection to the socket, if somebody listens there.
-fn connect(target: &Target) -> Result<Option<UnixStream>, Failure> {
+fn connect(target: &Target) -> Result<Option<UnixStream>, CliError> {
     let Some(file) = listening(target)? else { return Ok(None) };
     // Through our own descriptor: the path may be as long as it likes, and it is the file that was looked at.
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
@@ -194,20 +194,24 @@ fn connect(target: &Target) -> Result<Option<UnixStream>, Failure> {
             Ok(None)
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            let matter = format!("process {} has a queue of commands that it does not answer", target.pid);
-            Err(Failure::new(Code::NoAnswer, matter, "it hangs, or is very busy: look at it with a debugger"))
+            let message = format!("process {} has a queue of commands that it does not answer", target.pid);
+            Err(CliError::new(
+                Code::NoAnswer,
+                message,
+                "it hangs, or is very busy: look at it with a debugger",
+            ))
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let matter = format!("process {} does not let us connect to its attach socket", target.pid);
-            let advice = format!("call zaudit as {}", user(target.status.user));
-            Err(Failure::new(Code::NotPermitted, matter, advice))
+            let message = format!("process {} does not let us connect to its attach socket", target.pid);
+            let hint = format!("call zaudit as {}", user(target.status.user));
+            Err(CliError::new(Code::NotPermitted, message, hint))
         }
         Err(error) => Err(broken(target, &error)),
     }
 }
 
 /// Makes the JVM open its socket, and connects to it.
-fn raise(target: &Target, deadline: &Deadline) -> Result<UnixStream, Failure> {
+fn raise(target: &Target, deadline: &Deadline) -> Result<UnixStream, CliError> {
     if let Some(socket) = started(target, deadline)? {
         return Ok(socket);
     }
@@ -227,16 +231,16 @@ fn raise(target: &Target, deadline: &Deadline) -> Result<UnixStream, Failure> {
             break;
         }
         if rest(target, PAUSES.0)? {
-            return Err(Failure::gone(target.pid));
+            return Err(CliError::gone(target.pid));
         }
     }
     if let Err(error) = sys::signal(target.process(), target.pid, libc::SIGQUIT) {
         trigger.remove();
         return Err(match error.raw_os_error() {
-            Some(libc::ESRCH) => Failure::gone(target.pid),
+            Some(libc::ESRCH) => CliError::gone(target.pid),
             _ => {
-                let matter = format!("process {} cannot be sent SIGQUIT: {}", target.pid, reason(&error));
-                Failure::new(Code::NotPermitted, matter, "call zaudit as root")
+                let message = format!("process {} cannot be sent SIGQUIT: {}", target.pid, reason(&error));
+                CliError::new(Code::NotPermitted, message, "call zaudit as root")
             }
         });
     }
@@ -253,7 +257,7 @@ fn raise(target: &Target, deadline: &Deadline) -> Result<UnixStream, Failure> {
         };
         if rest(target, pause.min(left))? {
             trigger.remove();
-            return Err(Failure::gone(target.pid));
+            return Err(CliError::gone(target.pid));
         }
         pause = (pause * 3 / 2).min(PAUSES.1);
     }
@@ -261,44 +265,44 @@ fn raise(target: &Target, deadline: &Deadline) -> Result<UnixStream, Failure> {
 
 /// Waits for a JVM that is just starting: until it handles SIGQUIT, which would end it before, or listens anyway, as with
 /// `-Xrs` and `-XX:+StartAttachListener`.
-fn started(target: &Target, deadline: &Deadline) -> Result<Option<UnixStream>, Failure> {
+fn started(target: &Target, deadline: &Deadline) -> Result<Option<UnixStream>, CliError> {
     let start = Deadline::after(START.min(deadline.limit));
     loop {
         match expect_possible(target) {
             Ok(()) => return connect(target),
-            Err(failure) if start.left().is_none() || !target.takes_commands() => return Err(failure),
+            Err(error) if start.left().is_none() || !target.takes_commands() => return Err(error),
             Err(_) => {}
         }
         if rest(target, PAUSES.1)? {
-            return Err(Failure::gone(target.pid));
+            return Err(CliError::gone(target.pid));
         }
     }
 }
 
 /// Waits for a JVM that is just starting until it takes agents, at most for a while: it may not tell.
-fn settle(target: &Target, deadline: &Deadline) -> Result<(), Failure> {
+fn settle(target: &Target, deadline: &Deadline) -> Result<(), CliError> {
     let start = Deadline::after(SETTLING.min(deadline.limit));
     while target.starting() && start.left().is_some() {
         if rest(target, PAUSES.0 * 5)? {
-            return Err(Failure::gone(target.pid));
+            return Err(CliError::gone(target.pid));
         }
     }
     Ok(())
 }
 
 /// A pause for a JVM that is up to answering but not up to agents; how long it takes is the program's class path's.
-pub(crate) fn wait_for_start(target: &Target, deadline: &Deadline) -> Result<(), Failure> {
+pub(crate) fn wait_for_start(target: &Target, deadline: &Deadline) -> Result<(), CliError> {
     if deadline.left().is_none() {
         return Err(late(target, deadline, "come to its start"));
     }
-    if rest(target, PAUSES.1)? { Err(Failure::gone(target.pid)) } else { Ok(()) }
+    if rest(target, PAUSES.1)? { Err(CliError::gone(target.pid)) } else { Ok(()) }
 }
 
 /// A pause. Says whether the process has ended.
-fn rest(target: &Target, pause: Duration) -> Result<bool, Failure> {
+fn rest(target: &Target, pause: Duration) -> Result<bool, CliError> {
     let [ended, interrupted] = sys::wait([target.process(), sys::interruption()], pause);
     if interrupted {
-        return Err(Failure::interrupted());
+        return Err(CliError::interrupted());
     }
     Ok(ended || target.status_now().is_none())
 }
@@ -318,7 +322,7 @@ fn trigger_name(target: &Target) -> OsString {
 impl Trigger {
     /// Creates it in `/tmp`, or where the JVM looks first: a JVM that starts is for a moment in another folder than it will
     /// be when it looks. It counts only if it is the JVM's own user's.
-    fn create(target: &Target) -> Result<Self, Failure> {
+    fn create(target: &Target) -> Result<Self, CliError> {
         let name = trigger_name(target);
         let mut why = io::Error::from(io::ErrorKind::NotFound);
         let temporary = target.temporary().try_clone_to_owned().ok();
@@ -345,13 +349,13 @@ impl Trigger {
                 Err(error) => why = error,
             }
         }
-        let matter = format!(
+        let message = format!(
             "cannot create .attach_pid{} in /tmp or the current folder of process {}: {}",
             target.status.own_pid,
             target.pid,
             reason(&why)
         );
-        Err(Failure::new(Code::Refused, matter, "a JVM listens only if it finds that file"))
+        Err(CliError::new(Code::Refused, message, "a JVM listens only if it finds that file"))
     }
 
     /// Removes it; that it is gone already is as good.

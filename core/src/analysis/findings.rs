@@ -3,7 +3,7 @@
 //! Pure functions of judged sites. A stack is not a place: many stacks come by the same forgetful line. Invariant:
 //! every site is in exactly one place, and no count is changed on the way.
 
-use crate::analysis::classify::{Judged, Severity, Verdict};
+use crate::analysis::classify::{ClassifiedSite, Severity, SiteStats};
 use crate::analysis::rules::in_jdk;
 use crate::model::{Frame, Kind, OutOfMemory, push};
 use crate::stacks::Site;
@@ -13,23 +13,23 @@ use std::sync::Arc;
 
 /// The sites that lead to the same culprit: one line of code to mend, however many stacks come by.
 #[derive(Clone, Debug)]
-pub struct Place<'a> {
+pub struct Finding<'a> {
     /// All sites together.
-    pub verdict: Verdict,
+    pub stats: SiteStats,
     /// The sites, worst first.
-    pub sites: Vec<&'a Judged>,
+    pub sites: Vec<&'a ClassifiedSite>,
     /// Index of the frame that a reader should look at first.
-    pub culprit: usize,
+    pub blame_frame: usize,
     /// How many places were found before it: it settles ties.
     rank: usize,
 }
 
-impl<'a> Place<'a> {
-    fn new(sites: Vec<&'a Judged>, culprit: usize, rank: usize) -> Option<Place<'a>> {
+impl<'a> Finding<'a> {
+    fn new(sites: Vec<&'a ClassifiedSite>, blame_frame: usize, rank: usize) -> Option<Finding<'a>> {
         let (first, rest) = sites.split_first()?;
-        let mut verdict = first.verdict;
-        rest.iter().for_each(|site| verdict.add(&site.verdict));
-        Some(Place { verdict, sites, culprit, rank })
+        let mut stats = first.stats;
+        rest.iter().for_each(|site| stats.add(&site.stats));
+        Some(Finding { stats, sites, blame_frame, rank })
     }
 
     /// The frames that tell its stacks from others, innermost first, each with whether only the JDK's own stand between it and the
@@ -37,7 +37,7 @@ impl<'a> Place<'a> {
     pub fn frames(&self) -> Vec<(&'a Frame, bool)> {
         let Some(first) = self.sites.first() else { return Vec::new() };
         let own = first_own_frame(&first.site);
-        let mut at = vec![(0, false), (own, true), (self.culprit, false)];
+        let mut at = vec![(0, false), (own, true), (self.blame_frame, false)];
         at.dedup_by_key(|(at, _)| *at);
         at.into_iter().filter_map(|(at, near)| Some((first.site.frames().nth(at)?, near))).collect()
     }
@@ -45,20 +45,21 @@ impl<'a> Place<'a> {
     /// How many frames all its stacks share, from the inside outwards.
     pub fn shared(&self) -> usize {
         let Some((first, rest)) = self.sites.split_first() else { return 0 };
-        let same =
-            |site: &&Judged| first.site.frames().zip(site.site.frames()).take_while(|(a, b)| a == b).count();
+        let same = |site: &&ClassifiedSite| {
+            first.site.frames().zip(site.site.frames()).take_while(|(a, b)| a == b).count()
+        };
         rest.iter().map(same).min().unwrap_or(first.site.frames().len())
     }
 
     /// Where some callers end all that they get and one loses all of its own, that caller is the culprit: its
     /// sites are a place of their own, and the rest is another one.
-    fn split(mut self) -> Result<(Place<'a>, Option<Place<'a>>), OutOfMemory> {
+    fn split(mut self) -> Result<(Finding<'a>, Option<Finding<'a>>), OutOfMemory> {
         let shared = self.shared();
-        let caller = |site: &'a Judged| site.site.frames().nth(shared);
-        let is_lost = |site: &Judged| site.verdict.severity() != Severity::Clean;
+        let caller = |site: &'a ClassifiedSite| site.site.frames().nth(shared);
+        let is_lost = |site: &ClassifiedSite| site.stats.severity() != Severity::Clean;
         let first = self.sites.iter().find(|site| is_lost(site));
         let Some(only) = first.and_then(|site| caller(site)) else { return Ok((self, None)) };
-        let apart = |site: &&'a Judged| is_lost(site) == (caller(site) == Some(only));
+        let apart = |site: &&'a ClassifiedSite| is_lost(site) == (caller(site) == Some(only));
         if !self.sites.iter().all(apart) || self.sites.iter().all(|site| is_lost(site)) {
             return Ok((self, None));
         }
@@ -66,51 +67,52 @@ impl<'a> Place<'a> {
         for site in self.sites.drain(..) {
             push(if is_lost(site) { &mut lost } else { &mut kept }, site)?;
         }
-        let (culprit, rank) = (self.culprit, self.rank);
-        let kept = Place::new(kept, culprit, rank);
-        Ok((Place::new(lost, shared, rank).unwrap_or(self), kept))
+        let (blame_frame, rank) = (self.blame_frame, self.rank);
+        let kept = Finding::new(kept, blame_frame, rank);
+        Ok((Finding::new(lost, shared, rank).unwrap_or(self), kept))
     }
 }
 
 /// Sites by culprit, worst first.
-pub fn places(sites: &[Judged]) -> Result<Vec<Place<'_>>, OutOfMemory> {
-    let mut groups: Vec<(Vec<&Judged>, usize)> = Vec::new();
+pub fn findings(sites: &[ClassifiedSite]) -> Result<Vec<Finding<'_>>, OutOfMemory> {
+    let mut groups: Vec<(Vec<&ClassifiedSite>, usize)> = Vec::new();
     let mut known: HashMap<(Kind, Option<&str>, Vec<&Frame>), usize> = HashMap::new();
-    for judged in sites {
+    for classified in sites {
         // The frames up to the culprit: what the JDK does between it and the constructor belongs to the place.
-        let culprit = first_own_frame(&judged.site);
-        let inner: Vec<&Frame> = judged.site.frames().take(culprit + 1).collect();
+        let blame_frame = first_own_frame(&classified.site);
+        let inner: Vec<&Frame> = classified.site.frames().take(blame_frame + 1).collect();
         let next = groups.len();
         known.try_reserve(1)?;
-        let at = *known.entry((judged.site.kind, judged.site.subclass.as_deref(), inner)).or_insert(next);
+        let at =
+            *known.entry((classified.site.kind, classified.site.subclass.as_deref(), inner)).or_insert(next);
         match groups.get_mut(at) {
-            Some((sites, _)) => push(sites, judged)?,
-            None => push(&mut groups, (vec![judged], culprit))?,
+            Some((sites, _)) => push(sites, classified)?,
+            None => push(&mut groups, (vec![classified], blame_frame))?,
         }
     }
     drop(known);
-    let mut places = Vec::new();
-    places.try_reserve(groups.len())?;
-    for (rank, (sites, culprit)) in groups.into_iter().enumerate() {
-        let Some(place) = Place::new(sites, culprit, rank) else { continue };
-        let (first, second) = place.split()?;
-        push(&mut places, first)?;
-        second.map_or(Ok(()), |second| push(&mut places, second))?;
+    let mut findings = Vec::new();
+    findings.try_reserve(groups.len())?;
+    for (rank, (sites, blame_frame)) in groups.into_iter().enumerate() {
+        let Some(finding) = Finding::new(sites, blame_frame, rank) else { continue };
+        let (first, second) = finding.split()?;
+        push(&mut findings, first)?;
+        second.map_or(Ok(()), |second| push(&mut findings, second))?;
     }
-    places.sort_unstable_by_key(|place| (Reverse(place.verdict.weight()), place.rank));
-    Ok(places)
+    findings.sort_unstable_by_key(|finding| (Reverse(finding.stats.weight()), finding.rank));
+    Ok(findings)
 }
 
 /// How many of these places, which stand worst first, are leaks, and how many are suspects.
-pub fn leaks_and_suspects(places: &[Place<'_>]) -> (usize, usize) {
-    let up_to = |severity| places.partition_point(|place| place.verdict.severity() >= severity);
+pub fn leaks_and_suspects(findings: &[Finding<'_>]) -> (usize, usize) {
+    let up_to = |severity| findings.partition_point(|finding| finding.stats.severity() >= severity);
     let leaks = up_to(Severity::Leak);
     (leaks, up_to(Severity::Suspect) - leaks)
 }
 
 /// A line that calls `end()` on what is ended already.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ender {
+pub struct DoubleEnd {
     /// What it ends.
     pub kind: Kind,
     /// How often.
@@ -120,10 +122,10 @@ pub struct Ender {
 }
 
 /// Lines that are told; the totals have the others as well.
-const MAX_ENDERS: usize = 32;
+const MAX_DOUBLE_ENDS: usize = 32;
 
 /// Who ends again, by line, most often first.
-pub fn enders(stacks: &[(Arc<Site>, u64)]) -> Result<Vec<Ender>, OutOfMemory> {
+pub fn double_ends(stacks: &[(Arc<Site>, u64)]) -> Result<Vec<DoubleEnd>, OutOfMemory> {
     together(stacks.iter().filter_map(|(site, times)| {
         let frame = site.frames().nth(first_own_frame(site))?;
         Some((frame, site.kind, *times))
@@ -131,9 +133,11 @@ pub fn enders(stacks: &[(Arc<Site>, u64)]) -> Result<Vec<Ender>, OutOfMemory> {
 }
 
 /// The same lines taken together, most often first.
-pub fn together<'a>(enders: impl Iterator<Item = (&'a Frame, Kind, u64)>) -> Result<Vec<Ender>, OutOfMemory> {
+pub fn together<'a>(
+    double_ends: impl Iterator<Item = (&'a Frame, Kind, u64)>,
+) -> Result<Vec<DoubleEnd>, OutOfMemory> {
     let mut sums: HashMap<(&Frame, Kind), u64> = HashMap::new();
-    for (frame, kind, times) in enders {
+    for (frame, kind, times) in double_ends {
         sums.try_reserve(1)?;
         let sum = sums.entry((frame, kind)).or_default();
         *sum = sum.saturating_add(times);
@@ -142,8 +146,8 @@ pub fn together<'a>(enders: impl Iterator<Item = (&'a Frame, Kind, u64)>) -> Res
     most.try_reserve_exact(sums.len())?;
     most.extend(sums.into_iter().map(|((frame, kind), times)| (Reverse(times), frame, kind)));
     most.sort_unstable();
-    let most = most.into_iter().take(MAX_ENDERS);
-    Ok(most.map(|(Reverse(times), frame, kind)| Ender { kind, times, frame: frame.clone() }).collect())
+    let most = most.into_iter().take(MAX_DOUBLE_ENDS);
+    Ok(most.map(|(Reverse(times), frame, kind)| DoubleEnd { kind, times, frame: frame.clone() }).collect())
 }
 
 /// Index of the innermost frame outside the JDK, else of the innermost outside `java.util.zip`.
@@ -157,54 +161,54 @@ pub fn first_own_frame(site: &Site) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::classify::tests::{MADE, judged, stack};
+    use crate::analysis::classify::tests::{MADE, classified, stack};
     use crate::model::{Nanos, StackKey};
     use std::time::Duration;
 
-    fn culprit(judged: &Judged) -> &Frame {
-        judged.site.frames().nth(first_own_frame(&judged.site)).unwrap()
+    fn blame_frame(classified: &ClassifiedSite) -> &Frame {
+        classified.site.frames().nth(first_own_frame(&classified.site)).unwrap()
     }
 
     #[test]
-    fn stacks_that_lead_to_one_culprit_are_one_place() {
-        let judgement = judged(&[
+    fn stacks_that_lead_to_one_blame_frame_are_one_finding() {
+        let classification = classified(&[
             (Kind::Inflater, &[MADE, "a.Leak.x", "a.One.y"], 3, 1, 0, 2),
             (Kind::Deflater, &[MADE, "a.Leak.x", "a.One.y"], 1, 0, 0, 1),
             (Kind::Inflater, &[MADE, "a.Leak.x", "a.Two.y"], 4, 0, 1, 0),
         ]);
-        let places = places(&judgement.sites).unwrap();
-        let found: Vec<_> = places
+        let findings = findings(&classification.sites).unwrap();
+        let found: Vec<_> = findings
             .iter()
-            .map(|p| (p.verdict.kind, p.sites.len(), p.verdict.leaked, p.verdict.suspects))
+            .map(|p| (p.stats.kind, p.sites.len(), p.stats.leaked, p.stats.suspects))
             .collect();
         assert_eq!(found, [(Kind::Deflater, 1, 1, 0), (Kind::Inflater, 2, 3, 3)]);
     }
 
     #[test]
-    fn the_one_caller_that_loses_is_the_culprit() {
+    fn the_one_caller_that_loses_is_the_blame_frame() {
         const READ: &str = "a.Codec.read";
-        let judgement = judged(&[
+        let classification = classified(&[
             (Kind::Inflater, &[MADE, READ, "a.Good.x", "a.Main.m"], 80, 80, 0, 0),
             (Kind::Inflater, &[MADE, READ, "a.Bad.x", "a.Main.m"], 50, 0, 0, 50),
             (Kind::Inflater, &[MADE, READ, "a.Bad.x", "a.Other.m"], 6, 0, 0, 6),
         ]);
-        let found: Vec<_> = places(&judgement.sites)
+        let found: Vec<_> = findings(&classification.sites)
             .unwrap()
             .iter()
             .map(|p| {
-                let culprit = p.sites[0].site.frames().nth(p.culprit).unwrap().class.clone();
-                (culprit, p.verdict.ratio())
+                let blame_frame = p.sites[0].site.frames().nth(p.blame_frame).unwrap().class.clone();
+                (blame_frame, p.stats.ratio())
             })
             .collect();
         let expected =
             [("a.Bad", "0 of 56 were ended: nothing calls end()"), ("a.Codec", "all 80 were ended")];
         assert_eq!(found, expected.map(|(class, ratio)| (class.to_owned(), ratio.to_owned())));
         // Where both callers lose some, the place is their common frame.
-        let judgement = judged(&[
+        let classification = classified(&[
             (Kind::Inflater, &[MADE, READ, "a.Good.x"], 80, 79, 0, 1),
             (Kind::Inflater, &[MADE, READ, "a.Bad.x"], 50, 0, 0, 50),
         ]);
-        assert_eq!(places(&judgement.sites).unwrap().len(), 1);
+        assert_eq!(findings(&classification.sites).unwrap().len(), 1);
     }
 
     #[test]
@@ -212,15 +216,15 @@ mod tests {
         const END: &str = "java.util.zip.Inflater.end";
         let session = crate::session::Session::default();
         let again = |kind, key, frames: &[&str], times| {
-            let ender = session.learn_ender(kind, StackKey(key), stack(frames)).unwrap();
-            (0..times).for_each(|_| session.ended_again(ender));
+            let double_end = session.learn_double_end(kind, StackKey(key), stack(frames)).unwrap();
+            (0..times).for_each(|_| session.ended_again(double_end));
         };
         again(Kind::Inflater, 1, &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.e"], 2);
         again(Kind::Inflater, 2, &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.f"], 3);
         again(Kind::Deflater, 3, &[END, "a.G.h"], 4);
         again(Kind::Inflater, 4, &[END], 4);
         let stacks = session.snapshot(Nanos(0), Duration::ZERO).unwrap().ended_again;
-        let told = enders(&stacks).unwrap();
+        let told = double_ends(&stacks).unwrap();
         let lines: Vec<_> = told.iter().map(|e| (e.kind, e.times, e.frame.method.as_str())).collect();
         assert_eq!(
             lines,
@@ -236,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn the_culprit_is_the_user_s_own_frame() {
-        for (frames, culprit) in [
+    fn the_blame_frame_is_the_user_s_own() {
+        for (frames, blame_frame) in [
             (&[MADE, "java.util.zip.GZIPInputStream.<init>", "org.acme.A.b", "org.acme.C.d"][..], "b"),
             (&[MADE, "java.util.zip.ZipFile.x", "java.util.jar.JarFile.y"], "y"),
             (&[MADE], "<init>"),
         ] {
-            let judgement = judged(&[(Kind::Inflater, frames, 1, 0, 0, 1)]);
-            assert_eq!(self::culprit(&judgement.sites[0]).method, culprit);
+            let classification = classified(&[(Kind::Inflater, frames, 1, 0, 0, 1)]);
+            assert_eq!(self::blame_frame(&classification.sites[0]).method, blame_frame);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::model::{Kind, PerKind};
 
 /// Native bytes of one open stream of each kind, and how that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Native {
+pub struct Footprint {
     /// Version of the zlib that this process works with, as it gives it itself; empty where it is not known.
     pub zlib: String,
     /// Whether the bytes were measured on that zlib; else they are from a table.
@@ -21,10 +21,10 @@ pub struct Native {
 /// `z_stream` on a 64-bit machine.
 const Z_STREAM: u64 = 112;
 
-impl Native {
+impl Footprint {
     /// From the table, for a zlib of this version. The JDK always asks for the same window and memory level, so the builds of
     /// one zlib differ by a few per cent only.
-    pub fn estimate(zlib: &str) -> Native {
+    pub fn estimate(zlib: &str) -> Footprint {
         let (fresh, used) = if zlib.contains("ng") {
             // zlib-ng 2.2 and later: all that a stream needs, its window included, is one piece.
             let fresh = PerKind { inflater: Z_STREAM + 42_112, deflater: Z_STREAM + 350_336 };
@@ -35,7 +35,7 @@ impl Native {
             let fresh = PerKind { inflater: Z_STREAM + 7_152, deflater: Z_STREAM + 5_936 + 4 * 65_536 };
             (fresh, PerKind { inflater: fresh.inflater + 32_768, ..fresh })
         };
-        Native { zlib: zlib.into(), measured: false, fresh, each: used }
+        Footprint { zlib: zlib.into(), measured: false, fresh, each: used }
     }
 
     /// Bytes that so many streams of a kind hold.
@@ -44,14 +44,14 @@ impl Native {
     }
 
     /// What stands in front of a number of bytes: nothing where they were measured.
-    pub fn about(&self) -> &'static str {
+    pub fn approx_prefix(&self) -> &'static str {
         if self.measured { "" } else { "≈" }
     }
 }
 
-impl Default for Native {
-    fn default() -> Native {
-        Native::estimate("")
+impl Default for Footprint {
+    fn default() -> Footprint {
+        Footprint::estimate("")
     }
 }
 
@@ -62,11 +62,11 @@ mod tests {
     #[test]
     fn an_estimate_is_never_told_as_a_measurement() {
         for zlib in ["", "1.2.13", "1.3.1.zlib-ng"] {
-            let estimate = Native::estimate(zlib);
-            assert_eq!((estimate.about(), estimate.measured), ("≈", false), "{zlib}");
+            let estimate = Footprint::estimate(zlib);
+            assert_eq!((estimate.approx_prefix(), estimate.measured), ("≈", false), "{zlib}");
         }
-        assert_eq!(Native { measured: true, ..Native::default() }.about(), "");
-        assert_eq!(Native::default().bytes(Kind::Inflater, 10), 400_320);
-        assert_eq!(Native::estimate("1.3.1.zlib-ng").bytes(Kind::Deflater, 1), 350_448);
+        assert_eq!(Footprint { measured: true, ..Footprint::default() }.approx_prefix(), "");
+        assert_eq!(Footprint::default().bytes(Kind::Inflater, 10), 400_320);
+        assert_eq!(Footprint::estimate("1.3.1.zlib-ng").bytes(Kind::Deflater, 1), 350_448);
     }
 }

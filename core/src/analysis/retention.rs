@@ -13,14 +13,14 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Retention {
     /// A few streams each.
-    pub streams: BTreeMap<u64, Vec<Held>>,
+    pub streams: BTreeMap<u64, Vec<Retained>>,
     /// How long the program stood still for it, in all; none where nobody looked.
-    pub stood_still: Option<Duration>,
+    pub pause: Option<Duration>,
 }
 
 /// What holds one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum Retained {
     /// A root, and the references from there to the stream, whose class is the last step.
     By {
         /// `static com.acme.Codec.POOL`
@@ -29,14 +29,14 @@ pub enum Held {
         path: Vec<String>,
     },
     /// Nothing but references of this kind, if of any: garbage that no collection has found yet.
-    Nothing(Option<Weak>),
+    Nothing(Option<ReferenceStrength>),
     /// The search ended before anything was found.
     Unknown(String),
 }
 
 /// References that keep nothing alive for good, the strongest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Weak {
+pub enum ReferenceStrength {
     /// A `WeakReference` or `PhantomReference`: Cleaners have these.
     Cleared,
     /// The JVM's own, of what has a `finalize()`.
@@ -47,27 +47,27 @@ pub enum Weak {
 
 impl Retention {
     /// What was found of a site's streams.
-    pub fn of(&self, stable_id: u64) -> &[Held] {
+    pub fn of(&self, stable_id: u64) -> &[Retained] {
         self.streams.get(&stable_id).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
-impl Weak {
+impl ReferenceStrength {
     /// The word that reports use.
     pub fn name(self) -> &'static str {
         match self {
-            Weak::Cleared => "weak",
-            Weak::Finalizer => "finalizer",
-            Weak::Soft => "soft",
+            ReferenceStrength::Cleared => "weak",
+            ReferenceStrength::Finalizer => "finalizer",
+            ReferenceStrength::Soft => "soft",
         }
     }
 }
 
-impl Held {
+impl Retained {
     /// The same for what is held in the same way, whatever its place in an array.
     pub fn shape(&self) -> String {
         match self {
-            Held::By { root, path } => {
+            Retained::By { root, path } => {
                 let steps = path.iter().map(|step| if step.starts_with('[') { "[…]" } else { step });
                 std::iter::once(root.as_str()).chain(steps).collect::<Vec<_>>().join(" → ")
             }
@@ -78,7 +78,7 @@ impl Held {
     /// In words, one line.
     pub fn words(&self) -> String {
         match self {
-            Held::By { root, path } => {
+            Retained::By { root, path } => {
                 // Links of a chain are told once.
                 let mut steps: Vec<(&str, usize)> = vec![(root, 1)];
                 for step in path {
@@ -93,12 +93,14 @@ impl Held {
                 });
                 format!("held by {}", told.collect::<Vec<_>>().join(" → "))
             }
-            Held::Nothing(None | Some(Weak::Cleared)) => "unreachable: garbage not yet collected".into(),
-            Held::Nothing(Some(Weak::Finalizer)) => {
+            Retained::Nothing(None | Some(ReferenceStrength::Cleared)) => {
+                "unreachable: garbage not yet collected".into()
+            }
+            Retained::Nothing(Some(ReferenceStrength::Finalizer)) => {
                 "unreachable: garbage not yet collected, only its finalizer holds it".into()
             }
-            Held::Nothing(Some(Weak::Soft)) => "held by a SoftReference only".into(),
-            Held::Unknown(why) => why.clone(),
+            Retained::Nothing(Some(ReferenceStrength::Soft)) => "held by a SoftReference only".into(),
+            Retained::Unknown(why) => why.clone(),
         }
     }
 }
@@ -113,7 +115,7 @@ pub struct Graph<R> {
     nodes: usize,
     edges: Vec<Edge>,
     roots: HashMap<Node, R>,
-    weak: HashMap<Node, Weak>,
+    weak: HashMap<Node, ReferenceStrength>,
     /// What has not been looked for in a whole walk, and leads to a stream without a root.
     wanted: Vec<bool>,
     /// How many nodes there were when the walk began.
@@ -151,7 +153,7 @@ pub struct Steps {
 }
 
 /// The root that a stream is held by and the steps from there, if one is known.
-pub type Way<'a, R> = Option<(&'a R, Steps)>;
+pub type RetainingPath<'a, R> = Option<(&'a R, Steps)>;
 
 impl<R> Graph<R> {
     /// So many streams.
@@ -205,7 +207,7 @@ impl<R> Graph<R> {
     }
 
     /// A reference that keeps nothing alive leads to it.
-    pub fn weakly(&mut self, node: Node, weak: Weak) {
+    pub fn weakly(&mut self, node: Node, weak: ReferenceStrength) {
         if self.weak.try_reserve(1).is_err() {
             self.incomplete = true;
             return;
@@ -232,7 +234,7 @@ impl<R> Graph<R> {
     }
 
     /// The shortest known way of each stream, root first.
-    pub fn ways(&self) -> Result<Vec<Way<'_, R>>, OutOfMemory> {
+    pub fn ways(&self) -> Result<Vec<RetainingPath<'_, R>>, OutOfMemory> {
         let before = self.came_from()?;
         let ways = self
             .all_streams()
@@ -257,7 +259,7 @@ impl<R> Graph<R> {
     }
 
     /// The strongest of the references that keep nothing alive, to this one or to what leads to it.
-    pub fn weak_hold(&self, node: Node) -> Result<Option<Weak>, OutOfMemory> {
+    pub fn weak_hold(&self, node: Node) -> Result<Option<ReferenceStrength>, OutOfMemory> {
         let leading = self.leading_to([node])?;
         let weak =
             self.weak.iter().filter(|(node, _)| leading.get(**node as usize).copied().unwrap_or(false));
@@ -324,10 +326,10 @@ mod tests {
     use super::*;
 
     /// A root, and what is on the way from it.
-    type Way = (u32, Vec<u32>);
+    type RetainingPath = (u32, Vec<u32>);
 
     /// A heap: who has whom; 0 and 1 are the streams, 100 and above are roots. Walks in this order until nothing is left to find.
-    fn search(heap: &[(u32, u32)]) -> (Vec<Option<Way>>, usize) {
+    fn search(heap: &[(u32, u32)]) -> (Vec<Option<RetainingPath>>, usize) {
         let mut graph: Graph<u32> = Graph::new(2);
         let mut known: HashMap<u32, Node> = HashMap::from([(0, 0), (1, 1)]);
         let mut walks = 0;
@@ -418,20 +420,20 @@ mod tests {
 
     #[test]
     fn what_is_held_in_words() {
-        let by = Held::By { root: "static a.B.POOL".into(), path: vec!["[3]".into(), "a.Own".into()] };
+        let by = Retained::By { root: "static a.B.POOL".into(), path: vec!["[3]".into(), "a.Own".into()] };
         let chain = ["a.Link.next", "a.Link.next", "… 9 steps more", "a.Link.next", "a.Own"];
-        let chain = Held::By { root: "thread main".into(), path: chain.map(str::to_owned).into() };
+        let chain = Retained::By { root: "thread main".into(), path: chain.map(str::to_owned).into() };
         for (held, words) in [
             (chain, "held by thread main → a.Link.next (2 times) → … 9 steps more → a.Link.next → a.Own"),
             (by, "held by static a.B.POOL → [3] → a.Own"),
-            (Held::Nothing(None), "unreachable: garbage not yet collected"),
-            (Held::Nothing(Some(Weak::Cleared)), "unreachable: garbage not yet collected"),
+            (Retained::Nothing(None), "unreachable: garbage not yet collected"),
+            (Retained::Nothing(Some(ReferenceStrength::Cleared)), "unreachable: garbage not yet collected"),
             (
-                Held::Nothing(Some(Weak::Finalizer)),
+                Retained::Nothing(Some(ReferenceStrength::Finalizer)),
                 "unreachable: garbage not yet collected, only its finalizer holds it",
             ),
-            (Held::Nothing(Some(Weak::Soft)), "held by a SoftReference only"),
-            (Held::Unknown("given up".into()), "given up"),
+            (Retained::Nothing(Some(ReferenceStrength::Soft)), "held by a SoftReference only"),
+            (Retained::Unknown("given up".into()), "given up"),
         ] {
             assert_eq!(held.words(), words);
         }
@@ -442,9 +444,9 @@ mod tests {
         let mut graph: Graph<()> = Graph::new(2);
         let holder = graph.add();
         graph.refers(holder, 0, None);
-        for weak in [Weak::Finalizer, Weak::Soft, Weak::Cleared] {
+        for weak in [ReferenceStrength::Finalizer, ReferenceStrength::Soft, ReferenceStrength::Cleared] {
             graph.weakly(holder, weak);
         }
-        assert_eq!((graph.weak_hold(0), graph.weak_hold(1)), (Ok(Some(Weak::Soft)), Ok(None)));
+        assert_eq!((graph.weak_hold(0), graph.weak_hold(1)), (Ok(Some(ReferenceStrength::Soft)), Ok(None)));
     }
 }

@@ -24,7 +24,7 @@ const SHARDS: usize = 64;
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 
 /// How often one site of one shard asks for the name of a thread that it has not seen last.
-const NAMINGS: u8 = 4;
+const MAX_NAME_REQUESTS: u8 = 4;
 
 /// What happened to the instances of one site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Tally {
     }
 
     /// Whether `created = ended + late + collected + live`.
-    pub fn adds_up(&self) -> bool {
+    pub fn is_balanced(&self) -> bool {
         let c = &self.counts;
         c.created == c.ended + c.late + c.collected + self.live
     }
@@ -99,7 +99,7 @@ impl Tally {
 /// Ids are given once in a process: an instance that was followed by an earlier ledger is unknown to this one. They begin
 /// far beyond small numbers and addresses, which other agents use for tags: HotSpot tells whoever walks the heap what
 /// others' tags were on, too, if it was just freed.
-static MADE: AtomicU64 = AtomicU64::new(1 << 44);
+static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 44);
 
 /// The open instances and the counts, in shards.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ struct Record {
 struct SiteEntry {
     counts: Counts,
     named: Option<ThreadId>,
-    namings: u8,
+    name_requests: u8,
 }
 
 impl Default for Ledger {
@@ -138,7 +138,7 @@ impl Ledger {
     /// An id for a new instance, in the shard of the thread that makes it. The instance is tagged with it before
     /// it is entered: one that cannot be tagged is never in the ledger.
     pub fn id(&self, thread: ThreadId) -> InstanceId {
-        InstanceId((MADE.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64))
+        InstanceId((NEXT_ID.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64))
     }
 
     /// A constructor returned. True if this thread's name should be given to the site. An error means
@@ -154,9 +154,9 @@ impl Ledger {
         shard.live.try_reserve(1)?;
         let entry = shard.entry(site)?;
         entry.counts.created += 1;
-        let wants_name = entry.namings < NAMINGS && entry.named != Some(thread);
+        let wants_name = entry.name_requests < MAX_NAME_REQUESTS && entry.named != Some(thread);
         if wants_name {
-            entry.namings += 1;
+            entry.name_requests += 1;
             entry.named = Some(thread);
         }
         shard.live.insert(id, Record { origin: Origin::Site(site), created: now, thread });
@@ -175,7 +175,7 @@ impl Ledger {
     }
 
     /// An adopted instance should not have been: as if it had not. Others stay.
-    pub fn disowned(&self, id: InstanceId) {
+    pub fn unadopt(&self, id: InstanceId) {
         let mut shard = self.shard_of(id);
         if let Some(Record { origin: Origin::Adopted(kind), .. }) = shard.live.get(&id) {
             let kind = *kind;

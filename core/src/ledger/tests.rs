@@ -53,7 +53,7 @@ fn each_arrow_of_the_diagram_is_taken_once() {
             youngest: Some(Nanos(4)),
         }
     );
-    assert!(tally.adds_up());
+    assert!(tally.is_balanced());
 }
 
 #[test]
@@ -80,11 +80,11 @@ fn adopted_ones_are_counted_apart() {
     assert_eq!(sites, [Tally::default()]);
     let counts = adopted.deflater.counts;
     assert_eq!((counts.created, counts.ended, counts.late, counts.collected), (4, 1, 1, 1));
-    assert!(adopted.deflater.live == 1 && adopted.deflater.adds_up());
+    assert!(adopted.deflater.live == 1 && adopted.deflater.is_balanced());
     assert_eq!(adopted.inflater, Tally::default());
-    ledger.disowned(ids[3]);
-    ledger.disowned(ids[2]);
-    ledger.disowned(ledger.make(SITE, MAIN, Nanos(9)));
+    ledger.unadopt(ids[3]);
+    ledger.unadopt(ids[2]);
+    ledger.unadopt(ledger.make(SITE, MAIN, Nanos(9)));
     let (sites, adopted) = ledger.tallies(4, None);
     assert_eq!((adopted.deflater.counts.created, adopted.deflater.live), (3, 0));
     assert_eq!(sites[3].live, 1, "only what was adopted can be disowned");
@@ -137,7 +137,7 @@ fn names_are_asked_for_a_few_times_only() {
     let asked = (0..1_000).filter(|_| created(MAIN)).count();
     assert_eq!(asked, 1, "one thread is named once");
     let asked = (0..1_000).filter(|n| created(ThreadId(n * 64))).count();
-    assert_eq!(asked, usize::from(NAMINGS), "many threads of one shard are named a few times");
+    assert_eq!(asked, usize::from(MAX_NAME_REQUESTS), "many threads of one shard are named a few times");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn tallies_add_up_while_others_work() {
             });
         }
         for _ in 0..50 {
-            assert!(ledger.tallies(7, None).0.iter().all(Tally::adds_up));
+            assert!(ledger.tallies(7, None).0.iter().all(Tally::is_balanced));
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });

@@ -6,7 +6,7 @@
 use super::Report;
 use super::out::Out;
 use super::words::{clean, placed};
-use crate::analysis::classify::Judged;
+use crate::analysis::classify::ClassifiedSite;
 use crate::model::{Kind, OutOfMemory};
 use std::collections::HashMap;
 use std::fmt::{self, Write};
@@ -24,18 +24,23 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
         if leaks { ("leaked", |leaked, _| leaked) } else { ("live", |_, live| live) };
     let mut out = Out::new(to);
     let sites = || {
-        let number = |judged: &Judged| pick(judged.verdict.leaked, judged.verdict.tally.live);
-        report.judgement.sites.iter().map(move |judged| (judged, number(judged))).filter(|(_, n)| *n > 0)
+        let number = |classified: &ClassifiedSite| pick(classified.stats.leaked, classified.stats.tally.live);
+        report
+            .classification
+            .sites
+            .iter()
+            .map(move |classified| (classified, number(classified)))
+            .filter(|(_, n)| *n > 0)
     };
     // Stacks that differ only in what is not shown here are one line, at the place of the first.
     let mut sums: HashMap<[u64; 2], u64> = HashMap::new();
-    for (judged, number) in sites() {
+    for (classified, number) in sites() {
         sums.try_reserve(1).map_err(OutOfMemory::from)?;
-        *sums.entry(fingerprint(root, judged)).or_default() += number;
+        *sums.entry(fingerprint(root, classified)).or_default() += number;
     }
-    for (judged, _) in sites() {
-        if let Some(sum) = sums.remove(&fingerprint(root, judged)) {
-            let _ = line(root, judged, &mut out);
+    for (classified, _) in sites() {
+        if let Some(sum) = sums.remove(&fingerprint(root, classified)) {
+            let _ = line(root, classified, &mut out);
             let _ = writeln!(out, " {sum}");
         }
         if !out.is_ok() {
@@ -44,7 +49,7 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
     }
     for kind in Kind::ALL {
         let class = kind.class();
-        let others = report.judgement.others.get(kind).map_or(0, |others| others.verdict.tally.live);
+        let others = report.classification.others.get(kind).map_or(0, |others| others.stats.tally.live);
         let tally = report.adopted.get(kind);
         for (name, number) in [(OTHERS, pick(0, others)), (ADOPTED, pick(super::lost(tally), tally.live))] {
             if number > 0 {
@@ -56,16 +61,16 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
 }
 
 /// A stack's line, but for the number.
-fn line(root: &str, judged: &Judged, to: &mut impl Write) -> fmt::Result {
+fn line(root: &str, classified: &ClassifiedSite, to: &mut impl Write) -> fmt::Result {
     to.write_str(root)?;
-    judged.site.frames().rev().try_for_each(|frame| {
+    classified.site.frames().rev().try_for_each(|frame| {
         to.write_char(';')?;
         to.write_str(&escaped(&placed(frame)))
     })
 }
 
 /// Stands for a line: two lines never have the same one, as far as 128 bits can tell.
-fn fingerprint(root: &str, judged: &Judged) -> [u64; 2] {
+fn fingerprint(root: &str, classified: &ClassifiedSite) -> [u64; 2] {
     struct Both([DefaultHasher; 2]);
     impl Write for Both {
         fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -76,7 +81,7 @@ fn fingerprint(root: &str, judged: &Judged) -> [u64; 2] {
     let mut both = Both([DefaultHasher::new(), DefaultHasher::new()]);
     both.0.iter_mut().zip([1, 2]).for_each(|(hasher, seed)| hasher.write_u8(seed));
     // A hasher takes everything.
-    let _ = line(root, judged, &mut both);
+    let _ = line(root, classified, &mut both);
     both.0.map(|hasher| hasher.finish())
 }
 

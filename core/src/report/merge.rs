@@ -4,9 +4,9 @@
 //! those before, so what added up still does.
 
 use super::{Against, Health, Process, Report};
-use crate::analysis::classify::{Judged, Judgement, Others, Verdict};
-use crate::analysis::findings::{Ender, together};
-use crate::analysis::footprint::Native;
+use crate::analysis::classify::{Classification, ClassifiedSite, Others, SiteStats};
+use crate::analysis::findings::{DoubleEnd, together};
+use crate::analysis::footprint::Footprint;
 use crate::analysis::retention::Retention;
 use crate::analysis::rules::Rule;
 use crate::ledger::Tally;
@@ -33,14 +33,14 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
         process,
         native: native(reports),
         age_seconds: reports.iter().map(|report| report.age_seconds).fold(0.0, f64::max),
-        judgement: Judgement::default(),
+        classification: Classification::default(),
         adopted: PerKind::default(),
-        growth: Arc::default(),
+        history: Arc::default(),
         baseline: baseline(reports),
         retention: retention(reports),
         rules: Vec::new(),
         ended_again: PerKind::default(),
-        enders: enders(reports)?,
+        double_ends: double_ends(reports)?,
         ended_unknown: PerKind::default(),
         snapshot_nanos: first.snapshot_nanos,
         health: Health::default(),
@@ -48,41 +48,43 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
     let mut sites = Sites::default();
     for report in reports {
         let rules = merged.add_rules(report);
-        for judged in &report.judgement.sites {
-            let rule = judged.rule.and_then(|rule| rules.get(rule)).copied();
-            sites.add(judged, rule, *merged.native.each.get(judged.site.kind))?;
+        for classified in &report.classification.sites {
+            let rule = classified.rule.and_then(|rule| rules.get(rule)).copied();
+            sites.add(classified, rule, *merged.native.each.get(classified.site.kind))?;
         }
         for kind in Kind::ALL {
-            if let Some(more) = report.judgement.others.get(kind) {
+            if let Some(more) = report.classification.others.get(kind) {
                 let bytes_each = *merged.native.each.get(kind);
-                let more = Others { verdict: Verdict { bytes_each, ..more.verdict }, ..*more };
-                sites.sum.add(&more.verdict.tally);
+                let more = Others { stats: SiteStats { bytes_each, ..more.stats }, ..*more };
+                sites.sum.add(&more.stats.tally);
                 bounded(&sites.sum)?;
-                Others::add(merged.judgement.others.get_mut(kind), more);
+                Others::add(merged.classification.others.get_mut(kind), more);
             }
-            merged.judgement.totals.get_mut(kind).add(report.judgement.totals.get(kind));
+            merged.classification.totals.get_mut(kind).add(report.classification.totals.get(kind));
             merged.adopted.get_mut(kind).add(report.adopted.get(kind));
             *merged.ended_again.get_mut(kind) += report.ended_again.get(kind);
             *merged.ended_unknown.get_mut(kind) += report.ended_unknown.get(kind);
             bounded(merged.adopted.get(kind))?;
-            let numbers = [merged.judgement.totals.get(kind).created, *merged.ended_again.get(kind)];
+            let numbers = [merged.classification.totals.get(kind).created, *merged.ended_again.get(kind)];
             if numbers.into_iter().chain([*merged.ended_unknown.get(kind)]).any(|number| number > MOST) {
                 return Err(TOO_MANY.into());
             }
         }
-        merged.judgement.mismatches = merged.judgement.mismatches.saturating_add(report.judgement.mismatches);
+        merged.classification.mismatches =
+            merged.classification.mismatches.saturating_add(report.classification.mismatches);
         add_health(&mut merged.health, &report.health);
     }
-    merged.judgement.sites = sites.all;
-    merged.judgement.order();
-    merged.judgement.leave_out_clean();
-    merged.health.truncated_sites = merged.judgement.truncated_sites();
+    merged.classification.sites = sites.all;
+    merged.classification.order();
+    merged.classification.leave_out_clean();
+    merged.health.truncated_sites = merged.classification.truncated_sites();
     Ok(merged)
 }
 
-fn enders(reports: &[Report]) -> Result<Vec<Ender>, String> {
-    let all = reports.iter().flat_map(|report| &report.enders);
-    together(all.map(|ender| (&ender.frame, ender.kind, ender.times))).map_err(|why| why.to_string())
+fn double_ends(reports: &[Report]) -> Result<Vec<DoubleEnd>, String> {
+    let all = reports.iter().flat_map(|report| &report.double_ends);
+    together(all.map(|double_end| (&double_end.frame, double_end.kind, double_end.times)))
+        .map_err(|why| why.to_string())
 }
 
 const TOO_MANY: &str = "the sums are too large for a report";
@@ -141,17 +143,17 @@ fn told<'a>(values: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Where zlibs differ, a mean that gives the bytes of all together.
-fn native(reports: &[Report]) -> Native {
+fn native(reports: &[Report]) -> Footprint {
     let all = || reports.iter().map(|report| &report.native);
-    let mut native = Native {
+    let mut native = Footprint {
         zlib: told(all().map(|native| native.zlib.as_str())),
         measured: all().all(|native| native.measured),
-        ..Native::default()
+        ..Footprint::default()
     };
     for kind in Kind::ALL {
         let (mut bytes, mut fresh, mut streams) = (0, 0, 0);
         for report in reports {
-            let totals = report.judgement.totals.get(kind);
+            let totals = report.classification.totals.get(kind);
             let open = totals.late + totals.collected + totals.live + report.adopted.get(kind).live;
             // Where all were ended nothing is multiplied, but the figure is still told.
             let weight = u128::from(open) * 1_000_000 + 1;
@@ -171,11 +173,11 @@ fn native(reports: &[Report]) -> Native {
 /// Who keeps what in each of them; of the times that they stood still the longest, for they did so side by side.
 fn retention(reports: &[Report]) -> Retention {
     let mut merged = Retention::default();
-    for Retention { streams, stood_still } in reports.iter().map(|report| &report.retention) {
+    for Retention { streams, pause } in reports.iter().map(|report| &report.retention) {
         for (site, held) in streams {
             merged.streams.entry(*site).or_default().extend(held.iter().cloned());
         }
-        merged.stood_still = merged.stood_still.max(*stood_still);
+        merged.pause = merged.pause.max(*pause);
     }
     merged
 }
@@ -183,29 +185,36 @@ fn retention(reports: &[Report]) -> Retention {
 /// The sites so far, and where each is.
 #[derive(Default)]
 struct Sites {
-    all: Vec<Judged>,
+    all: Vec<ClassifiedSite>,
     by_id: HashMap<u64, usize>,
     sum: Tally,
 }
 
 impl Sites {
-    fn add(&mut self, judged: &Judged, rule: Option<usize>, bytes_each: u64) -> Result<(), String> {
-        self.sum.add(&judged.verdict.tally);
+    fn add(
+        &mut self,
+        classified: &ClassifiedSite,
+        rule: Option<usize>,
+        bytes_each: u64,
+    ) -> Result<(), String> {
+        self.sum.add(&classified.stats.tally);
         bounded(&self.sum)?;
-        let verdict = Verdict { bytes_each, ..judged.verdict };
+        let stats = SiteStats { bytes_each, ..classified.stats };
         let next = self.all.len();
-        let at = match self.by_id.entry(judged.site.stable_id) {
+        let at = match self.by_id.entry(classified.site.stable_id) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(free) => *free.insert(next),
         };
         match self.all.get_mut(at) {
             Some(known) => {
-                known.verdict.add(&verdict);
+                known.stats.add(&stats);
                 known.rule = known.rule.or(rule);
-                known.site.name_threads(judged.site.threads());
+                known.site.name_threads(classified.site.threads());
             }
             // A copy of its own: the report that it comes from keeps the names that it has.
-            None => self.all.push(Judged { site: Arc::new(Site::clone(&judged.site)), verdict, rule }),
+            None => {
+                self.all.push(ClassifiedSite { site: Arc::new(Site::clone(&classified.site)), stats, rule })
+            }
         }
         Ok(())
     }
@@ -214,26 +223,26 @@ impl Sites {
 impl Report {
     /// Takes another report's rules in, and says where each of them is now.
     fn add_rules(&mut self, report: &Report) -> Vec<usize> {
-        let place = |(rule, (covered, excess)): (&Rule, (&u64, &u64))| {
+        let finding = |(rule, (covered, excess)): (&Rule, (&u64, &u64))| {
             let known = self.rules.iter().position(|known| known.text == rule.text);
             let at = known.unwrap_or_else(|| {
                 let none = rule.max.map(|_| 0);
                 self.rules.push(Rule::told(&rule.text, rule.built_in, &rule.source, none));
-                self.judgement.covered.push(0);
-                self.judgement.excess.push(0);
+                self.classification.covered.push(0);
+                self.classification.excess.push(0);
                 self.rules.len() - 1
             });
             // Each JVM had the whole maximum.
             let max = self.rules.get_mut(at).and_then(|known| known.max.as_mut()).into_iter();
-            let covered = self.judgement.covered.get_mut(at).into_iter().zip([*covered]);
-            let excess = self.judgement.excess.get_mut(at).into_iter().zip([*excess]);
+            let covered = self.classification.covered.get_mut(at).into_iter().zip([*covered]);
+            let excess = self.classification.excess.get_mut(at).into_iter().zip([*excess]);
             for (sum, more) in max.zip(rule.max).chain(covered).chain(excess) {
                 *sum = sum.saturating_add(more);
             }
             at
         };
-        let used = report.judgement.covered.iter().zip(&report.judgement.excess);
-        report.rules.iter().zip(used).map(place).collect()
+        let used = report.classification.covered.iter().zip(&report.classification.excess);
+        report.rules.iter().zip(used).map(finding).collect()
     }
 }
 
@@ -292,22 +301,23 @@ mod tests {
         let merged = merge(&[one, other]).unwrap();
         let sample = sample();
         assert_eq!(merged.process.reports, 2);
-        assert_eq!(merged.judgement.sites.len(), sample.judgement.sites.len());
+        assert_eq!(merged.classification.sites.len(), sample.classification.sites.len());
         for kind in Kind::ALL {
-            let (sum, part) = (merged.judgement.totals.get(kind), sample.judgement.totals.get(kind));
+            let (sum, part) =
+                (merged.classification.totals.get(kind), sample.classification.totals.get(kind));
             assert_eq!(
                 (sum.created, sum.live, sum.expected),
                 (2 * part.created, 2 * part.live, 2 * part.expected)
             );
-            assert!(merged.adopted.get(kind).adds_up());
+            assert!(merged.adopted.get(kind).is_balanced());
             assert_eq!(merged.adopted.get(kind).counts.created, 2 * sample.adopted.get(kind).counts.created);
             assert_eq!(merged.native.each.get(kind), sample.native.each.get(kind));
         }
-        for (sum, part) in merged.judgement.sites.iter().zip(&sample.judgement.sites) {
-            assert!(sum.verdict.tally.adds_up());
+        for (sum, part) in merged.classification.sites.iter().zip(&sample.classification.sites) {
+            assert!(sum.stats.tally.is_balanced());
             assert_eq!(sum.site.stable_id, part.site.stable_id);
-            assert_eq!(sum.verdict.leaked, 2 * part.verdict.leaked);
-            assert_eq!(sum.verdict.lateness(), 2.0 * part.verdict.lateness());
+            assert_eq!(sum.stats.leaked, 2 * part.stats.leaked);
+            assert_eq!(sum.stats.lateness(), 2.0 * part.stats.lateness());
             assert_eq!(sum.site.threads(), part.site.threads());
         }
         // It is a report like any other: it can be written, read, and merged again.
@@ -316,7 +326,7 @@ mod tests {
         assert_eq!(merge(&[again, read(&sample)]).unwrap().process.reports, 3);
         // One alone stays what it is, but for the process and the trends.
         let alone = merge(&[read(&sample)]).unwrap();
-        assert_eq!(alone.judgement.totals, sample.judgement.totals);
+        assert_eq!(alone.classification.totals, sample.classification.totals);
     }
 
     #[test]
@@ -327,12 +337,12 @@ mod tests {
             .unwrap();
         let rules = vec![Rule::parse("live:a.Pool.* max=16", false).unwrap()];
         let over =
-            Report::new(sample().process, Native::default(), &snapshot, rules, Arc::default()).unwrap();
+            Report::new(sample().process, Footprint::default(), &snapshot, rules, Arc::default()).unwrap();
         let parts =
             [read(&over), read(&sample().against(&known)), read(&over), read(&sample().against(&known))];
         let merged = merge(&parts).unwrap();
         assert_eq!(
-            (merged.rules[0].max, merged.judgement.covered[0], merged.judgement.excess[0]),
+            (merged.rules[0].max, merged.classification.covered[0], merged.classification.excess[0]),
             (Some(32), 32, 10)
         );
         let baseline = merged.baseline.as_ref().unwrap();
@@ -350,7 +360,7 @@ mod tests {
         };
         let merged = merge(&[part(30, 1_000), part(10, 2_000), part(0, 9_000)]).unwrap();
         assert_eq!(merged.native.each.inflater, 1_250);
-        assert_eq!(merged.judgement.sites[0].verdict.bytes_held(), 50_000);
+        assert_eq!(merged.classification.sites[0].stats.bytes_held(), 50_000);
     }
 
     #[test]

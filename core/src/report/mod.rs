@@ -14,11 +14,13 @@ mod text;
 mod tree;
 mod words;
 
-use crate::analysis::classify::{Baseline, Judged, Judgement, Known, Severity, Verdict, judge};
-use crate::analysis::findings::{Ender, Place, enders};
-use crate::analysis::footprint::Native;
-use crate::analysis::hints::{self, Surroundings};
-use crate::analysis::history::{Growth, Tendency};
+use crate::analysis::classify::{
+    Baseline, Classification, ClassifiedSite, Known, Severity, SiteStats, classify,
+};
+use crate::analysis::findings::{DoubleEnd, Finding, double_ends};
+use crate::analysis::footprint::Footprint;
+use crate::analysis::hints::{self, Context};
+use crate::analysis::history::{History, Trend};
 use crate::analysis::retention::Retention;
 use crate::analysis::rules::Rule;
 use crate::ledger::Tally;
@@ -89,15 +91,15 @@ pub struct Report {
     /// Whose.
     pub process: Process,
     /// What a stream holds outside the Java heap.
-    pub native: Native,
+    pub native: Footprint,
     /// Seconds since counting began.
     pub age_seconds: f64,
     /// Sites and sums, in order.
-    pub judgement: Judgement,
+    pub classification: Classification,
     /// Found open when counting began, and what became of them: they have no site.
     pub adopted: PerKind<Tally>,
     /// How many were live in this and the snapshots before it.
-    pub growth: Arc<Growth>,
+    pub history: Arc<History>,
     /// Who keeps a few of the live ones, where that was looked for.
     pub retention: Retention,
     /// The rules that were asked.
@@ -107,7 +109,7 @@ pub struct Report {
     /// Second and further calls of `end()`.
     pub ended_again: PerKind<u64>,
     /// The lines that most of these come from, most often first.
-    pub enders: Vec<Ender>,
+    pub double_ends: Vec<DoubleEnd>,
     /// First calls of `end()` on what was made before the agent was armed, and not adopted.
     pub ended_unknown: PerKind<u64>,
     /// When the snapshot was taken, for ages.
@@ -137,15 +139,15 @@ impl Health {
 }
 
 impl Report {
-    /// Judges a snapshot and puts it in order. `growth` has taken the snapshot in already.
+    /// Judges a snapshot and puts it in order. `history` has taken the snapshot in already.
     pub fn new(
         process: Process,
-        native: Native,
+        native: Footprint,
         snapshot: &Snapshot,
         rules: Vec<Rule>,
-        growth: Arc<Growth>,
+        history: Arc<History>,
     ) -> Result<Report, OutOfMemory> {
-        let judgement = judge(snapshot, &native, &rules)?;
+        let classification = classify(snapshot, &native, &rules)?;
         let again = |kind| {
             let of_kind = snapshot.ended_again.iter().filter(|(site, _)| site.kind == kind);
             of_kind.map(|(_, times)| *times).sum()
@@ -154,20 +156,20 @@ impl Report {
             age_seconds: snapshot.taken.since(process.armed).as_secs_f64(),
             health: Health {
                 gaps: snapshot.gaps.clone(),
-                sums_off: judgement.mismatches,
+                sums_off: classification.mismatches,
                 overflowed: snapshot.overflowed,
-                truncated_sites: judgement.truncated_sites(),
+                truncated_sites: classification.truncated_sites(),
             },
             process,
             native,
-            judgement,
+            classification,
             adopted: snapshot.adopted,
-            growth,
+            history,
             retention: Retention::default(),
             rules,
             baseline: None,
             ended_again: PerKind { inflater: again(Kind::Inflater), deflater: again(Kind::Deflater) },
-            enders: enders(&snapshot.ended_again)?,
+            double_ends: double_ends(&snapshot.ended_again)?,
             ended_unknown: snapshot.ended_unknown,
             snapshot_nanos: snapshot.taken,
         })
@@ -175,12 +177,12 @@ impl Report {
 
     /// What was found, as the baseline of later reports. What this one's own baseline knew is as old as what was new.
     pub fn as_baseline(&self, file: &str) -> Baseline {
-        let found = |judged: &Judged| {
-            let Verdict { leaked, suspects, known, .. } = judged.verdict;
+        let found = |classified: &ClassifiedSite| {
+            let SiteStats { leaked, suspects, known, .. } = classified.stats;
             let known = Known { leaked: leaked + known.leaked, suspects: suspects + known.suspects };
-            (known != Known::default()).then_some((judged.site.stable_id, known))
+            (known != Known::default()).then_some((classified.site.stable_id, known))
         };
-        let sites = self.judgement.sites.iter().filter_map(found).collect();
+        let sites = self.classification.sites.iter().filter_map(found).collect();
         Baseline { file: file.into(), taken: self.process.taken, sites }
     }
 
@@ -191,14 +193,14 @@ impl Report {
             file: baseline.file.clone(),
             taken: baseline.taken,
             sites: baseline.sites.len() as u64,
-            known: self.judgement.against(baseline),
+            known: self.classification.against(baseline),
         });
         self
     }
 
     /// The user's rules that had nothing to do.
     pub fn unused_rules(&self) -> impl Iterator<Item = &Rule> {
-        let used = self.rules.iter().zip(self.judgement.covered.iter().zip(&self.judgement.excess));
+        let used = self.rules.iter().zip(self.classification.covered.iter().zip(&self.classification.excess));
         used.filter(|(rule, (covered, excess))| !rule.built_in && **covered + **excess == 0)
             .map(|(rule, _)| rule)
     }
@@ -219,7 +221,7 @@ impl Report {
     }
 
     fn found_something(&self) -> bool {
-        let clean = self.judgement.sites.iter().all(|site| site.verdict.severity() == Severity::Clean);
+        let clean = self.classification.sites.iter().all(|site| site.stats.severity() == Severity::Clean);
         let adopted = Kind::ALL.iter().map(|kind| self.adopted.get(*kind));
         !clean
             || (self.adopts_the_program_s() && adopted.map(|tally| lost(tally) + tally.live).sum::<u64>() > 0)
@@ -227,7 +229,7 @@ impl Report {
 
     /// Native bytes that all open streams hold, expected ones and those without a stack included.
     pub fn bytes_held(&self) -> u64 {
-        let live = |kind| self.judgement.totals.get(kind).live + self.adopted.get(kind).live;
+        let live = |kind| self.classification.totals.get(kind).live + self.adopted.get(kind).live;
         Kind::ALL.map(|kind| self.native.bytes(kind, live(kind))).iter().sum()
     }
 
@@ -238,24 +240,24 @@ impl Report {
 
     /// Whether something was freed by the collector only, with a stack or without one.
     fn leaks(&self) -> bool {
-        self.judgement.sites.iter().any(|site| site.verdict.leaked > 0)
+        self.classification.sites.iter().any(|site| site.stats.leaked > 0)
             || Kind::ALL.iter().any(|kind| lost(self.adopted.get(*kind)) > 0)
     }
 
     /// What to change at a place.
-    pub fn hint(&self, place: &Place<'_>) -> Option<String> {
-        self.hint_given(place, self.tendency(place))
+    pub fn hint(&self, finding: &Finding<'_>) -> Option<String> {
+        self.hint_given(finding, self.tendency(finding))
     }
 
     /// Which way the number of live ones of a place goes.
-    fn tendency(&self, place: &Place<'_>) -> Option<Tendency> {
-        self.growth.together(place.sites.iter().map(|site| site.site.stable_id))?.tendency()
+    fn tendency(&self, finding: &Finding<'_>) -> Option<Trend> {
+        self.history.together(finding.sites.iter().map(|site| site.site.stable_id))?.tendency()
     }
 
     /// What to change at a place where the number of live ones goes this way.
-    fn hint_given(&self, place: &Place<'_>, tendency: Option<Tendency>) -> Option<String> {
+    fn hint_given(&self, finding: &Finding<'_>, tendency: Option<Trend>) -> Option<String> {
         let release = hints::release(&self.process.jvm);
-        hints::hint(place, Surroundings { release, tendency, enders: &self.enders })
+        hints::hint(finding, Context { release, tendency, double_ends: &self.double_ends })
     }
 
     /// Writes the report in this format. `style` is for people's eyes only. The writer should be buffered.

@@ -1,20 +1,20 @@
 //! Prometheus' text format, for the textfile collector of node_exporter.
 //!
-//! `docs/formats.md` says what each metric is for. Invariant: however many sites there are, a report has at most [`PLACES`] places,
+//! `docs/formats.md` says what each metric is for. Invariant: however many sites there are, a report has at most [`FINDINGS`] places,
 //! and every sample says whose it is, so that the files of several JVMs can be read as one.
 
 use super::out::Out;
 use super::words::{brief, placed};
 use super::{Report, millis};
 use crate::analysis::classify::{Severity, Totals};
-use crate::analysis::findings::places;
+use crate::analysis::findings::findings;
 use crate::ledger::Tally;
 use crate::model::{Kind, OutOfMemory, PerKind};
 use std::fmt::Write as _;
 use std::io;
 
 /// Places told, worst first. Each is three series in every collector that sees it.
-const PLACES: usize = 20;
+const FINDINGS: usize = 20;
 
 /// Characters of a label's value.
 const LABEL: usize = 200;
@@ -23,7 +23,7 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
     let mut text = Exposition::of(report, to);
     text.process(report);
     text.kinds(report);
-    text.places(report)?;
+    text.findings(report)?;
     text.out.finish()
 }
 
@@ -96,17 +96,17 @@ impl<'w> Exposition<'w> {
             }),
         ];
         for (name, help, pick) in totals {
-            self.metric(name, help, |kind| pick(report.judgement.totals.get(kind)).to_string());
+            self.metric(name, help, |kind| pick(report.classification.totals.get(kind)).to_string());
         }
-        let expected = |kind| report.judgement.totals.get(kind).expected.to_string();
+        let expected = |kind| report.classification.totals.get(kind).expected.to_string();
         self.metric("expected", "Of late, collected and live ones: covered by a rule.", expected);
 
         let mut sums: PerKind<(u64, u64, u128)> = PerKind::default();
-        for verdict in report.judgement.verdicts() {
-            let (leaked, suspects, late_nanos) = sums.get_mut(verdict.kind);
-            *leaked += verdict.leaked;
-            *suspects += verdict.suspects;
-            *late_nanos += verdict.tally.counts.late_nanos;
+        for stats in report.classification.all_stats() {
+            let (leaked, suspects, late_nanos) = sums.get_mut(stats.kind);
+            *leaked += stats.leaked;
+            *suspects += stats.suspects;
+            *late_nanos += stats.tally.counts.late_nanos;
         }
         self.metric("leaked", "Late and collected ones that no rule covers.", |kind| {
             sums.get(kind).0.to_string()
@@ -121,7 +121,7 @@ impl<'w> Exposition<'w> {
             "How long late and collected ones kept their memory, all added up.",
             lateness,
         );
-        let held = |kind| report.native.bytes(kind, report.judgement.totals.get(kind).live).to_string();
+        let held = |kind| report.native.bytes(kind, report.classification.totals.get(kind).live).to_string();
         self.metric("held_bytes", "Native bytes that the live ones hold, adopted ones not included.", held);
         self.metric("stream_bytes", "Native bytes that one stream holds.", |kind| {
             report.native.each.get(kind).to_string()
@@ -158,20 +158,22 @@ impl<'w> Exposition<'w> {
     }
 
     /// The worst places. Those of one name and kind are one: two equal series would make the whole file worthless.
-    fn places(&mut self, report: &Report) -> Result<(), OutOfMemory> {
-        let mut told: Vec<(String, [u64; 3])> = Vec::new();
-        for place in places(&report.judgement.sites)? {
-            let culprit = place.sites.first().and_then(|site| site.site.frames().nth(place.culprit));
-            let Some(culprit) = culprit.filter(|_| place.verdict.severity() != Severity::Clean) else {
+    fn findings(&mut self, report: &Report) -> Result<(), OutOfMemory> {
+        let mut samples: Vec<(String, [u64; 3])> = Vec::new();
+        for finding in findings(&report.classification.sites)? {
+            let blame_frame =
+                finding.sites.first().and_then(|site| site.site.frames().nth(finding.blame_frame));
+            let Some(blame_frame) = blame_frame.filter(|_| finding.stats.severity() != Severity::Clean)
+            else {
                 continue;
             };
             let labels =
-                format!(",kind=\"{}\",place={}", place.verdict.kind.name(), quoted(&placed(culprit)));
-            let numbers = [place.verdict.leaked, place.verdict.tally.live, place.verdict.bytes_held()];
-            let room = told.len() < PLACES;
-            match told.iter_mut().find(|(known, _)| *known == labels) {
+                format!(",kind=\"{}\",place={}", finding.stats.kind.name(), quoted(&placed(blame_frame)));
+            let numbers = [finding.stats.leaked, finding.stats.tally.live, finding.stats.bytes_held()];
+            let room = samples.len() < FINDINGS;
+            match samples.iter_mut().find(|(known, _)| *known == labels) {
                 Some((_, sums)) => sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number),
-                None if room => told.push((labels, numbers)),
+                None if room => samples.push((labels, numbers)),
                 None => {}
             }
         }
@@ -182,7 +184,7 @@ impl<'w> Exposition<'w> {
         ];
         for (at, (name, help)) in heads.into_iter().enumerate() {
             self.head(name, "gauge", help);
-            for (labels, numbers) in &told {
+            for (labels, numbers) in &samples {
                 self.sample(name, labels, numbers.get(at).copied().unwrap_or_default());
             }
         }
@@ -237,16 +239,16 @@ mod tests {
         let made: Vec<_> =
             stacks.iter().map(|stack| (Kind::Inflater, stack.as_slice(), 3, 0, 0, 1)).collect();
         let text = text(&report(&session(&made)));
-        assert_eq!(text.lines().filter(|line| line.starts_with("zaudit_place_leaked{")).count(), PLACES);
+        assert_eq!(text.lines().filter(|line| line.starts_with("zaudit_place_leaked{")).count(), FINDINGS);
     }
 
     /// Two ways through the JDK to one line are two places of one name.
     #[test]
     fn places_of_one_name_are_added_up() {
-        let (inner, culprit) = ("java.util.zip.Inflater.<init>", "a.B.c");
+        let (inner, blamed) = ("java.util.zip.Inflater.<init>", "a.B.c");
         let session = session(&[
-            (Kind::Inflater, &[inner, "java.util.zip.X.a", culprit], 3, 0, 0, 1),
-            (Kind::Inflater, &[inner, "java.util.zip.Y.a", culprit], 5, 0, 0, 2),
+            (Kind::Inflater, &[inner, "java.util.zip.X.a", blamed], 3, 0, 0, 1),
+            (Kind::Inflater, &[inner, "java.util.zip.Y.a", blamed], 5, 0, 0, 2),
         ]);
         let text = text(&report(&session));
         let lines: Vec<_> = text.lines().filter(|line| line.starts_with("zaudit_place_leaked{")).collect();

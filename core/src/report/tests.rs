@@ -1,9 +1,9 @@
 //! The reports that the renderers' tests share, and the files that hold what they should come to.
 
 use super::*;
-use crate::analysis::classify::Judged;
+use crate::analysis::classify::ClassifiedSite;
 use crate::analysis::classify::tests::{session, stack};
-use crate::analysis::retention::{Held, Weak};
+use crate::analysis::retention::{ReferenceStrength, Retained};
 use crate::model::{Actor, Role, SiteId, StackKey, ThreadId};
 use std::path::Path;
 use std::time::Duration;
@@ -29,16 +29,16 @@ pub(crate) fn sample() -> Report {
         (Kind::Inflater, &[MADE[0], MAIN], 7, 7, 0, 0),
     ]);
     let again = stack(&["java.util.zip.Inflater.end", "org.acme.mail.Attachment.close", MAIN]);
-    let ender = session.learn_ender(Kind::Inflater, StackKey(0), again).unwrap();
-    (0..12).for_each(|_| session.ended_again(ender));
+    let double_end = session.learn_double_end(Kind::Inflater, StackKey(0), again).unwrap();
+    (0..12).for_each(|_| session.ended_again(double_end));
     let main = ThreadId(1);
     let adopted: Vec<_> = (0..40).map(|_| session.id(main)).collect();
     adopted.iter().for_each(|id| session.adopted(*id, Kind::Inflater, Nanos(0)).unwrap());
-    let mut growth = Growth::default();
+    let mut history = History::default();
     for minute in 0..=180 {
         let now = Nanos(500_000_000 + minute * 60_000_000_000);
         if minute % 30 == 0 {
-            growth.record(&session.snapshot(now, Duration::ZERO).unwrap()).unwrap();
+            history.record(&session.snapshot(now, Duration::ZERO).unwrap()).unwrap();
             for id in adopted.iter().skip(minute as usize / 10).take(2) {
                 session.ended(*id, Actor { thread: main, role: Role::Program }, now);
             }
@@ -48,16 +48,16 @@ pub(crate) fn sample() -> Report {
     adopted.iter().skip(38).for_each(|id| session.freed(*id, Nanos(1_000_000_000)));
     let taken = Nanos(10_805_000_000_000);
     let snapshot = session.snapshot(taken, Duration::from_secs(600)).unwrap();
-    growth.record(&snapshot).unwrap();
+    history.record(&snapshot).unwrap();
     let process = process(taken, Nanos(500_000_000));
     let report =
-        Report::new(process, Native::default(), &snapshot, Rule::built_in(), Arc::new(growth)).unwrap();
+        Report::new(process, Footprint::default(), &snapshot, Rule::built_in(), Arc::new(history)).unwrap();
     Report { retention: retention(&report), ..report }
 }
 
 /// Who keeps some of the suspects.
 fn retention(report: &Report) -> Retention {
-    let by = |root: &str, path: &[&str]| Held::By {
+    let by = |root: &str, path: &[&str]| Retained::By {
         root: root.into(),
         path: path.iter().map(|step| (*step).into()).collect(),
     };
@@ -65,18 +65,18 @@ fn retention(report: &Report) -> Retention {
         by("static org.acme.Pool.IDLE", &["java.util.ArrayDeque.elements", at, "java.util.zip.Inflater"])
     };
     let of = |kind| {
-        let suspect = |site: &&Judged| site.verdict.suspects > 0 && site.verdict.kind == kind;
-        report.judgement.sites.iter().find(suspect).unwrap().site.stable_id
+        let suspect = |site: &&ClassifiedSite| site.stats.suspects > 0 && site.stats.kind == kind;
+        report.classification.sites.iter().find(suspect).unwrap().site.stable_id
     };
     let outbox = [
         by("a local variable of org.acme.Main.main in thread main", &["java.util.zip.Deflater"]),
-        Held::Nothing(Some(Weak::Finalizer)),
-        Held::Unknown("not found: the search was given up after 2s".into()),
+        Retained::Nothing(Some(ReferenceStrength::Finalizer)),
+        Retained::Unknown("not found: the search was given up after 2s".into()),
     ];
     Retention {
         streams: [(of(Kind::Deflater), outbox.into()), (of(Kind::Inflater), vec![pool("[3]"), pool("[4]")])]
             .into(),
-        stood_still: Some(Duration::from_millis(180)),
+        pause: Some(Duration::from_millis(180)),
     }
 }
 
@@ -84,7 +84,7 @@ fn retention(report: &Report) -> Retention {
 pub(crate) fn report(session: &crate::session::Session) -> Report {
     let taken = Nanos(60_500_000_000);
     let snapshot = session.snapshot(taken, Duration::ZERO).unwrap();
-    Report::new(process(taken, Nanos(0)), Native::default(), &snapshot, Rule::built_in(), Arc::default())
+    Report::new(process(taken, Nanos(0)), Footprint::default(), &snapshot, Rule::built_in(), Arc::default())
         .unwrap()
 }
 

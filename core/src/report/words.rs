@@ -4,7 +4,7 @@
 //! terminal obeys.
 
 use crate::analysis::classify::grouped;
-use crate::analysis::history::{Trend, Way};
+use crate::analysis::history::{Direction, Series};
 use crate::escape;
 use crate::model::Frame;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) fn placed(frame: &Frame) -> String {
     format!("{}.{}{line}", frame.class, frame.method)
 }
 
-/// `1 place`, `1,204 places`.
+/// `1 finding`, `1,204 findings`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number as u64), if number == 1 { "" } else { "s" })
 }
@@ -74,17 +74,17 @@ pub fn duration(time: Duration) -> String {
 }
 
 /// Which way the number of live ones goes, if that can be told.
-pub(super) fn tendency(trend: &Trend) -> Option<String> {
+pub(super) fn tendency(trend: &Series) -> Option<String> {
     let told = trend.tendency()?;
     let (from, to, over) = (grouped(told.from), grouped(told.to), duration(told.over));
     Some(match told.way {
-        Way::Grew => format!("grew {from} → {to} over {over}"),
-        Way::GrewLately => format!("grew {from} → {to} over the last {over}"),
-        Way::Fell => format!("fell {from} → {to} over {over}"),
-        Way::Flat => format!("flat at {to} for {over}"),
-        Way::FlatAbout => format!("flat at about {to} for {over}"),
-        Way::Varied => format!("between {from} and {to} over {over}"),
-        Way::Unclear => {
+        Direction::Grew => format!("grew {from} → {to} over {over}"),
+        Direction::GrewLately => format!("grew {from} → {to} over the last {over}"),
+        Direction::Fell => format!("fell {from} → {to} over {over}"),
+        Direction::Flat => format!("flat at {to} for {over}"),
+        Direction::FlatAbout => format!("flat at about {to} for {over}"),
+        Direction::Varied => format!("between {from} and {to} over {over}"),
+        Direction::Unclear => {
             format!("{from} → {to} over {over}, in {}", count(trend.points.len(), "snapshot"))
         }
     })
@@ -201,7 +201,7 @@ mod tests {
                 at: Nanos(at as u64 * minutes * 60_000_000_000),
                 live: *live,
             };
-            let trend = Trend { points: lives.iter().enumerate().map(point).collect() };
+            let trend = Series { points: lives.iter().enumerate().map(point).collect() };
             assert_eq!(tendency(&trend).as_deref(), words, "{lives:?}");
         }
     }

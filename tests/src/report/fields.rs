@@ -20,7 +20,7 @@ pub struct Report {
     /// What it is told against.
     pub baseline: Option<Baseline>,
     /// What a stream costs.
-    pub native: Native,
+    pub native: Footprint,
     /// How long the program stood still for who keeps what.
     pub retention_pause_seconds: Option<f64>,
     /// One per kind and allocation stack.
@@ -32,7 +32,7 @@ pub struct Report {
     /// The stacks of clean sites.
     pub stack_table: StackTable,
     /// The lines that end what is ended already, most often first.
-    pub ended_again: Vec<Ender>,
+    pub ended_again: Vec<DoubleEnd>,
     /// Which rules there are, and how much they covered.
     pub rules: Vec<Rule>,
     /// What could not be seen.
@@ -75,7 +75,7 @@ pub struct Process {
 
 /// What a stream costs, and how that is known.
 #[derive(Debug, Deserialize)]
-pub struct Native {
+pub struct Footprint {
     /// The version of zlib.
     pub zlib: String,
     /// Or an estimate.
@@ -97,7 +97,7 @@ pub struct Bytes {
 
 /// What keeps a live stream.
 #[derive(Debug, Deserialize)]
-pub struct Held {
+pub struct Retained {
     /// A root of the collector.
     pub root: Option<String>,
     /// From there to the stream.
@@ -270,7 +270,7 @@ pub struct Adopted {
 }
 
 impl Adopted {
-    pub(super) fn adds_up(&self) -> bool {
+    pub(super) fn is_balanced(&self) -> bool {
         self.found == self.ended + self.late + self.collected + self.live
     }
 
@@ -352,7 +352,7 @@ pub struct Site {
     /// Where they are in the stack table, until [`Report`](super::Report) has looked them up.
     pub stack: Option<usize>,
     /// Who keeps a few of the live ones.
-    pub retention: Vec<Held>,
+    pub retention: Vec<Retained>,
 }
 
 /// How many were live when.
@@ -418,7 +418,7 @@ pub struct Frame {
 
 /// A line that ends what is ended already.
 #[derive(Debug, Deserialize)]
-pub struct Ender {
+pub struct DoubleEnd {
     /// What it ends.
     pub kind: Kind,
     /// How often.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-use zaudit_core::analysis::footprint::Native;
+use zaudit_core::analysis::footprint::Footprint;
 use zaudit_core::analysis::rules::Rule;
 use zaudit_core::model::{Frame, Kind, Nanos, Stack, StackKey, ThreadId, Trigger};
 use zaudit_core::options::Format;
@@ -200,7 +200,7 @@ fn report(session: &Session) -> Report {
     };
     Report::new(
         process,
-        Native::default(),
+        Footprint::default(),
         &session.snapshot(taken, Duration::ZERO).expect("there is memory"),
         Rule::built_in(),
         Arc::default(),

@@ -7,8 +7,8 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-use zaudit_core::analysis::footprint::Native;
-use zaudit_core::analysis::history::Growth;
+use zaudit_core::analysis::footprint::Footprint;
+use zaudit_core::analysis::history::History;
 use zaudit_core::analysis::rules::Rule;
 use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, Stack, StackKey, ThreadId, Trigger};
 use zaudit_core::options::Format;
@@ -34,7 +34,7 @@ pub const HOSTILE: [&str; 7] = [
 #[derive(Default)]
 pub struct Story {
     session: Session,
-    growth: Growth,
+    history: History,
     stacks: u64,
 }
 
@@ -61,14 +61,14 @@ impl Story {
     /// A snapshot, so that there is a curve.
     pub fn snapshot(&mut self, minute: u64) {
         let snapshot = self.session.snapshot(Nanos(minute * 60 * SECOND), Duration::ZERO);
-        self.growth.record(&snapshot.expect("there is memory")).expect("there is memory");
+        self.history.record(&snapshot.expect("there is memory")).expect("there is memory");
     }
 
     /// The page, as a file of this name.
     pub fn page(mut self, name: &str, command: &str) -> Result<PathBuf> {
         let taken = Nanos(7_200 * SECOND);
         let snapshot = self.session.snapshot(taken, Duration::ZERO).expect("there is memory");
-        self.growth.record(&snapshot).expect("there is memory");
+        self.history.record(&snapshot).expect("there is memory");
         let started = UNIX_EPOCH + Duration::from_secs(1_795_440_393);
         let process = Process {
             pid: 4711,
@@ -85,7 +85,7 @@ impl Story {
             rss_bytes: None,
         };
         let report =
-            Report::new(process, Native::default(), &snapshot, Rule::built_in(), Arc::new(self.growth))
+            Report::new(process, Footprint::default(), &snapshot, Rule::built_in(), Arc::new(self.history))
                 .expect("there is memory");
         let file = target_dir().join("page").join(format!("{name}.html"));
         fs::create_dir_all(target_dir().join("page")).map_err(|error| error.to_string())?;

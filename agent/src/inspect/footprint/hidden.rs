@@ -10,7 +10,7 @@ use libloading::os::unix::{Library, Symbol};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
-use zaudit_core::analysis::footprint::Native;
+use zaudit_core::analysis::footprint::Footprint;
 use zaudit_core::model::PerKind;
 
 /// A zlib inside `libzip.so`: only the JDK's natives can be called.
@@ -41,7 +41,7 @@ impl Hidden {
         }
     }
 
-    pub(super) fn measure(&self, jni: Jni, version: &str) -> Option<Native> {
+    pub(super) fn measure(&self, jni: Jni, version: &str) -> Option<Footprint> {
         let env = jni.raw();
         // SAFETY: the natives ask class and environment for exceptions only; so everywhere below.
         let inflater = || unsafe { (self.inflater_init)(env, ptr::null_mut(), 1) };
@@ -59,7 +59,7 @@ impl Hidden {
         // A Deflater has all from the beginning (deflateInit2_ in all that zlib has been since 1.1).
         let found =
             plausible(version, PerKind { inflater: fresh, deflater }, PerKind { inflater: each, deflater })?;
-        Some(Native { measured: self.inflate.is_some(), ..found })
+        Some(Footprint { measured: self.inflate.is_some(), ..found })
     }
 }
 

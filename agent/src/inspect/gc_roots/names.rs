@@ -7,7 +7,7 @@ use crate::observe::capture::class_name;
 use crate::sys::jni::{Jni, jfieldID};
 use crate::sys::jvmti::{Jvmti, Result, jclass, jlong, jmethodID, jobject};
 use std::collections::{BTreeMap, HashSet};
-use zaudit_core::analysis::retention::{ENDS, Held, Step, Steps, Way};
+use zaudit_core::analysis::retention::{ENDS, Retained, RetainingPath, Step, Steps};
 
 /// The objects on the ways, while they are named. Fields are found by what is in them: the numbers that a walk tells
 /// are counted over all superclasses and interfaces, and say nothing once the field has another value.
@@ -18,7 +18,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn of(jvmti: Jvmti, jni: Jni, ways: &[Way<'_, Root>]) -> Result<Names> {
+    pub(super) fn of(jvmti: Jvmti, jni: Jni, ways: &[RetainingPath<'_, Root>]) -> Result<Names> {
         let mut tags = HashSet::new();
         for (root, steps) in ways.iter().flatten() {
             tags.extend(match root {
@@ -33,7 +33,7 @@ impl Names {
         Ok(Names { jvmti, jni, objects: objects.into_iter().collect() })
     }
 
-    pub(super) fn held(&self, root: &Root, Steps { kept: steps, left_out }: &Steps) -> Held {
+    pub(super) fn held(&self, root: &Root, Steps { kept: steps, left_out }: &Steps) -> Retained {
         let object = |at: usize| self.objects.get(&tag_of(steps.get(at)?.node)).copied();
         let mut path = Vec::new();
         let root = match root {
@@ -60,7 +60,7 @@ impl Names {
             });
         }
         path.push(object(steps.len().saturating_sub(1)).map_or_else(unknown, |stream| self.class_of(stream)));
-        Held::By { root, path }
+        Retained::By { root, path }
     }
 
     fn class_of(&self, object: jobject) -> String {

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use zaudit_core::analysis::classify::{Judged, Severity};
+use zaudit_core::analysis::classify::{ClassifiedSite, Severity};
 use zaudit_core::model::Kind;
 use zaudit_core::report::Report;
 
@@ -44,16 +44,16 @@ impl Way {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change<'a> {
     pub(crate) way: Way,
-    pub(crate) old: Option<&'a Judged>,
-    pub(crate) new: Option<&'a Judged>,
+    pub(crate) old: Option<&'a ClassifiedSite>,
+    pub(crate) new: Option<&'a ClassifiedSite>,
     /// A site that is gone and differs from this new one in nothing but files and lines.
-    pub(crate) moved_from: Option<&'a Judged>,
+    pub(crate) moved_from: Option<&'a ClassifiedSite>,
     /// Whether the report without this site may have it as a clean one that is not listed.
     pub(crate) unlisted: bool,
 }
 
 impl<'a> Change<'a> {
-    fn of(old: Option<&'a Judged>, new: Option<&'a Judged>) -> Option<Self> {
+    fn of(old: Option<&'a ClassifiedSite>, new: Option<&'a ClassifiedSite>) -> Option<Self> {
         let (before, now) = (found(old), found(new));
         let way = match (before, now) {
             _ if before == now => return None,
@@ -66,14 +66,14 @@ impl<'a> Change<'a> {
     }
 
     /// The site as it is now, else as it was.
-    pub(crate) fn judged(&self) -> Option<&'a Judged> {
+    pub(crate) fn classified(&self) -> Option<&'a ClassifiedSite> {
         self.new.or(self.old)
     }
 
     /// The word for what is found here; for what was, where that is gone.
     pub(crate) fn severity(&self) -> &'static str {
         let told = if self.way == Way::Gone { self.old } else { self.new };
-        match told.map(|judged| judged.verdict.severity()) {
+        match told.map(|classified| classified.stats.severity()) {
             Some(Severity::Leak) => "leak",
             _ => "live",
         }
@@ -84,7 +84,7 @@ impl<'a> Change<'a> {
         let (before, now) = (found(self.old), found(self.new));
         let bytes = |one: u64, other: u64| {
             one.saturating_sub(other)
-                .saturating_mul(self.judged().map_or(0, |judged| judged.verdict.bytes_each))
+                .saturating_mul(self.classified().map_or(0, |classified| classified.stats.bytes_each))
         };
         match self.way {
             Way::New | Way::Grown if now.0 > before.0 => (3, bytes(now.0, before.0)),
@@ -96,27 +96,32 @@ impl<'a> Change<'a> {
 }
 
 /// Certain leaks and suspects.
-pub(crate) fn found(judged: Option<&Judged>) -> (u64, u64) {
-    judged.map_or((0, 0), |judged| (judged.verdict.leaked, judged.verdict.suspects))
+pub(crate) fn found(classified: Option<&ClassifiedSite>) -> (u64, u64) {
+    classified.map_or((0, 0), |classified| (classified.stats.leaked, classified.stats.suspects))
 }
 
 /// All changes, worst first; the same for the same two reports.
 pub(crate) fn changes<'a>(old: &'a Report, new: &'a Report) -> Vec<Change<'a>> {
-    let by_id = |report: &'a Report| -> HashMap<u64, &'a Judged> {
-        report.judgement.sites.iter().map(|judged| (judged.site.stable_id, judged)).collect()
+    let by_id = |report: &'a Report| -> HashMap<u64, &'a ClassifiedSite> {
+        report.classification.sites.iter().map(|classified| (classified.site.stable_id, classified)).collect()
     };
     let (before, now) = (by_id(old), by_id(new));
-    let kept =
-        new.judgement.sites.iter().map(|judged| (before.get(&judged.site.stable_id).copied(), Some(judged)));
-    let left = old.judgement.sites.iter().filter(|judged| !now.contains_key(&judged.site.stable_id));
-    let pairs = kept.chain(left.map(|judged| (Some(judged), None)));
+    let kept = new
+        .classification
+        .sites
+        .iter()
+        .map(|classified| (before.get(&classified.site.stable_id).copied(), Some(classified)));
+    let left =
+        old.classification.sites.iter().filter(|classified| !now.contains_key(&classified.site.stable_id));
+    let pairs = kept.chain(left.map(|classified| (Some(classified), None)));
     let mut changes: Vec<Change<'_>> = pairs.filter_map(|(old, new)| Change::of(old, new)).collect();
-    let [old_leaves_out, new_leaves_out] = [old, new].map(|report| report.judgement.sites_left_out() > 0);
+    let [old_leaves_out, new_leaves_out] =
+        [old, new].map(|report| report.classification.sites_left_out() > 0);
     for change in &mut changes {
         change.unlisted = change.old.is_none() && old_leaves_out || change.new.is_none() && new_leaves_out;
     }
     find_moved(&mut changes);
-    let id = |change: &Change<'_>| change.judged().map_or(0, |judged| judged.site.stable_id);
+    let id = |change: &Change<'_>| change.classified().map_or(0, |classified| classified.site.stable_id);
     changes.sort_by_key(|change| (Reverse(change.weight()), id(change)));
     changes
 }
@@ -126,12 +131,12 @@ type Names<'a> = (Kind, Option<&'a str>, Vec<(&'a str, &'a str)>);
 
 /// A site is its lines, too: with another release of the program they move, and an old leak seems to be a new one.
 fn find_moved(changes: &mut [Change<'_>]) {
-    fn names(judged: &Judged) -> Names<'_> {
-        let frames = judged.site.frames().map(|frame| (frame.class.as_str(), frame.method.as_str()));
-        (judged.site.kind, judged.site.subclass.as_deref(), frames.collect())
+    fn names(classified: &ClassifiedSite) -> Names<'_> {
+        let frames = classified.site.frames().map(|frame| (frame.class.as_str(), frame.method.as_str()));
+        (classified.site.kind, classified.site.subclass.as_deref(), frames.collect())
     }
     // Only what is nowhere in the other report can have moved, and only where it is clear from where.
-    let mut gone: HashMap<Names<'_>, Option<&Judged>> = HashMap::new();
+    let mut gone: HashMap<Names<'_>, Option<&ClassifiedSite>> = HashMap::new();
     for old in changes.iter().filter(|it| it.new.is_none() && !it.unlisted).filter_map(|change| change.old) {
         gone.entry(names(old)).and_modify(|several| *several = None).or_insert(Some(old));
     }
@@ -172,8 +177,8 @@ pub(crate) mod tests {
     }
 
     fn ways(old: &Report, new: &Report) -> Vec<(Way, String)> {
-        let name = |judged: &Judged| format!("{:016x}", judged.site.stable_id);
-        changes(old, new).iter().map(|change| (change.way, change.judged().map(name).unwrap())).collect()
+        let name = |classified: &ClassifiedSite| format!("{:016x}", classified.site.stable_id);
+        changes(old, new).iter().map(|change| (change.way, change.classified().map(name).unwrap())).collect()
     }
 
     #[test]
@@ -225,11 +230,11 @@ pub(crate) mod tests {
         let found: Vec<_> = changes
             .iter()
             .map(|change| {
-                let id = |judged: &Judged| judged.site.stable_id;
-                (change.way, change.judged().map(id), change.moved_from.map(id))
+                let id = |classified: &ClassifiedSite| classified.site.stable_id;
+                (change.way, change.classified().map(id), change.moved_from.map(id))
             })
             .collect();
-        let [first, second] = [0, 1].map(|at: usize| old.judgement.sites[at].site.stable_id);
+        let [first, second] = [0, 1].map(|at: usize| old.classification.sites[at].site.stable_id);
         assert_eq!(
             found,
             [

@@ -3,7 +3,7 @@
 //! Knows no format. Invariant: no count is changed: what the baseline knows is told as `known`, and only what is above is
 //! leaked or suspect.
 
-use super::Judgement;
+use super::Classification;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
@@ -34,20 +34,18 @@ pub struct Baseline {
     pub sites: HashMap<u64, Known>,
 }
 
-impl Judgement {
+impl Classification {
     /// Takes what the baseline had for known. How many that is.
     pub fn against(&mut self, baseline: &Baseline) -> u64 {
         let mut sum = 0;
-        for judged in &mut self.sites {
-            let Some(old) = baseline.sites.get(&judged.site.stable_id) else { continue };
-            let verdict = &mut judged.verdict;
-            verdict.known = Known {
-                leaked: old.leaked.min(verdict.leaked),
-                suspects: old.suspects.min(verdict.suspects),
-            };
-            verdict.leaked -= verdict.known.leaked;
-            verdict.suspects -= verdict.known.suspects;
-            sum += verdict.known.sum();
+        for classified in &mut self.sites {
+            let Some(old) = baseline.sites.get(&classified.site.stable_id) else { continue };
+            let stats = &mut classified.stats;
+            stats.known =
+                Known { leaked: old.leaked.min(stats.leaked), suspects: old.suspects.min(stats.suspects) };
+            stats.leaked -= stats.known.leaked;
+            stats.suspects -= stats.known.suspects;
+            sum += stats.known.sum();
         }
         self.order();
         self.leave_out_clean();
@@ -58,7 +56,7 @@ impl Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::classify::tests::{MADE, judged};
+    use crate::analysis::classify::tests::{MADE, classified};
     use crate::model::Kind;
 
     #[test]
@@ -71,28 +69,33 @@ mod tests {
             (5, 7, Some((0, 9)), (5, 0), (0, 7)),
             (0, 0, Some((u64::MAX, u64::MAX)), (0, 0), (0, 0)),
         ] {
-            let mut judgement = judged(&[
+            let mut classification = classified(&[
                 (Kind::Inflater, frames, leaked + live + 1, 1, 0, leaked),
                 (Kind::Inflater, &[MADE, "x.Y.z"], 1, 0, 0, 1),
             ]);
-            let of = |judgement: &Judgement| {
-                let found = judgement.sites.iter().find(|site| site.site.frames().any(|f| f.class == "a.B"));
-                found.map(|judged| (judged.site.stable_id, judged.verdict)).unwrap()
+            let of = |classification: &Classification| {
+                let found =
+                    classification.sites.iter().find(|site| site.site.frames().any(|f| f.class == "a.B"));
+                found.map(|classified| (classified.site.stable_id, classified.stats)).unwrap()
             };
-            let (id, before) = of(&judgement);
+            let (id, before) = of(&classification);
             let sites = old.map(|(leaked, suspects)| (id, Known { leaked, suspects })).into_iter();
             let sites = sites.chain([(7, Known::default())]).collect();
             let baseline = Baseline { file: "old.json".into(), taken: SystemTime::UNIX_EPOCH, sites };
-            let sum = judgement.against(&baseline);
-            let (_, verdict) = of(&judgement);
-            assert_eq!((verdict.leaked, verdict.suspects), told, "{leaked} {live} {old:?}");
+            let sum = classification.against(&baseline);
+            let (_, stats) = of(&classification);
+            assert_eq!((stats.leaked, stats.suspects), told, "{leaked} {live} {old:?}");
             assert_eq!(
-                (verdict.known.leaked, verdict.known.suspects, sum),
+                (stats.known.leaked, stats.known.suspects, sum),
                 (known.0, known.1, known.0 + known.1)
             );
-            assert_eq!((verdict.tally, verdict.spared()), (before.tally, 0), "no count is changed");
+            assert_eq!((stats.tally, stats.too_young()), (before.tally, 0), "no count is changed");
             if told == (0, 0) {
-                assert_eq!(of(&judgement).0, judgement.sites[1].site.stable_id, "the order is made anew");
+                assert_eq!(
+                    of(&classification).0,
+                    classification.sites[1].site.stable_id,
+                    "the order is made anew"
+                );
             }
         }
     }

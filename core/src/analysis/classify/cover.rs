@@ -5,8 +5,8 @@
 //! young to be suspects use up no maximum. Invariant: no rule covers more than its maximum, and what it left for that is in
 //! its excess.
 
-use super::{Judged, Judgement, Verdict};
-use crate::analysis::rules::{Asked, Rule};
+use super::{Classification, ClassifiedSite, SiteStats};
+use crate::analysis::rules::{Rule, RuleIndex};
 use crate::model::Kind;
 
 /// How many a rule covers, and how many it would cover besides but for its maximum.
@@ -16,21 +16,21 @@ struct Use {
     excess: u64,
 }
 
-impl Judgement {
+impl Classification {
     /// Asks the rules about each site, in the order in which the sites stand.
     pub(super) fn cover(&mut self, rules: &[Rule]) {
         let mut used = vec![Use::default(); rules.len()];
-        let asked = Asked::new(rules);
-        for judged in &mut self.sites {
-            judged.cover(rules, &asked, &mut used);
+        let asked = RuleIndex::new(rules);
+        for classified in &mut self.sites {
+            classified.cover(rules, &asked, &mut used);
         }
         (self.covered, self.excess) = used.into_iter().map(|used| (used.covered, used.excess)).unzip();
     }
 }
 
-impl Judged {
-    fn cover(&mut self, rules: &[Rule], asked: &Asked<'_>, used: &mut [Use]) {
-        let Verdict { kind, tally, leaked, .. } = self.verdict;
+impl ClassifiedSite {
+    fn cover(&mut self, rules: &[Rule], asked: &RuleIndex<'_>, used: &mut [Use]) {
+        let SiteStats { kind, tally, leaked, .. } = self.stats;
         let first = |any: bool, speaks: fn(&Rule, Kind) -> bool| {
             any.then(|| asked.first(self.site.frames(), |rule| speaks(rule, kind)))?
         };
@@ -44,22 +44,22 @@ impl Judged {
             (covered > 0).then_some(covered)
         };
         let leaks = ask(of_leaks, leaked, leaked);
-        let live = ask(of_live, tally.live, self.verdict.suspects);
+        let live = ask(of_live, tally.live, self.stats.suspects);
         // A rule that covers nothing of this site is not its rule.
         self.rule = leaks.and(of_leaks).or(live.and(of_live));
         let (leaks, live) = (leaks.unwrap_or_default(), live.unwrap_or_default());
-        self.verdict.leaked -= leaks;
-        self.verdict.suspects = self.verdict.suspects.saturating_sub(live);
-        self.verdict.expected = leaks + live;
+        self.stats.leaked -= leaks;
+        self.stats.suspects = self.stats.suspects.saturating_sub(live);
+        self.stats.expected = leaks + live;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::classify::judge;
+    use crate::analysis::classify::classify;
     use crate::analysis::classify::tests::{MADE, Made, session};
-    use crate::analysis::footprint::Native;
+    use crate::analysis::footprint::Footprint;
     use crate::model::Nanos;
     use std::time::Duration;
 
@@ -76,20 +76,23 @@ mod tests {
         for (seen, young) in snapshot.sites.iter_mut().zip(young) {
             seen.tally.young = *young;
         }
-        let judgement = judge(&snapshot, &Native::default(), &rules(texts)).unwrap();
-        let verdict = |id| judgement.sites.iter().find(|judged| judged.site.stable_id == id).unwrap().verdict;
+        let classification = classify(&snapshot, &Footprint::default(), &rules(texts)).unwrap();
+        let stats = |id| {
+            classification.sites.iter().find(|classified| classified.site.stable_id == id).unwrap().stats
+        };
         let told = |id| {
-            let verdict: Verdict = verdict(id);
-            let counts = verdict.tally.counts;
-            let told = verdict.leaked + verdict.suspects + verdict.expected + verdict.spared();
-            assert_eq!(told, counts.late + counts.collected + verdict.tally.live);
-            [verdict.leaked, verdict.suspects, verdict.expected]
+            let stats: SiteStats = stats(id);
+            let counts = stats.tally.counts;
+            let told = stats.leaked + stats.suspects + stats.expected + stats.too_young();
+            assert_eq!(told, counts.late + counts.collected + stats.tally.live);
+            [stats.leaked, stats.suspects, stats.expected]
         };
         let sites: Vec<_> = ids.into_iter().map(told).collect();
-        let used: Vec<_> = judgement.covered.iter().zip(&judgement.excess).map(|(c, e)| [*c, *e]).collect();
+        let used: Vec<_> =
+            classification.covered.iter().zip(&classification.excess).map(|(c, e)| [*c, *e]).collect();
         assert_eq!(
             sites.iter().map(|told| told[2]).sum::<u64>(),
-            judgement.covered.iter().sum::<u64>(),
+            classification.covered.iter().sum::<u64>(),
             "what is expected is what rules cover"
         );
         (sites, used)

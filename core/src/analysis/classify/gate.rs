@@ -3,7 +3,7 @@
 //! Leaves to others what a failure does. Invariant: only what has a stack can fail a run; adopted ones have none, so
 //! that nobody could mend them or cover them with a rule. Neither can what the baseline knows.
 
-use super::{Judgement, Verdict, grouped, kinds};
+use super::{Classification, SiteStats, grouped, kinds};
 use crate::analysis::rules::Rule;
 use crate::escape;
 use crate::options::FailOn;
@@ -11,29 +11,31 @@ use crate::options::FailOn;
 /// Rules over their maximum that are told one by one.
 const RULES: usize = 3;
 
-impl Judgement {
+impl Classification {
     /// Why the gate fails: leaks that no rule covers and rules over their maximum always, suspects where they were asked
     /// about.
     pub fn failure(&self, rules: &[Rule], on: &FailOn) -> Option<String> {
-        let leaked = self.kinds(|verdict| verdict.leaked);
+        let leaked = self.kinds(|stats| stats.leaked);
         let (mut suspects, mut held) = (0, 0);
         for site in &self.sites {
-            suspects += site.verdict.suspects;
-            held += site.verdict.suspects * site.verdict.bytes_each;
+            suspects += site.stats.suspects;
+            held += site.stats.suspects * site.stats.bytes_each;
         }
-        let about = self.about;
+        let approx_prefix = self.approx_prefix;
         let mut reasons = Vec::new();
         if !leaked.is_empty() {
             reasons.push(format!("{leaked} never ended by the program, freed by the garbage collector only"));
         }
-        let open = self.kinds(|verdict| verdict.suspects);
+        let open = self.kinds(|stats| stats.suspects);
         if let Some(least) = on.live.filter(|least| suspects >= *least) {
             let open = if open.is_empty() { "nothing" } else { &open };
             reasons.push(format!("{open} still open (fail_on=live:{least})"));
         }
         if let Some(least) = on.bytes.filter(|least| held >= *least) {
             let held = grouped(held);
-            reasons.push(format!("{about}{held} bytes held by what is still open (fail_on=bytes:{least})"));
+            reasons.push(format!(
+                "{approx_prefix}{held} bytes held by what is still open (fail_on=bytes:{least})"
+            ));
         }
         let over: Vec<String> = self.over(rules).map(|(rule, count)| over(rule, count)).collect();
         let more = over.len().saturating_sub(RULES);
@@ -51,8 +53,8 @@ impl Judgement {
     }
 
     /// Sums over the sites of each kind, in words.
-    pub fn kinds(&self, pick: fn(&Verdict) -> u64) -> String {
-        kinds(|kind| self.verdicts().filter(|verdict| verdict.kind == kind).map(pick).sum())
+    pub fn kinds(&self, pick: fn(&SiteStats) -> u64) -> String {
+        kinds(|kind| self.all_stats().filter(|stats| stats.kind == kind).map(pick).sum())
     }
 }
 
@@ -64,9 +66,9 @@ fn over(rule: &Rule, count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::classify::judge;
-    use crate::analysis::classify::tests::{MADE, judged, session};
-    use crate::analysis::footprint::Native;
+    use crate::analysis::classify::classify;
+    use crate::analysis::classify::tests::{MADE, classified, session};
+    use crate::analysis::footprint::Footprint;
     use crate::model::{Kind, Nanos, ThreadId};
     use std::time::Duration;
 
@@ -90,7 +92,7 @@ mod tests {
             (&[open, covered], None, Some(1_072_768), &[BYTES]),
             (&[leak, open], Some(4), Some(1_072_768), &[LEAK, LIVE, BYTES]),
         ] {
-            let failure = judged(sites).failure(&[], &FailOn { live, bytes });
+            let failure = classified(sites).failure(&[], &FailOn { live, bytes });
             assert_eq!(
                 failure,
                 (!reasons.is_empty()).then(|| reasons.join("; ")),
@@ -105,8 +107,8 @@ mod tests {
         let snapshot = open.snapshot(Nanos(3), Duration::ZERO).unwrap();
         for (max, why) in [(20, Some("21 of at most 20 by the rule live:a.Pool.* max=20")), (21, None)] {
             let rules = [Rule::parse(&format!("live:a.Pool.* max={max}"), false).unwrap()];
-            let judgement = judge(&snapshot, &Native::default(), &rules).unwrap();
-            assert_eq!(judgement.failure(&rules, &FailOn::default()).as_deref(), why);
+            let classification = classify(&snapshot, &Footprint::default(), &rules).unwrap();
+            assert_eq!(classification.failure(&rules, &FailOn::default()).as_deref(), why);
         }
         let rules: Vec<_> = (0..5).map(|n| format!("live:a.Pool.* < *{n} max=0")).collect();
         let frames: Vec<String> = (0..5).map(|n| format!("b.C.x{n}")).collect();
@@ -114,7 +116,7 @@ mod tests {
         let many: Vec<_> = many.iter().map(|frames| (Kind::Inflater, &frames[..], 1, 0, 0, 0)).collect();
         let rules: Vec<_> = rules.iter().map(|text| Rule::parse(text, false).unwrap()).collect();
         let snapshot = session(&many).snapshot(Nanos(3), Duration::ZERO).unwrap();
-        let why = judge(&snapshot, &Native::default(), &rules)
+        let why = classify(&snapshot, &Footprint::default(), &rules)
             .unwrap()
             .failure(&rules, &FailOn::default())
             .unwrap();
@@ -134,6 +136,6 @@ mod tests {
         session.freed(lost, Nanos(2));
         let snapshot = session.snapshot(Nanos(3), Duration::ZERO).unwrap();
         let on = FailOn { live: Some(1), bytes: Some(1) };
-        assert_eq!(judge(&snapshot, &Native::default(), &[]).unwrap().failure(&[], &on), None);
+        assert_eq!(classify(&snapshot, &Footprint::default(), &[]).unwrap().failure(&[], &on), None);
     }
 }

@@ -9,9 +9,9 @@ mod baseline;
 mod cover;
 mod gate;
 mod others;
-mod verdict;
+mod stats;
 
-use crate::analysis::footprint::Native;
+use crate::analysis::footprint::Footprint;
 use crate::analysis::rules::Rule;
 use crate::model::{Kind, OutOfMemory, PerKind};
 use crate::session::Snapshot;
@@ -21,15 +21,15 @@ use std::sync::Arc;
 
 pub use baseline::{Baseline, Known};
 pub use others::Others;
-pub use verdict::{Severity, Verdict};
+pub use stats::{Severity, SiteStats};
 
 /// One site, judged.
 #[derive(Clone, Debug)]
-pub struct Judged {
+pub struct ClassifiedSite {
     /// Who.
     pub site: Arc<Site>,
     /// What of it.
-    pub verdict: Verdict,
+    pub stats: SiteStats,
     /// Index of the rule that covers some of its late and collected ones, else of its live ones.
     pub rule: Option<usize>,
 }
@@ -68,15 +68,15 @@ impl Totals {
 
 /// A snapshot, judged and in order.
 #[derive(Clone, Debug, Default)]
-pub struct Judgement {
+pub struct Classification {
     /// Worst first; the order is the same for the same numbers. Not all clean ones.
-    pub sites: Vec<Judged>,
+    pub sites: Vec<ClassifiedSite>,
     /// The clean ones that are not among them.
     pub others: PerKind<Option<Others>>,
     /// Sums.
     pub totals: PerKind<Totals>,
     /// What stands in front of bytes: they may be an estimate.
-    pub about: &'static str,
+    pub approx_prefix: &'static str,
     /// How many instances each rule covered.
     pub covered: Vec<u64>,
     /// How many each rule would have covered besides, but for its maximum.
@@ -86,26 +86,30 @@ pub struct Judgement {
 }
 
 /// Judges a snapshot.
-pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Result<Judgement, OutOfMemory> {
+pub fn classify(
+    snapshot: &Snapshot,
+    native: &Footprint,
+    rules: &[Rule],
+) -> Result<Classification, OutOfMemory> {
     let mut sites = Vec::new();
     sites.try_reserve_exact(snapshot.sites.len())?;
-    sites.extend(snapshot.sites.iter().map(|seen| Judged {
+    sites.extend(snapshot.sites.iter().map(|seen| ClassifiedSite {
         site: Arc::clone(&seen.site),
-        verdict: Verdict::uncovered(seen.site.kind, seen.tally, native),
+        stats: SiteStats::without_rules(seen.site.kind, seen.tally, native),
         rule: None,
     }));
     let others = |kind| Others::of(kind, snapshot.others.get(kind), native);
-    let mut judgement = Judgement {
-        about: native.about(),
+    let mut classification = Classification {
+        approx_prefix: native.approx_prefix(),
         sites,
         others: PerKind { inflater: others(Kind::Inflater), deflater: others(Kind::Deflater) },
-        ..Judgement::default()
+        ..Classification::default()
     };
-    judgement.order();
-    judgement.cover(rules);
-    judgement.order();
+    classification.order();
+    classification.cover(rules);
+    classification.order();
     let (mut totals, mut mismatches) = (PerKind::<Totals>::default(), 0);
-    for Verdict { kind, tally, expected, .. } in judgement.verdicts() {
+    for SiteStats { kind, tally, expected, .. } in classification.all_stats() {
         totals.get_mut(*kind).add(&Totals {
             created: tally.counts.created,
             ended: tally.counts.ended,
@@ -115,25 +119,27 @@ pub fn judge(snapshot: &Snapshot, native: &Native, rules: &[Rule]) -> Result<Jud
             expected: *expected,
             ended_elsewhere: tally.counts.ended_elsewhere,
         });
-        mismatches += u64::from(!tally.adds_up());
+        mismatches += u64::from(!tally.is_balanced());
     }
-    let adopted = Kind::ALL.iter().filter(|kind| !snapshot.adopted.get(**kind).adds_up());
-    judgement.totals = totals;
-    judgement.mismatches = mismatches + adopted.count() as u64;
-    judgement.leave_out_clean();
-    Ok(judgement)
+    let adopted = Kind::ALL.iter().filter(|kind| !snapshot.adopted.get(**kind).is_balanced());
+    classification.totals = totals;
+    classification.mismatches = mismatches + adopted.count() as u64;
+    classification.leave_out_clean();
+    Ok(classification)
 }
 
-impl Judgement {
+impl Classification {
     /// Worst first. The site's own id settles ties, so that the order is the same in every run.
     pub(crate) fn order(&mut self) {
-        self.sites.sort_unstable_by_key(|judged| (Reverse(judged.verdict.weight()), judged.site.stable_id));
+        self.sites.sort_unstable_by_key(|classified| {
+            (Reverse(classified.stats.weight()), classified.site.stable_id)
+        });
     }
 
     /// The numbers of all sites: those that are listed, and the sums of the others.
-    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
-        let others = self.others().map(|others| &others.verdict);
-        self.sites.iter().map(|judged| &judged.verdict).chain(others)
+    pub fn all_stats(&self) -> impl Iterator<Item = &SiteStats> {
+        let others = self.others().map(|others| &others.stats);
+        self.sites.iter().map(|classified| &classified.stats).chain(others)
     }
 }
 
@@ -212,10 +218,10 @@ pub(crate) mod tests {
 
     pub(crate) const MADE: &str = "java.util.zip.Inflater.<init>";
 
-    pub(crate) fn judged(sites: &[Made<'_>]) -> Judgement {
-        judge(
+    pub(crate) fn classified(sites: &[Made<'_>]) -> Classification {
+        classify(
             &session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO).unwrap(),
-            &Native::default(),
+            &Footprint::default(),
             &Rule::built_in(),
         )
         .unwrap()
@@ -223,7 +229,7 @@ pub(crate) mod tests {
 
     #[test]
     fn worst_first() {
-        let order: Vec<_> = judged(&[
+        let order: Vec<_> = classified(&[
             (Kind::Inflater, &[MADE, "a.Fine.x"], 900, 900, 0, 0),
             (Kind::Inflater, &[MADE, "a.Live.x"], 500, 0, 0, 0),
             (Kind::Inflater, &[MADE, "a.Leak.small"], 10, 0, 0, 10),
@@ -231,9 +237,9 @@ pub(crate) mod tests {
         ])
         .sites
         .iter()
-        .map(|judged| {
-            let method = &judged.site.frames().nth(1).unwrap().method;
-            format!("{method} {:?}", judged.verdict.severity())
+        .map(|classified| {
+            let method = &classified.site.frames().nth(1).unwrap().method;
+            format!("{method} {:?}", classified.stats.severity())
         })
         .collect();
         assert_eq!(order, ["big Leak", "small Leak", "x Suspect", "x Clean"]);
@@ -242,27 +248,28 @@ pub(crate) mod tests {
     #[test]
     fn totals_are_the_sum_and_rules_only_cover() {
         let pool: &[&str] = &[MADE, "java.util.zip.ZipFile.getInflater", "a.Main.x"];
-        let judgement = judged(&[
+        let classification = classified(&[
             (Kind::Inflater, pool, 10, 2, 1, 3),
             (Kind::Inflater, &[MADE, "a.B.c"], 3, 3, 0, 0),
             (Kind::Deflater, &["java.util.zip.Deflater.<init>", "a.B.c"], 2, 0, 0, 2),
         ]);
-        let totals = judgement.totals.inflater;
+        let totals = classification.totals.inflater;
         assert_eq!(
             totals,
             Totals { created: 13, ended: 5, late: 1, collected: 3, live: 4, expected: 4, ended_elsewhere: 0 }
         );
-        assert_eq!(judgement.totals.deflater.collected, 2);
-        let site = judgement.sites.iter().map(|site| site.verdict).find(|site| site.tally.live > 0).unwrap();
+        assert_eq!(classification.totals.deflater.collected, 2);
+        let site =
+            classification.sites.iter().map(|site| site.stats).find(|site| site.tally.live > 0).unwrap();
         assert_eq!((site.leaked, site.suspects, site.severity()), (4, 0, Severity::Leak));
-        assert_eq!(judgement.covered.iter().sum::<u64>(), 4);
-        assert_eq!(judgement.mismatches, 0);
+        assert_eq!(classification.covered.iter().sum::<u64>(), 4);
+        assert_eq!(classification.mismatches, 0);
     }
 
     #[test]
     fn the_young_are_no_suspects() {
         let pool: &[&str] = &[MADE, "java.util.zip.ZipFile.getInflater", "a.Main.x"];
-        for (frames, live, young, verdict) in [
+        for (frames, live, young, stats) in [
             // Leaked, suspects, expected.
             (&[MADE, "a.B.c"][..], 5, 0, (1, 5, 0)),
             (&[MADE, "a.B.c"], 5, 3, (1, 2, 0)),
@@ -273,12 +280,12 @@ pub(crate) mod tests {
             let session = session(&[(Kind::Inflater, frames, 1 + live, 0, 0, 1)]);
             let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
             snapshot.sites[0].tally.young = young;
-            let judgement = judge(&snapshot, &Native::default(), &Rule::built_in()).unwrap();
-            let site = judgement.sites[0].verdict;
-            assert_eq!((site.leaked, site.suspects, site.expected), verdict, "{frames:?} {live} {young}");
-            assert_eq!(site.spared(), if site.expected > 0 { 0 } else { young });
+            let classification = classify(&snapshot, &Footprint::default(), &Rule::built_in()).unwrap();
+            let site = classification.sites[0].stats;
+            assert_eq!((site.leaked, site.suspects, site.expected), stats, "{frames:?} {live} {young}");
+            assert_eq!(site.too_young(), if site.expected > 0 { 0 } else { young });
             assert_eq!(
-                (site.tally.live, judgement.totals.inflater.live),
+                (site.tally.live, classification.totals.inflater.live),
                 (live, live),
                 "no count is changed"
             );
@@ -290,11 +297,11 @@ pub(crate) mod tests {
         let session = session(&[]);
         session.adopted(session.id(ThreadId(1)), Kind::Deflater, Nanos(1)).unwrap();
         let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
-        let judgement = judge(&snapshot, &Native::default(), &[]).unwrap();
-        assert_eq!((judgement.sites.len(), judgement.mismatches), (0, 0));
-        assert_eq!(judgement.totals, PerKind::default());
+        let classification = classify(&snapshot, &Footprint::default(), &[]).unwrap();
+        assert_eq!((classification.sites.len(), classification.mismatches), (0, 0));
+        assert_eq!(classification.totals, PerKind::default());
         snapshot.adopted.deflater.live = 7;
-        assert_eq!(judge(&snapshot, &Native::default(), &[]).unwrap().mismatches, 1);
+        assert_eq!(classify(&snapshot, &Footprint::default(), &[]).unwrap().mismatches, 1);
     }
 
     #[test]
@@ -308,8 +315,9 @@ pub(crate) mod tests {
             (7, 0, 0, "0 of 7 were ended so far"),
             (7, 6, 0, "6 of 7 were ended so far"),
         ] {
-            let judgement = judged(&[(Kind::Inflater, &[MADE, "a.B.c"], created, ended, 0, collected)]);
-            assert_eq!(judgement.sites[0].verdict.ratio(), words);
+            let classification =
+                classified(&[(Kind::Inflater, &[MADE, "a.B.c"], created, ended, 0, collected)]);
+            assert_eq!(classification.sites[0].stats.ratio(), words);
         }
     }
 

@@ -4,8 +4,8 @@
 //! baseline. Clean sites with open or lost instances (a rule or their age makes them clean) are kept first,
 //! then the busiest. Invariant: what is listed and what is left out add up to the totals.
 
-use super::{Judged, Judgement, Severity, Verdict};
-use crate::analysis::footprint::Native;
+use super::{Classification, ClassifiedSite, Severity, SiteStats};
+use crate::analysis::footprint::Footprint;
 use crate::model::Kind;
 use crate::session::{self, Room};
 
@@ -17,14 +17,14 @@ pub struct Others {
     /// Of them: with a stack that was cut.
     pub truncated: u64,
     /// Their numbers, added up.
-    pub verdict: Verdict,
+    pub stats: SiteStats,
 }
 
 impl Others {
     /// The sums that a snapshot has, if there are any.
-    pub(super) fn of(kind: Kind, others: &session::Others, native: &Native) -> Option<Others> {
+    pub(super) fn of(kind: Kind, others: &session::Others, native: &Footprint) -> Option<Others> {
         let session::Others { sites, truncated, tally } = *others;
-        (sites > 0).then(|| Others { sites, truncated, verdict: Verdict::uncovered(kind, tally, native) })
+        (sites > 0).then(|| Others { sites, truncated, stats: SiteStats::without_rules(kind, tally, native) })
     }
 
     /// Adds more of the same kind to what there is.
@@ -35,22 +35,22 @@ impl Others {
         };
         others.sites += more.sites;
         others.truncated += more.truncated;
-        others.verdict.add(&more.verdict);
+        others.stats.add(&more.stats);
     }
 }
 
-impl Judgement {
+impl Classification {
     /// Replaces the clean sites that do not fit by their sums.
     pub(crate) fn leave_out_clean(&mut self) {
         let mut room = Room::CLEAN;
         let mut fitting = |open: bool| {
-            let of_this_sort = self.sites.iter().filter(|judged| is_clean(judged) == Some(open));
-            of_this_sort.take_while(|judged| room.take(&judged.site)).count()
+            let of_this_sort = self.sites.iter().filter(|classified| is_clean(classified) == Some(open));
+            of_this_sort.take_while(|classified| room.take(&classified.site)).count()
         };
         let (mut open, mut ended) = (fitting(true), fitting(false));
         let others = &mut self.others;
-        self.sites.retain(|judged| {
-            let left = match is_clean(judged) {
+        self.sites.retain(|classified| {
+            let left = match is_clean(classified) {
                 None => return true,
                 Some(true) => &mut open,
                 Some(false) => &mut ended,
@@ -59,16 +59,16 @@ impl Judgement {
                 *left = fewer;
                 return true;
             }
-            let truncated = u64::from(judged.site.truncated);
-            let one = Others { sites: 1, truncated, verdict: judged.verdict };
-            Others::add(others.get_mut(judged.site.kind), one);
+            let truncated = u64::from(classified.site.truncated);
+            let one = Others { sites: 1, truncated, stats: classified.stats };
+            Others::add(others.get_mut(classified.site.kind), one);
             false
         });
     }
 
     /// How many sites have a stack that was cut, those that are not listed included.
     pub(crate) fn truncated_sites(&self) -> u64 {
-        let listed = self.sites.iter().filter(|judged| judged.site.truncated).count() as u64;
+        let listed = self.sites.iter().filter(|classified| classified.site.truncated).count() as u64;
         listed + self.others().map(|others| others.truncated).sum::<u64>()
     }
 
@@ -84,23 +84,23 @@ impl Judgement {
 }
 
 /// None where something is wrong; else whether something is open or lost nevertheless.
-fn is_clean(judged: &Judged) -> Option<bool> {
-    let Verdict { tally, known, .. } = &judged.verdict;
-    let clean = judged.verdict.severity() == Severity::Clean && known.sum() == 0 && tally.adds_up();
+fn is_clean(classified: &ClassifiedSite) -> Option<bool> {
+    let SiteStats { tally, known, .. } = &classified.stats;
+    let clean = classified.stats.severity() == Severity::Clean && known.sum() == 0 && tally.is_balanced();
     clean.then_some(tally.counts.created > tally.counts.ended)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::classify::judge;
+    use crate::analysis::classify::classify;
     use crate::analysis::classify::tests::{MADE, Made, session};
     use crate::analysis::rules::Rule;
     use crate::model::Nanos;
     use std::time::Duration;
 
     /// Sites of `n` stacks each: ended, kept by a rule, leaked.
-    fn judged(ended: usize, pooled: usize, leaked: usize) -> Judgement {
+    fn classified(ended: usize, pooled: usize, leaked: usize) -> Classification {
         let names: Vec<String> = (0..ended + pooled + leaked)
             .map(|n| match n {
                 n if n < ended => format!("a.Ended{n}.x"),
@@ -119,7 +119,7 @@ mod tests {
             })
             .collect();
         let snapshot = session(&made).snapshot(Nanos(9), Duration::ZERO).unwrap();
-        judge(&snapshot, &Native::default(), &[Rule::parse("live:a.Pool.*", false).unwrap()]).unwrap()
+        classify(&snapshot, &Footprint::default(), &[Rule::parse("live:a.Pool.*", false).unwrap()]).unwrap()
     }
 
     #[test]
@@ -131,18 +131,19 @@ mod tests {
             (5, 1_200, 1_100, 2_100),
             (2_500, 2_500, 0, 1_000),
         ] {
-            let judgement = judged(ended, pooled, leaked);
-            assert_eq!(judgement.sites.len(), listed, "{ended} {pooled} {leaked}");
-            assert_eq!(judgement.sites_left_out(), (ended + pooled + leaked - listed) as u64);
-            let of = |pick: fn(&Verdict) -> u64| judgement.verdicts().map(pick).sum::<u64>();
-            let totals = judgement.totals.inflater;
+            let classification = classified(ended, pooled, leaked);
+            assert_eq!(classification.sites.len(), listed, "{ended} {pooled} {leaked}");
+            assert_eq!(classification.sites_left_out(), (ended + pooled + leaked - listed) as u64);
+            let of = |pick: fn(&SiteStats) -> u64| classification.all_stats().map(pick).sum::<u64>();
+            let totals = classification.totals.inflater;
             assert_eq!(of(|v| v.tally.counts.created), totals.created);
             assert_eq!(of(|v| v.tally.counts.ended), totals.ended);
             assert_eq!((of(|v| v.expected), totals.expected), (pooled as u64, pooled as u64));
             assert_eq!(of(|v| v.leaked), leaked as u64);
             let kept = |name: &str| {
-                let class = |site: &&Judged| site.site.frames().nth(1).unwrap().class.starts_with(name);
-                judgement.sites.iter().filter(class).count()
+                let class =
+                    |site: &&ClassifiedSite| site.site.frames().nth(1).unwrap().class.starts_with(name);
+                classification.sites.iter().filter(class).count()
             };
             assert_eq!(kept("a.Leak"), leaked);
             assert_eq!(kept("a.Pool"), pooled.min(1_000), "what is open comes before what is busy");
@@ -151,9 +152,9 @@ mod tests {
 
     #[test]
     fn the_busiest_are_listed() {
-        let judgement = judged(2_800, 0, 0);
-        let created = |judged: &Judged| judged.verdict.tally.counts.created;
-        assert!(judgement.sites.iter().all(|judged| created(judged) >= 5));
-        assert_eq!(judgement.sites.iter().map(created).max(), Some(7));
+        let classification = classified(2_800, 0, 0);
+        let created = |classified: &ClassifiedSite| classified.stats.tally.counts.created;
+        assert!(classification.sites.iter().all(|classified| created(classified) >= 5));
+        assert_eq!(classification.sites.iter().map(created).max(), Some(7));
     }
 }

@@ -5,31 +5,31 @@
 
 mod rules;
 
-use crate::analysis::classify::{Severity, Verdict};
-use crate::analysis::findings::{Ender, Place};
-use crate::analysis::history::{Tendency, Way};
+use crate::analysis::classify::{Severity, SiteStats};
+use crate::analysis::findings::{DoubleEnd, Finding};
+use crate::analysis::history::{Direction, Trend};
 use crate::model::Frame;
-use rules::RULES;
+use rules::HINTS;
 use std::time::Duration;
 
 /// What a hint may depend on beside the place.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Surroundings<'a> {
+pub struct Context<'a> {
     /// The Java release, where it is known.
     pub release: Option<u32>,
     /// Which way the number of live ones goes, where that is known.
-    pub tendency: Option<Tendency>,
+    pub tendency: Option<Trend>,
     /// Who ends what was ended before.
-    pub enders: &'a [Ender],
+    pub double_ends: &'a [DoubleEnd],
 }
 
 /// What is watched for less says nothing about pools and leaks: programs that start do everything at once.
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// The sentence for a place where something leaks or is still open.
-pub fn hint(place: &Place<'_>, surroundings: Surroundings<'_>) -> Option<String> {
-    let case = Case::new(place, surroundings)?;
-    RULES.iter().find(|rule| (rule.fits)(&case)).map(|rule| (rule.says)(&case))
+pub fn hint(finding: &Finding<'_>, context: Context<'_>) -> Option<String> {
+    let input = HintInput::new(finding, context)?;
+    HINTS.iter().find(|rule| (rule.applies)(&input)).map(|rule| (rule.message)(&input))
 }
 
 /// The release in a JVM's description, which ends with `(Java 17)`; `1.8` is 8.
@@ -39,24 +39,24 @@ pub fn release(jvm: &str) -> Option<u32> {
 }
 
 /// A place as the rules see it.
-struct Case<'a> {
-    verdict: &'a Verdict,
+struct HintInput<'a> {
+    stats: &'a SiteStats,
     /// The instance's class where it is a subclass.
     class: Option<&'a str>,
     /// The frames from the one that calls the constructor to the culprit.
     makers: Vec<&'a Frame>,
-    culprit: &'a Frame,
-    surroundings: Surroundings<'a>,
+    blame_frame: &'a Frame,
+    context: Context<'a>,
 }
 
-impl<'a> Case<'a> {
-    fn new(place: &'a Place<'a>, surroundings: Surroundings<'a>) -> Option<Case<'a>> {
-        let worst = place.sites.first()?;
-        if place.verdict.severity() == Severity::Clean {
+impl<'a> HintInput<'a> {
+    fn new(finding: &'a Finding<'a>, context: Context<'a>) -> Option<HintInput<'a>> {
+        let worst = finding.sites.first()?;
+        if finding.stats.severity() == Severity::Clean {
             return None;
         }
-        let mut frames: Vec<&Frame> = worst.site.frames().take(place.culprit + 1).collect();
-        let culprit = *frames.last()?;
+        let mut frames: Vec<&Frame> = worst.site.frames().take(finding.blame_frame + 1).collect();
+        let blame_frame = *frames.last()?;
         let class = worst.site.subclass.as_deref();
         let audited = ["java.util.zip.Inflater", "java.util.zip.Deflater"];
         let constructs = |frame: &&Frame| {
@@ -65,36 +65,40 @@ impl<'a> Case<'a> {
         };
         let inner = frames.iter().take_while(|frame| constructs(frame)).count();
         let makers = frames.split_off(inner);
-        Some(Case { verdict: &place.verdict, class, makers, culprit, surroundings })
+        Some(HintInput { stats: &finding.stats, class, makers, blame_frame, context })
     }
 
     fn leaks(&self) -> bool {
-        self.verdict.leaked > 0
+        self.stats.leaked > 0
     }
 
     fn nothing_ends_them(&self) -> bool {
-        self.verdict.tally.counts.ended == 0
+        self.stats.tally.counts.ended == 0
     }
 
     fn mostly_late(&self) -> bool {
-        self.verdict.tally.counts.late > self.verdict.tally.counts.collected
+        self.stats.tally.counts.late > self.stats.tally.counts.collected
     }
 
     fn release_is(&self, wanted: impl std::ops::RangeBounds<u32>) -> bool {
-        self.surroundings.release.is_some_and(|release| wanted.contains(&release))
+        self.context.release.is_some_and(|release| wanted.contains(&release))
     }
 
     /// Whether the number of live ones has long gone one of these ways.
-    fn goes(&self, ways: &[Way]) -> bool {
-        self.surroundings.tendency.is_some_and(|told| told.over >= LONG && ways.contains(&told.way))
+    fn goes(&self, ways: &[Direction]) -> bool {
+        self.context.tendency.is_some_and(|told| told.over >= LONG && ways.contains(&told.way))
     }
 
     /// A line of the class that makes it, nested classes included, that ends what is ended already: at least once for each one lost,
     /// or it is only a `close()` that may be called twice.
-    fn ends_again(&self) -> Option<&'a Ender> {
-        let culprit = outermost(self.culprit);
-        let often = |ender: &&Ender| ender.times >= self.verdict.leaked;
-        self.surroundings.enders.iter().filter(often).find(|ender| outermost(&ender.frame) == culprit)
+    fn ends_again(&self) -> Option<&'a DoubleEnd> {
+        let blame_frame = outermost(self.blame_frame);
+        let often = |double_end: &&DoubleEnd| double_end.times >= self.stats.leaked;
+        self.context
+            .double_ends
+            .iter()
+            .filter(often)
+            .find(|double_end| outermost(&double_end.frame) == blame_frame)
     }
 
     /// Who calls the constructor.
@@ -109,15 +113,15 @@ impl<'a> Case<'a> {
     }
 
     fn kind(&self) -> &'static str {
-        self.verdict.kind.class()
+        self.stats.kind.class()
     }
 
-    fn culprit(&self) -> String {
-        called(self.culprit)
+    fn blame_frame(&self) -> String {
+        called(self.blame_frame)
     }
 
-    fn class_of_culprit(&self) -> &'a str {
-        simple(self.culprit)
+    fn class_of_blame_frame(&self) -> &'a str {
+        simple(self.blame_frame)
     }
 
     /// Where most are ended it is a single path that forgets.
@@ -144,8 +148,8 @@ fn simple(frame: &Frame) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::classify::tests::{MADE, judged, stack};
-    use crate::analysis::findings::places;
+    use crate::analysis::classify::tests::{MADE, classified, stack};
+    use crate::analysis::findings::findings;
     use crate::model::Kind;
     use std::collections::BTreeSet;
 
@@ -162,8 +166,8 @@ mod tests {
         }
     }
 
-    fn goes(way: Way) -> Tendency {
-        Tendency { way, from: 0, to: 4, over: LONG }
+    fn goes(way: Direction) -> Trend {
+        Trend { way, from: 0, to: 4, over: LONG }
     }
 
     const DEFLATER: &str = "java.util.zip.Deflater.<init>";
@@ -228,36 +232,36 @@ mod tests {
             (
                 (I, direct, 4, 0, 0, 0),
                 17,
-                Some(Way::Flat),
+                Some(Direction::Flat),
                 "if it is a pool, a rule says so: live:a.Main.* max=4 in",
             ),
             (
                 (I, direct, 4, 0, 0, 0),
                 17,
-                Some(Way::Grew),
+                Some(Direction::Grew),
                 "find what keeps them after Main.x() has made them",
             ),
         ] {
-            let judgement = judged(&[made]);
-            let places = places(&judgement.sites).unwrap();
-            let surroundings = Surroundings { release: Some(release), tendency: way.map(goes), enders: &[] };
-            let said = hint(&places[0], surroundings).unwrap_or_default();
+            let classification = classified(&[made]);
+            let findings = findings(&classification.sites).unwrap();
+            let context = Context { release: Some(release), tendency: way.map(goes), double_ends: &[] };
+            let said = hint(&findings[0], context).unwrap_or_default();
             assert!(said.starts_with(begins), "{said}");
-            let case = Case::new(&places[0], surroundings).unwrap();
-            spoken.extend(RULES.iter().position(|rule| (rule.fits)(&case)));
+            let input = HintInput::new(&findings[0], context).unwrap();
+            spoken.extend(HINTS.iter().position(|rule| (rule.applies)(&input)));
         }
         // That of subclasses and that of double ends have tests of their own.
-        assert_eq!(spoken.len(), RULES.len() - 2, "{spoken:?}");
+        assert_eq!(spoken.len(), HINTS.len() - 2, "{spoken:?}");
     }
 
     #[test]
     fn what_is_ended_twice_stands_for_what_is_forgotten() {
         let wrong = |class: &str, made: &[&str], times| {
             let frame = stack(&[&format!("{class}.close")]).frames.remove(0);
-            let enders = [Ender { kind: Kind::Deflater, times, frame }];
-            let judgement = judged(&[(Kind::Inflater, made, 4, 0, 0, 4)]);
-            let surroundings = Surroundings { enders: &enders, ..Surroundings::default() };
-            hint(&places(&judgement.sites).unwrap()[0], surroundings).unwrap()
+            let double_ends = [DoubleEnd { kind: Kind::Deflater, times, frame }];
+            let classification = classified(&[(Kind::Inflater, made, 4, 0, 0, 4)]);
+            let context = Context { double_ends: &double_ends, ..Context::default() };
+            hint(&findings(&classification.sites).unwrap()[0], context).unwrap()
         };
         let said = "Codec$Closer.close() calls end() on what is ended already: probably on the wrong one, and forgets the \
                     Inflater that Codec.open() makes";
@@ -288,10 +292,13 @@ mod tests {
         session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
         session.freed(id, Nanos(1));
         let snapshot = session.snapshot(Nanos(2), std::time::Duration::ZERO).unwrap();
-        let judgement =
-            crate::analysis::classify::judge(&snapshot, &crate::analysis::footprint::Native::default(), &[])
-                .unwrap();
-        let said = hint(&places(&judgement.sites).unwrap()[0], Surroundings::default());
+        let classification = crate::analysis::classify::classify(
+            &snapshot,
+            &crate::analysis::footprint::Footprint::default(),
+            &[],
+        )
+        .unwrap();
+        let said = hint(&findings(&classification.sites).unwrap()[0], Context::default());
         assert_eq!(
             said.as_deref(),
             Some("call end(); and if a.Own overrides end(), that has to call super.end()")
@@ -303,13 +310,13 @@ mod tests {
         for (made, way) in [
             ((Kind::Inflater, &[MADE, MAIN][..], 4, 4, 0, 0), None),
             ((Kind::Inflater, &[MADE, MAIN], 4, 0, 0, 0), None),
-            ((Kind::Inflater, &[MADE, MAIN], 4, 0, 0, 0), Some(Way::Varied)),
+            ((Kind::Inflater, &[MADE, MAIN], 4, 0, 0, 0), Some(Direction::Varied)),
         ] {
-            let judgement = judged(&[made]);
+            let classification = classified(&[made]);
             assert_eq!(
                 hint(
-                    &places(&judgement.sites).unwrap()[0],
-                    Surroundings { tendency: way.map(goes), ..Surroundings::default() }
+                    &findings(&classification.sites).unwrap()[0],
+                    Context { tendency: way.map(goes), ..Context::default() }
                 ),
                 None
             );

@@ -2,124 +2,127 @@
 //!
 //! Leaves to others what is a shape. Invariant: the first rule that fits speaks, so what is telling stands before what is common.
 
-use super::{Case, called};
-use crate::analysis::history::Way;
+use super::{HintInput, called};
+use crate::analysis::history::Direction;
 use crate::analysis::rules::in_jdk;
 use crate::model::Frame;
 
 /// One row.
-pub(super) struct Rule {
-    pub(super) fits: fn(&Case<'_>) -> bool,
-    pub(super) says: fn(&Case<'_>) -> String,
+pub(super) struct Hint {
+    pub(super) applies: fn(&HintInput<'_>) -> bool,
+    pub(super) message: fn(&HintInput<'_>) -> String,
 }
 
 /// Certain leaks first, the most telling shapes before the common ones; then what is still open.
-pub(super) static RULES: &[Rule] = &[
-    Rule {
+pub(super) static HINTS: &[Hint] = &[
+    Hint {
         // Pooled by ZipFile.
-        fits: |case| case.leaks() && case.makers.iter().any(|frame| pools(frame)),
-        says: |_| {
+        applies: |input| input.leaks() && input.makers.iter().any(|frame| pools(frame)),
+        message: |_| {
             "a ZipFile or an entry stream was not closed; ZipFile pools its Inflaters, so another caller may have lost it"
                 .into()
         },
     },
-    Rule {
+    Hint {
         // An owner's finalizer or Cleaner: from JDK 12 on the streams themselves have none that calls end().
-        fits: |case| case.leaks() && case.release_is(12..) && case.mostly_late(),
-        says: |case| {
+        applies: |input| input.leaks() && input.release_is(12..) && input.mostly_late(),
+        message: |input| {
             format!(
                 "whatever {} keeps it in was left to its own finalizer or Cleaner: close that object",
-                case.culprit()
+                input.blame_frame()
             )
         },
     },
-    Rule {
+    Hint {
         // One is ended twice where another is forgotten.
-        fits: |case| {
-            case.leaks() && case.nothing_ends_them() && case.stream().is_none() && case.ends_again().is_some()
+        applies: |input| {
+            input.leaks()
+                && input.nothing_ends_them()
+                && input.stream().is_none()
+                && input.ends_again().is_some()
         },
-        says: |case| {
-            let line = case.ends_again().map(|ender| called(&ender.frame)).unwrap_or_default();
+        message: |input| {
+            let line = input.ends_again().map(|double_end| called(&double_end.frame)).unwrap_or_default();
             format!(
                 "{line} calls end() on what is ended already: probably on the wrong one, and forgets the {} that {} makes",
-                case.kind(),
-                case.culprit()
+                input.kind(),
+                input.blame_frame()
             )
         },
     },
-    Rule {
+    Hint {
         // A GZIPInputStream whose constructor may throw.
-        fits: |case| case.leaks() && case.stream() == Some("GZIPInputStream") && case.release_is(..21),
-        says: |case| {
-            let somewhere = case.somewhere();
+        applies: |input| input.leaks() && input.stream() == Some("GZIPInputStream") && input.release_is(..21),
+        message: |input| {
+            let somewhere = input.somewhere();
             format!(
                 "close the GZIPInputStream that {} makes{somewhere}; where its constructor throws (data that is not gzip) its \
                  Inflater is lost before JDK 21 (JDK-8210471)",
-                case.culprit()
+                input.blame_frame()
             )
         },
     },
-    Rule {
+    Hint {
         // An output stream.
-        fits: |case| case.leaks() && case.stream().is_some_and(|name| name.ends_with("OutputStream")),
-        says: |case| {
-            let (stream, somewhere) = (case.stream().unwrap_or_default(), case.somewhere());
+        applies: |input| input.leaks() && input.stream().is_some_and(|name| name.ends_with("OutputStream")),
+        message: |input| {
+            let (stream, somewhere) = (input.stream().unwrap_or_default(), input.somewhere());
             format!(
                 "close the {stream} that {} makes{somewhere}: finish() and flush() do not end its {}, close() does",
-                case.culprit(),
-                case.kind()
+                input.blame_frame(),
+                input.kind()
             )
         },
     },
-    Rule {
+    Hint {
         // An input stream.
-        fits: |case| case.leaks() && case.stream().is_some(),
-        says: |case| {
-            let (stream, somewhere) = (case.stream().unwrap_or_default(), case.somewhere());
+        applies: |input| input.leaks() && input.stream().is_some(),
+        message: |input| {
+            let (stream, somewhere) = (input.stream().unwrap_or_default(), input.somewhere());
             format!(
                 "close the {stream} that {} makes{somewhere}: to read it to its end does not end its {}",
-                case.culprit(),
-                case.kind()
+                input.blame_frame(),
+                input.kind()
             )
         },
     },
-    Rule {
+    Hint {
         // A subclass.
-        fits: |case| case.leaks() && case.class.is_some() && case.nothing_ends_them(),
-        says: |case| {
-            let class = case.class.unwrap_or_default();
+        applies: |input| input.leaks() && input.class.is_some() && input.nothing_ends_them(),
+        message: |input| {
+            let class = input.class.unwrap_or_default();
             format!("call end(); and if {class} overrides end(), that has to call super.end()")
         },
     },
-    Rule {
+    Hint {
         // No frame of the program's.
-        fits: |case| case.leaks() && in_jdk(&case.culprit.class) && case.stream().is_none(),
-        says: |case| {
+        applies: |input| input.leaks() && in_jdk(&input.blame_frame.class) && input.stream().is_none(),
+        message: |input| {
             format!(
                 "{} is the JDK's own, and so is all that calls it: probably a defect of the JDK, which less use of that class \
                  avoids",
-                case.culprit()
+                input.blame_frame()
             )
         },
     },
-    Rule {
+    Hint {
         // Made inside the JDK.
-        fits: |case| case.leaks() && case.maker().is_some_and(|frame| in_jdk(&frame.class)),
-        says: |case| {
-            let class = case.maker().map(|frame| frame.class.as_str()).unwrap_or_default();
+        applies: |input| input.leaks() && input.maker().is_some_and(|frame| in_jdk(&frame.class)),
+        message: |input| {
+            let class = input.maker().map(|frame| frame.class.as_str()).unwrap_or_default();
             format!(
                 "close what {} got from the JDK, whose {class} makes it; if all of that is closed it is probably a defect of the \
                  JDK",
-                case.culprit()
+                input.blame_frame()
             )
         },
     },
-    Rule {
+    Hint {
         // Kept by an object from its constructor on.
-        fits: |case| case.leaks() && case.culprit.method == "<init>",
-        says: |case| {
-            let class = case.class_of_culprit();
-            if case.nothing_ends_them() {
+        applies: |input| input.leaks() && input.blame_frame.method == "<init>",
+        message: |input| {
+            let class = input.class_of_blame_frame();
+            if input.nothing_ends_them() {
                 format!(
                     "{class} makes it while it is constructed: probably it needs a close() that calls end(), and callers who call it"
                 )
@@ -130,47 +133,47 @@ pub(super) static RULES: &[Rule] = &[
             }
         },
     },
-    Rule {
+    Hint {
         // Made directly, with try-with-resources.
-        fits: |case| case.leaks() && case.release_is(25..),
-        says: |case| {
-            let kind = case.kind();
+        applies: |input| input.leaks() && input.release_is(25..),
+        message: |input| {
+            let kind = input.kind();
             format!(
                 "try ({kind} z = new {kind}(…)) in {} ends it on every path; a stream that was given it does not end it when it \
                  is closed",
-                case.culprit()
+                input.blame_frame()
             )
         },
     },
-    Rule {
+    Hint {
         // Made directly.
-        fits: |case| case.leaks(),
-        says: |case| {
+        applies: |input| input.leaks(),
+        message: |input| {
             format!(
                 "call end() in a finally block{} in {}; a stream that was given it does not end it when it is closed",
-                case.somewhere(),
-                case.culprit()
+                input.somewhere(),
+                input.blame_frame()
             )
         },
     },
-    Rule {
+    Hint {
         // A pool.
-        fits: |case| case.goes(&[Way::Flat, Way::FlatAbout]),
-        says: |case| {
-            let live = case.verdict.tally.live;
+        applies: |input| input.goes(&[Direction::Flat, Direction::FlatAbout]),
+        message: |input| {
+            let live = input.stats.tally.live;
             format!(
                 "if it is a pool, a rule says so: live:{}.* max={live} in a file of suppressions",
-                case.culprit.class
+                input.blame_frame.class
             )
         },
     },
-    Rule {
+    Hint {
         // A climb.
-        fits: |case| case.goes(&[Way::Grew, Way::GrewLately]),
-        says: |case| {
+        applies: |input| input.goes(&[Direction::Grew, Direction::GrewLately]),
+        message: |input| {
             format!(
                 "find what keeps them after {} has made them (retain=3 shows it), and end them there",
-                case.culprit()
+                input.blame_frame()
             )
         },
     },

@@ -1,9 +1,9 @@
 //! How many were live in each snapshot of a run, and which way that goes: what tells a pool from a leak.
 //!
-//! Owns the points; what they say is [`Tendency`]. Knows counts and times, neither stacks nor words. Invariant: memory is bounded however long the run is, and the
+//! Owns the points; what they say is [`Trend`]. Knows counts and times, neither stacks nor words. Invariant: memory is bounded however long the run is, and the
 //! points kept are in order, spread over the whole run, the first and the newest among them.
 
-mod tendency;
+mod trend;
 
 use crate::model::{Kind, Nanos, OutOfMemory, PerKind};
 use crate::session::Snapshot;
@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::iter::once;
 use std::time::Duration;
 
-pub use tendency::{Point, Tendency, Trend, Way};
+pub use trend::{Direction, Point, Series, Trend};
 
 /// Points kept of each site.
 const POINTS: usize = 64;
 
 /// The live instances of each site, snapshot by snapshot.
 #[derive(Clone, Debug, Default)]
-pub struct Growth {
+pub struct History {
     /// When the points were taken: all sites have the same ones, so that sites can be taken together.
     taken: Vec<Nanos>,
     /// By stable id. A site that was not there yet had none live. More than fit into 32 bits do not fit into a
@@ -27,10 +27,10 @@ pub struct Growth {
     adopted: PerKind<Vec<u32>>,
 }
 
-impl Growth {
+impl History {
     /// What a report says of it: when, and the live ones of each site and of the adopted ones at those moments.
-    pub fn told(taken: Vec<Nanos>, sites: HashMap<u64, Vec<u32>>, adopted: PerKind<Vec<u32>>) -> Growth {
-        Growth { taken, sites, adopted }
+    pub fn told(taken: Vec<Nanos>, sites: HashMap<u64, Vec<u32>>, adopted: PerKind<Vec<u32>>) -> History {
+        History { taken, sites, adopted }
     }
 
     /// Takes a snapshot's numbers in. One that is no later than the newest is nothing new.
@@ -78,26 +78,26 @@ impl Growth {
     }
 
     /// One site's; none if no snapshot saw an instance of it live.
-    pub fn trend(&self, stable_id: u64) -> Option<Trend> {
+    pub fn trend(&self, stable_id: u64) -> Option<Series> {
         self.together(once(stable_id))
     }
 
     /// Several sites taken as one.
-    pub fn together(&self, stable_ids: impl Iterator<Item = u64>) -> Option<Trend> {
+    pub fn together(&self, stable_ids: impl Iterator<Item = u64>) -> Option<Series> {
         self.sum(stable_ids.filter_map(|id| self.sites.get(&id)))
     }
 
     /// That of all adopted ones of a kind.
-    pub fn adopted(&self, kind: Kind) -> Option<Trend> {
+    pub fn adopted(&self, kind: Kind) -> Option<Series> {
         self.sum(once(self.adopted.get(kind)))
     }
 
-    fn sum<'a>(&self, all: impl Iterator<Item = &'a Vec<u32>>) -> Option<Trend> {
+    fn sum<'a>(&self, all: impl Iterator<Item = &'a Vec<u32>>) -> Option<Series> {
         let mut points: Vec<Point> = self.taken.iter().map(|at| Point { at: *at, live: 0 }).collect();
         for series in all {
             points.iter_mut().zip(series).for_each(|(point, live)| point.live += u64::from(*live));
         }
-        points.iter().any(|point| point.live > 0).then_some(Trend { points })
+        points.iter().any(|point| point.live > 0).then_some(Series { points })
     }
 }
 
@@ -129,41 +129,41 @@ mod tests {
         snapshot
     }
 
-    fn lives(trend: Option<Trend>) -> Vec<u64> {
+    fn lives(trend: Option<Series>) -> Vec<u64> {
         trend.map(|trend| trend.points.iter().map(|point| point.live).collect()).unwrap_or_default()
     }
 
     #[test]
     fn sites_and_adopted_ones_have_trends() {
-        let mut growth = Growth::default();
+        let mut history = History::default();
         let ids: Vec<u64> =
             snapshot(Nanos(0), [0, 0], 0).sites.iter().map(|seen| seen.site.stable_id).collect();
         for (at, live, adopted) in
             [(1, [0, 0], 9), (2, [5, 0], 9), (3, [7, 2], 4), (3, [8, 8], 8), (4, [0, 3], 0)]
         {
-            growth.record(&snapshot(Nanos(at), live, adopted)).unwrap();
+            history.record(&snapshot(Nanos(at), live, adopted)).unwrap();
         }
-        assert_eq!(lives(growth.trend(ids[0])), [0, 5, 7, 0]);
-        assert_eq!(lives(growth.trend(ids[1])), [0, 0, 2, 3]);
-        assert_eq!(lives(growth.together(ids.iter().copied())), [0, 5, 9, 3]);
-        assert_eq!(lives(growth.adopted(Kind::Deflater)), [9, 9, 4, 0]);
-        assert_eq!((growth.adopted(Kind::Inflater), growth.trend(7)), (None, None));
+        assert_eq!(lives(history.trend(ids[0])), [0, 5, 7, 0]);
+        assert_eq!(lives(history.trend(ids[1])), [0, 0, 2, 3]);
+        assert_eq!(lives(history.together(ids.iter().copied())), [0, 5, 9, 3]);
+        assert_eq!(lives(history.adopted(Kind::Deflater)), [9, 9, 4, 0]);
+        assert_eq!((history.adopted(Kind::Inflater), history.trend(7)), (None, None));
         // What is no longer in a snapshot (its counts were reset) is no longer live.
-        growth.record(&Snapshot { taken: Nanos(5), ..Snapshot::default() }).unwrap();
-        assert_eq!(lives(growth.trend(ids[1])), [0, 0, 2, 3, 0]);
+        history.record(&Snapshot { taken: Nanos(5), ..Snapshot::default() }).unwrap();
+        assert_eq!(lives(history.trend(ids[1])), [0, 0, 2, 3, 0]);
     }
 
     #[test]
     fn sites_that_never_had_one_live_take_no_memory() {
-        let mut growth = Growth::default();
-        growth.record(&snapshot(Nanos(1), [0, 1], 0)).unwrap();
-        assert_eq!(growth.sites.len(), 1);
+        let mut history = History::default();
+        history.record(&snapshot(Nanos(1), [0, 1], 0)).unwrap();
+        assert_eq!(history.sites.len(), 1);
         // Nor does one whose only live instance was seen at a point that is no longer kept.
         let first = snapshot(Nanos(2), [1, 1], 0);
-        growth.record(&first).unwrap();
-        assert_eq!(growth.sites.len(), 2);
-        (3..500).for_each(|at| growth.record(&snapshot(Nanos(at), [0, 1], 0)).unwrap());
-        assert_eq!(growth.sites.len(), 1);
+        history.record(&first).unwrap();
+        assert_eq!(history.sites.len(), 2);
+        (3..500).for_each(|at| history.record(&snapshot(Nanos(at), [0, 1], 0)).unwrap());
+        assert_eq!(history.sites.len(), 1);
     }
 
     /// Numbers that look like chance and are the same in each run.
@@ -176,7 +176,7 @@ mod tests {
     fn points_are_bounded_ordered_and_spread_over_the_run() {
         for seed in 0..40 {
             let mut state = seed;
-            let (mut growth, mut at) = (Growth::default(), 10);
+            let (mut history, mut at) = (History::default(), 10);
             let mut last = snapshot(Nanos(at), [0, 1], 0);
             let id = last.sites[1].site.stable_id;
             let snapshots = 2 + chance(&mut state) % 1_000;
@@ -189,14 +189,14 @@ mod tests {
                 };
                 let live = 1 + number;
                 (last.taken, last.sites[1].tally.live) = (Nanos(at), live);
-                growth.record(&last).unwrap();
-                let points = growth.trend(id).unwrap().points;
+                history.record(&last).unwrap();
+                let points = history.trend(id).unwrap().points;
                 assert!(points.len() <= POINTS && points.len() as u64 >= (number + 1).min(POINTS as u64 / 2));
                 assert_eq!(points.last(), Some(&Point { at: Nanos(at), live }));
                 assert_eq!(points[0].live, 1, "the first is kept");
                 assert!(points.is_sorted_by(|a, b| a.at < b.at && a.live < b.live));
             }
-            let points = growth.trend(id).unwrap().points;
+            let points = history.trend(id).unwrap().points;
             let widest = points.windows(2).map(|two| two[1].at.since(two[0].at)).max().unwrap();
             let whole = Nanos(at).since(points[0].at);
             assert!(

@@ -9,7 +9,7 @@
 //! first, so that what the JDK does under the user's frames uses up nobody's maximum. Who asks is `classify`.
 //! Invariant: a rule is plain data; being asked changes nothing.
 
-mod asked;
+mod index;
 mod built_in;
 mod file;
 mod pattern;
@@ -18,8 +18,8 @@ mod syntax;
 use crate::model::{Frame, Kind, PerKind};
 use pattern::Pattern;
 
-pub use asked::Asked;
 pub use file::MAX_RULES;
+pub use index::RuleIndex;
 pub use pattern::in_jdk;
 
 /// What built-in rules have for a source.

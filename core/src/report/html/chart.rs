@@ -4,7 +4,7 @@
 
 use super::escape::Plain;
 use crate::analysis::classify::grouped;
-use crate::analysis::history::{Point, Trend};
+use crate::analysis::history::{Point, Series};
 use crate::model::Nanos;
 use crate::report::words::{duration, tendency};
 use std::fmt::Write as _;
@@ -19,23 +19,23 @@ const TOP: f64 = 10.0;
 const BOTTOM: f64 = 92.0;
 
 /// Nothing where there are too few snapshots for a curve.
-pub(super) fn growth(trend: Option<&Trend>, begun: Nanos) -> String {
+pub(super) fn history(trend: Option<&Series>, begun: Nanos) -> String {
     let Some((trend, words)) = trend.and_then(|trend| Some((trend, tendency(trend)?))) else {
         return String::new();
     };
     let (Some(first), Some(last)) = (trend.points.first(), trend.points.last()) else { return String::new() };
     let most = trend.points.iter().map(|point| point.live).max().unwrap_or(0).max(1);
     let span = last.at.since(first.at).as_secs_f64();
-    let place = |point: &Point| {
+    let finding = |point: &Point| {
         let along = if span > 0.0 { point.at.since(first.at).as_secs_f64() / span } else { 1.0 };
         (LEFT + along * (RIGHT - LEFT), BOTTOM - point.live as f64 / most as f64 * (BOTTOM - TOP))
     };
     let mut curve = String::new();
-    for (x, y) in trend.points.iter().map(place) {
+    for (x, y) in trend.points.iter().map(finding) {
         let _ = write!(curve, "{x:.0},{y:.1} ");
     }
     let curve = curve.trim_end();
-    let (_, end) = place(last);
+    let (_, end) = finding(last);
     let time = |point: &Point| duration(point.at.since(begun));
     let (to, most) = (time(last), grouped(most));
     let at_once = first.at.since(begun) < Duration::from_millis(1);

@@ -5,12 +5,12 @@
 
 use super::Group;
 use super::escape::ScriptData;
-use crate::analysis::classify::Judged;
-use crate::analysis::findings::Place;
+use crate::analysis::classify::ClassifiedSite;
+use crate::analysis::findings::Finding;
 use crate::analysis::rules::in_jdk;
 use crate::model::{OutOfMemory, push};
 use crate::report::out::{Listed, Out};
-use crate::report::text::place::source;
+use crate::report::text::finding::source;
 use crate::report::tree::{Node, Tree};
 use crate::report::words::clean;
 use serde::{Serialize, Serializer};
@@ -18,25 +18,25 @@ use serde::{Serialize, Serializer};
 /// Tuples, not objects: there may be ten thousand of each. `page.js` names their parts again. Each list is made while it
 /// is written.
 struct Data<'a> {
-    places: &'a [Place<'a>],
+    findings: &'a [Finding<'a>],
     tree: Tree<'a>,
     /// The innermost node of each site, in the order of the places.
     leaves: Vec<Node>,
 }
 
 /// Writes the data as JSON that may stand in a `<script>`.
-pub(super) fn data(places: &[Place<'_>], to: &mut Out<'_>) -> Result<(), OutOfMemory> {
-    let data = Data::of(places)?;
+pub(super) fn data(findings: &[Finding<'_>], to: &mut Out<'_>) -> Result<(), OutOfMemory> {
+    let data = Data::of(findings)?;
     let result = serde_json::to_writer(ScriptData(&mut *to), &data);
     to.serialized(result);
     Ok(())
 }
 
 impl<'a> Data<'a> {
-    fn of(places: &'a [Place<'a>]) -> Result<Data<'a>, OutOfMemory> {
-        let mut data = Data { places, tree: Tree::default(), leaves: Vec::new() };
-        for judged in places.iter().flat_map(|place| &place.sites) {
-            let leaf = data.tree.add(judged.site.frames())?;
+    fn of(findings: &'a [Finding<'a>]) -> Result<Data<'a>, OutOfMemory> {
+        let mut data = Data { findings, tree: Tree::default(), leaves: Vec::new() };
+        for classified in findings.iter().flat_map(|finding| &finding.sites) {
+            let leaf = data.tree.add(classified.site.frames())?;
             push(&mut data.leaves, leaf)?;
         }
         Ok(data)
@@ -58,24 +58,26 @@ impl<'a> Data<'a> {
     /// Of each site, in the order of the places: its place, its innermost node, how far out from there the culprit is,
     /// 1 where it was cut at the outer end, leaked, live, bytes held, byte-seconds of lateness, created.
     fn sites(&self) -> impl Iterator<Item = [u64; 9]> + Clone {
-        let of_place = |(at, place): (usize, &'a Place<'a>)| {
-            place.sites.iter().map(move |judged| (at, place.culprit, *judged))
+        let of_place = |(at, finding): (usize, &'a Finding<'a>)| {
+            finding.sites.iter().map(move |classified| (at, finding.blame_frame, *classified))
         };
-        let all = self.places.iter().enumerate().flat_map(of_place);
-        all.zip(&self.leaves).map(|((place, culprit, judged), leaf): ((_, _, &Judged), _)| {
-            let verdict = &judged.verdict;
-            [
-                place as u64,
-                u64::from(*leaf),
-                culprit as u64,
-                u64::from(judged.site.truncated),
-                verdict.leaked,
-                verdict.tally.live,
-                verdict.bytes_held(),
-                verdict.lateness() as u64,
-                verdict.tally.counts.created,
-            ]
-        })
+        let all = self.findings.iter().enumerate().flat_map(of_place);
+        all.zip(&self.leaves).map(
+            |((finding, blame_frame, classified), leaf): ((_, _, &ClassifiedSite), _)| {
+                let stats = &classified.stats;
+                [
+                    finding as u64,
+                    u64::from(*leaf),
+                    blame_frame as u64,
+                    u64::from(classified.site.truncated),
+                    stats.leaked,
+                    stats.tally.live,
+                    stats.bytes_held(),
+                    stats.lateness() as u64,
+                    stats.tally.counts.created,
+                ]
+            },
+        )
     }
 }
 
@@ -87,7 +89,7 @@ impl Serialize for Data<'_> {
         data.serialize_field("nodes", &Listed(self.nodes()))?;
         data.serialize_field("sites", &Listed(self.sites()))?;
         // What to think of each place.
-        data.serialize_field("groups", &Listed(self.places.iter().map(Group::of)))?;
+        data.serialize_field("groups", &Listed(self.findings.iter().map(Group::of)))?;
         data.end()
     }
 }
@@ -95,20 +97,20 @@ impl Serialize for Data<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::classify::tests::{MADE, judged};
-    use crate::analysis::findings::places;
+    use crate::analysis::classify::tests::{MADE, classified};
+    use crate::analysis::findings::findings;
     use crate::model::Kind;
 
     #[test]
     fn stacks_share_what_they_share() {
-        let judgement = judged(&[
+        let classification = classified(&[
             (Kind::Inflater, &[MADE, "a.B.c", "a.One.m", "a.Main.m"], 3, 1, 0, 2),
             (Kind::Inflater, &[MADE, "a.B.c", "a.Two.m", "a.Main.m"], 1, 0, 0, 0),
             (Kind::Inflater, &[MADE, "a.B.c", "a.One.m", "a.Main.m", "a.Outer.m"], 1, 1, 0, 0),
         ]);
         let mut bytes = Vec::new();
         let mut out = Out::new(&mut bytes);
-        data(&places(&judgement.sites).unwrap(), &mut out).unwrap();
+        data(&findings(&classification.sites).unwrap(), &mut out).unwrap();
         out.finish().unwrap();
         let data: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let nodes: Vec<usize> = serde_json::from_value(data["nodes"].clone()).unwrap();

@@ -7,16 +7,16 @@
 mod chart;
 mod data;
 mod escape;
-mod rows;
-mod sums;
+mod table;
+mod totals;
 
 use super::out::Out;
-use super::text::place::way;
-use super::text::{memory, origin, verdict};
+use super::text::finding::way;
+use super::text::{memory, origin, stats};
 use super::words::{byte_seconds, bytes, count};
 use super::{Report, lost};
-use crate::analysis::classify::{Severity, Verdict, grouped};
-use crate::analysis::findings::{Place, leaks_and_suspects, places};
+use crate::analysis::classify::{Severity, SiteStats, grouped};
+use crate::analysis::findings::{Finding, findings, leaks_and_suspects};
 use crate::model::Kind;
 use escape::Plain;
 use serde::Serialize;
@@ -31,15 +31,15 @@ const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; s
                       script-src 'unsafe-inline'";
 
 pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> {
-    let places = places(&report.judgement.sites)?;
-    let mut page = Page { out: Out::new(to), report, places: &places };
+    let findings = findings(&report.classification.sites)?;
+    let mut page = Page { out: Out::new(to), report, findings: &findings };
     page.head();
     page.summary();
-    page.places();
+    page.findings();
     page.flame_graph();
     page.sums();
     page.out.push_str("</main>\n<script type=\"application/json\" id=\"data\">");
-    data::data(&places, &mut page.out)?;
+    data::data(&findings, &mut page.out)?;
     let _ = write!(page.out, "</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n");
     page.out.finish()
 }
@@ -48,7 +48,7 @@ struct Page<'a, 'w> {
     out: Out<'w>,
     report: &'a Report,
     /// Worst first.
-    places: &'a [Place<'a>],
+    findings: &'a [Finding<'a>],
 }
 
 /// What a place is filtered by: its severity, and those apart that only a rule keeps from being worse.
@@ -64,11 +64,11 @@ enum Group {
 impl Group {
     const ALL: [Group; 4] = [Group::Leak, Group::Live, Group::Expected, Group::Clean];
 
-    fn of(place: &Place<'_>) -> Group {
-        match place.verdict.severity() {
+    fn of(finding: &Finding<'_>) -> Group {
+        match finding.stats.severity() {
             Severity::Leak => Group::Leak,
             Severity::Suspect => Group::Live,
-            Severity::Clean if place.verdict.expected > 0 => Group::Expected,
+            Severity::Clean if finding.stats.expected > 0 => Group::Expected,
             Severity::Clean => Group::Clean,
         }
     }
@@ -96,9 +96,10 @@ impl Page<'_, '_> {
     }
 
     fn summary(&mut self) {
-        let (leaks, suspects) = leaks_and_suspects(self.places);
-        let clauses = verdict(self.report, leaks, suspects);
-        let worst = self.places.iter().map(|place| place.verdict.severity()).max().unwrap_or(Severity::Clean);
+        let (leaks, suspects) = leaks_and_suspects(self.findings);
+        let clauses = stats(self.report, leaks, suspects);
+        let worst =
+            self.findings.iter().map(|finding| finding.stats.severity()).max().unwrap_or(Severity::Clean);
         let lost: u64 = Kind::ALL.iter().map(|kind| lost(self.report.adopted.get(*kind))).sum();
         let mood = match worst {
             Severity::Leak => "leak",
@@ -126,11 +127,11 @@ impl Page<'_, '_> {
 
     /// The few numbers that matter.
     fn figures(&mut self) {
-        let sum = |of: fn(&Verdict) -> u64| -> u64 { self.report.judgement.verdicts().map(of).sum() };
-        let lateness: f64 = self.report.judgement.verdicts().map(Verdict::lateness).sum();
-        let held = match sum(Verdict::bytes_held) {
+        let sum = |of: fn(&SiteStats) -> u64| -> u64 { self.report.classification.all_stats().map(of).sum() };
+        let lateness: f64 = self.report.classification.all_stats().map(SiteStats::lateness).sum();
+        let held = match sum(SiteStats::bytes_held) {
             0 => "nothing".to_owned(),
-            held => format!("{}{}", self.report.native.about(), bytes(held)),
+            held => format!("{}{}", self.report.native.approx_prefix(), bytes(held)),
         };
         let (created, ended) = (sum(|v| v.tally.counts.created), sum(|v| v.tally.counts.ended));
         let figures = [
@@ -148,12 +149,13 @@ impl Page<'_, '_> {
     }
 
     fn what_to_do(&mut self) {
-        let Some((place, worst)) = self.places.first().and_then(|place| Some((place, place.sites.first()?)))
+        let Some((finding, worst)) =
+            self.findings.first().and_then(|finding| Some((finding, finding.sites.first()?)))
         else {
             return;
         };
-        let Some(culprit) = worst.site.frames().nth(place.culprit) else { return };
-        let (severity, class) = (place.verdict.severity(), place.verdict.kind.class());
+        let Some(blame_frame) = worst.site.frames().nth(finding.blame_frame) else { return };
+        let (severity, class) = (finding.stats.severity(), finding.stats.kind.class());
         let mut to_do = String::from("<section class=\"first\" aria-labelledby=\"first\">\n");
         let _ = match severity {
             Severity::Clean => return,
@@ -163,23 +165,23 @@ impl Page<'_, '_> {
         let _ = write!(
             to_do,
             "<a href=\"#p1\">{}</a></p>\n<p>{class}s: {}",
-            rows::frame(culprit),
-            Plain(&place.verdict.ratio())
+            table::frame(blame_frame),
+            Plain(&finding.stats.ratio())
         );
-        if let Some(way) = way(self.report, place) {
+        if let Some(way) = way(self.report, finding) {
             let _ = write!(to_do, "; {}", Plain(&way));
         }
         to_do.push_str(".</p>\n");
-        if let Some(hint) = self.report.hint(place) {
+        if let Some(hint) = self.report.hint(finding) {
             let _ = writeln!(to_do, "<p><b>To do:</b> {}.</p>", Plain(&hint));
         }
         to_do.push_str("</section>\n");
         self.out.push_str(&to_do);
     }
 
-    fn places(&mut self) {
-        let of = |group| self.places.iter().filter(|place| Group::of(place) == group).count();
-        let (stacks, total) = (self.report.judgement.sites.len(), self.places.len());
+    fn findings(&mut self) {
+        let of = |group| self.findings.iter().filter(|finding| Group::of(finding) == group).count();
+        let (stacks, total) = (self.report.classification.sites.len(), self.findings.len());
         let stacks = count(stacks, "allocation stack");
         let _ = write!(
             self.out,
@@ -188,7 +190,7 @@ impl Page<'_, '_> {
              from the constructor.</p>\n",
             count(total, "place"),
         );
-        let left_out = self.report.judgement.sites_left_out();
+        let left_out = self.report.classification.sites_left_out();
         if left_out > 0 {
             let stacks = count(usize::try_from(left_out).unwrap_or(usize::MAX), "more stack");
             let _ = writeln!(
@@ -214,11 +216,11 @@ impl Page<'_, '_> {
         self.out.push_str(
             "<noscript><p>Without JavaScript there is no flame graph, no search and no other order; ",
         );
-        let _ = if total > rows::ROWS {
+        let _ = if total > table::ROWS {
             write!(
                 self.out,
                 "the table has the worst {} of {}, format=json has all.",
-                rows::ROWS,
+                table::ROWS,
                 count(total, "place")
             )
         } else {
@@ -229,7 +231,7 @@ impl Page<'_, '_> {
 
     /// All of it but the graph itself, which the script draws.
     fn flame_graph(&mut self) {
-        if self.places.is_empty() {
+        if self.findings.is_empty() {
             return;
         }
         self.out.push_str(
@@ -308,12 +310,12 @@ mod tests {
 
     #[test]
     fn every_place_is_in_the_page_and_the_rest_waits_in_a_template() {
-        let names: Vec<String> = (0..rows::ROWS + 7).map(|n| format!("a.B{n}.c")).collect();
+        let names: Vec<String> = (0..table::ROWS + 7).map(|n| format!("a.B{n}.c")).collect();
         let stacks: Vec<[&str; 2]> = names.iter().map(|name| [MADE, name.as_str()]).collect();
         let made: Vec<_> = stacks.iter().map(|stack| (Kind::Inflater, &stack[..], 1, 0, 0, 1)).collect();
         let page = page(&report(&session(&made)));
         let (table, rest) = page.split_once("<template").unwrap();
-        assert_eq!(table.matches(" data-at=").count(), rows::ROWS);
+        assert_eq!(table.matches(" data-at=").count(), table::ROWS);
         assert_eq!(rest.matches(" data-at=").count(), 7);
         assert!(page.contains("the worst 300 of 307 places"));
     }

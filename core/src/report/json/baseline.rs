@@ -3,9 +3,9 @@
 //! The report may be large, and it is read in the process that is audited: site by site, through a small
 //! buffer. Invariant: it accepts what [`super::read`] accepts, with the same meaning.
 
-use super::read::{Wrong, checked, date, failed, tally, verdict};
+use super::read::{Wrong, checked, date, failed, stats, tally};
 use super::wire;
-use crate::analysis::classify::{Baseline, Known, Verdict};
+use crate::analysis::classify::{Baseline, Known, SiteStats};
 use crate::report::Health;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -125,7 +125,7 @@ fn known(site: &wire::Site<'_>) -> Result<(u64, Known), Wrong> {
     let id = super::read::id(site)?;
     // Sums that are off were said in that report; here they do no harm.
     let tally = tally(site, &Health { sums_off: 1, ..Health::default() })?;
-    let Verdict { leaked, suspects, known, .. } = verdict(site, super::read::kind(&site.kind)?, tally, 0)?;
+    let SiteStats { leaked, suspects, known, .. } = stats(site, super::read::kind(&site.kind)?, tally, 0)?;
     Ok((id, Known { leaked: leaked + known.leaked, suspects: suspects + known.suspects }))
 }
 

@@ -3,17 +3,17 @@
 //! Invariant: what is read back was measured, or is held, only if the JSON says so.
 
 use super::wire;
-use crate::analysis::footprint::Native;
-use crate::analysis::retention::{Held, Weak};
+use crate::analysis::footprint::Footprint;
+use crate::analysis::retention::{ReferenceStrength, Retained};
 use crate::model::{Kind, PerKind};
 use std::borrow::Cow;
 
 /// Bytes of a stream that a report may have: far more than any zlib.
 const MOST_BYTES: u64 = 1 << 23;
 
-pub(super) fn native(native: &Native) -> wire::Native<'_> {
+pub(super) fn native(native: &Footprint) -> wire::Footprint<'_> {
     let bytes = |kind| wire::Bytes { fresh: *native.fresh.get(kind), used: *native.each.get(kind) };
-    wire::Native {
+    wire::Footprint {
         zlib: native.zlib.as_str().into(),
         measured: native.measured,
         inflater: bytes(Kind::Inflater),
@@ -22,49 +22,52 @@ pub(super) fn native(native: &Native) -> wire::Native<'_> {
 }
 
 /// `each` stands in the totals, which are older.
-pub(super) fn read_native(native: Option<&wire::Native<'_>>, each: PerKind<u64>) -> Result<Native, String> {
-    let Some(native) = native else { return Ok(Native { fresh: each, each, ..Native::default() }) };
+pub(super) fn read_native(
+    native: Option<&wire::Footprint<'_>>,
+    each: PerKind<u64>,
+) -> Result<Footprint, String> {
+    let Some(native) = native else { return Ok(Footprint { fresh: each, each, ..Footprint::default() }) };
     let fresh = PerKind { inflater: native.inflater.fresh, deflater: native.deflater.fresh };
     match Kind::ALL.map(|kind| *fresh.get(kind)).into_iter().find(|bytes| *bytes > MOST_BYTES) {
         Some(bytes) => Err(format!("fresh is {bytes}, and at most {MOST_BYTES} is possible")),
-        None => Ok(Native { zlib: native.zlib.to_string(), measured: native.measured, fresh, each }),
+        None => Ok(Footprint { zlib: native.zlib.to_string(), measured: native.measured, fresh, each }),
     }
 }
 
-pub(super) fn held(held: &Held) -> wire::Held<'_> {
-    let none = wire::Held::default();
+pub(super) fn held(held: &Retained) -> wire::Retained<'_> {
+    let none = wire::Retained::default();
     match held {
-        Held::By { root, path } => wire::Held {
+        Retained::By { root, path } => wire::Retained {
             root: Some(root.as_str().into()),
             path: Some(path.iter().map(|step| Cow::from(step.as_str())).collect()),
             ..none
         },
-        Held::Nothing(weak) => {
-            wire::Held { unreachable: Some(true), reference: weak.map(|weak| weak.name().into()), ..none }
+        Retained::Nothing(weak) => {
+            wire::Retained { unreachable: Some(true), reference: weak.map(|weak| weak.name().into()), ..none }
         }
-        Held::Unknown(why) => wire::Held { unknown: Some(why.as_str().into()), ..none },
+        Retained::Unknown(why) => wire::Retained { unknown: Some(why.as_str().into()), ..none },
     }
 }
 
-pub(super) fn read_held(held: wire::Held<'_>) -> Result<Held, String> {
+pub(super) fn read_held(held: wire::Retained<'_>) -> Result<Retained, String> {
     let weak = |name: Cow<'_, str>| {
-        let all = [Weak::Cleared, Weak::Finalizer, Weak::Soft];
+        let all = [ReferenceStrength::Cleared, ReferenceStrength::Finalizer, ReferenceStrength::Soft];
         let known = all.into_iter().find(|weak| weak.name() == name);
         known.ok_or_else(|| format!("its reference {name:?} is unknown"))
     };
     match held {
-        wire::Held {
+        wire::Retained {
             root: Some(root),
             path: Some(path),
             unreachable: None,
             reference: None,
             unknown: None,
-        } => Ok(Held::By { root: root.into(), path: path.into_iter().map(Into::into).collect() }),
-        wire::Held { root: None, path: None, unreachable: Some(true), reference, unknown: None } => {
-            Ok(Held::Nothing(reference.map(weak).transpose()?))
+        } => Ok(Retained::By { root: root.into(), path: path.into_iter().map(Into::into).collect() }),
+        wire::Retained { root: None, path: None, unreachable: Some(true), reference, unknown: None } => {
+            Ok(Retained::Nothing(reference.map(weak).transpose()?))
         }
-        wire::Held { root: None, path: None, unreachable: None, reference: None, unknown: Some(why) } => {
-            Ok(Held::Unknown(why.into()))
+        wire::Retained { root: None, path: None, unreachable: None, reference: None, unknown: Some(why) } => {
+            Ok(Retained::Unknown(why.into()))
         }
         _ => Err("its retention is neither a way, nor unreachable, nor unknown".into()),
     }

@@ -4,9 +4,9 @@
 //! error or a report that every renderer can work on: its numbers cannot overflow a sum, and its sums hold.
 
 use super::{memory, wire};
-use crate::analysis::classify::{Judged, Judgement, Known, Others, Totals, Verdict};
-use crate::analysis::findings::Ender;
-use crate::analysis::history::Growth;
+use crate::analysis::classify::{Classification, ClassifiedSite, Known, Others, SiteStats, Totals};
+use crate::analysis::findings::DoubleEnd;
+use crate::analysis::history::History;
 use crate::analysis::retention::Retention;
 use crate::analysis::rules::Rule;
 use crate::files::reason;
@@ -77,9 +77,9 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     };
     let process = process(&root.process)?;
     let health = health(&root.health);
-    let mut growth = Trends::new(process.armed);
+    let mut history = Trends::new(process.armed);
     let adopted = PerKind { inflater: &adopted.inflater, deflater: &adopted.deflater };
-    let adopted_growth = both(|kind| growth.series(&adopted.get(kind).trend))?;
+    let adopted_growth = both(|kind| history.series(&adopted.get(kind).trend))?;
     let adopted = both(|kind| adopted_tally(adopted.get(kind), &health))?;
     let mut frames = Frames::default();
     let table = Table::new(root.frame_table, root.stack_table, &mut frames)?;
@@ -89,43 +89,43 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     let mut sites = Vec::with_capacity(root.sites.len());
     let pause =
         root.retention_pause_seconds.map(|pause| in_range(pause, MOST_SECONDS, "retention_pause_seconds"));
-    let stood_still = pause.transpose()?.map(Duration::from_secs_f64);
-    let mut retention = Retention { stood_still, ..Retention::default() };
+    let pause = pause.transpose()?.map(Duration::from_secs_f64);
+    let mut retention = Retention { pause, ..Retention::default() };
     for mut site in root.sites {
         let id = site.id.to_string();
         let held: Result<Vec<_>, _> =
             std::mem::take(&mut site.retention).into_iter().map(memory::read_held).collect();
         let held = held.map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
-        let (judged, live) = self::site(site, &each, &rules, &health, &table, &mut frames, &mut growth)
+        let (classified, live) = self::site(site, &each, &rules, &health, &table, &mut frames, &mut history)
             .map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
-        if !seen.insert(judged.site.stable_id) {
+        if !seen.insert(classified.site.stable_id) {
             return Err(format!("it has two sites {id:?}"));
         }
-        sum.add(&judged.verdict.tally);
+        sum.add(&classified.stats.tally);
         bounded(&sum)?;
         if !live.is_empty() {
-            series.insert(judged.site.stable_id, live);
+            series.insert(classified.site.stable_id, live);
         }
         if !held.is_empty() {
-            retention.streams.insert(judged.site.stable_id, held);
+            retention.streams.insert(classified.site.stable_id, held);
         }
-        sites.push(judged);
+        sites.push(classified);
     }
     let others = PerKind { inflater: &root.other_sites.inflater, deflater: &root.other_sites.deflater };
     let others = both(|kind| {
         let told = others.get(kind).as_ref();
         let others = told.map(|told| self::others(told, kind, *each.get(kind), &health)).transpose();
         let others = others.map_err(|wrong| format!("its other sites are not sound: {wrong}"))?;
-        others.iter().for_each(|others| sum.add(&others.verdict.tally));
+        others.iter().for_each(|others| sum.add(&others.stats.tally));
         bounded(&sum).map(|()| others)
     })?;
-    let enders: Result<Vec<Ender>, Wrong> = root.ended_again.into_iter().map(ender).collect();
+    let double_ends: Result<Vec<DoubleEnd>, Wrong> = root.ended_again.into_iter().map(double_end).collect();
     let native = memory::read_native(root.native.as_ref(), each)?;
     Ok(Report {
         age_seconds: in_range(root.process.armed_seconds, MOST_SECONDS, "armed_seconds")?,
         retention,
-        judgement: Judgement {
-            about: native.about(),
+        classification: Classification {
+            approx_prefix: native.approx_prefix(),
             sites,
             others,
             totals: both(|kind| totals(&kinds.get(kind).counts))?,
@@ -134,11 +134,11 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
             mismatches: health.sums_off,
         },
         adopted,
-        growth: Arc::new(Growth::told(growth.taken, series, adopted_growth)),
+        history: Arc::new(History::told(history.taken, series, adopted_growth)),
         baseline: root.baseline.as_ref().map(against).transpose()?,
         rules,
         ended_again: both(|kind| at_most(kinds.get(kind).ended_again, MOST, "ended_again"))?,
-        enders: enders?,
+        double_ends: double_ends?,
         ended_unknown: both(|kind| at_most(kinds.get(kind).ended_unknown, MOST, "ended_unknown"))?,
         snapshot_nanos: NOW,
         native,
@@ -179,11 +179,11 @@ fn against(baseline: &wire::Baseline<'_>) -> Result<Against, Wrong> {
     })
 }
 
-fn ender(ender: wire::Ender<'_>) -> Result<Ender, Wrong> {
-    Ok(Ender {
-        kind: kind(&ender.kind)?,
-        times: at_most(ender.times, MOST, "times")?,
-        frame: frame(ender.frame),
+fn double_end(double_end: wire::DoubleEnd<'_>) -> Result<DoubleEnd, Wrong> {
+    Ok(DoubleEnd {
+        kind: kind(&double_end.kind)?,
+        times: at_most(double_end.times, MOST, "times")?,
+        frame: frame(double_end.frame),
     })
 }
 
@@ -221,12 +221,12 @@ fn site(
     health: &Health,
     table: &Table,
     frames: &mut Frames,
-    growth: &mut Trends,
-) -> Result<(Judged, Vec<u32>), Wrong> {
+    history: &mut Trends,
+) -> Result<(ClassifiedSite, Vec<u32>), Wrong> {
     let kind = kind(&site.kind)?;
     let stable_id = id(&site)?;
     let tally = tally(&site, health)?;
-    let verdict = verdict(&site, kind, tally, *each.get(kind))?;
+    let stats = stats(&site, kind, tally, *each.get(kind))?;
     let rule = match &site.rule {
         None => None,
         Some(text) => {
@@ -234,7 +234,7 @@ fn site(
             Some(known.ok_or_else(|| format!("its rule {text:?} is not among the rules"))?)
         }
     };
-    let live = growth.series(&site.trend)?;
+    let live = history.series(&site.trend)?;
     let site = Site::told(
         stable_id,
         kind,
@@ -246,7 +246,7 @@ fn site(
         },
         site.threads.into_iter().map(Into::into).collect(),
     );
-    Ok((Judged { site: Arc::new(site), verdict, rule }, live))
+    Ok((ClassifiedSite { site: Arc::new(site), stats, rule }, live))
 }
 
 pub(super) fn id(site: &wire::Site<'_>) -> Result<u64, Wrong> {
@@ -291,7 +291,7 @@ fn others(told: &wire::Others, kind: Kind, bytes_each: u64, health: &Health) -> 
     Ok(Others {
         sites: at_most(told.sites, MOST, "sites")?,
         truncated: at_most(told.truncated_sites, told.sites, "truncated_sites")?,
-        verdict: Verdict {
+        stats: SiteStats {
             kind,
             bytes_each,
             tally,
@@ -357,25 +357,25 @@ impl Table {
     }
 }
 
-pub(super) fn verdict(
+pub(super) fn stats(
     site: &wire::Site<'_>,
     kind: Kind,
     tally: Tally,
     bytes_each: u64,
-) -> Result<Verdict, Wrong> {
+) -> Result<SiteStats, Wrong> {
     let freed = tally.counts.late + tally.counts.collected;
     let expected = at_most(site.counts.expected, freed + tally.live, "expected")?;
     // Reports had no such fields at first. What a rule covered is then taken for live ones as far as it can be: no leak is lost.
     let leaked = site.leaked.unwrap_or(freed - expected.saturating_sub(tally.live).min(freed));
-    let uncovered = freed + tally.live - expected;
+    let without_rules = freed + tally.live - expected;
     let suspects = site
         .suspects
-        .unwrap_or_else(|| uncovered.saturating_sub(leaked).min(tally.live.saturating_sub(tally.young)));
+        .unwrap_or_else(|| without_rules.saturating_sub(leaked).min(tally.live.saturating_sub(tally.young)));
     let known = Known { leaked: site.known.leaked, suspects: site.known.suspects };
     at_most(leaked.saturating_add(known.leaked), freed, "leaked")?;
     at_most(suspects.saturating_add(known.suspects), tally.live, "suspects")?;
-    at_most(leaked + suspects + known.sum(), uncovered, "leaked + suspects")?;
-    Ok(Verdict { kind, bytes_each, tally, leaked, suspects, expected, known })
+    at_most(leaked + suspects + known.sum(), without_rules, "leaked + suspects")?;
+    Ok(SiteStats { kind, bytes_each, tally, leaked, suspects, expected, known })
 }
 
 fn totals(counts: &wire::Counts) -> Result<Totals, Wrong> {
@@ -415,7 +415,7 @@ fn sound(tally: &Tally, health: &Health) -> Result<(), Wrong> {
     bounded(tally)?;
     at_most(tally.young, tally.live, "young")?;
     at_most(tally.counts.ended, tally.counts.created, "ended")?;
-    if !tally.adds_up() && health.sums_off == 0 {
+    if !tally.is_balanced() && health.sums_off == 0 {
         return Err("created is not ended + late + collected + live".into());
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::read;
 use crate::analysis::classify::tests::{MADE, session};
-use crate::analysis::footprint::Native;
+use crate::analysis::footprint::Footprint;
 use crate::analysis::rules::Rule;
 use crate::model::{Frame, Kind, Nanos, Stack, StackKey, ThreadId};
 use crate::options::Format;
@@ -51,8 +51,8 @@ fn generated(chance: &mut Chance) -> Session {
             .unwrap();
         session.name_thread(site, name());
         let again = Stack { frames: vec![frame(&mut name, None)], truncated: false, subclass: None };
-        let ender = session.learn_ender(kind, StackKey(number), again).unwrap();
-        (0..chance.below(3)).for_each(|_| session.ended_again(ender));
+        let double_end = session.learn_double_end(kind, StackKey(number), again).unwrap();
+        (0..chance.below(3)).for_each(|_| session.ended_again(double_end));
         for _ in 0..chance.below(9) {
             let id = session.id(ThreadId(1));
             session.created(id, site, ThreadId(1), Nanos(chance.below(1_u64 << 31) << 20)).unwrap();
@@ -98,7 +98,7 @@ fn over() -> Report {
         .snapshot(Nanos(7), Duration::ZERO)
         .unwrap();
     let (rules, _) = Rule::read_file(HOSTILE[0], "live,leak:a.Pool.* max=16\nlive:x.\u{1b}y");
-    Report::new(sample().process, Native::default(), &snapshot, rules, Arc::default()).unwrap()
+    Report::new(sample().process, Footprint::default(), &snapshot, rules, Arc::default()).unwrap()
 }
 
 #[test]
@@ -213,8 +213,8 @@ fn fields_that_came_later_are_not_needed_and_unknown_ones_are_passed_over() {
     root.as_object_mut().unwrap().remove("ended_again");
     let report = read(&serde_json::to_vec(&root).unwrap()).unwrap();
     assert_eq!(report.process.options, "");
-    for (old, new) in report.judgement.sites.iter().zip(&sample().judgement.sites) {
-        let [old, new] = [old, new].map(|judged| (judged.verdict.leaked, judged.verdict.suspects));
+    for (old, new) in report.classification.sites.iter().zip(&sample().classification.sites) {
+        let [old, new] = [old, new].map(|classified| (classified.stats.leaked, classified.stats.suspects));
         assert_eq!(old, new);
     }
 }
@@ -229,8 +229,8 @@ fn a_covered_leak_of_an_old_report_does_not_hide_an_uncovered_one() {
     for field in ["leaked", "suspects"] {
         assert!(site.remove(field).is_some());
     }
-    let verdict = read(&serde_json::to_vec(&root).unwrap()).unwrap().judgement.sites[0].verdict;
-    assert_eq!((verdict.leaked, verdict.suspects, verdict.expected), (3, 0, 5));
+    let stats = read(&serde_json::to_vec(&root).unwrap()).unwrap().classification.sites[0].stats;
+    assert_eq!((stats.leaked, stats.suspects, stats.expected), (3, 0, 5));
 }
 
 /// Everything that can be done to a report by accident or on purpose: what comes of it is an error, or can be rendered.

@@ -18,7 +18,7 @@ pub(super) struct Root<'a, Sites, Frames, Stacks> {
     pub(super) process: Process<'a>,
     pub(super) totals: Totals,
     pub(super) baseline: Option<Baseline<'a>>,
-    pub(super) native: Option<Native<'a>>,
+    pub(super) native: Option<Footprint<'a>>,
     pub(super) retention_pause_seconds: Option<f64>,
     pub(super) sites: Sites,
     #[serde(default)]
@@ -28,7 +28,7 @@ pub(super) struct Root<'a, Sites, Frames, Stacks> {
     #[serde(default)]
     pub(super) stack_table: Stacks,
     #[serde(default)]
-    pub(super) ended_again: Vec<Ender<'a>>,
+    pub(super) ended_again: Vec<DoubleEnd<'a>>,
     pub(super) rules: Vec<Rule<'a>>,
     pub(super) health: Health<'a>,
 }
@@ -65,7 +65,7 @@ fn one() -> u32 {
 }
 
 #[derive(Deserialize, Serialize)]
-pub(super) struct Native<'a> {
+pub(super) struct Footprint<'a> {
     pub(super) zlib: Cow<'a, str>,
     pub(super) measured: bool,
     pub(super) inflater: Bytes,
@@ -194,7 +194,7 @@ pub(super) struct Site<'a> {
     #[serde(default)]
     pub(super) stack: Option<u32>,
     #[serde(default)]
-    pub(super) retention: Vec<Held<'a>>,
+    pub(super) retention: Vec<Retained<'a>>,
 }
 
 /// The clean sites that are not listed.
@@ -227,7 +227,7 @@ pub(super) struct StackTable<Frames, Callers> {
 
 /// What holds a live stream: a way from a root, nothing, or what is not known.
 #[derive(Default, Deserialize, Serialize)]
-pub(super) struct Held<'a> {
+pub(super) struct Retained<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) root: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -249,7 +249,7 @@ pub(super) struct Frame<'a> {
 }
 
 #[derive(Deserialize, Serialize)]
-pub(super) struct Ender<'a> {
+pub(super) struct DoubleEnd<'a> {
     pub(super) kind: Cow<'a, str>,
     pub(super) times: u64,
     pub(super) frame: Frame<'a>,

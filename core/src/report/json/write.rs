@@ -3,9 +3,9 @@
 //! Invariant: what follows from other fields is written too (sums, words, severity), and always agrees with them.
 
 use super::{memory, wire};
-use crate::analysis::classify::{Judged, Others, Severity, Totals, Verdict};
-use crate::analysis::findings::{Place, places};
-use crate::analysis::history::{Point, Tendency, Trend};
+use crate::analysis::classify::{ClassifiedSite, Others, Severity, SiteStats, Totals};
+use crate::analysis::findings::{Finding, findings};
+use crate::analysis::history::{Point, Series, Trend};
 use crate::escape;
 use crate::ledger::Tally;
 use crate::model::{Frame, Kind, Nanos, OutOfMemory, push};
@@ -20,7 +20,7 @@ use std::time::SystemTime;
 pub(in crate::report) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> {
     let mut out = Out::new(to);
     let (hints, stacks) = (Hints::of(report)?, Stacks::of(report)?);
-    let sites = report.judgement.sites.iter().zip(&stacks.leaves);
+    let sites = report.classification.sites.iter().zip(&stacks.leaves);
     let root = wire::Root {
         schema: wire::SCHEMA.into(),
         tool: wire::Tool { name: "zaudit".into(), version: env!("CARGO_PKG_VERSION").into() },
@@ -50,8 +50,10 @@ pub(in crate::report) fn render(report: &Report, to: &mut dyn io::Write) -> io::
             known: baseline.known,
         }),
         native: Some(memory::native(&report.native)),
-        retention_pause_seconds: report.retention.stood_still.map(|time| time.as_secs_f64()),
-        sites: Listed(sites.map(|(judged, leaf)| site(report, judged, hints.of_site(judged), *leaf))),
+        retention_pause_seconds: report.retention.pause.map(|time| time.as_secs_f64()),
+        sites: Listed(
+            sites.map(|(classified, leaf)| site(report, classified, hints.of_site(classified), *leaf)),
+        ),
         other_sites: wire::OtherSites {
             inflater: others(report, Kind::Inflater),
             deflater: others(report, Kind::Deflater),
@@ -62,18 +64,18 @@ pub(in crate::report) fn render(report: &Report, to: &mut dyn io::Write) -> io::
             caller: Listed(stacks.tree.nodes.iter().map(|(caller, _)| number(*caller))),
         },
         ended_again: report
-            .enders
+            .double_ends
             .iter()
-            .map(|ender| wire::Ender {
-                kind: ender.kind.name().into(),
-                times: ender.times,
-                frame: frame(&ender.frame),
+            .map(|double_end| wire::DoubleEnd {
+                kind: double_end.kind.name().into(),
+                times: double_end.times,
+                frame: frame(&double_end.frame),
             })
             .collect(),
         rules: report
             .rules
             .iter()
-            .zip(report.judgement.covered.iter().zip(&report.judgement.excess))
+            .zip(report.classification.covered.iter().zip(&report.classification.excess))
             .map(|(rule, (matched, excess))| wire::Rule {
                 text: rule.text.as_str().into(),
                 built_in: rule.built_in,
@@ -101,12 +103,12 @@ struct Stacks<'a> {
 
 impl<'a> Stacks<'a> {
     fn of(report: &'a Report) -> Result<Stacks<'a>, OutOfMemory> {
-        let sites = &report.judgement.sites;
+        let sites = &report.classification.sites;
         let mut stacks = Stacks { tree: Tree::default(), leaves: Vec::new() };
         stacks.leaves.try_reserve_exact(sites.len())?;
-        for judged in sites {
-            let leaf = match judged.verdict.severity() {
-                Severity::Clean => number(stacks.tree.add(judged.site.frames())?),
+        for classified in sites {
+            let leaf = match classified.stats.severity() {
+                Severity::Clean => number(stacks.tree.add(classified.site.frames())?),
                 _ => None,
             };
             stacks.leaves.push(leaf);
@@ -123,35 +125,35 @@ fn number(node: Node) -> Option<u32> {
 /// What to change, by site: a place's sentence stands with each of its sites where something is left open.
 struct Hints<'a> {
     report: &'a Report,
-    places: Vec<(Place<'a>, Option<Tendency>)>,
+    findings: Vec<(Finding<'a>, Option<Trend>)>,
     /// Which place each open site belongs to, in the order of their ids.
     by_site: Vec<(u64, usize)>,
 }
 
 impl<'a> Hints<'a> {
     fn of(report: &'a Report) -> Result<Hints<'a>, OutOfMemory> {
-        let mut hints = Hints { report, places: Vec::new(), by_site: Vec::new() };
-        for place in places(&report.judgement.sites)? {
-            let at = hints.places.len();
-            for judged in place.sites.iter().filter(|site| site.verdict.severity() != Severity::Clean) {
-                push(&mut hints.by_site, (judged.site.stable_id, at))?;
+        let mut hints = Hints { report, findings: Vec::new(), by_site: Vec::new() };
+        for finding in findings(&report.classification.sites)? {
+            let at = hints.findings.len();
+            for classified in finding.sites.iter().filter(|site| site.stats.severity() != Severity::Clean) {
+                push(&mut hints.by_site, (classified.site.stable_id, at))?;
             }
-            let tendency = report.tendency(&place);
-            push(&mut hints.places, (place, tendency))?;
+            let tendency = report.tendency(&finding);
+            push(&mut hints.findings, (finding, tendency))?;
         }
         hints.by_site.sort_unstable();
         Ok(hints)
     }
 
-    fn of_site(&self, judged: &Judged) -> Option<String> {
-        let found = self.by_site.binary_search_by_key(&judged.site.stable_id, |(id, _)| *id).ok()?;
-        let (place, tendency) = self.places.get(self.by_site.get(found)?.1)?;
-        self.report.hint_given(place, *tendency)
+    fn of_site(&self, classified: &ClassifiedSite) -> Option<String> {
+        let found = self.by_site.binary_search_by_key(&classified.site.stable_id, |(id, _)| *id).ok()?;
+        let (finding, tendency) = self.findings.get(self.by_site.get(found)?.1)?;
+        self.report.hint_given(finding, *tendency)
     }
 }
 
 fn kind(report: &Report, kind: Kind) -> wire::Kind {
-    let totals = report.judgement.totals.get(kind);
+    let totals = report.classification.totals.get(kind);
     wire::Kind {
         counts: counts(totals),
         ended_again: *report.ended_again.get(kind),
@@ -163,7 +165,7 @@ fn kind(report: &Report, kind: Kind) -> wire::Kind {
 
 fn adopted(report: &Report) -> wire::Adopted {
     let of_kind = |kind| {
-        let trend = report.growth.adopted(kind);
+        let trend = report.history.adopted(kind);
         let tally = report.adopted.get(kind);
         wire::AdoptedKind {
             counts: wire::AdoptedCounts::default().plus(tally, report.native.bytes(kind, tally.live)),
@@ -201,11 +203,11 @@ fn age(report: &Report, made: Option<Nanos>) -> Option<f64> {
     Some(report.snapshot_nanos.since(made?).as_secs_f64())
 }
 
-fn tendency(trend: Option<&Trend>) -> Option<&'static str> {
+fn tendency(trend: Option<&Series>) -> Option<&'static str> {
     Some(trend?.tendency()?.way.name())
 }
 
-fn points(report: &Report, trend: Option<Trend>) -> Vec<wire::Point> {
+fn points(report: &Report, trend: Option<Series>) -> Vec<wire::Point> {
     let point = |point: &Point| wire::Point {
         seconds: point.at.since(report.process.armed).as_secs_f64(),
         live: point.live,
@@ -226,27 +228,27 @@ fn counts(totals: &Totals) -> wire::Counts {
 }
 
 fn others(report: &Report, kind: Kind) -> Option<wire::Others> {
-    let Others { sites, truncated, verdict } = report.judgement.others.get(kind).as_ref()?;
+    let Others { sites, truncated, stats } = report.classification.others.get(kind).as_ref()?;
     Some(wire::Others {
         sites: *sites,
         truncated_sites: *truncated,
-        counts: counts_of(verdict),
-        bytes_held: verdict.bytes_held(),
-        lateness_seconds: verdict.lateness_seconds(),
-        lateness_byte_seconds: verdict.lateness(),
-        young: verdict.tally.young,
+        counts: counts_of(stats),
+        bytes_held: stats.bytes_held(),
+        lateness_seconds: stats.lateness_seconds(),
+        lateness_byte_seconds: stats.lateness(),
+        young: stats.tally.young,
     })
 }
 
-fn counts_of(verdict: &Verdict) -> wire::Counts {
-    let tally = &verdict.tally;
+fn counts_of(stats: &SiteStats) -> wire::Counts {
+    let tally = &stats.tally;
     wire::Counts {
         created: tally.counts.created,
         ended: tally.counts.ended,
         late: tally.counts.late,
         collected: tally.counts.collected,
         live: tally.live,
-        expected: verdict.expected,
+        expected: stats.expected,
         ended_by_other_thread: tally.counts.ended_elsewhere,
     }
 }
@@ -254,40 +256,40 @@ fn counts_of(verdict: &Verdict) -> wire::Counts {
 /// `stack` is the number of its innermost frame in the stack table, if it refers to that.
 fn site<'a>(
     report: &'a Report,
-    judged: &'a Judged,
+    classified: &'a ClassifiedSite,
     hint: Option<String>,
     stack: Option<u32>,
 ) -> wire::Site<'a> {
-    let (verdict, tally) = (&judged.verdict, &judged.verdict.tally);
-    let trend = report.growth.trend(judged.site.stable_id);
+    let (stats, tally) = (&classified.stats, &classified.stats.tally);
+    let trend = report.history.trend(classified.site.stable_id);
     wire::Site {
-        id: format!("{:016x}", judged.site.stable_id).into(),
-        kind: judged.site.kind.name().into(),
-        class: judged.site.subclass.as_deref().map(Cow::from),
-        severity: verdict.severity().name(),
-        summary: verdict.ratio(),
+        id: format!("{:016x}", classified.site.stable_id).into(),
+        kind: classified.site.kind.name().into(),
+        class: classified.site.subclass.as_deref().map(Cow::from),
+        severity: stats.severity().name(),
+        summary: stats.ratio(),
         hint,
-        counts: counts_of(verdict),
-        leaked: Some(verdict.leaked),
-        suspects: Some(verdict.suspects),
-        known: wire::Known { leaked: verdict.known.leaked, suspects: verdict.known.suspects },
-        bytes_held: verdict.bytes_held(),
-        lateness_seconds: verdict.lateness_seconds(),
-        lateness_byte_seconds: verdict.lateness(),
+        counts: counts_of(stats),
+        leaked: Some(stats.leaked),
+        suspects: Some(stats.suspects),
+        known: wire::Known { leaked: stats.known.leaked, suspects: stats.known.suspects },
+        bytes_held: stats.bytes_held(),
+        lateness_seconds: stats.lateness_seconds(),
+        lateness_byte_seconds: stats.lateness(),
         oldest_live_seconds: age(report, tally.oldest),
         youngest_live_seconds: age(report, tally.youngest),
         young: tally.young,
         tendency: tendency(trend.as_ref()),
         trend: points(report, trend),
-        threads: judged.site.threads().into_iter().map(Cow::from).collect(),
-        rule: judged.rule.and_then(|rule| report.rules.get(rule)).map(|rule| rule.text.as_str().into()),
-        truncated: judged.site.truncated,
+        threads: classified.site.threads().into_iter().map(Cow::from).collect(),
+        rule: classified.rule.and_then(|rule| report.rules.get(rule)).map(|rule| rule.text.as_str().into()),
+        truncated: classified.site.truncated,
         frames: match stack {
-            None => judged.site.frames().map(frame).collect(),
+            None => classified.site.frames().map(frame).collect(),
             Some(_) => Vec::new(),
         },
         stack,
-        retention: report.retention.of(judged.site.stable_id).iter().map(memory::held).collect(),
+        retention: report.retention.of(classified.site.stable_id).iter().map(memory::held).collect(),
     }
 }
 
@@ -311,7 +313,7 @@ fn health(report: &Report) -> wire::Health<'_> {
         sums_off: health.sums_off,
         overflowed_stacks: health.overflowed,
         truncated_sites: health.truncated_sites,
-        sites_left_out: report.judgement.sites_left_out(),
+        sites_left_out: report.classification.sites_left_out(),
     }
 }
 

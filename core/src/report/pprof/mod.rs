@@ -8,7 +8,7 @@ mod proto;
 use super::collapsed::{ADOPTED, OTHERS};
 use super::words::brief;
 use super::{Report, lost, millis};
-use crate::analysis::classify::{Judged, Verdict};
+use crate::analysis::classify::{ClassifiedSite, SiteStats};
 use crate::model::{Frame, Kind, OutOfMemory, push};
 use proto::{Gzip, Message};
 use std::collections::HashMap;
@@ -48,8 +48,8 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
         let sample_type = profile.value_type(name, unit)?;
         profile.whole.message(1, &sample_type);
     }
-    for judged in &report.judgement.sites {
-        profile.site(judged)?;
+    for classified in &report.classification.sites {
+        profile.site(classified)?;
         if profile.whole.len() >= PIECE && !file.take(&mut profile.whole) {
             return file.finish();
         }
@@ -58,7 +58,7 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
         profile.others(report, kind)?;
         profile.adopted(report, kind)?;
     }
-    profile.about(report)?;
+    profile.approx_prefix(report)?;
     file.take(&mut profile.whole);
     file.finish()
 }
@@ -78,27 +78,27 @@ struct Profile<'a> {
 }
 
 impl<'a> Profile<'a> {
-    fn site(&mut self, judged: &'a Judged) -> Result<(), OutOfMemory> {
-        let verdict = &judged.verdict;
+    fn site(&mut self, classified: &'a ClassifiedSite) -> Result<(), OutOfMemory> {
+        let stats = &classified.stats;
         let mut stack = Vec::new();
-        for frame in judged.site.frames() {
+        for frame in classified.site.frames() {
             push(&mut stack, self.frame(frame)?)?;
         }
-        let threads = judged.site.threads();
-        let class = judged.site.subclass.iter().map(|class| ("class", class.as_str()));
-        let labels = [("verdict", verdict.severity().name()), ("kind", verdict.kind.name())]
+        let threads = classified.site.threads();
+        let class = classified.site.subclass.iter().map(|class| ("class", class.as_str()));
+        let labels = [("verdict", stats.severity().name()), ("kind", stats.kind.name())]
             .into_iter()
             .chain(class)
             .chain(threads.iter().map(|thread| ("thread", thread.as_str())));
-        self.sample(&stack, values(verdict), labels)
+        self.sample(&stack, values(stats), labels)
     }
 
     /// The sums of the sites that the report leaves out.
     fn others(&mut self, report: &Report, kind: Kind) -> Result<(), OutOfMemory> {
-        let Some(others) = report.judgement.others.get(kind) else { return Ok(()) };
+        let Some(others) = report.classification.others.get(kind) else { return Ok(()) };
         let stack = self.without_stack(kind, OTHERS)?;
-        let labels = [("verdict", others.verdict.severity().name()), ("kind", kind.name())];
-        self.sample(&stack, values(&others.verdict), labels.into_iter())
+        let labels = [("verdict", others.stats.severity().name()), ("kind", kind.name())];
+        self.sample(&stack, values(&others.stats), labels.into_iter())
     }
 
     /// Nobody saw them being made, so they are not among the allocated ones.
@@ -110,8 +110,8 @@ impl<'a> Profile<'a> {
         }
         let stack = self.without_stack(kind, ADOPTED)?;
         let bytes = |streams| report.native.bytes(kind, streams);
-        let verdict = if leaked > 0 { "leak" } else { "suspect" };
-        let labels = [("verdict", verdict), ("kind", kind.name())];
+        let stats = if leaked > 0 { "leak" } else { "suspect" };
+        let labels = [("verdict", stats), ("kind", kind.name())];
         self.sample(&stack, [leaked, bytes(leaked), live, bytes(live), 0, 0], labels.into_iter())
     }
 
@@ -138,15 +138,15 @@ impl<'a> Profile<'a> {
     }
 
     fn frame(&mut self, frame: &'a Frame) -> Result<u64, OutOfMemory> {
-        let place = std::ptr::from_ref(frame);
-        if let Some(known) = self.frames.get(&place) {
+        let finding = std::ptr::from_ref(frame);
+        if let Some(known) = self.frames.get(&finding) {
             return Ok(*known);
         }
         self.frames.try_reserve(1)?;
         let name = format!("{}.{}", frame.class, frame.method);
         let location =
             self.location(&name, frame.file.as_deref().unwrap_or_default(), frame.line.unwrap_or_default())?;
-        self.frames.insert(place, location);
+        self.frames.insert(finding, location);
         Ok(location)
     }
 
@@ -198,7 +198,7 @@ impl<'a> Profile<'a> {
     }
 
     /// Whose profile it is, and of when.
-    fn about(&mut self, report: &Report) -> Result<(), OutOfMemory> {
+    fn approx_prefix(&mut self, report: &Report) -> Result<(), OutOfMemory> {
         const NANOS: u64 = 1_000_000;
         let process = &report.process;
         let program = self.string(&tame(process.program()))?;
@@ -228,14 +228,14 @@ impl<'a> Profile<'a> {
 }
 
 /// What a sample has of each type.
-fn values(verdict: &Verdict) -> [u64; SAMPLE_TYPES.len()] {
+fn values(stats: &SiteStats) -> [u64; SAMPLE_TYPES.len()] {
     [
-        verdict.leaked,
-        verdict.leaked.saturating_mul(verdict.bytes_each),
-        verdict.tally.live,
-        verdict.bytes_held(),
-        verdict.tally.counts.created,
-        (verdict.lateness() / 1_024.0).round() as u64,
+        stats.leaked,
+        stats.leaked.saturating_mul(stats.bytes_each),
+        stats.tally.live,
+        stats.bytes_held(),
+        stats.tally.counts.created,
+        (stats.lateness() / 1_024.0).round() as u64,
     ]
 }
 
@@ -263,10 +263,10 @@ mod tests {
 
     fn varint(bytes: &mut &[u8]) -> u64 {
         let mut number = 0;
-        for place in 0.. {
+        for finding in 0.. {
             let (byte, rest) = bytes.split_first().unwrap();
             *bytes = rest;
-            number |= u64::from(byte & 0x7f) << (7 * place);
+            number |= u64::from(byte & 0x7f) << (7 * finding);
             if byte < &0x80 {
                 return number;
             }

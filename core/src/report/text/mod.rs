@@ -4,14 +4,14 @@
 //! could not be seen. One line when all is clean. The first two lines are made here, places and sums in rooms of their
 //! own. Invariant: nothing that came from the program (class, thread and file names) reaches a terminal unescaped.
 
-pub(in crate::report) mod place;
-pub(in crate::report) mod sums;
+pub(in crate::report) mod finding;
+pub(in crate::report) mod totals;
 
 use super::out::Out;
 use super::words::{bytes, clean, count, duration};
 use super::{Process, Report, lost};
 use crate::analysis::classify::{grouped, kinds, some};
-use crate::analysis::findings::{leaks_and_suspects, places};
+use crate::analysis::findings::{findings, leaks_and_suspects};
 use crate::ledger::Tally;
 use crate::model::{Kind, Trigger};
 use std::fmt::Write as _;
@@ -41,15 +41,15 @@ const DIM: &str = "2";
 /// The report, each line ended by a line break.
 pub(super) fn render(report: &Report, style: Style, to: &mut dyn io::Write) -> io::Result<()> {
     let mut text = Text { out: Out::new(to), style };
-    let places = places(&report.judgement.sites)?;
-    let (leaks, suspects) = leaks_and_suspects(&places);
+    let findings = findings(&report.classification.sites)?;
+    let (leaks, suspects) = leaks_and_suspects(&findings);
     text.summary(report, leaks, suspects);
     if report.found_something() {
         text.prose(0, &origin(report));
         memory(report).iter().for_each(|line| text.prose(0, line));
-        let (leaking, rest) = places.split_at_checked(leaks).unwrap_or_default();
-        text.places(report, leaking, "LEAK", LEAKS);
-        text.places(report, rest.get(..suspects).unwrap_or_default(), "LIVE", SUSPECTS);
+        let (leaking, rest) = findings.split_at_checked(leaks).unwrap_or_default();
+        text.findings(report, leaking, "LEAK", LEAKS);
+        text.findings(report, rest.get(..suspects).unwrap_or_default(), "LIVE", SUSPECTS);
         text.rules(report);
         text.totals(report);
         text.adopted(report);
@@ -66,7 +66,7 @@ struct Text<'w> {
 
 impl Text<'_> {
     fn summary(&mut self, report: &Report, leaks: usize, suspects: usize) {
-        let line = format!("SUMMARY: zaudit: {}", verdict(report, leaks, suspects).join("; "));
+        let line = format!("SUMMARY: zaudit: {}", stats(report, leaks, suspects).join("; "));
         let line = self.paint(if leaks == 0 { BOLD } else { RED }, &line);
         let _ = writeln!(self.out, "{line}");
     }
@@ -101,37 +101,37 @@ impl Text<'_> {
 
 /// What it comes to: the verdict, and what else is to be said beside it. `leaks` and `suspects` are how many
 /// places have such.
-pub(in crate::report) fn verdict(report: &Report, leaks: usize, suspects: usize) -> Vec<String> {
-    let verdicts = || report.judgement.verdicts();
-    let open = report.judgement.kinds(|verdict| verdict.suspects);
+pub(in crate::report) fn stats(report: &Report, leaks: usize, suspects: usize) -> Vec<String> {
+    let all_stats = || report.classification.all_stats();
+    let open = report.classification.kinds(|stats| stats.suspects);
     let adopted = adopted(report);
     // Those that were lost without a stack are leaks, only not of a place that anybody could name.
     let since = if adopted.iter().any(|(_, leaked)| *leaked) { " since arming" } else { "" };
-    let known: u64 = verdicts().map(|verdict| verdict.known.sum()).sum();
+    let known: u64 = all_stats().map(|stats| stats.known.sum()).sum();
     // What is as it was may be leaks, too.
     let new = if known > 0 { "new " } else { "" };
     let mut clauses = Vec::new();
     if leaks > 0 {
         clauses.push(format!(
             "LEAK: {} made at {} never ended by the program, freed by the garbage collector only",
-            report.judgement.kinds(|verdict| verdict.leaked),
+            report.classification.kinds(|stats| stats.leaked),
             count(leaks, "place")
         ));
         if !open.is_empty() {
             clauses.push(format!("{open} still open"));
         }
     } else if suspects > 0 {
-        let held: u64 = verdicts().map(|verdict| verdict.suspects * verdict.bytes_each).sum();
+        let held: u64 = all_stats().map(|stats| stats.suspects * stats.bytes_each).sum();
         clauses.push(format!(
             "no {new}certain leaks{since}, but {open} made at {} still open, {}{} held: a pool, or a leak in the making",
             count(suspects, "place"),
-            report.native.about(),
+            report.native.approx_prefix(),
             bytes(held)
         ));
     } else {
         let told: Vec<_> = Kind::ALL
             .iter()
-            .map(|kind| (report.judgement.totals.get(*kind), *kind))
+            .map(|kind| (report.classification.totals.get(*kind), *kind))
             .filter(|(totals, _)| totals.created > 0)
             .map(|(totals, kind)| format!("{} of {}", grouped(totals.ended), some(totals.created, kind)))
             .collect();
@@ -139,14 +139,14 @@ pub(in crate::report) fn verdict(report: &Report, leaks: usize, suspects: usize)
             [] => format!("no {new}leaks{since}: no Inflater or Deflater was made"),
             told => format!("no {new}leaks{since}: {} ended", told.join(" and ")),
         };
-        let expected: u64 = verdicts().map(|verdict| verdict.expected).sum();
+        let expected: u64 = all_stats().map(|stats| stats.expected).sum();
         if expected > 0 {
-            let used = report.rules.iter().zip(&report.judgement.covered);
+            let used = report.rules.iter().zip(&report.classification.covered);
             let own = used.clone().any(|(rule, covered)| !rule.built_in && *covered > 0);
             let why = if own { "covered by rules" } else { "JDK caches" };
             let _ = write!(clause, ", {} not ended as expected ({why})", grouped(expected));
         }
-        let young: u64 = verdicts().map(|verdict| verdict.spared()).sum();
+        let young: u64 = all_stats().map(|stats| stats.too_young()).sum();
         if young > 0 {
             let _ = write!(clause, ", {} too young to be suspects (min_age)", grouped(young));
         }
@@ -182,9 +182,13 @@ pub(in crate::report) fn memory(report: &Report) -> Vec<String> {
         let rss = report.process.rss_bytes.map(|rss| format!(" of {} (RSS)", bytes(rss))).unwrap_or_default();
         let zlib = if native.zlib.is_empty() { String::new() } else { format!(", zlib {}", native.zlib) };
         let known = if native.measured { "measured" } else { "an estimate" };
-        lines.push(format!("zlib streams hold {}{}{rss}: {known}{zlib}", native.about(), bytes(held)));
+        lines.push(format!(
+            "zlib streams hold {}{}{rss}: {known}{zlib}",
+            native.approx_prefix(),
+            bytes(held)
+        ));
     }
-    if let Some(time) = report.retention.stood_still {
+    if let Some(time) = report.retention.pause {
         let time = duration(time);
         lines.push(format!(
             "the program stood still for {time} while it was looked who holds what is live (retain)"
@@ -219,7 +223,7 @@ fn adopted(report: &Report) -> Vec<(String, bool)> {
         let of = |kind| number(report.adopted.get(kind));
         (kinds(of), Kind::ALL.map(of).iter().sum::<u64>())
     });
-    let about = report.native.about();
+    let approx_prefix = report.native.approx_prefix();
     let mut clauses = Vec::new();
     if freed.1 > 0 {
         let were = if freed.1 == 1 { "was" } else { "were" };
@@ -229,7 +233,7 @@ fn adopted(report: &Report) -> Vec<(String, bool)> {
         let are = if open.1 == 1 { "is" } else { "are" };
         let held: u64 =
             Kind::ALL.map(|kind| report.native.bytes(kind, report.adopted.get(kind).live)).iter().sum();
-        clauses.push((format!("{} {MADE} {are} still open, {about}{}", open.0, bytes(held)), false));
+        clauses.push((format!("{} {MADE} {are} still open, {approx_prefix}{}", open.0, bytes(held)), false));
     }
     clauses
 }
@@ -238,7 +242,7 @@ fn adopted(report: &Report) -> Vec<(String, bool)> {
 mod tests {
     use super::*;
     use crate::analysis::classify::tests::session;
-    use crate::analysis::footprint::Native;
+    use crate::analysis::footprint::Footprint;
     use crate::analysis::rules::Rule;
     use crate::model::{Nanos, ThreadId};
     use crate::options::Format;
@@ -289,7 +293,7 @@ mod tests {
         let rule = Rule::parse("live:a.Pool.*", false).unwrap();
         let process = report(&session(&[])).process;
         let report =
-            Report::new(process, Native::default(), &snapshot, vec![rule], Default::default()).unwrap();
+            Report::new(process, Footprint::default(), &snapshot, vec![rule], Default::default()).unwrap();
         assert_eq!(
             text(&report, Style::default()),
             "SUMMARY: zaudit: no leaks: 3 of 11 Inflaters ended, 2 not ended as expected (covered by rules), 6 too young to \

@@ -4,7 +4,7 @@
 //! program reads.
 
 use super::{Known, grouped};
-use crate::analysis::footprint::Native;
+use crate::analysis::footprint::Footprint;
 use crate::ledger::Tally;
 use crate::model::Kind;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Severity {
 
 /// What became of the instances of one kind that were made at one place, and what to think of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Verdict {
+pub struct SiteStats {
     /// Inflater or Deflater.
     pub kind: Kind,
     /// Native bytes that one of them holds.
@@ -50,10 +50,10 @@ pub struct Verdict {
     pub known: Known,
 }
 
-impl Verdict {
+impl SiteStats {
     /// As if there were no rules.
-    pub(super) fn uncovered(kind: Kind, tally: Tally, native: &Native) -> Verdict {
-        Verdict {
+    pub(super) fn without_rules(kind: Kind, tally: Tally, native: &Footprint) -> SiteStats {
+        SiteStats {
             kind,
             bytes_each: *native.each.get(kind),
             tally,
@@ -74,7 +74,7 @@ impl Verdict {
     }
 
     /// Live ones that are too young to be suspects.
-    pub fn spared(&self) -> u64 {
+    pub fn too_young(&self) -> u64 {
         let counts = &self.tally.counts;
         let told = self.leaked + self.suspects + self.expected + self.known.sum();
         counts.late + counts.collected + self.tally.live - told
@@ -120,12 +120,12 @@ impl Verdict {
     /// Certain leaks first, by the bytes that they kept from the system; then suspects, by the bytes that they
     /// hold; then the rest, by how busy they are.
     pub(crate) fn weight(&self) -> (Severity, u64, u64) {
-        let uncovered = self.leaked + self.suspects;
-        (self.severity(), uncovered * self.bytes_each, self.tally.counts.created)
+        let without_rules = self.leaked + self.suspects;
+        (self.severity(), without_rules * self.bytes_each, self.tally.counts.created)
     }
 
     /// Takes another one of the same kind in.
-    pub(crate) fn add(&mut self, other: &Verdict) {
+    pub(crate) fn add(&mut self, other: &SiteStats) {
         self.tally.add(&other.tally);
         self.leaked += other.leaked;
         self.suspects += other.suspects;

@@ -16,8 +16,8 @@ const RULE: usize = 120;
 
 impl Text<'_> {
     pub(super) fn rules(&mut self, report: &Report) {
-        let judgement = &report.judgement;
-        let used = report.rules.iter().zip(judgement.covered.iter().zip(&judgement.excess));
+        let classification = &report.classification;
+        let used = report.rules.iter().zip(classification.covered.iter().zip(&classification.excess));
         let used: Vec<_> = used.filter(|(_, (covered, excess))| **covered + **excess > 0).collect();
         if !used.is_empty() {
             let head = self.paint(BOLD, "EXPECTED");
@@ -58,7 +58,7 @@ impl Text<'_> {
     pub(super) fn totals(&mut self, report: &Report) {
         self.header("TOTALS", "created", "expected");
         for kind in Kind::ALL {
-            let t = report.judgement.totals.get(kind);
+            let t = report.classification.totals.get(kind);
             let numbers = [t.created, t.ended, t.late, t.collected, t.live, t.expected];
             self.row(kind, &numbers);
         }
@@ -84,7 +84,7 @@ impl Text<'_> {
         for (kind, tally) in found {
             let c = &tally.counts;
             self.row(kind, &[c.created, c.ended, c.late, c.collected, tally.live]);
-            let words = report.growth.adopted(kind).and_then(|trend| tendency(&trend));
+            let words = report.history.adopted(kind).and_then(|trend| tendency(&trend));
             notes.extend(words.map(|words| format!("live {}s: {words}", kind.class())));
         }
         notes.iter().for_each(|note| self.prose(2, note));
@@ -123,17 +123,17 @@ impl Text<'_> {
 /// What the sums alone do not say.
 pub(in crate::report) fn notes(report: &Report) -> Vec<String> {
     let clean = report
-        .judgement
+        .classification
         .sites
         .iter()
-        .filter(|site| site.verdict.severity() == Severity::Clean && site.rule.is_none())
-        .filter(|site| site.verdict.spared() == 0);
+        .filter(|site| site.stats.severity() == Severity::Clean && site.rule.is_none())
+        .filter(|site| site.stats.too_young() == 0);
     let clean = clean.count();
     let mut notes = Vec::new();
     if clean > 0 {
         notes.push(format!("{} with nothing left open", count(clean, "more site")));
     }
-    let young: u64 = report.judgement.sites.iter().map(|site| site.verdict.spared()).sum();
+    let young: u64 = report.classification.sites.iter().map(|site| site.stats.too_young()).sum();
     if young > 0 {
         notes.push(format!("{} live too young to be suspects (min_age)", grouped(young)));
     }
@@ -143,15 +143,15 @@ pub(in crate::report) fn notes(report: &Report) -> Vec<String> {
     }
     let again = report.ended_again.inflater + report.ended_again.deflater;
     if again > 0 {
-        let most = report.enders.first().map(|ender| match ender.times {
-            all if all == again => format!(", by {}", cut(&placed(&ender.frame))),
-            some => format!(", {} by {}", times(some), cut(&placed(&ender.frame))),
+        let most = report.double_ends.first().map(|double_end| match double_end.times {
+            all if all == again => format!(", by {}", cut(&placed(&double_end.frame))),
+            some => format!(", {} by {}", times(some), cut(&placed(&double_end.frame))),
         });
         let most = most.unwrap_or_default();
         notes.push(format!("end() was called {} on what was ended already (harmless){most}", times(again)));
     }
-    let elsewhere =
-        report.judgement.totals.inflater.ended_elsewhere + report.judgement.totals.deflater.ended_elsewhere;
+    let elsewhere = report.classification.totals.inflater.ended_elsewhere
+        + report.classification.totals.deflater.ended_elsewhere;
     if elsewhere > 0 {
         notes.push(format!("{} ended by another thread than the one that made them", grouped(elsewhere)));
     }
@@ -199,7 +199,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use crate::analysis::classify::Known;
     use crate::analysis::classify::tests::session;
-    use crate::analysis::footprint::Native;
+    use crate::analysis::footprint::Footprint;
     use crate::analysis::rules::Rule;
     use crate::model::{Kind, Nanos};
     use crate::options::Format;
@@ -219,7 +219,7 @@ mod tests {
         let (rules, complaints) = Rule::read_file("my.rules", rules);
         assert_eq!(complaints, [""; 0]);
         let process = report(&session(&[])).process;
-        Report::new(process, Native::default(), &snapshot, rules, Default::default()).unwrap()
+        Report::new(process, Footprint::default(), &snapshot, rules, Default::default()).unwrap()
     }
 
     fn text(report: &Report) -> String {
@@ -261,8 +261,8 @@ mod tests {
         // Nobody wrote those that are built in.
         let mut unused = told("live:*\nleak:*");
         unused.rules.extend(Rule::built_in());
-        unused.judgement.covered.resize(unused.rules.len(), 0);
-        unused.judgement.excess.resize(unused.rules.len(), 0);
+        unused.classification.covered.resize(unused.rules.len(), 0);
+        unused.classification.excess.resize(unused.rules.len(), 0);
         assert_eq!(unused.unused_rules().count(), 0);
     }
 
@@ -271,10 +271,10 @@ mod tests {
         let known = |pool, leaked| {
             let mut baseline = told("leak,live:*").as_baseline("old\u{1b}.json");
             assert!(baseline.sites.is_empty());
-            for judged in told("").judgement.sites {
-                let pooled = judged.verdict.leaked == 0;
+            for classified in told("").classification.sites {
+                let pooled = classified.stats.leaked == 0;
                 let old = Known { leaked, suspects: if pooled { pool } else { 0 } };
-                baseline.sites.insert(judged.site.stable_id, old);
+                baseline.sites.insert(classified.site.stable_id, old);
             }
             told("").against(&baseline)
         };

@@ -7,7 +7,7 @@ use super::escape::Plain;
 use crate::analysis::classify::grouped;
 use crate::files::utc;
 use crate::model::Kind;
-use crate::report::text::sums::{notes, unseen};
+use crate::report::text::totals::{notes, unseen};
 use crate::report::words::{duration, tendency};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -27,7 +27,7 @@ impl Page<'_, '_> {
 
     fn totals(&mut self) {
         let rows = Kind::ALL.map(|kind| {
-            let t = self.report.judgement.totals.get(kind);
+            let t = self.report.classification.totals.get(kind);
             (kind, vec![t.created, t.ended, t.late, t.collected, t.live, t.expected])
         });
         self.equation("created", "of these, expected", &rows);
@@ -57,7 +57,7 @@ impl Page<'_, '_> {
         );
         self.equation("found", "", &rows);
         for (kind, _) in rows {
-            let words = self.report.growth.adopted(kind).and_then(|trend| tendency(&trend));
+            let words = self.report.history.adopted(kind).and_then(|trend| tendency(&trend));
             if let Some(words) = words {
                 let _ = writeln!(self.out, "<p>Live {}s: {}.</p>", kind.class(), Plain(&words));
             }
@@ -84,12 +84,12 @@ impl Page<'_, '_> {
     }
 
     fn rules(&mut self) {
-        let judgement = &self.report.judgement;
+        let classification = &self.report.classification;
         for rule in self.report.unused_rules() {
             let (text, source) = (Plain(&rule.text), Plain(&rule.source));
             let _ = writeln!(self.out, "<p>A rule that was not used: <code>{text}</code> ({source}).</p>");
         }
-        let used = self.report.rules.iter().zip(judgement.covered.iter().zip(&judgement.excess));
+        let used = self.report.rules.iter().zip(classification.covered.iter().zip(&classification.excess));
         let used: Vec<_> = used.filter(|(_, (covered, excess))| **covered + **excess > 0).collect();
         if used.is_empty() {
             return;

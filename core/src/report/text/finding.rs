@@ -3,11 +3,11 @@
 //! Leaves what a place is to [`crate::analysis::findings`]. Invariant: what is cut short says so, and where the rest is.
 
 use super::{BOLD, DIM, RED, Text, YELLOW};
-use crate::analysis::classify::{Judged, Severity, Verdict, grouped};
-use crate::analysis::findings::Place;
+use crate::analysis::classify::{ClassifiedSite, Severity, SiteStats, grouped};
+use crate::analysis::findings::Finding;
 use crate::analysis::hints::LONG;
-use crate::analysis::history::Way;
-use crate::analysis::retention::Held;
+use crate::analysis::history::Direction;
+use crate::analysis::retention::Retained;
 use crate::analysis::rules::in_jdk;
 use crate::model::{Frame, Nanos, OutOfMemory, push};
 use crate::report::Report;
@@ -28,16 +28,16 @@ const SITES: usize = 1_000;
 const THREAD_NAME: usize = 40;
 
 impl Text<'_> {
-    pub(super) fn places(&mut self, report: &Report, places: &[Place<'_>], word: &str, told: usize) {
-        for (at, place) in places.iter().take(told).enumerate() {
-            let head = format!("{word} {} of {}", at + 1, places.len());
-            self.place(report, place, &head);
+    pub(super) fn findings(&mut self, report: &Report, findings: &[Finding<'_>], word: &str, told: usize) {
+        for (at, finding) in findings.iter().take(told).enumerate() {
+            let head = format!("{word} {} of {}", at + 1, findings.len());
+            self.finding(report, finding, &head);
         }
-        if places.len() > told {
-            let rest: u64 = places.iter().skip(told).map(|p| p.verdict.leaked + p.verdict.suspects).sum();
+        if findings.len() > told {
+            let rest: u64 = findings.iter().skip(told).map(|p| p.stats.leaked + p.stats.suspects).sum();
             let line = format!(
                 "… and {} more, {} instances: format=json lists all",
-                places.len() - told,
+                findings.len() - told,
                 grouped(rest)
             );
             self.out.push('\n');
@@ -45,50 +45,50 @@ impl Text<'_> {
         }
     }
 
-    fn place(&mut self, report: &Report, place: &Place<'_>, head: &str) {
-        let Some(worst) = place.sites.first() else { return };
-        let verdict = &place.verdict;
-        let code = if verdict.severity() == Severity::Leak { RED } else { YELLOW };
-        let culprit = worst.site.frames().nth(place.culprit);
-        let culprit = culprit.map(|frame| self.frame(frame, head.len() + 2)).unwrap_or_default();
-        let (head, culprit) = (self.paint(code, head), self.paint(BOLD, &culprit));
-        let _ = writeln!(self.out, "\n{head}  {culprit}");
+    fn finding(&mut self, report: &Report, finding: &Finding<'_>, head: &str) {
+        let Some(worst) = finding.sites.first() else { return };
+        let stats = &finding.stats;
+        let code = if stats.severity() == Severity::Leak { RED } else { YELLOW };
+        let blame_frame = worst.site.frames().nth(finding.blame_frame);
+        let blame_frame = blame_frame.map(|frame| self.frame(frame, head.len() + 2)).unwrap_or_default();
+        let (head, blame_frame) = (self.paint(code, head), self.paint(BOLD, &blame_frame));
+        let _ = writeln!(self.out, "\n{head}  {blame_frame}");
         let class = worst.site.subclass.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
-        self.prose(4, &format!("{}s{class}: {}", verdict.kind.class(), verdict.ratio()));
-        let mut facts = facts(report, verdict);
-        facts.extend(threads(place));
+        self.prose(4, &format!("{}s{class}: {}", stats.kind.class(), stats.ratio()));
+        let mut facts = facts(report, stats);
+        facts.extend(threads(finding));
         self.prose(4, &facts.join(" · "));
-        if let Some(way) = way(report, place) {
+        if let Some(way) = way(report, finding) {
             self.prose(4, &way);
         }
-        if let Some(hint) = report.hint(place) {
+        if let Some(hint) = report.hint(finding) {
             self.prose(4, &format!("to do: {hint}"));
         }
-        held(report, place).iter().for_each(|line| self.prose(4, line));
-        self.stacks(place, worst);
+        held(report, finding).iter().for_each(|line| self.prose(4, line));
+        self.stacks(finding, worst);
     }
 
     /// The frames that all stacks of a place share, the culprit marked; then who calls them.
-    fn stacks(&mut self, place: &Place<'_>, worst: &Judged) {
+    fn stacks(&mut self, finding: &Finding<'_>, worst: &ClassifiedSite) {
         let frames: Vec<&Frame> = worst.site.frames().collect();
-        let shared = place.shared();
+        let shared = finding.shared();
         for (at, frame) in frames.iter().enumerate().take(shared.min(FRAMES)) {
             let line = self.frame(frame, 6);
-            let line = match (at == place.culprit, in_jdk(&frame.class)) {
+            let line = match (at == finding.blame_frame, in_jdk(&frame.class)) {
                 (true, _) => self.paint(BOLD, &format!("    > {line}")),
                 (false, true) => self.paint(DIM, &format!("      {line}")),
                 (false, false) => format!("      {line}"),
             };
             let _ = writeln!(self.out, "{line}");
         }
-        if place.sites.len() == 1 {
+        if finding.sites.len() == 1 {
             self.rest(&frames, worst);
         } else {
-            self.callers(place, shared);
+            self.callers(finding, shared);
         }
     }
 
-    fn rest(&mut self, frames: &[&Frame], worst: &Judged) {
+    fn rest(&mut self, frames: &[&Frame], worst: &ClassifiedSite) {
         let more = frames.len().saturating_sub(FRAMES);
         let cut = "cut at the depth limit, depth= keeps more";
         let line = match (more, worst.site.truncated) {
@@ -101,21 +101,21 @@ impl Text<'_> {
     }
 
     /// Where the stacks part: how many instances came from which caller.
-    fn callers(&mut self, place: &Place<'_>, shared: usize) {
-        let Ok(callers) = callers(place, shared) else {
+    fn callers(&mut self, finding: &Finding<'_>, shared: usize) {
+        let Ok(callers) = callers(finding, shared) else {
             return self.prose(6, "… no memory was left to tell its callers apart");
         };
         for (number, caller) in callers.iter().take(CALLERS) {
             let frame = caller.map_or_else(|| "the thread's start".into(), |frame| self.frame(frame, 20));
             let _ = writeln!(self.out, "      {:>6} from {frame}", grouped(*number));
         }
-        self.prose(6, &format!("… {} in all, format=json has them", count(place.sites.len(), "stack")));
+        self.prose(6, &format!("… {} in all, format=json has them", count(finding.sites.len(), "stack")));
     }
 
     /// `a.b.C.m(C.java:7)`, as Java prints it; on a terminal that is too narrow packages become initials.
     fn frame(&self, frame: &Frame, indent: usize) -> String {
-        let place = source(frame);
-        let whole = clean(&format!("{}.{}({place})", frame.class, frame.method));
+        let finding = source(frame);
+        let whole = clean(&format!("{}.{}({finding})", frame.class, frame.method));
         match self.style.width {
             Some(width) if whole.chars().count() + indent > width => {
                 let (package, class) = frame.class.rsplit_once('.').unwrap_or(("", &frame.class));
@@ -124,7 +124,7 @@ impl Text<'_> {
                     .filter_map(|part| part.chars().next())
                     .flat_map(|c| [c, '.'])
                     .collect();
-                clean(&format!("{initials}{class}.{}({place})", frame.method))
+                clean(&format!("{initials}{class}.{}({finding})", frame.method))
             }
             _ => whole,
         }
@@ -132,12 +132,12 @@ impl Text<'_> {
 }
 
 /// Where the stacks part: how many are open of each caller, most first.
-fn callers<'a>(place: &Place<'a>, shared: usize) -> Result<Vec<(u64, Option<&'a Frame>)>, OutOfMemory> {
+fn callers<'a>(finding: &Finding<'a>, shared: usize) -> Result<Vec<(u64, Option<&'a Frame>)>, OutOfMemory> {
     let mut callers: Vec<(u64, Option<&Frame>)> = Vec::new();
     let mut known: HashMap<Option<&Frame>, usize> = HashMap::new();
-    for site in &place.sites {
+    for site in &finding.sites {
         let caller = site.site.frames().nth(shared);
-        let open = site.verdict.leaked + site.verdict.suspects;
+        let open = site.stats.leaked + site.stats.suspects;
         if open == 0 {
             continue;
         }
@@ -164,8 +164,8 @@ pub(in crate::report) fn source(frame: &Frame) -> String {
 }
 
 /// A few threads by name. Names that differ in their numbers only are one; long ones are cut.
-pub(in crate::report) fn threads(place: &Place<'_>) -> Option<String> {
-    let asked = place.sites.iter().take(SITES);
+pub(in crate::report) fn threads(finding: &Finding<'_>) -> Option<String> {
+    let asked = finding.sites.iter().take(SITES);
     let mut names: Vec<String> = asked.flat_map(|site| site.site.threads()).collect();
     names.sort();
     names.dedup();
@@ -186,24 +186,24 @@ pub(in crate::report) fn threads(place: &Place<'_>) -> Option<String> {
 }
 
 /// Which way the number of live ones goes; of what is no certain leak also what that looks like.
-pub(in crate::report) fn way(report: &Report, place: &Place<'_>) -> Option<String> {
-    let trend = report.growth.together(place.sites.iter().map(|site| site.site.stable_id))?;
+pub(in crate::report) fn way(report: &Report, finding: &Finding<'_>) -> Option<String> {
+    let trend = report.history.together(finding.sites.iter().map(|site| site.site.stable_id))?;
     let words = words::tendency(&trend)?;
     let tendency = trend.tendency()?;
     let looks = match tendency.way {
-        _ if place.verdict.severity() == Severity::Leak || tendency.over < LONG => "",
-        Way::Grew | Way::GrewLately => ": looks like a leak",
-        Way::Flat | Way::FlatAbout => ": looks like a pool",
+        _ if finding.stats.severity() == Severity::Leak || tendency.over < LONG => "",
+        Direction::Grew | Direction::GrewLately => ": looks like a leak",
+        Direction::Flat | Direction::FlatAbout => ": looks like a pool",
         _ => "",
     };
     Some(format!("live ones: {words}{looks}"))
 }
 
 /// What holds the live ones that were looked at, ways that differ in places of arrays only told once.
-pub(in crate::report) fn held(report: &Report, place: &Place<'_>) -> Vec<String> {
-    let all = || place.sites.iter().flat_map(|site| report.retention.of(site.site.stable_id));
+pub(in crate::report) fn held(report: &Report, finding: &Finding<'_>) -> Vec<String> {
+    let all = || finding.sites.iter().flat_map(|site| report.retention.of(site.site.stable_id));
     let looked_at = all().count();
-    let mut ways: Vec<(usize, String, &Held)> = Vec::new();
+    let mut ways: Vec<(usize, String, &Retained)> = Vec::new();
     for held in all() {
         let shape = held.shape();
         match ways.iter_mut().find(|(_, known, _)| *known == shape) {
@@ -213,7 +213,7 @@ pub(in crate::report) fn held(report: &Report, place: &Place<'_>) -> Vec<String>
     }
     ways.sort_by_key(|(number, _, _)| std::cmp::Reverse(*number));
     let more = ways.len().saturating_sub(WAYS);
-    let line = |(number, _, held): &(usize, String, &Held)| match looked_at {
+    let line = |(number, _, held): &(usize, String, &Retained)| match looked_at {
         1 => held.words(),
         _ => format!("{} ({number} of {looked_at} looked at)", held.words()),
     };
@@ -223,8 +223,8 @@ pub(in crate::report) fn held(report: &Report, place: &Place<'_>) -> Vec<String>
 }
 
 /// What became of them, in figures.
-pub(in crate::report) fn facts(report: &Report, verdict: &Verdict) -> Vec<String> {
-    let (counts, about) = (&verdict.tally.counts, report.native.about());
+pub(in crate::report) fn facts(report: &Report, stats: &SiteStats) -> Vec<String> {
+    let (counts, approx_prefix) = (&stats.tally.counts, report.native.approx_prefix());
     let mut facts = Vec::new();
     if counts.collected > 0 {
         facts.push(format!("{} collected, never ended", grouped(counts.collected)));
@@ -232,28 +232,30 @@ pub(in crate::report) fn facts(report: &Report, verdict: &Verdict) -> Vec<String
     if counts.late > 0 {
         facts.push(format!("{} ended late, by a finalizer or Cleaner", grouped(counts.late)));
     }
-    if let Some(mean) = verdict.mean_lateness() {
-        let (each, mean) = (bytes(verdict.bytes_each), duration(mean));
-        facts
-            .push(format!("{about}{each} each for {mean} on average ({})", byte_seconds(verdict.lateness())));
+    if let Some(mean) = stats.mean_lateness() {
+        let (each, mean) = (bytes(stats.bytes_each), duration(mean));
+        facts.push(format!(
+            "{approx_prefix}{each} each for {mean} on average ({})",
+            byte_seconds(stats.lateness())
+        ));
     }
-    if verdict.tally.live > 0 {
+    if stats.tally.live > 0 {
         let age =
             |made: Option<Nanos>| duration(made.map(|m| report.snapshot_nanos.since(m)).unwrap_or_default());
-        let (oldest, youngest) = (age(verdict.tally.oldest), age(verdict.tally.youngest));
-        let (live, held) = (grouped(verdict.tally.live), bytes(verdict.bytes_held()));
+        let (oldest, youngest) = (age(stats.tally.oldest), age(stats.tally.youngest));
+        let (live, held) = (grouped(stats.tally.live), bytes(stats.bytes_held()));
         let made = if oldest == youngest {
             format!("made {oldest} ago")
         } else {
             format!("made {oldest} to {youngest} ago")
         };
-        facts.push(format!("{live} live, {about}{held} held, {made}"));
-        if verdict.spared() > 0 {
-            facts.push(format!("{} of them too young to be suspects (min_age)", grouped(verdict.spared())));
+        facts.push(format!("{live} live, {approx_prefix}{held} held, {made}"));
+        if stats.too_young() > 0 {
+            facts.push(format!("{} of them too young to be suspects (min_age)", grouped(stats.too_young())));
         }
     }
-    if verdict.known.sum() > 0 {
-        facts.push(format!("{} as in the baseline", grouped(verdict.known.sum())));
+    if stats.known.sum() > 0 {
+        facts.push(format!("{} as in the baseline", grouped(stats.known.sum())));
     }
     facts
 }
@@ -261,7 +263,7 @@ pub(in crate::report) fn facts(report: &Report, verdict: &Verdict) -> Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::findings::places;
+    use crate::analysis::findings::findings;
     use crate::model::Kind;
     use crate::report::tests::report;
 
@@ -284,7 +286,7 @@ mod tests {
             let thread = crate::model::ThreadId(1);
             session.created(session.id(thread), site, thread, crate::model::Nanos(0)).unwrap();
             names.iter().for_each(|name| session.name_thread(site, (*name).into()));
-            assert_eq!(threads(&places(&report(&session).judgement.sites).unwrap()[0]).unwrap(), told);
+            assert_eq!(threads(&findings(&report(&session).classification.sites).unwrap()[0]).unwrap(), told);
         }
     }
 }

@@ -19,7 +19,7 @@ const RIPPLE: u64 = 20;
 
 /// How many were live when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trend {
+pub struct Series {
     /// In the order of time; never empty.
     pub points: Vec<Point>,
 }
@@ -35,7 +35,7 @@ pub struct Point {
 
 /// Which way it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// It climbs, and goes on climbing: a leak in the making, or a load that rises.
     Grew,
     /// The same in the later half of the run, to where it never was before.
@@ -52,24 +52,24 @@ pub enum Way {
     Unclear,
 }
 
-impl Way {
+impl Direction {
     /// The word that machine-readable reports use.
     pub fn name(self) -> &'static str {
         match self {
-            Way::Grew | Way::GrewLately => "grew",
-            Way::Fell => "fell",
-            Way::Flat | Way::FlatAbout => "flat",
-            Way::Varied => "varied",
-            Way::Unclear => "unclear",
+            Direction::Grew | Direction::GrewLately => "grew",
+            Direction::Fell => "fell",
+            Direction::Flat | Direction::FlatAbout => "flat",
+            Direction::Varied => "varied",
+            Direction::Unclear => "unclear",
         }
     }
 }
 
 /// What a trend says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tendency {
+pub struct Trend {
     /// Which way.
-    pub way: Way,
+    pub way: Direction,
     /// The number at the beginning; the least one where it varied.
     pub from: u64,
     /// The number at the end; the most where it varied.
@@ -78,9 +78,9 @@ pub struct Tendency {
     pub over: Duration,
 }
 
-impl Trend {
+impl Series {
     /// What the points say, if they say anything.
-    pub fn tendency(&self) -> Option<Tendency> {
+    pub fn tendency(&self) -> Option<Trend> {
         let points = self.points.as_slice();
         let (first, last) = (points.first()?, points.last()?);
         let over = last.at.since(first.at);
@@ -91,28 +91,28 @@ impl Trend {
         let (earlier, later) = points.split_at_checked(middle)?;
         let most = |points: &[Point]| points.iter().map(|point| point.live).max().unwrap_or(0);
         let enough = points.len() >= LEAST_POINTS;
-        let whole = |way| Some(Tendency { way, from: first.live, to: last.live, over });
+        let whole = |way| Some(Trend { way, from: first.live, to: last.live, over });
         if enough && climbs(points, first.live) {
-            return whole(Way::Grew);
+            return whole(Direction::Grew);
         }
         if later.len() >= LEAST_POINTS_LATELY && climbs(later, most(earlier)) {
             let begin = later.first()?;
             let over = last.at.since(begin.at);
-            return Some(Tendency { way: Way::GrewLately, from: begin.live, to: last.live, over });
+            return Some(Trend { way: Direction::GrewLately, from: begin.live, to: last.live, over });
         }
         if enough && falls(points) {
-            return whole(Way::Fell);
+            return whole(Direction::Fell);
         }
         let over = plateau(points, last.live / RIPPLE);
         if over >= last.at.since(first.at) / PLATEAU {
-            let way = if plateau(points, 0) == over { Way::Flat } else { Way::FlatAbout };
-            return Some(Tendency { way, from: last.live, to: last.live, over });
+            let way = if plateau(points, 0) == over { Direction::Flat } else { Direction::FlatAbout };
+            return Some(Trend { way, from: last.live, to: last.live, over });
         }
         if !enough {
-            return whole(Way::Unclear);
+            return whole(Direction::Unclear);
         }
         let least = points.iter().map(|point| point.live).min()?;
-        whole(Way::Varied).map(|varied| Tendency { from: least, to: most(points), ..varied })
+        whole(Direction::Varied).map(|varied| Trend { from: least, to: most(points), ..varied })
     }
 }
 
@@ -174,9 +174,9 @@ fn plateau(points: &[Point], ripple: u64) -> Duration {
 mod tests {
     use super::*;
 
-    fn trend(lives: &[u64]) -> Trend {
+    fn trend(lives: &[u64]) -> Series {
         let point = |(minute, live): (usize, &u64)| Point { at: minutes(minute as u64), live: *live };
-        Trend { points: lives.iter().enumerate().map(point).collect() }
+        Series { points: lives.iter().enumerate().map(point).collect() }
     }
 
     fn minutes(number: u64) -> Nanos {
@@ -187,10 +187,10 @@ mod tests {
     fn told(lives: &[u64]) -> String {
         match trend(lives).tendency() {
             None => "nothing".into(),
-            Some(Tendency { way: way @ (Way::Flat | Way::FlatAbout), to, over, .. }) => {
+            Some(Trend { way: way @ (Direction::Flat | Direction::FlatAbout), to, over, .. }) => {
                 format!("{way:?} {to} {} min", over.as_secs() / 60)
             }
-            Some(Tendency { way, from, to, .. }) => format!("{way:?} {from} {to}"),
+            Some(Trend { way, from, to, .. }) => format!("{way:?} {from} {to}"),
         }
     }
 
@@ -252,7 +252,7 @@ mod tests {
     fn less_than_a_second_tells_nothing() {
         for (millis, tells) in [(999, false), (1_000, true)] {
             let point = |at: u64| Point { at: Nanos(at * 1_000_000), live: 16 };
-            assert_eq!(Trend { points: vec![point(0), point(millis)] }.tendency().is_some(), tells);
+            assert_eq!(Series { points: vec![point(0), point(millis)] }.tendency().is_some(), tells);
         }
     }
 
@@ -262,10 +262,10 @@ mod tests {
             |lives: &[u64]| trend(lives).points.into_iter().map(|p| Point { at: Nanos(p.at.0 * 60), ..p });
         let burst = |live| (0..40).map(move |n| Point { at: minutes(600 + n), live });
         let climb: Vec<Point> = hourly(&series(10, |n| n * 2)).chain(burst(20)).collect();
-        assert_eq!(Trend { points: climb }.tendency().unwrap().way.name(), "grew");
+        assert_eq!(Series { points: climb }.tendency().unwrap().way.name(), "grew");
         // Hours without a snapshot are as the last one before.
         let leap: Vec<Point> =
             hourly(&[1, 2, 3, 4]).chain([Point { at: minutes(9_000), live: 900 }]).collect();
-        assert_eq!(Trend { points: leap }.tendency().unwrap().way.name(), "varied");
+        assert_eq!(Series { points: leap }.tendency().unwrap().way.name(), "varied");
     }
 }

@@ -8,17 +8,17 @@ use crate::model::Frame;
 use std::collections::HashMap;
 
 /// Rules, by a frame that must be on the stack.
-pub struct Asked<'a> {
+pub struct RuleIndex<'a> {
     rules: &'a [Rule],
     by_name: HashMap<&'a str, Vec<usize>>,
     /// Those that name none in full.
     others: Vec<usize>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RuleIndex<'a> {
     /// In the order in which they are asked.
-    pub fn new(rules: &'a [Rule]) -> Asked<'a> {
-        let mut asked = Asked { rules, by_name: HashMap::new(), others: Vec::new() };
+    pub fn new(rules: &'a [Rule]) -> RuleIndex<'a> {
+        let mut asked = RuleIndex { rules, by_name: HashMap::new(), others: Vec::new() };
         for (at, rule) in rules.iter().enumerate() {
             let outermost = rule.patterns.last().map(|pattern| pattern.text.as_str());
             match outermost.filter(|name| !name.contains('*')) {
@@ -67,7 +67,7 @@ mod tests {
         for turn in 0..texts.len() {
             texts.rotate_left(turn);
             let rules: Vec<Rule> = texts.iter().map(|text| Rule::parse(text, false).unwrap()).collect();
-            let asked = Asked::new(&rules);
+            let asked = RuleIndex::new(&rules);
             for stack in [
                 &[][..],
                 &["a.B.c"],

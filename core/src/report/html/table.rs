@@ -5,11 +5,11 @@
 
 use super::escape::Plain;
 use super::{Group, Page, badge, chart};
-use crate::analysis::classify::{Judged, Verdict, grouped};
-use crate::analysis::findings::Place;
+use crate::analysis::classify::{ClassifiedSite, SiteStats, grouped};
+use crate::analysis::findings::Finding;
 use crate::analysis::rules::in_jdk;
 use crate::model::Frame;
-use crate::report::text::place::{facts, held, source, threads, way};
+use crate::report::text::finding::{facts, held, source, threads, way};
 use crate::report::words::{byte_seconds, bytes, count};
 use std::fmt::Write as _;
 
@@ -32,7 +32,7 @@ const COLUMNS: [(&str, &str); 5] = [
 
 impl Page<'_, '_> {
     pub(super) fn table(&mut self) {
-        if self.places.is_empty() {
+        if self.findings.is_empty() {
             return;
         }
         self.out.push_str(
@@ -44,35 +44,38 @@ impl Page<'_, '_> {
         }
         self.out.push_str("</tr></thead>\n");
         let mut first_site = 0;
-        for (at, place) in self.places.iter().enumerate() {
+        for (at, finding) in self.findings.iter().enumerate() {
             if at == ROWS {
                 self.out.push_str("</table></div>\n<template id=\"rest\">\n");
             }
-            self.place(place, at, first_site);
+            self.finding(finding, at, first_site);
             if !self.out.is_ok() {
                 return;
             }
-            first_site += place.sites.len();
+            first_site += finding.sites.len();
         }
-        self.out.push_str(if self.places.len() > ROWS { "</template>\n" } else { "</table></div>\n" });
+        self.out.push_str(if self.findings.len() > ROWS { "</template>\n" } else { "</table></div>\n" });
     }
 
-    fn place(&mut self, place: &Place<'_>, at: usize, first_site: usize) {
-        let (verdict, group, number) = (&place.verdict, Group::of(place), at + 1);
-        let Some(worst) = place.sites.first() else { return };
-        let culprit = worst.site.frames().nth(place.culprit).map(frame);
-        let culprit = culprit.as_deref().unwrap_or("a stack without frames");
+    fn finding(&mut self, finding: &Finding<'_>, at: usize, first_site: usize) {
+        let (stats, group, number) = (&finding.stats, Group::of(finding), at + 1);
+        let Some(worst) = finding.sites.first() else { return };
+        let blame_frame = worst.site.frames().nth(finding.blame_frame).map(frame);
+        let blame_frame = blame_frame.as_deref().unwrap_or("a stack without frames");
         let _ = write!(
             self.out,
-            "<tbody id=\"p{number}\" data-at=\"{at}\">\n<tr class=\"row\"><td>{number}</td><th scope=\"row\">{} {culprit}</th>",
+            "<tbody id=\"p{number}\" data-at=\"{at}\">\n<tr class=\"row\"><td>{number}</td><th scope=\"row\">{} {blame_frame}</th>",
             badge(group)
         );
         for (number, figure) in [
-            (verdict.leaked, grouped(verdict.leaked)),
-            (verdict.tally.live, grouped(verdict.tally.live)),
-            (verdict.bytes_held(), format!("{}{}", self.report.native.about(), bytes(verdict.bytes_held()))),
-            (verdict.lateness() as u64, byte_seconds(verdict.lateness())),
-            (1, grouped(verdict.tally.counts.created)),
+            (stats.leaked, grouped(stats.leaked)),
+            (stats.tally.live, grouped(stats.tally.live)),
+            (
+                stats.bytes_held(),
+                format!("{}{}", self.report.native.approx_prefix(), bytes(stats.bytes_held())),
+            ),
+            (stats.lateness() as u64, byte_seconds(stats.lateness())),
+            (1, grouped(stats.tally.counts.created)),
         ] {
             let _ = match number {
                 0 => write!(self.out, "<td class=\"none\">0</td>"),
@@ -83,15 +86,15 @@ impl Page<'_, '_> {
         let _ = write!(
             self.out,
             "</tr>\n<tr class=\"more\"><td></td><td colspan=\"6\"><details><summary>{}s{}: {}</summary>\n",
-            verdict.kind.class(),
+            stats.kind.class(),
             Plain(&class),
-            Plain(&verdict.ratio())
+            Plain(&stats.ratio())
         );
-        self.about(place);
-        for (after, judged) in place.sites.iter().take(STACKS).enumerate() {
-            self.site(place, judged, at < ROWS, first_site + after);
+        self.approx_prefix(finding);
+        for (after, classified) in finding.sites.iter().take(STACKS).enumerate() {
+            self.site(finding, classified, at < ROWS, first_site + after);
         }
-        if let Some(more) = place.sites.len().checked_sub(STACKS).filter(|more| *more > 0) {
+        if let Some(more) = finding.sites.len().checked_sub(STACKS).filter(|more| *more > 0) {
             let from = first_site + STACKS;
             let _ = writeln!(
                 self.out,
@@ -104,76 +107,76 @@ impl Page<'_, '_> {
     }
 
     /// What the text report says of a place.
-    fn about(&mut self, place: &Place<'_>) {
-        let mut told = facts(self.report, &place.verdict);
-        told.extend(threads(place));
+    fn approx_prefix(&mut self, finding: &Finding<'_>) {
+        let mut told = facts(self.report, &finding.stats);
+        told.extend(threads(finding));
         if !told.is_empty() {
             let _ = writeln!(self.out, "<p>{}</p>", Plain(&told.join(" · ")));
         }
-        if let Some(hint) = self.report.hint(place) {
+        if let Some(hint) = self.report.hint(finding) {
             let _ = writeln!(self.out, "<p class=\"hint\"><b>To do:</b> {}.</p>", Plain(&hint));
         }
-        for line in held(self.report, place) {
+        for line in held(self.report, finding) {
             let _ = writeln!(self.out, "<p>{}</p>", Plain(&line));
         }
-        let growth = &self.report.growth;
-        let trend = growth.together(place.sites.iter().map(|judged| judged.site.stable_id));
-        let chart = chart::growth(trend.as_ref(), self.report.process.armed);
-        if let Some(way) = way(self.report, place) {
+        let history = &self.report.history;
+        let trend = history.together(finding.sites.iter().map(|classified| classified.site.stable_id));
+        let chart = chart::history(trend.as_ref(), self.report.process.armed);
+        if let Some(way) = way(self.report, finding) {
             let _ = writeln!(self.out, "<figure>{chart}<figcaption>{}</figcaption></figure>", Plain(&way));
         }
     }
 
-    fn site(&mut self, place: &Place<'_>, judged: &Judged, with_stack: bool, number: usize) {
-        let id = format!("s{:016x}", judged.site.stable_id);
-        if place.sites.len() == 1 {
+    fn site(&mut self, finding: &Finding<'_>, classified: &ClassifiedSite, with_stack: bool, number: usize) {
+        let id = format!("s{:016x}", classified.site.stable_id);
+        if finding.sites.len() == 1 {
             let _ = write!(self.out, "<div class=\"site\" id=\"{id}\">");
         } else {
-            let caller = judged.site.frames().nth(place.shared()).map(frame);
+            let caller = classified.site.frames().nth(finding.shared()).map(frame);
             let _ = writeln!(
                 self.out,
                 "<details class=\"site\" id=\"{id}\"><summary>{} <span class=\"from\">from {}</span></summary>",
-                in_short(&judged.verdict),
+                in_short(&classified.stats),
                 caller.as_deref().unwrap_or("the thread's start")
             );
             if with_stack {
-                let trend = self.report.growth.trend(judged.site.stable_id);
-                self.out.push_str(&chart::growth(trend.as_ref(), self.report.process.armed));
+                let trend = self.report.history.trend(classified.site.stable_id);
+                self.out.push_str(&chart::history(trend.as_ref(), self.report.process.armed));
             }
         }
         let _ = write!(self.out, "<pre class=\"stack\" data-site=\"{number}\">");
         if with_stack {
-            self.stack(place, judged);
+            self.stack(finding, classified);
         }
-        self.out.push_str(if place.sites.len() == 1 { "</pre></div>\n" } else { "</pre></details>\n" });
+        self.out.push_str(if finding.sites.len() == 1 { "</pre></div>\n" } else { "</pre></details>\n" });
     }
 
     /// As Java prints it, so that an editor that is given a copy finds the lines.
-    fn stack(&mut self, place: &Place<'_>, judged: &Judged) {
-        for (at, frame) in judged.site.frames().enumerate() {
+    fn stack(&mut self, finding: &Finding<'_>, classified: &ClassifiedSite) {
+        for (at, frame) in classified.site.frames().enumerate() {
             let line = format!("{}.{}({})", frame.class, frame.method, source(frame));
             let line = Plain(&line);
-            let _ = match (at == place.culprit, in_jdk(&frame.class)) {
+            let _ = match (at == finding.blame_frame, in_jdk(&frame.class)) {
                 (true, _) => writeln!(self.out, "<mark>at {line}</mark>"),
                 (_, true) => writeln!(self.out, "<i>at {line}</i>"),
                 (_, false) => writeln!(self.out, "at {line}"),
             };
         }
-        if judged.site.truncated {
+        if classified.site.truncated {
             self.out.push_str("… cut at the depth limit, depth= keeps more\n");
         }
     }
 }
 
 /// The page's script says the same of the stacks that it shows.
-fn in_short(verdict: &Verdict) -> String {
-    let told: Vec<String> = [(verdict.leaked, "leaked"), (verdict.tally.live, "live")]
+fn in_short(stats: &SiteStats) -> String {
+    let told: Vec<String> = [(stats.leaked, "leaked"), (stats.tally.live, "live")]
         .into_iter()
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{} {word}", grouped(number)))
         .collect();
     let told = if told.is_empty() { "none open".to_owned() } else { told.join(", ") };
-    format!("{told} of {}", grouped(verdict.tally.counts.created))
+    format!("{told} of {}", grouped(stats.tally.counts.created))
 }
 
 /// A frame as a name to be read: the package steps back.

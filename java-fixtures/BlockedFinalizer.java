@@ -1,7 +1,7 @@
 // Its finalizer waits for a lock that main never gives back: with a collection before the report, the finalizer's thread
 // hangs, and so the objects that wait for it.
 // expect: inflater created 20, live 20
-// options: gc_wait=300ms
+// options: gc_timeout=300ms
 
 import java.util.zip.Inflater;
 

@@ -4,26 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-/// Reads `500ms`, `2s`, `1.5s`, `5m`, `1h`.
+/// Parses `500ms`, `1.5s`, `5m`, `1h`.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let unit = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        "" => return Err("a unit is needed, as in 30s; there are ms, s, m and h".into()),
-        _ => return Err(format!("unknown unit {unit:?}; there are ms, s, m and h")),
-    };
-    let number: f64 = number.parse().map_err(|_| "a number is needed, as in 30s".to_owned())?;
-    let seconds = number * unit;
+    let duration = zaudit_core::options::duration(text)?;
     // poll(2) counts milliseconds in 31 bits.
-    if (0.001..=86_400.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err("from 1ms to 24h".into())
-    }
+    let allowed = Duration::from_millis(1)..=Duration::from_secs(86_400);
+    if allowed.contains(&duration) { Ok(duration) } else { Err("must be from 1ms to 24h".into()) }
 }
 
 /// The shortest way to write it.

@@ -98,7 +98,7 @@ impl AgentRequest<'_> {
         if self.report {
             items.push(format!("file=/tmp/{}", report.name));
         }
-        items.push(format!("answer=/tmp/{}", answer.name));
+        items.push(format!("reply_file=/tmp/{}", answer.name));
         let text = items.join(",");
         if text.len() <= LONGEST_ARGUMENT {
             return Ok(text);

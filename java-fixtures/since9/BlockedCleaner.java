@@ -1,7 +1,7 @@
 // The actions of a Cleaner wait for a lock that main never gives back: with a collection before the report, the
 // Cleaner's thread hangs, parked as if it had nothing to do.
 // expect: inflater created 20, live 20
-// options: gc_wait=300ms
+// options: gc_timeout=300ms
 
 import java.lang.ref.Cleaner;
 import java.util.concurrent.locks.ReentrantLock;

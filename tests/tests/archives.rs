@@ -192,7 +192,7 @@ fn archive_is_used(place: &Place, flags: &[&str]) -> Result<()> {
 /// The bare JVM and one with the agent, side by side. What is printed is the same, and one line says why nothing is audited.
 fn record(place: &Place, way: Way, flags: &[&str]) -> Result<()> {
     let bare = place.run(way, flags, "bare.aot", None)?;
-    let ended = place.run(way, flags, "made.aot", Some("gc,exitcode=23"))?;
+    let ended = place.run(way, flags, "made.aot", Some("gc,exit_code=23"))?;
     let same = alike(&ended, "made.aot") == alike(&bare, "bare.aot") && bare.code() == ended.code();
     claim(same && bare.code() == 0, || format!("{bare}\n{ended}"))?;
     let messages = ended.messages();

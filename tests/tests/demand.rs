@@ -243,7 +243,7 @@ fn exact_while_threads_go_on(bench: &Bench, jdk: &Jdk) -> Result<()> {
 /// JVM's own thread that tells of them: JDK 17 to 26 stood still for ever, within seconds.
 fn flood_of_frees(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, bench.fixture("FloodOfFrees")?)?.flags(["-Xmx48m"]);
-    let mut running = ready(jvm.audited(&bench.library, "interval=100ms,keep=5"))?;
+    let mut running = ready(jvm.audited(&bench.library, "interval=100ms,max_snapshots=5"))?;
     let freed = running.wait_for_report("r.60.json")?.sum(Kind::Inflater, |_| true);
     // It is killed here: HotSpot's own way out has the same defect, and now and then stands still.
     claim(freed.late + freed.collected > 0, || format!("nothing was freed: {freed:?}"))

@@ -114,11 +114,11 @@ fn ten_times(bench: &Bench, jdk: &Jdk, name: &str) -> Result<()> {
 fn blocked(bench: &Bench, jdk: &Jdk, name: &str) -> Result<()> {
     let fixture = bench.fixture(name)?;
     let bare = Jvm::new(jdk, fixture)?.run()?;
-    let ended = Jvm::new(jdk, fixture)?.audited(&bench.library, "gc,gc_wait=300ms").run()?;
+    let ended = Jvm::new(jdk, fixture)?.audited(&bench.library, "gc,gc_timeout=300ms").run()?;
     claim(ended.printed() == bare.printed() && ended.code() == 0, || format!("{bare}\n{ended}"))?;
     let report = ended.unhealthy_report()?;
     let unsettled = report.health.details.get("unsettled").map(ToString::to_string).unwrap_or_default();
-    claim(unsettled.contains("gc_wait"), || format!("not a word about the wait: {unsettled}\n{ended}"))?;
+    claim(unsettled.contains("gc_timeout"), || format!("not a word about the wait: {unsettled}\n{ended}"))?;
     let wrong = report.check().err().unwrap_or_default();
     claim(wrong.len() == 1 && !report.health.ok, || format!("only health is to be wrong: {wrong:#?}"))
 }

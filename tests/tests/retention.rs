@@ -79,7 +79,7 @@ fn retained(bench: &Bench, jdk: &Jdk) -> Result<Jvm> {
 fn ways(bench: &Bench, jdk: &Jdk, collector: &str) -> Result<()> {
     let jvm = retained(bench, jdk)?
         .flags([collector])
-        .audited(&bench.library, "retain=3,retain_wait=60s,signal=USR1");
+        .audited(&bench.library, "gc_roots=3,gc_roots_timeout=60s,signal=USR1");
     let mut program = jvm.spawn()?;
     program.wait_for("ready")?;
     program.signal("USR1")?;
@@ -154,10 +154,11 @@ fn of<'a>(report: &'a Report, method: &str) -> Result<&'a Site> {
 
 /// The search ends when its time is over, and says so.
 fn out_of_time(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let ended = retained(bench, jdk)?.audited(&bench.library, "retain=1,retain_wait=0s").run()?;
+    let ended = retained(bench, jdk)?.audited(&bench.library, "gc_roots=1,gc_roots_timeout=0s").run()?;
     let report = ended.report()?;
     let held: Vec<&Retained> = report.sites.iter().flat_map(|site| &site.retention).collect();
-    let gave_up = |held: &&&Retained| held.unknown.as_deref().is_some_and(|why| why.contains("retain_wait"));
+    let gave_up =
+        |held: &&&Retained| held.unknown.as_deref().is_some_and(|why| why.contains("gc_roots_timeout"));
     // What was found before is kept: roots come first in a walk.
     let (lost, found): (Vec<&&Retained>, Vec<&&Retained>) = held.iter().partition(gave_up);
     claim(lost.len() > 5 && found.iter().all(|held| held.root.is_some()), || format!("{held:?}"))?;

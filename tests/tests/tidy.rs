@@ -247,19 +247,25 @@ fn unsafe_stays_where_the_jvm_and_the_system_are() {
     }
 }
 
+/// Documents have parts that are made from the code, between `<!-- NAME -->` and `<!-- /NAME -->`. `BLESS=1` writes them.
 #[test]
-fn the_readme_has_the_tables_of_options_and_commands() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    for (heading, table) in [
-        ("### Options", zaudit_core::options::markdown()),
-        ("### While it runs", zaudit_core::options::commands_markdown()),
+fn documents_have_the_tables_of_the_code() {
+    use zaudit_core::options;
+    for (document, name, text) in [
+        ("README.md", "options", options::readme_table()),
+        ("docs/options.md", "options", options::markdown()),
+        ("docs/options.md", "commands", options::commands_markdown()),
     ] {
-        let section = readme.split(heading).nth(1).unwrap_or_else(|| panic!("README.md has no {heading}"));
-        let section = section.split("\n### ").next().unwrap();
-        assert!(
-            section.contains(&table),
-            "the table under {heading} of README.md is not the code's:\n{table}"
-        );
+        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+        let path = root().join(document);
+        let page = fs::read_to_string(&path).unwrap();
+        let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("{document} has no {begin}"));
+        let (old, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{document} has no {end}"));
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&path, format!("{before}{begin}{text}{end}{after}")).unwrap();
+        } else {
+            assert_eq!(old, text, "{document}, {name}; BLESS=1 rewrites it");
+        }
     }
 }
 

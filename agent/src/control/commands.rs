@@ -48,7 +48,7 @@ pub(crate) fn reply(answer: &Answer, options: &Options) -> i32 {
 /// Gives an answer where the options want it.
 pub(crate) fn tell(text: &str, options: &Options) {
     let text = &*escape::lines(text);
-    let Some(path) = &options.answer else {
+    let Some(path) = &options.reply_file else {
         // A text of several lines ends its last one; all else are messages.
         return match text.ends_with('\n') {
             true => posix::write_stderr(text.as_bytes()),

@@ -142,7 +142,7 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
         (_, Some(audit)) => Options { files: Vec::new(), ..audit.options.clone() },
         (_, None) => Options::default(),
     };
-    let mut parsed = Parsed::on_top_of(Options { answer: None, ..before });
+    let mut parsed = Parsed::on_top_of(Options { reply_file: None, ..before });
     with_text(given, &mut parsed, Parsed::read_command);
     if !parsed.complaints.is_empty() {
         commands::tell(&parsed.complaints.join("\n"), &parsed.options);

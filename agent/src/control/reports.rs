@@ -98,7 +98,7 @@ pub(crate) fn snapshot(agent: &Agent, audit: &Audit) {
         return;
     }
     let Some(turn) = agent.reports.begin(Duration::ZERO) else { return };
-    let numbered = audit.options.keep > 1 || files.iter().any(Pattern::tells_reports_apart);
+    let numbered = audit.options.max_snapshots > 1 || files.iter().any(Pattern::tells_reports_apart);
     let number = numbered.then(|| turn.next_number());
     let failed = match make(agent, audit, Trigger::Interval, number, Prepared::default()) {
         Ok(report) if is_left_out(&report, audit) => Vec::new(),
@@ -129,7 +129,7 @@ fn write_snapshot(
     rotation: &mut Rotation,
 ) -> Result<(), String> {
     write_file(report, format_of(options, path), path)?;
-    rotation.wrote(path, options.keep).map_err(|(path, error)| {
+    rotation.wrote(path, options.max_snapshots).map_err(|(path, error)| {
         format!("cannot delete {}, an old snapshot: {}", escape::path(&path), files::reason(&error))
     })
 }
@@ -176,7 +176,7 @@ pub(crate) fn last(agent: &Agent) {
 
 /// Collects, and looks who keeps what is live, where that was asked for.
 fn prepare(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) -> Prepared {
-    let unsettled = if options.gc { gc::collect(agent, jni, options.gc_wait) } else { None };
+    let unsettled = if options.gc { gc::collect(agent, jni, options.gc_timeout) } else { None };
     agent.drain(audit);
     Prepared { unsettled, retention: gc_roots::look(agent, audit, jni, options) }
 }
@@ -359,9 +359,9 @@ fn last_words(report: &Report, audit: &Audit) -> Result<String, String> {
     write(report, &audit.options, None)
 }
 
-/// What `exitcode` asks for.
+/// What `exit_code` asks for.
 fn fail_if_asked(report: &Report, audit: &Audit) {
-    if let Some(code) = audit.options.exitcode
+    if let Some(code) = audit.options.exit_code
         && let Some(why) = report.classification.failure(&report.rules, &audit.options.fail_on)
         && !posix::fail_at_exit(code, why)
     {

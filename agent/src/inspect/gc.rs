@@ -2,7 +2,7 @@
 //!
 //! The JVM has no call that waits until the reclaiming threads have done their work, so they are watched: the
 //! finalizers' queue must be empty, and each of these threads must wait for work. Invariant: the wait is bounded
-//! by `gc_wait`, and a wait that ran out is said in the report.
+//! by `gc_timeout`, and a wait that ran out is said in the report.
 
 use crate::observe::threads;
 use crate::state::agent::Agent;
@@ -35,7 +35,7 @@ pub(crate) fn collect(agent: &Agent, jni: Jni, wait: Duration) -> Option<String>
             Ok(true) => {}
             Ok(false) => {
                 return Some(format!(
-                    "finalizers and Cleaners were not done within {:?} (option gc_wait): what they hold is called live",
+                    "finalizers and Cleaners were not done within {:?} (option gc_timeout): what they hold is called live",
                     wait
                 ));
             }

@@ -83,7 +83,7 @@ const LEAVES: [&str; 16] = [
 
 /// Looks who keeps up to so many live streams of each suspect site.
 pub(crate) fn look(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) -> Retention {
-    let (each, wait) = (options.retain, options.retain_wait);
+    let (each, wait) = (options.gc_roots, options.gc_roots_timeout);
     if each == 0 {
         return Retention::default();
     }
@@ -277,7 +277,7 @@ impl Walk {
                     left = LOOK;
                     if pause + began.elapsed() > wait {
                         stopped = Some(format!(
-                            "not found: the search was given up after {wait:?} (option retain_wait)"
+                            "not found: the search was given up after {wait:?} (option gc_roots_timeout)"
                         ));
                         return Again::Stop;
                     }

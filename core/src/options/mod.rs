@@ -11,10 +11,10 @@ use crate::escape;
 use crate::files::Pattern;
 use std::path::PathBuf;
 use std::time::Duration;
-use table::{COMMANDS, TABLE};
+use table::{COMMANDS, Category, Row, TABLE};
 
 pub use format::Format;
-pub use values::Signal;
+pub use values::{Signal, duration};
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +28,13 @@ pub struct Options {
     /// Force a collection before each report.
     pub gc: bool,
     /// How long a report with `gc` waits for finalizers and Cleaners.
-    pub gc_wait: Duration,
+    pub gc_timeout: Duration,
     /// Nothing is said when there is nothing to tell, and whether the user decided that.
     pub quiet: Choice<bool>,
     /// How often a snapshot is written.
     pub interval: Option<Duration>,
     /// How many snapshots are kept.
-    pub keep: usize,
+    pub max_snapshots: usize,
     /// Whether to audit from the start.
     pub arm: bool,
     /// How long after the start auditing begins.
@@ -44,9 +44,9 @@ pub struct Options {
     /// Look for open streams in the heap while arming.
     pub adopt: bool,
     /// Of how many live instances a site a report says who keeps them.
-    pub retain: usize,
+    pub gc_roots: usize,
     /// How long the program may stand still for that.
-    pub retain_wait: Duration,
+    pub gc_roots_timeout: Duration,
     /// Live instances are no suspects before this age.
     pub min_age: Duration,
     /// Files with rules.
@@ -56,13 +56,13 @@ pub struct Options {
     /// An older report: only what is beyond it is news.
     pub baseline: Option<PathBuf>,
     /// What the process ends with when there are leaks.
-    pub exitcode: Option<u8>,
-    /// What `exitcode` takes for a failure beside certain leaks.
+    pub exit_code: Option<u8>,
+    /// What `exit_code` takes for a failure beside certain leaks.
     pub fail_on: FailOn,
     /// Frames kept of each stack.
     pub depth: usize,
     /// Where a command's answer goes; standard error when there is none.
-    pub answer: Option<PathBuf>,
+    pub reply_file: Option<PathBuf>,
     /// Whether a bad option keeps the JVM from starting.
     pub strict: bool,
     /// Print the table.
@@ -113,7 +113,7 @@ pub struct Choice<T> {
 pub const MAX_DEPTH: usize = 2_048;
 
 /// Below this no wait could succeed: it must see finalizers and Cleaners at rest for a while, more than once.
-const LEAST_GC_WAIT: Duration = Duration::from_millis(100);
+const LEAST_GC_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Faster snapshots would do little else than write.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
@@ -125,24 +125,24 @@ impl Default for Options {
             format: None,
             signal: Choice { value: Some(values::DEFAULT_SIGNAL), explicit: false },
             gc: false,
-            gc_wait: Duration::from_secs(5),
+            gc_timeout: Duration::from_secs(5),
             quiet: Choice { value: false, explicit: false },
             interval: None,
-            keep: 1,
+            max_snapshots: 1,
             arm: true,
             delay: None,
             duration: None,
             adopt: true,
-            retain: 0,
-            retain_wait: Duration::from_secs(2),
+            gc_roots: 0,
+            gc_roots_timeout: Duration::from_secs(2),
             min_age: Duration::ZERO,
             suppressions: Vec::new(),
             default_suppressions: true,
             baseline: None,
-            exitcode: None,
+            exit_code: None,
             fail_on: FailOn::default(),
             depth: 1_024,
-            answer: None,
+            reply_file: None,
             strict: false,
             help: false,
             given: Vec::new(),
@@ -218,7 +218,7 @@ impl Parsed {
         if item == name && name.contains(':') && self.last == "fail_on" {
             return self.item(&format!("fail_on={name}"));
         }
-        let Some(row) = TABLE.iter().find(|row| row.name == name) else {
+        let Some(row) = TABLE.iter().find(|row| row.name == name || row.alias == name) else {
             self.complaints.push(match nearest(name) {
                 Some(nearest) => format!("unknown option {name:?}; did you mean {nearest:?}?"),
                 None => format!("unknown option {name:?}; the option help lists all"),
@@ -233,7 +233,7 @@ impl Parsed {
         };
         match result {
             // Where a command's answer goes is no matter of the audit.
-            Ok(()) if row.name == "answer" => {}
+            Ok(()) if row.name == "reply_file" => {}
             Ok(()) => self.options.given.push(item.into()),
             Err(why) => self.complaints.push(format!("bad option {item:?}: {why}")),
         }
@@ -243,8 +243,8 @@ impl Parsed {
 /// The command of `[COMMAND,]key[=value],…`, and the options; without a command it is [`Command::Arm`].
 pub fn command(text: &str) -> (Command, &str) {
     let (first, rest) = text.split_once(',').unwrap_or((text, ""));
-    match COMMANDS.iter().find(|(name, ..)| *name == first.trim()) {
-        Some((_, command, _)) => (*command, rest),
+    match COMMANDS.iter().find(|row| row.name == first.trim()) {
+        Some(row) => (row.command, rest),
         None => (Command::default(), text),
     }
 }
@@ -268,7 +268,7 @@ fn split(text: &str) -> Vec<String> {
 
 /// The name that was probably meant: at most two slips away, or the rest of a beginning.
 fn nearest(name: &str) -> Option<&'static str> {
-    let names = || TABLE.iter().map(|row| row.name).chain(COMMANDS.iter().map(|(name, ..)| *name));
+    let names = || TABLE.iter().map(|row| row.name).chain(COMMANDS.iter().map(|row| row.name));
     let close = names().map(|known| (distance(name, known), known)).filter(|(slips, _)| *slips <= 2).min();
     let begun = || names().find(|known| name.len() >= 2 && known.starts_with(name));
     close.map(|(_, known)| known).or_else(begun)
@@ -292,43 +292,93 @@ fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
-/// The tables as `help` prints them.
+/// The tables as `help` prints them, at most 100 columns wide.
 pub fn help() -> String {
     let mut text = String::from(
-        "usage: java -agentpath:/path/to/libzaudit.so=OPTION[=VALUE],… (\\, for a comma in a value; @FILE reads options from a file;\n       the environment variable ZAUDIT_OPTIONS is read first)\n",
+        "usage: java -agentpath:/path/to/libzaudit.so=OPTION[=VALUE],...\n\
+         \n\
+         A comma in a value is written as \\,. @FILE reads options from a file. The environment variable\n\
+         ZAUDIT_OPTIONS is read first. If an option is given twice, the last value wins.\n",
     );
-    for row in TABLE {
-        let left =
-            if row.value.is_empty() { row.name.to_owned() } else { format!("{}={}", row.name, row.value) };
-        text.push_str(&format!("  {left:<17} {} [{}]\n", row.help, row.default));
+    for category in Category::ALL {
+        text.push_str(&format!("\n{}:\n", category.title()));
+        for row in TABLE.iter().filter(|row| row.category == category) {
+            let equals = if row.value.is_empty() { "" } else { "=" };
+            text.push_str(&format!("  {}{equals}{}\n", row.name, row.value));
+            text.push_str(&format!("      {} [{}]\n", row.short, row.default));
+        }
     }
     text.push_str(
-        "\nwhile it runs: zaudit COMMAND PID [OPTION…], or (JDK 9 and later)\n       jcmd PID JVMTI.agent_load /path/to/libzaudit.so '\"COMMAND[,OPTION…]\"' (both kinds of quotes)\n",
+        "\nCommands, while the JVM runs: zaudit COMMAND PID [OPTION...], or from JDK 9 on\n\
+         jcmd PID JVMTI.agent_load /path/to/libzaudit.so '\"COMMAND[,OPTION...]\"' (with both pairs of quotes):\n",
     );
-    for (name, _, help) in COMMANDS {
-        text.push_str(&format!("  {name:<17} {help}\n"));
+    for row in COMMANDS {
+        text.push_str(&format!("  {:<7} {}\n", row.name, row.short));
     }
     text
 }
 
-/// The options as the README has them.
-pub fn markdown() -> String {
+/// The options that the README lists.
+pub fn readme_table() -> String {
     let mut text = String::from("| option | default | meaning |\n| --- | --- | --- |\n");
-    for row in TABLE {
-        let equals = if row.value.is_empty() { "" } else { "=" };
-        let value = row.value.replace('|', "\\|");
-        text.push_str(&format!("| `{}{equals}{value}` | {} | {} |\n", row.name, row.default, row.help));
+    for row in TABLE.iter().filter(|row| row.in_readme) {
+        text.push_str(&format!("| `{}` | {} | {} |\n", in_markdown(row), row.default, row.short));
     }
     text
 }
 
-/// The commands as the README has them.
+/// All options, as `docs/options.md` lists them.
+pub fn markdown() -> String {
+    let mut text = String::new();
+    for category in Category::ALL {
+        text.push_str(&format!("\n## {}\n", category.title()));
+        for row in TABLE.iter().filter(|row| row.category == category) {
+            let (short, long) = (row.short, row.long);
+            text.push_str(&format!("\n### `{}`\n", in_markdown(row).replace("\\|", "|")));
+            text.push_str(&wrapped(&format!("{}. {long}", capital(short))));
+            let alias =
+                if row.alias.is_empty() { String::new() } else { format!(" Alias: `{}`.", row.alias) };
+            text.push_str(&format!("Default: {}.{alias}\n", row.default));
+        }
+    }
+    text
+}
+
+/// The commands, as `docs/options.md` lists them.
 pub fn commands_markdown() -> String {
     let mut text = String::from("| command | meaning |\n| --- | --- |\n");
-    for (name, _, help) in COMMANDS {
-        text.push_str(&format!("| `{name}` | {help} |\n"));
+    for row in COMMANDS {
+        text.push_str(&format!("| `{}` | {} |\n", row.name, row.short));
     }
     text
+}
+
+/// `name=VALUE`, with what separates cells escaped.
+fn in_markdown(row: &Row) -> String {
+    let equals = if row.value.is_empty() { "" } else { "=" };
+    format!("{}{equals}{}", row.name, row.value.replace('|', "\\|"))
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// A paragraph of lines of at most 100 columns.
+fn wrapped(text: &str) -> String {
+    let (mut lines, mut line) = (String::new(), String::new());
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > 100 {
+            lines.push_str(&line);
+            lines.push('\n');
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines + &line + "\n"
 }
 
 #[cfg(test)]

@@ -1,29 +1,66 @@
-//! The table of options and the table of commands: names, defaults, what they do, in the words of `help` and the README.
+//! The options and the commands: what the parser, `help`, the README and `docs/options.md` are made of.
 //!
-//! A new option is a row here and a field of [`Options`]. Invariant: setting an option to what its default column
-//! says changes nothing.
+//! A new option is a row here and a field of [`Options`]. Invariant: setting an option to its default
+//! changes nothing.
 
 use super::values::{duration, duration_or_none, exit_code, fail_on, number, signal, switch};
-use super::{Choice, Command, Format, LEAST_GC_WAIT, LEAST_INTERVAL, MAX_DEPTH, Options};
+use super::{Choice, Command, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, MAX_DEPTH, Options};
 use crate::files::Pattern;
 use std::path::PathBuf;
 
-/// One row of the table.
+/// One option.
 pub(super) struct Row {
     pub(super) name: &'static str,
-    /// What stands behind `=`; empty for a switch.
+    /// Another name that is accepted; empty if there is none.
+    pub(super) alias: &'static str,
+    /// The form of its value; empty for a switch.
     pub(super) value: &'static str,
     pub(super) default: &'static str,
-    pub(super) help: &'static str,
+    pub(super) category: Category,
+    /// Whether the README lists it.
+    pub(super) in_readme: bool,
+    /// What it does, in one line: for `help` and the README.
+    pub(super) short: &'static str,
+    /// What else there is to know: for `docs/options.md`. Empty if there is nothing.
+    pub(super) long: &'static str,
     pub(super) set: fn(&mut Options, &str) -> Result<(), String>,
+}
+
+/// The groups in which options are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Category {
+    Reports,
+    Timing,
+    Findings,
+    Gate,
+    Agent,
+}
+
+impl Category {
+    pub(super) const ALL: [Category; 5] =
+        [Category::Reports, Category::Timing, Category::Findings, Category::Gate, Category::Agent];
+
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Category::Reports => "Reports",
+            Category::Timing => "When to audit and to report",
+            Category::Findings => "What a report contains",
+            Category::Gate => "Expected instances, and failing a build",
+            Category::Agent => "The agent itself",
+        }
+    }
 }
 
 pub(super) const TABLE: &[Row] = &[
     Row {
         name: "file",
+        alias: "",
         value: "PATH",
         default: "standard error",
-        help: "where the report goes; %p is the process id, %t the UTC time, %h the host, %n the report's number; without %n reports on demand get it before the extension: r.json, r.1.json, r.2.json; may be given several times",
+        category: Category::Reports,
+        in_readme: true,
+        short: "where to write the report; the extension selects the format",
+        long: "Placeholders: `%p` is the process id, `%t` the UTC time, `%h` the host name, `%n` the number of the report. Without `%n`, reports on demand get their number before the extension: `r.json`, `r.1.json`, `r.2.json`. May be given several times; each file gets a report.",
         set: |options, value| {
             options.files.push(Pattern::parse(value)?);
             Ok(())
@@ -31,9 +68,13 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "format",
+        alias: "",
         value: "auto|text|html|json|pprof|collapsed|prom",
         default: "auto",
-        help: "auto goes by the file's extension; text is for people, html for people with a browser (.html), json for programs (.json), pprof for go tool pprof (.pb.gz), collapsed for flame graph programs (.collapsed), prom for Prometheus (.prom)",
+        category: Category::Reports,
+        in_readme: true,
+        short: "the format of the report",
+        long: "`auto` selects the format by the extension: `.json`, `.html`, `.pb.gz` (pprof), `.collapsed`, `.prom`, and text for any other. See [formats.md](formats.md).",
         set: |options, value| {
             options.format = Format::parse(value)?;
             Ok(())
@@ -41,9 +82,13 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "quiet",
+        alias: "",
         value: "",
         default: "off",
-        help: "say and write nothing when there is nothing to tell: no leak, no suspect, all seen; on by itself where the agent comes by JAVA_TOOL_OPTIONS",
+        category: Category::Reports,
+        in_readme: true,
+        short: "write nothing if there is nothing to report",
+        long: "That is: no leak, no suspect, and nothing went unseen. On by default if the agent is loaded through `JAVA_TOOL_OPTIONS`.",
         set: |options, value| {
             options.quiet = Choice { value: switch(value)?, explicit: true };
             Ok(())
@@ -51,33 +96,45 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "gc",
+        alias: "",
         value: "",
         default: "off",
-        help: "force a collection before each report but the snapshots of interval, so that garbage is not called live",
+        category: Category::Findings,
+        in_readme: true,
+        short: "force a GC before each report, so that unreachable instances are not reported as live",
+        long: "Interval snapshots never force a GC.",
         set: |options, value| {
             options.gc = switch(value)?;
             Ok(())
         },
     },
     Row {
-        name: "gc_wait",
+        name: "gc_timeout",
+        alias: "",
         value: "TIME",
         default: "5s",
-        help: "with gc: how long a report waits at most for finalizers and Cleaners to do what the collection left to them",
+        category: Category::Findings,
+        in_readme: false,
+        short: "with gc: how long to wait for finalizers and Cleaners after the GC",
+        long: "At least 100ms.",
         set: |options, value| {
-            options.gc_wait = duration(value)?;
-            if options.gc_wait < LEAST_GC_WAIT {
-                options.gc_wait = Options::default().gc_wait;
-                return Err(format!("at least {LEAST_GC_WAIT:?} is needed to see that nothing happens"));
+            options.gc_timeout = duration(value)?;
+            if options.gc_timeout < LEAST_GC_TIMEOUT {
+                options.gc_timeout = Options::default().gc_timeout;
+                return Err(format!("at least {LEAST_GC_TIMEOUT:?} is needed to see that nothing happens"));
             }
             Ok(())
         },
     },
     Row {
         name: "interval",
+        alias: "",
         value: "TIME",
         default: "none",
-        help: "write a snapshot this often, so that the last one is there whatever kills the process; it needs a file",
+        category: Category::Timing,
+        in_readme: true,
+        short: "write a snapshot at this interval; needs a file",
+        long: "The last snapshot survives whatever kills the process.",
         set: |options, value| match duration_or_none(value)? {
             Some(time) if time < LEAST_INTERVAL => Err(format!("at least {LEAST_INTERVAL:?} is needed")),
             interval => {
@@ -87,13 +144,17 @@ pub(super) const TABLE: &[Row] = &[
         },
     },
     Row {
-        name: "keep",
+        name: "max_snapshots",
+        alias: "",
         value: "N",
         default: "1",
-        help: "snapshots kept: 1 replaces the file each time, more are numbered and the oldest deleted",
+        category: Category::Reports,
+        in_readme: false,
+        short: "how many interval snapshots to keep",
+        long: "With 1, each snapshot replaces the one before. With more, snapshots are numbered and the oldest is deleted.",
         set: |options, value| match number(value)? {
-            keep @ 1..=100_000 => {
-                options.keep = keep as usize;
+            count @ 1..=100_000 => {
+                options.max_snapshots = count as usize;
                 Ok(())
             }
             _ => Err("a number from 1 to 100000 is needed".into()),
@@ -101,9 +162,13 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "arm",
+        alias: "",
         value: "true|false",
         default: "true",
-        help: "false loads the agent without a hook; delay or the command arm make it work later",
+        category: Category::Timing,
+        in_readme: false,
+        short: "whether to start auditing when the JVM starts",
+        long: "With `false` the agent is loaded but hooks nothing until `delay` has passed or the command `arm` is sent.",
         set: |options, value| {
             options.arm = switch(value)?;
             Ok(())
@@ -111,9 +176,13 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "delay",
+        alias: "",
         value: "TIME",
         default: "none",
-        help: "arm this long after the start",
+        category: Category::Timing,
+        in_readme: false,
+        short: "start auditing this long after the JVM started",
+        long: "",
         set: |options, value| {
             options.delay = duration_or_none(value)?;
             Ok(())
@@ -121,9 +190,13 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "duration",
+        alias: "",
         value: "TIME",
         default: "none",
-        help: "audit for this long, then report and disarm",
+        category: Category::Timing,
+        in_readme: true,
+        short: "audit for this long, then write the report and disarm",
+        long: "",
         set: |options, value| {
             options.duration = duration_or_none(value)?;
             Ok(())
@@ -131,42 +204,58 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "adopt",
+        alias: "",
         value: "true|false",
         default: "true",
-        help: "find the streams that are open already when arming: one walk over the heap, during which the program stands still",
+        category: Category::Timing,
+        in_readme: false,
+        short: "when auditing starts: also find the instances that are open already",
+        long: "One walk over the heap, which pauses the application.",
         set: |options, value| {
             options.adopt = switch(value)?;
             Ok(())
         },
     },
     Row {
-        name: "retain",
+        name: "gc_roots",
+        alias: "",
         value: "N",
         default: "0",
-        help: "tell who keeps up to so many of the oldest live instances of each suspect site, 100 at most: walks over the heap before each report but the snapshots of interval, during which the program stands still",
+        category: Category::Findings,
+        in_readme: true,
+        short: "show paths to GC roots for up to N of the oldest live instances of each suspect site",
+        long: "At most 100. Walks the heap before each report except interval snapshots, which pauses the application.",
         set: |options, value| match number(value)? {
-            retain @ 0..=100 => {
-                options.retain = retain as usize;
+            count @ 0..=100 => {
+                options.gc_roots = count as usize;
                 Ok(())
             }
             _ => Err("a number from 0 to 100 is needed".into()),
         },
     },
     Row {
-        name: "retain_wait",
+        name: "gc_roots_timeout",
+        alias: "",
         value: "TIME",
         default: "2s",
-        help: "with retain: how long the program may stand still for it in all",
+        category: Category::Findings,
+        in_readme: false,
+        short: "with gc_roots: how long the application may be paused for it in total",
+        long: "",
         set: |options, value| {
-            options.retain_wait = duration(value)?;
+            options.gc_roots_timeout = duration(value)?;
             Ok(())
         },
     },
     Row {
         name: "min_age",
+        alias: "",
         value: "TIME",
         default: "0s",
-        help: "live instances younger than this are not suspects",
+        category: Category::Findings,
+        in_readme: false,
+        short: "live instances younger than this are not suspects",
+        long: "",
         set: |options, value| {
             options.min_age = duration(value)?;
             Ok(())
@@ -174,9 +263,13 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "suppressions",
+        alias: "",
         value: "FILE",
         default: "none",
-        help: "rules for what is expected, one a line (docs/suppressions.md); may be given several times",
+        category: Category::Gate,
+        in_readme: true,
+        short: "a file with rules for instances that are expected",
+        long: "One rule a line; see [suppressions.md](suppressions.md). May be given several times.",
         set: |options, value| {
             options.suppressions.push(PathBuf::from(value));
             Ok(())
@@ -184,9 +277,13 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "default_suppressions",
+        alias: "",
         value: "true|false",
         default: "true",
-        help: "false turns off the built-in rules for the JDK's own caches, which zaudit suppress --built-in lists",
+        category: Category::Gate,
+        in_readme: false,
+        short: "whether to apply the built-in rules for caches of the JDK",
+        long: "`zaudit suppress --built-in` lists them.",
         set: |options, value| {
             options.default_suppressions = switch(value)?;
             Ok(())
@@ -194,36 +291,52 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "baseline",
+        alias: "",
         value: "FILE",
         default: "none",
-        help: "an older JSON report: only what is new or has grown against it is told as a leak or a suspect, and fails",
+        category: Category::Gate,
+        in_readme: true,
+        short: "an earlier JSON report: only what is new or has grown since is a leak or a suspect",
+        long: "",
         set: |options, value| {
             options.baseline = (value != "none").then(|| PathBuf::from(value));
             Ok(())
         },
     },
     Row {
-        name: "exitcode",
+        name: "exit_code",
+        alias: "exitcode",
         value: "CODE",
         default: "none",
-        help: "the process ends with this code, 1 to 255, if the last report of an audit has a leak that no rule covers and no baseline knows, or a rule over its maximum; the program's own code wins if it is not 0",
+        category: Category::Gate,
+        in_readme: true,
+        short: "exit code of the process if the final report has a leak, 1 to 255",
+        long: "Instances that a rule covers or that the baseline has do not count; a rule that is over its maximum does. The exit code of the program wins if it is not 0.",
         set: |options, value| {
-            options.exitcode = exit_code(value)?;
+            options.exit_code = exit_code(value)?;
             Ok(())
         },
     },
     Row {
         name: "fail_on",
+        alias: "",
         value: "live:N|bytes:SIZE",
         default: "leak",
-        help: "with exitcode: fail also if so many suspects are live, or hold so much; may be given several times",
+        category: Category::Gate,
+        in_readme: false,
+        short: "with exit_code: also fail if this many suspects are live, or hold this much",
+        long: "May be given several times.",
         set: |options, value| fail_on(&mut options.fail_on, value),
     },
     Row {
         name: "signal",
+        alias: "",
         value: "NAME|none",
         default: "USR1",
-        help: "the signal that asks for a report; taken only while nobody else handles it; SIGQUIT always asks, and belongs to the JVM",
+        category: Category::Timing,
+        in_readme: false,
+        short: "the signal that requests a report",
+        long: "Used only if nothing else handles it. SIGQUIT requests a report, too, and still prints the thread dump of the JVM.",
         set: |options, value| {
             options.signal = Choice { value: signal(value)?, explicit: true };
             Ok(())
@@ -231,9 +344,13 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "depth",
+        alias: "",
         value: "FRAMES",
         default: "1024",
-        help: "frames kept of each allocation stack, 1 to 2048; a longer one is cut at its outer end and says so",
+        category: Category::Findings,
+        in_readme: false,
+        short: "how many frames of each allocation stack to keep, 1 to 2048",
+        long: "Deeper stacks are truncated at the outer end, and marked.",
         set: |options, value| {
             let frames = number(value)?;
             match usize::try_from(frames) {
@@ -244,20 +361,28 @@ pub(super) const TABLE: &[Row] = &[
         },
     },
     Row {
-        name: "answer",
+        name: "reply_file",
+        alias: "",
         value: "PATH",
         default: "standard error",
-        help: "with a command: where its answer goes",
+        category: Category::Agent,
+        in_readme: false,
+        short: "with a command: the file to write the reply to",
+        long: "",
         set: |options, value| {
-            options.answer = Some(PathBuf::from(value));
+            options.reply_file = Some(PathBuf::from(value));
             Ok(())
         },
     },
     Row {
         name: "strict",
+        alias: "",
         value: "",
         default: "off",
-        help: "a bad option keeps the JVM from starting; without it the option is ignored, with a line on standard error",
+        category: Category::Agent,
+        in_readme: false,
+        short: "refuse to start the JVM if an option is wrong",
+        long: "Without it, a wrong option is ignored, with a message on standard error.",
         set: |options, value| {
             options.strict = switch(value)?;
             Ok(())
@@ -265,9 +390,13 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "help",
+        alias: "",
         value: "",
         default: "off",
-        help: "print this table on standard error, and go on",
+        category: Category::Agent,
+        in_readme: false,
+        short: "print the options on standard error, and continue",
+        long: "",
         set: |options, value| {
             options.help = switch(value)?;
             Ok(())
@@ -275,16 +404,36 @@ pub(super) const TABLE: &[Row] = &[
     },
 ];
 
-/// The commands: name, what it is, what it does.
-pub(super) const COMMANDS: &[(&str, Command, &str)] = &[
-    ("arm", Command::Arm, "begin to audit, with these options; it is what an attach without a command does"),
-    ("dump", Command::Dump, "make a report now; file, format and gc hold for this one"),
-    ("status", Command::Status, "tell what is going on, in a few lines"),
-    ("reset", Command::Reset, "count from now on; what is live now is adopted"),
-    (
-        "disarm",
-        Command::Disarm,
-        "make the last report (as dump does), then put the original bytecode back and forget everything",
-    ),
-    ("help", Command::Help, "tell the options and the commands"),
+/// A command.
+pub(super) struct CommandRow {
+    pub(super) name: &'static str,
+    pub(super) command: Command,
+    /// What it does, in one line.
+    pub(super) short: &'static str,
+}
+
+/// The commands.
+pub(super) const COMMANDS: &[CommandRow] = &[
+    CommandRow {
+        name: "arm",
+        command: Command::Arm,
+        short: "start auditing with these options; an attach without a command does this",
+    },
+    CommandRow {
+        name: "dump",
+        command: Command::Dump,
+        short: "write a report now; file, format and gc apply to this report only",
+    },
+    CommandRow { name: "status", command: Command::Status, short: "show the state of the agent" },
+    CommandRow {
+        name: "reset",
+        command: Command::Reset,
+        short: "start counting anew; instances that are live now are adopted",
+    },
+    CommandRow {
+        name: "disarm",
+        command: Command::Disarm,
+        short: "write the final report, then restore the original bytecode and discard all data",
+    },
+    CommandRow { name: "help", command: Command::Help, short: "list the options and the commands" },
 ];

@@ -23,8 +23,8 @@ fn good_ones() {
         ("gc,gc=false", Options::default()),
         ("depth=1k", Options::default()),
         ("depth=64", Options { depth: 64, ..Options::default() }),
-        ("gc_wait=250ms", Options { gc_wait: Duration::from_millis(250), ..Options::default() }),
-        ("gc_wait=2m", Options { gc_wait: Duration::from_secs(120), ..Options::default() }),
+        ("gc_timeout=250ms", Options { gc_timeout: Duration::from_millis(250), ..Options::default() }),
+        ("gc_timeout=2m", Options { gc_timeout: Duration::from_secs(120), ..Options::default() }),
         (r"file=a\,b.txt", Options { files: vec![Pattern::parse("a,b.txt").unwrap()], ..Options::default() }),
         (r"file=a\b.txt", Options { files: vec![Pattern::parse(r"a\b.txt").unwrap()], ..Options::default() }),
         ("@good", Options { depth: 7, gc: true, ..json }),
@@ -35,10 +35,12 @@ fn good_ones() {
         ),
         ("duration=10m,duration=none", Options::default()),
         (
-            "interval=100ms,keep=3",
-            Options { interval: Some(Duration::from_millis(100)), keep: 3, ..Options::default() },
+            "interval=100ms,max_snapshots=3",
+            Options { interval: Some(Duration::from_millis(100)), max_snapshots: 3, ..Options::default() },
         ),
-        ("exitcode=23", Options { exitcode: Some(23), ..Options::default() }),
+        ("exit_code=23", Options { exit_code: Some(23), ..Options::default() }),
+        ("exitcode=23", Options { exit_code: Some(23), ..Options::default() }),
+        ("duration=1.5s", Options { duration: Some(Duration::from_millis(1_500)), ..Options::default() }),
         (
             "fail_on=live:7,bytes:64m",
             Options { fail_on: FailOn { live: Some(7), bytes: Some(64 << 20) }, ..Options::default() },
@@ -53,11 +55,11 @@ fn good_ones() {
         ),
         ("baseline=old.json,baseline=none", Options::default()),
         (
-            "min_age=1m,adopt=off,answer=/a",
+            "min_age=1m,adopt=off,reply_file=/a",
             Options {
                 min_age: Duration::from_secs(60),
                 adopt: false,
-                answer: Some("/a".into()),
+                reply_file: Some("/a".into()),
                 ..Options::default()
             },
         ),
@@ -68,7 +70,11 @@ fn good_ones() {
         let given = parsed.options.given.clone();
         assert_eq!(parsed.options, Options { given, ..expected }, "{text}");
         let again = parse(&parsed.options.as_given()).options;
-        assert_eq!(Options { answer: parsed.options.answer.clone(), ..again }, parsed.options, "{text}");
+        assert_eq!(
+            Options { reply_file: parsed.options.reply_file.clone(), ..again },
+            parsed.options,
+            "{text}"
+        );
     }
     assert_eq!(parse("signal=SIGWINCH").options.signal.value.map(|s| s.number), Some(28));
 }
@@ -90,19 +96,22 @@ fn bad_ones_are_one_line_each_and_change_nothing() {
         ("depth=99999999999999999g", "too large"),
         ("gc=maybe", "it is a switch"),
         ("=64", "a name is needed before the ="),
-        ("gc_wait=10ms", "at least 100ms"),
-        ("gc_wait=5", "a unit is needed"),
-        ("gc_wait=s", "as in 5s"),
-        ("gc_wait=5d", "unknown unit \"d\""),
-        ("gc_wait=99999999999999999h", "too long"),
+        ("gc_timeout=10ms", "at least 100ms"),
+        ("gc_timeout=5", "a unit is needed"),
+        ("gc_timeout=s", "as in 5s"),
+        ("gc_timeout=1e3s", "as in 5s"),
+        ("gc_timeout=1..5s", "as in 5s"),
+        ("gc_timeout=-1s", "as in 5s"),
+        ("gc_timeout=5d", "unknown unit \"d\""),
+        ("gc_timeout=99999999999999999h", "too long"),
         ("signal=QUIT", "belongs to the JVM"),
         ("signal=SIGUSR2", "belongs to the JVM"),
         ("signal=kill", "cannot be caught"),
         ("signal=FOO", "there are USR1"),
-        ("exitcode=0", "from 1 to 255"),
-        ("exitcode=256", "from 1 to 255"),
+        ("exit_code=0", "from 1 to 255"),
+        ("exit_code=256", "from 1 to 255"),
         ("interval=1ms", "at least 100ms"),
-        ("keep=0", "from 1 to 100000"),
+        ("max_snapshots=0", "from 1 to 100000"),
         ("fail_on=live", "there are leak"),
         ("fail_on=live:x", "unknown unit"),
         ("live:7", "the option help lists all"),
@@ -171,11 +180,32 @@ fn distances() {
 fn the_default_column_is_the_default() {
     for row in TABLE
         .iter()
-        .filter(|row| !row.value.is_empty() && !["file", "answer", "suppressions"].contains(&row.name))
+        .filter(|row| !row.value.is_empty() && !["file", "reply_file", "suppressions"].contains(&row.name))
     {
         let mut options = Options::default();
         (row.set)(&mut options, row.default).unwrap();
         options.signal.explicit = false;
         assert_eq!(options, Options::default(), "{}", row.name);
     }
+}
+
+#[test]
+fn help_fits_a_terminal() {
+    for line in help().lines() {
+        assert!(line.chars().count() <= 105, "{line}");
+    }
+}
+
+#[test]
+fn names_and_texts_are_sound() {
+    for row in TABLE {
+        assert_eq!(TABLE.iter().filter(|other| [other.name, other.alias].contains(&row.name)).count(), 1);
+        assert!(
+            !row.short.ends_with('.') && (row.long.is_empty() || row.long.ends_with('.')),
+            "{}",
+            row.name
+        );
+        assert!(row.short.starts_with(char::is_lowercase), "{}", row.name);
+    }
+    assert_eq!(TABLE.iter().filter(|row| row.in_readme).count(), 10, "as many as a reader takes in");
 }

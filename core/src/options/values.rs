@@ -76,20 +76,26 @@ pub(super) fn number(value: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "the number is too large".into())
 }
 
-/// A time with its unit: `ms`, `s`, `m` or `h`.
-pub(super) fn duration(value: &str) -> Result<Duration, String> {
-    let (digits, unit) = value.split_at(value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
+/// Parses a time with its unit, such as `500ms`, `1.5s`, `10m` or `1h`. The error is part of a sentence.
+pub fn duration(value: &str) -> Result<Duration, String> {
+    let (number, unit) = value.split_at(value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let seconds = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
         "" => return Err("a unit is needed: ms, s, m or h".into()),
         _ => return Err(format!("unknown unit {unit:?}; there are ms, s, m and h")),
     };
-    let number: u64 =
-        digits.parse().map_err(|_| "a whole number and its unit are needed, as in 5s".to_owned())?;
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "the time is too long".into())
+    // Not what a float's parser takes besides: signs, exponents, infinity.
+    let is_decimal = number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let number: f64 =
+        number.parse().ok().filter(|_| is_decimal).ok_or("a number and its unit are needed, as in 5s")?;
+    let millis = (number * seconds * 1_000.0).round();
+    if millis > u64::MAX as f64 / 2.0 {
+        return Err("the time is too long".into());
+    }
+    Ok(Duration::from_millis(millis as u64))
 }
 
 pub(super) fn signal(value: &str) -> Result<Option<Signal>, String> {

@@ -226,11 +226,11 @@ fn by_jcmd(kit: &Kit, jdk: &Jdk) -> Result<()> {
         ("disarm", &report_option, 0, "disarmed; the report is in "),
         ("disarm", "", 1, "no audit is under way"),
         ("reset", "", 1, "arm it first"),
-        ("help", "", 0, "gc_wait"),
+        ("help", "", 0, "gc_timeout"),
         ("rest", "", 2, "unknown"),
     ] {
         let comma = if options.is_empty() { "" } else { "," };
-        let options = format!("{command}{comma}{options},answer={}", answer.display());
+        let options = format!("{command}{comma}{options},reply_file={}", answer.display());
         let said = load(jdk, &program, &kit.bench.library, &options)?;
         claim(said.contains(&format!("return code: {code}")), || {
             format!("{options}: {code} expected: {said}")
@@ -282,7 +282,7 @@ fn second_copy_later(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let copy = copy(kit, program.running.dir())?;
     let answer = program.running.dir().join("answer");
     for _ in 0..2 {
-        let said = load(jdk, &program, &copy, &format!("arm,answer={}", answer.display()))?;
+        let said = load(jdk, &program, &copy, &format!("arm,reply_file={}", answer.display()))?;
         claim(said.contains("return code: 1"), || said.clone())?;
         let told = std::fs::read_to_string(&answer).map_err(|error| error.to_string())?;
         claim(told.contains("another copy of libzaudit.so"), || told.clone())?;

@@ -36,7 +36,7 @@ pub fn second_audit_hears_of_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
 /// The time of an audit is up while the JVM, on its way out, waits for finalizers: the report is the JVM's last one then.
 pub fn time_is_up_at_the_end(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, kit.bench.fixture("BlockedFinalizer")?)?;
-    let ended = jvm.audited(&kit.library, "gc,gc_wait=3s,duration=1s").run()?;
+    let ended = jvm.audited(&kit.library, "gc,gc_timeout=3s,duration=1s").run()?;
     let report = ended.unhealthy_report()?;
     claim(report.process.trigger == Trigger::Exit, || ended.to_string())?;
     claim(ended.code() == 0, || ended.to_string())
@@ -69,7 +69,7 @@ pub fn each_answer_has_its_own_place(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let output = output.map_err(|error| format!("jcmd: {error}"))?;
         claim(output.status.success(), || format!("{output:?}"))
     };
-    load(format!("arm,answer={}", answer.display()))?;
+    load(format!("arm,reply_file={}", answer.display()))?;
     fs::remove_file(&answer).map_err(|error| format!("no answer: {error}"))?;
     load("status".into())?;
     running.wait_for_stderr("state: armed")?;

@@ -22,7 +22,7 @@ fn run(bench: &Bench, jdk: &Jdk, what: &str, files: &[(&str, &str)], more: &str)
     for (name, text) in files {
         write(&jvm.dir().join(name), text)?;
     }
-    jvm.audited(&bench.library, &format!("gc,exitcode={CODE}{more}")).run()
+    jvm.audited(&bench.library, &format!("gc,exit_code={CODE}{more}")).run()
 }
 
 /// It failed with this line, or not at all.

@@ -1,4 +1,4 @@
-//! The gate: `exitcode` and `fail_on` against every way to end, with leaks, without, and with leaks that rules cover.
+//! The gate: `exit_code` and `fail_on` against every way to end, with leaks, without, and with leaks that rules cover.
 //!
 //! Invariant: each ending is tried bare, too; only where that gives 0 may the gate say otherwise, and then with one line.
 
@@ -20,7 +20,7 @@ fn finishing(bench: &Bench, jdk: &Jdk, args: &[&str]) -> Result<Jvm> {
 }
 
 fn gated(bench: &Bench, jdk: &Jdk, args: &[&str], more: &str) -> Result<Jvm> {
-    Ok(finishing(bench, jdk, args)?.audited(&bench.library, &format!("gc,exitcode={CODE}{more}")))
+    Ok(finishing(bench, jdk, args)?.audited(&bench.library, &format!("gc,exit_code={CODE}{more}")))
 }
 
 /// The counts of what the program did beside one that it ended.
@@ -117,7 +117,7 @@ pub(super) fn limits(bench: &Bench, jdk: &Jdk) -> Result<()> {
 /// All that the program printed is there, and before the agent's line where both go to one place.
 pub(super) fn much_output_first(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, bench.fixture("MuchOutput")?)?;
-    let ended = jvm.audited(&bench.library, "gc,exitcode=23").after("exec >both.txt 2>&1").run()?;
+    let ended = jvm.audited(&bench.library, "gc,exit_code=23").after("exec >both.txt 2>&1").run()?;
     claim(ended.code() == CODE, || ended.to_string())?;
     let both = read(&ended.dir().join("both.txt"))?;
     let lines: Vec<&str> = both.lines().collect();
@@ -140,7 +140,7 @@ pub(super) fn native_output(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, bench.fixture("NativeCode")?)?.args(&["100000"])) };
     let bare = jvm()?.run()?;
     claim(bare.code() == 0, || bare.to_string())?;
-    let ended = jvm()?.audited(&bench.library, "gc,exitcode=23").run()?;
+    let ended = jvm()?.audited(&bench.library, "gc,exit_code=23").run()?;
     claim(ended.code() == CODE, || ended.to_string())?;
     claim(ended.stdout == bare.stdout, || format!("{} and {} bytes", bare.stdout.len(), ended.stdout.len()))?;
     let text = String::from_utf8_lossy(&ended.stdout).into_owned();

@@ -135,9 +135,9 @@ pub(super) fn link_is_replaced(bench: &Bench, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// `keep=3`: the three newest, in a row, the last report beside them, and every file of others.
+/// `max_snapshots=3`: the three newest, in a row, the last report beside them, and every file of others.
 pub(super) fn newest_are_kept(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = busy(bench, jdk, "interval=100ms,keep=3")?;
+    let jvm = busy(bench, jdk, "interval=100ms,max_snapshots=3")?;
     let foreign = ["r.0.json", "r.1.json.bak", "r.999999.json", "r.x.json", "s.1.json"];
     for name in foreign {
         write(&jvm.dir().join(name), "somebody else's")?;
@@ -177,7 +177,7 @@ pub(super) fn newest_are_kept(bench: &Bench, jdk: &Jdk) -> Result<()> {
 /// Host, process, number and time in the name, and a percent sign; two are kept, and the last report is number 0.
 pub(super) fn names(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, bench.fixture("BusySites")?)?.flags(["-Xmx64m"]);
-    let options = "interval=100ms,keep=2,format=json,file=%%-%h-%p-%n-%t.json";
+    let options = "interval=100ms,max_snapshots=2,format=json,file=%%-%h-%p-%n-%t.json";
     let mut running = jvm.agent(&bench.library, options).spawn()?;
     let pid = running.pid();
     running.wait_for("ready")?;

@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 }
 
 /// Time for what a collection leaves to Cleaners, on a machine that has other work.
-const PATIENT: &str = "gc_wait=60s";
+const PATIENT: &str = "gc_timeout=60s";
 
 type Test = fn(&Kit, &Bench) -> Result<()>;
 
@@ -140,7 +140,7 @@ impl Kit {
 
 /// Counts while threads are frozen with their streams, and after all is done.
 fn lives(kit: &Kit, bench: &Bench) -> Result<()> {
-    let options = if kit.collects { "gc,gc_wait=60s" } else { "" };
+    let options = if kit.collects { "gc,gc_timeout=60s" } else { "" };
     let jvm = kit.lives(bench, kit.recorded)?.audited(&bench.library, options);
     let mut program = kit.start(jvm)?;
     program.obey("brief 200")?;
@@ -220,7 +220,7 @@ fn cycles(kit: &Kit, bench: &Bench) -> Result<()> {
 fn virtual_cleaner(kit: &Kit, bench: &Bench) -> Result<()> {
     let fixture = bench.fixture("VirtualCleaner")?;
     let jvm = Jvm::new(&kit.jdk, fixture)?.flags(["-Xmx64m"]).flags(kit.flags);
-    let ended = jvm.audited(&bench.library, "gc,gc_wait=60s").run()?;
+    let ended = jvm.audited(&bench.library, "gc,gc_timeout=60s").run()?;
     claim(ended.code() == 0 && ended.printed() == "ended\n", || ended.to_string())?;
     claim_counts(fixture, &fixture.expected(kit.jdk.major, false), &ended.report()?)
 }
@@ -236,7 +236,7 @@ fn dump_threads(jdk: &Jdk, pid: u32, words: &[&str]) -> Result<()> {
 /// Recordings, thread dumps, snapshots, reports by signal and by command, searches for roots and
 /// audits that begin and end, while batches block and go on.
 fn all_at_once(kit: &Kit, bench: &Bench) -> Result<()> {
-    const OPTIONS: &str = "interval=300ms,retain=2,retain_wait=500ms,gc_wait=60s";
+    const OPTIONS: &str = "interval=300ms,gc_roots=2,gc_roots_timeout=500ms,gc_timeout=60s";
     let mut program = kit.start(kit.lives(bench, true)?.audited(&bench.library, OPTIONS))?;
     let (jdk, pid, dir) = (&kit.jdk, program.running.pid(), program.running.dir().to_owned());
     program.obey("churn 2")?;
@@ -272,7 +272,7 @@ fn all_at_once(kit: &Kit, bench: &Bench) -> Result<()> {
     program.obey("end")?;
     program.report("disarm", &[])?;
     let file = format!("file={}", dir.join("r.json").display());
-    program.zaudit("attach", &[&file, "format=json", "interval=300ms", "retain=2", PATIENT])?;
+    program.zaudit("attach", &[&file, "format=json", "interval=300ms", "gc_roots=2", PATIENT])?;
     program.obey("forget")?;
     let made = program.obey("begin 12 48 5")?;
     claim_lives(&program.report("dump", &["--gc"])?, &made, Lost::Collected)?;

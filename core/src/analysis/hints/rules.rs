@@ -172,7 +172,7 @@ pub(super) static HINTS: &[Hint] = &[
         applies: |input| input.goes(&[Direction::Grew, Direction::GrewLately]),
         message: |input| {
             format!(
-                "find what keeps them after {} has made them (retain=3 shows it), and end them there",
+                "find what keeps them after {} has made them (gc_roots=3 shows it), and end them there",
                 input.blame_frame()
             )
         },

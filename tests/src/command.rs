@@ -3,8 +3,9 @@
 //! Building it is [`crate::agent`]'s. Invariant: it is the released command with the library under test, and nothing of
 //! the caller's own Java or zaudit environment reaches it.
 
+use crate::ensure;
 use crate::report::Report;
-use crate::suite::{Bench, claim};
+use crate::suite::Bench;
 use crate::{Result, agent};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -73,7 +74,7 @@ impl Said {
 
     /// Claims that it did as asked, without a word on stderr, and gives what it printed.
     pub fn done(self) -> Result<String> {
-        claim(self.code == Some(0) && self.stderr.is_empty(), || format!("not done: {self:?}"))?;
+        ensure!(self.code == Some(0) && self.stderr.is_empty(), "not done: {self:?}");
         Ok(self.stdout)
     }
 
@@ -81,6 +82,7 @@ impl Said {
     pub fn refused(self, code: i32, words: &str) -> Result<()> {
         let one_line = self.stderr.starts_with("zaudit: ") && self.stderr.trim_end().lines().count() == 1;
         let right = self.code == Some(code) && self.stdout.is_empty() && self.stderr.contains(words);
-        claim(one_line && right, || format!("{code} and {words:?} expected: {self:?}"))
+        ensure!(one_line && right, "{code} and {words:?} expected: {self:?}");
+        Ok(())
     }
 }

@@ -91,9 +91,19 @@ pub fn cell(
     })
 }
 
-/// A claim that a test makes; `why` is asked for only when it does not hold.
-pub fn claim(holds: bool, why: impl FnOnce() -> String) -> Result<()> {
-    if holds { Ok(()) } else { Err(why()) }
+/// Fails the test, with a message, unless a condition holds. The message is a format string, or a string.
+#[macro_export]
+macro_rules! ensure {
+    ($holds:expr, $format:literal $($arguments:tt)*) => {
+        if !$holds {
+            return Err(format!($format $($arguments)*));
+        }
+    };
+    ($holds:expr, $message:expr $(,)?) => {
+        if !$holds {
+            return Err($message);
+        }
+    };
 }
 
 /// Claims that the sites that `fixture` has in `report` come to what was `expected`.
@@ -104,5 +114,6 @@ pub fn claim_counts(fixture: &Fixture, expected: &Expectation, report: &Report) 
         wrong.extend(expected.differences(kind, &sum));
     }
     let sites: Vec<String> = report.sites.iter().map(crate::report::Site::describe).collect();
-    claim(wrong.is_empty(), || format!("{}\nsites:\n{}", wrong.join("\n"), sites.join("\n")))
+    ensure!(wrong.is_empty(), "{}\nsites:\n{}", wrong.join("\n"), sites.join("\n"));
+    Ok(())
 }

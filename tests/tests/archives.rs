@@ -11,9 +11,10 @@ use std::sync::Arc;
 use zaudit_tests::Result;
 use zaudit_tests::child::{Ended, Folder};
 use zaudit_tests::command::Said;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+use zaudit_tests::suite::{self, Bench, cell, claim_counts};
 
 /// A way to make a CDS archive, since which release, its flags; `ARCHIVE` is the file.
 const ARCHIVES: [(&str, u32, &[&str]); 3] = [
@@ -145,12 +146,12 @@ impl<'a> Place<'a> {
             let log = jvm.dir().join("loaded");
             let jvm = jvm.flags(flags).flags([format!("-Xlog:class+load:file={}", log.display())]);
             let ended = if audited { jvm.audited(&self.bench.library, "gc") } else { jvm }.run()?;
-            claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+            ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
             let loaded = read(&log)?;
             let found = loaded.lines().find(|line| line.contains(" NeverEnded source: "));
-            claim(found.is_some_and(|line| line.contains("shared objects file")), || {
+            ensure!(found.is_some_and(|line| line.contains("shared objects file")), {
                 format!("the archive is not in use (audited: {audited}): {found:?}\n{ended}")
-            })?;
+            });
             if audited {
                 let fixture = self.bench.fixture("NeverEnded")?;
                 claim_counts(fixture, &fixture.expected(self.jdk.major, false), &ended.report()?)?;
@@ -173,16 +174,17 @@ fn alike(ended: &Ended, archive: &str) -> String {
 /// HotSpot ends before it loads the library: in its own words, and without ours.
 fn refused(place: &Place, way: Way, flags: &[&str]) -> Result<()> {
     let ended = place.run(way, flags, "made.jsa", Some("gc"))?;
-    claim(ended.code() == 1, || format!("HotSpot takes agents here now: {ended}"))?;
+    ensure!(ended.code() == 1, "HotSpot takes agents here now: {ended}");
     let printed = ended.printed();
     let words = printed.contains("Error occurred during CDS dumping") && printed.contains("JVMTI agent");
-    claim(words && ended.messages().is_empty(), || format!("other words: {ended}"))?;
-    claim(!place.file("made.jsa").exists(), || format!("there is an archive: {ended}"))
+    ensure!(words && ended.messages().is_empty(), "other words: {ended}");
+    ensure!(!place.file("made.jsa").exists(), "there is an archive: {ended}");
+    Ok(())
 }
 
 fn archive_is_used(place: &Place, flags: &[&str]) -> Result<()> {
     let made = place.run(Way::Flags, flags, "made.jsa", None)?;
-    claim(made.code() == 0 && place.file("made.jsa").exists(), || made.to_string())?;
+    ensure!(made.code() == 0 && place.file("made.jsa").exists(), made.to_string());
     // What makes an archive if there is none uses it if there is one.
     let auto = flags.iter().any(|flag| flag.contains("AutoCreate"));
     let flags = if auto { flags } else { &["-Xshare:auto", "-XX:SharedArchiveFile=ARCHIVE"] };
@@ -194,20 +196,21 @@ fn record(place: &Place, way: Way, flags: &[&str]) -> Result<()> {
     let bare = place.run(way, flags, "bare.aot", None)?;
     let ended = place.run(way, flags, "made.aot", Some("gc,exit_code=23"))?;
     let same = alike(&ended, "made.aot") == alike(&bare, "bare.aot") && bare.code() == ended.code();
-    claim(same && bare.code() == 0, || format!("{bare}\n{ended}"))?;
+    ensure!(same && bare.code() == 0, "{bare}\n{ended}");
     let messages = ended.messages();
     let flag = flags.first().and_then(|flag| flag.split('=').next()).unwrap_or_default();
     let said = messages.len() == 1 && messages[0].starts_with("zaudit: nothing is audited: this JVM records");
-    claim(said && messages[0].contains(flag), || format!("one line about {flag} expected: {ended}"))?;
+    ensure!(said && messages[0].contains(flag), "one line about {flag} expected: {ended}");
     let others = |ended: &Ended| ended.foreign_stderr().lines().count();
-    claim(others(&ended) == others(&bare), || format!("stderr differs\n{bare}\n{ended}"))?;
-    claim(!ended.dir().join("r.json").exists(), || format!("there is a report: {ended}"))
+    ensure!(others(&ended) == others(&bare), "stderr differs\n{bare}\n{ended}");
+    ensure!(!ended.dir().join("r.json").exists(), "there is a report: {ended}");
+    Ok(())
 }
 
 fn two_steps(place: &Place, way: Way) -> Result<()> {
     record(place, way, &RECORD)?;
     let made = place.run(way, &CREATE, "made.aot", Some("gc"))?;
-    claim(made.code() == 0 && made.messages().is_empty(), || made.to_string())?;
+    ensure!(made.code() == 0 && made.messages().is_empty(), made.to_string());
     cache_is_used(place)
 }
 

@@ -11,8 +11,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
+use zaudit_tests::ensure;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::suite::{self, Bench, cell};
 
 /// What a row is called, the options, and what the one line must name.
 const OPTIONS: [(&str, &str, &[&str]); 26] = [
@@ -90,14 +91,16 @@ fn jvm(bench: &Bench) -> Result<Jvm> {
 /// The program ran as it does bare.
 fn unharmed(bench: &Bench, ended: &Ended) -> Result<()> {
     let bare = jvm(bench)?.run()?;
-    claim(ended.printed() == bare.printed() && ended.code() == bare.code(), || format!("{bare}\n{ended}"))
+    ensure!(ended.printed() == bare.printed() && ended.code() == bare.code(), "{bare}\n{ended}");
+    Ok(())
 }
 
 /// The one line of the agent, with all of `named` in it.
 fn claim_one_line(ended: &Ended, named: &[&str]) -> Result<()> {
     let messages = ended.messages();
     let told = messages.len() == 1 && named.iter().all(|name| messages[0].contains(name));
-    claim(told, || format!("one `zaudit:` line with {named:?} expected, got {messages:#?}\n{ended}"))
+    ensure!(told, "one `zaudit:` line with {named:?} expected, got {messages:#?}\n{ended}");
+    Ok(())
 }
 
 /// The text report is on stderr, and it found the leak.
@@ -108,8 +111,9 @@ fn claim_summary(ended: &Ended) -> Result<()> {
 /// A report with this in it is on stderr, once, and it found the leak.
 fn claim_report(ended: &Ended, begins: &str) -> Result<()> {
     let stderr = ended.stderr();
-    claim(stderr.matches(begins).count() == 1, || format!("no report: {ended}"))?;
-    claim(stderr.contains("NeverEnded"), || format!("no word about the leak: {ended}"))
+    ensure!(stderr.matches(begins).count() == 1, "no report: {ended}");
+    ensure!(stderr.contains("NeverEnded"), "no word about the leak: {ended}");
+    Ok(())
 }
 
 fn bad_option(bench: &Bench, options: &str, named: &[&str]) -> Result<()> {
@@ -121,7 +125,7 @@ fn bad_option(bench: &Bench, options: &str, named: &[&str]) -> Result<()> {
 
 fn not_utf8(bench: &Bench) -> Result<()> {
     let options = OsString::from_vec(b"gc,dep\xffth=64".to_vec());
-    claim(options.as_bytes().contains(&0xff), || "not UTF-8 is meant".into())?;
+    ensure!(options.as_bytes().contains(&0xff), "not UTF-8 is meant");
     let ended = jvm(bench)?.agent(&bench.library, options).run()?;
     unharmed(bench, &ended)?;
     claim_one_line(&ended, &["th=64"])?;
@@ -132,7 +136,7 @@ fn two_bad_ones(bench: &Bench) -> Result<()> {
     let ended = jvm(bench)?.agent(&bench.library, "colour,gc,depth=many").run()?;
     unharmed(bench, &ended)?;
     let messages = ended.messages();
-    claim(messages.len() == 2, || format!("a line each expected: {messages:#?}"))?;
+    ensure!(messages.len() == 2, "a line each expected: {messages:#?}");
     claim_summary(&ended)
 }
 
@@ -167,7 +171,8 @@ fn bad_file(bench: &Bench, file: &str) -> Result<()> {
 fn claim_told(ended: &Ended, file: &str, lines: RangeInclusive<usize>) -> Result<()> {
     let messages = ended.messages();
     let told = lines.contains(&messages.len()) && messages.iter().all(|line| line.contains(file));
-    claim(told, || format!("{lines:?} `zaudit:` lines with {file:?} expected, got {messages:#?}\n{ended}"))
+    ensure!(told, "{lines:?} `zaudit:` lines with {file:?} expected, got {messages:#?}\n{ended}");
+    Ok(())
 }
 
 /// Root may write everywhere, so a place is tried where nobody may.
@@ -185,23 +190,24 @@ fn demanded(bench: &Bench) -> Result<()> {
     running.wait_for_stderr("SUMMARY: zaudit:")?;
     running.say("")?;
     let ended = running.finish()?;
-    claim(ended.printed() == "ready\ndone\n" && ended.code() == 0, || ended.to_string())?;
+    ensure!(ended.printed() == "ready\ndone\n" && ended.code() == 0, ended.to_string());
     claim_told(&ended, "missing/r.", 2..=3)
 }
 
 fn strict_good(bench: &Bench) -> Result<()> {
     let ended = jvm(bench)?.agent(&bench.library, "strict,gc").run()?;
     unharmed(bench, &ended)?;
-    claim(ended.messages().is_empty(), || ended.to_string())?;
+    ensure!(ended.messages().is_empty(), ended.to_string());
     claim_summary(&ended)
 }
 
 fn strict_bad(bench: &Bench, options: &str) -> Result<()> {
     let ended = jvm(bench)?.agent(&bench.library, options).run()?;
     let ran = ended.code() == 0 || ended.printed().contains("packed into");
-    claim(!ran, || format!("the JVM is not to start: {ended}"))?;
-    claim(!ended.messages().is_empty(), || format!("a line expected: {ended}"))?;
-    claim(!ended.stderr().contains("internal error"), || ended.to_string())
+    ensure!(!ran, "the JVM is not to start: {ended}");
+    ensure!(!ended.messages().is_empty(), "a line expected: {ended}");
+    ensure!(!ended.stderr().contains("internal error"), ended.to_string());
+    Ok(())
 }
 
 fn help(bench: &Bench) -> Result<()> {
@@ -210,7 +216,7 @@ fn help(bench: &Bench) -> Result<()> {
     let stderr = ended.stderr();
     for option in ["file", "format", "signal", "gc", "depth", "strict", "help"] {
         let listed = stderr.lines().any(|line| line.trim_start().starts_with(option));
-        claim(listed, || format!("help does not list {option}: {ended}"))?;
+        ensure!(listed, "help does not list {option}: {ended}");
     }
     Ok(())
 }
@@ -222,7 +228,7 @@ fn no_options(bench: &Bench) -> Result<()> {
     for jvm in [jvm(bench)?.flags([&bare]), jvm(bench)?.agent(&bench.library, "")] {
         let ended = jvm.run()?;
         unharmed(bench, &ended)?;
-        claim(ended.messages().is_empty(), || ended.to_string())?;
+        ensure!(ended.messages().is_empty(), ended.to_string());
         claim_summary(&ended)?;
     }
     Ok(())

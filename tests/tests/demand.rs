@@ -6,10 +6,11 @@ use libtest_mimic::Trial;
 use std::process::{Command, ExitCode, Stdio};
 use zaudit_tests::Result;
 use zaudit_tests::child::Running;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report, Trigger};
-use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+use zaudit_tests::suite::{self, Bench, cell, claim_counts};
 
 type Test = fn(&Bench, &Jdk) -> Result<()>;
 
@@ -63,7 +64,7 @@ fn ready(jvm: Jvm) -> Result<Running> {
 
 /// Claims the trigger and the counts of a report about `Garbage`.
 fn claim_report(bench: &Bench, jdk: &Jdk, report: &Report, trigger: Trigger) -> Result<()> {
-    claim(report.process.trigger == trigger, || format!("trigger is {:?}", report.process.trigger))?;
+    ensure!(report.process.trigger == trigger, "trigger is {:?}", report.process.trigger);
     let fixture = bench.fixture("Garbage")?;
     claim_counts(fixture, &fixture.expected(jdk.major, false), report)
 }
@@ -72,8 +73,8 @@ fn claim_report(bench: &Bench, jdk: &Jdk, report: &Report, trigger: Trigger) -> 
 fn claim_end(bench: &Bench, jdk: &Jdk, mut running: Running) -> Result<()> {
     running.say("")?;
     let ended = running.finish()?;
-    claim(ended.code() == 0, || ended.to_string())?;
-    claim(ended.printed().ends_with("done\n"), || ended.to_string())?;
+    ensure!(ended.code() == 0, ended.to_string());
+    ensure!(ended.printed().ends_with("done\n"), ended.to_string());
     claim_report(bench, jdk, &ended.report()?, Trigger::Exit)
 }
 
@@ -83,9 +84,9 @@ fn by_signal(bench: &Bench, jdk: &Jdk) -> Result<()> {
         running.signal("USR1")?;
         let report = running.wait_for_report(&format!("r.{number}.json"))?;
         claim_report(bench, jdk, &report, Trigger::Signal)?;
-        claim(report.process.pid == running.pid(), || format!("pid is {}", report.process.pid))?;
+        ensure!(report.process.pid == running.pid(), "pid is {}", report.process.pid);
     }
-    claim(!running.dir().join("r.json").exists(), || "the last report is there before the end".into())?;
+    ensure!(!running.dir().join("r.json").exists(), "the last report is there before the end");
     claim_end(bench, jdk, running)
 }
 
@@ -106,7 +107,7 @@ fn by_sigquit(bench: &Bench, jdk: &Jdk) -> Result<()> {
     running.say("")?;
     let ended = running.finish()?;
     let stdout = String::from_utf8_lossy(&ended.stdout).into_owned();
-    claim(stdout.contains("Full thread dump"), || format!("SIGQUIT is still the JVM's: {ended}"))?;
+    ensure!(stdout.contains("Full thread dump"), "SIGQUIT is still the JVM's: {ended}");
     claim_report(bench, jdk, &ended.report()?, Trigger::Exit)
 }
 
@@ -117,7 +118,7 @@ fn by_jcmd(bench: &Bench, jdk: &Jdk) -> Result<()> {
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("jcmd: {error}"))?;
-    claim(output.status.success(), || format!("{output:?}"))?;
+    ensure!(output.status.success(), "{output:?}");
     claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::DataDump)?;
     running.signal("USR1")?;
     claim_report(bench, jdk, &running.wait_for_report("r.2.json")?, Trigger::Signal)?;
@@ -132,8 +133,9 @@ fn text_on_stderr(bench: &Bench, jdk: &Jdk) -> Result<()> {
     running.say("")?;
     let ended = running.finish()?;
     let summaries = ended.stderr().matches("SUMMARY: zaudit:").count();
-    claim(summaries == 2, || format!("two summaries expected, the demanded one and the last: {ended}"))?;
-    claim(ended.printed() == "ready\ndone\n", || ended.to_string())
+    ensure!(summaries == 2, "two summaries expected, the demanded one and the last: {ended}");
+    ensure!(ended.printed() == "ready\ndone\n", ended.to_string());
+    Ok(())
 }
 
 /// The program has just collected; the agent collects nothing, and must know all that died all the same. `ObjectFree`
@@ -173,7 +175,7 @@ fn program_takes_the_signal(bench: &Bench, jdk: &Jdk) -> Result<()> {
     running.wait_for(&format!("handled SIG{signal}"))?;
     running.close();
     let ended = running.finish()?;
-    claim(!ended.dir().join("r.1.json").exists(), || "the program's own signal made a report".into())?;
+    ensure!(!ended.dir().join("r.1.json").exists(), "the program's own signal made a report");
     claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }
 
@@ -188,10 +190,10 @@ fn ignored_at_start(bench: &Bench, jdk: &Jdk) -> Result<()> {
         claim_report(bench, jdk, &report, Trigger::DataDump)?;
         running.say("")?;
         let ended = running.finish()?;
-        claim(!ended.dir().join("r.2.json").exists(), || "an ignored signal made a report".into())?;
+        ensure!(!ended.dir().join("r.2.json").exists(), "an ignored signal made a report");
         let messages = ended.messages();
         let told = messages.len() == lines && messages.iter().all(|line| line.contains("SIGUSR1"));
-        claim(told, || format!("{lines} lines about SIGUSR1 expected: {messages:#?}"))?;
+        ensure!(told, "{lines} lines about SIGUSR1 expected: {messages:#?}");
         claim_report(bench, jdk, &ended.report()?, Trigger::Exit)?;
     }
     Ok(())
@@ -227,7 +229,7 @@ fn exact_while_threads_go_on(bench: &Bench, jdk: &Jdk) -> Result<()> {
     for number in 1..=12 {
         running.signal("USR1")?;
         let now = created(&running.wait_for_report(&format!("r.{number}.json"))?);
-        claim(now[0] >= before[0] && now[1] >= before[1], || format!("{before:?} made, and then {now:?}"))?;
+        ensure!(now[0] >= before[0] && now[1] >= before[1], "{before:?} made, and then {now:?}");
         before = now;
     }
     running.close();
@@ -236,7 +238,8 @@ fn exact_while_threads_go_on(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let made = printed.strip_prefix("ready\nmade ").and_then(|count| count.trim().parse().ok());
     let made: u64 = made.ok_or_else(|| ended.to_string())?;
     let last = created(&ended.report()?);
-    claim(last == [made, made], || format!("{made} of each were made, and {last:?} are counted"))
+    ensure!(last == [made, made], "{made} of each were made, and {last:?} are counted");
+    Ok(())
 }
 
 /// Snapshots of a program that has the JVM tell of frees all the time. To ask for those that are pending must not meet the
@@ -246,5 +249,6 @@ fn flood_of_frees(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let mut running = ready(jvm.audited(&bench.library, "interval=100ms,max_snapshots=5"))?;
     let freed = running.wait_for_report("r.60.json")?.sum(Kind::Inflater, |_| true);
     // It is killed here: HotSpot's own way out has the same defect, and now and then stands still.
-    claim(freed.late + freed.collected > 0, || format!("nothing was freed: {freed:?}"))
+    ensure!(freed.late + freed.collected > 0, "nothing was freed: {freed:?}");
+    Ok(())
 }

@@ -7,11 +7,12 @@ use libtest_mimic::Trial;
 use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
+use zaudit_tests::ensure;
 use zaudit_tests::fixtures::Fixture;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Site, Trigger};
-use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+use zaudit_tests::suite::{self, Bench, cell, claim_counts};
 
 /// Boot classes are verified only when asked: a bad rewrite would be silent corruption.
 const CHECKS: [&str; 4] =
@@ -82,13 +83,13 @@ impl Cell {
     fn check(&self, bench: &Bench) -> Result<()> {
         // Compiling all of the bare program first would take minutes more, and its output is the same.
         let bare = self.jvm(if self.mode == XCOMP { &[] } else { self.flags })?.run()?;
-        claim(bare.code() == self.fixture.exit, || format!("the bare program is not as it says: {bare}"))?;
+        ensure!(bare.code() == self.fixture.exit, "the bare program is not as it says: {bare}");
         let audited = self.jvm(self.flags)?.audited(&bench.library, &self.fixture.options).run()?;
         unharmed(&bare, &audited)?;
         let report = audited.report()?;
-        claim(report.process.trigger == Trigger::Exit, || {
+        ensure!(report.process.trigger == Trigger::Exit, {
             format!("trigger is {:?}", report.process.trigger)
-        })?;
+        });
         let expected = self.fixture.expected(self.jdk.major, self.mode == EPSILON);
         claim_counts(&self.fixture, &expected, &report)?;
         self.claim_again(&report)?;
@@ -103,7 +104,8 @@ impl Cell {
     fn claim_again(&self, report: &Report) -> Result<()> {
         let stated = &self.fixture.again;
         let told: Vec<_> = report.ended_again.iter().map(|e| (e.frame.to_string(), e.times)).collect();
-        claim(stated.is_empty() || told == *stated, || format!("ended again: {told:#?}, not {stated:#?}"))
+        ensure!(stated.is_empty() || told == *stated, "ended again: {told:#?}, not {stated:#?}");
+        Ok(())
     }
 
     /// Frames, subclass, hint and truncation are as the fixture says.
@@ -111,41 +113,43 @@ impl Cell {
         let own: Vec<&Site> = report.sites.iter().filter(|site| site.is_of(&self.fixture.name)).collect();
         for frame in &self.fixture.frames {
             let found = own.iter().any(|site| site.frames.iter().any(|here| here.to_string() == *frame));
-            claim(found, || format!("no site has the frame {frame}: {own:#?}"))?;
+            ensure!(found, "no site has the frame {frame}: {own:#?}");
         }
         if let Some(class) = &self.fixture.class {
             let found = own.iter().any(|site| site.class.as_ref() == Some(class));
-            claim(found, || format!("no site is of class {class}: {own:#?}"))?;
+            ensure!(found, "no site is of class {class}: {own:#?}");
         }
         // Nothing is certain where nothing is collected.
         if let Some(begin) = self.fixture.says.as_ref().filter(|_| self.mode != EPSILON) {
             let said: Vec<&str> = own.iter().filter_map(|site| site.hint.as_deref()).collect();
-            claim(said.iter().any(|hint| hint.starts_with(begin)), || {
+            ensure!(said.iter().any(|hint| hint.starts_with(begin)), {
                 format!("no hint begins {begin:?}: {said:#?}")
-            })?;
+            });
         }
         let cut: Vec<&&Site> = own.iter().filter(|site| site.truncated).collect();
         match self.fixture.truncated {
-            None => claim(cut.is_empty(), || format!("truncated: {cut:#?}")),
+            None => ensure!(cut.is_empty(), "truncated: {cut:#?}"),
             Some(limit) => {
-                claim(!cut.is_empty(), || "no site says that it was truncated".into())?;
+                ensure!(!cut.is_empty(), "no site says that it was truncated");
                 let long = cut.iter().find(|site| site.frames.len() > limit);
-                claim(long.is_none(), || format!("more than {limit} frames: {long:#?}"))
+                ensure!(long.is_none(), "more than {limit} frames: {long:#?}");
             }
         }
+        Ok(())
     }
 }
 
 /// The program printed the same and ended the same; the JVM had nothing to complain of that it had not before.
 fn unharmed(bare: &Ended, audited: &Ended) -> Result<()> {
     let both = || format!("bare: {bare}\naudited: {audited}");
-    claim(audited.printed() == bare.printed(), || format!("stdout differs\n{}", both()))?;
+    ensure!(audited.printed() == bare.printed(), "stdout differs\n{}", both());
     let fresh: Vec<String> = audited.complaints().difference(&bare.complaints()).cloned().collect();
-    claim(fresh.is_empty(), || format!("-Xcheck:jni complains: {fresh:#?}\n{}", both()))?;
-    claim(audited.code() == bare.code(), || format!("exit codes differ\n{}", both()))?;
-    claim(bare.foreign_stderr() == audited.foreign_stderr(), || format!("stderr differs\n{}", both()))?;
+    ensure!(fresh.is_empty(), "-Xcheck:jni complains: {fresh:#?}\n{}", both());
+    ensure!(audited.code() == bare.code(), "exit codes differ\n{}", both());
+    ensure!(bare.foreign_stderr() == audited.foreign_stderr(), "stderr differs\n{}", both());
     let messages = audited.messages();
-    claim(messages.is_empty(), || format!("the agent had to say: {messages:#?}"))
+    ensure!(messages.is_empty(), "the agent had to say: {messages:#?}");
+    Ok(())
 }
 
 /// A site's id is made of its kind and frames: two runs of one program give the same ids, generated classes or not.
@@ -161,8 +165,8 @@ fn ids_are_stable(bench: &Bench) -> Result<()> {
             Ok(ids)
         };
         let (first, second) = (ids()?, ids()?);
-        claim(!first.is_empty(), || format!("{name} has no sites"))?;
-        claim(first == second, || format!("{name}: {first:?} and then {second:?}"))?;
+        ensure!(!first.is_empty(), "{name} has no sites");
+        ensure!(first == second, "{name}: {first:?} and then {second:?}");
     }
     Ok(())
 }

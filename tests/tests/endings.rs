@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Trigger;
-use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+use zaudit_tests::suite::{self, Bench, cell, claim_counts};
 
 /// A way to end, the signal that brings it about, and the exit code.
 const ENDINGS: [(&str, Option<&str>, i32); 7] = [
@@ -74,17 +75,17 @@ fn trial(
             Ok(Jvm::new(&jdk, fixture)?.flags(["-Xcheck:jni"]).flags(flags).args(&[way]))
         };
         let bare = end(jvm()?, signal)?;
-        claim(bare.code() == code, || format!("{code} expected of the bare JVM: {bare}"))?;
+        ensure!(bare.code() == code, "{code} expected of the bare JVM: {bare}");
         let audited = end(jvm()?.audited(&bench.library, "gc"), signal)?;
-        claim(audited.code() == code, || format!("{code} expected: {audited}"))?;
-        claim(audited.printed() == bare.printed(), || format!("stdout differs\n{bare}\n{audited}"))?;
-        claim(audited.foreign_stderr() == bare.foreign_stderr(), || {
+        ensure!(audited.code() == code, "{code} expected: {audited}");
+        ensure!(audited.printed() == bare.printed(), "stdout differs\n{bare}\n{audited}");
+        ensure!(audited.foreign_stderr() == bare.foreign_stderr(), {
             format!("stderr differs\n{bare}\n{audited}")
-        })?;
+        });
         let report = audited.report()?;
-        claim(report.process.trigger == Trigger::Exit, || {
+        ensure!(report.process.trigger == Trigger::Exit, {
             format!("trigger is {:?}", report.process.trigger)
-        })?;
+        });
         claim_counts(fixture, &fixture.expected(jdk.major, false), &report)
     })
 }
@@ -103,8 +104,8 @@ fn ten_times(bench: &Bench, jdk: &Jdk, name: &str) -> Result<()> {
     let fixture = bench.fixture(name)?;
     for _ in 0..10 {
         let ended = Jvm::new(jdk, fixture)?.audited(&bench.library, "").run()?;
-        claim(ended.code() == fixture.exit, || format!("{} expected: {ended}", fixture.exit))?;
-        claim(ended.stderr().is_empty(), || format!("nothing expected on stderr: {ended}"))?;
+        ensure!(ended.code() == fixture.exit, "{} expected: {ended}", fixture.exit);
+        ensure!(ended.stderr().is_empty(), "nothing expected on stderr: {ended}");
         claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)?;
     }
     Ok(())
@@ -115,12 +116,13 @@ fn blocked(bench: &Bench, jdk: &Jdk, name: &str) -> Result<()> {
     let fixture = bench.fixture(name)?;
     let bare = Jvm::new(jdk, fixture)?.run()?;
     let ended = Jvm::new(jdk, fixture)?.audited(&bench.library, "gc,gc_timeout=300ms").run()?;
-    claim(ended.printed() == bare.printed() && ended.code() == 0, || format!("{bare}\n{ended}"))?;
+    ensure!(ended.printed() == bare.printed() && ended.code() == 0, "{bare}\n{ended}");
     let report = ended.unhealthy_report()?;
     let unsettled = report.health.details.get("unsettled").map(ToString::to_string).unwrap_or_default();
-    claim(unsettled.contains("gc_timeout"), || format!("not a word about the wait: {unsettled}\n{ended}"))?;
+    ensure!(unsettled.contains("gc_timeout"), "not a word about the wait: {unsettled}\n{ended}");
     let wrong = report.check().err().unwrap_or_default();
-    claim(wrong.len() == 1 && !report.health.ok, || format!("only health is to be wrong: {wrong:#?}"))
+    ensure!(wrong.len() == 1 && !report.health.ok, "only health is to be wrong: {wrong:#?}");
+    Ok(())
 }
 
 /// A JVM on its way out waits up to 300 ms for each Java thread that is in native code, and such is the agent's own. Nothing but
@@ -131,7 +133,7 @@ fn exit_is_not_delayed(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let timed = |jvm: Jvm| -> Result<Duration> {
         let begun = Instant::now();
         let ended = jvm.run()?;
-        claim(ended.code() == 7, || ended.to_string())?;
+        ensure!(ended.code() == 7, ended.to_string());
         Ok(begun.elapsed())
     };
     let (mut bare, mut audited) = (Duration::MAX, Duration::MAX);
@@ -139,5 +141,6 @@ fn exit_is_not_delayed(bench: &Bench, jdk: &Jdk) -> Result<()> {
         bare = bare.min(timed(jvm()?)?);
         audited = audited.min(timed(jvm()?.audited(&bench.library, ""))?);
     }
-    claim(audited < bare + Duration::from_millis(200), || format!("bare {bare:?}, audited {audited:?}"))
+    ensure!(audited < bare + Duration::from_millis(200), "bare {bare:?}, audited {audited:?}");
+    Ok(())
 }

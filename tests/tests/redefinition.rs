@@ -8,10 +8,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use zaudit_tests::child::{Ended, Folder};
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Kind;
-use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::suite::{self, Bench, cell};
 use zaudit_tests::{Result, neighbour, repository};
 
 type Test = fn(&Bench, &Jdk, &Path) -> Result<()>;
@@ -66,15 +67,15 @@ fn run(bench: &Bench, jdk: &Jdk, folder: &Path, way: &str, loaded: Loaded) -> Re
         Ok(jvm.flags([&versions]).flags(["-Xcheck:jni"]))
     };
     let ended = jvm()?.audited(&bench.library, "").run()?;
-    claim(ended.printed().ends_with("done\n") && ended.code() == 0, || ended.to_string())?;
-    claim(ended.messages().is_empty(), || ended.to_string())?;
+    ensure!(ended.printed().ends_with("done\n") && ended.code() == 0, ended.to_string());
+    ensure!(ended.messages().is_empty(), ended.to_string());
     let mut complaints = ended.complaints();
     if !complaints.is_empty() {
         // JDK 8 complains of its own support for agents.
         let bare = jvm()?.run()?.complaints();
         complaints.retain(|complaint| !bare.contains(complaint));
     }
-    claim(complaints.is_empty(), || ended.to_string())?;
+    ensure!(complaints.is_empty(), ended.to_string());
     Ok(ended)
 }
 
@@ -101,7 +102,8 @@ fn line(version: &str, mark: &str) -> Result<u32> {
 
 fn claim_made(ended: &Ended, method: &str, expected: &[(u32, u64)]) -> Result<()> {
     let (lines, expected) = (made(ended, method)?, expected.iter().copied().collect());
-    claim(lines == expected, || format!("{method}: {expected:?} expected, and not {lines:?}: {ended}"))
+    ensure!(lines == expected, "{method}: {expected:?} expected, and not {lines:?}: {ended}");
+    Ok(())
 }
 
 /// Made while the new version is on its way, and not yet installed.
@@ -139,7 +141,8 @@ fn flipping(bench: &Bench, jdk: &Jdk, folder: &Path) -> Result<()> {
     let at = |line: u32| lines.get(&line).copied().unwrap_or(0);
     let (at_first, at_moved) = (at(line("", "make")?), at(line("moved", "make")?));
     let right = at_first >= first && at_moved >= moved && at_first + at_moved == first + moved + either;
-    claim(right && first > 0 && moved > 0, || {
+    ensure!(right && first > 0 && moved > 0, {
         format!("{first} and {moved} are sure, {either} are either, and these were seen: {lines:?}")
-    })
+    });
+    Ok(())
 }

@@ -5,10 +5,11 @@
 use libtest_mimic::Trial;
 use std::process::ExitCode;
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Retained, Site};
-use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::suite::{self, Bench, cell};
 
 const INFLATER: &str = "java.util.zip.Inflater";
 
@@ -86,43 +87,44 @@ fn ways(bench: &Bench, jdk: &Jdk, collector: &str) -> Result<()> {
     let on_demand = program.wait_for_report("r.1.json")?;
     program.say("")?;
     let ended = program.finish()?;
-    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
     // JDK 8 has complaints about itself, and about a signal that is taken.
-    claim(jdk.major == 8 || ended.complaints().is_empty(), || ended.to_string())?;
+    ensure!(jdk.major == 8 || ended.complaints().is_empty(), ended.to_string());
     // The walks are no business of the audit's own tags: the counts of the second report are those of the first.
     let last = ended.report()?;
     for report in [&on_demand, &last] {
         let pause = report.retention_pause_seconds;
-        claim(pause.is_some_and(|pause| pause > 0.0 && pause < 60.0), || {
+        ensure!(pause.is_some_and(|pause| pause > 0.0 && pause < 60.0), {
             format!("it stood still for {pause:?}")
-        })?;
+        });
         kept(report)?;
         let weakest = if jdk.major == 8 { "finalizer" } else { "weak" };
         for made in UNREACHABLE {
             let held = &of(report, made)?.retention;
             let right = held.len() == 1 && held[0].unreachable == Some(true) && held[0].path.is_none();
-            claim(right && held[0].reference.as_deref().is_none_or(|name| name == weakest), || {
+            ensure!(right && held[0].reference.as_deref().is_none_or(|name| name == weakest), {
                 format!("{made}: {held:?}")
-            })?;
+            });
         }
         let soft = &of(report, "softOnly")?.retention;
-        claim(soft[0].reference.as_deref() == Some("soft"), || format!("{soft:?}"))?;
+        ensure!(soft[0].reference.as_deref() == Some("soft"), "{soft:?}");
     }
-    claim(on_demand.totals.inflater.counts.live == last.totals.inflater.counts.live, || {
+    ensure!(on_demand.totals.inflater.counts.live == last.totals.inflater.counts.live, {
         "others are live".into()
-    })
+    });
+    Ok(())
 }
 
 fn kept(report: &Report) -> Result<()> {
     for (made, root, steps) in KEPT {
         let site = of(report, made)?;
         let expected = site.counts.live.min(3);
-        claim(site.retention.len() as u64 == expected, || format!("{made}: {:?}", site.retention))?;
+        ensure!(site.retention.len() as u64 == expected, "{made}: {:?}", site.retention);
         for held in &site.retention {
             let is = |step: &String| if step.starts_with('[') { "[]".to_owned() } else { step.clone() };
             let path: Vec<String> = held.path.iter().flatten().map(is).collect();
             let right = [*steps, &[INFLATER]].concat();
-            claim(held.root.as_deref() == Some(root) && path == right, || format!("{made}: {held:?}"))?;
+            ensure!(held.root.as_deref() == Some(root) && path == right, "{made}: {held:?}");
         }
     }
     // Elements of a list are told by their places; a long chain is cut, and found all the same.
@@ -130,7 +132,7 @@ fn kept(report: &Report) -> Result<()> {
     let mut places: Vec<&str> =
         list.iter().flat_map(|held| held.path.iter().flatten()).map(String::as_str).collect();
     places.retain(|step| step.starts_with('['));
-    claim(places == ["[0]", "[1]", "[2]"], || format!("{places:?}"))?;
+    ensure!(places == ["[0]", "[1]", "[2]"], "{places:?}");
     let chain = &of(report, "inChain")?.retention;
     let right = |held: &Retained| {
         let path = held.path.clone().unwrap_or_default();
@@ -140,7 +142,8 @@ fn kept(report: &Report) -> Result<()> {
             && path.first().is_some_and(|step| step == "Retained$Link.next")
             && path.ends_with(&["Retained$Link.stream".into(), INFLATER.into()])
     };
-    claim(chain.len() == 3 && chain.iter().all(right), || format!("{chain:?}"))
+    ensure!(chain.len() == 3 && chain.iter().all(right), "{chain:?}");
+    Ok(())
 }
 
 /// The site of the streams that this method made.
@@ -161,13 +164,15 @@ fn out_of_time(bench: &Bench, jdk: &Jdk) -> Result<()> {
         |held: &&&Retained| held.unknown.as_deref().is_some_and(|why| why.contains("gc_roots_timeout"));
     // What was found before is kept: roots come first in a walk.
     let (lost, found): (Vec<&&Retained>, Vec<&&Retained>) = held.iter().partition(gave_up);
-    claim(lost.len() > 5 && found.iter().all(|held| held.root.is_some()), || format!("{held:?}"))?;
-    claim(report.retention_pause_seconds.is_some_and(|pause| pause < 5.0), || ended.to_string())
+    ensure!(lost.len() > 5 && found.iter().all(|held| held.root.is_some()), "{held:?}");
+    ensure!(report.retention_pause_seconds.is_some_and(|pause| pause < 5.0), ended.to_string());
+    Ok(())
 }
 
 /// Without the option nobody looks.
 fn not_asked_for(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let report = retained(bench, jdk)?.audited(&bench.library, "").run()?.report()?;
     let none = report.sites.iter().all(|site| site.retention.is_empty());
-    claim(none && report.retention_pause_seconds.is_none(), || "somebody looked".into())
+    ensure!(none && report.retention_pause_seconds.is_none(), "somebody looked");
+    Ok(())
 }

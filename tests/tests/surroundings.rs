@@ -10,11 +10,12 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::neighbour;
 use zaudit_tests::report::Trigger;
-use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+use zaudit_tests::suite::{self, Bench, cell, claim_counts};
 
 type Test = fn(&Bench, &Jdk) -> Result<()>;
 
@@ -62,7 +63,8 @@ fn pipe(path: &Path) -> Result<()> {
 
 fn run(command: &mut Command) -> Result<()> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    claim(output.status.success(), || format!("{command:?}: {output:?}"))
+    ensure!(output.status.success(), "{command:?}: {output:?}");
+    Ok(())
 }
 
 /// The counts of `NeverEnded` in the report in `file`.
@@ -81,11 +83,12 @@ fn pipe_that_nobody_reads(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = never_ended(bench, jdk, "gc,file=pipe")?;
     pipe(&jvm.dir().join("pipe"))?;
     let ended = jvm.run()?;
-    claim(ended.printed() == bare.printed() && ended.code() == bare.code(), || ended.to_string())?;
+    ensure!(ended.printed() == bare.printed() && ended.code() == bare.code(), ended.to_string());
     let messages = ended.messages();
     let told = messages.len() == 1 && messages[0].contains("pipe");
-    claim(told, || format!("one line about the pipe expected: {ended}"))?;
-    claim(ended.stderr().contains("SUMMARY: zaudit: LEAK"), || format!("no report: {ended}"))
+    ensure!(told, "one line about the pipe expected: {ended}");
+    ensure!(ended.stderr().contains("SUMMARY: zaudit: LEAK"), "no report: {ended}");
+    Ok(())
 }
 
 /// How much longer than without an agent a JVM may take at most. The agent's own bound is 2 s; it was 10 s for each pipe
@@ -109,12 +112,12 @@ fn pipe_that_is_never_read(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let jvm = jvm()?.agent(&bench.library, options).after(redirection);
         ["one", "two", "three"].iter().try_for_each(|name| pipe(&jvm.dir().join(name)))?;
         let (ended, slow) = timed(jvm)?;
-        claim(ended.code() == 0 && ended.printed() == bare.printed(), || ended.to_string())?;
-        claim(slow < quick + DELAY, || format!("{quick:?} without an agent, {slow:?} with {options}"))?;
+        ensure!(ended.code() == 0 && ended.printed() == bare.printed(), ended.to_string());
+        ensure!(slow < quick + DELAY, "{quick:?} without an agent, {slow:?} with {options}");
         // What the pipe did not take came on standard error.
         let messages = ended.messages();
         let said = messages.len() == 1 && messages[0].contains("its reader does not take the report");
-        claim(!heard || said && ended.stderr().contains("\"schema\""), || ended.to_string())?;
+        ensure!(!heard || said && ended.stderr().contains("\"schema\""), ended.to_string());
     }
     Ok(())
 }
@@ -124,7 +127,7 @@ fn pipe_that_is_read(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = never_ended(bench, jdk, "gc,file=pipe,format=json")?;
     pipe(&jvm.dir().join("pipe"))?;
     let ended = jvm.after("exec 3<>pipe; cat <pipe 3>&- >r.json & true").run()?;
-    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
     let deadline = Instant::now() + Duration::from_secs(60);
     while ended.report().is_err() && Instant::now() < deadline {
         std::thread::yield_now();
@@ -146,10 +149,11 @@ fn pipe_of_another_user(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let ended = jvm.after("exec 3<>pipe; cat <pipe 3>&- >stolen & true").run()?;
     let messages = ended.messages();
     let said = messages.len() == 2 && messages.iter().all(|line| line.contains("named pipe of another user"));
-    claim(said, || format!("refused at the start and at the end: {ended}"))?;
-    claim(ended.stderr().contains("SUMMARY: zaudit: LEAK"), || format!("no report: {ended}"))?;
+    ensure!(said, "refused at the start and at the end: {ended}");
+    ensure!(ended.stderr().contains("SUMMARY: zaudit: LEAK"), "no report: {ended}");
     let stolen = fs::read_to_string(ended.dir().join("stolen")).map_err(|error| error.to_string())?;
-    claim(stolen.is_empty() && ended.code() == 0, || format!("another user has read: {stolen}"))
+    ensure!(stolen.is_empty() && ended.code() == 0, "another user has read: {stolen}");
+    Ok(())
 }
 
 /// Somebody who may write to the folder puts a link to the program's own output in the report's place.
@@ -160,7 +164,7 @@ fn link_of_another_user(bench: &Bench, jdk: &Jdk) -> Result<()> {
     symlink("/proc/self/fd/1", &link).map_err(|error| error.to_string())?;
     give_away(&link)?;
     let ended = jvm.run()?;
-    claim(ended.printed() == bare.printed() && ended.stderr().is_empty(), || ended.to_string())?;
+    ensure!(ended.printed() == bare.printed() && ended.stderr().is_empty(), ended.to_string());
     claim_never_ended(bench, jdk, &ended, "r.json")
 }
 
@@ -171,10 +175,10 @@ fn link_to_stdout(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let link = jvm.dir().join("link");
     symlink("/proc/self/fd/1", &link).map_err(|error| error.to_string())?;
     let ended = jvm.run()?;
-    claim(ended.code() == bare.code() && ended.stderr().is_empty(), || ended.to_string())?;
-    claim(fs::read_link(&link).is_ok_and(|target| target == Path::new("/proc/self/fd/1")), || {
+    ensure!(ended.code() == bare.code() && ended.stderr().is_empty(), ended.to_string());
+    ensure!(fs::read_link(&link).is_ok_and(|target| target == Path::new("/proc/self/fd/1")), {
         format!("the link is no link to stdout any more: {ended}")
-    })?;
+    });
     let out = ended.dir().join("out.txt");
     let text = fs::read_to_string(&out).map_err(|error| error.to_string())?;
     let report = text.strip_prefix(&bare.printed());
@@ -188,12 +192,13 @@ fn stderr_that_nobody_reads(bench: &Bench) -> Result<()> {
     let jvm = || Jvm::new(bench.default_jdk(), bench.fixture("ManySites")?);
     let read = jvm()?.audited(&bench.library, "").run()?;
     let size = fs::metadata(read.dir().join("r.json")).map_err(|error| error.to_string())?.len();
-    claim(size > 1 << 18, || format!("a report of {size} bytes fits into a pipe: {read}"))?;
+    ensure!(size > 1 << 18, "a report of {size} bytes fits into a pipe: {read}");
     // The shell opens the pipe for reading, too, and never reads.
     let unread = jvm()?.agent(&bench.library, "format=json").after("exec 3<>unread 2>unread");
     pipe(&unread.dir().join("unread"))?;
     let ended = unread.run()?;
-    claim(ended.code() == 0 && ended.printed() == read.printed(), || ended.to_string())
+    ensure!(ended.code() == 0 && ended.printed() == read.printed(), ended.to_string());
+    Ok(())
 }
 
 /// Started without stdin, stdout and stderr, a process gets their numbers for the files that it opens first. The agent's own
@@ -212,13 +217,13 @@ fn closed_streams(bench: &Bench, jdk: &Jdk) -> Result<()> {
     {
         running.signal(signal)?;
         let report = running.wait_for_report(report)?;
-        claim(report.process.trigger == trigger, || format!("trigger is {:?}", report.process.trigger))?;
+        ensure!(report.process.trigger == trigger, "trigger is {:?}", report.process.trigger);
         claim_counts(fixture, &expected, &report)?;
     }
     fs::write(&go, "").map_err(|error| error.to_string())?;
     let ended = running.finish()?;
-    claim(ended.code() == 0, || ended.to_string())?;
-    claim(!ended.dir().join("r.3.json").exists(), || "two were asked for, and there is a third".into())?;
+    ensure!(ended.code() == 0, ended.to_string());
+    ensure!(!ended.dir().join("r.3.json").exists(), "two were asked for, and there is a third");
     claim_counts(fixture, &expected, &ended.report()?)
 }
 
@@ -226,9 +231,9 @@ fn closed_streams(bench: &Bench, jdk: &Jdk) -> Result<()> {
 fn loader_that_prints(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let fixture = bench.fixture("SystemLoader")?;
     let bare = Jvm::new(jdk, fixture)?.run()?;
-    claim(bare.printed().contains("SystemLoader on main"), || format!("the loader prints nothing: {bare}"))?;
+    ensure!(bare.printed().contains("SystemLoader on main"), "the loader prints nothing: {bare}");
     let ended = Jvm::new(jdk, fixture)?.audited(&bench.library, "").run()?;
-    claim(ended.printed() == bare.printed() && ended.code() == 0, || format!("{bare}\n{ended}"))?;
+    ensure!(ended.printed() == bare.printed() && ended.code() == 0, "{bare}\n{ended}");
     claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }
 
@@ -243,7 +248,7 @@ fn other_agent(bench: &Bench, jdk: &Jdk, after: bool) -> Result<()> {
         false => jvm.flags([flag]).audited(&bench.library, "gc"),
     };
     let ended = jvm.run()?;
-    claim(ended.printed() == "transformed\ndone\n" && ended.code() == 0, || ended.to_string())?;
-    claim(ended.messages().is_empty(), || ended.to_string())?;
+    ensure!(ended.printed() == "transformed\ndone\n" && ended.code() == 0, ended.to_string());
+    ensure!(ended.messages().is_empty(), ended.to_string());
     claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }

@@ -5,8 +5,9 @@
 
 use std::fs;
 use std::process::ExitCode;
+use zaudit_tests::ensure;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::suite::{self, Bench, cell};
 use zaudit_tests::{Result, repository};
 
 /// The golden's name, the fixture, and the options.
@@ -32,7 +33,7 @@ fn same(bench: &Bench, name: &str, fixture: &str, options: &str) -> Result<()> {
     let ended =
         Jvm::new(bench.default_jdk(), bench.fixture(fixture)?)?.agent(&bench.library, options).run()?;
     let text = normalised(&ended.stderr());
-    claim(text.contains("SUMMARY: zaudit:"), || format!("no report: {ended}"))?;
+    ensure!(text.contains("SUMMARY: zaudit:"), "no report: {ended}");
     let golden = repository().join("tests/goldens/text").join(format!("{name}.txt"));
     if std::env::var_os("BLESS").is_some_and(|bless| bless == "1") {
         let folder = golden.parent().expect("a golden has a folder");
@@ -41,7 +42,8 @@ fn same(bench: &Bench, name: &str, fixture: &str, options: &str) -> Result<()> {
     }
     let stored = fs::read_to_string(&golden)
         .map_err(|error| format!("{}: {error}; BLESS=1 makes it", golden.display()))?;
-    claim(stored == text, || format!("{} differs; this is it now:\n{text}", golden.display()))
+    ensure!(stored == text, "{} differs; this is it now:\n{text}", golden.display());
+    Ok(())
 }
 
 /// What no two runs or builds of a JDK share becomes `#`: the line about the process, times and latenesses, lines of the
@@ -97,7 +99,7 @@ fn normalises() -> Result<()> {
         ("    > Main.run(Main.java:12)", "    > Main.run(Main.java:12)\n"),
         ("      java.util.A.<init>(A.java:12)", "      java.util.A.<init>(A.java:#)\n"),
     ] {
-        claim(normalised(text) == expected, || format!("{text:?} became {:?}", normalised(text)))?;
+        ensure!(normalised(text) == expected, "{text:?} became {:?}", normalised(text));
     }
     Ok(())
 }

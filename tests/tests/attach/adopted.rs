@@ -5,9 +5,9 @@
 
 use super::{Kit, Program, Test};
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::report::{Adopted, Kind, Report};
-use zaudit_tests::suite::claim;
 
 /// All of them are for every release.
 pub const TESTS: &[(&str, u32, Test)] = &[
@@ -35,7 +35,7 @@ fn own(program: &Program, jdk: &Jdk) -> Result<u64> {
     program.zaudit("attach", &[])?;
     let adopted = program.report("disarm", &[])?.totals.adopted;
     let few = adopted.inflater.counts.live < 50 && adopted.both.live == adopted.inflater.counts.live;
-    claim(few, || format!("JDK 8 has a few Inflaters open: {adopted:?}"))?;
+    ensure!(few, "JDK 8 has a few Inflaters open: {adopted:?}");
     Ok(adopted.inflater.counts.live)
 }
 
@@ -51,7 +51,8 @@ fn claim_adopted(report: &Report, jdk: &Jdk, kind: Kind, own: u64, right: Adopte
         ..right
     };
     let adopted = report.totals.adopted.of(kind);
-    claim(adopted.counts == right, || format!("{right:?} {kind}s expected: {adopted:?}"))
+    ensure!(adopted.counts == right, "{right:?} {kind}s expected: {adopted:?}");
+    Ok(())
 }
 
 fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -62,11 +63,11 @@ fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let said = program.zaudit("attach", &[])?;
     let number = |number: u64| format!("{},{:03}", number / 1000, number % 1000);
     let right = format!("already open: {} Inflaters and {} Deflaters", number(1000 + own), number(1000));
-    claim(said.contains(&right), || format!("{right:?} expected: {said}"))?;
+    ensure!(said.contains(&right), "{right:?} expected: {said}");
     let all = Adopted { found: 1000, live: 1000, ..Adopted::default() };
     let report = program.report("dump", &[])?;
     KINDS.iter().try_for_each(|kind| claim_adopted(&report, jdk, *kind, own, all))?;
-    claim(!report.process.from_start, || "it was armed while the program ran".into())?;
+    ensure!(!report.process.from_start, "it was armed while the program ran");
     program.obey("end 300")?;
     program.obey("drop 200")?;
     let report = program.report("dump", settled(jdk))?;
@@ -93,9 +94,10 @@ fn under_churn(kit: &Kit, jdk: &Jdk) -> Result<()> {
         KINDS.iter().try_for_each(|kind| {
             let right = if *kind == Kind::Inflater { kept + own } else { kept };
             let adopted = report.totals.adopted.of(*kind).counts;
-            claim(adopted.live == right && adopted.found >= KEPT, || {
+            ensure!(adopted.live == right && adopted.found >= KEPT, {
                 format!("{right} of the adopted {kind}s are open: {adopted:?}")
-            })
+            });
+            Ok(())
         })
     };
     for round in 1..=ROUNDS {
@@ -127,10 +129,10 @@ fn beside_much_garbage(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let before = program.answer("collections")?;
     program.obey("garbage 60000")?;
     let still = program.answer("collections")?;
-    claim(still == before, || "there is a collection before the search: the test tests nothing".into())?;
+    ensure!(still == before, "there is a collection before the search: the test tests nothing");
     program.zaudit("attach", &[])?;
     let after = program.answer("collections")?;
-    claim(after != before, || "the search has looked at the garbage".into())?;
+    ensure!(after != before, "the search has looked at the garbage");
     let report = program.report("disarm", &[])?;
     let all = Adopted { found: 100, live: 100, ..Adopted::default() };
     KINDS.iter().try_for_each(|kind| claim_adopted(&report, jdk, *kind, own, all))?;
@@ -158,14 +160,14 @@ fn not_at_all(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey("open 100")?;
     program.obey("ended 100")?;
     let said = program.zaudit("attach", &["adopt=false"])?;
-    claim(said.trim_end() == "armed", || said.clone())?;
+    ensure!(said.trim_end() == "armed", said.clone());
     program.obey("end 60")?;
     program.obey("drop 20")?;
     let report = program.report("disarm", &[])?;
-    claim(report.totals.adopted.both == Adopted::default(), || format!("{:?}", report.totals.adopted))?;
+    ensure!(report.totals.adopted.both == Adopted::default(), "{:?}", report.totals.adopted);
     for kind in KINDS {
         let unknown = report.totals.of(kind).ended_unknown;
-        claim(unknown == 60, || format!("60 {kind}s were ended that nobody had seen: {unknown}"))?;
+        ensure!(unknown == 60, "60 {kind}s were ended that nobody had seen: {unknown}");
     }
     program.end().map(drop)
 }
@@ -184,16 +186,16 @@ fn reset(kit: &Kit, jdk: &Jdk) -> Result<()> {
     };
     let said = program.zaudit("reset", &[])?;
     let right = format!("already open: {} Inflaters and 115 Deflaters", 115 + own);
-    claim(said.contains(&right), || format!("{right:?} expected: {said}"))?;
+    ensure!(said.contains(&right), "{right:?} expected: {said}");
     let after = program.report("dump", &[])?;
-    claim(after.sites.iter().all(|site| !site.is_of("Obeying")), || format!("{:#?}", after.sites))?;
+    ensure!(after.sites.iter().all(|site| !site.is_of("Obeying")), "{:#?}", after.sites);
     let all = Adopted { found: 115, live: 115, ..Adopted::default() };
     for kind in KINDS {
         claim_adopted(&after, jdk, kind, own, all)?;
         let (made, age) = (oldest(&before, kind), after.totals.adopted.of(kind).oldest_live_seconds);
         // What was made before the reset is older than the new counts, and no younger than it was.
         let kept = age.is_some_and(|age| age >= made && age > after.process.armed_seconds && made > 0.0);
-        claim(kept, || format!("{kind}s were {made} s old, and are {age:?}"))?;
+        ensure!(kept, "{kind}s were {made} s old, and are {age:?}");
     }
     program.obey("release")?;
     program.obey("window 40 25")?;
@@ -202,9 +204,9 @@ fn reset(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let last = program.report("disarm", settled(jdk))?;
     for kind in KINDS {
         let own_sites = last.sum(kind, |site| site.is_of("Obeying"));
-        claim((own_sites.created, own_sites.ended, own_sites.live) == (40, 25, 15), || {
+        ensure!((own_sites.created, own_sites.ended, own_sites.live) == (40, 25, 15), {
             format!("{own_sites:?}")
-        })?;
+        });
         let right = Adopted { found: 115, ended: 75, collected: 20, live: 20, ..Adopted::default() };
         claim_adopted(&last, jdk, kind, own, right)?;
     }

@@ -5,9 +5,9 @@
 
 use super::{Kit, Test};
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::report::{Counts, Kind, Report};
-use zaudit_tests::suite::claim;
 
 /// With the release that has the collector.
 pub const TESTS: &[(&str, u32, Test)] = &[
@@ -76,7 +76,8 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
         |complaint: &&String| jdk.major == 8 && complaint.contains("required to from CallStaticVoidMethod");
     let fresh: Vec<String> =
         ended.complaints().difference(&known).filter(|complaint| !own(complaint)).cloned().collect();
-    claim(fresh.is_empty(), || format!("-Xcheck:jni complains: {fresh:#?}"))
+    ensure!(fresh.is_empty(), "-Xcheck:jni complains: {fresh:#?}");
+    Ok(())
 }
 
 /// Reading the report has checked its sums and that nothing was missed.
@@ -84,14 +85,14 @@ fn claim_window(report: &Report, most: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
         let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
         let right = Counts { created: MADE, ended: ENDED, live: MADE - ENDED, ..Counts::default() };
-        claim(window == right, || format!("{kind}s of the window: {right:?} made, {window:?} counted"))?;
+        ensure!(window == right, "{kind}s of the window: {right:?} made, {window:?} counted");
         let churned = report.sum(kind, |site| site.is_of("Obeying"));
         let lost = churned.late + churned.collected;
-        claim(lost == 0, || format!("every {kind} was ended, and {lost} are said to be lost: {churned:?}"))?;
+        ensure!(lost == 0, "every {kind} was ended, and {lost} are said to be lost: {churned:?}");
         let adopted = report.totals.adopted.of(kind).counts;
-        claim(adopted.live <= most && adopted.late + adopted.collected == 0, || {
+        ensure!(adopted.live <= most && adopted.late + adopted.collected == 0, {
             format!("no more than {most} {kind}s could be open, none was dropped: {adopted:?}")
-        })?;
+        });
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use super::{Kit, Program, Test, claim_printed};
 use std::process::Child;
 use std::process::Stdio;
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
-use zaudit_tests::suite::claim;
 
 /// All of them are for every release.
 pub const TESTS: &[(&str, u32, Test)] = &[("commands_while_it_ends", 8, commands_while_it_ends)];
@@ -46,14 +46,14 @@ fn commands_while_it_ends(kit: &Kit, jdk: &Jdk) -> Result<()> {
         claim_printed(&ended, said.to_vec(), last, 7).map_err(here)?;
         let harm =
             ended.stderr().lines().any(|line| line.contains("internal error") || line.contains("fatal"));
-        claim(!harm, || here(ended.to_string()))?;
+        ensure!(!harm, here(ended.to_string()));
         for (command, flight) in flights {
             let output = flight.wait_with_output().map_err(|error| error.to_string())?;
             let told = String::from_utf8_lossy(&output.stderr);
             let code = output.status.code();
             // Done; refused; gone, before or meanwhile; not one that waited in vain.
             let known = matches!(code, Some(0 | 1 | 3)) && (code == Some(0)) == told.is_empty();
-            claim(known, || here(format!("{command} ended with {code:?} {told:?}")))?;
+            ensure!(known, here(format!("{command} ended with {code:?} {told:?}")));
         }
     }
     Ok(())

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use zaudit_tests::Result;
 use zaudit_tests::command::Said;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Counts, Kind, Report, Trigger};
-use zaudit_tests::suite::claim;
 
 /// `jcmd PID JVMTI.agent_load` came with JDK 9.
 pub const TESTS: &[(&str, u32, Test)] = &[
@@ -37,7 +37,7 @@ fn claim_windows(report: &Report, count: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
         let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
         let right = Counts { created: 40 * count, ended: 25 * count, live: 15 * count, ..Counts::default() };
-        claim(window == right, || format!("{kind}s of the window: {right:?} made, {window:?} counted"))?;
+        ensure!(window == right, "{kind}s of the window: {right:?} made, {window:?} counted");
     }
     Ok(())
 }
@@ -63,23 +63,23 @@ fn armed_by_command(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey("window 40 25")?;
     let report = program.report("dump", &[])?;
     claim_windows(&report, 1)?;
-    claim(report.totals.adopted.deflater.counts.found >= 8, || format!("{:?}", report.totals.adopted))?;
+    ensure!(report.totals.adopted.deflater.counts.found >= 8, "{:?}", report.totals.adopted);
     let own: Vec<_> = report.sites.iter().filter(|site| site.is_of("Obeying")).collect();
     let cut = own.iter().all(|site| site.frames.len() <= 3);
-    claim(cut && own.iter().any(|site| site.truncated), || format!("depth=3 does not hold: {own:#?}"))?;
+    ensure!(cut && own.iter().any(|site| site.truncated), "depth=3 does not hold: {own:#?}");
     // Nobody but the agent collects what is forgotten here.
     program.obey("calm")?;
     program.obey("open 40")?;
     program.obey("forget 48")?;
     let report = program.end()?.report()?;
-    claim(report.process.trigger == Trigger::Exit && !report.process.from_start, || format!("{report:#?}"))?;
+    ensure!(report.process.trigger == Trigger::Exit && !report.process.from_start, "{report:#?}");
     claim_windows(&report, 1)?;
     for kind in [Kind::Inflater, Kind::Deflater] {
         let opened = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.open"));
         let made_abroad =
             report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying$Maker.call"));
         let lost = opened.late + opened.collected + made_abroad.late + made_abroad.collected;
-        claim(lost == 40, || format!("gc does not hold: {opened:?} {made_abroad:?}"))?;
+        ensure!(lost == 40, "gc does not hold: {opened:?} {made_abroad:?}");
     }
     Ok(())
 }
@@ -90,24 +90,24 @@ fn loaded_at_the_start(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey("window 40 25")?;
     let report = program.report("dump", &[])?;
     claim_windows(&report, 1)?;
-    claim(report.process.trigger == Trigger::Command && report.process.from_start, || format!("{report:?}"))?;
+    ensure!(report.process.trigger == Trigger::Command && report.process.from_start, "{report:?}");
     program.refused("attach", &[], 1, "under way")?;
     program.zaudit("reset", &[])?;
     program.obey("window 40 25")?;
     let report = program.report("disarm", &[])?;
     claim_windows(&report, 1)?;
-    claim(report.totals.adopted.deflater.counts.live == 15, || format!("{:?}", report.totals.adopted))?;
-    claim(!report.process.from_start, || "the counts have begun anew".into())?;
+    ensure!(report.totals.adopted.deflater.counts.live == 15, "{:?}", report.totals.adopted);
+    ensure!(!report.process.from_start, "the counts have begun anew");
     program.obey("churn 2")?;
     claim_disarmed(&mut program)?;
-    claim(!program.running.dir().join("r.json").exists(), || "nobody asked for that file".into())?;
+    ensure!(!program.running.dir().join("r.json").exists(), "nobody asked for that file");
     program.refused("disarm", &[], 1, "no audit is under way")?;
     program.zaudit("attach", &[])?;
     program.obey("window 40 25")?;
     program.obey("calm")?;
     let report = program.end()?.report()?;
-    claim(report.process.trigger == Trigger::Exit, || format!("{report:?}"))?;
-    claim(report.totals.adopted.deflater.counts.live == 30, || format!("{:?}", report.totals.adopted))?;
+    ensure!(report.process.trigger == Trigger::Exit, "{report:?}");
+    ensure!(report.totals.adopted.deflater.counts.live == 30, "{:?}", report.totals.adopted);
     claim_windows(&report, 1)
 }
 
@@ -123,7 +123,8 @@ fn delay(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let report = program.end()?.report()?;
     claim_windows(&report, 1)?;
     let adopted = report.totals.adopted.deflater.counts;
-    claim(adopted.found == 8 && !report.process.from_start, || format!("{adopted:?}"))
+    ensure!(adopted.found == 8 && !report.process.from_start, "{adopted:?}");
+    Ok(())
 }
 
 fn delay_and_disarm(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -138,13 +139,13 @@ fn delay_and_disarm(kit: &Kit, jdk: &Jdk) -> Result<()> {
         program.wait_for_threads(&["zaudit-delay"])?;
         program.claim_state("waiting (arms in 35")?;
         let said = kit.zaudit.ask("disarm", program.running.pid(), &[])?;
-        claim(said.code == Some(0) && (said.stdout + &said.stderr).contains("will not arm"), || {
+        ensure!(said.code == Some(0) && (said.stdout + &said.stderr).contains("will not arm"), {
             "nobody says that it will not arm".into()
-        })?;
+        });
         program.obey("churn 2")?;
         claim_disarmed(&mut program)?;
         let ended = program.end()?;
-        claim(!ended.dir().join("r.json").exists(), || "there was no audit, and there is a report".into())?;
+        ensure!(!ended.dir().join("r.json").exists(), "there was no audit, and there is a report");
     }
     Ok(())
 }
@@ -158,7 +159,7 @@ fn duration(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let report = program.running.wait_for_report("r.json")?;
     claim_windows(&report, 1)?;
     let right = report.process.trigger == Trigger::Duration && report.process.number.is_none();
-    claim(right && report.process.armed_seconds >= 2.0, || format!("{:?}", report.process))?;
+    ensure!(right && report.process.armed_seconds >= 2.0, "{:?}", report.process);
     claim_disarmed(&mut program)?;
     program.end().map(drop)
 }
@@ -171,7 +172,7 @@ fn armed_twice(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.refused("attach", &["delay=1s"], 1, "an audit is under way")?;
     program.wait_for_threads(&["zaudit"])?;
     let report = program.report("disarm", &[])?;
-    claim(report.sites.iter().all(|site| !site.truncated), || "depth=64 is not what holds".into())?;
+    ensure!(report.sites.iter().all(|site| !site.truncated), "depth=64 is not what holds");
     claim_windows(&report, 1)?;
     program.end().map(drop)
 }
@@ -232,16 +233,16 @@ fn by_jcmd(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let comma = if options.is_empty() { "" } else { "," };
         let options = format!("{command}{comma}{options},reply_file={}", answer.display());
         let said = load(jdk, &program, &kit.bench.library, &options)?;
-        claim(said.contains(&format!("return code: {code}")), || {
+        ensure!(said.contains(&format!("return code: {code}")), {
             format!("{options}: {code} expected: {said}")
-        })?;
+        });
         let told = std::fs::read_to_string(&answer).map_err(|error| format!("{options}: {error}"))?;
-        claim(told.contains(words), || format!("{options}: {words:?} expected: {told}"))?;
+        ensure!(told.contains(words), "{options}: {words:?} expected: {told}");
         std::fs::remove_file(&answer).map_err(|error| error.to_string())?;
         if report.exists() {
             let text = std::fs::read_to_string(&report).map_err(|error| error.to_string())?;
             let adopted = Report::parse(&text)?.totals.adopted;
-            claim(adopted.both.live == 16, || format!("{adopted:?}"))?;
+            ensure!(adopted.both.live == 16, "{adopted:?}");
             std::fs::remove_file(&report).map_err(|error| error.to_string())?;
         }
     }
@@ -270,7 +271,7 @@ fn second_copy_at_the_start(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let messages = ended.messages();
     let told =
         messages.len() == 1 && messages.iter().all(|line| line.contains("another copy of libzaudit.so"));
-    claim(told && ended.code() == 0 && ended.foreign_stderr().is_empty(), || ended.to_string())?;
+    ensure!(told && ended.code() == 0 && ended.foreign_stderr().is_empty(), ended.to_string());
     claim_windows(&ended.report()?, 1)
 }
 
@@ -283,9 +284,9 @@ fn second_copy_later(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let answer = program.running.dir().join("answer");
     for _ in 0..2 {
         let said = load(jdk, &program, &copy, &format!("arm,reply_file={}", answer.display()))?;
-        claim(said.contains("return code: 1"), || said.clone())?;
+        ensure!(said.contains("return code: 1"), said.clone());
         let told = std::fs::read_to_string(&answer).map_err(|error| error.to_string())?;
-        claim(told.contains("another copy of libzaudit.so"), || told.clone())?;
+        ensure!(told.contains("another copy of libzaudit.so"), told.clone());
     }
     program.claim_state("armed")?;
     claim_windows(&program.report("disarm", &[])?, 1)?;

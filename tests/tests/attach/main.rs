@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 use zaudit_tests::Result;
 use zaudit_tests::child::{Ended, Running};
 use zaudit_tests::command::Zaudit;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Report;
-use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::suite::{self, Bench, cell};
 
 type Test = fn(&Kit, &Jdk) -> Result<()>;
 
@@ -113,7 +114,8 @@ impl Program {
         let status = self.zaudit("status", &[])?;
         let right =
             status.lines().any(|line| line.strip_prefix("state: ").is_some_and(|s| s.starts_with(state)));
-        claim(right, || format!("{state} expected:\n{status}"))
+        ensure!(right, "{state} expected:\n{status}");
+        Ok(())
     }
 
     /// Claims whether calls of hooks stand in the bytecode. Something must churn, or none would be seen.
@@ -122,7 +124,8 @@ impl Program {
         let looks = if hooked { 50_000 } else { 2_000 };
         let answer = self.answer(&format!("hooked {looks}"))?;
         let wanted = if hooked { ": yes" } else { ": no" };
-        claim(answer == wanted, || format!("hooks are seen on stacks{answer}, and {wanted} is right"))
+        ensure!(answer == wanted, "hooks are seen on stacks{answer}, and {wanted} is right");
+        Ok(())
     }
 
     /// Waits until threads of ours are there, by name, or none is.
@@ -133,7 +136,7 @@ impl Program {
             if own == wanted {
                 return Ok(());
             }
-            claim(Instant::now() < deadline, || format!("threads {wanted:?} expected, {own:?} are there"))?;
+            ensure!(Instant::now() < deadline, "threads {wanted:?} expected, {own:?} are there");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -144,7 +147,7 @@ impl Program {
         let said = std::mem::take(&mut self.said);
         let ended = self.running.finish()?;
         claim_printed(&ended, said, "ended", 0)?;
-        claim(ended.stderr().is_empty(), || ended.to_string())?;
+        ensure!(ended.stderr().is_empty(), ended.to_string());
         Ok(ended)
     }
 }
@@ -153,9 +156,10 @@ impl Program {
 fn claim_printed(ended: &Ended, mut said: Vec<String>, last: &str, code: i32) -> Result<()> {
     said.push(last.into());
     let printed = ended.printed();
-    claim(ended.code() == code && printed.lines().eq(said.iter().map(String::as_str)), || {
+    ensure!(ended.code() == code && printed.lines().eq(said.iter().map(String::as_str)), {
         format!("{code} and {said:#?} expected: {ended}")
-    })
+    });
+    Ok(())
 }
 
 /// The agent's threads in a process.

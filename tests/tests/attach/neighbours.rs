@@ -5,10 +5,10 @@
 use super::{Kit, Test};
 use std::ffi::OsString;
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::neighbour;
 use zaudit_tests::report::Kind;
-use zaudit_tests::suite::claim;
 
 /// All of them are for every release.
 pub const TESTS: &[(&str, u32, Test)] = &[
@@ -35,7 +35,7 @@ fn other_agent(kit: &Kit, jdk: &Jdk, argument: &str) -> Result<()> {
             let window =
                 report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
             let right = (window.created, window.ended, window.live) == (40, 25, 15);
-            claim(right, || format!("40 {kind}s made, 25 ended: {window:?}"))?;
+            ensure!(right, "40 {kind}s made, 25 ended: {window:?}");
         }
         program.obey("release")?;
     }
@@ -46,5 +46,6 @@ fn other_agent(kit: &Kit, jdk: &Jdk, argument: &str) -> Result<()> {
 }
 
 fn claim_theirs(answer: &str) -> Result<()> {
-    claim(answer == ": Inflater has been CLOSED", || format!("their transformation is gone: {answer:?}"))
+    ensure!(answer == ": Inflater has been CLOSED", "their transformation is gone: {answer:?}");
+    Ok(())
 }

@@ -6,9 +6,9 @@ use super::{Kit, Program, Test};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::report::{Kind, Report, Trigger};
-use zaudit_tests::suite::claim;
 
 /// All of them are for every release.
 pub const TESTS: &[(&str, u32, Test)] = &[
@@ -24,7 +24,7 @@ fn claim_window(report: &Report, created: u64, ended: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
         let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
         let right = (window.created, window.ended, window.live) == (created, ended, created - ended);
-        claim(right, || format!("{created} {kind}s made, {ended} ended: {window:?}"))?;
+        ensure!(right, "{created} {kind}s made, {ended} ended: {window:?}");
     }
     Ok(())
 }
@@ -50,7 +50,7 @@ fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
         claim_window(&report, 8 * round, 5 * round)?;
     }
     let after = program.answer("collections")?;
-    claim(after != before, || "the collector has not been at work".into())?;
+    ensure!(after != before, "the collector has not been at work");
     program.obey("calm")?;
     claim_window(&program.report("disarm", &[])?, 160, 100)?;
     program.end().map(drop)
@@ -72,7 +72,7 @@ fn cycles_while_the_collector_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
         program.obey("release")?;
     }
     let after = program.answer("collections")?;
-    claim(after != before, || "the collector has not been at work".into())?;
+    ensure!(after != before, "the collector has not been at work");
     program.obey("calm")?;
     program.end().map(drop)
 }
@@ -93,7 +93,8 @@ fn send(pid: u32, signal: i32) -> Result<()> {
     let pid = i32::try_from(pid).map_err(|error| error.to_string())?;
     // SAFETY: kill takes numbers. The child is not waited for yet: the number is no other's.
     let sent = unsafe { libc::kill(pid, signal) } == 0;
-    claim(sent, || format!("no signal: {}", std::io::Error::last_os_error()))
+    ensure!(sent, "no signal: {}", std::io::Error::last_os_error());
+    Ok(())
 }
 
 /// SIGQUIT has the JVM print all its threads in between what the program prints: only its end is looked at.
@@ -122,7 +123,7 @@ fn commands_in_a_storm_of_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
             claim_window(&report, if round == 0 { 40 } else { 0 }, if round == 0 { 25 } else { 0 })?;
             program.report("disarm", &[])?;
             let said = program.zaudit("attach", &REPORT)?;
-            claim(said.contains("already open: "), || said.clone())?;
+            ensure!(said.contains("already open: "), said.clone());
         }
         drop(storm);
         Ok::<_, String>(())
@@ -136,18 +137,19 @@ fn commands_in_a_storm_of_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
     for file in numbered {
         let text = std::fs::read_to_string(file.path()).map_err(|error| error.to_string())?;
         let trigger = Report::parse(&text)?.process.trigger;
-        claim(matches!(trigger, Trigger::Signal | Trigger::DataDump), || format!("{trigger:?}"))?;
+        ensure!(matches!(trigger, Trigger::Signal | Trigger::DataDump), "{trigger:?}");
         reports += 1;
     }
-    claim(reports > 0, || "no signal has made a report".into())?;
+    ensure!(reports > 0, "no signal has made a report");
     program.running.close();
     let ended = program.running.finish()?;
     let stdout = String::from_utf8_lossy(&ended.stdout).into_owned();
-    claim(ended.code() == 0 && stdout.trim_end().ends_with("ended"), || ended.to_string())?;
-    claim(ended.stderr().is_empty(), || ended.to_string())?;
+    ensure!(ended.code() == 0 && stdout.trim_end().ends_with("ended"), ended.to_string());
+    ensure!(ended.stderr().is_empty(), ended.to_string());
     let last = ended.report()?;
     let adopted = last.totals.adopted.deflater.counts;
-    claim(last.process.trigger == Trigger::Exit && adopted.live == 30, || format!("{adopted:?}"))
+    ensure!(last.process.trigger == Trigger::Exit && adopted.live == 30, "{adopted:?}");
+    Ok(())
 }
 
 fn hundred_thousand_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -162,7 +164,7 @@ fn hundred_thousand_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let took = began.elapsed();
     println!("100,000 signals in {took:?}");
     let first = program.running.wait_for_report("r.1.json")?;
-    claim(first.process.trigger == Trigger::Signal, || format!("{:?}", first.process))?;
+    ensure!(first.process.trigger == Trigger::Signal, "{:?}", first.process);
     claim_window(&first, 40, 25)?;
     program.obey("window 40 25")?;
     claim_unharmed(program)
@@ -174,6 +176,6 @@ fn claim_unharmed(mut program: Program) -> Result<()> {
     program.obey("calm")?;
     let ended = program.end()?;
     let last = ended.report()?;
-    claim(last.process.trigger == Trigger::Exit, || format!("{:?}", last.process))?;
+    ensure!(last.process.trigger == Trigger::Exit, "{:?}", last.process);
     claim_window(&last, 80, 80)
 }

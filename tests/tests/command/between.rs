@@ -6,10 +6,10 @@ use super::{Kit, claim_unharmed, ready};
 use std::fs;
 use std::process::{Command, Stdio};
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Trigger;
-use zaudit_tests::suite::claim;
 
 /// Frees that come between the last report of an audit and its end must not keep those of the next one from the ledger,
 /// be it that nobody asks for a report.
@@ -24,13 +24,14 @@ pub fn second_audit_hears_of_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
         };
         while collected_nothing(&kit.ask("status", running.pid(), &[])?.done()?) {
             looks += 1;
-            claim(looks < 500, || "nothing is collected, says the status".into())?;
+            ensure!(looks < 500, "nothing is collected, says the status");
         }
         kit.ask("disarm", running.pid(), &[])?.done()?;
     }
     running.say("")?;
     let ended = running.finish()?;
-    claim(ended.code() == 0, || ended.to_string())
+    ensure!(ended.code() == 0, ended.to_string());
+    Ok(())
 }
 
 /// The time of an audit is up while the JVM, on its way out, waits for finalizers: the report is the JVM's last one then.
@@ -38,8 +39,9 @@ pub fn time_is_up_at_the_end(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, kit.bench.fixture("BlockedFinalizer")?)?;
     let ended = jvm.audited(&kit.library, "gc,gc_timeout=3s,duration=1s").run()?;
     let report = ended.unhealthy_report()?;
-    claim(report.process.trigger == Trigger::Exit, || ended.to_string())?;
-    claim(ended.code() == 0, || ended.to_string())
+    ensure!(report.process.trigger == Trigger::Exit, ended.to_string());
+    ensure!(ended.code() == 0, ended.to_string());
+    Ok(())
 }
 
 /// A pipe that nobody writes to is no reason to wait; one that somebody writes to is read.
@@ -47,11 +49,11 @@ pub fn pipes_instead_of_files(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let running = ready(kit.garbage(jdk)?)?;
     let (pid, pipe) = (running.pid(), running.dir().join("pipe"));
     let made = Command::new("mkfifo").arg(&pipe).status().map_err(|error| error.to_string())?;
-    claim(made.success(), || "there is no pipe".into())?;
+    ensure!(made.success(), "there is no pipe");
     let pipe = pipe.display();
     kit.ask("attach", pid, &[&format!("@{pipe}")])?.refused(2, "nobody writes to this pipe")?;
     let armed = kit.ask("attach", pid, &[&format!("suppressions={pipe}")])?.done()?;
-    claim(armed.contains("nobody writes to this pipe") && armed.contains("armed"), || armed.clone())?;
+    ensure!(armed.contains("nobody writes to this pipe") && armed.contains("armed"), armed.clone());
     kit.ask("disarm", pid, &[])?.done()?;
     let endless = kit.ask("attach", pid, &["@/dev/zero"])?;
     endless.refused(2, "it has more than 64 KiB")?;
@@ -67,11 +69,13 @@ pub fn each_answer_has_its_own_place(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let words = [running.pid().to_string(), "JVMTI.agent_load".into(), library, format!("\"{options}\"")];
         let output = Command::new(jdk.tool("jcmd")).args(words).stdin(Stdio::null()).output();
         let output = output.map_err(|error| format!("jcmd: {error}"))?;
-        claim(output.status.success(), || format!("{output:?}"))
+        ensure!(output.status.success(), "{output:?}");
+        Ok(())
     };
     load(format!("arm,reply_file={}", answer.display()))?;
     fs::remove_file(&answer).map_err(|error| format!("no answer: {error}"))?;
     load("status".into())?;
     running.wait_for_stderr("state: armed")?;
-    claim(!answer.exists(), || "the answer came where the one before had to".into())
+    ensure!(!answer.exists(), "the answer came where the one before had to");
+    Ok(())
 }

@@ -5,10 +5,10 @@
 use super::{Kit, claim_listed, open_to_all, ready};
 use std::fs;
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Trigger;
-use zaudit_tests::suite::claim;
 
 pub fn run_is_the_program(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let run = |fixture: &str, options: &[&str]| -> Result<Jvm> {
@@ -21,16 +21,17 @@ pub fn run_is_the_program(kit: &Kit, jdk: &Jdk) -> Result<()> {
     claim_listed(kit, running.pid(), "armed", "Garbage")?;
     running.say("")?;
     let ended = running.finish()?;
-    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
-    claim(ended.report()?.process.trigger == Trigger::Exit, || ended.to_string())?;
+    ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
+    ensure!(ended.report()?.process.trigger == Trigger::Exit, ended.to_string());
     let ended = run("UncaughtException", &["file=r.json"])?.run()?;
-    claim(ended.code() == 1, || ended.to_string())?;
+    ensure!(ended.code() == 1, ended.to_string());
     let ended = run("ExitWhileCreating", &["file=r.json"])?.run()?;
-    claim(ended.code() == 7, || ended.to_string())?;
+    ensure!(ended.code() == 7, ended.to_string());
     let running = ready(run("Garbage", &["file=r.json"])?)?;
     running.signal("TERM")?;
     let ended = running.finish()?;
-    claim(ended.code() == 143 && ended.dir().join("r.json").exists(), || ended.to_string())
+    ensure!(ended.code() == 143 && ended.dir().join("r.json").exists(), ended.to_string());
+    Ok(())
 }
 
 /// A start script is not called `java`: its JVMs are told by their environment, which adds to what was there.
@@ -42,7 +43,7 @@ pub fn run_through_the_environment(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, kit.bench.fixture("UncaughtException")?)?;
     let jvm = jvm.under([zaudit, "run", "gc", "file=with blank.json", "format=json", "--", script]);
     let ended = jvm.after("export JAVA_TOOL_OPTIONS=-Dour.own=1").run()?;
-    claim(ended.code() == 1 && ended.stderr().contains("-Dour.own=1 \"-agentpath:"), || ended.to_string())?;
+    ensure!(ended.code() == 1 && ended.stderr().contains("-Dour.own=1 \"-agentpath:"), ended.to_string());
     ended.report_in("with blank.json").map(|_| ())
 }
 

@@ -18,10 +18,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use zaudit_tests::child::Running;
 use zaudit_tests::command::Said;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Report;
-use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::suite::{self, Bench, cell};
 use zaudit_tests::{Result, agent};
 
 type Test = fn(&Kit, &Jdk) -> Result<()>;
@@ -177,14 +178,15 @@ fn claim_unharmed(mut running: Running, own_pid: u32) -> Result<()> {
             .collect()
     };
     let left = [left(running.dir()), left(Path::new("/tmp"))].concat();
-    claim(left.is_empty(), || format!("these files stay: {left:?}"))?;
+    ensure!(left.is_empty(), "these files stay: {left:?}");
     running.say("")?;
     let ended = running.finish()?;
-    claim(ended.code() == 0 && ended.printed() == "ready\ndone\n", || ended.to_string())?;
+    ensure!(ended.code() == 0 && ended.printed() == "ready\ndone\n", ended.to_string());
     // JDK 21 and later warn of agents that come while the JVM runs; that is theirs.
     let stderr = ended.stderr();
     let odd = stderr.lines().find(|line| !line.starts_with("WARNING: ") && !line.starts_with("Picked up "));
-    claim(odd.is_none(), || ended.to_string())
+    ensure!(odd.is_none(), ended.to_string());
+    Ok(())
 }
 
 /// The line of `zaudit ps` for this process.
@@ -198,7 +200,8 @@ fn listed(kit: &Kit, pid: u32) -> Result<String> {
 fn claim_listed(kit: &Kit, pid: u32, state: &str, command: &str) -> Result<()> {
     let line = listed(kit, pid)?;
     let words: Vec<&str> = line.split_whitespace().collect();
-    claim(words.get(2) == Some(&state) && line.contains(command), || format!("{state} expected: {line}"))
+    ensure!(words.get(2) == Some(&state) && line.contains(command), "{state} expected: {line}");
+    Ok(())
 }
 
 fn whole_life(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -209,35 +212,35 @@ fn whole_life(kit: &Kit, jdk: &Jdk) -> Result<()> {
     claim_listed(kit, pid, "armed", "Garbage")?;
     kit.ask("attach", pid, &[])?.refused(1, "")?;
     let status = kit.ask("status", pid, &[])?.done()?;
-    claim(status.contains("state: armed"), || status.clone())?;
+    ensure!(status.contains("state: armed"), status.clone());
     let text = kit.ask("dump", pid, &[])?.done()?;
-    claim(text.contains("SUMMARY: zaudit:"), || text.clone())?;
+    ensure!(text.contains("SUMMARY: zaudit:"), text.clone());
     let file = running.dir().join("report.json");
     let words = ["--format", "json", "--gc", "--output", file.to_str().unwrap_or_default()];
     let printed = kit.ask("dump", pid, &words)?.done()?;
-    claim(printed.is_empty(), || printed.clone())?;
+    ensure!(printed.is_empty(), printed.clone());
     let report = fs::read_to_string(&file).map_err(|error| error.to_string())?;
-    claim(Report::read(&report)?.process.pid == pid, || report.clone())?;
+    ensure!(Report::read(&report)?.process.pid == pid, report.clone());
     let page = running.dir().join("report.html");
     kit.ask("dump", pid, &["--output", page.to_str().unwrap_or_default()])?.done()?;
     let page = fs::read_to_string(&page).map_err(|error| error.to_string())?;
-    claim(page.starts_with("<!DOCTYPE html>"), || page.chars().take(80).collect())?;
+    ensure!(page.starts_with("<!DOCTYPE html>"), page.chars().take(80).collect());
     let metrics = kit.ask("dump", pid, &["--format", "prom"])?.done()?;
-    claim(metrics.starts_with("# HELP "), || metrics.clone())?;
+    ensure!(metrics.starts_with("# HELP "), metrics.clone());
     kit.ask("reset", pid, &[])?.done()?;
     let table = kit.ask("top", pid, &["--once"])?.done()?;
-    claim(table.contains("CREATED") && !table.contains('\x1b'), || table.clone())?;
+    ensure!(table.contains("CREATED") && !table.contains('\x1b'), table.clone());
     let last = kit.ask("disarm", pid, &["--format", "json"])?.done()?;
     Report::read(&last)?;
     let status = kit.ask("status", pid, &[])?.done()?;
-    claim(status.contains("state: disarmed"), || status.clone())?;
+    ensure!(status.contains("state: disarmed"), status.clone());
     claim_listed(kit, pid, "loaded", "Garbage")?;
     kit.ask("dump", pid, &[])?.refused(1, "")?;
     // And once more: what was ended can begin again, at once or later.
     kit.ask("attach", pid, &["delay=1h"])?.done()?;
     claim_listed(kit, pid, "waiting", "Garbage")?;
     let said = kit.ask("disarm", pid, &[])?.done()?;
-    claim(said == "it will not arm\n", || said.clone())?;
+    ensure!(said == "it will not arm\n", said.clone());
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &[])?.done()?;
     claim_unharmed(running, pid)
@@ -295,9 +298,9 @@ fn another_users_jvm(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let running = ready(kit.garbage(jdk)?.under(AS_NOBODY))?;
     let pid = running.pid();
     kit.ask("attach", pid, &[])?.done()?;
-    claim(listed(kit, pid)?.contains("nobody"), || "whose is it?".into())?;
+    ensure!(listed(kit, pid)?.contains("nobody"), "whose is it?");
     let text = kit.ask("dump", pid, &[])?.done()?;
-    claim(text.contains("SUMMARY: zaudit:"), || text.clone())?;
+    ensure!(text.contains("SUMMARY: zaudit:"), text.clone());
     kit.ask("disarm", pid, &[])?.done()?;
     claim_unharmed(running, pid)
 }
@@ -310,7 +313,7 @@ fn started_with_reduced_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
     kit.ask("disarm", pid, &[])?.done()?;
     fs::remove_file(format!("/tmp/.java_pid{pid}")).map_err(|error| error.to_string())?;
     kit.ask("attach", pid, &[])?.refused(6, "-Xrs")?;
-    claim(listed(kit, pid)?.contains("loaded"), || "it has the agent".into())?;
+    ensure!(listed(kit, pid)?.contains("loaded"), "it has the agent");
     claim_unharmed(running, pid)
 }
 
@@ -322,18 +325,18 @@ fn page_and_completions(kit: &Kit, _: &Jdk) -> Result<()> {
     for text in &texts {
         for name in ["run", "attach", "dump", "status", "reset", "disarm", "ps", "top", "completions", "man"]
         {
-            claim(text.contains(name), || format!("no {name} in\n{text}"))?;
+            ensure!(text.contains(name), "no {name} in\n{text}");
         }
     }
     let version = kit.zaudit(["--version"])?.done()?;
-    claim(version.starts_with("zaudit "), || version.clone())?;
-    kit.zaudit(["attach", "--help"])?
-        .done()
-        .and_then(|help| claim(help.contains("-XX:+EnableDynamicAgentLoading"), || help.clone()))?;
+    ensure!(version.starts_with("zaudit "), version.clone());
+    let help = kit.zaudit(["attach", "--help"])?.done()?;
+    ensure!(help.contains("-XX:+EnableDynamicAgentLoading"), help);
     // Nobody reads to the end.
     let piped = format!("{} man | head -n 1; exit ${{PIPESTATUS[0]}}", kit.zaudit.display());
     let said = Said::of(Command::new("bash").args(["-c", &piped]))?;
-    claim(said.code == Some(0) && said.stderr.is_empty(), || format!("{said:?}"))
+    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+    Ok(())
 }
 
 /// A JVM in process and mount namespaces of its own, where the library is not to be seen until it is copied in.
@@ -352,7 +355,7 @@ fn other_namespaces(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let library = hidden.join("libzaudit.so");
     let library = library.to_str().unwrap_or_default();
     let said = kit.ask("attach", pid, &["--library", library])?;
-    claim(said.stderr.contains(&format!("cp {library} /proc/{pid}/root/tmp/")), || format!("{said:?}"))?;
+    ensure!(said.stderr.contains(&format!("cp {library} /proc/{pid}/root/tmp/")), "{said:?}");
     said.refused(7, "--library /tmp/libzaudit.so")?;
     // As it says, but for the place: `/tmp` is everybody's here.
     let seen = format!("/proc/{pid}/root{library}");
@@ -360,9 +363,9 @@ fn other_namespaces(kit: &Kit, jdk: &Jdk) -> Result<()> {
     kit.ask("attach", pid, &["--library", library])?.done()?;
     // What is loaded is found again under the name that the JVM has for it.
     let status = kit.ask("status", pid, &[])?.done()?;
-    claim(status.contains("state: armed"), || status.clone())?;
+    ensure!(status.contains("state: armed"), status.clone());
     let text = kit.ask("dump", pid, &[])?.done()?;
-    claim(text.contains("SUMMARY: zaudit:"), || text.clone())?;
+    ensure!(text.contains("SUMMARY: zaudit:"), text.clone());
     kit.ask("disarm", pid, &[])?.done()?;
     claim_unharmed(running, 1)
 }

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::claim;
 
 /// A child that goes with its value.
 struct Brief(Child);
@@ -101,7 +101,7 @@ pub fn narrow_program(kit: &Kit, _: &Jdk) -> Result<()> {
     };
     child.wait_for_name("narrow");
     let said = kit.ask("attach", child.0.id(), &[])?;
-    claim(child.0.try_wait().is_ok_and(|ended| ended.is_none()), || "it has crashed".into())?;
+    ensure!(child.0.try_wait().is_ok_and(|ended| ended.is_none()), "it has crashed");
     said.refused(4, "is a 32-bit program")
 }
 
@@ -122,7 +122,7 @@ pub fn somebody_else(kit: &Kit, jdk: &Jdk) -> Result<()> {
     }
     let table = as_nobody(&["ps"])?.done()?;
     let line = table.lines().find(|line| line.split_whitespace().next() == Some(&pid)).unwrap_or_default();
-    claim(line.contains("cannot attach: ") && line.contains("belongs to root"), || table.clone())?;
+    ensure!(line.contains("cannot attach: ") && line.contains("belongs to root"), table.clone());
     let pid = running.pid();
     claim_unharmed(running, pid)
 }
@@ -139,14 +139,14 @@ pub fn planted_in_tmp(kit: &Kit, jdk: &Jdk) -> Result<()> {
     lchown(&socket, Some(65_534), Some(65_534)).map_err(text)?;
     listener.set_nonblocking(true).map_err(text)?;
     kit.ask("attach", pid, &[])?.refused(1, "and is not the JVM's socket")?;
-    claim(listener.accept().is_err(), || "the command has connected".into())?;
+    ensure!(listener.accept().is_err(), "the command has connected");
     fs::remove_file(&socket).map_err(text)?;
     let precious = running.dir().join("precious");
     fs::write(&precious, "precious").map_err(text)?;
     symlink(&precious, &trigger).map_err(text)?;
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &[])?.done()?;
-    claim(fs::read_to_string(&precious).is_ok_and(|text| text == "precious"), || "it is changed".into())?;
+    ensure!(fs::read_to_string(&precious).is_ok_and(|text| text == "precious"), "it is changed");
     claim_unharmed(running, pid)
 }
 
@@ -164,7 +164,7 @@ pub fn attach_is_off(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let running = ready(jvm)?;
         kit.ask("attach", running.pid(), &[])?.refused(6, OFF)?;
         let line = listed(kit, running.pid())?;
-        claim(line.contains("cannot attach: ") && line.contains(OFF), || line.clone())?;
+        ensure!(line.contains("cannot attach: ") && line.contains(OFF), line.clone());
         let pid = running.pid();
         claim_unharmed(running, pid)?;
     }
@@ -180,7 +180,7 @@ pub fn agents_are_off(kit: &Kit, jdk: &Jdk) -> Result<()> {
     kit.ask("attach", running.pid(), &[])?
         .refused(6, "-XX:+EnableDynamicAgentLoading, or under zaudit run")?;
     let line = listed(kit, running.pid())?;
-    claim(line.contains("cannot attach: ") && line.contains("-XX:-EnableDynamic"), || line.clone())?;
+    ensure!(line.contains("cannot attach: ") && line.contains("-XX:-EnableDynamic"), line.clone());
     let pid = running.pid();
     claim_unharmed(running, pid)
 }
@@ -195,8 +195,8 @@ pub fn stopped(kit: &Kit, jdk: &Jdk) -> Result<()> {
     }
     let begin = Instant::now();
     kit.ask("attach", pid, &[])?.refused(8, &format!("kill -CONT {pid}"))?;
-    claim(begin.elapsed() < Duration::from_secs(5), || "it waited all the same".into())?;
-    claim(listed(kit, pid)?.contains("is stopped"), || "ps does not say so".into())?;
+    ensure!(begin.elapsed() < Duration::from_secs(5), "it waited all the same");
+    ensure!(listed(kit, pid)?.contains("is stopped"), "ps does not say so");
     kill("CONT", pid)?;
     claim_unharmed(running, pid)
 }
@@ -211,12 +211,12 @@ pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     Said::of(Command::new("mkfifo").arg(&pipe))?.done()?;
     let running = jvm.spawn()?;
     let pid = running.pid();
-    claim(waits_in_write(pid), || "it does not hang".into())?;
+    ensure!(waits_in_write(pid), "it does not hang");
     let begin = Instant::now();
     kit.ask("attach", pid, &["--timeout", "500ms"])?.refused(8, "within 500ms: it hangs, or is very busy")?;
-    claim(begin.elapsed() < Duration::from_secs(5), || "it waited longer than it was told".into())?;
+    ensure!(begin.elapsed() < Duration::from_secs(5), "it waited longer than it was told");
     let trigger = Path::new("/tmp").join(format!(".attach_pid{pid}"));
-    claim(trigger.exists(), || "the file that the JVM is to find is gone".into())?;
+    ensure!(trigger.exists(), "the file that the JVM is to find is gone");
     // Somebody reads, and it goes on.
     let out = running.dir().join("out.txt");
     let file = fs::File::create(&out).map_err(|error| error.to_string())?;
@@ -226,14 +226,15 @@ pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let socket = Path::new("/tmp").join(format!(".java_pid{pid}"));
     let deadline = Instant::now() + Duration::from_secs(30);
     while !socket.exists() {
-        claim(Instant::now() < deadline, || "the JVM does not come to itself".into())?;
+        ensure!(Instant::now() < deadline, "the JVM does not come to itself");
         std::thread::sleep(Duration::from_millis(10));
     }
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &[])?.done()?;
-    claim(!trigger.exists(), || "the file stays, and nobody needs it any more".into())?;
+    ensure!(!trigger.exists(), "the file stays, and nobody needs it any more");
     let printed = fs::read_to_string(&out).map_err(|error| error.to_string())?;
-    claim(!printed.contains("Full thread dump"), || "there is a thread dump".into())
+    ensure!(!printed.contains("Full thread dump"), "there is a thread dump");
+    Ok(())
 }
 
 /// Waits until the VM's own thread waits in `write`, and still does so a while later.
@@ -269,7 +270,7 @@ pub fn private_library(kit: &Kit, jdk: &Jdk) -> Result<()> {
     fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
     fs::copy(&kit.library, &library).map_err(|error| error.to_string())?;
     let chmod = Command::new("chmod").arg("700").arg(&folder).status();
-    claim(chmod.is_ok_and(|status| status.success()), || "chmod".into())?;
+    ensure!(chmod.is_ok_and(|status| status.success()), "chmod");
     let running = ready(kit.garbage(jdk)?.under(AS_NOBODY))?;
     let pid = running.pid();
     let library = library.to_str().unwrap_or_default();
@@ -321,7 +322,7 @@ pub fn not_audited(kit: &Kit, jdk: &Jdk) -> Result<()> {
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &["--output", "/nowhere/report.txt"])?.refused(1, "/nowhere/report.txt")?;
     let status = kit.ask("status", pid, &[])?.done()?;
-    claim(status.contains("state: armed"), || status.clone())?;
+    ensure!(status.contains("state: armed"), status.clone());
     kit.ask("disarm", pid, &[])?.done()?;
     claim_unharmed(running, pid)
 }

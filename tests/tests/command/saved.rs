@@ -7,10 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report};
-use zaudit_tests::suite::claim;
 
 /// A name for each format.
 const NAMES: [&str; 6] = ["r.json", "r.txt", "r.html", "r.pb.gz", "r.collapsed", "r.prom"];
@@ -22,7 +22,7 @@ fn run(kit: &Kit, jdk: &Jdk, fixture: &str, keep: &str) -> Result<PathBuf> {
     let files = NAMES.map(|name| format!("file={}", folder.join(name).display())).join(",");
     let options = format!("gc,min_age=1ms,{files}");
     let ended = Jvm::new(jdk, kit.bench.fixture(fixture)?)?.agent(&kit.library, options).run()?;
-    claim(ended.code() == 0, || ended.to_string())?;
+    ensure!(ended.code() == 0, ended.to_string());
     Ok(folder)
 }
 
@@ -39,19 +39,20 @@ pub fn rendered_as_the_agent_does(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let json = folder.join("r.json");
     let text = String::from_utf8_lossy(&read(&json)?).into_owned();
     let given = format!("\"options\": \"gc,min_age=1ms,file={},file=", json.display());
-    claim(text.contains(&given), || text.clone())?;
-    claim(report(&text)?.sum(Kind::Inflater, |site| site.is_of("Garbage")).created == 12, || text.clone())?;
+    ensure!(text.contains(&given), text.clone());
+    ensure!(report(&text)?.sum(Kind::Inflater, |site| site.is_of("Garbage")).created == 12, text.clone());
     for name in NAMES {
         let again = folder.join(format!("again-{name}"));
         let words = [Path::new("render"), &json, Path::new("--output"), &again];
         let said = kit.zaudit(words)?.done()?;
-        claim(said.is_empty() && read(&again)? == read(&folder.join(name))?, || format!("{name} differs"))?;
+        ensure!(said.is_empty() && read(&again)? == read(&folder.join(name))?, "{name} differs");
     }
     // Through a pipe, too; without a word it is text.
     let mut command = kit.command();
     let input = fs::File::open(&json).map_err(|error| error.to_string())?;
     let said = Said::of(command.args(["render", "-"]).stdin(input))?.done()?;
-    claim(said.as_bytes() == read(&folder.join("r.txt"))?, || said.clone())
+    ensure!(said.as_bytes() == read(&folder.join("r.txt"))?, said.clone());
+    Ok(())
 }
 
 pub fn compared(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -62,17 +63,18 @@ pub fn compared(kit: &Kit, jdk: &Jdk) -> Result<()> {
         kit.zaudit([Path::new("diff"), old, new].into_iter().chain(words.iter().map(Path::new)))
     };
     let said = diff(&leaks, &leaks, &[])?.done()?;
-    claim(said.starts_with("SUMMARY: zaudit diff: nothing is new or has grown\n"), || said.clone())?;
+    ensure!(said.starts_with("SUMMARY: zaudit diff: nothing is new or has grown\n"), said.clone());
     let said = diff(&leaks, &clean, &[])?.done()?;
-    claim(said.contains("\nGONE ") && !said.contains("\nNEW "), || said.clone())?;
+    ensure!(said.contains("\nGONE ") && !said.contains("\nNEW "), said.clone());
     let said = diff(&clean, &leaks, &[])?;
-    claim(said.code == Some(1) && said.stderr.is_empty(), || format!("{said:?}"))?;
-    claim(said.stdout.contains("\nNEW    leak Garbage.once(Garbage.java:"), || said.stdout.clone())?;
+    ensure!(said.code == Some(1) && said.stderr.is_empty(), "{said:?}");
+    ensure!(said.stdout.contains("\nNEW    leak Garbage.once(Garbage.java:"), said.stdout.clone());
     let said = diff(&clean, &leaks, &["--format", "json"])?;
     let json: serde_json::Value = serde_json::from_str(&said.stdout).map_err(|error| error.to_string())?;
     let site = &json["sites"][0];
     let right = json["worse"] == true && site["change"] == "new" && site["new"]["leaked"] == 10;
-    claim(said.code == Some(1) && right && site["old"].is_null(), || said.stdout.clone())
+    ensure!(said.code == Some(1) && right && site["old"].is_null(), said.stdout.clone());
+    Ok(())
 }
 
 pub fn summed_up(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -91,13 +93,14 @@ pub fn summed_up(kit: &Kit, jdk: &Jdk) -> Result<()> {
         sums[1] += part.totals.inflater.counts.collected + part.totals.inflater.counts.late;
     }
     let total = &merged.totals.inflater.counts;
-    claim([total.created, total.collected + total.late] == sums, || format!("{sums:?} and {total:?}"))?;
+    ensure!([total.created, total.collected + total.late] == sums, "{sums:?} and {total:?}");
     let site = merged.sites.iter().find(|site| site.is_of("Garbage")).ok_or("no site of the fixture")?;
-    claim(site.counts.created == 24 && site.counts.collected == 20, || site.describe())?;
+    ensure!(site.counts.created == 24 && site.counts.collected == 20, site.describe());
     // In any format, and with a word where it is one report twice.
     let twice = kit.zaudit([Path::new("merge"), &parts[0], &parts[0]])?;
     let right = twice.code == Some(0) && twice.stdout.contains("2 reports merged");
-    claim(right && twice.stderr.contains("look like reports of one run"), || format!("{twice:?}"))
+    ensure!(right && twice.stderr.contains("look like reports of one run"), "{twice:?}");
+    Ok(())
 }
 
 pub fn no_reports(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -143,7 +146,7 @@ fn on_a_terminal(kit: &Kit, json: &Path) -> Result<()> {
             .stdin(Stdio::null());
         let said = Said::of(&mut script)?;
         let right = said.stdout.contains(words) && said.stdout.contains('\x1b') == escapes;
-        claim(right, || format!("{format}: {said:?}"))?;
+        ensure!(right, "{format}: {said:?}");
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use zaudit_tests::Result;
 use zaudit_tests::child::Running;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
-use zaudit_tests::suite::claim;
 
 /// Starts `zaudit top`, waits until it has shown `count` tables, and gives it back with what it printed.
 fn top(kit: &Kit, pid: u32, count: usize) -> Result<(Child, BufReader<ChildStdout>)> {
@@ -23,7 +23,7 @@ fn top(kit: &Kit, pid: u32, count: usize) -> Result<(Child, BufReader<ChildStdou
         while !line.contains("CREATED") {
             line.clear();
             let read = lines.read_line(&mut line).map_err(|error| error.to_string())?;
-            claim(read > 0, || "top has ended".into())?;
+            ensure!(read > 0, "top has ended");
         }
     }
     Ok((child, lines))
@@ -44,13 +44,13 @@ pub fn top_goes_on(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let (child, lines) = top(kit, running.pid(), 3)?;
         kill(signal, child.id())?;
         let (code, said) = finish(child, lines)?;
-        claim(code == Some(0) && said.is_empty(), || format!("{code:?} {said}"))?;
+        ensure!(code == Some(0) && said.is_empty(), "{code:?} {said}");
     }
     // A reader that goes away ends it, without a word.
     let (child, lines) = top(kit, running.pid(), 1)?;
     drop(lines);
     let (code, said) = finish(child, std::io::empty())?;
-    claim(code == Some(0) && said.is_empty(), || format!("{code:?} {said}"))?;
+    ensure!(code == Some(0) && said.is_empty(), "{code:?} {said}");
     let pid = running.pid();
     kit.ask("disarm", pid, &[])?.done()?;
     claim_unharmed(running, pid)
@@ -69,7 +69,7 @@ pub fn top_on_a_terminal(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let said = Said::of(Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()))?;
     let (enter, leave) = ("\x1b[?1049h", "\x1b[?25h\x1b[?1049l");
     let right = said.stdout.contains(enter) && said.stdout.trim_end().ends_with(leave);
-    claim(right && said.stdout.contains("CREATED"), || format!("{said:?}"))?;
+    ensure!(right && said.stdout.contains("CREATED"), "{said:?}");
     kit.ask("disarm", pid, &[])?.done()?;
     claim_unharmed(running, pid)
 }
@@ -81,11 +81,13 @@ pub fn top_ends_with_the_jvm(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let (child, lines) = top(kit, pid, 2)?;
     claim_unharmed_by_top(running)?;
     let (code, said) = finish(child, lines)?;
-    claim(code == Some(3) && said.contains("has ended"), || format!("{code:?} {said}"))
+    ensure!(code == Some(3) && said.contains("has ended"), "{code:?} {said}");
+    Ok(())
 }
 
 fn claim_unharmed_by_top(mut running: Running) -> Result<()> {
     running.say("")?;
     let ended = running.finish()?;
-    claim(ended.code() == 0 && ended.printed() == "ready\ndone\n", || ended.to_string())
+    ensure!(ended.code() == 0 && ended.printed() == "ready\ndone\n", ended.to_string());
+    Ok(())
 }

@@ -25,9 +25,10 @@ use zaudit_core::session::Session;
 use zaudit_tests::Result;
 use zaudit_tests::child::{Ended, Folder};
 use zaudit_tests::command::Said;
+use zaudit_tests::ensure;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::readers::Readers;
-use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::suite::{self, Bench, cell};
 
 type Test = fn(&Kit) -> Result<()>;
 
@@ -100,7 +101,7 @@ impl Run {
     fn sum(&self, pick: impl Fn(&Value) -> f64) -> Result<f64> {
         let json = self.json()?;
         let sites = json["sites"].as_array().ok_or("no sites")?;
-        claim(!sites.is_empty(), || "no site".into())?;
+        ensure!(!sites.is_empty(), "no site");
         Ok(sites.iter().map(pick).sum())
     }
 }
@@ -126,7 +127,7 @@ impl Kit {
         let files = ["json", "pb.gz", "collapsed", "prom"]
             .map(|format| format!("file={}/r.{format}", jvm.dir().display()));
         let ended = jvm.agent(&self.bench.library, format!("gc,{}", files.join(","))).run()?;
-        claim(ended.code() == 0, || ended.to_string())?;
+        ensure!(ended.code() == 0, ended.to_string());
         Ok(Run { ended })
     }
 }
@@ -138,7 +139,7 @@ fn one_snapshot_many_files(kit: &Kit) -> Result<()> {
         let path = run.path(extension);
         let found =
             fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?.permissions().mode();
-        claim(found & 0o777 == mode, || format!("{}: {found:o}", path.display()))?;
+        ensure!(found & 0o777 == mode, "{}: {found:o}", path.display());
     }
     Ok(())
 }

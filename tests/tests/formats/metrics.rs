@@ -13,7 +13,7 @@ use std::time::Duration;
 use zaudit_core::options::Format;
 use zaudit_tests::child::Folder;
 use zaudit_tests::command::Said;
-use zaudit_tests::suite::claim;
+use zaudit_tests::ensure;
 use zaudit_tests::{Result, repository};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ pub(crate) fn check(kit: &Kit) -> Result<()> {
     let runs = [kit.run("GzipForgotten")?.text("prom")?, kit.run("LiveAtExit")?.text("prom")?];
     for text in [runs[0].as_bytes(), runs[1].as_bytes(), &rendered(&hostile(), Format::Prom)] {
         let said = filtered(kit.readers.command("promtool")?.args(["check", "metrics"]), text)?.done()?;
-        claim(said.is_empty(), || said)?;
+        ensure!(said.is_empty(), said);
     }
     Ok(())
 }
@@ -31,7 +31,7 @@ pub(crate) fn alerts(kit: &Kit) -> Result<()> {
     for (words, file) in [(["check", "rules"], "alerts.yml"), (["test", "rules"], "alerts-test.yml")] {
         let mut command = kit.readers.command("promtool")?;
         let said = Said::of(command.current_dir(repository().join("docs")).args(words).arg(file))?;
-        claim(said.code == Some(0) && said.stdout.contains("SUCCESS"), || format!("{words:?}: {said:?}"))?;
+        ensure!(said.code == Some(0) && said.stdout.contains("SUCCESS"), "{words:?}: {said:?}");
     }
     Ok(())
 }
@@ -59,7 +59,7 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
     command.arg(format!("--collector.textfile.directory={}", files.display()));
     let (_exporter, exporter) = Served::start(&mut command)?;
     let metrics = got(&exporter, "/metrics")?;
-    claim(metrics.contains("node_textfile_scrape_error 0"), || metrics.clone())?;
+    ensure!(metrics.contains("node_textfile_scrape_error 0"), metrics.clone());
 
     let scraped = relayed(exporter)?;
     let config = folder.0.join("prometheus.yml");
@@ -99,16 +99,16 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
             expected.push(("adopted_live", number(&json["totals"]["adopted"][kind], "live")));
             for (metric, expected) in expected {
                 let found = asked(&prometheus, &format!("zaudit_{metric}{{{whose},kind=\"{kind}\"}}"))?;
-                claim(found == [expected], || {
+                ensure!(found == [expected], {
                     format!("{metric} of {kind}: {found:?}, the report says {expected}")
-                })?;
+                });
             }
             let lateness = run.sum(|site| of(site) * number(site, "lateness_seconds"))?;
             let found =
                 asked(&prometheus, &format!("zaudit_lateness_seconds_total{{{whose},kind=\"{kind}\"}}"))?;
-            claim(found.len() == 1 && (found[0] - lateness).abs() <= 0.001, || {
+            ensure!(found.len() == 1 && (found[0] - lateness).abs() <= 0.001, {
                 format!("{found:?} {lateness}")
-            })?;
+            });
         }
         for (metric, expected) in [
             ("health_ok", 1.0),
@@ -117,15 +117,16 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
             ("start_timestamp_seconds", number(&json["process"], "started")),
         ] {
             let found = asked(&prometheus, &format!("zaudit_{metric}{{{whose}}}"))?;
-            claim(found == [expected], || format!("{metric}: {found:?}, the report says {expected}"))?;
+            ensure!(found == [expected], "{metric}: {found:?}, the report says {expected}");
         }
         let places = asked(&prometheus, &format!("sum(zaudit_place_leaked{{{whose}}})"))?;
-        claim(places == [run.sum(leaked)?], || format!("{places:?}"))?;
+        ensure!(places == [run.sum(leaked)?], "{places:?}");
     }
     let culprit = asked(&prometheus, r#"count(zaudit_place_leaked{place=~"GzipForgotten.pack:[0-9]+"})"#)?;
-    claim(culprit == [2.0], || format!("two JVMs of one program: {culprit:?}"))?;
+    ensure!(culprit == [2.0], "two JVMs of one program: {culprit:?}");
     let hostile = asked(&prometheus, r#"zaudit_place_leaked{place=~"a\"},.*</script>.*"}"#)?;
-    claim(hostile == [1.0], || format!("hostile names: {hostile:?}"))
+    ensure!(hostile == [1.0], "hostile names: {hostile:?}");
+    Ok(())
 }
 
 /// A server of somebody else's that is killed when its value goes.
@@ -179,7 +180,7 @@ fn got(address: &str, page: &str) -> Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(failed)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address}{page}: {answer}"))?;
-    claim(head.contains(" 200 "), || format!("{address}{page}: {answer}"))?;
+    ensure!(head.contains(" 200 "), "{address}{page}: {answer}");
     Ok(body.to_owned())
 }
 

@@ -10,7 +10,7 @@ use zaudit_core::options::Format;
 use zaudit_tests::Result;
 use zaudit_tests::child::Folder;
 use zaudit_tests::command::Said;
-use zaudit_tests::suite::claim;
+use zaudit_tests::ensure;
 
 /// In the order of the profile.
 const SAMPLE_TYPES: [&str; 6] =
@@ -27,7 +27,7 @@ fn pprof(kit: &Kit, words: &[&str], files: &[&Path]) -> Result<String> {
     command.env("PPROF_TMPDIR", &folder.0).env("XDG_CONFIG_HOME", &folder.0).current_dir(&folder.0);
     let said = Said::of(command.args(["tool", "pprof"]).args(words).args(files))?;
     // It says where it writes.
-    claim(said.code == Some(0), || format!("{words:?}: {said:?}"))?;
+    ensure!(said.code == Some(0), "{words:?}: {said:?}");
     Ok(said.stdout)
 }
 
@@ -43,7 +43,7 @@ fn sums(raw: &str) -> Result<[i64; 6]> {
         else {
             continue;
         };
-        claim(values.len() == sums.len(), || format!("{line:?} in\n{raw}"))?;
+        ensure!(values.len() == sums.len(), "{line:?} in\n{raw}");
         sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
     }
     Ok(sums)
@@ -74,9 +74,10 @@ fn claim_equal(raw: &str, runs: &[&Run]) -> Result<()> {
     for (at, name) in SAMPLE_TYPES.into_iter().enumerate() {
         let off = (found[at] as f64 - expected[at]).abs();
         let right = if name == "lateness" { off <= sites } else { off == 0.0 };
-        claim(right, || format!("{name} is {}, the report says {}\n{raw}", found[at], expected[at]))?;
+        ensure!(right, "{name} is {}, the report says {}\n{raw}", found[at], expected[at]);
     }
-    claim(found[0] > 0 && found[4] > 0, || format!("nothing in it:\n{raw}"))
+    ensure!(found[0] > 0 && found[4] > 0, "nothing in it:\n{raw}");
+    Ok(())
 }
 
 pub(crate) fn sums_are_the_report_s(kit: &Kit) -> Result<()> {
@@ -85,7 +86,7 @@ pub(crate) fn sums_are_the_report_s(kit: &Kit) -> Result<()> {
         let raw = pprof(kit, &["-raw"], &[&run.path("pb.gz")])?;
         let (found, (expected, _)) = (sums(&raw)?, told(&[&run])?);
         for at in 0..5 {
-            claim(found[at] as f64 == expected[at], || format!("{program}: {found:?} {expected:?}\n{raw}"))?;
+            ensure!(found[at] as f64 == expected[at], "{program}: {found:?} {expected:?}\n{raw}");
         }
         // Every frame of the JSON report, with file and line.
         let json = run.json()?;
@@ -97,11 +98,11 @@ pub(crate) fn sums_are_the_report_s(kit: &Kit) -> Result<()> {
         for frame in frames.chain(json["frame_table"].as_array().into_iter().flatten()) {
             let text = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
             let line = format!("{}.{} {}:{}:0", text("class"), text("method"), text("file"), frame["line"]);
-            claim(raw.contains(&line), || format!("no {line} in\n{raw}"))?;
+            ensure!(raw.contains(&line), "no {line} in\n{raw}");
         }
         // What is worth a look comes first.
         let first = if found[0] > 0 { "leaked_space/bytes[dflt]" } else { "live_space/bytes[dflt]" };
-        claim(raw.contains(first), || format!("no {first} in\n{raw}"))?;
+        ensure!(raw.contains(first), "no {first} in\n{raw}");
     }
     Ok(())
 }
@@ -114,16 +115,16 @@ pub(crate) fn several_jvms_add_up(kit: &Kit) -> Result<()> {
     claim_equal(&pprof(kit, &["-raw"], &paths)?, &runs)?;
     let top = pprof(kit, &["-top", "-cum", "-sample_index=leaked_objects"], &paths)?;
     let total = runs.iter().map(|run| run.sum(leaked)).sum::<Result<f64>>()?;
-    claim(top.contains(&format!("Total samples = {total}")), || format!("{total}:\n{top}"))?;
+    ensure!(top.contains(&format!("Total samples = {total}")), "{total}:\n{top}");
     // The same line of two JVMs is one line.
     let twice = runs[0].sum(leaked)? * 2.0;
     let row = top.lines().find(|line| line.ends_with("SiteVariety.sloppy"));
-    claim(row.is_some_and(|row| row.split_whitespace().nth(3) == Some(&twice.to_string())), || {
+    ensure!(row.is_some_and(|row| row.split_whitespace().nth(3) == Some(&twice.to_string())), {
         format!("{twice}:\n{top}")
-    })?;
+    });
     let tags = pprof(kit, &["-tags", "-sample_index=alloc_objects"], &paths)?;
     for tag in ["verdict:", "kind:", "thread:", ": leak", ": clean", ": inflater", ": deflater", ": main"] {
-        claim(tags.contains(tag), || format!("no {tag} in\n{tags}"))?;
+        ensure!(tags.contains(tag), "no {tag} in\n{tags}");
     }
     Ok(())
 }
@@ -134,7 +135,7 @@ pub(crate) fn nothing_is_left_of_a_difference(kit: &Kit) -> Result<()> {
     for (file, left) in [(other.path("pb.gz"), 0.0), (kit.run("GzipForgotten")?.path("pb.gz"), f64::NAN)] {
         let top = pprof(kit, &[&base, "-top", "-sample_index=leaked_objects"], &[&file])?;
         let nothing = top.contains("Total samples = 0 ");
-        claim(nothing == (left == 0.0), || top.clone())?;
+        ensure!(nothing == (left == 0.0), top.clone());
     }
     Ok(())
 }
@@ -143,7 +144,7 @@ pub(crate) fn picture(kit: &Kit) -> Result<()> {
     let run = kit.run("GzipForgotten")?;
     let svg = pprof(kit, &["-svg", "-output=/dev/stdout"], &[&run.path("pb.gz")])?;
     for text in ["</svg>", "GzipForgotten", "pack", "Type: leaked_space"] {
-        claim(svg.contains(text), || format!("no {text} in\n{svg}"))?;
+        ensure!(svg.contains(text), "no {text} in\n{svg}");
     }
     Ok(())
 }
@@ -154,13 +155,14 @@ pub(crate) fn hostile_names(kit: &Kit) -> Result<()> {
         let text = pprof(kit, words, &[&path])?;
         // The only line breaks and no other control characters: those of the program itself.
         let odd = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t'));
-        claim(odd.is_none() && !text.contains('\u{202e}'), || format!("{words:?}: {odd:?} in\n{text}"))?;
+        ensure!(odd.is_none() && !text.contains('\u{202e}'), "{words:?}: {odd:?} in\n{text}");
         if words[0] == "-svg" {
-            claim(!text.contains("<script>alert"), || text.clone())?;
+            ensure!(!text.contains("<script>alert"), text.clone());
         }
     }
     let raw = pprof(kit, &["-raw"], &[&path])?;
-    claim(sums(&raw)?[..5] == [1, 40_032, 0, 0, 1], || raw.clone())
+    ensure!(sums(&raw)?[..5] == [1, 40_032, 0, 0, 1], raw.clone());
+    Ok(())
 }
 
 /// It shows one sample type, the one that the profile names.
@@ -180,9 +182,10 @@ pub(crate) fn speedscope_agrees(kit: &Kit) -> Result<()> {
     for (at, (file, unit, weight)) in expected.into_iter().enumerate() {
         let found = &read[at];
         let right = found["file"] == file && found["unit"] == unit && found["weight"] == weight;
-        claim(right, || format!("{file} {unit} {weight}: {found}"))?;
+        ensure!(right, "{file} {unit} {weight}: {found}");
     }
     let frames: BTreeMap<String, f64> =
         serde_json::from_value(read[0]["frames"].clone()).map_err(|error| error.to_string())?;
-    claim(frames.get("GzipForgotten.main") == Some(&space), || format!("{frames:?}"))
+    ensure!(frames.get("GzipForgotten.main") == Some(&space), "{frames:?}");
+    Ok(())
 }

@@ -15,8 +15,9 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 use std::{env, fs};
 use zaudit_tests::Result;
+use zaudit_tests::ensure;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{Bench, claim};
+use zaudit_tests::suite::Bench;
 
 type Page = fn() -> Result<PathBuf>;
 type Test = fn(&mut Browser) -> Result<()>;
@@ -331,10 +332,10 @@ fn without_scripts(program: &Path) -> Result<()> {
         ("#find", false),
         ("#p2 .stack", false),
     ] {
-        claim(page.sees(selector)? == seen, || format!("{selector} is to be seen: {}", !seen))?;
+        ensure!(page.sees(selector)? == seen, "{selector} is to be seen: {}", !seen);
     }
     page.click("#p2 summary")?;
-    claim(page.sees("#p2 .stack")?, || "the stack does not open".into())?;
+    ensure!(page.sees("#p2 .stack")?, "the stack does not open");
     page.silent()
 }
 

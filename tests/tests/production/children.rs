@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use zaudit_tests::Result;
 use zaudit_tests::child::Running;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{Bench, claim};
+use zaudit_tests::suite::Bench;
 
 /// What a child sees of itself. The lists' own descriptors are the shell's in both cases.
 const PROBE: &str = "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status\nls /proc/self/fd\necho probed\n";
@@ -29,7 +30,7 @@ fn probed(jvm: Jvm, line: &str, reports: bool) -> Result<Vec<String>> {
     }
     running.close();
     let ended = running.finish()?;
-    claim(ended.code() == 0, || ended.to_string())?;
+    ensure!(ended.code() == 0, ended.to_string());
     let printed = ended.printed();
     let pieces: Vec<String> = printed.split("probed\n").map(String::from).collect();
     let pieces: Vec<String> = pieces.into_iter().filter(|piece| piece.contains("SigIgn")).collect();
@@ -42,10 +43,11 @@ fn claim_same(bench: &Bench, jdk: &Jdk, fixture: &str, line: &str) -> Result<()>
     let bare = probed(jvm()?, line, false)?;
     let audited = probed(jvm()?.audited(&bench.library, "gc,interval=100ms"), line, true)?;
     let [bare] = bare.as_slice() else { return Err(format!("one probe expected: {bare:#?}")) };
-    claim(bare.contains("SigBlk") && bare.contains("SigIgn"), || format!("nothing was probed: {bare}"))?;
-    claim(audited.len() == 3, || format!("three probes expected: {audited:#?}"))?;
+    ensure!(bare.contains("SigBlk") && bare.contains("SigIgn"), "nothing was probed: {bare}");
+    ensure!(audited.len() == 3, "three probes expected: {audited:#?}");
     let other = audited.iter().find(|probe| *probe != bare);
-    claim(other.is_none(), || format!("bare:\n{bare}\naudited:\n{}", other.cloned().unwrap_or_default()))
+    ensure!(other.is_none(), "bare:\n{bare}\naudited:\n{}", other.cloned().unwrap_or_default());
+    Ok(())
 }
 
 /// Through ProcessBuilder, which closes descriptors by itself and leaves signals as they are.
@@ -71,11 +73,12 @@ pub(super) fn descriptors_close_on_exec(bench: &Bench, jdk: &Jdk) -> Result<()> 
         taken = newer(&mut audited, "r.json", taken)?.process.taken;
         for _ in 0..50 {
             let (kept_now, all_now) = descriptors(&audited)?;
-            claim(kept_now == kept, || format!("kept: {kept:?} bare, {kept_now:?} audited"))?;
+            ensure!(kept_now == kept, "kept: {kept:?} bare, {kept_now:?} audited");
             at_rest |= all_now == all;
         }
     }
-    claim(at_rest, || format!("more than {all:?} are open all the time: {:?}", descriptors(&audited)))
+    ensure!(at_rest, "more than {all:?} are open all the time: {:?}", descriptors(&audited));
+    Ok(())
 }
 
 /// The descriptors that stay open in an executed program, and all.

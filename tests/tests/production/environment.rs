@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Trigger};
-use zaudit_tests::suite::{Bench, claim, claim_counts};
+use zaudit_tests::suite::{Bench, claim_counts};
 
 const VARIABLE: &str = "JAVA_TOOL_OPTIONS";
 
@@ -53,17 +54,18 @@ pub(super) fn tools(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let plain = tool(jdk, bare.dir(), words, None)?;
         let with = tool(jdk, audited.dir(), words, Some(&flag))?;
         let both = || format!("{words:?}\n{plain:#?}\n{with:#?}");
-        claim(with.status == plain.status && with.stdout == plain.stdout, both)?;
+        ensure!(with.status == plain.status && with.stdout == plain.stdout, both());
         let expected = picked_up(&flag) + &String::from_utf8_lossy(&plain.stderr);
-        claim(String::from_utf8_lossy(&with.stderr) == expected, both)?;
+        ensure!(String::from_utf8_lossy(&with.stderr) == expected, both());
     }
-    claim(read(&audited.dir().join("Bad.java")).is_ok(), || "the sources are gone".into())?;
+    ensure!(read(&audited.dir().join("Bad.java")).is_ok(), "the sources are gone");
     let bytes = |jvm: &Jvm| std::fs::read(jvm.dir().join("Good.class")).map_err(|error| error.to_string());
-    claim(bytes(&bare)? == bytes(&audited)?, || "the compiler made something else".into())?;
+    ensure!(bytes(&bare)? == bytes(&audited)?, "the compiler made something else");
     let names = listed(audited.dir())?;
-    claim(names == ["Bad.java", "Good.class", "Good.java", "User.class", "User.java", "good.jar"], || {
+    ensure!(names == ["Bad.java", "Good.class", "Good.java", "User.class", "User.java", "good.jar"], {
         format!("{names:?}")
-    })
+    });
+    Ok(())
 }
 
 /// A folder with something to compile.
@@ -103,15 +105,15 @@ pub(super) fn children(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let flag = flag(&bench.library, "gc,file=%p.json,format=json");
     let (bare, none) = family(bench, jdk, None)?;
     let (ended, files) = family(bench, jdk, Some(&flag))?;
-    claim(none.is_empty() && ended.code() == bare.code(), || format!("{bare}\n{ended}"))?;
-    claim(ended.printed() == bare.printed(), || format!("{bare}\n{ended}"))?;
-    claim(ended.stderr() == picked_up(&flag).repeat(4) + &bare.stderr(), || ended.to_string())?;
-    claim(files.len() == 2, || format!("two reports expected: {files:?}\n{ended}"))?;
+    ensure!(none.is_empty() && ended.code() == bare.code(), "{bare}\n{ended}");
+    ensure!(ended.printed() == bare.printed(), "{bare}\n{ended}");
+    ensure!(ended.stderr() == picked_up(&flag).repeat(4) + &bare.stderr(), ended.to_string());
+    ensure!(files.len() == 2, "two reports expected: {files:?}\n{ended}");
     let fixture = bench.fixture("NeverEnded")?;
     for file in &files {
         let report = Report::parse(&read(file)?)?;
         let named = file.file_stem().is_some_and(|name| *name == *report.process.pid.to_string());
-        claim(named && report.process.command == "NeverEnded", || format!("{file:?}: {:?}", report.process))?;
+        ensure!(named && report.process.command == "NeverEnded", "{file:?}: {:?}", report.process);
         claim_counts(fixture, &fixture.expected(jdk.major, false), &report)?;
     }
     Ok(())
@@ -125,7 +127,7 @@ pub(super) fn aloud(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let rest =
             ended.stderr().strip_prefix(&picked_up(&flag)).map(String::from).ok_or("no word of the JVM's")?;
         let told = rest.lines().filter(|line| line.starts_with("SUMMARY: zaudit: no leaks")).count();
-        claim(told == summaries && rest.is_empty() == (told == 0), || format!("{options}: {ended}"))?;
+        ensure!(told == summaries && rest.is_empty() == (told == 0), "{options}: {ended}");
     }
     Ok(())
 }
@@ -147,18 +149,19 @@ pub(super) fn snapshots(bench: &Bench, jdk: &Jdk) -> Result<()> {
         taken = newer(&mut keeping, &name, taken)?.process.taken;
     }
     for (running, files) in [(&mut clean, &[][..]), (&mut keeping, std::slice::from_ref(&name))] {
-        claim(listed(running.dir())? == files, || {
+        ensure!(listed(running.dir())? == files, {
             format!("{files:?} expected: {:?}", listed(running.dir()))
-        })?;
+        });
         running.close();
     }
     let (clean, keeping) = (clean.finish()?, keeping.finish()?);
     for (ended, files) in [(&clean, &[][..]), (&keeping, std::slice::from_ref(&name))] {
-        claim(ended.code() == 0 && ended.stderr() == picked_up(&flag), || ended.to_string())?;
-        claim(listed(ended.dir())? == files, || format!("{:?}", listed(ended.dir())))?;
+        ensure!(ended.code() == 0 && ended.stderr() == picked_up(&flag), ended.to_string());
+        ensure!(listed(ended.dir())? == files, "{:?}", listed(ended.dir()));
     }
     let last = keeping.report_in(&name)?;
-    claim(last.process.trigger == Trigger::Exit, || format!("{:?}", last.process))
+    ensure!(last.process.trigger == Trigger::Exit, "{:?}", last.process);
+    Ok(())
 }
 
 /// By hand: nothing at all of a clean program, everything of one that leaks or keeps.
@@ -170,14 +173,14 @@ pub(super) fn quiet(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let bare = Jvm::new(jdk, fixture)?.run()?;
         let jvm = || Jvm::new(jdk, fixture);
         let ended = jvm()?.agent(&bench.library, "gc,quiet").run()?;
-        claim(ended.printed() == bare.printed() && ended.code() == bare.code(), || {
+        ensure!(ended.printed() == bare.printed() && ended.code() == bare.code(), {
             format!("{bare}\n{ended}")
-        })?;
+        });
         let silent = ended.stderr() == bare.stderr();
-        claim(silent != told, || format!("told: {told}\n{ended}"))?;
+        ensure!(silent != told, "told: {told}\n{ended}");
         let ended = jvm()?.audited(&bench.library, "gc,quiet").run()?;
-        claim(ended.stderr() == bare.stderr(), || format!("its report is in a file: {ended}"))?;
-        claim(ended.dir().join("r.json").exists() == told, || format!("told: {told}\n{ended}"))?;
+        ensure!(ended.stderr() == bare.stderr(), "its report is in a file: {ended}");
+        ensure!(ended.dir().join("r.json").exists() == told, "told: {told}\n{ended}");
     }
     Ok(())
 }
@@ -198,13 +201,14 @@ pub(super) fn quiet_at_last(bench: &Bench, jdk: &Jdk) -> Result<()> {
     }
     running.close();
     let ended = running.finish()?;
-    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
     let last = ended.report()?;
     let live: u64 =
         last.sites.iter().filter(|site| site.is_of("Finishing")).map(|site| site.counts.live).sum();
-    claim(live == 0, || {
+    ensure!(live == 0, {
         format!("{live} are live in a report of {:?}, and all were ended", last.process.trigger)
-    })
+    });
+    Ok(())
 }
 
 /// Options from the environment, from files, from files that the environment names; the flag's own come last and win.
@@ -223,9 +227,9 @@ pub(super) fn options_from_anywhere(bench: &Bench, jdk: &Jdk) -> Result<()> {
         write(&jvm.dir().join("some.options"), FILE)?;
         let ended = jvm.agent(&bench.library, given).run()?;
         claim_messages(&ended, &[])?;
-        claim(listed(ended.dir())? == ["r.json", "some.options"], || {
+        ensure!(listed(ended.dir())? == ["r.json", "some.options"], {
             format!("{variable:?} {given:?} {ended}")
-        })?;
+        });
         // With `gc` nothing is live.
         claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)?;
     }

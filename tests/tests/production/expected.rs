@@ -6,10 +6,11 @@ use super::{claim_messages, read, write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use zaudit_tests::child::Ended;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report, Severity};
-use zaudit_tests::suite::{Bench, claim};
+use zaudit_tests::suite::Bench;
 use zaudit_tests::{Result, agent};
 
 const CODE: i32 = 23;
@@ -27,7 +28,7 @@ fn run(bench: &Bench, jdk: &Jdk, what: &str, files: &[(&str, &str)], more: &str)
 
 /// It failed with this line, or not at all.
 fn claim_failed(ended: &Ended, line: Option<&str>) -> Result<()> {
-    claim(ended.code() == line.map_or(0, |_| CODE), || format!("{line:?} is due: {ended}"))?;
+    ensure!(ended.code() == line.map_or(0, |_| CODE), "{line:?} is due: {ended}");
     claim_messages(ended, &line.into_iter().collect::<Vec<_>>())
 }
 
@@ -36,7 +37,8 @@ fn claim_counts(report: &Report, lost: u64, live: u64, expected: u64) -> Result<
     let counts =
         report.sum(Kind::Inflater, |site| site.is_of("Finishing") && !site.frames.iter().any(is_zip));
     let right = (counts.late + counts.collected, counts.live, counts.expected) == (lost, live, expected);
-    claim(right, || format!("{lost} lost, {live} live, {expected} expected: {counts:?}"))
+    ensure!(right, "{lost} lost, {live} live, {expected} expected: {counts:?}");
+    Ok(())
 }
 
 fn is_zip(frame: &zaudit_tests::report::Frame) -> bool {
@@ -47,7 +49,7 @@ fn zaudit(words: &[&str], folder: &Path) -> Result<String> {
     let mut command = Command::new(agent::command()?);
     let output = command.args(words).current_dir(folder).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("zaudit: {error}"))?;
-    claim(output.status.success() && output.stderr.is_empty(), || format!("{words:?}: {output:?}"))?;
+    ensure!(output.status.success() && output.stderr.is_empty(), "{words:?}: {output:?}");
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -60,7 +62,7 @@ pub(super) fn suppressed(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let rules = read(&failing.dir().join("known.rules"))?;
         let verdict = if lost > 0 { "leak" } else { "live" };
         let rule = format!("{verdict}:java.util.zip.Inflater.<init> << Finishing.{what} max=3\n");
-        claim(rules.ends_with(&rule), || rules.clone())?;
+        ensure!(rules.ends_with(&rule), rules.clone());
         let options = ",fail_on=live:1,suppressions=known.rules";
         let clean = run(bench, jdk, what, &[("known.rules", &rules)], options)?;
         claim_failed(&clean, None)?;
@@ -69,21 +71,21 @@ pub(super) fn suppressed(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let own: Vec<_> = report.rules.iter().filter(|rule| !rule.built_in).collect();
         let right = own.len() == 1
             && own.iter().all(|rule| rule.matched == 3 && rule.source.starts_with("known.rules:"));
-        claim(right && own.iter().all(|rule| rule.max == Some(3)), || format!("{own:?}"))?;
+        ensure!(right && own.iter().all(|rule| rule.max == Some(3)), "{own:?}");
         // Nothing of it is left to be told.
         let nothing = zaudit(&["suppress", "r.json"], clean.dir())?;
-        claim(nothing.lines().all(|line| line.starts_with('#')), || nothing.clone())?;
+        ensure!(nothing.lines().all(|line| line.starts_with('#')), nothing.clone());
         let fewer = rules.replace("max=3", "max=2");
         let over = run(bench, jdk, what, &[("known.rules", &fewer)], ",suppressions=known.rules")?;
-        claim(over.code() == CODE, || over.to_string())?;
+        ensure!(over.code() == CODE, over.to_string());
         let rule = rule.trim_end().replace("max=3", "max=2");
-        claim(
+        ensure!(
             over.messages().iter().any(|line| line.ends_with(&format!("3 of at most 2 by the rule {rule}"))),
-            || over.to_string(),
-        )?;
+            over.to_string()
+        );
         let report = over.report()?;
         claim_counts(&report, lost, live, 2)?;
-        claim(report.rules.iter().any(|rule| rule.over && rule.excess == 1), || over.to_string())?;
+        ensure!(report.rules.iter().any(|rule| rule.over && rule.excess == 1), over.to_string());
     }
     Ok(())
 }
@@ -96,22 +98,23 @@ pub(super) fn over_the_maximum(bench: &Bench, jdk: &Jdk) -> Result<()> {
     claim_failed(&ended, Some(line))?;
     let ended =
         run(bench, jdk, "leak", &[("pool.rules", rules)], ",suppressions=pool.rules,file=r.txt,format=auto")?;
-    claim(ended.code() == CODE, || ended.to_string())?;
+    ensure!(ended.code() == CODE, ended.to_string());
     let text = read(&ended.dir().join("r.txt"))?;
     let unused = "RULES not used: 2 rules: live:Finishing.keep max=2 (pool.rules:1), leak:Finishing.keep max=0 (pool.rules:2)";
-    claim(text.lines().any(|line| line == unused), || text.clone())
+    ensure!(text.lines().any(|line| line == unused), text.clone());
+    Ok(())
 }
 
 /// Without the built-in rules the JDK's own caches are like anybody's, and everything still adds up.
 pub(super) fn nothing_built_in(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let plain = run(bench, jdk, "keep", &[], "")?;
     let ended = run(bench, jdk, "keep", &[], ",default_suppressions=false,fail_on=live:1")?;
-    claim(ended.code() == CODE, || ended.to_string())?;
+    ensure!(ended.code() == CODE, ended.to_string());
     let (plain, report) = (plain.report()?, ended.report()?);
-    claim(plain.rules.iter().all(|rule| rule.built_in && rule.source == "built-in"), || {
+    ensure!(plain.rules.iter().all(|rule| rule.built_in && rule.source == "built-in"), {
         format!("{:?}", plain.rules)
-    })?;
-    claim(report.rules.is_empty() && !plain.rules.is_empty(), || format!("{:?}", report.rules))?;
+    });
+    ensure!(report.rules.is_empty() && !plain.rules.is_empty(), "{:?}", report.rules);
     claim_counts(&report, 0, 3, 0)?;
     // The list that is printed is a file of rules, and stands for what it lists.
     let list = zaudit(&["suppress", "--built-in"], ended.dir())?;
@@ -120,7 +123,8 @@ pub(super) fn nothing_built_in(bench: &Bench, jdk: &Jdk) -> Result<()> {
     claim_failed(&listed, None)?;
     let texts = |report: &Report| report.rules.iter().map(|rule| rule.text.clone()).collect::<Vec<_>>();
     let listed = listed.report()?;
-    claim(texts(&listed) == texts(&plain), || format!("{:?}", listed.rules))
+    ensure!(texts(&listed) == texts(&plain), "{:?}", listed.rules);
+    Ok(())
 }
 
 /// What is as it was passes, what has grown or is new fails, and no count is another one.
@@ -134,10 +138,10 @@ pub(super) fn baseline(bench: &Bench, jdk: &Jdk) -> Result<()> {
         claim_failed(&same, None)?;
         let report = same.report()?;
         claim_counts(&report, lost, live, 0)?;
-        claim(report.sites.iter().all(|site| site.severity == Severity::Clean), || same.to_string())?;
-        claim(report.baseline.as_ref().is_some_and(|old| old.known == 3 && old.file == "old.json"), || {
+        ensure!(report.sites.iter().all(|site| site.severity == Severity::Clean), same.to_string());
+        ensure!(report.baseline.as_ref().is_some_and(|old| old.known == 3 && old.file == "old.json"), {
             same.to_string()
-        })?;
+        });
         // The baseline of a run that had one is as good.
         let chained = read(&same.dir().join("r.json"))?;
         claim_failed(&run(bench, jdk, what, &[("old.json", &chained)], BASELINE)?, None)?;
@@ -151,10 +155,10 @@ pub(super) fn baseline(bench: &Bench, jdk: &Jdk) -> Result<()> {
         claim_failed(&new, Some(line))?;
         let text = run(bench, jdk, what, &[("old.json", &old)], ",baseline=old.json,file=r.txt,format=auto")?;
         let text = read(&text.dir().join("r.txt"))?;
-        claim(
+        ensure!(
             text.starts_with("SUMMARY: zaudit: no new ") && text.contains("; 3 not ended as in the baseline"),
-            || text.clone(),
-        )?;
+            text.clone()
+        );
     }
     Ok(())
 }
@@ -192,13 +196,13 @@ pub(super) fn bad_baselines(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let files: &[(&str, &str)] = if name == "old.json" { &[(name, text)] } else { &[] };
         let ended = run(bench, jdk, "leak", files, &format!(",baseline={name}"))?;
         claim_messages(&ended, &[&line, LEAK])?;
-        claim(ended.code() == CODE, || ended.to_string())?;
+        ensure!(ended.code() == CODE, ended.to_string());
         let report = ended.report()?;
-        claim(report.baseline.is_none(), || ended.to_string())?;
+        ensure!(report.baseline.is_none(), ended.to_string());
         claim_counts(&report, 3, 0, 0)?;
         let refused = run(bench, jdk, "leak", files, &format!(",strict,baseline={name}"))?;
         claim_messages(&refused, &[&line, "zaudit: the JVM does not start: strict is on"])?;
-        claim(refused.code() == 1, || refused.to_string())?;
+        ensure!(refused.code() == 1, refused.to_string());
     }
     Ok(())
 }

@@ -6,10 +6,11 @@ use super::{claim_messages, read, write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use zaudit_tests::child::{Ended, Running};
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Trigger};
-use zaudit_tests::suite::{Bench, claim};
+use zaudit_tests::suite::Bench;
 use zaudit_tests::{Result, agent};
 
 const CODE: i32 = 23;
@@ -27,7 +28,8 @@ fn gated(bench: &Bench, jdk: &Jdk, args: &[&str], more: &str) -> Result<Jvm> {
 fn claim_lost(ended: &Ended, lost: u64, live: u64, expected: u64) -> Result<()> {
     let counts = ended.report()?.sum(Kind::Inflater, |site| site.is_of("Finishing"));
     let right = (counts.late + counts.collected, counts.live, counts.expected) == (lost, live, expected);
-    claim(right, || format!("{lost} lost, {live} live, {expected} expected: {counts:?}\n{ended}"))
+    ensure!(right, "{lost} lost, {live} live, {expected} expected: {counts:?}\n{ended}");
+    Ok(())
 }
 
 /// One way to end, with and without a leak, with and without a code of its own.
@@ -43,18 +45,18 @@ pub(super) fn table(bench: &Bench, jdk: &Jdk, way: &str) -> Result<()> {
         let code = own.to_string();
         let args = [way, what, &code];
         let bare = finishing(bench, jdk, &args)?.run()?;
-        claim(bare.code() == own, || format!("{own} expected of the bare JVM: {bare}"))?;
+        ensure!(bare.code() == own, "{own} expected of the bare JVM: {bare}");
         let jvm = gated(bench, jdk, &args, if covered { ",suppressions=known.rules" } else { "" })?;
         if covered {
             write(&jvm.dir().join("known.rules"), "# Known, and nobody minds.\nleak:Finishing.leak\n")?;
         }
         let ended = jvm.run()?;
         let row = || format!("{what}, covered: {covered}, own code {own}, {due} is due\n{ended}");
-        claim(ended.code() == due, row)?;
-        claim(ended.printed() == bare.printed(), row)?;
+        ensure!(ended.code() == due, row());
+        ensure!(ended.printed() == bare.printed(), row());
         let lines: &[&str] = if due == CODE { &[LEAK] } else { &[] };
         claim_messages(&ended, lines)?;
-        claim(ended.foreign_stderr() == bare.foreign_stderr(), row)?;
+        ensure!(ended.foreign_stderr() == bare.foreign_stderr(), row());
         let lost = if what == "leak" { 3 } else { 0 };
         claim_lost(&ended, lost, 0, if covered { lost } else { 0 })?;
     }
@@ -71,7 +73,7 @@ pub(super) fn other_endings(bench: &Bench, jdk: &Jdk) -> Result<()> {
             None => running.close(),
         }
         let ended = running.finish()?;
-        claim(ended.code() == due, || format!("{way} {signal:?}: {due} is due: {ended}"))?;
+        ensure!(ended.code() == due, "{way} {signal:?}: {due} is due: {ended}");
         claim_messages(&ended, if due == CODE { &[LEAK] } else { &[] })?;
         claim_lost(&ended, 3, 0, 0)?;
     }
@@ -82,10 +84,10 @@ pub(super) fn other_endings(bench: &Bench, jdk: &Jdk) -> Result<()> {
 pub(super) fn limits(bench: &Bench, jdk: &Jdk) -> Result<()> {
     const KEEP: [&str; 2] = ["return", "keep"];
     let ended = gated(bench, jdk, &KEEP, "")?.run()?;
-    claim(ended.code() == 0, || format!("live ones alone are no failure: {ended}"))?;
+    ensure!(ended.code() == 0, "live ones alone are no failure: {ended}");
     claim_lost(&ended, 0, 3, 0)?;
     let held: u64 = ended.report()?.sites.iter().filter(|s| s.is_of("Finishing")).map(|s| s.bytes_held).sum();
-    claim(held > 0, || format!("nothing is held: {ended}"))?;
+    ensure!(held > 0, "nothing is held: {ended}");
     let digits = held.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     let many = "3 Inflaters still open (fail_on=live:3)";
@@ -101,7 +103,7 @@ pub(super) fn limits(bench: &Bench, jdk: &Jdk) -> Result<()> {
     ] {
         let ended = gated(bench, jdk, &KEEP, &format!(",fail_on={fail_on}"))?.run()?;
         let due = if why.is_empty() { 0 } else { CODE };
-        claim(ended.code() == due, || format!("fail_on={fail_on}: {due} is due: {ended}"))?;
+        ensure!(ended.code() == due, "fail_on={fail_on}: {due} is due: {ended}");
         let line = format!("zaudit: exit code 23 instead of 0: {why}");
         let lines: &[&str] = if why.is_empty() { &[] } else { &[&line] };
         claim_messages(&ended, lines)?;
@@ -109,7 +111,7 @@ pub(super) fn limits(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = gated(bench, jdk, &KEEP, ",fail_on=live:1,suppressions=pool.rules")?;
     write(&jvm.dir().join("pool.rules"), "live:Finishing.keep\n")?;
     let ended = jvm.run()?;
-    claim(ended.code() == 0, || format!("a rule covers them: {ended}"))?;
+    ensure!(ended.code() == 0, "a rule covers them: {ended}");
     claim_messages(&ended, &[])?;
     claim_lost(&ended, 0, 3, 3)
 }
@@ -118,31 +120,32 @@ pub(super) fn limits(bench: &Bench, jdk: &Jdk) -> Result<()> {
 pub(super) fn much_output_first(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, bench.fixture("MuchOutput")?)?;
     let ended = jvm.audited(&bench.library, "gc,exit_code=23").after("exec >both.txt 2>&1").run()?;
-    claim(ended.code() == CODE, || ended.to_string())?;
+    ensure!(ended.code() == CODE, ended.to_string());
     let both = read(&ended.dir().join("both.txt"))?;
     let lines: Vec<&str> = both.lines().collect();
     let (last, printed) = lines.split_last().ok_or("nothing was printed")?;
-    claim(last.starts_with("zaudit: exit code 23 instead of 0: 1 Inflater never"), || {
+    ensure!(last.starts_with("zaudit: exit code 23 instead of 0: 1 Inflater never"), {
         format!("the agent's line is to be the last: {last:?}")
-    })?;
+    });
     claim_lines(printed, "line")
 }
 
 /// 100,000 numbered lines, each of them whole.
 fn claim_lines(lines: &[&str], word: &str) -> Result<()> {
-    claim(lines.len() == 100_000, || format!("{} lines", lines.len()))?;
+    ensure!(lines.len() == 100_000, "{} lines", lines.len());
     let wrong = lines.iter().enumerate().find(|(number, line)| **line != format!("{word} {number}"));
-    claim(wrong.is_none(), || format!("{wrong:?}"))
+    ensure!(wrong.is_none(), "{wrong:?}");
+    Ok(())
 }
 
 /// What native code has left in C's own buffer comes out when the process exits, whatever its code.
 pub(super) fn native_output(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, bench.fixture("NativeCode")?)?.args(&["100000"])) };
     let bare = jvm()?.run()?;
-    claim(bare.code() == 0, || bare.to_string())?;
+    ensure!(bare.code() == 0, bare.to_string());
     let ended = jvm()?.audited(&bench.library, "gc,exit_code=23").run()?;
-    claim(ended.code() == CODE, || ended.to_string())?;
-    claim(ended.stdout == bare.stdout, || format!("{} and {} bytes", bare.stdout.len(), ended.stdout.len()))?;
+    ensure!(ended.code() == CODE, ended.to_string());
+    ensure!(ended.stdout == bare.stdout, "{} and {} bytes", bare.stdout.len(), ended.stdout.len());
     let text = String::from_utf8_lossy(&ended.stdout).into_owned();
     let native: Vec<&str> = text.lines().filter(|line| line.starts_with("native")).collect();
     claim_lines(&native, "native line")
@@ -158,9 +161,9 @@ fn waiting(bench: &Bench, jdk: &Jdk, more: &str) -> Result<Running> {
 fn claim_fails(mut running: Running) -> Result<Ended> {
     running.close();
     let ended = running.finish()?;
-    claim(ended.code() == CODE && ended.printed() == "ready\ndone\n", || ended.to_string())?;
+    ensure!(ended.code() == CODE && ended.printed() == "ready\ndone\n", ended.to_string());
     let told: Vec<String> = ended.messages().into_iter().filter(|line| line.contains("exit code")).collect();
-    claim(told == [LEAK], || ended.to_string())?;
+    ensure!(told == [LEAK], ended.to_string());
     Ok(ended)
 }
 
@@ -168,7 +171,7 @@ fn claim_fails(mut running: Running) -> Result<Ended> {
 pub(super) fn found_by_duration(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let mut running = waiting(bench, jdk, ",duration=3s")?;
     let report = running.wait_for_report("r.json")?;
-    claim(report.process.trigger == Trigger::Duration, || format!("{:?}", report.process))?;
+    ensure!(report.process.trigger == Trigger::Duration, "{:?}", report.process);
     let ended = claim_fails(running)?;
     claim_lost(&ended, 3, 0, 0)
 }
@@ -178,13 +181,13 @@ pub(super) fn found_by_disarm(bench: &Bench, jdk: &Jdk) -> Result<()> {
     for again in [false, true] {
         let running = waiting(bench, jdk, "")?;
         let said = command(&bench.library, "disarm", running.pid(), &["--gc"])?;
-        claim(said.contains("LEAK") && said.contains("Finishing.leak"), || said.clone())?;
+        ensure!(said.contains("LEAK") && said.contains("Finishing.leak"), said.clone());
         if again {
             command(&bench.library, "attach", running.pid(), &[])?;
         }
         let ended = claim_fails(running)?;
         let report = ended.dir().join("r.json");
-        claim(report.exists() == again, || format!("a report of an audit that is over: {}", !again))?;
+        ensure!(report.exists() == again, "a report of an audit that is over: {}", !again);
         if again {
             claim_lost(&ended, 0, 0, 0)?;
         }
@@ -202,6 +205,6 @@ fn command(library: &Path, name: &str, pid: u32, words: &[&str]) -> Result<Strin
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("zaudit: {error}"))?;
-    claim(output.status.success(), || format!("{output:?}"))?;
+    ensure!(output.status.success(), "{output:?}");
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

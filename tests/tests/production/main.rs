@@ -20,9 +20,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use zaudit_tests::Result;
 use zaudit_tests::child::{Ended, Running};
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::report::Report;
-use zaudit_tests::suite::{self, Bench, cell, claim};
+use zaudit_tests::suite::{self, Bench, cell};
 
 type Test = fn(&Bench, &Jdk) -> Result<()>;
 
@@ -128,7 +129,7 @@ fn newer(running: &mut Running, name: &str, after: f64) -> Result<Report> {
         if report.process.taken > after {
             return Ok(report);
         }
-        claim(Instant::now() < deadline, || format!("no report in {name} was taken after {after}"))?;
+        ensure!(Instant::now() < deadline, "no report in {name} was taken after {after}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -147,7 +148,8 @@ fn listed(folder: &Path) -> Result<Vec<String>> {
 /// The agent's messages are exactly these.
 fn claim_messages(ended: &Ended, expected: &[&str]) -> Result<()> {
     let messages = ended.messages();
-    claim(messages == expected, || format!("expected {expected:#?}, got {messages:#?}\n{ended}"))
+    ensure!(messages == expected, "expected {expected:#?}, got {messages:#?}\n{ended}");
+    Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

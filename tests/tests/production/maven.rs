@@ -7,9 +7,10 @@ use super::{listed, read, write};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{Bench, claim};
+use zaudit_tests::suite::Bench;
 use zaudit_tests::{Result, repository};
 
 const WHY: &str = "zaudit: exit code 23 instead of 0: 1 Deflater never ended by the program, freed by the garbage collector only";
@@ -44,7 +45,7 @@ impl Project {
     /// Replaces what must be there.
     fn edit(&self, name: &str, from: &str, to: &str) -> Result<()> {
         let (file, text) = (self.file(name), read(&self.file(name))?);
-        claim(text.matches(from).count() == 1, || format!("{name} has not one {from:?}"))?;
+        ensure!(text.matches(from).count() == 1, "{name} has not one {from:?}");
         write(&file, &text.replace(from, to))
     }
 
@@ -96,17 +97,19 @@ impl Build {
     /// All tests passed, and the build failed all the same; who reads its output knows why, who reads the report knows where.
     fn claim_failed(&self) -> Result<()> {
         let why = || format!("{}\n{:#?}", self.output, self.reports);
-        claim(self.output.contains("Tests run: 1, Failures: 0, Errors: 0, Skipped: 0"), why)?;
-        claim(!self.passed && self.output.contains("BUILD FAILURE"), why)?;
-        claim(self.output.lines().any(|line| line.ends_with(WHY)), why)?;
-        claim(self.reports.len() == 1 && self.reports[0].contains("shop.Packer.pack(Packer.java:"), why)
+        ensure!(self.output.contains("Tests run: 1, Failures: 0, Errors: 0, Skipped: 0"), why());
+        ensure!(!self.passed && self.output.contains("BUILD FAILURE"), why());
+        ensure!(self.output.lines().any(|line| line.ends_with(WHY)), why());
+        ensure!(self.reports.len() == 1 && self.reports[0].contains("shop.Packer.pack(Packer.java:"), why());
+        Ok(())
     }
 
     fn claim_passed(&self) -> Result<()> {
         let why = || format!("{}\n{:#?}", self.output, self.reports);
-        claim(self.output.contains("Tests run: 1, Failures: 0, Errors: 0, Skipped: 0"), why)?;
-        claim(self.passed && self.output.contains("BUILD SUCCESS"), why)?;
-        claim(!self.output.contains("zaudit: ") && self.reports.is_empty(), why)
+        ensure!(self.output.contains("Tests run: 1, Failures: 0, Errors: 0, Skipped: 0"), why());
+        ensure!(self.passed && self.output.contains("BUILD SUCCESS"), why());
+        ensure!(!self.output.contains("zaudit: ") && self.reports.is_empty(), why());
+        Ok(())
     }
 }
 
@@ -131,8 +134,9 @@ pub(super) fn page(_bench: &Bench, _jdk: &Jdk) -> Result<()> {
         .iter()
         .filter(|line| !line.is_empty() && !pom.lines().any(|own| own.trim() == **line))
         .collect();
-    claim(lines.len() > 10 && strange.is_empty(), || format!("not in pom.xml: {strange:#?}"))?;
-    claim(page.lines().filter(|line| *line == WHY).count() == 2, || format!("not on the page: {WHY}"))
+    ensure!(lines.len() > 10 && strange.is_empty(), "not in pom.xml: {strange:#?}");
+    ensure!(page.lines().filter(|line| *line == WHY).count() == 2, "not on the page: {WHY}");
+    Ok(())
 }
 
 /// A line in the project's file of rules.

@@ -6,10 +6,11 @@ use super::claim_messages;
 use std::fs;
 use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Kind;
-use zaudit_tests::suite::{Bench, claim};
+use zaudit_tests::suite::Bench;
 
 /// Lines 2, 4 and 6 are good.
 const SOME_BAD: &str =
@@ -28,15 +29,17 @@ fn leaking(bench: &Bench, jdk: &Jdk, rules: &[u8], options: &str) -> Result<Ende
 }
 
 fn claim_unharmed(ended: &Ended) -> Result<()> {
-    claim(ended.code() == 0 && ended.printed() == "ready\ndone\n", || ended.to_string())
+    ensure!(ended.code() == 0 && ended.printed() == "ready\ndone\n", ended.to_string());
+    Ok(())
 }
 
 /// How many of the three leaks a rule covers.
 fn claim_covered(ended: &Ended, covered: u64) -> Result<()> {
     let counts = ended.report()?.sum(Kind::Inflater, |site| site.is_of("Finishing"));
-    claim(counts.expected == covered && counts.late + counts.collected == 3, || {
+    ensure!(counts.expected == covered && counts.late + counts.collected == 3, {
         format!("{counts:?}\n{ended}")
-    })
+    });
+    Ok(())
 }
 
 pub(super) fn bad_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
@@ -46,14 +49,16 @@ pub(super) fn bad_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
     claim_covered(&ended, 3)?;
     let text: Vec<String> =
         ended.report()?.rules.into_iter().filter(|r| !r.built_in).map(|r| r.text).collect();
-    claim(text == ["leak:Finishing.leak", "live:a.B.c"], || format!("{text:?}"))
+    ensure!(text == ["leak:Finishing.leak", "live:a.B.c"], "{text:?}");
+    Ok(())
 }
 
 pub(super) fn bad_rules_are_strict(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let ended = leaking(bench, jdk, SOME_BAD.as_bytes(), "suppressions=known.rules,strict")?;
     let lines = [&COMPLAINTS[..], &["zaudit: the JVM does not start: strict is on"]].concat();
     claim_messages(&ended, &lines)?;
-    claim(ended.code() == 1 && !ended.printed().contains("ready"), || ended.to_string())
+    ensure!(ended.code() == 1 && !ended.printed().contains("ready"), ended.to_string());
+    Ok(())
 }
 
 /// A file that is not there is named, and so is a folder; with `strict` the JVM does not start.
@@ -66,7 +71,7 @@ pub(super) fn no_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
         claim_covered(&ended, 0)?;
         let refused = leaking(bench, jdk, b"", &format!("strict,suppressions={name}"))?;
         claim_messages(&refused, &[&line, "zaudit: the JVM does not start: strict is on"])?;
-        claim(refused.code() == 1, || refused.to_string())?;
+        ensure!(refused.code() == 1, refused.to_string());
     }
     Ok(())
 }
@@ -79,8 +84,9 @@ pub(super) fn hostile_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
     claim_covered(&ended, 0)?;
     let lines = ended.messages();
     let few = (1..=22).contains(&lines.len()) && lines.iter().all(|line| line.chars().count() < 300);
-    claim(few && lines.iter().all(|line| line.contains("known.rules")), || ended.to_string())?;
-    claim(!ended.stderr().contains(|c: char| c.is_control() && c != '\n'), || ended.to_string())
+    ensure!(few && lines.iter().all(|line| line.contains("known.rules")), ended.to_string());
+    ensure!(!ended.stderr().contains(|c: char| c.is_control() && c != '\n'), ended.to_string());
+    Ok(())
 }
 
 /// The option may be given more than once, and also what cannot be read leaves the other files' rules in force.

@@ -10,10 +10,11 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use zaudit_tests::Result;
 use zaudit_tests::child::{Ended, Running};
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Trigger};
-use zaudit_tests::suite::{Bench, claim};
+use zaudit_tests::suite::Bench;
 
 /// How many processes are killed, over all JDKs.
 const KILLS: usize = 200;
@@ -53,7 +54,8 @@ pub(super) fn killed(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let left = kill(bench, jdk, round % 5 == 0, &mut dice);
         found += usize::from(left.map_err(|why| format!("ZAUDIT_SEED={seed}, round {round}: {why}"))?);
     }
-    claim(found * 2 > rounds, || format!("only {found} of {rounds} left a snapshot: nothing was tried"))
+    ensure!(found * 2 > rounds, "only {found} of {rounds} left a snapshot: nothing was tried");
+    Ok(())
 }
 
 /// Kills one, while it starts or later. Whether it left a snapshot.
@@ -77,27 +79,28 @@ fn kill(bench: &Bench, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<boo
     let pid = running.pid();
     running.signal("KILL")?;
     let ended = running.finish()?;
-    claim(ended.code() == 137, || format!("killed: {ended}"))?;
+    ensure!(ended.code() == 137, "killed: {ended}");
     // A temporary file may be left, as private as the report.
     let names = listed(ended.dir())?;
     for name in &names {
         let temporary = name.starts_with(".zaudit-") && name.ends_with(".tmp");
-        claim(name == "r.json" || temporary, || format!("{names:?}\n{ended}"))?;
+        ensure!(name == "r.json" || temporary, "{names:?}\n{ended}");
         claim_private(&ended.dir().join(name))?;
     }
     if !file.exists() {
         return Ok(false);
     }
     let process = ended.report()?.process;
-    claim(process.pid == pid && process.trigger == Trigger::Interval, || format!("{process:?}"))?;
-    claim(process.number.is_none(), || format!("one file has no number: {process:?}"))?;
+    ensure!(process.pid == pid && process.trigger == Trigger::Interval, "{process:?}");
+    ensure!(process.number.is_none(), "one file has no number: {process:?}");
     Ok(true)
 }
 
 fn claim_private(path: &Path) -> Result<()> {
     let found = fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mode = found.permissions().mode() & 0o7777;
-    claim(found.is_file() && mode == 0o600, || format!("{}: {found:?}, mode {mode:o}", path.display()))
+    ensure!(found.is_file() && mode == 0o600, "{}: {found:?}, mode {mode:o}", path.display());
+    Ok(())
 }
 
 /// Neither a link in the report's place nor one that has the name of a temporary file is written through.
@@ -114,21 +117,21 @@ pub(super) fn link_is_replaced(bench: &Bench, jdk: &Jdk) -> Result<()> {
         running.wait_for("ready")?;
         let deadline = Instant::now() + Duration::from_secs(60);
         while fs::symlink_metadata(&link).is_ok_and(|found| found.is_symlink()) {
-            claim(Instant::now() < deadline, || "the link stays".into())?;
+            ensure!(Instant::now() < deadline, "the link stays");
             std::thread::sleep(Duration::from_millis(5));
         }
         let snapshot = running.wait_for_report("r.json")?;
-        claim(snapshot.process.trigger == Trigger::Interval, || format!("{:?}", snapshot.process))?;
+        ensure!(snapshot.process.trigger == Trigger::Interval, "{:?}", snapshot.process);
         claim_private(&link)?;
         running.close();
         let ended = running.finish()?;
-        claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+        ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
         let mut names = listed(ended.dir())?;
         names.retain(|name| *name != trapped);
-        claim(names == ["precious", "r.json"], || format!("{:?}", listed(ended.dir())))?;
+        ensure!(names == ["precious", "r.json"], "{:?}", listed(ended.dir()));
         let stays = fs::symlink_metadata(ended.dir().join(&trapped)).is_ok_and(|found| found.is_symlink());
-        claim(stays, || "a link that is not the agent's was removed".into())?;
-        claim(read(&precious)? == "precious", || "it was written through a link".into())?;
+        ensure!(stays, "a link that is not the agent's was removed");
+        ensure!(read(&precious)? == "precious", "it was written through a link");
         claim_private(&link)?;
         ended.report()?;
     }
@@ -147,10 +150,10 @@ pub(super) fn newest_are_kept(bench: &Bench, jdk: &Jdk) -> Result<()> {
     running.wait_for_file("r.9.json")?;
     running.close();
     let ended = running.finish()?;
-    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
     for name in foreign {
         let text = read(&ended.dir().join(name))?;
-        claim(text == "somebody else's", || format!("{name} was written to: {text}"))?;
+        ensure!(text == "somebody else's", "{name} was written to: {text}");
     }
     let names = listed(ended.dir())?;
     let mut numbers = Vec::new();
@@ -160,18 +163,19 @@ pub(super) fn newest_are_kept(bench: &Bench, jdk: &Jdk) -> Result<()> {
     }
     numbers.sort_unstable();
     let newest = numbers.last().copied().unwrap_or_default();
-    claim(newest >= 9 && numbers == [newest - 2, newest - 1, newest], || format!("{names:?}"))?;
+    ensure!(newest >= 9 && numbers == [newest - 2, newest - 1, newest], "{names:?}");
     let mut before = 0.0;
     for number in numbers {
         let process = ended.report_in(&format!("r.{number}.json"))?.process;
-        claim(process.number == Some(number), || format!("r.{number}.json: {process:?}"))?;
-        claim(process.trigger == Trigger::Interval && process.armed_seconds > before, || {
+        ensure!(process.number == Some(number), "r.{number}.json: {process:?}");
+        ensure!(process.trigger == Trigger::Interval && process.armed_seconds > before, {
             format!("{process:?}")
-        })?;
+        });
         before = process.armed_seconds;
     }
     let last = ended.report()?.process;
-    claim(last.trigger == Trigger::Exit && last.armed_seconds > before, || format!("{last:?}"))
+    ensure!(last.trigger == Trigger::Exit && last.armed_seconds > before, "{last:?}");
+    Ok(())
 }
 
 /// Host, process, number and time in the name, and a percent sign; two are kept, and the last report is number 0.
@@ -186,22 +190,23 @@ pub(super) fn names(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let begins = format!("%-{}-{pid}-", host.trim().chars().map(plain).collect::<String>());
     let deadline = Instant::now() + Duration::from_secs(60);
     while !listed(running.dir())?.iter().any(|name| name.starts_with(&format!("{begins}5-"))) {
-        claim(Instant::now() < deadline, || format!("no number 5 in {:?}", listed(running.dir())))?;
+        ensure!(Instant::now() < deadline, "no number 5 in {:?}", listed(running.dir()));
         std::thread::sleep(Duration::from_millis(5));
     }
     running.close();
     let ended = running.finish()?;
-    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
     let names = listed(ended.dir())?;
     let mut numbers = Vec::new();
     for name in &names {
         let (number, process) = named(&ended, name, &begins)?;
-        claim(process.number.unwrap_or(0) == number, || format!("{name}: {process:?}"))?;
+        ensure!(process.number.unwrap_or(0) == number, "{name}: {process:?}");
         numbers.push(number);
     }
     numbers.sort_unstable();
     let newest = numbers.last().copied().unwrap_or_default();
-    claim(newest >= 5 && numbers == [0, newest - 1, newest], || format!("{names:?}"))
+    ensure!(newest >= 5 && numbers == [0, newest - 1, newest], "{names:?}");
+    Ok(())
 }
 
 /// The number in a file's name, and the report in it, whose time is the name's.
@@ -215,7 +220,7 @@ fn named(ended: &Ended, name: &str, begins: &str) -> Result<(u32, zaudit_tests::
         .output()
         .map_err(|error| format!("date: {error}"))?;
     let expected = String::from_utf8_lossy(&expected.stdout).trim().to_owned();
-    claim(time == expected, || format!("{name}: {time} is not {expected}"))?;
+    ensure!(time == expected, "{name}: {time} is not {expected}");
     Ok((number.parse().map_err(|_| odd())?, process))
 }
 
@@ -232,10 +237,10 @@ pub(super) fn snapshot_while_it_ends(bench: &Bench, jdk: &Jdk) -> Result<()> {
         running.close();
         let ended = running.finish()?;
         let why = || format!("ZAUDIT_SEED={seed}, round {round}: {ended}");
-        claim(ended.code() == 7 && ended.stderr().is_empty() && ended.printed() == "ready\n", why)?;
-        claim(listed(ended.dir())? == ["r.json"], || format!("{:?}\n{}", listed(ended.dir()), why()))?;
+        ensure!(ended.code() == 7 && ended.stderr().is_empty() && ended.printed() == "ready\n", why());
+        ensure!(listed(ended.dir())? == ["r.json"], "{:?}\n{}", listed(ended.dir()), why());
         let process = ended.report()?.process;
-        claim(process.trigger == Trigger::Exit, || format!("{process:?}\n{}", why()))?;
+        ensure!(process.trigger == Trigger::Exit, "{process:?}\n{}", why());
     }
     Ok(())
 }
@@ -246,14 +251,16 @@ pub(super) fn interval_without_a_file(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, bench.fixture("NeverEnded")?)?;
     let ended = jvm.agent(&bench.library, "gc,interval=100ms").run()?;
     claim_messages(&ended, &[NO_FILE])?;
-    claim(ended.code() == 0 && ended.stderr().contains("SUMMARY: zaudit: LEAK"), || ended.to_string())
+    ensure!(ended.code() == 0 && ended.stderr().contains("SUMMARY: zaudit: LEAK"), ended.to_string());
+    Ok(())
 }
 
 pub(super) fn interval_without_a_file_is_strict(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, bench.fixture("NeverEnded")?)?;
     let ended = jvm.agent(&bench.library, "interval=100ms,strict").run()?;
     claim_messages(&ended, &[NO_FILE, "zaudit: the JVM does not start: strict is on"])?;
-    claim(ended.code() == 1 && !ended.printed().contains("packed"), || ended.to_string())
+    ensure!(ended.code() == 1 && !ended.printed().contains("packed"), ended.to_string());
+    Ok(())
 }
 
 /// A program that waits, with snapshots in the file `name`, once there is the first.

@@ -14,10 +14,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use zaudit_tests::child::{Ended, Running};
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Trigger};
-use zaudit_tests::suite::{Bench, cell, claim, claim_counts};
+use zaudit_tests::suite::{Bench, cell, claim_counts};
 use zaudit_tests::{Result, target_dir};
 
 /// A mounted disk of 64 KiB.
@@ -30,7 +31,7 @@ impl Disk {
         mount.args(["-t", "tmpfs", "-o", "size=64k", "zaudit-test"]).arg(folder);
         let output = mount.output().map_err(|error| format!("mount: {error}"))?;
         let said = String::from_utf8_lossy(&output.stderr);
-        claim(output.status.success(), || format!("mount: {}", said.trim()))?;
+        ensure!(output.status.success(), "mount: {}", said.trim());
         Ok(Self(folder.into()))
     }
 }
@@ -77,15 +78,16 @@ fn fills_up(bench: &Bench, jdk: &Jdk) -> Result<()> {
         before = Report::parse(&kept).map_err(|why| format!("the snapshot before is not whole: {why}"))?;
         tried_again(&disk.0, 3)?;
         claim_no_rests(&disk.0)?;
-        claim(read(&file)? == kept, || "what could not be written took the place of what was there".into())?;
+        ensure!(read(&file)? == kept, "what could not be written took the place of what was there");
         fs::remove_file(disk.0.join("filler")).map_err(|error| error.to_string())?;
         before = newer(&mut running, &name, before.process.taken)?;
-        claim(before.process.trigger == Trigger::Interval, || format!("{:?}", before.process))?;
+        ensure!(before.process.trigger == Trigger::Interval, "{:?}", before.process);
     }
     let ended = ends_well(bench, jdk, running, &file, 2, "No space left on device")?;
-    claim(listed(&disk.0)? == ["r.json"], || format!("{:?}\n{ended}", listed(&disk.0)))?;
+    ensure!(listed(&disk.0)? == ["r.json"], "{:?}\n{ended}", listed(&disk.0));
     let age = before.process.armed_seconds;
-    claim(ended.report_in(&name)?.process.armed_seconds > age, || ended.to_string())
+    ensure!(ended.report_in(&name)?.process.armed_seconds > age, ended.to_string());
+    Ok(())
 }
 
 /// Writes to the disk until a snapshot has failed: one that is written meanwhile makes room by what it replaces.
@@ -116,7 +118,7 @@ fn tried_again(folder: &Path, times: usize) -> Result<()> {
         if seen.last() != Some(&now) {
             seen.push(now);
         }
-        claim(Instant::now() < deadline, || format!("it does not try again: {seen:?}"))?;
+        ensure!(Instant::now() < deadline, "it does not try again: {seen:?}");
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
@@ -129,7 +131,8 @@ fn claim_no_rests(folder: &Path) -> Result<()> {
         rests += usize::from(listed(folder)?.iter().any(|name| name.ends_with(".tmp")));
         std::thread::sleep(Duration::from_millis(5));
     }
-    claim(rests < 25, || format!("{rests} times of 50 there was a temporary file: {:?}", listed(folder)))
+    ensure!(rests < 25, "{rests} times of 50 there was a temporary file: {:?}", listed(folder));
+    Ok(())
 }
 
 /// Lets the program end: it did not notice, the agent said so many lines, and the last report is right.
@@ -143,14 +146,14 @@ fn ends_well(
 ) -> Result<Ended> {
     running.say("")?;
     let ended = running.finish()?;
-    claim(ended.code() == 0 && ended.printed() == "ready\ndone\n", || ended.to_string())?;
+    ensure!(ended.code() == 0 && ended.printed() == "ready\ndone\n", ended.to_string());
     let line = format!(
         "zaudit: cannot write {}: {reason}; the snapshots before stay, and it is tried again each time\n",
         file.display()
     );
-    claim(ended.stderr() == line.repeat(lines), || format!("{lines} times expected: {line}{ended}"))?;
+    ensure!(ended.stderr() == line.repeat(lines), "{lines} times expected: {line}{ended}");
     let report = ended.report_in(&file.to_string_lossy())?;
-    claim(report.process.trigger == Trigger::Exit, || format!("{:?}", report.process))?;
+    ensure!(report.process.trigger == Trigger::Exit, "{:?}", report.process);
     let fixture = bench.fixture("Garbage")?;
     claim_counts(fixture, &fixture.expected(jdk.major, false), &report)?;
     Ok(ended)
@@ -171,7 +174,7 @@ pub(super) fn folder_comes_and_goes(bench: &Bench, jdk: &Jdk) -> Result<()> {
         // Time for some more, of which nothing is to be heard.
         std::thread::sleep(Duration::from_millis(450));
         let kept = Report::parse(&read(&gone.join("r.json"))?)?;
-        claim(kept.process.armed_seconds >= before.process.armed_seconds, || format!("{:?}", kept.process))?;
+        ensure!(kept.process.armed_seconds >= before.process.armed_seconds, "{:?}", kept.process);
         fs::create_dir(&folder).map_err(|error| error.to_string())?;
         before = newer(&mut running, &name, kept.process.taken)?;
     }

@@ -6,10 +6,11 @@ use super::{newer, now, read};
 use std::time::{Duration, Instant};
 use zaudit_tests::Result;
 use zaudit_tests::child::Running;
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report, Severity, Site, Trigger};
-use zaudit_tests::suite::{Bench, claim};
+use zaudit_tests::suite::Bench;
 
 /// What each step leaks.
 const STEP: u64 = 3;
@@ -43,7 +44,7 @@ pub(super) fn pool_and_leak(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let (mut seconds, mut leaked) = (0.0, 0);
     while seconds < 3.0 || leaked < 16 * STEP {
         let snapshot = newer(&mut running, "r.json", now())?;
-        claim(snapshot.process.trigger == Trigger::Interval, || format!("{:?}", snapshot.process))?;
+        ensure!(snapshot.process.trigger == Trigger::Interval, "{:?}", snapshot.process);
         claim_points(&snapshot, site(&snapshot, Kind::Inflater)?, POOL)?;
         if leaked > 0 {
             claim_points(&snapshot, site(&snapshot, Kind::Deflater)?, leaked)?;
@@ -56,9 +57,9 @@ pub(super) fn pool_and_leak(bench: &Bench, jdk: &Jdk) -> Result<()> {
     claim_ways(&snapshot, leaked)?;
     running.close();
     let ended = running.finish()?;
-    claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+    ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
     let last = ended.report()?;
-    claim(last.process.trigger == Trigger::Exit, || format!("{:?}", last.process))?;
+    ensure!(last.process.trigger == Trigger::Exit, "{:?}", last.process);
     claim_ways(&last, leaked)
 }
 
@@ -66,10 +67,11 @@ pub(super) fn pool_and_leak(bench: &Bench, jdk: &Jdk) -> Result<()> {
 fn claim_points(report: &Report, site: &Site, live: u64) -> Result<()> {
     let why = || format!("live {live}, taken {}: {site:#?}", report.process.armed_seconds);
     let points = &site.trend;
-    claim(points.is_sorted_by(|a, b| a.seconds < b.seconds) && points.len() <= 64, why)?;
+    ensure!(points.is_sorted_by(|a, b| a.seconds < b.seconds) && points.len() <= 64, why());
     let newest = points.last().ok_or_else(why)?;
     let late = (newest.seconds - report.process.armed_seconds).abs();
-    claim(newest.live == live && site.counts.live == live && late < 1e-3, why)
+    ensure!(newest.live == live && site.counts.live == live && late < 1e-3, why());
+    Ok(())
 }
 
 fn claim_ways(report: &Report, leaked: u64) -> Result<()> {
@@ -77,10 +79,11 @@ fn claim_ways(report: &Report, leaked: u64) -> Result<()> {
     claim_points(report, pool, POOL)?;
     claim_points(report, leak, leaked)?;
     let why = || format!("{pool:#?}\n{leak:#?}");
-    claim(pool.tendency.as_deref() == Some("flat") && leak.tendency.as_deref() == Some("grew"), why)?;
+    ensure!(pool.tendency.as_deref() == Some("flat") && leak.tendency.as_deref() == Some("grew"), why());
     let moments = |site: &Site| site.trend.iter().map(|point| point.seconds).collect::<Vec<_>>();
-    claim(moments(pool) == moments(leak), why)?;
-    claim([pool, leak].iter().all(|site| site.trend.is_sorted_by(|a, b| a.live <= b.live)), why)
+    ensure!(moments(pool) == moments(leak), why());
+    ensure!([pool, leak].iter().all(|site| site.trend.is_sorted_by(|a, b| a.live <= b.live)), why());
+    Ok(())
 }
 
 /// The same for people, who read it in the last report.
@@ -96,11 +99,11 @@ pub(super) fn in_words(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let text = read(&file)?;
         // The first one may be older than the program.
         if text == seen || !text.contains("PoolAndLeak.fill") {
-            claim(begun.elapsed() < Duration::from_secs(60), || format!("no new snapshot:\n{seen}"))?;
+            ensure!(begun.elapsed() < Duration::from_secs(60), "no new snapshot:\n{seen}");
             std::thread::sleep(Duration::from_millis(5));
             continue;
         }
-        claim(text.contains(", snapshot (interval) after "), || format!("no snapshot:\n{text}"))?;
+        ensure!(text.contains(", snapshot (interval) after "), "no snapshot:\n{text}");
         seen = text;
         leak_a_step(&mut running)?;
         leaked += STEP;
@@ -110,11 +113,12 @@ pub(super) fn in_words(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let text = read(&file)?;
     let place = |marked: &str| text.split("\n\n").find(|place| place.contains(marked));
     let pool = place("PoolAndLeak.fill").ok_or_else(|| text.clone())?;
-    claim(pool.contains("flat at 16 for ") && !pool.contains("grew"), || format!("{text}\n{ended}"))?;
+    ensure!(pool.contains("flat at 16 for ") && !pool.contains("grew"), "{text}\n{ended}");
     let leak = place("PoolAndLeak.leak").ok_or_else(|| text.clone())?;
     let grew =
         leak.contains("grew ") && leak.contains(&format!(" → {leaked} over ")) && !leak.contains("flat at");
-    claim(grew, || format!("{leaked} leaked: {text}\n{ended}"))
+    ensure!(grew, "{leaked} leaked: {text}\n{ended}");
+    Ok(())
 }
 
 /// What is younger than `min_age` is no suspect yet, and becomes one; each snapshot's own ages say which it is.
@@ -135,20 +139,21 @@ pub(super) fn min_age(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let (youngest, oldest) = leak.youngest_live_seconds.zip(leak.oldest_live_seconds).ok_or_else(why)?;
         if oldest < MIN_AGE {
             young = true;
-            claim(leak.young == STEP && leak.severity == Severity::Clean, why)?;
+            ensure!(leak.young == STEP && leak.severity == Severity::Clean, why());
         } else if youngest > MIN_AGE {
             old = true;
-            claim(leak.young == 0 && leak.severity == Severity::Suspect, why)?;
+            ensure!(leak.young == 0 && leak.severity == Severity::Suspect, why());
         }
-        claim(Instant::now() < deadline, || format!("young {young}, old {old}: {}", why()))?;
+        ensure!(Instant::now() < deadline, "young {young}, old {old}: {}", why());
     }
     // New ones beside old ones: the site is suspect for the old ones.
     leak_a_step(&mut running)?;
     let snapshot = newer(&mut running, "r.json", now())?;
     let leak = site(&snapshot, Kind::Deflater)?;
     let fresh = leak.youngest_live_seconds.is_some_and(|age| age < MIN_AGE);
-    claim(leak.counts.live == 2 * STEP && leak.severity == Severity::Suspect, || format!("{leak:#?}"))?;
-    claim(leak.young == if fresh { STEP } else { 0 }, || format!("{leak:#?}"))?;
+    ensure!(leak.counts.live == 2 * STEP && leak.severity == Severity::Suspect, "{leak:#?}");
+    ensure!(leak.young == if fresh { STEP } else { 0 }, "{leak:#?}");
     running.close();
-    claim(running.finish()?.code() == 0, || "the program fails".into())
+    ensure!(running.finish()?.code() == 0, "the program fails");
+    Ok(())
 }

@@ -12,10 +12,11 @@ use program::{Lost, Program, claim_lives, total};
 use std::process::{Command, ExitCode, Stdio};
 use zaudit_tests::Result;
 use zaudit_tests::command::{Said, Zaudit};
+use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Trigger};
-use zaudit_tests::suite::{self, Bench, cell, claim, claim_counts};
+use zaudit_tests::suite::{self, Bench, cell, claim_counts};
 
 /// The release that brought virtual threads.
 const SINCE: u32 = 21;
@@ -147,7 +148,7 @@ fn lives(kit: &Kit, bench: &Bench) -> Result<()> {
     let made = program.obey("begin 1 48 5")?;
     program.running.signal("USR1")?;
     let report = program.running.wait_for_report("r.1.json")?;
-    claim(report.process.trigger == Trigger::Signal, || format!("{:?}", report.process))?;
+    ensure!(report.process.trigger == Trigger::Signal, "{:?}", report.process);
     claim_lives(&report, &made, kit.lost())?;
     program.obey("resume")?;
     // In the second batch the recursion is compiled.
@@ -167,7 +168,7 @@ fn cycles(kit: &Kit, bench: &Bench) -> Result<()> {
         let (made, adopted) = (total(&before, kind), adopted.of(kind).counts);
         let live = made.created - made.ended - if kit.collects { made.lost } else { 0 };
         let right = adopted.live == live && adopted.ended + adopted.late == 0;
-        claim(right, || format!("{live} {kind}s are open of {made:?}: {adopted:?}"))?;
+        ensure!(right, "{live} {kind}s are open of {made:?}: {adopted:?}");
     }
     program.obey("resume")?;
     let after = program.obey("end")?;
@@ -178,7 +179,7 @@ fn cycles(kit: &Kit, bench: &Bench) -> Result<()> {
         let right = sites.created == after.created - before.created
             && sites.ended + adopted.ended == after.ended - before.ended
             && (!kit.collects || sites.live + adopted.live == 0);
-        claim(right, || format!("{kind}s: {before:?}, then {after:?}: {sites:?}, {adopted:?}"))?;
+        ensure!(right, "{kind}s: {before:?}, then {after:?}: {sites:?}, {adopted:?}");
     }
     program.obey("churn 2")?;
     for round in 0..4 {
@@ -221,7 +222,7 @@ fn virtual_cleaner(kit: &Kit, bench: &Bench) -> Result<()> {
     let fixture = bench.fixture("VirtualCleaner")?;
     let jvm = Jvm::new(&kit.jdk, fixture)?.flags(["-Xmx64m"]).flags(kit.flags);
     let ended = jvm.audited(&bench.library, "gc,gc_timeout=60s").run()?;
-    claim(ended.code() == 0 && ended.printed() == "ended\n", || ended.to_string())?;
+    ensure!(ended.code() == 0 && ended.printed() == "ended\n", ended.to_string());
     claim_counts(fixture, &fixture.expected(kit.jdk.major, false), &ended.report()?)
 }
 
@@ -230,7 +231,8 @@ fn dump_threads(jdk: &Jdk, pid: u32, words: &[&str]) -> Result<()> {
     let mut jcmd = Command::new(jdk.tool("jcmd"));
     jcmd.arg(pid.to_string()).args(["Thread.dump_to_file", "-overwrite"]).args(words).stdin(Stdio::null());
     let said = Said::of(&mut jcmd)?;
-    claim(said.code == Some(0) && said.stdout.contains("Created"), || format!("{said:?}"))
+    ensure!(said.code == Some(0) && said.stdout.contains("Created"), "{said:?}");
+    Ok(())
 }
 
 /// Recordings, thread dumps, snapshots, reports by signal and by command, searches for roots and
@@ -247,7 +249,7 @@ fn all_at_once(kit: &Kit, bench: &Bench) -> Result<()> {
     dump_threads(jdk, pid, &["threads.txt"])?;
     let searched = program.report("dump", &["--gc"])?;
     claim_lives(&searched, &made, Lost::Collected)?;
-    claim(searched.retention_pause_seconds.is_some(), || "nothing was searched for roots".into())?;
+    ensure!(searched.retention_pause_seconds.is_some(), "nothing was searched for roots");
     let zaudit = kit.zaudit.clone();
     let beside = |round: u32| -> Result<()> {
         let subcommand = if round.is_multiple_of(2) { "dump" } else { "reset" };
@@ -283,7 +285,7 @@ fn all_at_once(kit: &Kit, bench: &Bench) -> Result<()> {
     claim_lives(&ended.report()?, &made, Lost::Either)?;
     for name in ["r.jfr", "threads.txt", "threads.json"] {
         let size = std::fs::metadata(dir.join(name)).map(|file| file.len());
-        claim(matches!(size, Ok(1..)), || format!("{name}: {size:?}"))?;
+        ensure!(matches!(size, Ok(1..)), "{name}: {size:?}");
     }
     Ok(())
 }

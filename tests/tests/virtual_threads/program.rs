@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use zaudit_tests::Result;
 use zaudit_tests::child::{Ended, Running};
 use zaudit_tests::command::Zaudit;
+use zaudit_tests::ensure;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report, Site};
-use zaudit_tests::suite::claim;
 
 /// What a report may say of a stream that the program has lost.
 #[derive(Clone, Copy, PartialEq)]
@@ -101,9 +101,9 @@ impl Program {
         self.running.close();
         self.said.push("ended".into());
         let ended = self.running.finish()?;
-        claim(ended.code() == 0 && ended.stderr().is_empty(), || ended.to_string())?;
+        ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
         let printed = ended.printed();
-        claim(printed.lines().eq(self.said.iter().map(String::as_str)), || ended.to_string())?;
+        ensure!(printed.lines().eq(self.said.iter().map(String::as_str)), ended.to_string());
         Ok(ended)
     }
 }
@@ -123,7 +123,7 @@ pub fn claim_lives(report: &Report, made: &Ledger, lost: Lost) -> Result<()> {
         }
     }
     let same = counted.keys().eq(made.keys());
-    claim(same, || format!("the program made {made:?}, and the report has {counted:?}"))?;
+    ensure!(same, "the program made {made:?}, and the report has {counted:?}");
     for (name, [created, ended, late, collected, live]) in counted {
         let made = made.get(&name).copied().unwrap_or_default();
         let open = made.created - made.ended;
@@ -133,10 +133,10 @@ pub fn claim_lives(report: &Report, made: &Ledger, lost: Lost) -> Result<()> {
             Lost::Either => collected <= made.lost && collected + live == open,
         };
         let right = right && created == made.created && ended == made.ended && late == 0;
-        claim(right, || {
+        ensure!(right, {
             let counts = [created, ended, late, collected, live];
             format!("{name}: {made:?}, and the report has {counts:?} (created, ended, late, collected, live)")
-        })?;
+        });
     }
     Ok(())
 }
@@ -157,11 +157,12 @@ fn claim_whole(site: &Site) -> Result<()> {
     let down = |name: &String| name == "VirtualLives$Life.down";
     let calls = names.iter().skip_while(|name| !down(name)).take_while(|name| down(name)).count();
     let together = calls == names.iter().filter(|name| down(name)).count();
-    claim(reaches && together && !site.truncated, || {
+    ensure!(reaches && together && !site.truncated, {
         format!(
             "a stack is not whole, {} frames with {calls} calls together: {}\n{names:#?}",
             names.len(),
             site.describe()
         )
-    })
+    });
+    Ok(())
 }

@@ -327,6 +327,36 @@ fn the_page_on_security_names_tests_that_exist() {
     }
 }
 
+/// Messages are headings in code, with `…` for what varies; each part must be in the text of one source file.
+#[test]
+fn the_page_on_troubleshooting_quotes_messages_that_are_printed() {
+    let texts: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, module)| ["core", "agent", "cli"].iter().any(|package| module.starts_with(package)))
+        .map(|(path, _)| literals(&fs::read_to_string(path).unwrap()))
+        .collect();
+    let page = fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
+    let messages: Vec<_> =
+        page.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
+    assert!(messages.len() > 20, "the messages were found: {messages:?}");
+    for message in messages {
+        let parts = || message.split('…').map(str::trim).filter(|part| part.len() > 2);
+        assert!(parts().next().is_some(), "docs/troubleshooting.md: {message} has no words");
+        assert!(
+            texts.iter().any(|text| parts().all(|part| text.contains(part))),
+            "docs/troubleshooting.md quotes what no source file prints: {message}"
+        );
+    }
+}
+
+/// A source file without its comments and tests, each string in one line as it is printed.
+fn literals(text: &str) -> String {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or("");
+    let lines = code.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+    // A backslash at the end of a line joins it to the next one.
+    lines.collect::<Vec<_>>().join("\n").replace("\\\n", "").replace("\\\"", "\"")
+}
+
 #[test]
 fn the_page_on_suppressions_has_the_built_in_rules() {
     let page = fs::read_to_string(root().join("docs/suppressions.md")).unwrap();

@@ -327,6 +327,26 @@ fn the_page_on_security_names_tests_that_exist() {
     }
 }
 
+/// The examples of the formats are the goldens of the renderers. `BLESS=1` copies them.
+#[test]
+fn the_examples_are_what_the_renderers_write() {
+    let examples = root().join("docs/examples");
+    let endings = ["txt", "html", "json", "pprof.txt", "collapsed", "prom"];
+    let names = endings.map(|ending| format!("report.{ending}"));
+    for name in &names {
+        let golden = fs::read(root().join("tests/goldens").join(name)).unwrap();
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(examples.join(name), &golden).unwrap();
+        }
+        let example = fs::read(examples.join(name)).unwrap_or_default();
+        assert!(example == golden, "docs/examples/{name} is not tests/goldens/{name}; BLESS=1 copies it");
+    }
+    for file in fs::read_dir(&examples).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(names.contains(&name) || name == "README.md", "docs/examples/{name} has no golden");
+    }
+}
+
 /// Messages are headings in code, with `…` for what varies; each part must be in the text of one source file.
 #[test]
 fn the_page_on_troubleshooting_quotes_messages_that_are_printed() {

@@ -327,6 +327,90 @@ fn the_page_on_security_names_tests_that_exist() {
     }
 }
 
+/// The documents of the root, of `docs/` and of `.github/`.
+fn documents() -> Vec<PathBuf> {
+    let folders = ["", "docs", "docs/examples", ".github", ".github/ISSUE_TEMPLATE"];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let files = files.map(|file| file.unwrap().path());
+    let found: Vec<_> = files.filter(|path| path.extension().is_some_and(|name| name == "md")).collect();
+    assert!(found.len() > 15, "the documents were found: {found:?}");
+    found
+}
+
+/// Words of no technical English, each with a better one in `docs/glossary.md` or in any dictionary.
+const BANNED: [&str; 14] = [
+    "told",
+    "asked",
+    "nobody",
+    "whoever",
+    "so many",
+    "stands still",
+    "stood still",
+    "standing still",
+    "comes by",
+    "come by",
+    "mend",
+    "mended",
+    "be it",
+    "culprit",
+];
+
+/// Tables, headings, links and code are apart from the width, code from the words.
+#[test]
+fn documents_have_100_columns_and_plain_words() {
+    for path in documents() {
+        let mut code = false;
+        for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            let place = || format!("{}:{}: {line}", path.display(), number + 1);
+            code ^= line.starts_with("```");
+            if code || line.starts_with("```") {
+                continue;
+            }
+            let apart = line.starts_with(['|', '#', '>']) || line.contains("](");
+            assert!(apart || line.chars().count() <= 100, "more than 100 columns: {}", place());
+            let prose: Vec<&str> = line.split('`').step_by(2).collect();
+            let prose = format!(" {} ", prose.join(" ").to_lowercase());
+            let words: Vec<&str> =
+                prose.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+            let words = format!(" {} ", words.join(" "));
+            for banned in BANNED {
+                assert!(!words.contains(&format!(" {banned} ")), "no {banned:?} in documents: {}", place());
+            }
+        }
+    }
+}
+
+/// A link to a file of the repository, and to a heading in it, leads somewhere.
+#[test]
+fn links_in_documents_lead_somewhere() {
+    let anchors = |path: &Path| -> Vec<String> {
+        let text = fs::read_to_string(path).unwrap();
+        let headings =
+            text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+        let kept = |c: &char| c.is_alphanumeric() || *c == ' ' || *c == '-' || *c == '_';
+        headings
+            .map(|title| title.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-"))
+            .collect()
+    };
+    for path in documents() {
+        let page = fs::read_to_string(&path).unwrap();
+        let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (file, heading) =
+                target.split_once('#').map_or((target, None), |(file, heading)| (file, Some(heading)));
+            let file = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            assert!(file.exists(), "{} links to {target}", path.display());
+            if let Some(heading) = heading {
+                assert!(
+                    anchors(&file).iter().any(|anchor| anchor == heading),
+                    "{} links to {target}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
 /// The examples of the formats are the goldens of the renderers. `BLESS=1` copies them.
 #[test]
 fn the_examples_are_what_the_renderers_write() {

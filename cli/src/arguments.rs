@@ -61,9 +61,9 @@ pub(crate) enum Command {
     /// Have a report now
     Dump(Dump),
     /// Ask how it stands
-    Status(RuleIndex),
+    Status(Jvm),
     /// Begin anew: counts start from now, what is live becomes adopted
-    Reset(RuleIndex),
+    Reset(Jvm),
     /// Have the last report and end the audit; the JVM goes on as if there had been no agent
     Disarm(Dump),
     /// List the JVMs of this machine and how it stands with each
@@ -108,7 +108,7 @@ pub(crate) struct Run {
 
 /// Which JVM, and how long to wait for it.
 #[derive(Debug, Args)]
-pub(crate) struct RuleIndex {
+pub(crate) struct Jvm {
     /// Process id of the JVM; zaudit ps lists them
     #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub(crate) pid: i32,
@@ -121,7 +121,7 @@ pub(crate) struct RuleIndex {
 #[derive(Debug, Args)]
 pub(crate) struct Attach {
     #[command(flatten)]
-    pub(crate) asked: RuleIndex,
+    pub(crate) jvm: Jvm,
     /// Options of the agent, as behind the = of -agentpath: gc format=json file=report-%p.json
     #[arg(value_name = "OPTION[=VALUE]")]
     pub(crate) options: Vec<String>,
@@ -131,7 +131,7 @@ pub(crate) struct Attach {
 #[derive(Debug, Args)]
 pub(crate) struct Dump {
     #[command(flatten)]
-    pub(crate) asked: RuleIndex,
+    pub(crate) jvm: Jvm,
     #[command(flatten)]
     pub(crate) outlet: Outlet,
     /// Have a collection first, so that garbage is not called live
@@ -258,7 +258,7 @@ pub(crate) struct Suppress {
 #[derive(Debug, Args)]
 pub(crate) struct Top {
     #[command(flatten)]
-    pub(crate) asked: RuleIndex,
+    pub(crate) jvm: Jvm,
     /// Time between two looks
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
     pub(crate) interval: Duration,

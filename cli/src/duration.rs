@@ -12,14 +12,6 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if allowed.contains(&duration) { Ok(duration) } else { Err("must be from 1ms to 24h".into()) }
 }
 
-/// The shortest way to write it.
-pub(crate) fn shown(span: Duration) -> String {
-    match span.as_millis() {
-        millis if millis.is_multiple_of(1_000) => format!("{}s", millis / 1_000),
-        millis => format!("{millis}ms"),
-    }
-}
-
 /// When we have waited long enough.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
@@ -56,7 +48,5 @@ mod tests {
         {
             assert!(parse(text).is_err(), "{text}");
         }
-        assert_eq!(shown(Duration::from_millis(1_500)), "1500ms");
-        assert_eq!(shown(Duration::from_secs(30)), "30s");
     }
 }

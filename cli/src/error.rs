@@ -10,7 +10,7 @@ use zaudit_core::escape;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     /// The agent said no, or something failed that has no code of its own.
-    Refused = 1,
+    Failed = 1,
     /// The command line, or the agent's options on it, cannot be understood.
     Usage = 2,
     /// There is no such process, or it ended while we waited.
@@ -70,32 +70,21 @@ pub(crate) fn one_line(text: &str) -> String {
     escape::text(&text.trim().replace(['\n', '\r', '\t'], " ")).into_owned()
 }
 
-/// An error in the words of the system, without Rust's `(os error 13)`.
-pub(crate) fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.find(" (os error").and_then(|end| text.get(..end)).unwrap_or(&text).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_message_is_one_line_that_no_terminal_obeys() {
-        let error = CliError::new(Code::Refused, "a\nb\x1b[2J", "do\tthis\n");
+        let error = CliError::new(Code::Failed, "a\nb\x1b[2J", "do\tthis\n");
         assert_eq!(error.to_string(), "a b\\u{1b}[2J; do this");
-        assert_eq!(CliError::new(Code::Refused, "so", "").to_string(), "so");
+        assert_eq!(CliError::new(Code::Failed, "so", "").to_string(), "so");
     }
 
     #[test]
     fn no_hostile_character_is_in_a_message() {
         let hostile: String = escape::samples().collect();
-        let error = CliError::new(Code::Refused, format!("a{hostile}b"), format!("a{hostile}b"));
+        let error = CliError::new(Code::Failed, format!("a{hostile}b"), format!("a{hostile}b"));
         assert!(!error.to_string().contains(escape::is_hostile), "{error:?}");
-    }
-
-    #[test]
-    fn errors_without_numbers() {
-        assert_eq!(reason(&std::io::Error::from_raw_os_error(2)), "No such file or directory");
     }
 }

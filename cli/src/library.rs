@@ -3,11 +3,12 @@
 //! Invariant: one JVM gets one library. What is loaded already is asked again under its own name: any other would be a
 //! second agent that knows nothing of the first.
 
-use crate::error::{CliError, Code, reason};
+use crate::error::{CliError, Code};
 use crate::target::{LIBRARY, Target, user};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use zaudit_core::files::reason;
 
 /// What a JVM calls in an agent that comes while it runs, as a library's table of names has it.
 const ENTRY: &[u8] = b"Agent_OnAttach\0";

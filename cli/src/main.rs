@@ -21,9 +21,9 @@ mod reply;
 mod request;
 mod cmd;
 
-use arguments::{Arguments, Command, Dump, RuleIndex};
+use arguments::{Arguments, Command, Dump, Jvm};
 use clap::Parser;
-use cmd::{diff, man, ps, run, saved, suppress, top};
+use cmd::{diff, input, man, merge, ps, render, run, suppress, top};
 use duration::Deadline;
 use error::{CliError, Code};
 use request::{AgentRequest, Answer};
@@ -55,24 +55,24 @@ fn run(arguments: &Arguments) -> Result<(), CliError> {
         Command::Run(run) => run::run(named, run).map(|never| match never {}),
         Command::Attach(attach) => {
             run::expect_understood(&attach.options)?;
-            let target = Target::find(attach.asked.pid)?;
+            let target = Target::find(attach.jvm.pid)?;
             let library = library::for_target(&target, named)?;
             let request = AgentRequest { command: "arm", options: &attach.options, report: false };
-            let answer = request.run(&target, &library, &Deadline::after(attach.asked.timeout))?;
+            let answer = request.run(&target, &library, &Deadline::after(attach.jvm.timeout))?;
             say(&answer.text)
         }
         Command::Dump(dump) => report("dump", dump, named),
         Command::Disarm(dump) => report("disarm", dump, named),
-        Command::Status(asked) => say(&ask("status", asked, named)?.text),
-        Command::Reset(asked) => say(&ask("reset", asked, named)?.text),
+        Command::Status(jvm) => say(&ask("status", jvm, named)?.text),
+        Command::Reset(jvm) => say(&ask("reset", jvm, named)?.text),
         Command::Ps => say(&ps::table()?),
         Command::Top(top) => {
-            let (target, library) = audited(top.asked.pid, named)?;
+            let (target, library) = audited(top.jvm.pid, named)?;
             top::run(top, &target, &library)
         }
-        Command::Render(render) => saved::render(render),
+        Command::Render(render) => render::run(render),
         Command::Diff(diff) => diff::run(diff),
-        Command::Merge(merge) => saved::merge(merge),
+        Command::Merge(merge) => merge::run(merge),
         Command::Suppress(suppress) => suppress::run(suppress),
         Command::Completions { shell } => output::write(&man::completions(*shell)).map(|_| ()),
         Command::Man => output::write(&man::page()?).map(|_| ()),
@@ -84,29 +84,29 @@ fn audited(pid: i32, named: Option<&Path>) -> Result<(Target, PathBuf), CliError
     let target = Target::find(pid)?;
     if target.presence() == Presence::Absent {
         let message = format!("process {pid} is not audited: there is no libzaudit.so in it");
-        return Err(CliError::new(Code::Refused, message, format!("zaudit attach {pid} begins an audit")));
+        return Err(CliError::new(Code::Failed, message, format!("zaudit attach {pid} begins an audit")));
     }
     let library = library::for_target(&target, named)?;
     Ok((target, library))
 }
 
-fn ask(command: &'static str, asked: &RuleIndex, named: Option<&Path>) -> Result<Answer, CliError> {
-    let (target, library) = audited(asked.pid, named)?;
+fn ask(command: &'static str, jvm: &Jvm, named: Option<&Path>) -> Result<Answer, CliError> {
+    let (target, library) = audited(jvm.pid, named)?;
     AgentRequest { command, options: &[], report: false }.run(
         &target,
         &library,
-        &Deadline::after(asked.timeout),
+        &Deadline::after(jvm.timeout),
     )
 }
 
 /// A report, to where the user wants it.
 fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<(), CliError> {
-    saved::expect_readable(&dump.outlet)?;
-    let (target, library) = audited(dump.asked.pid, named)?;
+    input::expect_readable(&dump.outlet)?;
+    let (target, library) = audited(dump.jvm.pid, named)?;
     let place = dump.outlet.output.as_deref().map(output::OutputFile::open).transpose()?;
     let options = dump.options();
     let request = AgentRequest { command, options: &options, report: true };
-    let answer = request.run(&target, &library, &Deadline::after(dump.asked.timeout))?;
+    let answer = request.run(&target, &library, &Deadline::after(dump.jvm.timeout))?;
     let Some(report) = answer.report else {
         return if command == "disarm" {
             say(&answer.text)

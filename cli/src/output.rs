@@ -3,11 +3,11 @@
 //! Invariant: a reader that has gone away (`zaudit … | head`) is no failure and gets no message, and a file is there whole
 //! or not at all.
 
-use crate::error::{CliError, Code, reason};
+use crate::error::{CliError, Code};
 use crate::sys;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use zaudit_core::files::{Patience, Pending};
+use zaudit_core::files::{Patience, Pending, reason};
 
 /// Whether somebody still reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) fn write_with(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
         Err(error) => {
             let message = format!("cannot write to standard output: {}", reason(&error));
-            Err(CliError::new(Code::Refused, message, ""))
+            Err(CliError::new(Code::Failed, message, ""))
         }
     }
 }
@@ -69,7 +69,7 @@ impl OutputFile {
 
 fn cannot(path: &Path, error: &io::Error) -> CliError {
     let message = format!("cannot write to {}: {}", path.display(), reason(error));
-    CliError::new(Code::Refused, message, "name another file with --output")
+    CliError::new(Code::Failed, message, "name another file with --output")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! the errand is over.
 
 use crate::duration::Deadline;
-use crate::error::{CliError, Code, reason};
+use crate::error::{CliError, Code};
 use crate::hotspot::attach::{self, LONGEST_ARGUMENT};
 use crate::reply::{self, Reply};
 use crate::sys;
@@ -17,6 +17,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use zaudit_core::files::reason;
 
 /// The largest answer and the largest report that are taken from another process.
 const LARGEST: (u64, u64) = (1 << 20, 1 << 30);
@@ -79,7 +80,7 @@ impl AgentRequest<'_> {
         if code != 0 {
             let silent = format!("the agent in process {} refused (code {code}) without a word", target.pid);
             let message = if text.trim().is_empty() { silent } else { text };
-            return Err(CliError::new(if code == 2 { Code::Usage } else { Code::Refused }, message, ""));
+            return Err(CliError::new(if code == 2 { Code::Usage } else { Code::Failed }, message, ""));
         }
         let report = match self.report.then(|| report.read(target, LARGEST.1)) {
             None => None,
@@ -116,14 +117,14 @@ impl AgentRequest<'_> {
 /// The report that was asked for has not come.
 pub(crate) fn lost(target: &Target, why: &str) -> CliError {
     let message = format!("the report of process {} has not come: {why}", target.pid);
-    CliError::new(Code::Refused, message, "see the standard error of that process")
+    CliError::new(Code::Failed, message, "see the standard error of that process")
 }
 
 /// 64 random bits in letters.
 fn token() -> Result<String, CliError> {
     let mut bytes = [0; 8];
     File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).map_err(|error| {
-        CliError::new(Code::Refused, format!("/dev/urandom: {}", reason(&error)), "the system must have one")
+        CliError::new(Code::Failed, format!("/dev/urandom: {}", reason(&error)), "the system must have one")
     })?;
     Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }

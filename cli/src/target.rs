@@ -3,7 +3,7 @@
 //! Owns all that is read from `/proc/PID`, and who may read it. Speaking to the JVM is [`crate::hotspot::attach`]'s. Invariant:
 //! looking changes nothing, and no link in the other process's own file system leads us out of it.
 
-use crate::error::{CliError, Code, reason};
+use crate::error::{CliError, Code};
 use crate::hotspot::perfdata::PerfData;
 use crate::hotspot::vm_flags::{self, Flags};
 use crate::proc::maps::Maps;
@@ -17,6 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zaudit_core::files::reason;
 
 /// How long a JVM that ends may need from its last word to its end.
 pub(crate) const END: Duration = Duration::from_secs(5);
@@ -172,7 +173,7 @@ impl Target {
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::PermissionDenied => not_permitted(pid, &status),
             _ if !Path::new(&format!("/proc/{pid}")).exists() => CliError::gone(pid),
-            _ => CliError::new(Code::Refused, format!("/proc/{pid}: {}", reason(&error)), ""),
+            _ => CliError::new(Code::Failed, format!("/proc/{pid}: {}", reason(&error)), ""),
         };
         expect_64_bits(pid, &status).map_err(&failed)??;
         let maps = maps(pid, &status).map_err(&failed)?;
@@ -201,7 +202,7 @@ impl Target {
         let temporary = as_either(&status, || sys::open_within(root.as_fd(), Path::new("/tmp"), FOLDER))
             .map_err(|error| {
                 let message = format!("process {pid} has no /tmp that we can reach: {}", reason(&error));
-                CliError::new(Code::Refused, message, "a JVM takes commands through a socket in /tmp")
+                CliError::new(Code::Failed, message, "a JVM takes commands through a socket in /tmp")
             })?;
         let perfdata = counters(&status, temporary.as_fd()).and_then(|bytes| PerfData::parse(&bytes));
         Ok(Self { pid, status, process, root, temporary, maps, perfdata })

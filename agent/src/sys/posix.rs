@@ -146,16 +146,14 @@ pub(crate) fn stderr_style() -> Style {
     if !io::stderr().is_terminal() {
         return Style::default();
     }
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    Style { width: terminal_width(), colour: !dumb && !set("NO_COLOR") }
+    Style::for_terminal(terminal_width(), |name| std::env::var_os(name))
 }
 
 fn terminal_width() -> Option<usize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes one `winsize`.
     let code = unsafe { libc::ioctl(libc::STDERR_FILENO, libc::TIOCGWINSZ, &mut size) };
-    (code == 0 && size.ws_col >= 40).then_some(usize::from(size.ws_col))
+    (code == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
 /// Bytes of this process that are in memory now (RSS).

@@ -6,7 +6,7 @@ pub(crate) mod change;
 
 use crate::arguments::{Diff, DiffFormat};
 use crate::cmd::diff::change::{Change, Way, changes, found};
-use crate::cmd::saved;
+use crate::cmd::input;
 use crate::error::{CliError, Code};
 use crate::output;
 use serde::Serialize;
@@ -16,14 +16,14 @@ use zaudit_core::analysis::classify::{ClassifiedSite, grouped, kinds};
 use zaudit_core::analysis::findings::first_own_frame;
 use zaudit_core::escape;
 use zaudit_core::model::Frame;
-use zaudit_core::report::{Report, clean, count, duration};
+use zaudit_core::report::{Report, clean, count, duration, frame};
 
 /// Changes of a kind that are told to people; programs get all.
 const TOLD: usize = 40;
 
 /// Compares, and fails if something is new or has grown.
 pub(crate) fn run(diff: &Diff) -> Result<(), CliError> {
-    let (old, new) = (saved::read(&diff.old)?, saved::read(&diff.new)?);
+    let (old, new) = (input::read(&diff.old)?, input::read(&diff.new)?);
     let [old_name, new_name] = [&diff.old, &diff.new].map(|path| path.display().to_string());
     let changes = changes(&old, &new);
     let reports = [(&old, old_name.as_str()), (&new, new_name.as_str())];
@@ -34,7 +34,7 @@ pub(crate) fn run(diff: &Diff) -> Result<(), CliError> {
     // Code 1 says that something is worse, and nothing else does.
     output::write(&bytes).map_err(|error| CliError { code: Code::Usage, ..error })?;
     let worse = changes.iter().any(|change| change.way.worse());
-    if worse { Err(CliError::new(Code::Refused, "", "")) } else { Ok(()) }
+    if worse { Err(CliError::new(Code::Failed, "", "")) } else { Ok(()) }
 }
 
 fn text(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> String {
@@ -97,7 +97,7 @@ fn one(out: &mut String, change: &Change<'_>) {
     let Some(classified) = change.classified() else { return };
     let frames: Vec<&Frame> = classified.site.frames().collect();
     let blame_frame = first_own_frame(&classified.site);
-    let finding = frames.get(blame_frame).map_or_else(|| "(no stack)".into(), |frame| shown(frame));
+    let finding = frames.get(blame_frame).map_or_else(|| "(no stack)".into(), |blamed| frame(blamed));
     let word = change.way.name().to_uppercase();
     let class = classified.site.subclass.as_deref().map(|class| format!(" ({class})")).unwrap_or_default();
     let kind = classified.stats.kind.class();
@@ -130,14 +130,8 @@ fn one(out: &mut String, change: &Change<'_>) {
         );
     }
     for caller in frames.iter().skip(blame_frame + 1).take(3) {
-        let _ = writeln!(out, "      from {}", shown(caller));
+        let _ = writeln!(out, "      from {}", frame(caller));
     }
-}
-
-fn shown(frame: &Frame) -> String {
-    let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
-    let file = frame.file.as_deref().unwrap_or("unknown source");
-    clean(&format!("{}.{}({file}{line})", frame.class, frame.method))
 }
 
 #[derive(Serialize)]

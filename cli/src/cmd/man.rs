@@ -3,15 +3,16 @@
 //! Invariant: a subcommand that exists is in both.
 
 use crate::arguments::Arguments;
-use crate::error::{CliError, Code, reason};
+use crate::error::{CliError, Code};
 use clap::CommandFactory;
 use clap_mangen::roff::{Roff, roman};
 use std::io;
+use zaudit_core::files::reason;
 
 /// The manual page: the command itself, and then each subcommand as its `--help` has it.
 pub(crate) fn page() -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
-    let failed = |error: io::Error| CliError::new(Code::Refused, reason(&error), "");
+    let failed = |error: io::Error| CliError::new(Code::Failed, reason(&error), "");
     let mut command = Arguments::command();
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut bytes).map_err(failed)?;

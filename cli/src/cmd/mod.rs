@@ -1,9 +1,12 @@
-//! A module a subcommand; `render` and `merge` are in [`saved`].
+//! One module for each subcommand. The simple ones (`attach`, `dump`, `status`, `reset`, `disarm`) are one request each
+//! and stand in `main.rs`; [`input`] is what the commands share that read reports from files.
 
 pub(crate) mod diff;
+pub(crate) mod input;
 pub(crate) mod man;
+pub(crate) mod merge;
 pub(crate) mod ps;
+pub(crate) mod render;
 pub(crate) mod run;
-pub(crate) mod saved;
 pub(crate) mod suppress;
 pub(crate) mod top;

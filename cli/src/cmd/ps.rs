@@ -8,6 +8,7 @@ use crate::proc::status::Status;
 use crate::target::{self, Presence, Target, user};
 use std::fmt::Write;
 use std::fs;
+use zaudit_core::files;
 
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ struct Row {
 /// The table.
 pub(crate) fn table() -> Result<String, CliError> {
     let listed = fs::read_dir("/proc").map_err(|error| {
-        CliError::new(Code::NotPermitted, format!("/proc: {}", crate::error::reason(&error)), "mount it")
+        CliError::new(Code::NotPermitted, format!("/proc: {}", files::reason(&error)), "mount it")
     })?;
     let mut pids: Vec<i32> =
         listed.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();

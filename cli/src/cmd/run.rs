@@ -4,7 +4,7 @@
 //! code, signals, streams and process id are the program's.
 
 use crate::arguments::Run;
-use crate::error::{CliError, Code, reason};
+use crate::error::{CliError, Code};
 use crate::library;
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -12,6 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use zaudit_core::files::reason;
 
 const TOOL_OPTIONS: &str = "JAVA_TOOL_OPTIONS";
 
@@ -31,7 +32,7 @@ pub(crate) fn run(named: Option<&Path>, run: &Run) -> Result<Infallible, CliErro
     }
     let error = command.args(arguments).exec();
     let message = format!("cannot run {}: {}", program.display(), reason(&error));
-    Err(CliError::new(Code::Refused, message, "give a program, or its path, behind --"))
+    Err(CliError::new(Code::Failed, message, "give a program, or its path, behind --"))
 }
 
 /// The agent would go on with what it understands and say the rest in the midst of the program's output: here there is

@@ -4,7 +4,7 @@
 //! it had, is clean; what no rule can be written for is said in the file and on standard error.
 
 use crate::arguments::Suppress;
-use crate::cmd::saved;
+use crate::cmd::input;
 use crate::error::{CliError, Code, one_line};
 use crate::output;
 use std::cmp::Reverse;
@@ -15,8 +15,8 @@ use zaudit_core::analysis::classify::{SiteStats, grouped};
 use zaudit_core::analysis::findings::{Finding, findings};
 use zaudit_core::analysis::rules::{MAX_RULES, Rule, RuleIndex, in_jdk};
 use zaudit_core::escape;
-use zaudit_core::model::{Frame, Kind, OutOfMemory};
-use zaudit_core::report::Report;
+use zaudit_core::model::{Kind, OutOfMemory};
+use zaudit_core::report::{Report, frame};
 
 /// Characters of a comment: names may be long.
 const COMMENT: usize = 300;
@@ -24,8 +24,8 @@ const COMMENT: usize = 300;
 /// Writes the rules.
 pub(crate) fn run(suppress: &Suppress) -> Result<(), CliError> {
     let file = match &suppress.report {
-        Some(report) => rules_for(&saved::read(report)?)
-            .map_err(|why| CliError::new(Code::Refused, why.to_string(), ""))?,
+        Some(report) => rules_for(&input::read(report)?)
+            .map_err(|why| CliError::new(Code::Failed, why.to_string(), ""))?,
         None => File { text: built_in(), unwritten: Vec::new() },
     };
     match &suppress.output {
@@ -139,7 +139,7 @@ fn wishes(finding: &Finding<'_>) -> Vec<Wish> {
         let what = if leak { "never ended" } else { "still open" };
         let of = format!("{} of {}", grouped(count), grouped(tally.counts.created));
         Wish {
-            comment: format!("{of} {}s {what}: {}", kind.class(), line(blame_frame)),
+            comment: format!("{of} {}s {what}: {}", kind.class(), frame(blame_frame)),
             rule: Rule::literal(leak, &frames),
             order: (in_jdk(&blame_frame.class), Reverse(frames.len())),
         }
@@ -173,15 +173,6 @@ fn head(report: &Report) -> String {
     file.text
 }
 
-fn line(frame: &Frame) -> String {
-    let finding = match (&frame.file, frame.line) {
-        (Some(file), Some(line)) => format!("({file}:{line})"),
-        (Some(file), None) => format!("({file})"),
-        (None, _) => String::new(),
-    };
-    format!("{}.{}{finding}", frame.class, frame.method)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +180,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, UNIX_EPOCH};
     use zaudit_core::analysis::footprint::Footprint;
-    use zaudit_core::model::{Nanos, Stack, StackKey, ThreadId, Trigger};
+    use zaudit_core::model::{Frame, Nanos, Stack, StackKey, ThreadId, Trigger};
     use zaudit_core::options::FailOn;
     use zaudit_core::report::Process;
     use zaudit_core::session::Session;

@@ -1,12 +1,11 @@
-//! `zaudit top`: a table that renews itself until the JVM or the user has had enough.
+//! `zaudit top`: a table of the worst findings that is refreshed until the JVM ends or the user interrupts.
 //!
-//! Owns the loop and the terminal's alternate screen. Invariant: however it ends, the terminal is as it was.
+//! Owns the loop and the terminal's alternate screen; [`table`] makes the text. Invariant: however it ends, the
+//! terminal is as it was before.
 
-mod snapshot;
 mod table;
 
 use crate::arguments::Top;
-use crate::cmd::top::snapshot::Snapshot;
 use crate::cmd::top::table::Size;
 use crate::duration::Deadline;
 use crate::error::{CliError, Code};
@@ -16,30 +15,32 @@ use crate::sys;
 use crate::target::Target;
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use zaudit_core::report::Report;
 
 /// Shows the table, once or until the end.
 pub(crate) fn run(top: &Top, target: &Target, library: &Path) -> Result<(), CliError> {
     let screen = (!top.once && io::stdout().is_terminal()).then(Screen::enter).transpose()?;
-    let mut before = None;
+    let mut before: Option<Report> = None;
     loop {
-        let now = match look(top, target, library) {
-            // Whoever watches has seen enough.
+        let now = match report(top, target, library) {
+            // Ctrl-C is the ordinary end of `top`.
             Err(error) if error.code == Code::Interrupted => return Ok(()),
             other => other?,
         };
-        let text = match &screen {
+        let size = match &screen {
             Some(_) => {
                 let (columns, lines) = sys::terminal_size().unwrap_or((80, 24));
-                let size = Size { columns: Some(columns), lines: Some(lines.saturating_sub(1)) };
-                let table = table::render(target.pid, &now, before.as_ref(), size);
-                // Over the old one and only then the rest cleared: nothing flickers.
-                format!("\x1b[H{}\x1b[J", table.replace('\n', "\x1b[K\r\n"))
+                Size { columns: Some(columns), lines: Some(lines.saturating_sub(1)) }
             }
-            None => {
-                let table =
-                    table::render(target.pid, &now, before.as_ref(), Size { columns: None, lines: None });
-                if before.is_some() { format!("\n{table}") } else { table }
-            }
+            None => Size::UNLIMITED,
+        };
+        let table = table::render(target.pid, &now, before.as_ref(), size)
+            .map_err(|error| CliError::new(Code::Failed, error.to_string(), ""))?;
+        let text = match (&screen, &before) {
+            // Overwriting the old table and clearing only the rest avoids flicker.
+            (Some(_), _) => format!("\x1b[H{}\x1b[J", table.replace('\n', "\x1b[K\r\n")),
+            (None, Some(_)) => format!("\n{table}"),
+            (None, None) => table,
         };
         if output::write(text.as_bytes())? == Reader::Gone || top.once {
             return Ok(());
@@ -55,23 +56,24 @@ pub(crate) fn run(top: &Top, target: &Target, library: &Path) -> Result<(), CliE
     }
 }
 
-fn look(top: &Top, target: &Target, library: &Path) -> Result<Snapshot, CliError> {
+/// Requests a report from the agent, without a GC.
+fn report(top: &Top, target: &Target, library: &Path) -> Result<Report, CliError> {
     let options = ["format=json".to_owned()];
     let request = AgentRequest { command: "dump", options: &options, report: true };
-    let answer = request.run(target, library, &Deadline::after(top.asked.timeout))?;
+    let answer = request.run(target, library, &Deadline::after(top.jvm.timeout))?;
     let report = answer.report.ok_or_else(|| request::lost(target, &answer.text))?;
-    Snapshot::parse(&report).map_err(|error| {
-        let message = format!("the report of process {} cannot be read: {error}", target.pid);
-        CliError::new(Code::Refused, message, "is its agent of this zaudit's version? zaudit status tells")
+    Report::read(&report).map_err(|error| {
+        let message = format!("cannot read the report of process {}: {error}", target.pid);
+        CliError::new(Code::Failed, message, "use the zaudit that came with the library in that process")
     })
 }
 
-/// The terminal's other screen, without a cursor, as long as it lives.
+/// The terminal's alternate screen, without a cursor, until this value is dropped.
 struct Screen;
 
 impl Screen {
     fn enter() -> Result<Self, CliError> {
-        // Before the screen changes: from here on ctrl-C comes to us.
+        // From here on ctrl-C must not kill us: the screen has to be restored first.
         let _ = sys::interruption();
         output::write(b"\x1b[?1049h\x1b[?25l\x1b[2J").map(|_| Screen)
     }

@@ -5,8 +5,8 @@
 //! is sent once at most, to a JVM that is going to look for that file, and the file stays until the JVM has looked: at
 //! any other time the signal means a thread dump in the middle of the program's output.
 
-use crate::duration::{self, Deadline};
-use crate::error::{CliError, Code, reason};
+use crate::duration::Deadline;
+use crate::error::{CliError, Code};
 use crate::sys;
 use crate::target::{END, Presence, Target, user};
 use std::ffi::OsString;
@@ -17,6 +17,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
+use zaudit_core::files::reason;
+use zaudit_core::report::duration;
 
 /// The longest argument that a JVM takes.
 pub(crate) const LONGEST_ARGUMENT: usize = 1_024;
@@ -137,7 +139,7 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
     }
     let message = format!("process {} has closed the connection without an answer", target.pid);
     if own {
-        return Err(CliError::new(Code::Refused, message, "it may be ending; try again"));
+        return Err(CliError::new(Code::Failed, message, "it may be ending; try again"));
     }
     let hint =
         format!("a JVM answers only its own user and group: call zaudit as {}", user(target.status.user));
@@ -146,14 +148,13 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
 
 fn broken(target: &Target, error: &io::Error) -> CliError {
     let message = format!("the connection to process {} broke: {}", target.pid, reason(error));
-    CliError::new(Code::Refused, message, "try again")
+    CliError::new(Code::Failed, message, "try again")
 }
 
 fn late(target: &Target, deadline: &Deadline, what: &str) -> CliError {
     let stopped = target.status_now().is_some_and(|status| status.stopped());
     let why = if stopped { "it is stopped" } else { "it hangs, or is very busy" };
-    let message =
-        format!("process {} has not {what} within {}: {why}", target.pid, duration::shown(deadline.limit));
+    let message = format!("process {} has not {what} within {}: {why}", target.pid, duration(deadline.limit));
     let hint = if stopped {
         format!("let it go on: kill -CONT {}", target.pid)
     } else {
@@ -176,7 +177,7 @@ fn listening(target: &Target) -> Result<Option<File>, CliError> {
                 target.status.own_pid,
                 user(found.uid())
             );
-            Err(CliError::new(Code::Refused, message, "remove it if nobody needs it, and try again"))
+            Err(CliError::new(Code::Failed, message, "remove it if nobody needs it, and try again"))
         }
         _ => Ok(None),
     }
@@ -355,7 +356,7 @@ impl Trigger {
             target.pid,
             reason(&why)
         );
-        Err(CliError::new(Code::Refused, message, "a JVM listens only if it finds that file"))
+        Err(CliError::new(Code::Failed, message, "a JVM listens only if it finds that file"))
     }
 
     /// Removes it; that it is gone already is as good.

@@ -33,7 +33,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use merge::merge;
 pub use text::Style;
-pub use words::{bytes, clean, count, duration};
+pub use words::{bytes, clean, count, duration, frame};
 
 /// Whose report it is, and when and why it was taken.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use crate::analysis::classify::grouped;
 use crate::analysis::history::{Direction, Series};
 use crate::escape;
 use crate::model::Frame;
+use crate::report::text::finding::source;
 use std::time::Duration;
 
 /// Hostile characters as escapes: names come from anybody's class files.
@@ -27,6 +28,11 @@ pub(super) fn brief(text: &str, most: usize) -> String {
 pub(super) fn placed(frame: &Frame) -> String {
     let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
     format!("{}.{}{line}", frame.class, frame.method)
+}
+
+/// `org.acme.Codec.decode(Codec.java:12)`, as a stack trace shows it, with hostile characters escaped.
+pub fn frame(frame: &Frame) -> String {
+    clean(&format!("{}.{}({})", frame.class, frame.method, source(frame)))
 }
 
 /// `1 finding`, `1,204 findings`.

@@ -115,7 +115,7 @@ impl Text<'_> {
     /// `a.b.C.m(C.java:7)`, as Java prints it; on a terminal that is too narrow packages become initials.
     fn frame(&self, frame: &Frame, indent: usize) -> String {
         let finding = source(frame);
-        let whole = clean(&format!("{}.{}({finding})", frame.class, frame.method));
+        let whole = words::frame(frame);
         match self.style.width {
             Some(width) if whole.chars().count() + indent > width => {
                 let (package, class) = frame.class.rsplit_once('.').unwrap_or(("", &frame.class));

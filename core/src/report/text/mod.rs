@@ -14,6 +14,7 @@ use crate::analysis::classify::{grouped, kinds, some};
 use crate::analysis::findings::{findings, leaks_and_suspects};
 use crate::ledger::Tally;
 use crate::model::{Kind, Trigger};
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
@@ -25,6 +26,19 @@ pub struct Style {
     pub width: Option<usize>,
     /// Whether escape sequences for colour are welcome.
     pub colour: bool,
+}
+
+impl Style {
+    /// The narrowest terminal that lines are fitted to.
+    const NARROWEST: usize = 40;
+
+    /// The style for a terminal with this number of columns. `variable` reads the environment: `NO_COLOR`
+    /// (<https://no-color.org>) and `TERM` decide about colour.
+    pub fn for_terminal(columns: Option<usize>, variable: impl Fn(&str) -> Option<OsString>) -> Style {
+        let no_colour = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = variable("TERM").is_none_or(|terminal| terminal == "dumb");
+        Style { width: columns.filter(|columns| *columns >= Style::NARROWEST), colour: !dumb && !no_colour }
+    }
 }
 
 /// Columns of prose where there is no terminal.
@@ -261,6 +275,22 @@ mod tests {
         golden("report.txt", &shown(&sample(), Style::default()));
         golden("report-narrow.txt", &shown(&sample(), Style { width: Some(72), colour: false }));
         golden("report-colour.txt", &shown(&sample(), Style { width: Some(110), colour: true }));
+    }
+
+    #[test]
+    fn colour_and_width_of_a_terminal() {
+        let style = |columns, variables: &[(&str, &str)]| {
+            let value =
+                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, v)| v.into());
+            Style::for_terminal(columns, value)
+        };
+        let coloured = Style { width: Some(100), colour: true };
+        assert_eq!(style(Some(100), &[("TERM", "xterm")]), coloured);
+        assert_eq!(style(Some(100), &[("TERM", "xterm"), ("NO_COLOR", "")]), coloured);
+        for variables in [&[("TERM", "xterm"), ("NO_COLOR", "1")][..], &[("TERM", "dumb")], &[]] {
+            assert!(!style(Some(100), variables).colour, "{variables:?}");
+        }
+        assert_eq!([None, Some(39), Some(40)].map(|n| style(n, &[]).width), [None, None, Some(40)]);
     }
 
     const MADE: &str = "java.util.zip.Inflater.<init>";

@@ -1,94 +1,115 @@
-//! The command line: every subcommand, option and word of help.
+//! The command line: every subcommand, option and help text.
 //!
-//! Owns the syntax; what a command does is done elsewhere. Completions and the manual page are made from it. Invariant: a
-//! command line that cannot be understood is one line on standard error.
+//! Owns the syntax only. Completions and the manual page are generated from it. Invariant: an invalid command line is
+//! reported in one line on standard error.
 
 use crate::duration;
 use crate::error::{CliError, Code};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use zaudit_core::options as report;
+use zaudit_core::options::Format;
 
-/// Finds out which code of a Java program leaks native memory through java.util.zip Inflaters and Deflaters
+/// Find the code of a Java program that leaks native memory through java.util.zip Inflaters and Deflaters
 ///
-/// The work is done by an agent inside the JVM, libzaudit.so. This command starts programs under it, attaches it to JVMs
-/// that run already, and asks it.
+/// An agent inside the JVM, libzaudit.so, does the work. This command starts programs under the agent, attaches it to
+/// running JVMs, and requests reports from it.
 #[derive(Debug, Parser)]
 #[command(name = "zaudit", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
-    /// The agent's library, by the path that the JVM has for it [default: libzaudit.so beside this program, or in ../lib]
+    /// Path of the agent's library, as the JVM sees it [default: libzaudit.so beside this program, or in ../lib]
     ///
-    /// A JVM in a container has a file system of its own: copy the library in, cp libzaudit.so /proc/PID/root/tmp/, and name
-    /// it as the JVM sees it, --library /tmp/libzaudit.so. A JVM that has the library loaded is asked through that one.
-    #[arg(long, global = true, value_name = "PATH", env = "ZAUDIT_LIBRARY", hide_env_values = true, value_hint = ValueHint::FilePath, value_parser = clap::value_parser!(OsString))]
+    /// A JVM in a container has a file system of its own. Copy the library into it (cp libzaudit.so
+    /// /proc/PID/root/tmp/) and give the path inside: --library /tmp/libzaudit.so. If the JVM has already loaded the
+    /// library, that one is used.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "ZAUDIT_LIBRARY",
+        hide_env_values = true,
+        value_hint = ValueHint::FilePath,
+        value_parser = clap::value_parser!(OsString)
+    )]
     library: Option<OsString>,
 
-    /// What to do
+    /// The subcommand
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 impl Arguments {
-    /// The library that was named; an empty variable names none.
+    /// The library that the user named; an empty variable names none.
     pub(crate) fn library(&self) -> Option<&Path> {
         self.library.as_deref().filter(|name| !name.is_empty()).map(Path::new)
     }
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 the agent said no or another failure, 2 wrong usage or a file that is no report, 3 no such process, 4 not a 64-bit HotSpot JVM,
-5 not permitted, 6 the JVM takes no commands or no agents, 7 the JVM cannot see or load the library, 8 no answer in time,
-130 interrupted. Of zaudit run: the program's own. Of zaudit diff: 1 something is new or has grown, 2 it could not be told.";
+Exit codes:
+    0  success
+    1  the agent refused, or another failure; zaudit diff: something is new or has grown
+    2  wrong usage, or a file is not a report
+    3  no such process
+    4  not a 64-bit HotSpot JVM
+    5  not permitted
+    6  the JVM accepts no commands or no agents
+    7  the JVM cannot see or load the library
+    8  no answer in time
+  130  interrupted
+zaudit run ends with the exit code of the program.";
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start a Java program under the agent: zaudit run [OPTION[=VALUE]…] -- java …
+    /// Start a Java program under the agent: zaudit run [OPTION[=VALUE]...] -- java ...
     ///
-    /// zaudit becomes the program: exit code, signals and streams are its own. Where the program is not called java (mvn,
-    /// gradle, a start script) the agent comes to all JVMs that it starts, through JAVA_TOOL_OPTIONS, which each of them
-    /// tells on its standard error; let file names have %p in them then.
+    /// zaudit replaces itself by the program: exit code, signals and streams are the program's. If the program is not
+    /// called java (mvn, gradle, a start script), all JVMs that it starts get the agent through JAVA_TOOL_OPTIONS,
+    /// and each prints a line about that variable on its standard error. Use %p in file names then.
     Run(Run),
-    /// Begin to audit a JVM that runs
+    /// Attach to a running JVM and start auditing
     ///
-    /// What exists already is audited, too, without stacks (adopted). From JDK 21 on the JVM prints a warning about agents
-    /// that are loaded while it runs on its own standard error; -XX:+EnableDynamicAgentLoading at its start silences it.
-    /// Paths in the options are the JVM's: relative to its current folder, and read and written as its user.
+    /// Instances that exist already are audited, too, but without stacks (adopted). From JDK 21 on, the JVM prints a
+    /// warning about agents that are loaded at run time on its standard error, unless it was started with
+    /// -XX:+EnableDynamicAgentLoading. Paths in the options are the JVM's: relative to its current folder, and
+    /// accessed as its user.
     Attach(Attach),
-    /// Have a report now
+    /// Write a report now
     Dump(Dump),
-    /// Ask how it stands
+    /// Show the agent's status
     Status(Jvm),
-    /// Begin anew: counts start from now, what is live becomes adopted
+    /// Restart the counts: instances that are live now become adopted
     Reset(Jvm),
-    /// Have the last report and end the audit; the JVM goes on as if there had been no agent
+    /// Write the last report and end the audit; the JVM continues without the agent's hooks
     Disarm(Dump),
-    /// List the JVMs of this machine and how it stands with each
+    /// List running JVMs and their audit status
     Ps,
-    /// Watch the worst places in a table that renews itself; ctrl-C ends it
+    /// Show the worst findings in a table that is refreshed until ctrl-C
     Top(Top),
-    /// Write a JSON report in another format: the very bytes that the agent would have written
+    /// Convert a JSON report to another format, with the same bytes as the agent writes
     Render(Render),
-    /// Compare two JSON reports: which sites are new, gone, grown, shrunk
+    /// Compare two JSON reports: which sites are new, gone, grown or shrunk
     ///
-    /// A site is a kind and a whole stack, lines included. Compared are certain leaks and suspects, which is what no rule covers; what was
-    /// open before the audit has no site and is left out. Counts grow with time: the lengths of both runs are told.
+    /// A site is a kind and a whole stack, line numbers included. Leaks and suspects are compared, without those that a
+    /// rule covers. Instances that existed before the audit have no site and are left out. Counts grow with time, so the
+    /// output gives the lengths of both runs.
     Diff(Diff),
-    /// Sum up the JSON reports of several JVMs, or of several runs, in one
+    /// Add up the JSON reports of several JVMs or runs
     ///
-    /// Sites of the same kind and stack become one. Trends are left out. Of one run give one report: what two of them share would be
-    /// counted twice.
+    /// Sites of the same kind and stack become one; trends are left out. Give one report per run: instances that are in
+    /// two reports of one run would be counted twice.
     Merge(Merge),
-    /// Write rules (option suppressions) for what a JSON report found
+    /// Write rules (option suppressions) for the findings of a JSON report
     ///
-    /// A rule a place, which covers as many as there were and no more: the same run passes then, and one that finds more does not.
+    /// Writes one rule per finding, limited to the number found, so that an identical run passes and a worse one fails.
     Suppress(Suppress),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page: zaudit man | man -l -
@@ -98,7 +119,7 @@ pub(crate) enum Command {
 /// `zaudit run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// Options of the agent, as behind the = of -agentpath: gc format=json file=report-%p.json
+    /// Options of the agent, as after the = of -agentpath: gc format=json file=report-%p.json
     #[arg(value_name = "OPTION[=VALUE]")]
     pub(crate) options: Vec<String>,
     /// The program and its arguments
@@ -122,7 +143,7 @@ pub(crate) struct Jvm {
 pub(crate) struct Attach {
     #[command(flatten)]
     pub(crate) jvm: Jvm,
-    /// Options of the agent, as behind the = of -agentpath: gc format=json file=report-%p.json
+    /// Options of the agent, as after the = of -agentpath: gc format=json file=report-%p.json
     #[arg(value_name = "OPTION[=VALUE]")]
     pub(crate) options: Vec<String>,
 }
@@ -134,62 +155,40 @@ pub(crate) struct Dump {
     pub(crate) jvm: Jvm,
     #[command(flatten)]
     pub(crate) outlet: Outlet,
-    /// Have a collection first, so that garbage is not called live
+    /// Force a GC first, so that unreachable instances are not reported as live
     #[arg(long)]
     pub(crate) gc: bool,
 }
 
-/// How a report is written, and where to.
+/// The format of a report, and where it goes.
 #[derive(Debug, Args)]
 pub(crate) struct Outlet {
-    /// How the report is written [default: by the ending of --output, else text]
-    #[arg(long, value_enum)]
+    /// Format of the report [default: by the extension of --output, else text]
+    #[arg(long, value_parser = format_parser())]
     format: Option<Format>,
-    /// Where the report goes [default: standard output]
+    /// File for the report [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 }
 
-/// A report's format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-    /// For people with a browser: one page that needs nothing else
-    Html,
-    /// For go tool pprof and what reads its files
-    Pprof,
-    /// One line a stack, for flame graph programs
-    Collapsed,
-    /// For Prometheus
-    Prom,
-}
-
-impl Format {
-    fn of_report(self) -> report::Format {
-        match self {
-            Format::Text => report::Format::Text,
-            Format::Json => report::Format::Json,
-            Format::Html => report::Format::Html,
-            Format::Pprof => report::Format::Pprof,
-            Format::Collapsed => report::Format::Collapsed,
-            Format::Prom => report::Format::Prom,
-        }
-    }
+/// The agent's own formats, by the same names.
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    let value = |format: Format| PossibleValue::new(format.name()).help(format.purpose());
+    PossibleValuesParser::new(Format::ALL.map(value)).try_map(|name| {
+        // `auto` is not among the possible values.
+        Format::parse(&name)?.ok_or_else(|| format!("{name} is not a format"))
+    })
 }
 
 impl Outlet {
-    /// What is to be written.
-    pub(crate) fn format(&self) -> report::Format {
-        let by_name = || self.output.as_deref().map_or(report::Format::Text, report::Format::of_file);
-        self.format.map_or_else(by_name, Format::of_report)
+    /// The format to write.
+    pub(crate) fn format(&self) -> Format {
+        self.format.unwrap_or_else(|| self.output.as_deref().map_or(Format::Text, Format::of_file))
     }
 }
 
 impl Dump {
-    /// What the agent is told of it.
+    /// The options for the agent.
     pub(crate) fn options(&self) -> Vec<String> {
         let mut options = vec![format!("format={}", self.outlet.format().name())];
         options.extend(self.gc.then(|| "gc".to_owned()));
@@ -210,18 +209,18 @@ pub(crate) struct Render {
 /// `zaudit diff`.
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// The JSON report of before
+    /// The older JSON report
     #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
     pub(crate) old: PathBuf,
-    /// The JSON report of now; - is standard input
+    /// The newer JSON report; - is standard input
     #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
     pub(crate) new: PathBuf,
-    /// How the difference is written
+    /// Format of the comparison
     #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
     pub(crate) format: DiffFormat,
 }
 
-/// A difference's format.
+/// The format of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DiffFormat {
     /// For people
@@ -246,10 +245,10 @@ pub(crate) struct Suppress {
     /// A JSON report; - is standard input
     #[arg(value_name = "REPORT", required_unless_present = "built_in", value_hint = ValueHint::FilePath)]
     pub(crate) report: Option<PathBuf>,
-    /// Print the rules that are built in
+    /// Print the built-in rules
     #[arg(long, conflicts_with = "report")]
     pub(crate) built_in: bool,
-    /// Where the rules go [default: standard output]
+    /// File for the rules [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 }
@@ -259,7 +258,7 @@ pub(crate) struct Suppress {
 pub(crate) struct Top {
     #[command(flatten)]
     pub(crate) jvm: Jvm,
-    /// Time between two looks
+    /// Time between two updates
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
     pub(crate) interval: Duration,
     /// Print the table once
@@ -267,17 +266,17 @@ pub(crate) struct Top {
     pub(crate) once: bool,
 }
 
-/// A line that could not be understood, as one line. What clap says behind a blank line is the usage, which `--help`
-/// says better.
-pub(crate) fn misunderstood(error: &clap::Error) -> CliError {
+/// The error for an invalid command line, in one line. Clap's text goes on with the usage after an empty line; `--help`
+/// shows it better.
+pub(crate) fn usage_error(error: &clap::Error) -> CliError {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return CliError::new(Code::Usage, "a command is needed: run, attach, ps …", "see zaudit --help");
     }
     let text = error.to_string();
-    let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    let said = said.join(" ");
+    let message: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let message = message.join(" ");
     let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).unwrap_or("see zaudit --help");
-    CliError::new(Code::Usage, said.strip_prefix("error: ").unwrap_or(&said), tip)
+    CliError::new(Code::Usage, message.strip_prefix("error: ").unwrap_or(&message), tip)
 }
 
 #[cfg(test)]
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn misunderstandings_are_one_line() {
+    fn usage_errors_are_one_line() {
         for line in [
             "zaudit",
             "zaudit dmp 1",
@@ -314,20 +313,20 @@ mod tests {
             "zaudit diff a b --format html",
         ] {
             let error = Arguments::try_parse_from(line.split(' ')).unwrap_err();
-            let said = misunderstood(&error).to_string();
-            assert!(!said.contains('\n') && said.len() > 20, "{line}: {said}");
+            let message = usage_error(&error).to_string();
+            assert!(!message.contains('\n') && message.len() > 20, "{line}: {message}");
         }
     }
 
     #[test]
     fn formats_by_word_and_by_file() {
         for (line, format) in [
-            ("zaudit render r.json", report::Format::Text),
-            ("zaudit render r.json --output r.html", report::Format::Html),
-            ("zaudit render r.json --output r.pb.gz", report::Format::Pprof),
-            ("zaudit render r.json --output r.txt --format prom", report::Format::Prom),
-            ("zaudit merge a.json b.json --output c.json", report::Format::Json),
-            ("zaudit dump 1 --output c.folded", report::Format::Collapsed),
+            ("zaudit render r.json", Format::Text),
+            ("zaudit render r.json --output r.html", Format::Html),
+            ("zaudit render r.json --output r.pb.gz", Format::Pprof),
+            ("zaudit render r.json --output r.txt --format prom", Format::Prom),
+            ("zaudit merge a.json b.json --output c.json", Format::Json),
+            ("zaudit dump 1 --output c.folded", Format::Collapsed),
         ] {
             let parsed = Arguments::try_parse_from(line.split(' ')).unwrap();
             let (Command::Render(Render { outlet, .. })
@@ -338,12 +337,24 @@ mod tests {
             };
             assert_eq!(outlet.format(), format, "{line}");
         }
-        // The same words as the agent's own.
-        let words = Format::value_variants().iter().map(|format| {
-            let word = format.to_possible_value().unwrap().get_name().to_owned();
-            (report::Format::parse(&word).unwrap(), Some(format.of_report()))
-        });
-        assert!(words.clone().count() == report::Format::ALL.len() && words.clone().all(|(a, b)| a == b));
+    }
+
+    #[test]
+    fn formats_are_the_agent_s() {
+        let parse = |name: &str| Arguments::try_parse_from(["zaudit", "render", "r", "--format", name]);
+        for format in Format::ALL {
+            let Command::Render(render) = parse(format.name()).unwrap().command else { panic!() };
+            assert_eq!(render.outlet.format(), format);
+            let mut command = Arguments::command();
+            let help = command.find_subcommand_mut("render").unwrap().render_long_help().to_string();
+            assert!(
+                help.contains(&format!("{}: ", format.name())) && help.contains(format.purpose()),
+                "{help}"
+            );
+        }
+        for other in ["auto", "", "TEXT"] {
+            assert!(parse(other).is_err(), "{other}");
+        }
     }
 
     #[test]

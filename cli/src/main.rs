@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Ok(arguments) => run(&arguments).err(),
         // Help and the version are what was asked for.
         Err(error) if !error.use_stderr() => output::write(error.render().to_string().as_bytes()).err(),
-        Err(error) => Some(arguments::misunderstood(&error)),
+        Err(error) => Some(arguments::usage_error(&error)),
     };
     let Some(error) = error else { return ExitCode::SUCCESS };
     if !error.message.is_empty() {

@@ -38,6 +38,18 @@ impl Format {
         }
     }
 
+    /// What it is for, for help texts.
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Format::Text => "for people",
+            Format::Json => "for programs, and for zaudit render, diff, merge and suppress",
+            Format::Html => "one self-contained page for a browser",
+            Format::Pprof => "for go tool pprof and other readers of its files",
+            Format::Collapsed => "one line per stack, for flame graph programs",
+            Format::Prom => "metrics for Prometheus",
+        }
+    }
+
     /// By its name; none for `auto`.
     pub fn parse(name: &str) -> Result<Option<Format>, String> {
         let found = Format::ALL.into_iter().find(|format| format.name() == name);

@@ -1,9 +1,9 @@
-//! HotSpot's attach protocol, client side: make the JVM listen, send one request, read the answer.
+//! The client side of HotSpot's attach protocol: make the JVM listen, send one request, read the answer.
 //!
-//! Owns the files and the socket by which that is done; what is requested is [`crate::request`]'s. A JVM opens
-//! `/tmp/.java_pidN` when it gets SIGQUIT and finds `.attach_pidN` in its current folder or in `/tmp`. Invariant: SIGQUIT
-//! is sent once at most, to a JVM that is going to look for that file, and the file stays until the JVM has looked: at
-//! any other time the signal means a thread dump in the middle of the program's output.
+//! Owns the files and the socket of the protocol; [`crate::request`] decides what to request. A JVM opens
+//! `/tmp/.java_pidN` when it receives SIGQUIT and finds `.attach_pidN` in its current folder or in `/tmp`. Invariant:
+//! SIGQUIT is sent at most once, to a JVM that will look for that file, and the file stays until the JVM has looked. In
+//! any other case the signal prints a thread dump into the program's output.
 
 use crate::duration::Deadline;
 use crate::error::{CliError, Code};
@@ -20,30 +20,30 @@ use std::time::Duration;
 use zaudit_core::files::reason;
 use zaudit_core::report::duration;
 
-/// The longest argument that a JVM takes.
+/// The longest argument that a JVM accepts, in bytes.
 pub(crate) const LONGEST_ARGUMENT: usize = 1_024;
 
-/// An answer is a few lines; more is not read.
+/// The longest answer that is read, in bytes. An answer is a few lines.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// How long a JVM that starts may need until it has its signal handlers.
-const START: Duration = Duration::from_secs(1);
+/// How long to wait until a starting JVM has its signal handlers.
+const HANDLERS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long another attacher's signal may take, on a machine that is busy.
-const OTHERS: Duration = Duration::from_secs(2);
+/// How long to wait for the effect of a signal that another client has sent, on a busy machine.
+const OTHER_CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a JVM that starts may need until it takes agents.
-const SETTLING: Duration = Duration::from_secs(10);
+/// How long to wait until a starting JVM accepts agents.
+const LIVE_PHASE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long somebody who presses ctrl-C waits for an answer that is under way.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long to wait for a pending answer after ctrl-C.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
 
-/// The first pause between two looks at the socket, and the longest.
+/// The first and the longest pause between two attempts to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
-/// Whether the JVM could be attached to, as far as can be told without a signal.
+/// Fails if the JVM cannot be attached to, as far as this is known without sending a signal.
 pub(crate) fn expect_possible(target: &Target) -> Result<(), CliError> {
-    if listening(target)?.is_some() {
+    if open_socket(target)?.is_some() {
         return Ok(());
     }
     let pid = target.pid;
@@ -51,8 +51,8 @@ pub(crate) fn expect_possible(target: &Target) -> Result<(), CliError> {
         let message =
             format!("process {pid} takes no commands: it was started with -XX:+DisableAttachMechanism");
         let hint = match target.presence() {
-            Presence::Absent => "start it without, or under zaudit run".into(),
-            _ => format!("its agent writes a report on kill -USR1 {pid}"),
+            Presence::Absent => "restart it without that flag, or under zaudit run".into(),
+            _ => format!("kill -USR1 {pid} makes its agent write a report"),
         };
         return Err(CliError::new(Code::AttachOff, message, hint));
     }
@@ -64,7 +64,7 @@ pub(crate) fn expect_possible(target: &Target) -> Result<(), CliError> {
         return Err(CliError::new(
             Code::AttachOff,
             message,
-            "try again, or start it without -Xrs or under zaudit run",
+            "try again, or restart it without -Xrs or under zaudit run",
         ));
     }
     Ok(())
@@ -72,26 +72,26 @@ pub(crate) fn expect_possible(target: &Target) -> Result<(), CliError> {
 
 /// Sends the request and reads the whole answer.
 pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> Result<Vec<u8>, CliError> {
-    settle(target, deadline)?;
+    wait_until_live(target, deadline)?;
     let mut socket = match connect(target)? {
         Some(socket) => {
-            // Somebody gave up before the JVM came to itself: now the file has done its duty.
-            let _ = sys::unlink_at(target.temporary(), &trigger_name(target));
+            // Left by a client that gave up before the JVM answered. The JVM listens, so the file is not needed.
+            let _ = sys::unlink_at(target.temporary(), &attach_file_name(target));
             socket
         }
-        None => raise(target, deadline)?,
+        None => wake_listener(target, deadline)?,
     };
     let mut request = b"1\0".to_vec();
     for word in words {
         request.extend_from_slice(word);
         request.push(0);
     }
-    // The request is far smaller than the socket's buffer: this never waits.
+    // The request is far smaller than the socket's buffer, so this does not block.
     match socket.write_all(&request) {
-        // It has closed the door already: the answer, or its absence, says why.
+        // The JVM has closed the connection already; its answer, or the lack of one, says why.
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        Err(error) => return Err(broken(target, &error)),
+        Err(error) => return Err(io_error(target, &error)),
     }
     read(target, &mut socket, deadline)
 }
@@ -99,18 +99,17 @@ pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> 
 fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result<Vec<u8>, CliError> {
     let mut answer = Vec::new();
     let mut buffer = [0; 4_096];
-    // Whoever is interrupted waits for the answer a little while all the same: only then are the agent's files there to
-    // be removed.
+    // After ctrl-C, wait a little longer for the answer: before that, the agent's files are not there to be removed.
     let mut grace: Option<Deadline> = None;
     loop {
         let left = match &grace {
-            None => deadline.left().ok_or_else(|| late(target, deadline, "answered"))?,
+            None => deadline.left().ok_or_else(|| timeout_error(target, deadline, "answered"))?,
             Some(grace) => grace.left().ok_or_else(CliError::interrupted)?,
         };
         let interruption = if grace.is_none() { sys::interruption() } else { None };
         let [readable, interrupted] = sys::wait([Some(socket.as_fd()), interruption], left);
         if interrupted {
-            grace = Some(Deadline::after(GRACE.min(left)));
+            grace = Some(Deadline::after(INTERRUPT_GRACE.min(left)));
         }
         if !readable {
             continue;
@@ -120,7 +119,7 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
             Ok(count) => answer.extend_from_slice(buffer.get(..count).unwrap_or_default()),
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
-            Err(error) => return Err(broken(target, &error)),
+            Err(error) => return Err(io_error(target, &error)),
         }
         if answer.len() > LONGEST_ANSWER {
             break;
@@ -133,38 +132,38 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
         return Ok(answer);
     }
     let own = sys::effective() == (target.status.user, target.status.group);
-    // A JVM that ends closes the door first.
+    // A JVM that is exiting closes its socket first.
     if target.ends_within(if own { END.min(deadline.left().unwrap_or_default()) } else { Duration::ZERO }) {
         return Err(CliError::gone(target.pid));
     }
-    let message = format!("process {} has closed the connection without an answer", target.pid);
+    let message = format!("process {} closed the connection without an answer", target.pid);
     if own {
         return Err(CliError::new(Code::Failed, message, "it may be ending; try again"));
     }
     let hint =
-        format!("a JVM answers only its own user and group: call zaudit as {}", user(target.status.user));
+        format!("a JVM answers only its own user and group: run zaudit as {}", user(target.status.user));
     Err(CliError::new(Code::NotPermitted, message, hint))
 }
 
-fn broken(target: &Target, error: &io::Error) -> CliError {
-    let message = format!("the connection to process {} broke: {}", target.pid, reason(error));
+fn io_error(target: &Target, error: &io::Error) -> CliError {
+    let message = format!("the connection to process {} failed: {}", target.pid, reason(error));
     CliError::new(Code::Failed, message, "try again")
 }
 
-fn late(target: &Target, deadline: &Deadline, what: &str) -> CliError {
+fn timeout_error(target: &Target, deadline: &Deadline, what: &str) -> CliError {
     let stopped = target.status_now().is_some_and(|status| status.stopped());
     let why = if stopped { "it is stopped" } else { "it hangs, or is very busy" };
     let message = format!("process {} has not {what} within {}: {why}", target.pid, duration(deadline.limit));
     let hint = if stopped {
-        format!("let it go on: kill -CONT {}", target.pid)
+        format!("continue it: kill -CONT {}", target.pid)
     } else {
-        "wait longer with --timeout, or look at it with a debugger".into()
+        "use a longer --timeout, or inspect it with a debugger".into()
     };
     CliError::new(Code::NoAnswer, message, hint)
 }
 
-/// The socket's file, if it is there and the JVM's own: anybody may write to `/tmp`.
-fn listening(target: &Target) -> Result<Option<File>, CliError> {
+/// Opens the socket's file, if it exists. It must belong to the JVM's user, because everybody may write to `/tmp`.
+fn open_socket(target: &Target) -> Result<Option<File>, CliError> {
     let name = OsString::from(format!(".java_pid{}", target.status.own_pid));
     let flags = libc::O_PATH | libc::O_NOFOLLOW;
     let Ok(file) = sys::open_at(target.temporary(), &name, flags, 0) else { return Ok(None) };
@@ -177,131 +176,134 @@ fn listening(target: &Target) -> Result<Option<File>, CliError> {
                 target.status.own_pid,
                 user(found.uid())
             );
-            Err(CliError::new(Code::Failed, message, "remove it if nobody needs it, and try again"))
+            Err(CliError::new(Code::Failed, message, "remove it if it is not needed, and try again"))
         }
         _ => Ok(None),
     }
 }
 
-/// A connection to the socket, if somebody listens there.
+/// Connects to the socket, if the JVM listens on it.
 fn connect(target: &Target) -> Result<Option<UnixStream>, CliError> {
-    let Some(file) = listening(target)? else { return Ok(None) };
-    // Through our own descriptor: the path may be as long as it likes, and it is the file that was looked at.
+    let Some(file) = open_socket(target)? else { return Ok(None) };
+    // Through our own descriptor: a path may be too long for a socket address, and this is the file that was checked.
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     match sys::connect(&path) {
         Ok(socket) => Ok(Some(UnixStream::from(socket))),
-        // Left by a process that was killed, or removed this moment.
+        // Left by a process that was killed, or just removed.
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
             Ok(None)
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            let message = format!("process {} has a queue of commands that it does not answer", target.pid);
+            let message = format!("process {} does not answer the commands in its queue", target.pid);
             Err(CliError::new(
                 Code::NoAnswer,
                 message,
-                "it hangs, or is very busy: look at it with a debugger",
+                "it hangs, or is very busy: inspect it with a debugger",
             ))
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let message = format!("process {} does not let us connect to its attach socket", target.pid);
-            let hint = format!("call zaudit as {}", user(target.status.user));
+            let message = format!("no permission to connect to the attach socket of process {}", target.pid);
+            let hint = format!("run zaudit as {}", user(target.status.user));
             Err(CliError::new(Code::NotPermitted, message, hint))
         }
-        Err(error) => Err(broken(target, &error)),
+        Err(error) => Err(io_error(target, &error)),
     }
 }
 
 /// Makes the JVM open its socket, and connects to it.
-fn raise(target: &Target, deadline: &Deadline) -> Result<UnixStream, CliError> {
-    if let Some(socket) = started(target, deadline)? {
+fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, CliError> {
+    if let Some(socket) = wait_for_signal_handlers(target, deadline)? {
         return Ok(socket);
     }
-    settle(target, deadline)?;
-    let trigger = Trigger::create(target)?;
-    // Another attacher has just sent the signal, and a second one would find the JVM listening already. That one removes its
-    // file once the JVM listens: whoever makes a new one after that finds the socket.
-    let patience = Deadline::after(if trigger.found { OTHERS } else { Duration::ZERO });
+    wait_until_live(target, deadline)?;
+    let attach_file = AttachFile::create(target)?;
+    // If the file existed, another client has just sent the signal. A second signal would reach a JVM that listens
+    // already and print a thread dump. That client removes its file once the JVM listens, so a client that creates a new
+    // file after that finds the socket.
+    let other_client =
+        Deadline::after(if attach_file.existed { OTHER_CLIENT_TIMEOUT } else { Duration::ZERO });
     loop {
         if let Some(socket) = connect(target)? {
-            if !trigger.found {
-                trigger.remove();
+            if !attach_file.existed {
+                attach_file.remove();
             }
             return Ok(socket);
         }
-        if patience.left().is_none() {
+        if other_client.left().is_none() {
             break;
         }
-        if rest(target, PAUSES.0)? {
+        if pause(target, PAUSES.0)? {
             return Err(CliError::gone(target.pid));
         }
     }
     if let Err(error) = sys::signal(target.process(), target.pid, libc::SIGQUIT) {
-        trigger.remove();
+        attach_file.remove();
         return Err(match error.raw_os_error() {
             Some(libc::ESRCH) => CliError::gone(target.pid),
             _ => {
-                let message = format!("process {} cannot be sent SIGQUIT: {}", target.pid, reason(&error));
-                CliError::new(Code::NotPermitted, message, "call zaudit as root")
+                let message = format!("cannot send SIGQUIT to process {}: {}", target.pid, reason(&error));
+                CliError::new(Code::NotPermitted, message, "run zaudit as root")
             }
         });
     }
-    let mut pause = PAUSES.0;
+    let mut delay = PAUSES.0;
     loop {
         if let Some(socket) = connect(target)? {
-            trigger.remove();
+            attach_file.remove();
             return Ok(socket);
         }
-        // Whoever gives up leaves the file. The signal is on its way: a JVM that comes to itself and finds no file would
-        // print a thread dump.
+        // On a timeout the file stays. The signal is pending, and a JVM that handles it later without finding the file
+        // would print a thread dump.
         let Some(left) = deadline.left() else {
-            return Err(late(target, deadline, "opened its attach socket"));
+            return Err(timeout_error(target, deadline, "opened its attach socket"));
         };
-        if rest(target, pause.min(left))? {
-            trigger.remove();
+        if pause(target, delay.min(left))? {
+            attach_file.remove();
             return Err(CliError::gone(target.pid));
         }
-        pause = (pause * 3 / 2).min(PAUSES.1);
+        delay = (delay * 3 / 2).min(PAUSES.1);
     }
 }
 
-/// Waits for a JVM that is just starting: until it handles SIGQUIT, which would end it before, or listens anyway, as with
-/// `-Xrs` and `-XX:+StartAttachListener`.
-fn started(target: &Target, deadline: &Deadline) -> Result<Option<UnixStream>, CliError> {
-    let start = Deadline::after(START.min(deadline.limit));
+/// Waits until a starting JVM handles SIGQUIT, which would kill it before that. Returns a connection if it listens
+/// anyway, as with `-Xrs` and `-XX:+StartAttachListener`.
+fn wait_for_signal_handlers(target: &Target, deadline: &Deadline) -> Result<Option<UnixStream>, CliError> {
+    let start = Deadline::after(HANDLERS_TIMEOUT.min(deadline.limit));
     loop {
         match expect_possible(target) {
             Ok(()) => return connect(target),
             Err(error) if start.left().is_none() || !target.takes_commands() => return Err(error),
             Err(_) => {}
         }
-        if rest(target, PAUSES.1)? {
+        if pause(target, PAUSES.1)? {
             return Err(CliError::gone(target.pid));
         }
     }
 }
 
-/// Waits for a JVM that is just starting until it takes agents, at most for a while: it may not tell.
-fn settle(target: &Target, deadline: &Deadline) -> Result<(), CliError> {
-    let start = Deadline::after(SETTLING.min(deadline.limit));
+/// Waits until a starting JVM accepts agents (JVMTI's live phase). The wait is limited, because not every JVM publishes
+/// its phase.
+fn wait_until_live(target: &Target, deadline: &Deadline) -> Result<(), CliError> {
+    let start = Deadline::after(LIVE_PHASE_TIMEOUT.min(deadline.limit));
     while target.starting() && start.left().is_some() {
-        if rest(target, PAUSES.0 * 5)? {
+        if pause(target, PAUSES.0 * 5)? {
             return Err(CliError::gone(target.pid));
         }
     }
     Ok(())
 }
 
-/// A pause for a JVM that is up to answering but not up to agents; how long it takes is the program's class path's.
+/// Pauses for a JVM that answers but does not accept agents yet. How long that takes depends on its class path.
 pub(crate) fn wait_for_start(target: &Target, deadline: &Deadline) -> Result<(), CliError> {
     if deadline.left().is_none() {
-        return Err(late(target, deadline, "come to its start"));
+        return Err(timeout_error(target, deadline, "finished starting"));
     }
-    if rest(target, PAUSES.1)? { Err(CliError::gone(target.pid)) } else { Ok(()) }
+    if pause(target, PAUSES.1)? { Err(CliError::gone(target.pid)) } else { Ok(()) }
 }
 
-/// A pause. Says whether the process has ended.
-fn rest(target: &Target, pause: Duration) -> Result<bool, CliError> {
-    let [ended, interrupted] = sys::wait([target.process(), sys::interruption()], pause);
+/// Pauses, unless the user interrupts. Returns whether the process has ended.
+fn pause(target: &Target, duration: Duration) -> Result<bool, CliError> {
+    let [ended, interrupted] = sys::wait([target.process(), sys::interruption()], duration);
     if interrupted {
         return Err(CliError::interrupted());
     }
@@ -309,42 +311,42 @@ fn rest(target: &Target, pause: Duration) -> Result<bool, CliError> {
 }
 
 /// The file that turns SIGQUIT into a request to listen.
-struct Trigger {
+struct AttachFile {
     folder: OwnedFd,
     name: OsString,
-    /// Somebody else had created it.
-    found: bool,
+    /// Whether another client had created it.
+    existed: bool,
 }
 
-fn trigger_name(target: &Target) -> OsString {
+fn attach_file_name(target: &Target) -> OsString {
     OsString::from(format!(".attach_pid{}", target.status.own_pid))
 }
 
-impl Trigger {
-    /// Creates it in `/tmp`, or where the JVM looks first: a JVM that starts is for a moment in another folder than it will
-    /// be when it looks. It counts only if it is the JVM's own user's.
+impl AttachFile {
+    /// Creates the file in `/tmp`, else in the JVM's current folder. The JVM looks there first, but a starting JVM may
+    /// change its folder before it looks. The file counts only if it belongs to the JVM's user.
     fn create(target: &Target) -> Result<Self, CliError> {
-        let name = trigger_name(target);
+        let name = attach_file_name(target);
         let mut why = io::Error::from(io::ErrorKind::NotFound);
         let temporary = target.temporary().try_clone_to_owned().ok();
         for folder in temporary.into_iter().chain(target.current()) {
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-            let mut found = false;
+            let mut existed = false;
             let opened =
                 sys::open_at(folder.as_fd(), &name, flags, 0o600).or_else(|error| match error.kind() {
-                    // Another attacher's of this moment, or one that gave up: it serves us as well.
+                    // From another client, or left by one that gave up. It serves as well.
                     io::ErrorKind::AlreadyExists => {
-                        found = true;
+                        existed = true;
                         sys::open_at(folder.as_fd(), &name, libc::O_PATH | libc::O_NOFOLLOW, 0)
                     }
                     _ => Err(error),
                 });
-            let trigger = Trigger { folder, name: name.clone(), found };
+            let attach_file = AttachFile { folder, name: name.clone(), existed };
             match opened.map(File::from).and_then(|file| file.metadata()) {
-                Ok(found) if found.is_file() && found.uid() == target.status.user => return Ok(trigger),
-                // Network folders make files of root somebody else's.
+                Ok(found) if found.is_file() && found.uid() == target.status.user => return Ok(attach_file),
+                // Network file systems may map root to another user.
                 Ok(_) => {
-                    trigger.remove();
+                    attach_file.remove();
                     why = io::Error::from(io::ErrorKind::PermissionDenied);
                 }
                 Err(error) => why = error,
@@ -356,10 +358,10 @@ impl Trigger {
             target.pid,
             reason(&why)
         );
-        Err(CliError::new(Code::Failed, message, "a JVM listens only if it finds that file"))
+        Err(CliError::new(Code::Failed, message, "the JVM opens its attach socket only if this file exists"))
     }
 
-    /// Removes it; that it is gone already is as good.
+    /// Removes the file. It may be gone already.
     fn remove(&self) {
         let _ = sys::unlink_at(self.folder.as_fd(), &self.name);
     }

@@ -1,6 +1,6 @@
-//! Lengths of time: as they are written on the command line, and the one that a command may take.
+//! Durations on the command line, and the deadline of a command.
 //!
-//! Invariant: a length without a unit is refused, as the agent does it.
+//! Invariant: durations have the agent's syntax; one without a unit is refused.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if allowed.contains(&duration) { Ok(duration) } else { Err("must be from 1ms to 24h".into()) }
 }
 
-/// When we have waited long enough.
+/// The end of a wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     at: Instant,
-    /// How long that was from the beginning.
+    /// The whole time from the start of the wait.
     pub(crate) limit: Duration,
 }
 
@@ -26,7 +26,7 @@ impl Deadline {
         Self { at: Instant::now() + limit, limit }
     }
 
-    /// What is left; `None` when nothing is.
+    /// The time left; `None` after the deadline.
     pub(crate) fn left(&self) -> Option<Duration> {
         self.at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths() {
+    fn durations() {
         for (text, millis) in
             [("500ms", 500), ("2s", 2_000), ("1.5s", 1_500), ("5m", 300_000), ("1h", 3_600_000)]
         {

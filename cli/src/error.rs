@@ -1,71 +1,71 @@
-//! What can go wrong, as one line on standard error and an exit code.
+//! Errors of the command: one line on standard error and an exit code.
 //!
-//! Which code stands for what is the contract with scripts; the words are their finder's. Invariant: a message is one
-//! line that says what is the matter and, behind a semicolon, what to do next.
+//! Owns the exit codes, which scripts rely on. Invariant: an error is one line that says what failed and, after a
+//! semicolon, what to do next.
 
 use std::fmt;
 use zaudit_core::escape;
 
-/// The exit codes that are not 0.
+/// The exit codes other than 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
-    /// The agent said no, or something failed that has no code of its own.
+    /// The agent refused, or there was a failure that has no code of its own.
     Failed = 1,
-    /// The command line, or the agent's options on it, cannot be understood.
+    /// The command line is invalid, or the agent's options on it, or a file is not a report.
     Usage = 2,
-    /// There is no such process, or it ended while we waited.
+    /// There is no such process, or it ended meanwhile.
     NoProcess = 3,
     /// The process is not a 64-bit HotSpot JVM.
     NotHotSpot = 4,
-    /// The process is somebody else's.
+    /// The process belongs to another user.
     NotPermitted = 5,
-    /// The JVM takes no commands from outside, or no agents.
+    /// The JVM accepts no attach commands, or no agents.
     AttachOff = 6,
     /// The JVM cannot see or load the library.
     LibraryUnseen = 7,
-    /// The JVM is stopped, hangs, or needs longer than we were told to wait.
+    /// The JVM is stopped, hangs, or takes longer than the timeout.
     NoAnswer = 8,
-    /// Ctrl-C: 128 and the signal's number, as shells have it.
+    /// Ctrl-C: 128 plus the signal's number, as in shells.
     Interrupted = 130,
 }
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CliError {
-    /// What the process ends with.
+    /// The exit code of the process.
     pub(crate) code: Code,
-    /// What is the matter; empty where nobody needs to be told.
+    /// What failed; empty if no message is needed.
     pub(crate) message: String,
-    /// What to do next; empty where the matter says it.
+    /// What to do next; empty if the message says it.
     pub(crate) hint: String,
 }
 
 impl CliError {
-    /// A failure with its matter and an advice.
+    /// An error with its message and its hint.
     pub(crate) fn new(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: hint.into() }
     }
 
-    /// The user has pressed ctrl-C, and knows.
+    /// The user has pressed ctrl-C, which needs no message.
     pub(crate) fn interrupted() -> Self {
         Self::new(Code::Interrupted, "", "")
     }
 
-    /// The process is gone.
+    /// The process has ended.
     pub(crate) fn gone(pid: i32) -> Self {
-        Self::new(Code::NoProcess, format!("process {pid} has ended"), "zaudit ps lists the JVMs that run")
+        Self::new(Code::NoProcess, format!("process {pid} has ended"), "zaudit ps lists the running JVMs")
     }
 }
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The words may come from the other process: one line, and nothing that a terminal would obey.
+        // The text may come from the other process.
         f.write_str(&one_line(&self.message))?;
         if self.hint.is_empty() { Ok(()) } else { write!(f, "; {}", one_line(&self.hint)) }
     }
 }
 
-/// `text` as one line, with no character that a terminal obeys.
+/// `text` in one line, with hostile characters escaped.
 pub(crate) fn one_line(text: &str) -> String {
     escape::text(&text.trim().replace(['\n', '\r', '\t'], " ")).into_owned()
 }

@@ -1,7 +1,7 @@
-//! Which `libzaudit.so` a command is about, by the name that the JVM has for it.
+//! The `libzaudit.so` that a command uses, by its path in the JVM's file system.
 //!
-//! Invariant: one JVM gets one library. What is loaded already is asked again under its own name: any other would be a
-//! second agent that knows nothing of the first.
+//! Invariant: one JVM gets one library. If one is loaded already, its own path is used: another path would load a second
+//! agent, which knows nothing of the first.
 
 use crate::error::{CliError, Code};
 use crate::target::{LIBRARY, Target, user};
@@ -10,17 +10,18 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use zaudit_core::files::reason;
 
-/// What a JVM calls in an agent that comes while it runs, as a library's table of names has it.
+/// The function that a running JVM calls in an agent, as it stands in the library's string table.
 const ENTRY: &[u8] = b"Agent_OnAttach\0";
 
-/// No agent is larger than this.
+/// The most bytes of a library that are read.
 const LARGEST: u64 = 256 << 20;
 
-/// The library that was named, made absolute, else the one that came with this program.
+/// The library that the user named, as an absolute path, else the one that came with this program.
 pub(crate) fn ours(named: Option<&Path>) -> Result<PathBuf, CliError> {
     if let Some(named) = named {
-        return std::path::absolute(named)
-            .map_err(|error| CliError::new(Code::Usage, format!("--library: {}", reason(&error)), ""));
+        return std::path::absolute(named).map_err(|error| {
+            CliError::new(Code::Usage, format!("cannot resolve --library: {}", reason(&error)), "")
+        });
     }
     let program = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
     let folder = program.as_deref().and_then(Path::parent);
@@ -36,17 +37,17 @@ pub(crate) fn ours(named: Option<&Path>) -> Result<PathBuf, CliError> {
         })
 }
 
-/// The library for a program that we start: it must be there for ourselves.
+/// The library for a program that we start. It must be readable for us.
 pub(crate) fn for_program(named: Option<&Path>) -> Result<PathBuf, CliError> {
     let path = ours(named)?;
     std::fs::File::open(&path).map_err(|error| {
-        let message = format!("{}: {}", path.display(), reason(&error));
+        let message = format!("cannot open {}: {}", path.display(), reason(&error));
         CliError::new(Code::LibraryUnseen, message, format!("name a {LIBRARY} with --library PATH"))
     })?;
     Ok(path)
 }
 
-/// The library for a JVM that runs.
+/// The library for a running JVM.
 pub(crate) fn for_target(target: &Target, named: Option<&Path>) -> Result<PathBuf, CliError> {
     if let Some(loaded) = target.loaded_library(named.and_then(Path::file_name)) {
         return Ok(loaded);
@@ -56,14 +57,14 @@ pub(crate) fn for_target(target: &Target, named: Option<&Path>) -> Result<PathBu
     let shown = path.display();
     let copy = |from: &Path| {
         format!(
-            "copy it where that process sees it: cp {} /proc/{pid}/root/tmp/{LIBRARY} && chmod 755 \
-             /proc/{pid}/root/tmp/{LIBRARY}, and name it so: --library /tmp/{LIBRARY}",
+            "copy it to where that process sees it: cp {} /proc/{pid}/root/tmp/{LIBRARY} && chmod 755 \
+             /proc/{pid}/root/tmp/{LIBRARY}, and use --library /tmp/{LIBRARY}",
             from.display()
         )
     };
-    let impersonate = target.impersonate()?;
+    let user_of_jvm = target.impersonate()?;
     let seen = target.open(&path, libc::O_RDONLY | libc::O_NONBLOCK).and_then(|file| bytes(&file));
-    drop(impersonate);
+    drop(user_of_jvm);
     match seen {
         Ok(bytes) => expect_agent(&path, &bytes).map(|()| path),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -71,14 +72,14 @@ pub(crate) fn for_target(target: &Target, named: Option<&Path>) -> Result<PathBu
             let message = format!("{owner}, who runs process {pid}, cannot read {shown}");
             Err(CliError::new(Code::LibraryUnseen, message, copy(&path)))
         }
-        // Within reach for us and not for it: another mount namespace, or a chroot.
+        // We see it and the JVM does not: it has another mount namespace, or a chroot.
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => {
             let message = format!("process {pid} has a file system of its own, and {shown} is not in it");
             Err(CliError::new(Code::LibraryUnseen, message, copy(&path)))
         }
         Err(error) => {
-            let message = format!("{shown}: {}", reason(&error));
-            let hint = "--library names a libzaudit.so as the process sees it; it can be copied in through /proc/PID/root";
+            let message = format!("cannot read {shown}: {}", reason(&error));
+            let hint = "give --library the path that the process sees; /proc/PID/root is its root folder";
             Err(CliError::new(Code::LibraryUnseen, message, hint))
         }
     }
@@ -86,18 +87,19 @@ pub(crate) fn for_target(target: &Target, named: Option<&Path>) -> Result<PathBu
 
 fn bytes(file: &File) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// A JVM warns on the program's own streams before it finds out what we can see ourselves, and JDK 8 does not tell.
+/// Refuses a file that is not an agent. The JVM would first print a warning into the program's output, and JDK 8 would
+/// not say what is wrong.
 fn expect_agent(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let path = path.display();
     if !bytes.starts_with(b"\x7fELF\x02") {
-        let message = format!("{path} is no 64-bit shared library");
+        let message = format!("{path} is not a 64-bit shared library");
         return Err(CliError::new(
             Code::LibraryUnseen,
             message,
@@ -108,7 +110,7 @@ fn expect_agent(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
         return Ok(());
     }
     let message =
-        format!("{path} cannot be attached to a JVM that runs: it is of an older zaudit, or of none");
+        format!("{path} has no Agent_OnAttach: it is not a zaudit library, or from an older zaudit");
     Err(CliError::new(Code::LibraryUnseen, message, format!("use the {LIBRARY} that came with this zaudit")))
 }
 
@@ -117,12 +119,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_an_agent() {
+    fn agents_are_recognized() {
         let check = |bytes: &[u8]| expect_agent(Path::new("/l.so"), bytes).map_err(|error| error.message);
         assert_eq!(check(b"\x7fELF\x02\x01 \0Agent_OnLoad\0Agent_OnAttach\0"), Ok(()));
         assert!(check(b"\x7fELF\x02\x01 \0Agent_OnLoad\0").is_err_and(|why| why.contains("older zaudit")));
         for bytes in [&b""[..], b"\x7fELF", b"\x7fELF\x01Agent_OnAttach\0", b"#!/bin/sh"] {
-            assert!(check(bytes).is_err_and(|why| why.contains("no 64-bit")));
+            assert!(check(bytes).is_err_and(|why| why.contains("not a 64-bit")));
         }
     }
 }

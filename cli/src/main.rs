@@ -37,13 +37,13 @@ use zaudit_core::escape;
 fn main() -> ExitCode {
     let error = match Arguments::try_parse() {
         Ok(arguments) => run(&arguments).err(),
-        // Help and the version are what was asked for.
+        // Help and version are requested output, not errors.
         Err(error) if !error.use_stderr() => output::write(error.render().to_string().as_bytes()).err(),
         Err(error) => Some(arguments::usage_error(&error)),
     };
     let Some(error) = error else { return ExitCode::SUCCESS };
     if !error.message.is_empty() {
-        // If that cannot be written either, the exit code tells.
+        // If this fails, the exit code is still right.
         let _ = writeln!(std::io::stderr(), "zaudit: {error}");
     }
     ExitCode::from(error.code as u8)
@@ -79,12 +79,12 @@ fn run(arguments: &Arguments) -> Result<(), CliError> {
     }
 }
 
-/// A JVM with the agent in it, and the agent's library: whatever else is asked, it would be a second agent.
+/// A JVM with the agent in it, and the path of the agent's library there.
 fn audited(pid: i32, named: Option<&Path>) -> Result<(Target, PathBuf), CliError> {
     let target = Target::find(pid)?;
     if target.presence() == Presence::Absent {
         let message = format!("process {pid} is not audited: there is no libzaudit.so in it");
-        return Err(CliError::new(Code::Failed, message, format!("zaudit attach {pid} begins an audit")));
+        return Err(CliError::new(Code::Failed, message, format!("zaudit attach {pid} starts an audit")));
     }
     let library = library::for_target(&target, named)?;
     Ok((target, library))
@@ -99,11 +99,11 @@ fn ask(command: &'static str, jvm: &Jvm, named: Option<&Path>) -> Result<Answer,
     )
 }
 
-/// A report, to where the user wants it.
+/// Requests a report and writes it to the outlet.
 fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<(), CliError> {
     input::expect_readable(&dump.outlet)?;
     let (target, library) = audited(dump.jvm.pid, named)?;
-    let place = dump.outlet.output.as_deref().map(output::OutputFile::open).transpose()?;
+    let file = dump.outlet.output.as_deref().map(output::OutputFile::open).transpose()?;
     let options = dump.options();
     let request = AgentRequest { command, options: &options, report: true };
     let answer = request.run(&target, &library, &Deadline::after(dump.jvm.timeout))?;
@@ -115,16 +115,16 @@ fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<()
         };
     };
     let shown = || output::write(&harmless(&report, dump.outlet.format()));
-    let Some(place) = place else { return shown().map(|_| ()) };
-    place.fill(&report).or_else(|error| {
-        // It comes only once, the last one above all.
+    let Some(file) = file else { return shown().map(|_| ()) };
+    file.fill(&report).or_else(|error| {
+        // Standard output is the fallback: the last report of an audit is written only once.
         shown()?;
         Err(error)
     })
 }
 
-/// A report for standard output. It comes from a process that may be another user's: where it is
-/// text, nothing in it may reach a terminal that the agent would not have written. JSON stays JSON.
+/// A report for standard output. It comes from a process of perhaps another user, so hostile
+/// characters in text are escaped. JSON stays JSON.
 fn harmless(report: &[u8], format: zaudit_core::options::Format) -> Cow<'_, [u8]> {
     if !format.is_text() {
         return Cow::Borrowed(report);
@@ -147,7 +147,7 @@ fn harmless(report: &[u8], format: zaudit_core::options::Format) -> Cow<'_, [u8]
     }
 }
 
-/// Prints an answer, with a line end.
+/// Prints a message of the agent, with a line end.
 fn say(text: &str) -> Result<(), CliError> {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     output::write(format!("{}{end}", escape::lines(text)).as_bytes()).map(|_| ())
@@ -171,7 +171,7 @@ mod tests {
         let plain = "SUMMARY: zaudit: nichts verloren, 3 · 4\n".as_bytes();
         assert_eq!(&*harmless(plain, Format::Text), plain);
         assert_eq!(&*harmless(b"\x1f\x8b\x00", Format::Pprof), b"\x1f\x8b\x00");
-        // A string of an older agent, which left such characters as they are.
+        // As an older agent wrote it, which did not escape such characters.
         let json = "{\n  \"class\": \"a\u{202e}b\u{7f}\"\n}\n";
         let shown = harmless(json.as_bytes(), Format::Json);
         let read = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();

@@ -1,7 +1,6 @@
-//! What goes to standard output and into files.
+//! Writing to standard output and to files.
 //!
-//! Invariant: a reader that has gone away (`zaudit … | head`) is no failure and gets no message, and a file is there whole
-//! or not at all.
+//! Invariant: a closed pipe (`zaudit … | head`) is not an error, and a file is written completely or not at all.
 
 use crate::error::{CliError, Code};
 use crate::sys;
@@ -9,12 +8,12 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use zaudit_core::files::{Patience, Pending, reason};
 
-/// Whether somebody still reads.
+/// Whether standard output still has a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
-    /// It was written.
+    /// It has; the bytes were written.
     There,
-    /// Nobody reads any more.
+    /// The pipe is closed.
     Gone,
 }
 
@@ -36,7 +35,7 @@ pub(crate) fn write_with(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
     }
 }
 
-/// A file that a report is going to, opened before the report is requested: the last one comes only once.
+/// A file for a report, opened before the report is requested: the last report of an audit is written only once.
 #[derive(Debug)]
 pub(crate) struct OutputFile {
     path: PathBuf,
@@ -44,30 +43,30 @@ pub(crate) struct OutputFile {
 }
 
 impl OutputFile {
-    /// Opens it. A pipe without a reader waits for one until the user interrupts it.
+    /// Opens the file. A pipe without a reader waits for one until the user interrupts.
     pub(crate) fn open(path: &Path) -> Result<Self, CliError> {
         let patience = Patience::Until(sys::interrupted);
         let pending = Pending::create_patiently(0o600, path, patience);
-        let pending = pending.map_err(|error| cannot(path, &error))?;
+        let pending = pending.map_err(|error| write_error(path, &error))?;
         Ok(Self { path: path.to_path_buf(), pending })
     }
 
-    /// Fills it.
+    /// Writes `bytes` and puts the file in its place.
     pub(crate) fn fill(self, bytes: &[u8]) -> Result<(), CliError> {
         self.fill_with(&mut |to| to.write_all(bytes))
     }
 
-    /// Fills it with what `fill` writes. After an error there is no file, or the one that was there before.
+    /// Writes what `fill` writes and puts the file in its place. After an error, the file at the path is as before.
     pub(crate) fn fill_with(
         mut self,
         fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), CliError> {
         let filled = fill(&mut self.pending).and_then(|()| self.pending.commit());
-        filled.map_err(|error| cannot(&self.path, &error))
+        filled.map_err(|error| write_error(&self.path, &error))
     }
 }
 
-fn cannot(path: &Path, error: &io::Error) -> CliError {
+fn write_error(path: &Path, error: &io::Error) -> CliError {
     let message = format!("cannot write to {}: {}", path.display(), reason(error));
     CliError::new(Code::Failed, message, "name another file with --output")
 }
@@ -79,7 +78,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn no_planted_link_has_another_file_changed() {
+    fn planted_links_are_not_followed() {
         let folder = std::env::temp_dir().join(format!("zaudit-output-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let (path, target) = (folder.join("r.json"), folder.join("precious"));
@@ -99,14 +98,14 @@ mod tests {
                 drop(fs::remove_file(planted));
                 plant(&target, planted).unwrap();
             }
-            let place = OutputFile::open(&path).unwrap();
-            place.fill(b"report").unwrap();
+            let file = OutputFile::open(&path).unwrap();
+            file.fill(b"report").unwrap();
             assert_eq!(fs::read(&target).unwrap(), b"precious");
             assert_eq!(fs::read(&path).unwrap(), b"report");
             assert!(guesses.iter().all(|guess| fs::read(guess).unwrap() == b"precious"));
         }
         drop(OutputFile::open(&path).unwrap());
-        // The report, the file that stayed, and what was planted.
+        // The report, the linked file, and the planted links.
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2 + guesses.len());
         fs::remove_dir_all(folder).unwrap();
     }

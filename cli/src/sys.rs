@@ -1,9 +1,9 @@
-//! The system calls that the standard library has no safe words for.
+//! The system calls that the standard library does not offer.
 //!
-//! Owns all `unsafe` of this program and decides nothing. Invariant: what goes in and comes out are Rust's own types, and
-//! every failure is an `io::Error`.
+//! Owns all `unsafe` code of this program, and no policy. Invariant: arguments and results are safe Rust types, and every
+//! failure is an `io::Error`.
 
-#![expect(unsafe_code, reason = "the one room for it")]
+#![expect(unsafe_code, reason = "the only module with unsafe code")]
 
 use std::ffi::{CStr, CString, OsStr, c_int};
 use std::io;
@@ -14,10 +14,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-/// A descriptor, or the error of the call that should have made it.
+/// The descriptor that a system call returned, or its error.
 fn descriptor(result: i64) -> io::Result<OwnedFd> {
     match RawFd::try_from(result) {
-        // SAFETY: the system has just made this descriptor for us, and nobody else knows its number.
+        // SAFETY: the system has just created this descriptor, and nothing else owns it.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }
@@ -37,14 +37,14 @@ pub(crate) fn effective() -> (u32, u32) {
     unsafe { (libc::geteuid(), libc::getegid()) }
 }
 
-/// Another user's identity, worn until it is dropped.
+/// Another user's identity. Dropping it restores the one before.
 #[derive(Debug)]
 pub(crate) struct EffectiveUser {
     before: Option<(u32, u32, Vec<libc::gid_t>)>,
 }
 
-/// Makes `user` and `group` the effective ones, and `group` the only group; nothing where they are that already.
-pub(crate) fn become_user(user: u32, group: u32) -> io::Result<EffectiveUser> {
+/// Makes `user` and `group` the effective ones, and `group` the only group. Does nothing if they are already.
+pub(crate) fn impersonate(user: u32, group: u32) -> io::Result<EffectiveUser> {
     let (own_user, own_group) = effective();
     if (own_user, own_group) == (user, group) {
         return Ok(EffectiveUser { before: None });
@@ -55,22 +55,22 @@ pub(crate) fn become_user(user: u32, group: u32) -> io::Result<EffectiveUser> {
     // SAFETY: the list has room for `count` groups.
     let count = unsafe { libc::getgroups(count, groups.as_mut_ptr()) };
     groups.truncate(usize::try_from(count).map_err(|_| io::Error::last_os_error())?);
-    let impersonate = EffectiveUser { before: Some((own_user, own_group, groups)) };
-    // Where groups may not be set (user namespaces), the user and the group are what counts.
+    let effective_user = EffectiveUser { before: Some((own_user, own_group, groups)) };
+    // Some user namespaces do not permit setgroups; user and group are enough then.
     // SAFETY: one group, and a pointer to it.
     let _ = unsafe { libc::setgroups(1, &raw const group) };
-    // The group first: with the user goes the right to change it.
+    // The group first: without root's user id it cannot be changed.
     // SAFETY: both take a number.
     checked(unsafe { libc::setegid(group) })?;
     // SAFETY: as above.
     checked(unsafe { libc::seteuid(user) })?;
-    Ok(impersonate)
+    Ok(effective_user)
 }
 
 impl Drop for EffectiveUser {
     fn drop(&mut self) {
         let Some((user, group, groups)) = &self.before else { return };
-        // We were this user before: our saved ids let us be it again.
+        // The saved ids permit going back.
         // SAFETY: numbers, and a list with its own length.
         unsafe {
             let _ = libc::seteuid(*user);
@@ -84,9 +84,9 @@ impl Drop for EffectiveUser {
 pub(crate) fn user_name(user: u32) -> Option<String> {
     let mut buffer = vec![0u8; 16 << 10];
     let mut found = std::ptr::null_mut();
-    // SAFETY: a passwd of zeros has null pointers and numbers, which it may have.
+    // SAFETY: zeros are valid for all fields of passwd: pointers and numbers.
     let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
-    // SAFETY: the buffer is given with its length; `entry` and `found` are ours to be written.
+    // SAFETY: the buffer is passed with its length; `entry` and `found` are writable.
     let code = unsafe {
         libc::getpwuid_r(user, &raw mut entry, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found)
     };
@@ -97,13 +97,13 @@ pub(crate) fn user_name(user: u32) -> Option<String> {
     Some(unsafe { CStr::from_ptr(entry.pw_name) }.to_string_lossy().into_owned())
 }
 
-/// A descriptor that stands for this process and no later one of its number. Linux 5.3 has it.
+/// A descriptor that stands for this process even if its id is reused. Linux 5.3 and later.
 pub(crate) fn pidfd(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: two numbers go in, a descriptor comes out.
     descriptor(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
 }
 
-/// Sends a signal: through the descriptor if there is one.
+/// Sends a signal, through the pidfd if there is one.
 pub(crate) fn signal(process: Option<BorrowedFd<'_>>, pid: i32, number: c_int) -> io::Result<()> {
     match process {
         None => {
@@ -120,7 +120,7 @@ pub(crate) fn signal(process: Option<BorrowedFd<'_>>, pid: i32, number: c_int) -
     }
 }
 
-/// Opens a folder as a place to begin paths at, not to be listed.
+/// Opens a folder to resolve paths below it, without the right to list it.
 pub(crate) fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     use std::os::unix::fs::OpenOptionsExt;
     let flags = libc::O_PATH | libc::O_DIRECTORY;
@@ -135,10 +135,11 @@ pub(crate) fn open_at(at: BorrowedFd<'_>, name: &OsStr, flags: c_int, mode: u32)
     descriptor(result.into())
 }
 
-/// Opens `path` as a process would whose root is `root`: no link in it leads out. Before Linux 5.6 links are as we see them.
+/// Opens `path` like a process whose root folder is `root`: no link leads out of it. Before Linux 5.6, links are resolved
+/// from our own root.
 pub(crate) fn open_within(root: BorrowedFd<'_>, path: &Path, flags: c_int) -> io::Result<OwnedFd> {
     let name = c_string(path.as_os_str())?;
-    // SAFETY: an `open_how` of zeros is one that asks for nothing.
+    // SAFETY: zeros are valid for all fields of open_how.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = u64::try_from(flags | libc::O_CLOEXEC).unwrap_or_default();
     how.resolve = libc::RESOLVE_IN_ROOT;
@@ -167,7 +168,7 @@ pub(crate) fn unlink_at(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     checked(unsafe { libc::unlinkat(at.as_raw_fd(), name.as_ptr(), 0) })
 }
 
-/// Connects to the socket at `path` without waiting: `WouldBlock` where its queue is full.
+/// Connects to the socket at `path` without waiting. `WouldBlock` means that its queue is full.
 pub(crate) fn connect(path: &Path) -> io::Result<OwnedFd> {
     // SAFETY: three numbers go in, a descriptor comes out.
     let socket = descriptor(
@@ -176,7 +177,7 @@ pub(crate) fn connect(path: &Path) -> io::Result<OwnedFd> {
         }
         .into(),
     )?;
-    // SAFETY: an address of zeros is an empty one.
+    // SAFETY: zeros are valid for all fields of sockaddr_un.
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     address.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).unwrap_or_default();
     let name = path.as_os_str().as_bytes();
@@ -187,45 +188,46 @@ pub(crate) fn connect(path: &Path) -> io::Result<OwnedFd> {
         *to = from.cast_signed();
     }
     let size = libc::socklen_t::try_from(size_of::<libc::sockaddr_un>()).unwrap_or_default();
-    // SAFETY: an open socket, and an address with its own size whose path is terminated: it is shorter than its place.
+    // SAFETY: an open socket, and an address with its size. The path is shorter than its field, so it is terminated.
     checked(unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), size) })?;
     Ok(socket)
 }
 
-/// Waits until one of `things` can be read or has come to its end, at most for `limit`. Says of each whether it is so;
-/// a signal ends the wait, too.
-pub(crate) fn wait<const N: usize>(things: [Option<BorrowedFd<'_>>; N], limit: Duration) -> [bool; N] {
-    // A negative number is passed over.
-    let mut polled = things.map(|thing| libc::pollfd {
-        fd: thing.map_or(-1, |thing| thing.as_raw_fd()),
+/// Waits until one of `descriptors` is readable or at its end, at most for `limit`. Returns for each whether it is. A
+/// signal ends the wait, too.
+pub(crate) fn wait<const N: usize>(descriptors: [Option<BorrowedFd<'_>>; N], limit: Duration) -> [bool; N] {
+    // poll(2) ignores negative numbers.
+    let mut polled = descriptors.map(|descriptor| libc::pollfd {
+        fd: descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd()),
         events: libc::POLLIN,
         revents: 0,
     });
     let limit = c_int::try_from(limit.as_micros().div_ceil(1_000)).unwrap_or(c_int::MAX);
     let count = libc::nfds_t::try_from(N).unwrap_or_default();
-    // SAFETY: an array with its own length.
+    // SAFETY: an array with its length.
     let result = unsafe { libc::poll(polled.as_mut_ptr(), count, limit) };
-    polled.map(|thing| result > 0 && thing.revents != 0)
+    polled.map(|descriptor| result > 0 && descriptor.revents != 0)
 }
 
-/// Where the handler writes its byte; -1 before there is one.
-static BELL: AtomicI32 = AtomicI32::new(-1);
+/// The end of the pipe that the signal handler writes to; -1 before the pipe exists.
+static SIGNAL_PIPE: AtomicI32 = AtomicI32::new(-1);
 
-/// The other end of that pipe.
+/// The end of that pipe that becomes readable after a signal.
 static INTERRUPTED: OnceLock<OwnedFd> = OnceLock::new();
 
-extern "C" fn ring(_signal: c_int) {
+extern "C" fn write_to_signal_pipe(_signal: c_int) {
     let byte = [1u8];
-    // SAFETY: `write` may be called in a handler. The error number, which is the interrupted code's, is put back.
+    // SAFETY: `write` is async-signal-safe. The interrupted code's errno is restored.
     unsafe {
         let place = libc::__errno_location();
         let error = *place;
-        let _ = libc::write(BELL.load(Ordering::Relaxed), byte.as_ptr().cast(), 1);
+        let _ = libc::write(SIGNAL_PIPE.load(Ordering::Relaxed), byte.as_ptr().cast(), 1);
         *place = error;
     }
 }
 
-/// From now on ctrl-C, a closed terminal and `kill` do not end us: they make this descriptor readable, for good.
+/// A descriptor that becomes readable, for good, on ctrl-C, a closed terminal and `kill`. From the first call on, these
+/// no longer end the process.
 pub(crate) fn interruption() -> Option<BorrowedFd<'static>> {
     if let Some(end) = INTERRUPTED.get() {
         return Some(end.as_fd());
@@ -234,22 +236,22 @@ pub(crate) fn interruption() -> Option<BorrowedFd<'static>> {
     // SAFETY: room for two descriptors.
     checked(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) }).ok()?;
     let [read, write] = ends;
-    BELL.store(write, Ordering::Relaxed);
-    // SAFETY: the system has just made it, and nobody else has it.
+    SIGNAL_PIPE.store(write, Ordering::Relaxed);
+    // SAFETY: the system has just created it, and nothing else owns it.
     let end = INTERRUPTED.get_or_init(|| unsafe { OwnedFd::from_raw_fd(read) });
     for number in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         // SAFETY: a structure of zeros blocks no signal and has no flags.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        // SAFETY: the old action is ours to be written.
+        // SAFETY: the structure for the old action is writable.
         let known = unsafe { libc::sigaction(number, std::ptr::null(), &raw mut action) } == 0;
-        // Whoever started us with a signal ignored (nohup) wants it so.
+        // A signal that was ignored at our start (nohup) stays ignored.
         if !known || action.sa_sigaction == libc::SIG_IGN {
             continue;
         }
-        // SAFETY: as above; without SA_RESTART, so that a read that waits is interrupted.
+        // SAFETY: as above. Without SA_RESTART, so that a blocking read is interrupted.
         action = unsafe { std::mem::zeroed() };
-        action.sa_sigaction = ring as *const () as usize;
-        // SAFETY: the handler calls only what a handler may call.
+        action.sa_sigaction = write_to_signal_pipe as *const () as usize;
+        // SAFETY: the handler is async-signal-safe.
         let _ = unsafe { libc::sigaction(number, &raw const action, std::ptr::null_mut()) };
     }
     Some(end.as_fd())
@@ -264,7 +266,7 @@ pub(crate) fn interrupted() -> bool {
 /// Columns and lines of the terminal on standard output.
 pub(crate) fn terminal_size() -> Option<(usize, usize)> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: the structure is ours to be written.
+    // SAFETY: the structure is writable.
     let result = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
     (result == 0 && size.ws_col > 0 && size.ws_row > 0)
         .then(|| (usize::from(size.ws_col), usize::from(size.ws_row)))

@@ -1,7 +1,7 @@
-//! Another process, looked at: whose it is, what it is, and the folders through which it can be reached.
+//! Inspection of another process: its user, whether it is a HotSpot JVM, and the folders through which to reach it.
 //!
-//! Owns all that is read from `/proc/PID`, and who may read it. Speaking to the JVM is [`crate::hotspot::attach`]'s. Invariant:
-//! looking changes nothing, and no link in the other process's own file system leads us out of it.
+//! Owns what is read from `/proc/PID`, and with which user's rights; [`crate::hotspot::attach`] talks to the JVM.
+//! Invariant: an inspection changes nothing, and no link in the file system of the process leads out of it.
 
 use crate::error::{CliError, Code};
 use crate::hotspot::perfdata::PerfData;
@@ -19,23 +19,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zaudit_core::files::reason;
 
-/// How long a JVM that ends may need from its last word to its end.
+/// How long to wait for the end of a JVM that is exiting.
 pub(crate) const END: Duration = Duration::from_secs(5);
 
 /// The agent's file name.
 pub(crate) const LIBRARY: &str = "libzaudit.so";
 
-/// HotSpot's counters come to some 32 KiB.
+/// The most bytes of HotSpot's performance data that are read. Usually there are 32 KiB.
 const LARGEST_PERFDATA: u64 = 1 << 20;
 
-/// A HotSpot JVM that we may speak to.
+/// A HotSpot JVM that we may attach to.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// Its number, as we see it.
+    /// Its process id in our namespace.
     pub(crate) pid: i32,
-    /// What the kernel said of it when we looked.
+    /// Its status at the time of the inspection.
     pub(crate) status: Status,
-    /// Stands for this very process, where the kernel has such a thing.
+    /// A pidfd: stands for this process even if its id is reused. `None` before Linux 5.3.
     process: Option<OwnedFd>,
     root: OwnedFd,
     temporary: OwnedFd,
@@ -43,21 +43,21 @@ pub(crate) struct Target {
     perfdata: Option<PerfData>,
 }
 
-/// What is there of the agent in a process.
+/// The state of the agent in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// It audits.
+    /// It is auditing.
     Armed,
-    /// It waits for its time (`delay`).
+    /// It waits for the option `delay`.
     Waiting,
-    /// It is there, and does nothing.
+    /// It is loaded and idle.
     Loaded,
-    /// It is not there.
+    /// It is not loaded.
     Absent,
 }
 
 impl Presence {
-    /// The word for it.
+    /// The word that `zaudit ps` shows.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Presence::Armed => "armed",
@@ -68,13 +68,13 @@ impl Presence {
     }
 }
 
-/// `/proc/PID/status`; a failure where there is no such process.
+/// Reads `/proc/PID/status`. Fails if there is no such process.
 pub(crate) fn status(pid: i32) -> Result<Status, CliError> {
     let none = || {
         CliError::new(
             Code::NoProcess,
             format!("there is no process {pid}"),
-            "zaudit ps lists the JVMs that run",
+            "zaudit ps lists the running JVMs",
         )
     };
     let text = fs::read(format!("/proc/{pid}/status")).map_err(|_| none())?;
@@ -85,24 +85,24 @@ pub(crate) fn status(pid: i32) -> Result<Status, CliError> {
     if status.process != pid {
         let process = status.process;
         let message = format!("{pid} is a thread of process {process}");
-        return Err(CliError::new(Code::NoProcess, message, format!("name the process: {process}")));
+        return Err(CliError::new(Code::NoProcess, message, format!("use the id of the process: {process}")));
     }
     Ok(status)
 }
 
-/// Does `work` as ourselves, and if that is not permitted as the user of the process: root in a container often lacks the
-/// right to look into other users' processes, but may be any of them.
+/// Does `work` as ourselves, and if that is not permitted, as the user of the process. Root in a container often may not
+/// inspect the processes of other users, but may become any of them.
 fn as_either<T>(status: &Status, work: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match work() {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && sys::effective().0 == 0 => {
-            let _guise = sys::become_user(status.user, status.group)?;
+            let _user = sys::impersonate(status.user, status.group)?;
             work()
         }
         other => other,
     }
 }
 
-/// A user's name, or number.
+/// The name of a user, else the number.
 pub(crate) fn user(number: u32) -> String {
     sys::user_name(number).unwrap_or_else(|| number.to_string())
 }
@@ -112,28 +112,24 @@ fn not_permitted(pid: i32, status: &Status) -> CliError {
     let (own_user, own_group) = sys::effective();
     if own_user != status.user && own_user != 0 {
         let message = format!("process {pid} belongs to {owner}");
-        let hint = format!("call zaudit as {owner} or as root: sudo -u {owner} zaudit …");
+        let hint = format!("run zaudit as {owner} or as root: sudo -u {owner} zaudit …");
         return CliError::new(Code::NotPermitted, message, hint);
     }
     if own_user != 0 && own_group != status.group {
         let message = format!("process {pid} runs as group {}, and we as group {own_group}", status.group);
-        let hint = "a JVM answers only its own group: call zaudit through sg or newgrp, or as root";
+        let hint = "a JVM answers only its own group: run zaudit through sg or newgrp, or as root";
         return CliError::new(Code::NotPermitted, message, hint);
     }
     let message = format!("the system does not let us look into process {pid}");
-    CliError::new(
-        Code::NotPermitted,
-        message,
-        "call zaudit as root, in a container with --cap-add SYS_PTRACE",
-    )
+    CliError::new(Code::NotPermitted, message, "run zaudit as root, in a container with --cap-add SYS_PTRACE")
 }
 
-/// The files in the memory of a process.
+/// The files that a process has mapped.
 pub(crate) fn maps(pid: i32, status: &Status) -> io::Result<Maps> {
     Ok(Maps::parse(&as_either(status, || fs::read(format!("/proc/{pid}/maps")))?))
 }
 
-/// What is there of the agent: threads tell it to everybody, files in memory only to whom it concerns.
+/// The state of the agent. Everybody may see the names of threads, but only the process's user its mapped files.
 pub(crate) fn presence(pid: i32, maps: Option<&Maps>) -> Presence {
     let loaded = maps.is_some_and(|maps| maps.named(OsStr::new(LIBRARY)).is_some());
     if maps.is_some() && !loaded {
@@ -150,7 +146,7 @@ pub(crate) fn presence(pid: i32, maps: Option<&Maps>) -> Presence {
     presence
 }
 
-/// Main class and arguments from a command line that is a JVM's: all but the launcher where nothing better is known.
+/// The command line of a process, with blanks between the words.
 pub(crate) fn command_line(pid: i32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words: Vec<String> = vm_flags::words(&bytes).filter(|word| !word.is_empty()).collect();
@@ -158,7 +154,7 @@ pub(crate) fn command_line(pid: i32) -> String {
 }
 
 impl Target {
-    /// Looks at a process. What keeps us from speaking to it is the failure, the first thing to be mended first.
+    /// Inspects a process. The error is the first obstacle to attaching.
     pub(crate) fn find(pid: i32) -> Result<Self, CliError> {
         let status = status(pid)?;
         let process = match sys::pidfd(pid) {
@@ -173,85 +169,85 @@ impl Target {
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::PermissionDenied => not_permitted(pid, &status),
             _ if !Path::new(&format!("/proc/{pid}")).exists() => CliError::gone(pid),
-            _ => CliError::new(Code::Failed, format!("/proc/{pid}: {}", reason(&error)), ""),
+            _ => CliError::new(Code::Failed, format!("cannot read /proc/{pid}: {}", reason(&error)), ""),
         };
         expect_64_bits(pid, &status).map_err(&failed)??;
         let maps = maps(pid, &status).map_err(&failed)?;
         if !maps.hotspot() {
-            // What ends gives its memory up first, perhaps while we read.
-            let there = self::maps(pid, &status).is_ok_and(|again| !again.is_empty());
-            let limit = if there { Duration::ZERO } else { END };
+            // A process that is exiting releases its memory first, perhaps while we read.
+            let mapped = self::maps(pid, &status).is_ok_and(|again| !again.is_empty());
+            let limit = if mapped { Duration::ZERO } else { END };
             let [ended] = sys::wait([process.as_ref().map(AsFd::as_fd)], limit);
             if ended {
                 return Err(CliError::gone(pid));
             }
             let message =
                 format!("process {pid} ({}) is not a HotSpot JVM: no libjvm.so is in it", status.name);
-            return Err(CliError::new(Code::NotHotSpot, message, "zaudit ps lists the JVMs that run"));
+            return Err(CliError::new(Code::NotHotSpot, message, "zaudit ps lists the running JVMs"));
         }
         if status.stopped() {
             let message = format!("process {pid} is stopped, by a signal or a debugger");
             return Err(CliError::new(
                 Code::NoAnswer,
                 message,
-                format!("let it go on first: kill -CONT {pid}"),
+                format!("continue it first: kill -CONT {pid}"),
             ));
         }
         let root = format!("/proc/{pid}/root");
         let root = as_either(&status, || sys::open_folder(Path::new(&root))).map_err(&failed)?;
         let temporary = as_either(&status, || sys::open_within(root.as_fd(), Path::new("/tmp"), FOLDER))
             .map_err(|error| {
-                let message = format!("process {pid} has no /tmp that we can reach: {}", reason(&error));
-                CliError::new(Code::Failed, message, "a JVM takes commands through a socket in /tmp")
+                let message = format!("cannot open /tmp of process {pid}: {}", reason(&error));
+                CliError::new(Code::Failed, message, "a JVM accepts commands through a socket in /tmp")
             })?;
-        let perfdata = counters(&status, temporary.as_fd()).and_then(|bytes| PerfData::parse(&bytes));
+        let perfdata = performance_data(&status, temporary.as_fd()).and_then(|bytes| PerfData::parse(&bytes));
         Ok(Self { pid, status, process, root, temporary, maps, perfdata })
     }
 
-    /// Takes on the identity of its user until the guise is dropped.
+    /// Takes on the identity of the JVM's user until the result is dropped.
     pub(crate) fn impersonate(&self) -> Result<EffectiveUser, CliError> {
-        sys::become_user(self.status.user, self.status.group)
+        sys::impersonate(self.status.user, self.status.group)
             .map_err(|_| not_permitted(self.pid, &self.status))
     }
 
-    /// Its `/tmp`.
+    /// The `/tmp` of the process.
     pub(crate) fn temporary(&self) -> BorrowedFd<'_> {
         self.temporary.as_fd()
     }
 
-    /// Its current folder, as of now.
+    /// Its current folder now.
     pub(crate) fn current(&self) -> Option<OwnedFd> {
         sys::open_folder(Path::new(&format!("/proc/{}/cwd", self.pid))).ok()
     }
 
-    /// Readable once it has ended, where the kernel has such a thing.
+    /// Its pidfd, which becomes readable when it ends. `None` before Linux 5.3.
     pub(crate) fn process(&self) -> Option<BorrowedFd<'_>> {
         self.process.as_ref().map(AsFd::as_fd)
     }
 
-    /// What the kernel says of it by now; `None` when it has ended.
+    /// Its status now; `None` if it has ended.
     pub(crate) fn status_now(&self) -> Option<Status> {
-        // Its number may be another's by now: the descriptor knows.
+        // Its id may have been reused; the descriptor tells.
         let [ended] = sys::wait([self.process()], Duration::ZERO);
         if ended { None } else { status(self.pid).ok() }
     }
 
-    /// Whether it comes to its end within this time.
+    /// Whether it ends within this time.
     pub(crate) fn ends_within(&self, limit: Duration) -> bool {
         let [ended] = sys::wait([self.process()], limit);
         ended || self.status_now().is_none()
     }
 
-    /// Opens a file by the name that the process has for it.
+    /// Opens a file by its path in the file system of the process.
     pub(crate) fn open(&self, path: &Path, flags: i32) -> io::Result<File> {
         sys::open_within(self.root.as_fd(), path, flags).map(File::from)
     }
 
-    /// The agent's library, by the name that the process has for it, if it is loaded. `known` is another name that it
-    /// may go by.
+    /// The path of the agent's library in the file system of the process, if it is loaded. `known` is another file name
+    /// that it may have.
     pub(crate) fn loaded_library(&self, known: Option<&OsStr>) -> Option<PathBuf> {
         let found = self.maps.named(OsStr::new(LIBRARY)).or_else(|| self.maps.named(known?))?;
-        // Behind a chroot we see a longer path than the process does.
+        // In a chroot the process sees a shorter path than we do.
         let root = fs::read_link(format!("/proc/{}/root", self.pid)).unwrap_or_default();
         match found.strip_prefix(&root) {
             Ok(inner) => Some(Path::new("/").join(inner)),
@@ -259,28 +255,28 @@ impl Target {
         }
     }
 
-    /// What is there of the agent.
+    /// The state of the agent.
     pub(crate) fn presence(&self) -> Presence {
         presence(self.pid, Some(&self.maps))
     }
 
-    /// Whether the JVM takes commands from outside, as far as it tells.
+    /// Whether the JVM accepts attach commands, as far as is known.
     pub(crate) fn takes_commands(&self) -> bool {
         let published = self.perfdata.as_ref().and_then(PerfData::takes_commands);
         published.unwrap_or_else(|| self.flags().switch("DisableAttachMechanism") != Some(true))
     }
 
-    /// Whether the JVM is still starting, as far as it tells.
+    /// Whether the JVM is still starting, as far as is known.
     pub(crate) fn starting(&self) -> bool {
-        counters(&self.status, self.temporary()).is_some_and(|bytes| PerfData::starting(&bytes))
+        performance_data(&self.status, self.temporary()).is_some_and(|bytes| PerfData::starting(&bytes))
     }
 
-    /// Whether the JVM takes agents while it runs, as far as its flags tell.
+    /// Whether the JVM accepts agents while it runs, as far as its flags tell.
     pub(crate) fn takes_agents(&self) -> bool {
         self.flags().switch("EnableDynamicAgentLoading") != Some(false)
     }
 
-    /// The flags that it was started with.
+    /// The flags that the JVM was started with.
     pub(crate) fn flags(&self) -> Flags {
         if let Some(flags) = self.perfdata.as_ref().and_then(PerfData::flags) {
             return Flags::of(flags);
@@ -291,7 +287,7 @@ impl Target {
         Flags::collect(&read("cmdline"), &read("environ"), &|path| self.text(path))
     }
 
-    /// The beginning of a file that its command line names.
+    /// The first 64 KiB of a file that its command line names.
     fn text(&self, path: &str) -> Option<String> {
         let folder = fs::read_link(format!("/proc/{}/cwd", self.pid)).unwrap_or_default();
         let path = folder.join(path);
@@ -302,23 +298,23 @@ impl Target {
         Some(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// Main class or jar, and the program's arguments.
+    /// Main class or jar, and the program's arguments, else the whole command line.
     pub(crate) fn command(&self) -> String {
         let published = self.perfdata.as_ref().and_then(PerfData::command);
         published.map_or_else(|| command_line(self.pid), str::to_owned)
     }
 }
 
-/// A folder as a place to begin paths at, not to be listed.
+/// Flags that open a folder to resolve paths below it, without the right to list it.
 const FOLDER: i32 = libc::O_PATH | libc::O_DIRECTORY;
 
-/// The fifth byte of a program file says how wide its addresses are.
+/// Refuses 32-bit programs: the fifth byte of an ELF file is its class.
 fn expect_64_bits(pid: i32, status: &Status) -> io::Result<Result<(), CliError>> {
     let opened = as_either(status, || File::open(format!("/proc/{pid}/exe")));
     let mut head = Vec::new();
     match opened {
         Ok(file) => file.take(5).read_to_end(&mut head)?,
-        // Threads of the kernel have no program file.
+        // Kernel threads have no program file.
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(error),
     };
@@ -332,16 +328,16 @@ fn expect_64_bits(pid: i32, status: &Status) -> io::Result<Result<(), CliError>>
     })
 }
 
-/// The counters that the JVM publishes, as bytes. Their folder bears the user's name as the JVM's own system knows it, so
-/// we look into all of them; a file counts if it is the user's.
-fn counters(status: &Status, temporary: BorrowedFd<'_>) -> Option<Vec<u8>> {
-    let own = |file: &File| file.metadata().is_ok_and(|found| found.uid() == status.user);
+/// The performance data that the JVM publishes. The name of its folder ends with the user's name as the JVM's own system
+/// (its container) knows it, so all such folders are searched; a file counts only if it belongs to the JVM's user.
+fn performance_data(status: &Status, temporary: BorrowedFd<'_>) -> Option<Vec<u8>> {
+    let is_own = |file: &File| file.metadata().is_ok_and(|found| found.uid() == status.user);
     let read = |folder: &OsStr| -> io::Result<Option<Vec<u8>>> {
         let folder = File::from(sys::open_at(temporary, folder, FOLDER | libc::O_NOFOLLOW, 0)?);
         let name = OsString::from(status.own_pid.to_string());
         let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = File::from(sys::open_at(folder.as_fd(), &name, flags, 0)?);
-        if !own(&folder) || !own(&file) || !file.metadata()?.is_file() {
+        if !is_own(&folder) || !is_own(&file) || !file.metadata()?.is_file() {
             return Ok(None);
         }
         let mut bytes = Vec::new();

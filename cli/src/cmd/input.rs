@@ -31,7 +31,7 @@ pub(crate) fn read(path: &Path) -> Result<Report, CliError> {
     let read = source.and_then(|source| source.take(LARGEST + 1).read_to_end(&mut bytes));
     read.map_err(|error| failed(reason(&error)))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(failed(format!("it has more than {LARGEST} bytes")));
+        return Err(failed(format!("it is larger than {LARGEST} bytes")));
     }
     Report::read(&bytes).map_err(failed)
 }

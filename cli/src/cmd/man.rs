@@ -1,6 +1,6 @@
-//! `zaudit man` and `zaudit completions`: both are made from the command line's own table.
+//! `zaudit man` and `zaudit completions`, generated from the definition of the command line.
 //!
-//! Invariant: a subcommand that exists is in both.
+//! Invariant: every subcommand is in both.
 
 use crate::arguments::Arguments;
 use crate::error::{CliError, Code};
@@ -9,7 +9,7 @@ use clap_mangen::roff::{Roff, roman};
 use std::io;
 use zaudit_core::files::reason;
 
-/// The manual page: the command itself, and then each subcommand as its `--help` has it.
+/// The manual page: the command, and then the `--help` of each subcommand.
 pub(crate) fn page() -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
     let failed = |error: io::Error| CliError::new(Code::Failed, reason(&error), "");
@@ -40,7 +40,7 @@ mod tests {
     use clap::ValueEnum;
 
     #[test]
-    fn nothing_is_left_out() {
+    fn every_subcommand_is_there() {
         let page = String::from_utf8(page().unwrap()).unwrap();
         for subcommand in Arguments::command().get_subcommands() {
             let name = subcommand.get_name();

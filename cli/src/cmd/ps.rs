@@ -1,6 +1,6 @@
-//! `zaudit ps`: the JVMs that can be seen, and how it stands with each.
+//! `zaudit ps`: the running JVMs and their audit status.
 //!
-//! Owns the table. Invariant: it sends no signal and connects to nothing; a process that ends while we look is left out.
+//! Owns the table. Invariant: it sends no signal and connects to nothing; a process that ends meanwhile is left out.
 
 use crate::error::{CliError, Code, one_line};
 use crate::hotspot::attach;
@@ -22,7 +22,11 @@ struct Row {
 /// The table.
 pub(crate) fn table() -> Result<String, CliError> {
     let listed = fs::read_dir("/proc").map_err(|error| {
-        CliError::new(Code::NotPermitted, format!("/proc: {}", files::reason(&error)), "mount it")
+        CliError::new(
+            Code::NotPermitted,
+            format!("cannot read /proc: {}", files::reason(&error)),
+            "mount /proc",
+        )
     })?;
     let mut pids: Vec<i32> =
         listed.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -43,7 +47,7 @@ fn row(pid: i32) -> Option<Row> {
     let state = match target::presence(pid, maps.as_ref()) {
         Presence::Absent => match found.and_then(|found| obstacle(&found)) {
             Ok(()) => Presence::Absent.name().to_owned(),
-            // It has ended since.
+            // It has ended meanwhile.
             Err(error) if error.code == Code::NoProcess => return None,
             Err(error) => format!("cannot attach: {}", error.message),
         },
@@ -52,7 +56,7 @@ fn row(pid: i32) -> Option<Row> {
     Some(Row { pid, user: user(status.user), state, command })
 }
 
-/// What would keep us from attaching, as far as can be told by looking.
+/// Fails if the JVM cannot be attached to, as far as inspection tells.
 fn obstacle(target: &Target) -> Result<(), CliError> {
     attach::expect_possible(target)?;
     if target.takes_agents() {
@@ -61,7 +65,7 @@ fn obstacle(target: &Target) -> Result<(), CliError> {
     Err(CliError::new(Code::AttachOff, "it was started with -XX:-EnableDynamicAgentLoading", ""))
 }
 
-/// What can be told of other users' processes: how they call themselves.
+/// Whether a process of another user seems to be a JVM: only its names can be read.
 fn looks_like_java(pid: i32, status: &Status) -> bool {
     let line = target::command_line(pid);
     let program = line.split(' ').next().unwrap_or_default();
@@ -72,7 +76,7 @@ fn shown(rows: &[Row]) -> String {
     let width = |of: fn(&Row) -> usize, least: usize| rows.iter().map(of).max().unwrap_or(0).max(least);
     let pids = width(|row| row.pid.to_string().len(), 3);
     let users = width(|row| row.user.chars().count(), 4);
-    // A long reason shifts its own line only.
+    // A long reason shifts only its own line.
     let states = width(|row| Some(row.state.chars().count()).filter(|n| *n <= 12).unwrap_or(0), 5);
     let mut text = format!("{:>pids$}  {:users$}  {:states$}  COMMAND\n", "PID", "USER", "STATE");
     for Row { pid, user, state, command } in rows {
@@ -88,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_below_each_other_and_a_hostile_name_stays_in_its_line() {
+    fn columns_are_aligned_and_hostile_names_stay_in_their_line() {
         let row = |pid, state: &str, command: &str| Row {
             pid,
             user: "root".into(),
@@ -113,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn we_are_no_jvm() {
+    fn this_process_is_not_a_jvm() {
         assert_eq!(row(std::process::id().cast_signed()), None);
     }
 }

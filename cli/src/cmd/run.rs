@@ -1,7 +1,7 @@
-//! `zaudit run`: the program that we become.
+//! `zaudit run`: replaces this process by a program under the agent.
 //!
-//! Owns where the agent is put into its command line or environment. Invariant: after the exec nothing of us is left: exit
-//! code, signals, streams and process id are the program's.
+//! Owns how the agent gets into the program's command line or environment. Invariant: exec leaves nothing of this
+//! process: exit code, signals, streams and process id are the program's.
 
 use crate::arguments::Run;
 use crate::error::{CliError, Code};
@@ -16,7 +16,7 @@ use zaudit_core::files::reason;
 
 const TOOL_OPTIONS: &str = "JAVA_TOOL_OPTIONS";
 
-/// Becomes the program. It returns only if that fails.
+/// Replaces this process by the program. Returns only on failure.
 pub(crate) fn run(named: Option<&Path>, run: &Run) -> Result<Infallible, CliError> {
     expect_understood(&run.options)?;
     let library = library::for_program(named)?;
@@ -32,18 +32,18 @@ pub(crate) fn run(named: Option<&Path>, run: &Run) -> Result<Infallible, CliErro
     }
     let error = command.args(arguments).exec();
     let message = format!("cannot run {}: {}", program.display(), reason(&error));
-    Err(CliError::new(Code::Failed, message, "give a program, or its path, behind --"))
+    Err(CliError::new(Code::Failed, message, "put the program or its path after --"))
 }
 
-/// The agent would go on with what it understands and say the rest in the midst of the program's output: here there is
-/// somebody who can mend it. Files are left to the agent.
+/// Refuses options that the agent would not understand. The agent itself ignores them and complains amid the program's
+/// output; here the user can correct them. Files of options are left to the agent.
 pub(crate) fn expect_understood(options: &[String]) -> Result<(), CliError> {
     let mut parsed = zaudit_core::options::Parsed::default();
     parsed.read(&options.join(","), &|_| Ok(String::new()));
     match parsed.complaints.first() {
         None => Ok(()),
         Some(complaint) => {
-            Err(CliError::new(Code::Usage, complaint.clone(), "the options are in zaudit's README"))
+            Err(CliError::new(Code::Usage, complaint.clone(), "zaudit's README lists the options"))
         }
     }
 }
@@ -59,12 +59,12 @@ fn agent_flag(library: &Path, options: &[String]) -> OsString {
     flag
 }
 
-/// The variable with one more flag. The JVM splits it at blanks, but not between quotes.
+/// The variable with one more flag. The JVM splits it at blanks outside quotes.
 fn extended(before: Option<OsString>, flag: &OsStr) -> Result<OsString, CliError> {
     let has = |wanted: fn(&u8) -> bool| flag.as_bytes().iter().any(wanted);
     let quote: &[u8] = match (has(|byte| *byte == b'"'), has(|byte| *byte == b'\'')) {
         (true, true) => {
-            let message = "the library's path and the options together have both kinds of quotes";
+            let message = "the library's path and the options contain both kinds of quotes";
             return Err(CliError::new(Code::Usage, message, "put the options into a file and give @FILE"));
         }
         (true, false) => b"'",
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_has_something_keeps_it() {
+    fn the_variable_keeps_its_value() {
         for (before, flag, after) in [
             (None, "-a", "-a"),
             (Some(""), "-a", "-a"),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_nobody_knows() {
+    fn unknown_options_are_refused() {
         let error = expect_understood(&["gc".into(), "fromat=json".into()]).unwrap_err();
         assert_eq!(error.code, Code::Usage);
         assert!(error.to_string().contains("did you mean \"format\""), "{error}");

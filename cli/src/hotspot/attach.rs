@@ -323,7 +323,7 @@ fn attach_file_name(target: &Target) -> OsString {
 }
 
 impl AttachFile {
-    /// Creates the file in `/tmp`, else in the JVM's current folder. The JVM looks there first, but a starting JVM may
+    /// Creates the file in `/tmp`, else in the JVM's current folder. The JVM looks in its current folder first, but a starting JVM may
     /// change its folder before it looks. The file counts only if it belongs to the JVM's user.
     fn create(target: &Target) -> Result<Self, CliError> {
         let name = attach_file_name(target);

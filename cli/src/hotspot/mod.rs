@@ -1,4 +1,4 @@
-//! What HotSpot offers to other processes: its attach protocol, its performance data, its flags.
+//! HotSpot's interfaces for other processes: the attach protocol, the performance data, the flags.
 
 pub(crate) mod attach;
 pub(crate) mod perfdata;

@@ -1,9 +1,9 @@
-//! The file in which HotSpot publishes its counters (`hsperfdata_USER/PID`), as far as a name and a few facts go.
+//! HotSpot's performance data (`hsperfdata_USER/PID`), of which only the strings are read.
 //!
-//! Owns the format, version 2. Whose file it is, and whether that is to be believed, is the target's. Invariant: any bytes
-//! can be read; what is out of bounds is not there.
+//! Owns the format, version 2; [`crate::target`] finds the file and checks its owner. Invariant: any bytes can be parsed;
+//! an entry that is out of bounds is left out.
 
-/// The strings in such a file.
+/// The strings of such a file, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PerfData(Vec<(String, String)>);
 
@@ -13,7 +13,7 @@ const MAGIC: u32 = 0xcafe_c0c0;
 const TEXT: u8 = b'B';
 
 impl PerfData {
-    /// Reads the bytes; `None` where they are no such file, or the JVM has not filled it yet.
+    /// Parses the bytes; `None` if they are not such a file, or if the JVM has not filled it yet.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let magic = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?);
         let [order, major, _minor, accessible] = *bytes.get(4..8)?.first_chunk()?;
@@ -44,13 +44,13 @@ impl PerfData {
         Some(Self(strings))
     }
 
-    /// Whether these are the counters of a JVM that is still starting. It makes them accessible the moment when it may be
-    /// given agents (JVMTI's live phase).
+    /// Whether the JVM is still starting. It marks the data as accessible when it begins to accept agents (JVMTI's live
+    /// phase).
     pub(crate) fn starting(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC.to_be_bytes()) && bytes.get(7) == Some(&0)
     }
 
-    /// The text of this name.
+    /// The value of a string.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -60,12 +60,12 @@ impl PerfData {
         self.get("sun.rt.javaCommand").filter(|command| !command.is_empty())
     }
 
-    /// Whether the JVM takes commands from outside: what `jcmd` itself goes by.
+    /// Whether the JVM accepts attach commands: the first capability, which `jcmd` checks, too.
     pub(crate) fn takes_commands(&self) -> Option<bool> {
         Some(self.get("sun.rt.jvmCapabilities")?.starts_with('1'))
     }
 
-    /// The flags that the JVM was started with, from wherever it had them.
+    /// The flags that the JVM was started with, from all sources.
     pub(crate) fn flags(&self) -> Option<&str> {
         self.get("java.rt.vmArgs")
     }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_being_written_is_none() {
+    fn data_of_a_starting_jvm() {
         let mut bytes = good();
         assert!(!PerfData::starting(&bytes) && !PerfData::starting(b"") && !PerfData::starting(&[0; 9]));
         bytes[7] = 0;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_cut_or_changed_nothing_breaks() {
+    fn truncated_and_corrupt_data_is_parsed() {
         let bytes = good();
         for end in 0..bytes.len() {
             PerfData::parse(&bytes[..end]);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_lies_ends_with_the_bytes() {
+    fn a_wrong_count_is_limited_by_the_bytes() {
         let mut bytes = good();
         bytes[28..32].copy_from_slice(&u32::MAX.to_le_bytes());
         assert_eq!(PerfData::parse(&bytes).unwrap().0.len(), 2);

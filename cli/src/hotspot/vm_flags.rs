@@ -1,7 +1,7 @@
-//! The flags that a JVM was started with, as far as its command line and environment tell.
+//! The flags that a JVM was started with, from its command line and environment.
 //!
-//! Asked only where the JVM itself does not publish the answer. Invariant: a word behind the main class is the program's
-//! and no flag, and of two flags the last holds.
+//! Used only if the JVM does not publish its flags. Invariant: a word after the main class belongs to the program and is
+//! not a flag, and the last of two flags wins.
 
 /// Launcher options whose value is the next word.
 const WITH_VALUE: [&str; 13] = [
@@ -28,7 +28,8 @@ const BEFORE_PROGRAM: [&str; 3] = ["-jar", "-m", "--module"];
 pub(crate) struct Flags(Vec<String>);
 
 impl Flags {
-    /// Collects them from `/proc/PID/cmdline` and `/proc/PID/environ`; `read` gives the text of a file that is named there.
+    /// Collects them from `/proc/PID/cmdline` and `/proc/PID/environ`. `read` returns the text of a file that is named
+    /// there.
     pub(crate) fn collect(cmdline: &[u8], environ: &[u8], read: &dyn Fn(&str) -> Option<String>) -> Self {
         let variable = |name: &str| {
             let words = words(environ).find_map(|word| {
@@ -44,7 +45,7 @@ impl Flags {
         flags
     }
 
-    /// The flags in one text, as the JVM publishes them.
+    /// Splits a text with all flags, as the JVM publishes it.
     pub(crate) fn of(text: &str) -> Self {
         Flags(split(text))
     }
@@ -57,7 +58,7 @@ impl Flags {
                 continue;
             }
             if let Some(file) = word.strip_prefix('@').or(word.strip_prefix("-XX:VMOptionsFile=")) {
-                // Files do not name files.
+                // Files cannot include files.
                 let text = read(file).unwrap_or_default();
                 let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
                 self.options(lines.flat_map(split).collect(), &|_| None);
@@ -70,7 +71,7 @@ impl Flags {
         }
     }
 
-    /// Whether the switch `-XX:±name` is on or off; `None` where nobody has said.
+    /// Whether the switch `-XX:±name` is on or off; `None` if it was not given.
     pub(crate) fn switch(&self, name: &str) -> Option<bool> {
         self.0.iter().rev().find_map(|flag| {
             let flag = flag.strip_prefix("-XX:")?;
@@ -82,12 +83,12 @@ impl Flags {
     }
 }
 
-/// Words that end with a zero.
+/// Words that are terminated by zero bytes.
 pub(crate) fn words(bytes: &[u8]) -> impl Iterator<Item = String> {
     bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned())
 }
 
-/// Words between blanks; quotes are taken away.
+/// Words between blanks, without their quotes.
 fn split(text: &str) -> Vec<String> {
     text.split_whitespace().map(|word| word.replace(['"', '\''], "")).collect()
 }
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_flag_may_stand() {
+    fn sources_of_flags() {
         for (cmdline, environ, expected) in [
             ("java Main", "", None),
             ("java -XX:+DisableAttachMechanism Main", "", Some(true)),

@@ -1,22 +1,22 @@
-//! `/proc/PID/maps`, read: which files a process has in its memory.
+//! `/proc/PID/maps`: the files that a process has mapped.
 //!
-//! Owns the syntax. Invariant: a path is what stands behind the inode, byte for byte, but for the kernel's `\012` for a line
-//! break and its note that the file is deleted.
+//! Owns the syntax. Invariant: a path is the text after the inode, byte for byte, except that the kernel writes `\012` for
+//! a line break and appends ` (deleted)`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-/// The files in a process's memory.
+/// The mapped files of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Maps(Vec<PathBuf>);
 
 impl Maps {
-    /// Reads the text.
+    /// Parses the text.
     pub(crate) fn parse(text: &[u8]) -> Self {
         let mut files: Vec<PathBuf> = Vec::new();
         for file in text.split(|byte| *byte == b'\n').filter_map(file) {
-            // The parts of one file stand next to each other.
+            // The segments of one file are adjacent.
             if files.last() != Some(&file) {
                 files.push(file);
             }
@@ -24,7 +24,7 @@ impl Maps {
         Self(files)
     }
 
-    /// Whether there is none: a process that ends gives its memory up first.
+    /// Whether there are none: a process that is exiting releases its memory first.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -34,7 +34,7 @@ impl Maps {
         self.0.iter().find(|path| path.file_name() == Some(name))
     }
 
-    /// Whether the JVM here is HotSpot. OpenJ9 has a `libjvm.so`, too, which only leads on to its own.
+    /// Whether this is HotSpot. OpenJ9 has a `libjvm.so`, too, which only forwards to its own library.
     pub(crate) fn hotspot(&self) -> bool {
         let openj9 =
             |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"libj9vm"));
@@ -42,7 +42,7 @@ impl Maps {
     }
 }
 
-/// `7f00-7f01 r-xp 0000 fe:00 1234   /usr/lib/libz.so`: the sixth field is all the rest.
+/// `7f00-7f01 r-xp 0000 fe:00 1234   /usr/lib/libz.so`: the sixth field is the rest of the line.
 fn file(line: &[u8]) -> Option<PathBuf> {
     let mut rest = line;
     for _ in 0..5 {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_nothing() {
+    fn other_text_is_ignored() {
         for text in
             [&b""[..], b"\n\n", b"a b c d e", b"a b c d e ", b"     ", b"1 2 3 4 5 relative", &[0xff; 64]]
         {

@@ -1,4 +1,4 @@
-//! What `/proc` says of a process.
+//! Parsers for files of `/proc/PID`. They read no file themselves.
 
 pub(crate) mod maps;
 pub(crate) mod status;

@@ -1,34 +1,34 @@
-//! `/proc/PID/status`, read.
+//! `/proc/PID/status`: name, state, user and signal mask of a process.
 //!
-//! Owns the syntax; what follows from a state or a signal mask is the target's. Invariant: a line that is missing or is
-//! not as the kernel writes it makes the field's absence, never a panic or a guess.
+//! Owns the syntax. Invariant: a line that is missing, or is not as the kernel writes it, gives no status, never a panic
+//! or a guess.
 
-/// What the kernel says of a process.
+/// The status of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Status {
     /// Its name, at most 15 bytes.
     pub(crate) name: String,
     /// `R`, `S`, `T` …
     pub(crate) state: char,
-    /// The process that this thread belongs to; its own number for a process.
+    /// The process that this thread belongs to; its own id for a process.
     pub(crate) process: i32,
     /// Its effective user.
     pub(crate) user: u32,
     /// Its effective group.
     pub(crate) group: u32,
-    /// Its number as it sees itself: that of the innermost process namespace.
+    /// Its process id in its own (the innermost) PID namespace.
     pub(crate) own_pid: i32,
-    /// A bit for each signal that it has a handler for.
+    /// A bit for each signal with a handler.
     caught: u64,
 }
 
 impl Status {
-    /// Reads the text; `None` where it lacks a line that every kernel writes.
+    /// Parses the text; `None` if a line is missing that every kernel writes.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let field = |name: &str| {
             text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
         };
-        // Real, effective, saved and that for files.
+        // Real, effective, saved and file system id.
         let effective = |name| field(name)?.split_whitespace().nth(1)?.parse().ok();
         let process: i32 = field("Tgid")?.parse().ok()?;
         let own = field("NSpid").and_then(|numbers| numbers.split_whitespace().last());
@@ -51,12 +51,12 @@ impl Status {
             .is_some_and(|bits| bits & 1 == 1)
     }
 
-    /// Stopped by a signal or a debugger: it will answer nobody.
+    /// Whether it is stopped by a signal or a debugger, and will not answer.
     pub(crate) fn stopped(&self) -> bool {
         matches!(self.state, 'T' | 't')
     }
 
-    /// Ended, though its parent has not asked after it.
+    /// Whether it has ended, even if its parent has not waited for it.
     pub(crate) fn ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_nothing() {
+    fn other_text_is_refused() {
         for text in
             ["", "Name:", "State:\t\n", &JVM.replace("4242", "x"), &JVM.replace("SigCgt:\t2", "SigCgt:\tz")]
         {

@@ -118,7 +118,7 @@ pub fn somebody_else(kit: &Kit, jdk: &Jdk) -> Result<()> {
         Said::of(command.stdin(Stdio::null()))
     };
     for subcommand in ["attach", "status", "top"] {
-        as_nobody(&[subcommand, &pid])?.refused(5, "belongs to root; call zaudit as root")?;
+        as_nobody(&[subcommand, &pid])?.refused(5, "belongs to root; run zaudit as root")?;
     }
     let table = as_nobody(&["ps"])?.done()?;
     let line = table.lines().find(|line| line.split_whitespace().next() == Some(&pid)).unwrap_or_default();
@@ -287,7 +287,7 @@ pub fn no_library(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let no_library = kit.folder.join("no-library.so");
     fs::write(&no_library, "nothing").map_err(|error| error.to_string())?;
     kit.ask("attach", pid, &["--library", no_library.to_str().unwrap_or_default()])?
-        .refused(7, "is no 64-bit shared library")?;
+        .refused(7, "is not a 64-bit shared library")?;
     let no_agent = jdk.home.join("lib/libzip.so");
     kit.ask("attach", pid, &["--library", no_agent.to_str().unwrap_or_default()])?
         .refused(7, "older zaudit")?;
@@ -316,7 +316,7 @@ pub fn not_audited(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let running = ready(kit.garbage(jdk)?)?;
     let pid = running.pid();
     for subcommand in ["dump", "status", "reset", "disarm", "top"] {
-        kit.ask(subcommand, pid, &[])?.refused(1, &format!("zaudit attach {pid} begins"))?;
+        kit.ask(subcommand, pid, &[])?.refused(1, &format!("zaudit attach {pid} starts"))?;
     }
     // Whatever cannot be written is told before the agent is asked: the last report comes only once.
     kit.ask("attach", pid, &[])?.done()?;

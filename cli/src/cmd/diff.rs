@@ -1,11 +1,11 @@
-//! `zaudit diff`: two reports compared, for people and for programs.
+//! `zaudit diff`: compares two reports, for people and for programs.
 //!
-//! Owns the words and the fields; what has changed is [`crate::cmd::diff::change`]'s. Invariant: the exit code says the same as the first line.
+//! Owns the text and the JSON; [`change`] finds the changes. Invariant: the exit code agrees with the first line.
 
 pub(crate) mod change;
 
 use crate::arguments::{Diff, DiffFormat};
-use crate::cmd::diff::change::{Change, Way, changes, found};
+use crate::cmd::diff::change::{Change, ChangeKind, changes, found};
 use crate::cmd::input;
 use crate::error::{CliError, Code};
 use crate::output;
@@ -18,10 +18,10 @@ use zaudit_core::escape;
 use zaudit_core::model::Frame;
 use zaudit_core::report::{Report, clean, count, duration, frame};
 
-/// Changes of a kind that are told to people; programs get all.
-const TOLD: usize = 40;
+/// The most changes of a kind in the text. The JSON has all.
+const MAX_SHOWN: usize = 40;
 
-/// Compares, and fails if something is new or has grown.
+/// Writes the comparison, and fails if something is new or has grown.
 pub(crate) fn run(diff: &Diff) -> Result<(), CliError> {
     let (old, new) = (input::read(&diff.old)?, input::read(&diff.new)?);
     let [old_name, new_name] = [&diff.old, &diff.new].map(|path| path.display().to_string());
@@ -31,9 +31,9 @@ pub(crate) fn run(diff: &Diff) -> Result<(), CliError> {
         DiffFormat::Text => text(reports, &changes).into_bytes(),
         DiffFormat::Json => json(reports, &changes),
     };
-    // Code 1 says that something is worse, and nothing else does.
+    // Exit code 1 is reserved for a report that is worse.
     output::write(&bytes).map_err(|error| CliError { code: Code::Usage, ..error })?;
-    let worse = changes.iter().any(|change| change.way.worse());
+    let worse = changes.iter().any(|change| change.kind.worse());
     if worse { Err(CliError::new(Code::Failed, "", "")) } else { Ok(()) }
 }
 
@@ -46,16 +46,16 @@ fn text(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> String {
     }
     let [old, new] = reports.map(|(report, _)| report.age_seconds);
     if old.max(new) > old.min(new) * 1.1 {
-        out.push_str("       The runs differ in length: with time there is more of everything.\n");
+        out.push_str("       The runs differ in length; counts grow with time.\n");
     }
-    for way in Way::ALL {
-        let of_this: Vec<_> = changes.iter().filter(|change| change.way == way).collect();
-        for change in of_this.iter().take(TOLD) {
-            one(&mut out, change);
+    for kind in ChangeKind::ALL {
+        let of_kind: Vec<_> = changes.iter().filter(|change| change.kind == kind).collect();
+        for change in of_kind.iter().take(MAX_SHOWN) {
+            write_change(&mut out, change);
         }
-        if of_this.len() > TOLD {
-            let rest = count(of_this.len() - TOLD, "site");
-            let _ = writeln!(out, "\n… and {rest} more {}: --format json lists all", way.name());
+        if of_kind.len() > MAX_SHOWN {
+            let rest = count(of_kind.len() - MAX_SHOWN, "site");
+            let _ = writeln!(out, "\n… and {rest} more {}: --format json lists all", kind.name());
         }
     }
     out
@@ -68,50 +68,51 @@ fn summary(changes: &[Change<'_>]) -> String {
             of_kind.map(|change| pick(change.new).saturating_sub(pick(change.old))).sum()
         })
     };
-    let ways = Way::ALL.map(|way| (changes.iter().filter(|change| change.way == way).count(), way));
-    let told: Vec<_> = ways
+    let numbers =
+        ChangeKind::ALL.map(|kind| (changes.iter().filter(|change| change.kind == kind).count(), kind));
+    let clauses: Vec<_> = numbers
         .into_iter()
         .filter(|(number, _)| *number > 0)
-        .map(|(number, way)| format!("{} {}", count(number, "site"), way.name()))
+        .map(|(number, kind)| format!("{} {}", count(number, "site"), kind.name()))
         .collect();
     let mut line = String::from("SUMMARY: zaudit diff: ");
-    let worse = changes.iter().any(|change| change.way.worse());
+    let worse = changes.iter().any(|change| change.kind.worse());
     line.push_str(if worse { "WORSE: " } else { "nothing is new or has grown" });
-    if !worse && !told.is_empty() {
+    if !worse && !clauses.is_empty() {
         line.push_str("; ");
     }
-    line.push_str(&told.join(", "));
-    for (words, number) in [
+    line.push_str(&clauses.join(", "));
+    for (what, number) in [
         ("more leaked", more(|classified| found(classified).0)),
-        ("more still open", more(|classified| found(classified).1)),
+        ("more suspect", more(|classified| found(classified).1)),
     ] {
         if !number.is_empty() {
-            let _ = write!(line, "; {number} {words}");
+            let _ = write!(line, "; {number} {what}");
         }
     }
     line.push('\n');
     line
 }
 
-fn one(out: &mut String, change: &Change<'_>) {
+fn write_change(out: &mut String, change: &Change<'_>) {
     let Some(classified) = change.classified() else { return };
     let frames: Vec<&Frame> = classified.site.frames().collect();
     let blame_frame = first_own_frame(&classified.site);
     let finding = frames.get(blame_frame).map_or_else(|| "(no stack)".into(), |blamed| frame(blamed));
-    let word = change.way.name().to_uppercase();
+    let word = change.kind.name().to_uppercase();
     let class = classified.site.subclass.as_deref().map(|class| format!(" ({class})")).unwrap_or_default();
     let kind = classified.stats.kind.class();
-    let _ = writeln!(out, "\n{word:<7}{:<5}{finding}", change.severity());
-    let ((leaked, open), (leaked_now, open_now)) = (found(change.old), found(change.new));
+    let _ = writeln!(out, "\n{word:<7}{:<8}{finding}", change.severity().name());
+    let ((leaked, suspects), (leaked_now, suspects_now)) = (found(change.old), found(change.new));
     let created = |classified: Option<&ClassifiedSite>| {
         classified.map_or(0, |classified| classified.stats.tally.counts.created)
     };
     let numbers = [
         ("leaked", leaked, leaked_now),
-        ("still open", open, open_now),
+        ("suspects", suspects, suspects_now),
         ("created", created(change.old), created(change.new)),
     ];
-    // How many were created at a site that is not listed is not known.
+    // The number created at a site that is not listed is not known.
     let known = numbers.iter().filter(|(name, _, _)| !change.unlisted || *name != "created");
     let numbers = known.filter(|(_, old, new)| old + new > 0).map(|(name, old, new)| match old == new {
         true => format!("{} {name}", grouped(*new)),
@@ -121,12 +122,12 @@ fn one(out: &mut String, change: &Change<'_>) {
     let _ =
         writeln!(out, "    {kind}s{}: {numbers} · site {:016x}", clean(&class), classified.site.stable_id);
     if let Some(before) = change.moved_from {
-        let (leaked, open) = found(Some(before));
+        let (leaked, suspects) = found(Some(before));
         let _ = writeln!(
             out,
-            "    the same stack with other lines is gone, with {} leaked and {} open: has the code moved?",
+            "    the same stack with other lines is gone, with {} leaked and {} suspects: was the code moved?",
             grouped(leaked),
-            grouped(open)
+            grouped(suspects)
         );
     }
     for caller in frames.iter().skip(blame_frame + 1).take(3) {
@@ -211,7 +212,7 @@ fn json(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> Vec<u8> {
     let [old, new] = reports.map(run);
     let root = Root {
         schema: "zaudit-diff/1",
-        worse: changes.iter().any(|change| change.way.worse()),
+        worse: changes.iter().any(|change| change.kind.worse()),
         old,
         new,
         sites: changes
@@ -219,7 +220,7 @@ fn json(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> Vec<u8> {
             .filter_map(|change| {
                 let classified = change.classified()?;
                 Some(Site {
-                    change: change.way.name(),
+                    change: change.kind.name(),
                     id: id(classified),
                     kind: classified.site.kind.name(),
                     class: classified.site.subclass.as_deref(),
@@ -231,7 +232,7 @@ fn json(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> Vec<u8> {
             })
             .collect(),
     };
-    // Strings and finite numbers: there is nothing in it that serde_json can refuse.
+    // Strings and finite numbers: serde_json refuses none of them.
     let mut bytes = Vec::new();
     if let Err(error) = serde_json::to_writer_pretty(escape::Json::new(&mut bytes), &root) {
         bytes = format!("{{\"error\":\"{error}\"}}").into();
@@ -260,7 +261,7 @@ mod tests {
     use super::*;
     use crate::cmd::diff::change::tests::{report, set};
 
-    fn told(old: &Report, new: &Report) -> (String, serde_json::Value) {
+    fn compare(old: &Report, new: &Report) -> (String, serde_json::Value) {
         let changes = changes(old, new);
         let reports = [(old, "old.json"), (new, "new.json")];
         (text(reports, &changes), serde_json::from_slice(&json(reports, &changes)).unwrap())
@@ -269,7 +270,7 @@ mod tests {
     #[test]
     fn nothing_has_changed() {
         let sample = report(|_| {});
-        let (text, json) = told(&sample, &sample);
+        let (text, json) = compare(&sample, &sample);
         assert_eq!(
             text,
             "SUMMARY: zaudit diff: nothing is new or has grown\n  old  old.json: 3 h of org.acme.Main --serve\n  \
@@ -279,14 +280,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_changed_is_told() {
+    fn changes_as_text_and_json() {
         let new = report(|root| {
             root["process"]["armed_seconds"] = 600.into();
             set(&mut root["sites"][1], 7, 2);
             set(&mut root["sites"][2], 0, 0);
             root["sites"][0]["id"] = "1".into();
         });
-        let (text, json) = told(&report(|_| {}), &new);
+        let (text, json) = compare(&report(|_| {}), &new);
         let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/goldens/diff.txt");
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(golden, &text).unwrap();
@@ -294,8 +295,8 @@ mod tests {
         assert_eq!(text, std::fs::read_to_string(golden).unwrap(), "BLESS=1 writes it");
         assert_eq!(json["worse"], true);
         assert_eq!(json["sites"][0]["moved_from"], "88385d8677efa39e");
-        let ways: Vec<_> = json["sites"].as_array().unwrap().iter().map(|site| &site["change"]).collect();
-        assert_eq!(ways, ["new", "grown", "gone", "gone"]);
+        let kinds: Vec<_> = json["sites"].as_array().unwrap().iter().map(|site| &site["change"]).collect();
+        assert_eq!(kinds, ["new", "grown", "gone", "gone"]);
         assert_eq!(json["sites"][3]["new"], serde_json::Value::Null);
     }
 
@@ -313,7 +314,7 @@ mod tests {
             }
             root["process"]["command"] = name.into();
         });
-        let (text, json) = told(&report(|_| {}), &new);
+        let (text, json) = compare(&report(|_| {}), &new);
         assert!(!text.contains(|c| c != '\n' && escape::is_hostile(c)), "{text:?}");
         assert_eq!(text.lines().filter(|line| line.contains("<script>")).count(), 5, "{text}");
         assert_eq!(json["sites"][0]["frames"][0]["class"], name);

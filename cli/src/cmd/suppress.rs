@@ -1,7 +1,8 @@
-//! Rules for what a report found: `zaudit suppress`.
+//! `zaudit suppress`: rules for the findings of a report.
 //!
-//! Owns which rules and in which words; what a rule means is the agent's. Invariant: the same run under these rules, behind those that
-//! it had, is clean; what no rule can be written for is said in the file and on standard error.
+//! Owns the choice of rules and their comments; [`zaudit_core::analysis::rules`] defines what a rule means. Invariant: the
+//! same run is clean under these rules, placed after those that it had; a finding for which no rule can be written is
+//! named in the file and on standard error.
 
 use crate::arguments::Suppress;
 use crate::cmd::input;
@@ -18,22 +19,22 @@ use zaudit_core::escape;
 use zaudit_core::model::{Kind, OutOfMemory};
 use zaudit_core::report::{Report, frame};
 
-/// Characters of a comment: names may be long.
-const COMMENT: usize = 300;
+/// The most characters of a comment: names may be long.
+const MAX_COMMENT: usize = 300;
 
 /// Writes the rules.
 pub(crate) fn run(suppress: &Suppress) -> Result<(), CliError> {
     let file = match &suppress.report {
         Some(report) => rules_for(&input::read(report)?)
             .map_err(|why| CliError::new(Code::Failed, why.to_string(), ""))?,
-        None => File { text: built_in(), unwritten: Vec::new() },
+        None => File { text: built_in(), left_out: Vec::new() },
     };
     match &suppress.output {
         Some(path) => output::OutputFile::open(path)?.fill(file.text.as_bytes())?,
         None => output::write(file.text.as_bytes()).map(|_| ())?,
     }
-    for line in &file.unwritten {
-        // The file says it, too.
+    for line in &file.left_out {
+        // The file contains it, too.
         let _ = writeln!(io::stderr(), "zaudit: {}", one_line(line));
     }
     Ok(())
@@ -42,31 +43,30 @@ pub(crate) fn run(suppress: &Suppress) -> Result<(), CliError> {
 /// A file of rules.
 struct File {
     text: String,
-    /// What it does not cover, a line each.
-    unwritten: Vec<String>,
+    /// What it does not cover, one line each.
+    left_out: Vec<String>,
 }
 
 fn built_in() -> String {
     let rules = Rule::built_in();
-    let mut text =
-        String::from("# The rules that are built into zaudit, in the order in which they are asked.\n");
+    let mut text = String::from("# The built-in rules of zaudit, in the order in which they apply.\n");
     rules.iter().for_each(|rule| text.push_str(&format!("{}\n", rule.text)));
     text
 }
 
-/// What is wanted for a place: a rule for what leaked there, or for what is live.
-struct Wish {
+/// A rule to write: for the leaks of a finding, or for its suspects.
+struct Proposal {
     comment: String,
     rule: Option<Rule>,
-    /// Fewer frames fit more stacks, those of the JDK most of all: such rules are asked last.
+    /// Rules with fewer frames match more stacks, those of the JDK most of all: they come last.
     order: (bool, Reverse<usize>),
 }
 
 fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
     let findings = findings(&report.classification.sites)?;
-    let mut wishes: Vec<Wish> = findings.iter().flat_map(wishes).collect();
-    wishes.sort_by_key(|wish| wish.order);
-    let mut file = File { text: head(report), unwritten: Vec::new() };
+    let mut proposals: Vec<Proposal> = findings.iter().flat_map(proposals).collect();
+    proposals.sort_by_key(|proposal| proposal.order);
+    let mut file = File { text: head(report), left_out: Vec::new() };
     for (rule, all) in report.classification.over(&report.rules) {
         let (all, max) = (grouped(all), grouped(rule.max.unwrap_or_default()));
         let finding = if rule.source.is_empty() { String::new() } else { format!(" ({})", rule.source) };
@@ -77,17 +77,17 @@ fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
     }
     // Two lines of one method have the same rule.
     let (mut rules, mut comments, mut known) = (Vec::new(), Vec::<Vec<String>>::new(), HashMap::new());
-    for wish in wishes {
-        let Some(rule) = wish.rule else {
-            file.leave_out(&format!("{}: these names cannot be written in a rule", wish.comment));
+    for proposal in proposals {
+        let Some(rule) = proposal.rule else {
+            file.leave_out(&format!("{}: these names cannot be written in a rule", proposal.comment));
             continue;
         };
         let at = *known.entry(rule.text.clone()).or_insert(rules.len());
         match comments.get_mut(at) {
-            Some(comments) => comments.push(wish.comment),
+            Some(comments) => comments.push(proposal.comment),
             None => {
                 rules.push(rule);
-                comments.push(vec![wish.comment]);
+                comments.push(vec![proposal.comment]);
             }
         }
     }
@@ -95,7 +95,7 @@ fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
     let all = rules.into_iter().zip(comments).zip(counts).filter(|(_, count)| *count > 0);
     for (written, ((rule, comments), count)) in all.enumerate() {
         if written == MAX_RULES {
-            file.leave_out(&format!("the rest, for a file has {MAX_RULES} rules at most"));
+            file.leave_out(&format!("the rest: a file has at most {MAX_RULES} rules"));
             break;
         }
         file.text.push('\n');
@@ -105,12 +105,12 @@ fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
     Ok(file)
 }
 
-/// How many each rule has to cover, asked behind those that the report has.
+/// How many each rule has to cover, when it stands after the rules of the report.
 fn counts(report: &Report, rules: &[Rule]) -> Vec<u64> {
-    // What is no rule speaks of nothing.
+    // A text that is not a rule covers nothing.
     let read = |rule: &Rule| Rule::parse(&rule.text, rule.built_in).unwrap_or_else(|_| rule.clone());
     let own: Vec<Rule> = report.rules.iter().map(read).collect();
-    let (own, asked) = (RuleIndex::new(&own), RuleIndex::new(rules));
+    let (own, proposed) = (RuleIndex::new(&own), RuleIndex::new(rules));
     let over = |at: usize| report.classification.excess.get(at).is_some_and(|excess| *excess > 0);
     let mut counts = vec![0; rules.len()];
     for classified in &report.classification.sites {
@@ -123,52 +123,52 @@ fn counts(report: &Report, rules: &[Rule]) -> Vec<u64> {
             {
                 continue;
             }
-            let first = asked.first(classified.site.frames(), |rule| speaks(rule, kind));
+            let first = proposed.first(classified.site.frames(), |rule| speaks(rule, kind));
             first.and_then(|at| counts.get_mut(at)).into_iter().for_each(|sum| *sum += count);
         }
     }
     counts
 }
 
-/// A rule for what leaked at a place, and one for what is live.
-fn wishes(finding: &Finding<'_>) -> Vec<Wish> {
+/// A rule for the leaks of a finding, and one for its suspects.
+fn proposals(finding: &Finding<'_>) -> Vec<Proposal> {
     let frames = finding.frames();
     let Some((blame_frame, _)) = frames.last() else { return Vec::new() };
     let SiteStats { kind, leaked, suspects, known, tally, .. } = finding.stats;
-    let wish = |leak: bool, count: u64| {
-        let what = if leak { "never ended" } else { "still open" };
+    let proposal = |leak: bool, count: u64| {
+        let what = if leak { "never ended" } else { "live" };
         let of = format!("{} of {}", grouped(count), grouped(tally.counts.created));
-        Wish {
+        Proposal {
             comment: format!("{of} {}s {what}: {}", kind.class(), frame(blame_frame)),
             rule: Rule::literal(leak, &frames),
             order: (in_jdk(&blame_frame.class), Reverse(frames.len())),
         }
     };
     let found = [(true, leaked + known.leaked), (false, suspects + known.suspects)].into_iter();
-    found.filter(|(_, count)| *count > 0).map(|(leak, count)| wish(leak, count)).collect()
+    found.filter(|(_, count)| *count > 0).map(|(leak, count)| proposal(leak, count)).collect()
 }
 
 impl File {
-    fn comment(&mut self, words: &str) {
-        let words = escape::text(words);
-        let cut = words.char_indices().nth(COMMENT).and_then(|(end, _)| words.get(..end));
-        let _ = writeln!(self.text, "# {}{}", cut.unwrap_or(&words), if cut.is_some() { "…" } else { "" });
+    fn comment(&mut self, text: &str) {
+        let text = escape::text(text);
+        let cut = text.char_indices().nth(MAX_COMMENT).and_then(|(end, _)| text.get(..end));
+        let _ = writeln!(self.text, "# {}{}", cut.unwrap_or(&text), if cut.is_some() { "…" } else { "" });
     }
 
     fn leave_out(&mut self, why: &str) {
         self.text.push('\n');
         self.comment(&format!("Left out: {why}"));
-        self.unwritten.push(format!("left out: {}", why.chars().take(COMMENT).collect::<String>()));
+        self.left_out.push(format!("left out: {}", why.chars().take(MAX_COMMENT).collect::<String>()));
     }
 }
 
 fn head(report: &Report) -> String {
-    let mut file = File { text: String::new(), unwritten: Vec::new() };
+    let mut file = File { text: String::new(), left_out: Vec::new() };
     let process = &report.process;
     file.comment(&format!("What zaudit found in pid {}, {}.", process.pid, process.command));
-    file.comment("Each rule covers as many as there were; one more of them is told again.");
+    file.comment("Each rule covers the number found; one more is reported again.");
     if report.rules.iter().any(|rule| !rule.built_in) {
-        file.comment("That run had files of rules already: give this one behind them.");
+        file.comment("That run had files of rules; give this one after them.");
     }
     file.text
 }
@@ -188,7 +188,7 @@ mod tests {
     const MADE: [(&str, &str); 2] =
         [("java.util.zip.Inflater", "<init>"), ("java.util.zip.Deflater", "<init>")];
 
-    /// Kind, frames behind the constructor, leaked, live.
+    /// Kind, frames after the constructor, leaked, live.
     type Made<'a> = (Kind, &'a [(&'a str, &'a str)], u64, u64);
 
     fn session(sites: &[Made<'_>]) -> Session {
@@ -246,26 +246,27 @@ mod tests {
         report.classification.failure(&report.rules, &FailOn { live: Some(1), bytes: None })
     }
 
-    /// The rules for what is told under `own`; behind those they must make the run clean, and a run that has one more not.
+    /// The rules for what is reported under `own`. After those they must make the run clean, but not a run that has one
+    /// more.
     fn rules(sites: &[Made<'_>], own: &str) -> String {
         let session = session(sites);
         let file = rules_for(&report(&session, own, None)).unwrap();
-        assert_eq!(file.unwritten, [""; 0]);
+        assert_eq!(file.left_out, [""; 0]);
         let both = format!("{own}\n{}", file.text);
         let clean = report(&session, &both, None);
         assert_eq!(error(&clean), None, "{}", file.text);
-        // One more of what was told fails.
-        let told =
+        // One more fails.
+        let leaked =
             |report: &Report| report.classification.sites.iter().map(|site| site.stats.leaked).sum::<u64>();
         for at in 0..sites.len() {
             let mut more = sites.to_vec();
             more[at].2 += 1;
             let more = self::session(&more);
-            if sites[at].2 > 0 && told(&report(&more, own, None)) > told(&report(&session, own, None)) {
+            if sites[at].2 > 0 && leaked(&report(&more, own, None)) > leaked(&report(&session, own, None)) {
                 assert!(error(&report(&more, &both, None)).is_some(), "{at} {}", file.text);
             }
         }
-        // The same out of a report that had a baseline, and beside one.
+        // The same from a report that had a baseline, and together with one.
         let old = report(&session, own, None);
         let beside = rules_for(&report(&session, own, Some(&old))).unwrap();
         let both = format!("{own}\n{}", beside.text);
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_a_place() {
+    fn one_rule_per_finding() {
         const CODEC: &[(&str, &str)] = &[("a.Codec", "<init>"), ("a.Main", "main")];
         let text = rules(
             &[
@@ -289,19 +290,19 @@ mod tests {
         assert_eq!(
             text,
             "# What zaudit found in pid 7, Main\\u{a}leak:*.\n\
-             # Each rule covers as many as there were; one more of them is told again.\n\
-             # That run had files of rules already: give this one behind them.\n\
+             # Each rule covers the number found; one more is reported again.\n\
+             # That run had files of rules; give this one after them.\n\
              \n# 3 of 1,203 Inflaters never ended: a.Codec.<init>(X.java:1)\n\
              leak:java.util.zip.Inflater.<init> << a.Codec.<init> max=3\n\
-             \n# 1,200 of 1,203 Inflaters still open: a.Codec.<init>(X.java:1)\n\
+             \n# 1,200 of 1,203 Inflaters live: a.Codec.<init>(X.java:1)\n\
              live:java.util.zip.Inflater.<init> << a.Codec.<init> max=1200\n\
-             \n# 2 of 2 Deflaters still open: a.Codec.<init>(X.java:2)\n\
+             \n# 2 of 2 Deflaters live: a.Codec.<init>(X.java:2)\n\
              live:java.util.zip.Deflater.<init> << a.Codec.<init> max=2\n"
         );
     }
 
     #[test]
-    fn a_rule_over_its_maximum_stays_the_user_s() {
+    fn a_rule_over_its_maximum_is_left_to_the_user() {
         let session = session(&[
             (Kind::Inflater, &[("a.Pool", "get")], 0, 21),
             (Kind::Inflater, &[("b.C", "d")], 2, 0),
@@ -309,7 +310,7 @@ mod tests {
         let file = rules_for(&report(&session, "live:a.Pool.* max=16", None)).unwrap();
         let why = "left out: the rule live:a.Pool.* max=16 (own.rules:1) is over its maximum, 21 of at most 16: if that is \
                    right, raise it there";
-        assert_eq!(file.unwritten, [why]);
+        assert_eq!(file.left_out, [why]);
         assert!(
             file.text.contains("\n# Left out: the rule live:a.Pool.* max=16")
                 && !file.text.contains("\nlive:")
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_rule_can_have_are_left_out() {
+    fn names_that_a_rule_cannot_have_are_left_out() {
         let long = "x".repeat(10_000);
         for class in ["a.B*", "a.B < c", "a.B\nleak:*", "a #b", "<script>", long.as_str(), "b max=9 "] {
             let method = if class.contains("max") { "" } else { "c" };
@@ -337,7 +338,7 @@ mod tests {
             assert_eq!((rules.len(), complaints.len()), (1, 0), "{}", file.text);
             assert!(rules[0].text.ends_with(" << d.E.f max=2"));
             assert!(file.text.contains("\n# Left out: 1 of 1 Inflaters never ended: "), "{}", file.text);
-            assert_eq!(file.unwritten.len(), 1);
+            assert_eq!(file.left_out.len(), 1);
             assert!(file.text.len() < 2_000 && file.text.chars().all(|c| c == '\n' || !c.is_control()));
         }
     }
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_built_in_is_a_file_of_rules() {
+    fn the_built_in_rules_are_a_file_of_rules() {
         let (rules, complaints) = Rule::read_file("x", &built_in());
         assert_eq!(complaints, [""; 0]);
         let texts = |rules: &[Rule]| rules.iter().map(|rule| rule.text.clone()).collect::<Vec<_>>();
@@ -372,10 +373,10 @@ mod tests {
         }
     }
 
-    /// Frames that lie over one another in every way: recursion, the JDK's own between and below, stacks without a frame of the
-    /// program, callers that lose all beside callers that lose none.
+    /// Frames in all orders: recursion, frames of the JDK between and below, stacks without a frame of the program, callers
+    /// that lose all beside callers that lose none.
     #[test]
-    fn whatever_was_found_is_covered_to_the_unit() {
+    fn rules_cover_exactly_what_was_found() {
         const FRAMES: [(&str, &str); 9] = [
             ("a.Main", "main"),
             ("a.Codec", "<init>"),

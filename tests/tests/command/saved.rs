@@ -68,7 +68,7 @@ pub fn compared(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(said.contains("\nGONE ") && !said.contains("\nNEW "), said.clone());
     let said = diff(&clean, &leaks, &[])?;
     ensure!(said.code == Some(1) && said.stderr.is_empty(), "{said:?}");
-    ensure!(said.stdout.contains("\nNEW    leak Garbage.once(Garbage.java:"), said.stdout.clone());
+    ensure!(said.stdout.contains("\nNEW    leak    Garbage.once(Garbage.java:"), said.stdout.clone());
     let said = diff(&clean, &leaks, &["--format", "json"])?;
     let json: serde_json::Value = serde_json::from_str(&said.stdout).map_err(|error| error.to_string())?;
     let site = &json["sites"][0];

@@ -1,7 +1,7 @@
-//! What has changed between two reports, site by site.
+//! The changes between two reports, site by site.
 //!
-//! Owns which sites are one and what counts as a change; words and bytes are [`crate::cmd::diff`]'s. Invariant: only what no rule covers is
-//! compared, and each site of either report is in at most one change.
+//! Owns which sites correspond and what counts as a change; [`crate::cmd::diff`] writes them. Invariant: only leaks and
+//! suspects that no rule covers are compared, and each site of either report is in at most one change.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -9,98 +9,98 @@ use zaudit_core::analysis::classify::{ClassifiedSite, Severity};
 use zaudit_core::model::Kind;
 use zaudit_core::report::Report;
 
-/// Which way a site went; the worst first.
+/// How a site has changed; the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// There was nothing to find here.
+pub(crate) enum ChangeKind {
+    /// It had no leaks and no suspects.
     New,
-    /// More leaked, or more are open.
+    /// It has more leaks, or more suspects.
     Grown,
-    /// Less of one and not more of the other.
+    /// It has fewer of one and not more of the other.
     Shrunk,
-    /// There is nothing to find here any more.
+    /// It has no leaks and no suspects any more.
     Gone,
 }
 
-impl Way {
-    pub(crate) const ALL: [Way; 4] = [Way::New, Way::Grown, Way::Shrunk, Way::Gone];
+impl ChangeKind {
+    pub(crate) const ALL: [ChangeKind; 4] =
+        [ChangeKind::New, ChangeKind::Grown, ChangeKind::Shrunk, ChangeKind::Gone];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Way::New => "new",
-            Way::Grown => "grown",
-            Way::Shrunk => "shrunk",
-            Way::Gone => "gone",
+            ChangeKind::New => "new",
+            ChangeKind::Grown => "grown",
+            ChangeKind::Shrunk => "shrunk",
+            ChangeKind::Gone => "gone",
         }
     }
 
-    /// Whether somebody should look.
+    /// Whether the change fails the comparison.
     pub(crate) fn worse(self) -> bool {
-        matches!(self, Way::New | Way::Grown)
+        matches!(self, ChangeKind::New | ChangeKind::Grown)
     }
 }
 
-/// One site, then and now.
+/// The change of one site.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change<'a> {
-    pub(crate) way: Way,
+    pub(crate) kind: ChangeKind,
+    /// The site in the old report, if it is listed there.
     pub(crate) old: Option<&'a ClassifiedSite>,
+    /// The site in the new report, if it is listed there.
     pub(crate) new: Option<&'a ClassifiedSite>,
-    /// A site that is gone and differs from this new one in nothing but files and lines.
+    /// A site that is gone, and differs from this new one only in files and lines.
     pub(crate) moved_from: Option<&'a ClassifiedSite>,
-    /// Whether the report without this site may have it as a clean one that is not listed.
+    /// Whether the report that does not list this site may have left it out as clean.
     pub(crate) unlisted: bool,
 }
 
 impl<'a> Change<'a> {
     fn of(old: Option<&'a ClassifiedSite>, new: Option<&'a ClassifiedSite>) -> Option<Self> {
         let (before, now) = (found(old), found(new));
-        let way = match (before, now) {
+        let kind = match (before, now) {
             _ if before == now => return None,
-            ((0, 0), _) => Way::New,
-            (_, (0, 0)) => Way::Gone,
-            _ if now.0 > before.0 || now.1 > before.1 => Way::Grown,
-            _ => Way::Shrunk,
+            ((0, 0), _) => ChangeKind::New,
+            (_, (0, 0)) => ChangeKind::Gone,
+            _ if now.0 > before.0 || now.1 > before.1 => ChangeKind::Grown,
+            _ => ChangeKind::Shrunk,
         };
-        Some(Self { way, old, new, moved_from: None, unlisted: false })
+        Some(Self { kind, old, new, moved_from: None, unlisted: false })
     }
 
-    /// The site as it is now, else as it was.
+    /// The site in the new report, else in the old one.
     pub(crate) fn classified(&self) -> Option<&'a ClassifiedSite> {
         self.new.or(self.old)
     }
 
-    /// The word for what is found here; for what was, where that is gone.
-    pub(crate) fn severity(&self) -> &'static str {
-        let told = if self.way == Way::Gone { self.old } else { self.new };
-        match told.map(|classified| classified.stats.severity()) {
-            Some(Severity::Leak) => "leak",
-            _ => "live",
-        }
+    /// The severity in the new report; in the old one if the site is gone.
+    pub(crate) fn severity(&self) -> Severity {
+        let shown = if self.kind == ChangeKind::Gone { self.old } else { self.new };
+        shown.map_or(Severity::Clean, |classified| classified.stats.severity())
     }
 
-    /// What comes first: certain leaks that are new or grew, what is open and is new or grew, the rest; by bytes.
+    /// The order: new or grown leaks first, new or grown suspects, then the rest; by bytes.
     fn weight(&self) -> (u8, u64) {
         let (before, now) = (found(self.old), found(self.new));
         let bytes = |one: u64, other: u64| {
             one.saturating_sub(other)
                 .saturating_mul(self.classified().map_or(0, |classified| classified.stats.bytes_each))
         };
-        match self.way {
-            Way::New | Way::Grown if now.0 > before.0 => (3, bytes(now.0, before.0)),
-            Way::New | Way::Grown => (2, bytes(now.1, before.1)),
-            Way::Shrunk => (1, bytes(before.0 + before.1, now.0 + now.1)),
-            Way::Gone => (0, bytes(before.0 + before.1, 0)),
+        match self.kind {
+            ChangeKind::New | ChangeKind::Grown if now.0 > before.0 => (3, bytes(now.0, before.0)),
+            ChangeKind::New | ChangeKind::Grown => (2, bytes(now.1, before.1)),
+            ChangeKind::Shrunk => (1, bytes(before.0 + before.1, now.0 + now.1)),
+            ChangeKind::Gone => (0, bytes(before.0 + before.1, 0)),
         }
     }
 }
 
-/// Certain leaks and suspects.
+/// The numbers of leaks and of suspects.
 pub(crate) fn found(classified: Option<&ClassifiedSite>) -> (u64, u64) {
     classified.map_or((0, 0), |classified| (classified.stats.leaked, classified.stats.suspects))
 }
 
-/// All changes, worst first; the same for the same two reports.
+/// All changes, worst first, in the same order for the same two reports.
 pub(crate) fn changes<'a>(old: &'a Report, new: &'a Report) -> Vec<Change<'a>> {
     let by_id = |report: &'a Report| -> HashMap<u64, &'a ClassifiedSite> {
         report.classification.sites.iter().map(|classified| (classified.site.stable_id, classified)).collect()
@@ -129,13 +129,14 @@ pub(crate) fn changes<'a>(old: &'a Report, new: &'a Report) -> Vec<Change<'a>> {
 /// A kind, a subclass and the names of all frames.
 type Names<'a> = (Kind, Option<&'a str>, Vec<(&'a str, &'a str)>);
 
-/// A site is its lines, too: with another release of the program they move, and an old leak seems to be a new one.
+/// Links new sites to gone ones that differ only in lines. Lines are part of a site, and move with each release of the
+/// program, so that an old leak would look new.
 fn find_moved(changes: &mut [Change<'_>]) {
     fn names(classified: &ClassifiedSite) -> Names<'_> {
         let frames = classified.site.frames().map(|frame| (frame.class.as_str(), frame.method.as_str()));
         (classified.site.kind, classified.site.subclass.as_deref(), frames.collect())
     }
-    // Only what is nowhere in the other report can have moved, and only where it is clear from where.
+    // A site has moved only if the other report does not have it, and if there is only one candidate.
     let mut gone: HashMap<Names<'_>, Option<&ClassifiedSite>> = HashMap::new();
     for old in changes.iter().filter(|it| it.new.is_none() && !it.unlisted).filter_map(|change| change.old) {
         gone.entry(names(old)).and_modify(|several| *several = None).or_insert(Some(old));
@@ -150,7 +151,7 @@ pub(crate) mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    /// The agent's own golden, after some change.
+    /// The agent's golden report, after some change.
     pub(crate) fn report(change: impl FnOnce(&mut Value)) -> Report {
         let mut root =
             serde_json::from_slice(include_bytes!("../../../../tests/goldens/report.json")).unwrap();
@@ -158,7 +159,7 @@ pub(crate) mod tests {
         Report::read(&serde_json::to_vec(&root).unwrap()).unwrap()
     }
 
-    /// Sets the certain leaks and suspects of a site, and what follows from them.
+    /// Sets the leaks and suspects of a site, and what follows from them.
     pub(crate) fn set(site: &mut Value, leaked: u64, suspects: u64) {
         for (field, number) in [
             ("created", leaked + suspects),
@@ -176,18 +177,18 @@ pub(crate) mod tests {
         site["rule"] = Value::Null;
     }
 
-    fn ways(old: &Report, new: &Report) -> Vec<(Way, String)> {
+    fn kinds(old: &Report, new: &Report) -> Vec<(ChangeKind, String)> {
         let name = |classified: &ClassifiedSite| format!("{:016x}", classified.site.stable_id);
-        changes(old, new).iter().map(|change| (change.way, change.classified().map(name).unwrap())).collect()
+        changes(old, new).iter().map(|change| (change.kind, change.classified().map(name).unwrap())).collect()
     }
 
     #[test]
     fn a_report_does_not_differ_from_itself() {
-        assert_eq!(ways(&report(|_| {}), &report(|_| {})), []);
+        assert_eq!(kinds(&report(|_| {}), &report(|_| {})), []);
     }
 
     #[test]
-    fn ways_and_their_order() {
+    fn kinds_of_changes_and_their_order() {
         const IDS: [&str; 6] = ["a0", "a1", "a2", "a3", "a4", "a5"];
         let numbers = |all: [(u64, u64); 6]| {
             report(|root| {
@@ -201,14 +202,20 @@ pub(crate) mod tests {
         };
         let old = numbers([(5, 5), (0, 0), (0, 3), (9, 0), (1, 1), (0, 0)]);
         let new = numbers([(4, 6), (2, 0), (0, 0), (7, 0), (1, 1), (0, 8)]);
-        let expected =
-            [(Way::New, "a1"), (Way::New, "a5"), (Way::Grown, "a0"), (Way::Shrunk, "a3"), (Way::Gone, "a2")];
-        let expected: Vec<_> = expected.into_iter().map(|(way, id)| (way, format!("{id:0>16}"))).collect();
-        assert_eq!(ways(&old, &new), expected);
-        // Bytes decide between two of the same rank.
+        let expected = [
+            (ChangeKind::New, "a1"),
+            (ChangeKind::New, "a5"),
+            (ChangeKind::Grown, "a0"),
+            (ChangeKind::Shrunk, "a3"),
+            (ChangeKind::Gone, "a2"),
+        ];
+        let expected: Vec<_> = expected.into_iter().map(|(kind, id)| (kind, format!("{id:0>16}"))).collect();
+        assert_eq!(kinds(&old, &new), expected);
+        // Bytes decide between two changes of the same rank.
         let more = numbers([(5, 5), (1, 0), (0, 3), (20, 0), (1, 1), (0, 0)]);
-        let expected = [(Way::Grown, "a3"), (Way::New, "a1")].map(|(way, id)| (way, format!("{id:0>16}")));
-        assert_eq!(ways(&old, &more), expected);
+        let expected = [(ChangeKind::Grown, "a3"), (ChangeKind::New, "a1")]
+            .map(|(kind, id)| (kind, format!("{id:0>16}")));
+        assert_eq!(kinds(&old, &more), expected);
     }
 
     #[test]
@@ -231,23 +238,23 @@ pub(crate) mod tests {
             .iter()
             .map(|change| {
                 let id = |classified: &ClassifiedSite| classified.site.stable_id;
-                (change.way, change.classified().map(id), change.moved_from.map(id))
+                (change.kind, change.classified().map(id), change.moved_from.map(id))
             })
             .collect();
         let [first, second] = [0, 1].map(|at: usize| old.classification.sites[at].site.stable_id);
         assert_eq!(
             found,
             [
-                (Way::New, Some(1), Some(first)),
-                (Way::New, Some(2), None),
-                (Way::Gone, Some(first), None),
-                (Way::Gone, Some(second), None),
+                (ChangeKind::New, Some(1), Some(first)),
+                (ChangeKind::New, Some(2), None),
+                (ChangeKind::Gone, Some(first), None),
+                (ChangeKind::Gone, Some(second), None),
             ]
         );
     }
 
     #[test]
-    fn what_a_rule_covers_is_no_change() {
+    fn what_a_rule_covers_is_not_compared() {
         let covered = report(|root| {
             let rule = root["rules"][0]["text"].clone();
             let site = &mut root["sites"][2];
@@ -261,8 +268,8 @@ pub(crate) mod tests {
                 site[field] = 99.into();
             }
         });
-        let ways = ways(&covered, &more);
-        assert_eq!(ways.len(), 1, "{ways:?}");
-        assert_eq!(ways[0].0, Way::New);
+        let kinds = kinds(&covered, &more);
+        assert_eq!(kinds.len(), 1, "{kinds:?}");
+        assert_eq!(kinds[0].0, ChangeKind::New);
     }
 }

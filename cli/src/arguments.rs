@@ -1,7 +1,7 @@
 //! The command line: every subcommand, option and help text.
 //!
-//! Owns the syntax only. Completions and the manual page are generated from it. Invariant: an invalid command line is
-//! reported in one line on standard error.
+//! Owns the syntax only. Completions and the manual page are generated from it. Invariant: an
+//! invalid command line is reported in one line on standard error.
 
 use crate::duration;
 use crate::error::{CliError, Code};
@@ -13,18 +13,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zaudit_core::options::Format;
 
-/// Find the code of a Java program that leaks native memory through java.util.zip Inflaters and Deflaters
+/// Find the code of a Java program that leaks native memory through java.util.zip Inflaters and
+/// Deflaters
 ///
-/// An agent inside the JVM, libzaudit.so, does the work. This command starts programs under the agent, attaches it to
-/// running JVMs, and requests reports from it.
+/// An agent inside the JVM, libzaudit.so, does the work. This command starts programs under the
+/// agent, attaches it to running JVMs, and requests reports from it.
 #[derive(Debug, Parser)]
 #[command(name = "zaudit", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
-    /// Path of the agent's library, as the JVM sees it [default: libzaudit.so beside this program, or in ../lib]
+    /// Path of the agent's library, as the JVM sees it [default: libzaudit.so beside this program,
+    /// or in ../lib]
     ///
     /// A JVM in a container has a file system of its own. Copy the library into it (cp libzaudit.so
-    /// /proc/PID/root/tmp/) and give the path inside: --library /tmp/libzaudit.so. If the JVM has already loaded the
-    /// library, that one is used.
+    /// /proc/PID/root/tmp/) and give the path inside: --library /tmp/libzaudit.so. If the JVM has
+    /// already loaded the library, that one is used.
     #[arg(
         long,
         global = true,
@@ -67,16 +69,17 @@ zaudit run ends with the exit code of the program.";
 pub(crate) enum Command {
     /// Start a Java program under the agent: zaudit run [OPTION[=VALUE]...] -- java ...
     ///
-    /// zaudit replaces itself by the program: exit code, signals and streams are the program's. If the program is not
-    /// called java (mvn, gradle, a start script), all JVMs that it starts get the agent through JAVA_TOOL_OPTIONS,
-    /// and each prints a line about that variable on its standard error. Use %p in file names then.
+    /// zaudit replaces itself by the program: exit code, signals and streams are the program's. If
+    /// the program is not called java (mvn, gradle, a start script), all JVMs that it starts get
+    /// the agent through JAVA_TOOL_OPTIONS, and each prints a line about that variable on its
+    /// standard error. Use %p in file names then.
     Run(Run),
     /// Attach to a running JVM and start auditing
     ///
-    /// Instances that exist already are audited, too, but without stacks (adopted). From JDK 21 on, the JVM prints a
-    /// warning about agents that are loaded at run time on its standard error, unless it was started with
-    /// -XX:+EnableDynamicAgentLoading. Paths in the options are the JVM's: relative to its current folder, and
-    /// accessed as its user.
+    /// Instances that exist already are audited, too, but without stacks (adopted). From JDK 21 on,
+    /// the JVM prints a warning about agents that are loaded at run time on its standard error,
+    /// unless it was started with -XX:+EnableDynamicAgentLoading. Paths in the options are the
+    /// JVM's: relative to its current folder, and accessed as its user.
     Attach(Attach),
     /// Write a report now
     Dump(Dump),
@@ -94,18 +97,19 @@ pub(crate) enum Command {
     Render(Render),
     /// Compare two JSON reports: which sites are new, gone, grown or shrunk
     ///
-    /// A site is a kind and a whole stack, line numbers included. Leaks and suspects are compared, without those that a
-    /// rule covers. Instances that existed before the audit have no site and are left out. Counts grow with time, so the
-    /// output gives the lengths of both runs.
+    /// A site is a kind and a whole stack, line numbers included. Leaks and suspects are compared,
+    /// without those that a rule covers. Instances that existed before the audit have no site and
+    /// are left out. Counts grow with time, so the output gives the lengths of both runs.
     Diff(Diff),
     /// Add up the JSON reports of several JVMs or runs
     ///
-    /// Sites of the same kind and stack become one; trends are left out. Give one report per run: instances that are in
-    /// two reports of one run would be counted twice.
+    /// Sites of the same kind and stack become one; trends are left out. Give one report per run:
+    /// instances that are in two reports of one run would be counted twice.
     Merge(Merge),
     /// Write rules (option suppressions) for the findings of a JSON report
     ///
-    /// Writes one rule per finding, limited to the number found, so that an identical run passes and a worse one fails.
+    /// Writes one rule per finding, limited to the number found, so that an identical run passes
+    /// and a worse one fails.
     Suppress(Suppress),
     /// Print shell completions
     Completions {
@@ -266,8 +270,8 @@ pub(crate) struct Top {
     pub(crate) once: bool,
 }
 
-/// The error for an invalid command line, in one line. Clap's text goes on with the usage after an empty line; `--help`
-/// shows it better.
+/// The error for an invalid command line, in one line. Clap's text goes on with the usage after an
+/// empty line; `--help` shows it better.
 pub(crate) fn usage_error(error: &clap::Error) -> CliError {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return CliError::new(Code::Usage, "a command is needed: run, attach, ps …", "see zaudit --help");

@@ -1,7 +1,7 @@
 //! Errors of the command: one line on standard error and an exit code.
 //!
-//! Owns the exit codes, which scripts rely on. Invariant: an error is one line that says what failed and, after a
-//! semicolon, what to do next.
+//! Owns the exit codes, which scripts rely on. Invariant: an error is one line that says what
+//! failed and, after a semicolon, what to do next.
 
 use std::fmt;
 use zaudit_core::escape;

@@ -1,7 +1,7 @@
 //! The `libzaudit.so` that a command uses, by its path in the JVM's file system.
 //!
-//! Invariant: one JVM gets one library. If one is loaded already, its own path is used: another path would load a second
-//! agent, which knows nothing of the first.
+//! Invariant: one JVM gets one library. If one is loaded already, its own path is used: another
+//! path would load a second agent, which knows nothing of the first.
 
 use crate::error::{CliError, Code};
 use crate::target::{LIBRARY, Target, user};
@@ -94,8 +94,8 @@ fn bytes(file: &File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Refuses a file that is not an agent. The JVM would first print a warning into the program's output, and JDK 8 would
-/// not say what is wrong.
+/// Refuses a file that is not an agent. The JVM would first print a warning into the program's
+/// output, and JDK 8 would not say what is wrong.
 fn expect_agent(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let path = path.display();
     if !bytes.starts_with(b"\x7fELF\x02") {

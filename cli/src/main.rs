@@ -6,7 +6,7 @@
 //! library as the JVM sees it, and [`request`] sends a command to the agent and waits for the
 //! [`reply`]. [`error`], [`output`], [`duration`] and [`sys`] serve all of them.
 //!
-//! Invariant: every failure is one line on standard error and a documented exit code.
+//! Invariant: every error is one line on standard error and a documented exit code.
 
 mod error;
 mod duration;
@@ -59,13 +59,13 @@ fn run(arguments: &Arguments) -> Result<(), CliError> {
             let library = library::for_target(&target, named)?;
             let request = AgentRequest { command: "arm", options: &attach.options, report: false };
             let answer = request.run(&target, &library, &Deadline::after(attach.jvm.timeout))?;
-            say(&answer.text)
+            print_message(&answer.text)
         }
-        Command::Dump(dump) => report("dump", dump, named),
-        Command::Disarm(dump) => report("disarm", dump, named),
-        Command::Status(jvm) => say(&ask("status", jvm, named)?.text),
-        Command::Reset(jvm) => say(&ask("reset", jvm, named)?.text),
-        Command::Ps => say(&ps::table()?),
+        Command::Dump(dump) => write_report("dump", dump, named),
+        Command::Disarm(dump) => write_report("disarm", dump, named),
+        Command::Status(jvm) => print_message(&request("status", jvm, named)?.text),
+        Command::Reset(jvm) => print_message(&request("reset", jvm, named)?.text),
+        Command::Ps => print_message(&ps::table()?),
         Command::Top(top) => {
             let (target, library) = audited(top.jvm.pid, named)?;
             top::run(top, &target, &library)
@@ -90,7 +90,8 @@ fn audited(pid: i32, named: Option<&Path>) -> Result<(Target, PathBuf), CliError
     Ok((target, library))
 }
 
-fn ask(command: &'static str, jvm: &Jvm, named: Option<&Path>) -> Result<Answer, CliError> {
+/// Sends a command that has no options and gives no report.
+fn request(command: &'static str, jvm: &Jvm, named: Option<&Path>) -> Result<Answer, CliError> {
     let (target, library) = audited(jvm.pid, named)?;
     AgentRequest { command, options: &[], report: false }.run(
         &target,
@@ -100,7 +101,7 @@ fn ask(command: &'static str, jvm: &Jvm, named: Option<&Path>) -> Result<Answer,
 }
 
 /// Requests a report and writes it to the outlet.
-fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<(), CliError> {
+fn write_report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<(), CliError> {
     input::expect_readable(&dump.outlet)?;
     let (target, library) = audited(dump.jvm.pid, named)?;
     let file = dump.outlet.output.as_deref().map(output::OutputFile::open).transpose()?;
@@ -109,12 +110,12 @@ fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<()
     let answer = request.run(&target, &library, &Deadline::after(dump.jvm.timeout))?;
     let Some(report) = answer.report else {
         return if command == "disarm" {
-            say(&answer.text)
+            print_message(&answer.text)
         } else {
             Err(request::lost(&target, &answer.text))
         };
     };
-    let shown = || output::write(&harmless(&report, dump.outlet.format()));
+    let shown = || output::write(&escaped(&report, dump.outlet.format()));
     let Some(file) = file else { return shown().map(|_| ()) };
     file.fill(&report).or_else(|error| {
         // Standard output is the fallback: the last report of an audit is written only once.
@@ -125,13 +126,13 @@ fn report(command: &'static str, dump: &Dump, named: Option<&Path>) -> Result<()
 
 /// A report for standard output. It comes from a process of perhaps another user, so hostile
 /// characters in text are escaped. JSON stays JSON.
-fn harmless(report: &[u8], format: zaudit_core::options::Format) -> Cow<'_, [u8]> {
+fn escaped(report: &[u8], format: zaudit_core::options::Format) -> Cow<'_, [u8]> {
     if !format.is_text() {
         return Cow::Borrowed(report);
     }
     let text = String::from_utf8_lossy(report);
     let mut escaped = Vec::new();
-    // A list takes everything.
+    // Writing to a vector does not fail.
     if format == zaudit_core::options::Format::Json
         && escape::Json::new(&mut escaped).write_all(text.as_bytes()).is_ok()
     {
@@ -148,7 +149,7 @@ fn harmless(report: &[u8], format: zaudit_core::options::Format) -> Cow<'_, [u8]
 }
 
 /// Prints a message of the agent, with a line end.
-fn say(text: &str) -> Result<(), CliError> {
+fn print_message(text: &str) -> Result<(), CliError> {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     output::write(format!("{}{end}", escape::lines(text)).as_bytes()).map(|_| ())
 }
@@ -159,21 +160,21 @@ mod tests {
     use zaudit_core::options::Format;
 
     #[test]
-    fn a_report_of_another_process_is_harmless() {
+    fn a_report_of_another_process_is_escaped() {
         let hostile = format!("a\u{1b}]0;x\u{7}\n{}b\n", escape::samples().collect::<String>());
         for format in Format::ALL.into_iter().filter(|format| format.is_text()) {
             for bytes in [hostile.as_bytes(), &[hostile.as_bytes(), b"\xff\x9b"].concat()] {
-                let shown = harmless(bytes, format);
+                let shown = escaped(bytes, format);
                 let text = std::str::from_utf8(&shown).unwrap();
                 assert!(!text.contains(|c| c != '\n' && escape::is_hostile(c)), "{text:?}");
             }
         }
         let plain = "SUMMARY: zaudit: nichts verloren, 3 · 4\n".as_bytes();
-        assert_eq!(&*harmless(plain, Format::Text), plain);
-        assert_eq!(&*harmless(b"\x1f\x8b\x00", Format::Pprof), b"\x1f\x8b\x00");
+        assert_eq!(&*escaped(plain, Format::Text), plain);
+        assert_eq!(&*escaped(b"\x1f\x8b\x00", Format::Pprof), b"\x1f\x8b\x00");
         // As an older agent wrote it, which did not escape such characters.
         let json = "{\n  \"class\": \"a\u{202e}b\u{7f}\"\n}\n";
-        let shown = harmless(json.as_bytes(), Format::Json);
+        let shown = escaped(json.as_bytes(), Format::Json);
         let read = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
         assert_eq!(read(&shown), read(json.as_bytes()), "{}", String::from_utf8_lossy(&shown));
     }

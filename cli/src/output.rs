@@ -1,6 +1,7 @@
 //! Writing to standard output and to files.
 //!
-//! Invariant: a closed pipe (`zaudit … | head`) is not an error, and a file is written completely or not at all.
+//! Invariant: a closed pipe (`zaudit … | head`) is not an error, and a file is written completely
+//! or not at all.
 
 use crate::error::{CliError, Code};
 use crate::sys;
@@ -35,7 +36,8 @@ pub(crate) fn write_with(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
     }
 }
 
-/// A file for a report, opened before the report is requested: the last report of an audit is written only once.
+/// A file for a report, opened before the report is requested: the last report of an audit is
+/// written only once.
 #[derive(Debug)]
 pub(crate) struct OutputFile {
     path: PathBuf,
@@ -56,7 +58,8 @@ impl OutputFile {
         self.fill_with(&mut |to| to.write_all(bytes))
     }
 
-    /// Writes what `fill` writes and puts the file in its place. After an error, the file at the path is as before.
+    /// Writes what `fill` writes and puts the file in its place. After an error, the file at the
+    /// path is as before.
     pub(crate) fn fill_with(
         mut self,
         fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,

@@ -1,7 +1,7 @@
 //! A JVM's answer to the command `load`: the agent's return code, or why the agent was not called.
 //!
-//! Owns the texts of all JVMs from JDK 8 on, and what each means to a user. Invariant: every answer becomes one message
-//! and one exit code; a JVM's text is left out only where our own says more.
+//! Owns the texts of all JVMs from JDK 8 on, and what each means to a user. Invariant: every answer
+//! becomes one message and one exit code; a JVM's text is left out only where our own says more.
 
 use crate::error::{CliError, Code};
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! One request to the agent in a JVM, and its answer: return code, message, report.
 //!
-//! Owns the options string of a request, and the files through which the agent answers. Invariant: the names of those
-//! files cannot be guessed, the files count only if they are regular and belong to the JVM's user, and they are removed
-//! at the end of the request.
+//! Owns the options string of a request, and the files through which the agent answers. Invariant:
+//! the names of those files cannot be guessed, the files count only if they are regular and belong
+//! to the JVM's user, and they are removed at the end of the request.
 
 use crate::duration::Deadline;
 use crate::error::{CliError, Code};
@@ -51,7 +51,8 @@ impl AgentRequest<'_> {
         deadline: &Deadline,
     ) -> Result<Answer, CliError> {
         let stem = format!(".zaudit-{}-{}", target.status.own_pid, token()?);
-        // As the JVM's user: the JVM accepts no other peer, and root must not follow links that this user has planted.
+        // As the JVM's user: the JVM accepts no other peer, and root must not follow links that
+        // this user has planted.
         let _user = target.impersonate()?;
         let answer = ResponseFile { folder: target.temporary(), name: format!("{stem}-answer") };
         let report = ResponseFile { folder: target.temporary(), name: format!("{stem}-report") };
@@ -93,7 +94,8 @@ impl AgentRequest<'_> {
         Ok(Answer { text, report })
     }
 
-    /// `dump,format=json,file=…,reply_file=…`. Our own options come last, because the last value wins.
+    /// `dump,format=json,file=…,reply_file=…`. Our own options come last, because the last value
+    /// wins.
     fn text(&self, report: &ResponseFile<'_>, answer: &ResponseFile<'_>) -> Result<String, CliError> {
         let mut items = vec![self.command.to_owned()];
         items.extend(self.options.iter().cloned());

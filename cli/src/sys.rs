@@ -1,7 +1,7 @@
 //! The system calls that the standard library does not offer.
 //!
-//! Owns all `unsafe` code of this program, and no policy. Invariant: arguments and results are safe Rust types, and every
-//! failure is an `io::Error`.
+//! Owns all `unsafe` code of this program, and no policy. Invariant: arguments and results are safe
+//! Rust types, and every error is an `io::Error`.
 
 #![expect(unsafe_code, reason = "the only module with unsafe code")]
 
@@ -43,7 +43,8 @@ pub(crate) struct EffectiveUser {
     before: Option<(u32, u32, Vec<libc::gid_t>)>,
 }
 
-/// Makes `user` and `group` the effective ones, and `group` the only group. Does nothing if they are already.
+/// Makes `user` and `group` the effective ones, and `group` the only group. Does nothing if they
+/// are already.
 pub(crate) fn impersonate(user: u32, group: u32) -> io::Result<EffectiveUser> {
     let (own_user, own_group) = effective();
     if (own_user, own_group) == (user, group) {
@@ -93,7 +94,8 @@ pub(crate) fn user_name(user: u32) -> Option<String> {
     if code != 0 || found.is_null() || entry.pw_name.is_null() {
         return None;
     }
-    // SAFETY: the entry was found, and its name is a terminated string within the buffer, which still lives.
+    // SAFETY: the entry was found, and its name is a terminated string within the buffer, which
+    // still lives.
     Some(unsafe { CStr::from_ptr(entry.pw_name) }.to_string_lossy().into_owned())
 }
 
@@ -135,8 +137,8 @@ pub(crate) fn open_at(at: BorrowedFd<'_>, name: &OsStr, flags: c_int, mode: u32)
     descriptor(result.into())
 }
 
-/// Opens `path` like a process whose root folder is `root`: no link leads out of it. Before Linux 5.6, links are resolved
-/// from our own root.
+/// Opens `path` like a process whose root folder is `root`: no link leads out of it. Before Linux
+/// 5.6, links are resolved from our own root.
 pub(crate) fn open_within(root: BorrowedFd<'_>, path: &Path, flags: c_int) -> io::Result<OwnedFd> {
     let name = c_string(path.as_os_str())?;
     // SAFETY: zeros are valid for all fields of open_how.
@@ -188,13 +190,14 @@ pub(crate) fn connect(path: &Path) -> io::Result<OwnedFd> {
         *to = from.cast_signed();
     }
     let size = libc::socklen_t::try_from(size_of::<libc::sockaddr_un>()).unwrap_or_default();
-    // SAFETY: an open socket, and an address with its size. The path is shorter than its field, so it is terminated.
+    // SAFETY: an open socket, and an address with its size. The path is shorter than its field, so
+    // it is terminated.
     checked(unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), size) })?;
     Ok(socket)
 }
 
-/// Waits until one of `descriptors` is readable or at its end, at most for `limit`. Returns for each whether it is. A
-/// signal ends the wait, too.
+/// Waits until one of `descriptors` is readable or at its end, at most for `limit`. Returns for
+/// each whether it is. A signal ends the wait, too.
 pub(crate) fn wait<const N: usize>(descriptors: [Option<BorrowedFd<'_>>; N], limit: Duration) -> [bool; N] {
     // poll(2) ignores negative numbers.
     let mut polled = descriptors.map(|descriptor| libc::pollfd {
@@ -219,15 +222,15 @@ extern "C" fn write_to_signal_pipe(_signal: c_int) {
     let byte = [1u8];
     // SAFETY: `write` is async-signal-safe. The interrupted code's errno is restored.
     unsafe {
-        let place = libc::__errno_location();
-        let error = *place;
+        let errno = libc::__errno_location();
+        let before = *errno;
         let _ = libc::write(SIGNAL_PIPE.load(Ordering::Relaxed), byte.as_ptr().cast(), 1);
-        *place = error;
+        *errno = before;
     }
 }
 
-/// A descriptor that becomes readable, for good, on ctrl-C, a closed terminal and `kill`. From the first call on, these
-/// no longer end the process.
+/// A descriptor that becomes readable, for good, on ctrl-C, a closed terminal and `kill`. From the
+/// first call on, these no longer end the process.
 pub(crate) fn interruption() -> Option<BorrowedFd<'static>> {
     if let Some(end) = INTERRUPTED.get() {
         return Some(end.as_fd());

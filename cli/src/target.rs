@@ -1,7 +1,9 @@
-//! Inspection of another process: its user, whether it is a HotSpot JVM, and the folders through which to reach it.
+//! Inspection of another process: its user, whether it is a HotSpot JVM, and the folders through
+//! which to reach it.
 //!
-//! Owns what is read from `/proc/PID`, and with which user's rights; [`crate::hotspot::attach`] talks to the JVM.
-//! Invariant: an inspection changes nothing, and no link in the file system of the process leads out of it.
+//! Owns what is read from `/proc/PID`, and with which user's rights; [`crate::hotspot::attach`]
+//! talks to the JVM. Invariant: an inspection changes nothing, and no link in the file system of
+//! the process leads out of it.
 
 use crate::error::{CliError, Code};
 use crate::hotspot::perfdata::PerfData;
@@ -90,8 +92,8 @@ pub(crate) fn status(pid: i32) -> Result<Status, CliError> {
     Ok(status)
 }
 
-/// Does `work` as ourselves, and if that is not permitted, as the user of the process. Root in a container often may not
-/// inspect the processes of other users, but may become any of them.
+/// Does `work` as ourselves, and if that is not permitted, as the user of the process. Root in a
+/// container often may not inspect the processes of other users, but may become any of them.
 fn as_either<T>(status: &Status, work: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match work() {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && sys::effective().0 == 0 => {
@@ -129,7 +131,8 @@ pub(crate) fn maps(pid: i32, status: &Status) -> io::Result<Maps> {
     Ok(Maps::parse(&as_either(status, || fs::read(format!("/proc/{pid}/maps")))?))
 }
 
-/// The state of the agent. Everybody may see the names of threads, but only the process's user its mapped files.
+/// The state of the agent. Everybody may see the names of threads, but only the process's user its
+/// mapped files.
 pub(crate) fn presence(pid: i32, maps: Option<&Maps>) -> Presence {
     let loaded = maps.is_some_and(|maps| maps.named(OsStr::new(LIBRARY)).is_some());
     if maps.is_some() && !loaded {
@@ -243,8 +246,8 @@ impl Target {
         sys::open_within(self.root.as_fd(), path, flags).map(File::from)
     }
 
-    /// The path of the agent's library in the file system of the process, if it is loaded. `known` is another file name
-    /// that it may have.
+    /// The path of the agent's library in the file system of the process, if it is loaded. `known`
+    /// is another file name that it may have.
     pub(crate) fn loaded_library(&self, known: Option<&OsStr>) -> Option<PathBuf> {
         let found = self.maps.named(OsStr::new(LIBRARY)).or_else(|| self.maps.named(known?))?;
         // In a chroot the process sees a shorter path than we do.
@@ -328,8 +331,9 @@ fn expect_64_bits(pid: i32, status: &Status) -> io::Result<Result<(), CliError>>
     })
 }
 
-/// The performance data that the JVM publishes. The name of its folder ends with the user's name as the JVM's own system
-/// (its container) knows it, so all such folders are searched; a file counts only if it belongs to the JVM's user.
+/// The performance data that the JVM publishes. The name of its folder ends with the user's name as
+/// the JVM's own system (its container) knows it, so all such folders are searched; a file counts
+/// only if it belongs to the JVM's user.
 fn performance_data(status: &Status, temporary: BorrowedFd<'_>) -> Option<Vec<u8>> {
     let is_own = |file: &File| file.metadata().is_ok_and(|found| found.uid() == status.user);
     let read = |folder: &OsStr| -> io::Result<Option<Vec<u8>>> {

@@ -1,6 +1,7 @@
 //! `zaudit diff`: compares two reports, for people and for programs.
 //!
-//! Owns the text and the JSON; [`change`] finds the changes. Invariant: the exit code agrees with the first line.
+//! Owns the text and the JSON; [`change`] finds the changes. Invariant: the exit code agrees with
+//! the first line.
 
 pub(crate) mod change;
 
@@ -40,9 +41,9 @@ pub(crate) fn run(diff: &Diff) -> Result<(), CliError> {
 fn text(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> String {
     let mut out = summary(changes);
     let length = |report: &Report| Duration::try_from_secs_f64(report.age_seconds).unwrap_or_default();
-    for (word, (report, name)) in ["old", "new"].into_iter().zip(reports) {
+    for (which, (report, name)) in ["old", "new"].into_iter().zip(reports) {
         let (age, command) = (duration(length(report)), &report.process.command);
-        let _ = writeln!(out, "  {word}  {}: {age} of {}", clean(name), clean(command));
+        let _ = writeln!(out, "  {which}  {}: {age} of {}", clean(name), clean(command));
     }
     let [old, new] = reports.map(|(report, _)| report.age_seconds);
     if old.max(new) > old.min(new) * 1.1 {
@@ -98,11 +99,12 @@ fn write_change(out: &mut String, change: &Change<'_>) {
     let Some(classified) = change.classified() else { return };
     let frames: Vec<&Frame> = classified.site.frames().collect();
     let blame_frame = first_own_frame(&classified.site);
-    let finding = frames.get(blame_frame).map_or_else(|| "(no stack)".into(), |blamed| frame(blamed));
-    let word = change.kind.name().to_uppercase();
+    let blamed =
+        frames.get(blame_frame).map_or_else(|| "(no stack)".into(), |blame_frame| frame(blame_frame));
+    let kind_of_change = change.kind.name().to_uppercase();
     let class = classified.site.subclass.as_deref().map(|class| format!(" ({class})")).unwrap_or_default();
     let kind = classified.stats.kind.class();
-    let _ = writeln!(out, "\n{word:<7}{:<8}{finding}", change.severity().name());
+    let _ = writeln!(out, "\n{kind_of_change:<7}{:<8}{blamed}", change.severity().name());
     let ((leaked, suspects), (leaked_now, suspects_now)) = (found(change.old), found(change.new));
     let created = |classified: Option<&ClassifiedSite>| {
         classified.map_or(0, |classified| classified.stats.tally.counts.created)

@@ -1,4 +1,5 @@
-//! JSON reports as input of `render`, `merge`, `diff` and `suppress`, and the output of the first two.
+//! JSON reports as input of `render`, `merge`, `diff` and `suppress`, and the output of the first
+//! two.
 //!
 //! Owns how a report's file is read and where the result goes; what a report is and how it looks is
 //! [`zaudit_core::report`]'s. Invariant: no file is read without a limit.
@@ -36,7 +37,7 @@ pub(crate) fn read(path: &Path) -> Result<Report, CliError> {
     Report::read(&bytes).map_err(failed)
 }
 
-/// Writes a report in the format and to the place of `outlet`.
+/// Writes a report in the format and to the file of `outlet`.
 pub(crate) fn write(report: &Report, outlet: &Outlet) -> Result<(), CliError> {
     match &outlet.output {
         Some(path) => {

@@ -24,8 +24,8 @@ pub(crate) fn run(merge: &Merge) -> Result<(), CliError> {
     input::write(&merged, &merge.outlet)
 }
 
-/// The first two reports of the same process and the same start. The process id alone is not enough: in containers
-/// many processes have the same one.
+/// The first two reports of the same process and the same start. The process id alone is not
+/// enough: in containers many processes have the same one.
 fn same_run(reports: &[Report]) -> Option<(usize, usize)> {
     let key = |report: &Report| {
         let process = &report.process;

@@ -1,5 +1,6 @@
-//! One module for each subcommand. The simple ones (`attach`, `dump`, `status`, `reset`, `disarm`) are one request each
-//! and stand in `main.rs`; [`input`] is what the commands share that read reports from files.
+//! One module for each subcommand. The simple ones (`attach`, `dump`, `status`, `reset`, `disarm`)
+//! are one request each, in `main.rs`; [`input`] is what the commands share that read
+//! reports from files.
 
 pub(crate) mod diff;
 pub(crate) mod input;

@@ -1,6 +1,7 @@
 //! `zaudit ps`: the running JVMs and their audit status.
 //!
-//! Owns the table. Invariant: it sends no signal and connects to nothing; a process that ends meanwhile is left out.
+//! Owns the table. Invariant: it sends no signal and connects to nothing; a process that ends
+//! meanwhile is left out.
 
 use crate::error::{CliError, Code, one_line};
 use crate::hotspot::attach;

@@ -1,7 +1,7 @@
 //! `zaudit render`: a JSON report in another format.
 //!
-//! Invariant: a report that the agent wrote as JSON comes out as the agent itself would have written it in that format,
-//! byte for byte.
+//! Invariant: a report that the agent wrote as JSON comes out as the agent itself would have
+//! written it in that format, byte for byte.
 
 use crate::arguments::Render;
 use crate::cmd::input;

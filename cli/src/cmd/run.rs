@@ -1,7 +1,7 @@
 //! `zaudit run`: replaces this process by a program under the agent.
 //!
-//! Owns how the agent gets into the program's command line or environment. Invariant: exec leaves nothing of this
-//! process: exit code, signals, streams and process id are the program's.
+//! Owns how the agent gets into the program's command line or environment. Invariant: exec leaves
+//! nothing of this process: exit code, signals, streams and process id are the program's.
 
 use crate::arguments::Run;
 use crate::error::{CliError, Code};
@@ -35,8 +35,9 @@ pub(crate) fn run(named: Option<&Path>, run: &Run) -> Result<Infallible, CliErro
     Err(CliError::new(Code::Failed, message, "put the program or its path after --"))
 }
 
-/// Refuses options that the agent would not understand. The agent itself ignores them and complains amid the program's
-/// output; here the user can correct them. Files of options are left to the agent.
+/// Refuses options that the agent would not understand. The agent itself ignores them and complains
+/// amid the program's output; here the user can correct them. Files of options are left to the
+/// agent.
 pub(crate) fn expect_understood(options: &[String]) -> Result<(), CliError> {
     let mut parsed = zaudit_core::options::Parsed::default();
     parsed.read(&options.join(","), &|_| Ok(String::new()));

@@ -1,8 +1,8 @@
 //! `zaudit suppress`: rules for the findings of a report.
 //!
-//! Owns the choice of rules and their comments; [`zaudit_core::analysis::rules`] defines what a rule means. Invariant: the
-//! same run is clean under these rules, placed after those that it had; a finding for which no rule can be written is
-//! named in the file and on standard error.
+//! Owns the choice of rules and their comments; [`zaudit_core::analysis::rules`] defines what a
+//! rule means. Invariant: the same run is clean under these rules, placed after those that it had;
+//! a finding for which no rule can be written is named in the file and on standard error.
 
 use crate::arguments::Suppress;
 use crate::cmd::input;
@@ -69,9 +69,9 @@ fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
     let mut file = File { text: head(report), left_out: Vec::new() };
     for (rule, all) in report.classification.over(&report.rules) {
         let (all, max) = (grouped(all), grouped(rule.max.unwrap_or_default()));
-        let finding = if rule.source.is_empty() { String::new() } else { format!(" ({})", rule.source) };
+        let source = if rule.source.is_empty() { String::new() } else { format!(" ({})", rule.source) };
         file.leave_out(&format!(
-            "the rule {}{finding} is over its maximum, {all} of at most {max}: if that is right, raise it there",
+            "the rule {}{source} is over its maximum, {all} of at most {max}: if that is right, raise it there",
             rule.text
         ));
     }
@@ -246,8 +246,8 @@ mod tests {
         report.classification.failure(&report.rules, &FailOn { live: Some(1), bytes: None })
     }
 
-    /// The rules for what is reported under `own`. After those they must make the run clean, but not a run that has one
-    /// more.
+    /// The rules for what is reported under `own`. After those they must make the run clean, but
+    /// not a run that has one more.
     fn rules(sites: &[Made<'_>], own: &str) -> String {
         let session = session(sites);
         let file = rules_for(&report(&session, own, None)).unwrap();
@@ -373,8 +373,8 @@ mod tests {
         }
     }
 
-    /// Frames in all orders: recursion, frames of the JDK between and below, stacks without a frame of the program, callers
-    /// that lose all beside callers that lose none.
+    /// Frames in all orders: recursion, frames of the JDK between and below, stacks without a frame
+    /// of the program, callers that lose all beside callers that lose none.
     #[test]
     fn rules_cover_exactly_what_was_found() {
         const FRAMES: [(&str, &str); 9] = [

@@ -1,7 +1,8 @@
-//! `zaudit top`: a table of the worst findings that is refreshed until the JVM ends or the user interrupts.
+//! `zaudit top`: a table of the worst findings that is refreshed until the JVM ends or the user
+//! interrupts.
 //!
-//! Owns the loop and the terminal's alternate screen; [`table`] makes the text. Invariant: however it ends, the
-//! terminal is as it was before.
+//! Owns the loop and the terminal's alternate screen; [`table`] makes the text. Invariant: however
+//! it ends, the terminal is as it was before.
 
 mod table;
 

@@ -1,9 +1,11 @@
-//! The client side of HotSpot's attach protocol: make the JVM listen, send one request, read the answer.
+//! The client side of HotSpot's attach protocol: make the JVM listen, send one request, read the
+//! answer.
 //!
-//! Owns the files and the socket of the protocol; [`crate::request`] decides what to request. A JVM opens
-//! `/tmp/.java_pidN` when it receives SIGQUIT and finds `.attach_pidN` in its current folder or in `/tmp`. Invariant:
-//! SIGQUIT is sent at most once, to a JVM that will look for that file, and the file stays until the JVM has looked. In
-//! any other case the signal prints a thread dump into the program's output.
+//! Owns the files and the socket of the protocol; [`crate::request`] decides what to request. A JVM
+//! opens `/tmp/.java_pidN` when it receives SIGQUIT and finds `.attach_pidN` in its current folder
+//! or in `/tmp`. Invariant: SIGQUIT is sent at most once, to a JVM that will look for that file,
+//! and the file stays until the JVM has looked. In any other case the signal prints a thread dump
+//! into the program's output.
 
 use crate::duration::Deadline;
 use crate::error::{CliError, Code};
@@ -75,7 +77,8 @@ pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> 
     wait_until_live(target, deadline)?;
     let mut socket = match connect(target)? {
         Some(socket) => {
-            // Left by a client that gave up before the JVM answered. The JVM listens, so the file is not needed.
+            // Left by a client that gave up before the JVM answered. The JVM listens, so the file
+            // is not needed.
             let _ = sys::unlink_at(target.temporary(), &attach_file_name(target));
             socket
         }
@@ -99,7 +102,8 @@ pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> 
 fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result<Vec<u8>, CliError> {
     let mut answer = Vec::new();
     let mut buffer = [0; 4_096];
-    // After ctrl-C, wait a little longer for the answer: before that, the agent's files are not there to be removed.
+    // After ctrl-C, wait a little longer for the answer: before that, the agent's files are not
+    // there to be removed.
     let mut grace: Option<Deadline> = None;
     loop {
         let left = match &grace {
@@ -162,7 +166,8 @@ fn timeout_error(target: &Target, deadline: &Deadline, what: &str) -> CliError {
     CliError::new(Code::NoAnswer, message, hint)
 }
 
-/// Opens the socket's file, if it exists. It must belong to the JVM's user, because everybody may write to `/tmp`.
+/// Opens the socket's file, if it exists. It must belong to the JVM's user, because everybody may
+/// write to `/tmp`.
 fn open_socket(target: &Target) -> Result<Option<File>, CliError> {
     let name = OsString::from(format!(".java_pid{}", target.status.own_pid));
     let flags = libc::O_PATH | libc::O_NOFOLLOW;
@@ -185,7 +190,8 @@ fn open_socket(target: &Target) -> Result<Option<File>, CliError> {
 /// Connects to the socket, if the JVM listens on it.
 fn connect(target: &Target) -> Result<Option<UnixStream>, CliError> {
     let Some(file) = open_socket(target)? else { return Ok(None) };
-    // Through our own descriptor: a path may be too long for a socket address, and this is the file that was checked.
+    // Through our own descriptor: a path may be too long for a socket address, and this is the file
+    // that was checked.
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     match sys::connect(&path) {
         Ok(socket) => Ok(Some(UnixStream::from(socket))),
@@ -217,9 +223,9 @@ fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, Cli
     }
     wait_until_live(target, deadline)?;
     let attach_file = AttachFile::create(target)?;
-    // If the file existed, another client has just sent the signal. A second signal would reach a JVM that listens
-    // already and print a thread dump. That client removes its file once the JVM listens, so a client that creates a new
-    // file after that finds the socket.
+    // If the file existed, another client has just sent the signal. A second signal would reach a
+    // JVM that listens already and print a thread dump. That client removes its file once the JVM
+    // listens, so a client that creates a new file after that finds the socket.
     let other_client =
         Deadline::after(if attach_file.existed { OTHER_CLIENT_TIMEOUT } else { Duration::ZERO });
     loop {
@@ -252,8 +258,8 @@ fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, Cli
             attach_file.remove();
             return Ok(socket);
         }
-        // On a timeout the file stays. The signal is pending, and a JVM that handles it later without finding the file
-        // would print a thread dump.
+        // On a timeout the file stays. The signal is pending, and a JVM that handles it later
+        // without finding the file would print a thread dump.
         let Some(left) = deadline.left() else {
             return Err(timeout_error(target, deadline, "opened its attach socket"));
         };
@@ -265,8 +271,8 @@ fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, Cli
     }
 }
 
-/// Waits until a starting JVM handles SIGQUIT, which would kill it before that. Returns a connection if it listens
-/// anyway, as with `-Xrs` and `-XX:+StartAttachListener`.
+/// Waits until a starting JVM handles SIGQUIT, which would kill it before that. Returns a
+/// connection if it listens anyway, as with `-Xrs` and `-XX:+StartAttachListener`.
 fn wait_for_signal_handlers(target: &Target, deadline: &Deadline) -> Result<Option<UnixStream>, CliError> {
     let start = Deadline::after(HANDLERS_TIMEOUT.min(deadline.limit));
     loop {
@@ -281,8 +287,8 @@ fn wait_for_signal_handlers(target: &Target, deadline: &Deadline) -> Result<Opti
     }
 }
 
-/// Waits until a starting JVM accepts agents (JVMTI's live phase). The wait is limited, because not every JVM publishes
-/// its phase.
+/// Waits until a starting JVM accepts agents (JVMTI's live phase). The wait is limited, because not
+/// every JVM publishes its phase.
 fn wait_until_live(target: &Target, deadline: &Deadline) -> Result<(), CliError> {
     let start = Deadline::after(LIVE_PHASE_TIMEOUT.min(deadline.limit));
     while target.starting() && start.left().is_some() {
@@ -293,7 +299,8 @@ fn wait_until_live(target: &Target, deadline: &Deadline) -> Result<(), CliError>
     Ok(())
 }
 
-/// Pauses for a JVM that answers but does not accept agents yet. How long that takes depends on its class path.
+/// Pauses for a JVM that answers but does not accept agents yet. How long that takes depends on its
+/// class path.
 pub(crate) fn wait_for_start(target: &Target, deadline: &Deadline) -> Result<(), CliError> {
     if deadline.left().is_none() {
         return Err(timeout_error(target, deadline, "finished starting"));
@@ -323,8 +330,9 @@ fn attach_file_name(target: &Target) -> OsString {
 }
 
 impl AttachFile {
-    /// Creates the file in `/tmp`, else in the JVM's current folder. The JVM looks in its current folder first, but a starting JVM may
-    /// change its folder before it looks. The file counts only if it belongs to the JVM's user.
+    /// Creates the file in `/tmp`, else in the JVM's current folder. The JVM looks in its current
+    /// folder first, but a starting JVM may change its folder before it looks. The file counts only
+    /// if it belongs to the JVM's user.
     fn create(target: &Target) -> Result<Self, CliError> {
         let name = attach_file_name(target);
         let mut why = io::Error::from(io::ErrorKind::NotFound);

@@ -1,7 +1,7 @@
 //! HotSpot's performance data (`hsperfdata_USER/PID`), of which only the strings are read.
 //!
-//! Owns the format, version 2; [`crate::target`] finds the file and checks its owner. Invariant: any bytes can be parsed;
-//! an entry that is out of bounds is left out.
+//! Owns the format, version 2; [`crate::target`] finds the file and checks its owner. Invariant:
+//! any bytes can be parsed; an entry that is out of bounds is left out.
 
 /// The strings of such a file, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,8 +44,8 @@ impl PerfData {
         Some(Self(strings))
     }
 
-    /// Whether the JVM is still starting. It marks the data as accessible when it begins to accept agents (JVMTI's live
-    /// phase).
+    /// Whether the JVM is still starting. It marks the data as accessible when it begins to accept
+    /// agents (JVMTI's live phase).
     pub(crate) fn starting(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC.to_be_bytes()) && bytes.get(7) == Some(&0)
     }

@@ -1,7 +1,7 @@
 //! The flags that a JVM was started with, from its command line and environment.
 //!
-//! Used only if the JVM does not publish its flags. Invariant: a word after the main class belongs to the program and is
-//! not a flag, and the last of two flags wins.
+//! Used only if the JVM does not publish its flags. Invariant: a word after the main class belongs
+//! to the program and is not a flag, and the last of two flags wins.
 
 /// Launcher options whose value is the next word.
 const WITH_VALUE: [&str; 13] = [
@@ -28,8 +28,8 @@ const BEFORE_PROGRAM: [&str; 3] = ["-jar", "-m", "--module"];
 pub(crate) struct Flags(Vec<String>);
 
 impl Flags {
-    /// Collects them from `/proc/PID/cmdline` and `/proc/PID/environ`. `read` returns the text of a file that is named
-    /// there.
+    /// Collects them from `/proc/PID/cmdline` and `/proc/PID/environ`. `read` returns the text of a
+    /// file that is named there.
     pub(crate) fn collect(cmdline: &[u8], environ: &[u8], read: &dyn Fn(&str) -> Option<String>) -> Self {
         let variable = |name: &str| {
             let words = words(environ).find_map(|word| {

@@ -1,7 +1,7 @@
 //! `/proc/PID/maps`: the files that a process has mapped.
 //!
-//! Owns the syntax. Invariant: a path is the text after the inode, byte for byte, except that the kernel writes `\012` for
-//! a line break and appends ` (deleted)`.
+//! Owns the syntax. Invariant: a path is the text after the inode, byte for byte, except that the
+//! kernel writes `\012` for a line break and appends ` (deleted)`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -34,7 +34,8 @@ impl Maps {
         self.0.iter().find(|path| path.file_name() == Some(name))
     }
 
-    /// Whether this is HotSpot. OpenJ9 has a `libjvm.so`, too, which only forwards to its own library.
+    /// Whether this is HotSpot. OpenJ9 has a `libjvm.so`, too, which only forwards to its own
+    /// library.
     pub(crate) fn hotspot(&self) -> bool {
         let openj9 =
             |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"libj9vm"));

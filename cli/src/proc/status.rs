@@ -1,7 +1,7 @@
 //! `/proc/PID/status`: name, state, user and signal mask of a process.
 //!
-//! Owns the syntax. Invariant: a line that is missing, or is not as the kernel writes it, gives no status, never a panic
-//! or a guess.
+//! Owns the syntax. Invariant: a line that is missing, or is not as the kernel writes it, gives no
+//! status, never a panic or a guess.
 
 /// The status of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! The changes between two reports, site by site.
 //!
-//! Owns which sites correspond and what counts as a change; [`crate::cmd::diff`] writes them. Invariant: only leaks and
-//! suspects that no rule covers are compared, and each site of either report is in at most one change.
+//! Owns which sites correspond and what counts as a change; [`crate::cmd::diff`] writes them.
+//! Invariant: only leaks and suspects that no rule covers are compared, and each site of either
+//! report is in at most one change.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -129,14 +130,15 @@ pub(crate) fn changes<'a>(old: &'a Report, new: &'a Report) -> Vec<Change<'a>> {
 /// A kind, a subclass and the names of all frames.
 type Names<'a> = (Kind, Option<&'a str>, Vec<(&'a str, &'a str)>);
 
-/// Links new sites to gone ones that differ only in lines. Lines are part of a site, and move with each release of the
-/// program, so that an old leak would look new.
+/// Links new sites to gone ones that differ only in lines. Lines are part of a site, and move with
+/// each release of the program, so that an old leak would look new.
 fn find_moved(changes: &mut [Change<'_>]) {
     fn names(classified: &ClassifiedSite) -> Names<'_> {
         let frames = classified.site.frames().map(|frame| (frame.class.as_str(), frame.method.as_str()));
         (classified.site.kind, classified.site.subclass.as_deref(), frames.collect())
     }
-    // A site has moved only if the other report does not have it, and if there is only one candidate.
+    // A site has moved only if the other report does not have it, and if there is only one
+    // candidate.
     let mut gone: HashMap<Names<'_>, Option<&ClassifiedSite>> = HashMap::new();
     for old in changes.iter().filter(|it| it.new.is_none() && !it.unlisted).filter_map(|change| change.old) {
         gone.entry(names(old)).and_modify(|several| *several = None).or_insert(Some(old));

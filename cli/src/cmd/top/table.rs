@@ -1,8 +1,8 @@
 //! The table of `zaudit top`: the worst findings, and what has changed since the previous report.
 //!
 //! Owns the columns and their order; what a finding is, and which frame it blames, is
-//! [`zaudit_core::analysis::findings`]'s, as in every report. Invariant: the same two reports give the same text, no
-//! line is wider than the terminal, and no name moves its cursor.
+//! [`zaudit_core::analysis::findings`]'s, as in every report. Invariant: the same two reports give
+//! the same text, no line is wider than the terminal, and no name moves its cursor.
 
 use crate::error::one_line;
 use std::cmp::Ordering;
@@ -121,8 +121,8 @@ impl Numbers {
     }
 }
 
-/// The numbers of the sites of an older report, by the site's id. A site keeps its id; which finding it belongs to may
-/// change with what is found at its neighbours.
+/// The numbers of the sites of an older report, by the site's id. A site keeps its id; which
+/// finding it belongs to may change with what is found at its neighbours.
 struct Sites {
     numbers: HashMap<u64, Numbers>,
     /// Whether sites that are not among them had nothing: a report does not list every clean site.
@@ -183,7 +183,8 @@ fn row(report: &Report, finding: &Finding<'_>, last: Option<Numbers>) -> String 
     )
 }
 
-/// `+12, -3 live`: how many more were created since the previous report, and how many more or fewer are live.
+/// `+12, -3 live`: how many more were created since the previous report, and how many more or fewer
+/// are live.
 fn changes(now: Numbers, last: Numbers) -> String {
     let (new, live) = (difference(now.created, last.created), difference(now.live, last.live));
     match (new.is_empty(), live.is_empty()) {
@@ -276,7 +277,8 @@ mod tests {
         );
     }
 
-    /// Sites of one line of code are one row; a stack of nothing but the JDK's frames is blamed as in the report.
+    /// Sites of one line of code are one row; a stack of nothing but the JDK's frames is blamed as
+    /// in the report.
     #[test]
     fn a_row_a_finding_that_blames_the_same_frame_as_the_report() {
         let frame = |class: &str, method: &str, line: u32| {
@@ -284,8 +286,8 @@ mod tests {
             json!({"class": class, "method": method, "file": file, "line": line})
         };
         let changed = report(|root| {
-            // The innermost frames are the JDK's, in packages that a list of its own once did not know, and in one that
-            // it took for the JDK's.
+            // The innermost frames are the JDK's, in packages that a list of its own once did not
+            // know, and in one that it took for the JDK's.
             root["sites"][0]["frames"] = json!([
                 frame("java.util.zip.Deflater", "<init>", 1),
                 frame("com.sun.proxy.Proxy", "call", 2),

@@ -213,7 +213,8 @@ pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let pid = running.pid();
     ensure!(waits_in_write(pid), "it does not hang");
     let begin = Instant::now();
-    kit.ask("attach", pid, &["--timeout", "500ms"])?.refused(8, "within 500 ms: it hangs, or is very busy")?;
+    kit.ask("attach", pid, &["--timeout", "500ms"])?
+        .refused(8, "within 500 ms: it hangs, or is very busy")?;
     ensure!(begin.elapsed() < Duration::from_secs(5), "it waited longer than it was told");
     let trigger = Path::new("/tmp").join(format!(".attach_pid{pid}"));
     ensure!(trigger.exists(), "the file that the JVM is to find is gone");

@@ -1,12 +1,13 @@
-//! Commands: what an attach to a JVM asks of an agent, and the answer.
+//! Commands: what each attach to the JVM requests, and the reply.
 //!
-//! Runs on the thread that attached. Invariant: every command gets an answer, in words where it says (`answer`, else
-//! standard error) and as the return code of the attach.
+//! Runs on the thread that attached. Invariant: every command gets a reply, as text where the
+//! options say (`reply_file`, else standard error) and as the return code of the attach.
 
 use crate::control::lifecycle::{self, DisarmOutcome};
 use crate::control::{preflight, reports};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
+use crate::state::context::Context;
 use crate::sys::jni::Jni;
 use crate::sys::posix;
 use std::fmt::Write as _;
@@ -17,7 +18,7 @@ use zaudit_core::files;
 use zaudit_core::model::{Kind, OutOfMemory, Trigger};
 use zaudit_core::options::{self, Command, Options};
 
-/// What was done, or why it was not.
+/// What was done, or why it failed.
 pub(crate) type Answer = Result<String, String>;
 
 /// The return codes of an attach.
@@ -25,11 +26,13 @@ pub(crate) const DONE: i32 = 0;
 const NOT_DONE: i32 = 1;
 pub(crate) const NOT_UNDERSTOOD: i32 = 2;
 
-/// Does what is asked.
+/// Runs a command.
 pub(crate) fn run(agent: &'static Agent, jni: Jni, command: Command, options: &Options) -> Answer {
     match command {
         Command::Arm => arm(agent, jni, options),
-        Command::Dump => with_audit(agent, |audit| reports::on_command(agent, audit, jni, options)),
+        Command::Dump => {
+            with_audit(agent, |audit| reports::on_command(Context { agent, audit, jni }, options))
+        }
         Command::Status => Ok(status(agent)),
         Command::Reset => reset(agent),
         Command::Disarm => disarm(agent, jni, options),
@@ -37,7 +40,7 @@ pub(crate) fn run(agent: &'static Agent, jni: Jni, command: Command, options: &O
     }
 }
 
-/// Gives an answer where the options want it, and the return code that goes with it.
+/// Sends the reply of a command to where the options say, and returns the matching return code.
 pub(crate) fn reply(answer: &Answer, options: &Options) -> i32 {
     let (Ok(text) | Err(text)) = answer;
     let code = if answer.is_ok() { DONE } else { NOT_DONE };
@@ -45,11 +48,11 @@ pub(crate) fn reply(answer: &Answer, options: &Options) -> i32 {
     code
 }
 
-/// Gives an answer where the options want it.
+/// Sends a text to where the options say.
 pub(crate) fn tell(text: &str, options: &Options) {
     let text = &*escape::lines(text);
     let Some(path) = &options.reply_file else {
-        // A text of several lines ends its last one; all else are messages.
+        // A text of several lines ends with a newline; anything else is a message.
         return match text.ends_with('\n') {
             true => posix::write_stderr(text.as_bytes()),
             false => text.lines().for_each(posix::say),
@@ -59,7 +62,7 @@ pub(crate) fn tell(text: &str, options: &Options) {
     line.push('\n');
     if let Err(error) = files::write(path, line.as_bytes()) {
         posix::say(&format!(
-            "the answer cannot be written to {}: {}",
+            "cannot write the reply to {}: {}; it follows here",
             escape::path(path),
             files::reason(&error)
         ));
@@ -70,7 +73,7 @@ pub(crate) fn tell(text: &str, options: &Options) {
 fn with_audit(agent: &Agent, body: impl FnOnce(&Audit) -> Answer) -> Answer {
     match agent.hold_audit() {
         Some(audit) => body(&audit),
-        None => Err("no audit is under way; arm it first".into()),
+        None => Err("no audit is under way; arm one first".into()),
     }
 }
 
@@ -78,28 +81,28 @@ fn arm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
     if let Some(delay) = options.delay {
         return wait_to_arm(agent, jni, delay, options);
     }
-    let (expected, troubles) = preflight::look(options);
+    let (expected, problems) = preflight::load_inputs(options);
     let control = agent.control();
     lifecycle::arm(agent, &control, jni, options, expected)?;
     let adopted = agent.audit().as_deref().map(adopted).unwrap_or_default();
-    let lines = troubles.into_iter().chain([format!("armed{adopted}")]);
+    let lines = problems.into_iter().chain([format!("armed{adopted}")]);
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// `arm` once the delay is over.
+/// Arms after a delay.
 pub(crate) fn wait_to_arm(agent: &'static Agent, jni: Jni, delay: Duration, options: &Options) -> Answer {
     let _control = agent.control();
-    lifecycle::may_begin(agent)?;
-    let at = Instant::now().checked_add(delay).ok_or("the delay is too long")?;
+    lifecycle::check_can_arm(agent)?;
+    let at = Instant::now().checked_add(delay).ok_or("the delay is too long for the system's clock")?;
     lifecycle::prepare(agent, jni)?;
     lifecycle::start_worker(agent, jni, Some((at, options.clone())))?;
-    Ok(format!("it arms in {delay:?}"))
+    Ok(format!("the audit will start in {delay:?}"))
 }
 
 fn adopted(audit: &Audit) -> String {
     let (_, adopted, _) = match audit.session.sums() {
         Ok(sums) => sums,
-        Err(why) => return format!("; how many were open already is not known: {why}"),
+        Err(why) => return format!("; the number of instances that were already open is unknown: {why}"),
     };
     let found: Vec<_> = Kind::ALL
         .iter()
@@ -114,29 +117,29 @@ fn reset(agent: &'static Agent) -> Answer {
     let _control = agent.control();
     with_audit(agent, |audit| {
         reports::reset(agent, audit)?;
-        Ok(format!("counts begin anew{}", adopted(audit)))
+        Ok(format!("counts reset{}", adopted(audit)))
     })
 }
 
 fn disarm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
     let control = agent.control();
     match lifecycle::disarm(agent, &control, jni, Trigger::Command, Some(options)) {
-        DisarmOutcome::Over(Ok(written)) => return Ok(format!("disarmed; {written}")),
-        DisarmOutcome::Over(Err(why)) => return Err(format!("disarmed, but {why}")),
-        DisarmOutcome::NoReport(why) => return Err(format!("{why}; it stays armed")),
-        DisarmOutcome::NotYet => {
-            return Err("another report is under way, or the JVM is ending; it stays armed".into());
+        DisarmOutcome::Done(Ok(written)) => return Ok(format!("disarmed; {written}")),
+        DisarmOutcome::Done(Err(why)) => return Err(format!("disarmed, but {why}")),
+        DisarmOutcome::NoReport(why) => return Err(format!("{why}; the audit continues")),
+        DisarmOutcome::Busy => {
+            return Err("another report is being written, or the JVM is exiting; the audit continues".into());
         }
-        DisarmOutcome::Nothing => {}
+        DisarmOutcome::NotArmed => {}
     }
     if agent.worker.arms_at().is_some() {
         agent.worker.stop(agent.waker());
-        return Ok("it will not arm".into());
+        return Ok("the pending audit was cancelled".into());
     }
     Err("no audit is under way".into())
 }
 
-/// A line for each thing that somebody who looks after the process wants to know.
+/// One line for each figure that an operator of the process may need.
 fn status(agent: &Agent) -> String {
     let mut text = String::new();
     let mut line = |key: &str, value: String| {
@@ -148,7 +151,7 @@ fn status(agent: &Agent) -> String {
         line(
             "state",
             match agent.worker.arms_at() {
-                _ if agent.is_over() => "over".into(),
+                _ if agent.is_shut_down() => "shut down".into(),
                 Some(at) => {
                     format!("waiting (arms in {} s)", at.saturating_duration_since(Instant::now()).as_secs())
                 }
@@ -186,9 +189,9 @@ fn status(agent: &Agent) -> String {
     }
     line("sites", grouped(sites as u64));
     line("numbered reports", grouped(u64::from(agent.reports.numbered())));
-    line("stood still while arming", format!("{:.1} ms", audit.pause().as_secs_f64() * 1e3));
+    line("pause while arming", format!("{:.1} ms", audit.pause().as_secs_f64() * 1e3));
     let gaps = audit.session.gaps();
     let healthy = zaudit_core::session::Gaps { unsettled: None, ..gaps } == Default::default();
-    line("health", if healthy { "ok" } else { "not all could be seen: a report says what" }.into());
+    line("health", if healthy { "ok" } else { "incomplete; see HEALTH in a report" }.into());
     text
 }

@@ -1,7 +1,7 @@
-//! What the JVM calls: loading at the start and by attach, and the events.
+//! What the JVM calls: load at the start, load by attach, and the events of the agent's life.
 //!
-//! Invariant: whatever goes wrong here is one line on standard error and a program that runs as without the agent
-//! (`strict` apart).
+//! Invariant: a failure here is one line on standard error, and the program runs as it would
+//! without the agent (except with `strict`).
 
 use crate::control::commands;
 use crate::control::{archives, lifecycle, preflight, reports};
@@ -26,7 +26,7 @@ use zaudit_core::options::{self, Command, Options, Parsed};
 #[unsafe(no_mangle)]
 extern "system" fn Agent_OnLoad(vm: *mut JavaVM, options: *const c_char, _reserved: *mut c_void) -> jint {
     allocator::set_up();
-    guard::speak_on_panic();
+    guard::install_panic_hook();
     #[cfg(feature = "fault-injection")]
     if crate::sys::fault_injection::loaded() {
         allocator::pin();
@@ -36,37 +36,37 @@ extern "system" fn Agent_OnLoad(vm: *mut JavaVM, options: *const c_char, _reserv
 
 fn load(vm: *mut JavaVM, given: *const c_char) -> jint {
     if Agent::get().is_some() {
-        say("loaded already; this second -agentpath does nothing");
+        say("the agent is already loaded; the second -agentpath is ignored");
         return JNI_OK;
     }
     let mut parsed = environment();
     with_text(given, &mut parsed, Parsed::read);
     let mut options = parsed.options;
     if !options.quiet.explicit {
-        options.quiet.value = comes_to_every_jvm();
+        options.quiet.value = is_in_every_jvm();
     }
     if options.help {
         write_stderr(options::help().as_bytes());
     }
-    let (_, troubles) = preflight::look(&options);
-    let lines: Vec<String> = parsed.complaints.into_iter().chain(troubles).collect();
+    let (_, problems) = preflight::load_inputs(&options);
+    let lines: Vec<String> = parsed.complaints.into_iter().chain(problems).collect();
     lines.iter().for_each(|line| say(line));
     if options.strict && !lines.is_empty() {
-        say("the JVM does not start: strict is on");
+        say("the JVM does not start, because the option strict is set");
         return JNI_ERR;
     }
     if let Err(why) = install(vm, options) {
-        say(&format!("nothing is audited: {why}"));
+        say(&format!("auditing is disabled: {why}"));
     }
     JNI_OK
 }
 
-/// Whether every JVM that is started from here gets the agent, `javac` included.
-fn comes_to_every_jvm() -> bool {
+/// Whether every JVM that this environment starts gets the agent, `javac` included.
+fn is_in_every_jvm() -> bool {
     std::env::var("JAVA_TOOL_OPTIONS").is_ok_and(|options| options.contains("zaudit"))
 }
 
-/// What the environment asks for.
+/// The options in the environment.
 fn environment() -> Parsed {
     let mut parsed = Parsed::default();
     if let Some(text) = std::env::var_os("ZAUDIT_OPTIONS") {
@@ -75,8 +75,8 @@ fn environment() -> Parsed {
     parsed
 }
 
-/// Bytes of a file of options.
-const MOST_OPTIONS: usize = 64 << 10;
+/// The size limit of an options file, in bytes.
+const MAX_OPTIONS_BYTES: usize = 64 << 10;
 
 type Reader<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
@@ -97,46 +97,51 @@ fn with_bytes<T: Default>(
 ) -> T {
     match str::from_utf8(bytes) {
         Ok(text) => read(parsed, text, &|path| {
-            let bytes = read_small(path.as_ref(), MOST_OPTIONS).map_err(|error| files::reason(&error))?;
-            String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
+            let bytes =
+                read_small(path.as_ref(), MAX_OPTIONS_BYTES).map_err(|error| files::reason(&error))?;
+            String::from_utf8(bytes).map_err(|_| "the file is not UTF-8".into())
         }),
         Err(_) => {
             let shown = String::from_utf8_lossy(bytes);
-            parsed.complaints.push(format!("the options are not UTF-8 and are ignored: {shown:?}"));
+            parsed.complaints.push(format!("the options are not UTF-8; they are ignored: {shown:?}"));
             T::default()
         }
     }
 }
 
-/// Called by the JVM for each attach (JVMTI, "Agent Start-Up (Live phase)"): it is the command channel.
+/// Called by the JVM for each attach (JVMTI, "Agent Start-Up (Live phase)"). It is the command
+/// channel.
 #[unsafe(no_mangle)]
 extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _reserved: *mut c_void) -> jint {
     allocator::set_up();
-    guard::speak_on_panic();
+    guard::install_panic_hook();
     #[cfg(feature = "fault-injection")]
     let _stage = crate::sys::fault_injection::memory("attach");
     let _inside = threads::enter();
     let failed = || {
         let mut parsed = Parsed::default();
         with_text(options, &mut parsed, Parsed::read_command);
-        commands::reply(&Err("an internal error: the JVM's standard error says more".into()), &parsed.options)
+        commands::reply(
+            &Err("internal error; see the standard error of the JVM for details".into()),
+            &parsed.options,
+        )
     };
     guard::entry(|| attach(vm, options)).or_else(|| guard::entry(failed)).unwrap_or(JNI_ERR)
 }
 
 fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
-    // Files of options are read once: they may be pipes.
+    // Options files are read once, because they may be pipes.
     let command = with_text(given, &mut Parsed::default(), |_, text, _| options::command(text).0);
     let agent = match present(vm) {
         Ok(agent) => agent,
         Err(why) => {
             let mut parsed = Parsed::default();
             with_text(given, &mut parsed, Parsed::read_command);
-            return commands::reply(&Err(format!("nothing is audited: {why}")), &parsed.options);
+            return commands::reply(&Err(format!("auditing is disabled: {why}")), &parsed.options);
         }
     };
-    // To arm, the options of the start hold on; to report, those of the audit, but for its file. Where an answer goes
-    // each command says for itself.
+    // Arming inherits the options of the start; a report inherits those of the audit, except its
+    // files. Every command says itself where its reply goes.
     let before = match (command, agent.audit().as_deref()) {
         (Command::Arm, _) => Options { delay: None, ..agent.started_with.clone() },
         (_, Some(audit)) => Options { files: Vec::new(), ..audit.options.clone() },
@@ -149,15 +154,16 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
         return commands::NOT_UNDERSTOOD;
     }
     let Some(jni) = Jni::of_this_thread() else {
-        return commands::reply(&Err("this thread has no JNI".into()), &parsed.options);
+        return commands::reply(&Err("the current thread has no JNI environment".into()), &parsed.options);
     };
     jni.check_exceptions();
     agent.program_begins();
     commands::reply(&commands::run(agent, jni, command, &parsed.options), &parsed.options)
 }
 
-/// The agent, installed if this is the first that is heard of it. The JVM has one thread for attaches, and more that may
-/// come this way: its command `JVMTI.agent_load` is an MBean's operation, too.
+/// Returns the agent, and installs it on the first attach. Attaches may come from several threads:
+/// from the JVM's attach listener, and through the MBean operation of the command
+/// `JVMTI.agent_load`.
 fn present(vm: *mut JavaVM) -> Result<&'static Agent, String> {
     static FIRST: Mutex<()> = Mutex::new(());
     let _first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,50 +175,53 @@ fn present(vm: *mut JavaVM) -> Result<&'static Agent, String> {
     install(vm, environment.options)
 }
 
-/// How long a JVM that starts may need from its first attach to its start phase's end.
-const START: Duration = Duration::from_secs(5);
+/// How long the start phase of a JVM may last after the first attach.
+const START_PHASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The JVM's environment for agents. One that is just starting answers attaches in the start phase already, in which GetEnv says
-/// `JNI_EDETACHED` to whoever comes late.
+/// Creates a JVMTI environment. A starting JVM accepts attaches already in the start phase, in
+/// which GetEnv returns `JNI_EDETACHED` for a library that was not loaded at the start.
 fn jvmti(vm: *mut JavaVM) -> Result<Jvmti, String> {
-    let asked = Instant::now();
+    let began = Instant::now();
     loop {
         // SAFETY: the JVM hands its own invocation table.
         match unsafe { Jvmti::of(vm) } {
-            Err(JNI_EDETACHED) if asked.elapsed() < START => std::thread::sleep(Duration::from_millis(2)),
+            Err(JNI_EDETACHED) if began.elapsed() < START_PHASE_TIMEOUT => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
             other => {
-                return other.map_err(|code| format!("this JVM has no JVMTI for agents (JNI code {code})"));
+                return other
+                    .map_err(|code| format!("JNI GetEnv returned no JVMTI environment (error {code})"));
             }
         }
     }
 }
 
-/// The agent itself, without a hook.
+/// Creates the agent, without a hook.
 fn install(vm: *mut JavaVM, options: Options) -> Result<&'static Agent, String> {
     // SAFETY: the JVM hands its own invocation table.
     unsafe { jni::keep_vm(vm) };
     let jvmti = jvmti(vm)?;
     if let Some(flag) = archives::recording(jvmti.release()) {
-        // SAFETY: only this function has it.
-        unsafe { jvmti.dispose() }.map_err(|error| format!("a JVMTI environment stays: {error}"))?;
+        // SAFETY: no other code has this environment.
+        unsafe { jvmti.dispose() }.map_err(|error| format!("JVMTI DisposeEnvironment failed: {error}"))?;
         return Err(format!(
-            "this JVM records for an AOT cache ({flag}), which leaves instrumented classes out; \
-             start it without that flag to audit it"
+            "this JVM records for an AOT cache ({flag}), which cannot contain instrumented classes; \
+             to audit it, start it without that flag"
         ));
     }
     let mut wanted = jvmtiCapabilities::default();
     wanted.set_can_get_source_file_name(true);
     wanted.set_can_get_line_numbers(true);
-    let error = |what: &'static str| move |error| format!("{what}: {error}");
-    jvmti.add_capabilities(&wanted).map_err(error("the JVM refuses what is needed"))?;
+    let failed = |function: &'static str| move |error| format!("JVMTI {function} failed: {error}");
+    jvmti.add_capabilities(&wanted).map_err(failed("AddCapabilities"))?;
     let mut callbacks = jvmtiEventCallbacks::default();
     callbacks.VMInit = Some(on_vm_init);
     callbacks.VMDeath = Some(on_vm_death);
     callbacks.DataDumpRequest = Some(on_data_dump_request);
-    jvmti.set_callbacks(&callbacks).map_err(error("no callbacks"))?;
-    let agent = Agent::new(jvmti, options).install().ok_or("loaded twice at once")?;
+    jvmti.set_callbacks(&callbacks).map_err(failed("SetEventCallbacks"))?;
+    let agent = Agent::new(jvmti, options).install().ok_or("another thread is loading the agent")?;
     for event in [JVMTI_EVENT_VM_INIT, JVMTI_EVENT_VM_DEATH] {
-        jvmti.notify(event, true).map_err(error("no events"))?;
+        jvmti.notify(event, true).map_err(failed("SetEventNotificationMode"))?;
     }
     Ok(agent)
 }
@@ -224,17 +233,17 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
         let jni = unsafe { Jni::new(env) };
         let Some(agent) = Agent::get() else { return };
         let options = &agent.started_with;
-        let begun = match options.delay {
+        let armed = match options.delay {
             Some(delay) => commands::wait_to_arm(agent, jni, delay, options).map(drop),
             None if options.arm => {
-                // What is wrong with the rules was said while loading.
-                let (expected, _) = preflight::look(options);
+                // Loading has already printed what is wrong with the rules.
+                let (expected, _) = preflight::load_inputs(options);
                 lifecycle::arm(agent, &agent.control(), jni, options, expected)
             }
             None => Ok(()),
         };
-        if let Err(why) = begun {
-            say(&format!("nothing is audited: {why}"));
+        if let Err(why) = armed {
+            say(&format!("auditing is disabled: {why}"));
         }
         agent.program_begins();
     });
@@ -252,10 +261,10 @@ extern "system" fn on_vm_death(_jvmti: *mut jvmtiEnv, _env: *mut JNIEnv) {
     let _inside = threads::enter();
     guard::entry(|| {
         if let Some(agent) = Agent::get()
-            && !agent.is_over()
+            && !agent.is_shut_down()
         {
-            reports::last(agent);
-            agent.over();
+            reports::write_final(agent);
+            agent.shut_down();
         }
     });
 }

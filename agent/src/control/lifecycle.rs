@@ -1,18 +1,20 @@
-//! How an audit begins and ends: the helper class, the events, the rewriting of the classes, and all of it undone.
+//! How an audit begins and ends: the helper class, the events, the class rewriting, and their
+//! removal.
 //!
-//! The same way at the JVM's start and on an attach, under load. Invariant: an audit begins whole or not at all, but
-//! for single hooks, which the report's `health` names; and it ends with the original bytecode.
+//! An audit begins in the same way at the JVM's start and by attach, under load. Invariant: an
+//! audit begins completely or not at all, except for single hooks, which the report's `health`
+//! names; and it ends with the original bytecode.
 
-use super::reports::EndOfAudit;
-use super::worker::Duties;
+use crate::control::reports::EndOfAudit;
+use crate::control::worker::Duties;
 use crate::control::{preflight, reports, worker};
-use crate::observe::events;
-use crate::observe::{adoption, hooks};
+use crate::observe::{adoption, events, hooks};
 use crate::state::agent::Agent;
-use crate::state::audit::Audit;
-use crate::state::audit::Expectations;
+use crate::state::audit::{Audit, Expectations};
 use crate::state::classes::Classes;
+use crate::state::context::Context;
 use crate::sys::jni::Jni;
+use crate::sys::jvm_flags;
 use crate::sys::jvmti::jclass;
 use crate::sys::posix::{say, take_signal};
 use jvmti_bindings::sys::jni::JNINativeMethod;
@@ -26,13 +28,15 @@ use zaudit_core::model::Trigger;
 use zaudit_core::options::Options;
 use zaudit_instrument::{self as instrument, Callback};
 
-/// Two audits at once would count everything twice.
+/// Two audits at once would count every event twice.
 const UNDER_WAY: &str = "an audit is under way; disarm it first, or reset its counts";
 
-const OVER: &str = "the JVM is ending, or the agent has failed before";
+const SHUT_DOWN: &str = "the JVM is exiting, or the agent has stopped after an internal error";
 
-/// Room for a few local references.
-const ROOM: usize = 64;
+const OUT_OF_MEMORY: &str = "the JVM is out of memory";
+
+/// How many local references arming and disarming need at most.
+const LOCAL_REFS: usize = 64;
 
 /// Begins an audit.
 pub(crate) fn arm(
@@ -42,85 +46,96 @@ pub(crate) fn arm(
     options: &Options,
     expected: Expectations,
 ) -> Result<(), String> {
-    may_begin(agent)?;
-    let begun = jni
-        .with_locals(ROOM, || begin(agent, jni, options, expected))
-        .unwrap_or_else(|| Err("the JVM has no memory left".into()));
-    // The JVM's end may have come meanwhile; its memory goes with the process, as in `Agent::over`.
-    if agent.is_over() {
+    check_can_arm(agent)?;
+    let armed = jni
+        .with_locals(LOCAL_REFS, || begin_audit(agent, jni, options, expected))
+        .unwrap_or_else(|| Err(OUT_OF_MEMORY.into()));
+    // The JVM may have exited meanwhile. The memory goes with the process, as in
+    // `Agent::shut_down`.
+    if agent.is_shut_down() {
         std::mem::forget(agent.end_audit());
-        return Err(OVER.into());
+        return Err(SHUT_DOWN.into());
     }
-    begun
+    armed
 }
 
-/// Whether an audit may begin, now or after a delay.
-pub(crate) fn may_begin(agent: &Agent) -> Result<(), String> {
+/// Whether an audit may begin now, or after a delay.
+pub(crate) fn check_can_arm(agent: &Agent) -> Result<(), String> {
     match () {
-        () if agent.is_over() => Err(OVER.into()),
+        () if agent.is_shut_down() => Err(SHUT_DOWN.into()),
         () if agent.audit().is_some() => Err(UNDER_WAY.into()),
         () => Ok(()),
     }
 }
 
-/// Looks up once what every audit and the agent's thread need.
+/// Looks up what every audit and the agent's thread need, once.
 pub(crate) fn prepare(agent: &Agent, jni: Jni) -> Result<(), String> {
     if agent.classes.get().is_none() {
         let classes = jni
-            .with_locals(ROOM, || define_helper(jni).and_then(|helper| Classes::find(jni, helper)))
-            .unwrap_or_else(|| Err("the JVM has no memory left".into()))?;
+            .with_locals(LOCAL_REFS, || define_helper(jni).and_then(|helper| Classes::find(jni, helper)))
+            .unwrap_or_else(|| Err(OUT_OF_MEMORY.into()))?;
         agent.classes.get_or_init(|| classes);
     }
     Ok(())
 }
 
-fn begin(agent: &'static Agent, jni: Jni, options: &Options, expected: Expectations) -> Result<(), String> {
-    let error = |what: &'static str| move |error| format!("{what}: {error}");
+fn begin_audit(
+    agent: &'static Agent,
+    jni: Jni,
+    options: &Options,
+    expected: Expectations,
+) -> Result<(), String> {
+    let failed = |function: &'static str| move |error| format!("JVMTI {function} failed: {error}");
     prepare(agent, jni)?;
     let jvmti = agent.new_environment()?;
     let audit = Arc::new(Audit::new(jvmti, options.clone(), expected, agent.now(), !agent.has_begun()));
-    jvmti.add_capabilities(&events::capabilities()).map_err(error("the JVM refuses what is needed"))?;
-    jvmti.set_callbacks(&events::callbacks()).map_err(error("no callbacks"))?;
-    // The hook stays on: whenever another agent has these classes rewritten, the JVM begins anew from the
-    // original bytes, and ours would be lost.
-    jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, true).map_err(error("no class file hook"))?;
-    jvmti.notify(JVMTI_EVENT_OBJECT_FREE, true).map_err(error("no free events"))?;
+    jvmti.add_capabilities(&events::capabilities()).map_err(failed("AddCapabilities"))?;
+    jvmti.set_callbacks(&events::callbacks()).map_err(failed("SetEventCallbacks"))?;
+    // The hook stays enabled: when another agent retransforms these classes, the JVM begins again
+    // from the original bytes, and our hooks would be lost.
+    jvmti
+        .notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, true)
+        .map_err(failed("SetEventNotificationMode(ClassFileLoadHook)"))?;
+    jvmti.notify(JVMTI_EVENT_OBJECT_FREE, true).map_err(failed("SetEventNotificationMode(ObjectFree)"))?;
     if options.adopt {
-        audit.begin_search();
+        audit.begin_adoption();
     }
     agent.waker().clear();
-    // What came for the audit before this one after its last report; it would keep the first of ours from ringing.
+    // Drops what was freed for the previous audit after its last report: it would suppress the
+    // wake-up of our first free.
     agent.forget_freed();
     agent.begin(Arc::clone(&audit));
     for (target, class) in hooked(agent) {
         if let Err(error) = jvmti.retransform(&[class]) {
-            // A JVM that ended meanwhile refuses everything, and its own last words are those that count.
-            if agent.is_over() {
-                return Err(OVER.into());
+            // After the JVM's exit every call fails; the message about the exit is the one that
+            // matters.
+            if agent.is_shut_down() {
+                return Err(SHUT_DOWN.into());
             }
-            events::missing(&audit, target, vec![format!("{target}: it could not be rewritten: {error}")]);
+            let why = format!("{target}: JVMTI RetransformClasses failed: {error}");
+            events::missing(&audit, target, vec![why]);
         }
     }
     if let Err(why) = start_worker(agent, jni, None) {
         drop(audit);
-        drop(end(agent));
-        return Err(format!("no thread of our own: {why}"));
+        drop(take_down(agent));
+        return Err(format!("cannot start the agent's thread: {why}"));
     }
     if options.adopt
-        && let Err(error) = adoption::run(agent, &audit, jni)
+        && let Err(error) = adoption::run(Context { agent, audit: &audit, jni })
     {
-        if agent.is_over() {
-            return Err(OVER.into());
+        if agent.is_shut_down() {
+            return Err(SHUT_DOWN.into());
         }
-        audit.session.dropped("open streams were not searched for");
-        say(&format!("open streams are not adopted: {error}"));
+        audit.session.dropped("the search for instances that were already open failed");
+        say(&format!("cannot adopt instances that were already open: {error}"));
     }
     if let Err(error) = agent.jvmti.notify(JVMTI_EVENT_DATA_DUMP_REQUEST, true)
-        && !agent.is_over()
+        && !agent.is_shut_down()
     {
-        say(&format!("SIGQUIT asks for no report: {error}"));
+        say(&format!("cannot enable reports on SIGQUIT: {error}"));
     }
-    ask_by_signal(agent, options);
+    enable_signal(agent, options);
     Ok(())
 }
 
@@ -130,20 +145,21 @@ fn hooked(agent: &'static Agent) -> Vec<(&'static str, jclass)> {
     instrument::targets().filter_map(|target| Some((target, classes.of_target(target)?))).collect()
 }
 
-/// What came of disarming.
+/// The result of disarming.
 pub(crate) enum DisarmOutcome {
     /// There was no audit.
-    Nothing,
-    /// The audit goes on: its last report could not be made, because another one takes too long, or because the JVM is
-    /// ending and makes it itself.
-    NotYet,
-    /// The audit goes on, because there is no memory for its last report. Why, in words.
+    NotArmed,
+    /// The audit continues: another report takes too long, or the JVM is exiting and writes the
+    /// last report itself.
+    Busy,
+    /// The audit continues, because there is no memory for its last report. Holds the error
+    /// message.
     NoReport(String),
-    /// It is over. What was done with its last report, or what went wrong.
-    Over(Result<String, String>),
+    /// The audit has ended. Holds what became of its last report.
+    Done(Result<String, String>),
 }
 
-/// The last report of an audit, and its end. `to` says where that report goes.
+/// Writes the last report of the audit and ends it. `to` says where that report goes.
 pub(crate) fn disarm(
     agent: &'static Agent,
     _control: &MutexGuard<'_, ()>,
@@ -151,80 +167,77 @@ pub(crate) fn disarm(
     trigger: Trigger,
     to: Option<&Options>,
 ) -> DisarmOutcome {
-    let Some(audit) = agent.hold_audit() else { return DisarmOutcome::Nothing };
+    let Some(audit) = agent.hold_audit() else { return DisarmOutcome::NotArmed };
     let written = match reports::end_of_audit(agent, audit, jni, trigger, to) {
-        EndOfAudit::Busy => return DisarmOutcome::NotYet,
+        EndOfAudit::Busy => return DisarmOutcome::Busy,
         EndOfAudit::NoReport(why) => return DisarmOutcome::NoReport(why),
         EndOfAudit::Done(written) => written,
     };
-    // A JVM that has ended meanwhile has made its own last report.
-    let restored = jni.with_locals(ROOM, || end(agent)).flatten();
-    DisarmOutcome::Over(written.and_then(|written| restored.map_or(Ok(written), Err)))
+    // A JVM that has exited meanwhile has written its last report itself.
+    let restored = jni.with_locals(LOCAL_REFS, || take_down(agent)).flatten();
+    DisarmOutcome::Done(written.and_then(|written| restored.map_or(Ok(written), Err)))
 }
 
-/// Puts everything back. What could not be.
-fn end(agent: &'static Agent) -> Option<String> {
+/// Removes the audit: hooks, events, thread, tags. Returns an error message if something could not
+/// be restored.
+fn take_down(agent: &'static Agent) -> Option<String> {
     let audit = agent.end_audit()?;
     let mut failed = None;
     if let Err(error) = agent.jvmti.notify(JVMTI_EVENT_DATA_DUMP_REQUEST, false) {
-        failed = Some(format!("SIGQUIT still rings: {error}"));
+        failed = Some(format!("cannot disable reports on SIGQUIT: {error}"));
     }
-    // With the event off the JVM begins from the original bytes, and asks other agents only.
+    // With the event disabled, the JVM begins from the original bytes and calls other agents only.
     let restored = audit
         .jvmti
         .notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false)
         .and_then(|()| hooked(agent).iter().try_for_each(|(_, class)| audit.jvmti.retransform(&[*class])));
-    // ObjectFree stays on until its environment goes: to set its mode may be deadly (see `freed`).
+    // ObjectFree stays enabled until its environment is disposed: setting its mode may deadlock the
+    // JVM (see `sys::object_free`).
     if let Err(error) = restored {
-        failed = Some(format!("the original bytecode could not be put back: {error}; its hooks do nothing"));
+        failed = Some(format!(
+            "cannot restore the original bytecode: JVMTI RetransformClasses failed: {error}; the hooks do nothing now"
+        ));
     }
     agent.worker.stop(agent.waker());
-    let_go(audit);
+    wait_for_hooks(audit);
     agent.forget_freed();
     failed
 }
 
-/// Waits a moment for hooks that are still at work, so that tables and tags are gone when the caller is told so. The last
-/// of them gives everything back if it takes longer.
-fn let_go(audit: Arc<Audit>) {
-    const PATIENCE: Duration = Duration::from_secs(1);
+/// Waits a moment for hooks that are still running, so that tables and tags are gone when the
+/// command returns. If that takes longer, the last of the hooks frees them.
+fn wait_for_hooks(audit: Arc<Audit>) {
+    const HOOK_TIMEOUT: Duration = Duration::from_secs(1);
     let began = Instant::now();
-    while Arc::strong_count(&audit) > 1 && began.elapsed() < PATIENCE {
+    while Arc::strong_count(&audit) > 1 && began.elapsed() < HOOK_TIMEOUT {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-fn ask_by_signal(agent: &Agent, options: &Options) {
+fn enable_signal(agent: &Agent, options: &Options) {
     let choice = options.signal;
     let Some(signal) = choice.value else { return };
-    // JDK 8 under -Xcheck:jni prints all its handlers on standard output when SIGUSR1 is not at its default
-    // (`posix::run_periodic_checks`, INTERRUPT_SIGNAL): there it is taken only if the user says so.
-    if !choice.explicit && agent.jvmti.release() == 8 && jvm_flag("-Xcheck:jni") {
+    let has_flag = |name: &str| jvm_flags::of_this_jvm().iter().any(|flag| flag == name);
+    // JDK 8 with -Xcheck:jni prints all signal handlers on standard output if SIGUSR1 is not at its
+    // default (`posix::run_periodic_checks`, INTERRUPT_SIGNAL). There we take it only if the user
+    // names it.
+    if !choice.explicit && agent.jvmti.release() == 8 && has_flag("-Xcheck:jni") {
         return;
     }
     if let Err(why) = take_signal(signal)
         && choice.explicit
     {
-        say(&format!("SIG{} asks for no report: {why}; SIGQUIT does", signal.name));
+        say(&format!("cannot enable reports on SIG{}: {why}; use SIGQUIT instead", signal.name));
     }
 }
 
-/// Whether the JVM was started with this flag, as far as the process can tell.
-fn jvm_flag(flag: &str) -> bool {
-    let given = std::fs::read("/proc/self/cmdline").unwrap_or_default();
-    let inherited =
-        ["JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS"].map(|name| std::env::var(name).unwrap_or_default());
-    given.split(|byte| *byte == 0).any(|word| word == flag.as_bytes())
-        || inherited.iter().any(|options| options.split_whitespace().any(|word| word == flag))
-}
-
-/// A local reference to the helper class.
+/// Defines the helper class and returns a local reference to it.
 fn define_helper(jni: Jni) -> Result<jclass, String> {
     let c = |text: &str| CString::new(text).map_err(|error| error.to_string());
     let name = c(instrument::HELPER_CLASS)?;
     let class = jni
         .define_boot_class(&name, &instrument::helper_class())
-        .ok_or("its helper class could not be defined; another copy of libzaudit.so is loaded in this JVM")?;
+        .ok_or("cannot define the helper class; another copy of libzaudit.so is loaded in this JVM")?;
     let descriptor = c(instrument::CALLBACK_DESCRIPTOR)?;
     let (created, ended) = (c(Callback::Created.method())?, c(Callback::Ended.method())?);
     let ending = c(Callback::Ending.method())?;
@@ -241,15 +254,15 @@ fn define_helper(jni: Jni) -> Result<jclass, String> {
     if jni.register(class, &natives) {
         Ok(class)
     } else {
-        Err("the natives of its helper class could not be registered".into())
+        Err("JNI RegisterNatives failed for the helper class".into())
     }
 }
 
-/// What the agent's thread does, from its time or from a wake-up on.
+/// What the agent's thread does when it wakes.
 const DUTIES: Duties =
     Duties { arm_if_due, disarm_if_due, report: reports::on_demand, snapshot: reports::snapshot };
 
-/// Has the agent's thread run, and arm at the time that is given.
+/// Starts the agent's thread, or tells the running one, to arm at the time in `waiting`.
 pub(crate) fn start_worker(
     agent: &Agent,
     jni: Jni,
@@ -263,31 +276,31 @@ fn arm_if_due(agent: &'static Agent, jni: Jni) {
     if !is_due() {
         return;
     }
-    // Whoever has the right to arm may change the time, or call it off, until we have it.
+    // Until we hold the lock, another thread may change the time or cancel the audit.
     let Some(control) = agent.try_control() else { return worker::pause() };
     if !is_due() {
         return;
     }
     let Some(options) = agent.worker.take_waiting() else { return };
-    let (expected, troubles) = preflight::look(&options);
-    troubles.iter().for_each(|line| say(line));
+    let (expected, problems) = preflight::load_inputs(&options);
+    problems.iter().for_each(|line| say(line));
     if let Err(why) = arm(agent, &control, jni, &options, expected) {
-        agent.worker.not_wanted();
-        say(&format!("nothing is audited: {why}"));
+        agent.worker.cancel();
+        say(&format!("auditing is disabled: {why}"));
     }
 }
 
 fn disarm_if_due(agent: &'static Agent, jni: Jni) {
-    // Somebody who arms or disarms just now may wait for this thread.
+    // A thread that holds the lock to arm or disarm may wait for this thread.
     let Some(control) = agent.try_control() else { return worker::pause() };
-    // It may be another audit by now.
+    // The audit may be another one by now.
     let ends_at = agent.audit().as_deref().and_then(Audit::ends_at);
     if ends_at.is_none_or(|end| end > Instant::now()) {
         return;
     }
     match disarm(agent, &control, jni, Trigger::Duration, None) {
-        DisarmOutcome::Over(Err(why)) => say(&why),
-        DisarmOutcome::NotYet | DisarmOutcome::NoReport(_) => worker::pause(),
-        DisarmOutcome::Over(Ok(_)) | DisarmOutcome::Nothing => {}
+        DisarmOutcome::Done(Err(why)) => say(&why),
+        DisarmOutcome::Busy | DisarmOutcome::NoReport(_) => worker::pause(),
+        DisarmOutcome::Done(Ok(_)) | DisarmOutcome::NotArmed => {}
     }
 }

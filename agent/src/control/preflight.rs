@@ -1,6 +1,7 @@
-//! A look at what the options need before an audit begins: rules, a baseline, and a place for reports.
+//! Loads what the options name before an audit begins: rules and a baseline; and checks the files
+//! for reports.
 //!
-//! Invariant: what is wrong is a line each, and the audit can go on without it.
+//! Invariant: each problem is one line, and the audit can run in spite of it.
 
 use crate::state::audit::Expectations;
 use crate::sys::posix;
@@ -13,25 +14,25 @@ use zaudit_core::files::{self, Naming};
 use zaudit_core::options::Options;
 use zaudit_core::report::Report;
 
-/// Bytes of a file of rules.
-const MOST_RULES: usize = 4 << 20;
-/// Bytes of a baseline.
-const MOST_BASELINE: usize = 256 << 20;
+/// The size limit of a rules file, in bytes.
+const MAX_RULES_BYTES: usize = 4 << 20;
+/// The size limit of a baseline, in bytes.
+const MAX_BASELINE_BYTES: usize = 256 << 20;
 
-/// What need not be told, and what is wrong with the options.
-pub(crate) fn look(options: &Options) -> (Expectations, Vec<String>) {
-    let mut troubles = Vec::new();
+/// Returns the expectations that the options name, and one line for each problem with the options.
+pub(crate) fn load_inputs(options: &Options) -> (Expectations, Vec<String>) {
+    let mut problems = Vec::new();
     let mut rules = if options.default_suppressions { Rule::built_in() } else { Vec::new() };
     for path in &options.suppressions {
-        match posix::read_small(path, MOST_RULES) {
+        match posix::read_small(path, MAX_RULES_BYTES) {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
                 let (read, wrong) = Rule::read_file(&path.display().to_string(), &text);
                 rules.extend(read);
-                troubles.extend(wrong);
+                problems.extend(wrong);
             }
             Err(error) => {
-                troubles.push(format!(
+                problems.push(format!(
                     "cannot read rules from {}: {}",
                     escape::path(path),
                     files::reason(&error)
@@ -43,7 +44,8 @@ pub(crate) fn look(options: &Options) -> (Expectations, Vec<String>) {
         Ok(baseline) => Some(baseline),
         Err(why) => {
             let path = escape::path(path);
-            troubles.push(format!("cannot read the baseline {path}: {why}; all is told as if it were new"));
+            problems
+                .push(format!("cannot read the baseline {path}: {why}; every finding is reported as new"));
             None
         }
     });
@@ -51,8 +53,8 @@ pub(crate) fn look(options: &Options) -> (Expectations, Vec<String>) {
         let naming = Naming { pid: std::process::id(), time: SystemTime::now(), number: None };
         let path = pattern.path(&naming);
         if let Err(error) = files::check(&path) {
-            troubles.push(format!(
-                "the report cannot be written to {}: {}; unless that changes it will come on standard error",
+            problems.push(format!(
+                "cannot write the report to {} ({}); it will go to standard error instead",
                 escape::path(&path),
                 files::reason(&error)
             ));
@@ -60,16 +62,17 @@ pub(crate) fn look(options: &Options) -> (Expectations, Vec<String>) {
     }
     if options.files.is_empty() {
         if options.interval.is_some() {
-            troubles.push("interval needs a file; there will be no snapshots".into());
+            problems.push("interval needs the option file; no snapshots will be written".into());
         }
         if options.format.is_some_and(|format| !format.is_text()) {
-            troubles.push("this format needs a file; the report will be text on standard error".into());
+            problems
+                .push("this format needs the option file; the report will be text on standard error".into());
         }
     }
-    (Expectations { rules, baseline }, troubles)
+    (Expectations { rules, baseline }, problems)
 }
 
 fn read_baseline(path: &Path) -> Result<Baseline, String> {
-    let file = posix::Patient::open(path, MOST_BASELINE).map_err(|error| files::reason(&error))?;
+    let file = posix::TimedReader::open(path, MAX_BASELINE_BYTES).map_err(|error| files::reason(&error))?;
     Report::read_baseline(file, &path.display().to_string())
 }

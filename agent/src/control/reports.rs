@@ -1,14 +1,16 @@
-//! A report on its way out: settle, snapshot, judge, render, write.
+//! How a report is made: prepare, snapshot, classify, render, write.
 //!
-//! Runs on the agent's own thread or on the one that attached; for the last report on the thread that ends the JVM.
-//! Invariant: reports are made one after the other, and one that was asked for and cannot be written to its file is
-//! written to standard error.
+//! Runs on the agent's thread or on the thread that attached; the last report is written on the
+//! thread that ends the JVM. Invariant: reports are made one after the other, and a requested
+//! report that cannot be written to its file is written to standard error.
 
-use crate::inspect::{footprint, gc, gc_roots};
+use crate::inspect::gc::{self, MAYBE_GARBAGE};
+use crate::inspect::{footprint, gc_roots};
 use crate::observe::guard;
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
-use crate::state::report_slot::{PATIENCE, Prepared};
+use crate::state::context::Context;
+use crate::state::report_slot::{Prepared, REPORT_SLOT_TIMEOUT};
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{jclass, jobject};
 use crate::sys::object_free;
@@ -25,32 +27,38 @@ use zaudit_core::model::{OutOfMemory, Trigger};
 use zaudit_core::options::{Format, Options};
 use zaudit_core::report::{Process, Report, Style};
 
-/// A report that a signal or SIGQUIT asks for. While another is under way it is the same wish.
-pub(crate) fn on_demand(agent: &Agent, audit: &Audit, jni: Jni, trigger: Trigger) {
+/// Why no report can be made now.
+const BUSY: &str = "another report is being written, or the JVM is exiting";
+
+/// A report that a signal or SIGQUIT requests. A request during another report is dropped.
+pub(crate) fn on_demand(context: Context<'_>, trigger: Trigger) {
+    let Context { agent, audit, .. } = context;
     let Some(turn) = agent.reports.begin(Duration::ZERO) else { return };
-    let prepared = prepare(agent, audit, jni, &audit.options);
-    match make(agent, audit, trigger, Some(turn.next_number()), prepared) {
-        // What could not be written to its file came on standard error instead.
+    let prepared = prepare(context, &audit.options);
+    match build(agent, audit, trigger, Some(turn.next_number()), prepared) {
+        // A report that could not be written to its file was written to standard error instead.
         Ok(report) => drop(write(&report, &audit.options, report.process.number)),
         Err(why) => posix::say(&no_report(why)),
     }
 }
 
-/// A report that a command asks for; `to` says how and, if it names a file, exactly where. What was done with it.
-pub(crate) fn on_command(agent: &Agent, audit: &Audit, jni: Jni, to: &Options) -> Result<String, String> {
-    let turn = agent.reports.begin(PATIENCE).ok_or("another report is under way, or the JVM is ending")?;
-    let prepared = prepare(agent, audit, jni, to);
-    let report = make(agent, audit, Trigger::Command, Some(turn.next_number()), prepared);
+/// A report that a command requests. `to` holds its options and, if it names a file, the exact
+/// path. Returns what was done with the report.
+pub(crate) fn on_command(context: Context<'_>, to: &Options) -> Result<String, String> {
+    let Context { agent, audit, .. } = context;
+    let turn = agent.reports.begin(REPORT_SLOT_TIMEOUT).ok_or(BUSY)?;
+    let prepared = prepare(context, to);
+    let report = build(agent, audit, Trigger::Command, Some(turn.next_number()), prepared);
     report.map_err(no_report).and_then(|report| write_command(&report, to, &audit.options))
 }
 
-/// What came of the last report of an audit that ends before the JVM does.
+/// The result of the last report of an audit that ends before the JVM does.
 pub(crate) enum EndOfAudit {
-    /// It cannot be made now: another report takes too long, or the JVM is ending.
+    /// The report cannot be made now: another report takes too long, or the JVM is exiting.
     Busy,
-    /// There is no memory for it, and a command waits for it. Why, in words.
+    /// There is no memory for the report, and a command waits for it. Holds the error message.
     NoReport(String),
-    /// What was done with it, or what went wrong.
+    /// What was done with the report, or the error message.
     Done(Result<String, String>),
 }
 
@@ -62,27 +70,27 @@ pub(crate) fn end_of_audit(
     trigger: Trigger,
     to: Option<&Options>,
 ) -> EndOfAudit {
-    let Some(_turn) = agent.reports.begin(PATIENCE) else { return EndOfAudit::Busy };
+    let Some(_turn) = agent.reports.begin(REPORT_SLOT_TIMEOUT) else { return EndOfAudit::Busy };
     let options = to.unwrap_or(&audit.options);
-    let prepared = prepare(agent, &audit, jni, options);
-    EndOfAudit::Done(match make(agent, &audit, trigger, None, prepared) {
+    let prepared = prepare(Context { agent, audit: &audit, jni }, options);
+    EndOfAudit::Done(match build(agent, &audit, trigger, None, prepared) {
         Ok(report) => {
             let written = match to {
                 Some(to) => write_command(&report, to, &audit.options),
-                None => last_words(&report, &audit),
+                None => write_final_report(&report, &audit),
             };
-            fail_if_asked(&report, &audit);
+            apply_gate(&report, &audit);
             written
         }
-        // Nobody waits for the end of `duration`, so the audit ends all the same.
+        // No command waits for the end of `duration`, so the audit ends in any case.
         Err(why) if to.is_none() => Err(no_report(why)),
         Err(why) => return EndOfAudit::NoReport(no_report(why)),
     })
 }
 
-/// Counts from now on. A report that is being made tells of one epoch, not of half of each.
+/// Restarts the counts. Waits for a running report, so that a report covers one epoch only.
 pub(crate) fn reset(agent: &Agent, audit: &Audit) -> Result<(), String> {
-    let _turn = agent.reports.begin(PATIENCE).ok_or("a report is under way, or the JVM is ending")?;
+    let _turn = agent.reports.begin(REPORT_SLOT_TIMEOUT).ok_or(BUSY)?;
     // What was freed before belongs to the counts that end here.
     let undelivered = deliver(agent, audit);
     agent.report_uncounted(audit);
@@ -91,7 +99,7 @@ pub(crate) fn reset(agent: &Agent, audit: &Audit) -> Result<(), String> {
     Ok(())
 }
 
-/// A snapshot of `interval`. It is never forced on standard error, and one that fails leaves the one before in place.
+/// A snapshot of `interval`. It never goes to standard error; if it fails, the previous one stays.
 pub(crate) fn snapshot(agent: &Agent, audit: &Audit) {
     let files = &audit.options.files;
     if files.is_empty() {
@@ -100,24 +108,24 @@ pub(crate) fn snapshot(agent: &Agent, audit: &Audit) {
     let Some(turn) = agent.reports.begin(Duration::ZERO) else { return };
     let numbered = audit.options.max_snapshots > 1 || files.iter().any(Pattern::tells_reports_apart);
     let number = numbered.then(|| turn.next_number());
-    let failed = match make(agent, audit, Trigger::Interval, number, Prepared::default()) {
-        Ok(report) if is_left_out(&report, audit) => Vec::new(),
+    let failed = match build(agent, audit, Trigger::Interval, number, Prepared::default()) {
+        Ok(report) if suppressed_by_quiet(&report, audit) => Vec::new(),
         Ok(report) => write_snapshots(&report, audit, number),
         Err(why) => vec![no_report(why)],
     };
     let failed_before = audit.snapshot_failed.swap(!failed.is_empty(), Ordering::Relaxed);
     if !failed.is_empty() && !failed_before {
         let why = failed.join("; ");
-        posix::say(&format!("{why}; the snapshots before stay, and it is tried again each time"));
+        posix::say(&format!("{why}; earlier snapshots stay, and the next interval tries again"));
     }
 }
 
-/// Writes a snapshot to each file. What failed.
+/// Writes a snapshot to each file. Returns the error messages.
 fn write_snapshots(report: &Report, audit: &Audit, number: Option<u32>) -> Vec<String> {
     let mut rotations = audit.rotations.lock().unwrap_or_else(PoisonError::into_inner);
     rotations.resize_with(audit.options.files.len(), Rotation::default);
     let each = paths(report, &audit.options, number).into_iter().zip(rotations.iter_mut());
-    // One that fails keeps none of the others from being written.
+    // A file that fails does not prevent the others.
     let written = each.map(|(path, rotation)| write_snapshot(report, &audit.options, &path, rotation));
     written.filter_map(Result::err).collect()
 }
@@ -130,72 +138,76 @@ fn write_snapshot(
 ) -> Result<(), String> {
     write_file(report, format_of(options, path), path)?;
     rotation.wrote(path, options.max_snapshots).map_err(|(path, error)| {
-        format!("cannot delete {}, an old snapshot: {}", escape::path(&path), files::reason(&error))
+        format!("cannot delete the old snapshot {}: {}", escape::path(&path), files::reason(&error))
     })
 }
 
-/// `zaudit.Hooks.ending(Object)`: the JVM is about to end.
+/// `zaudit.Hooks.ending(Object)`: the JVM is about to exit.
 pub(crate) extern "system" fn ending(env: *mut JNIEnv, _class: jclass, _null: jobject) {
-    guard::hook(|agent, audit| {
-        // SAFETY: the JVM hands its own environment of this thread to a native method.
-        prepare_last(agent, audit, unsafe { Jni::new(env) });
-    });
+    // SAFETY: the JVM passes its own environment of this thread to a native method.
+    guard::hook(unsafe { Jni::new(env) }, prepare_final);
 }
 
-/// The last moment at which a collection can be forced, and frees be asked for without danger.
-fn prepare_last(agent: &Agent, audit: &Audit, jni: Jni) {
+/// Prepares the last report at the last moment at which a GC can be forced and pending ObjectFree
+/// events can be delivered safely.
+fn prepare_final(context: Context<'_>) {
+    let Context { agent, audit, .. } = context;
     let Some(turn) = agent.reports.prepare_last() else { return };
-    // Who keeps live ones, too: when VMDeath is posted collectors that move objects meanwhile have been stopped.
-    let Prepared { unsettled, retention } = prepare(agent, audit, jni, &audit.options);
+    // The paths to GC roots are searched here, too: when VMDeath is posted, the JVM has already
+    // stopped concurrent collectors.
+    let Prepared { unsettled, retention } = prepare(context, &audit.options);
     let undelivered = deliver(agent, audit);
-    let unheard =
-        object_free::silence(audit.jvmti).err().map(|error| format!("frees are still told of: {error}"));
-    turn.prepared(Prepared { unsettled: unsettled.or(undelivered).or(unheard), retention });
+    let still_enabled = object_free::disable(audit.jvmti)
+        .err()
+        .map(|error| format!("cannot disable ObjectFree events before the JVM exits: {error}"));
+    turn.prepared(Prepared { unsettled: unsettled.or(undelivered).or(still_enabled), retention });
 }
 
-/// The last report of a JVM that ends. None if an audit has ended just before.
-pub(crate) fn last(agent: &Agent) {
+/// Writes the last report of a JVM that exits. Does nothing if the audit has just ended.
+pub(crate) fn write_final(agent: &Agent) {
     let prepared = agent.reports.take_last();
     let Some(audit) = agent.hold_audit() else { return };
     let prepared = prepared.unwrap_or_else(|| {
-        let reason = "no collection before this report: the JVM did not end through java.lang.Shutdown";
-        let unsettled = audit.options.gc.then(|| format!("{reason}; garbage may be called live"));
+        let reason = "no GC before this report: the JVM did not exit through java.lang.Shutdown";
+        let unsettled = audit.options.gc.then(|| format!("{reason}; {MAYBE_GARBAGE}"));
         Prepared { unsettled, ..Prepared::default() }
     });
-    match make(agent, &audit, Trigger::Exit, None, prepared) {
+    match build(agent, &audit, Trigger::Exit, None, prepared) {
         Ok(report) => {
-            // What could not be written to its file came on standard error instead.
-            let _ = last_words(&report, &audit);
-            fail_if_asked(&report, &audit);
+            // A report that could not be written to its file was written to standard error instead.
+            let _ = write_final_report(&report, &audit);
+            apply_gate(&report, &audit);
         }
         Err(why) => posix::say(&no_report(why)),
     }
-    // The JVM is ending: nothing is given back any more.
+    // The JVM is exiting: the audit's memory goes with the process.
     std::mem::forget(audit);
 }
 
-/// Collects, and looks who keeps what is live, where that was asked for.
-fn prepare(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) -> Prepared {
-    let unsettled = if options.gc { gc::collect(agent, jni, options.gc_timeout) } else { None };
+/// Forces a GC and searches for paths to GC roots, where the options say so.
+fn prepare(context: Context<'_>, options: &Options) -> Prepared {
+    let Context { agent, audit, jni } = context;
+    let unsettled = if options.gc { gc::collect_and_wait(agent, jni, options.gc_timeout) } else { None };
     agent.drain(audit);
-    Prepared { unsettled, retention: gc_roots::look(agent, audit, jni, options) }
+    Prepared { unsettled, retention: gc_roots::find_paths(context, options) }
 }
 
-/// Enters what the collector has freed, told already or not. What could not be done.
+/// Records all pending frees in the ledger. Returns an error message if they could not be
+/// delivered.
 fn deliver(agent: &Agent, audit: &Audit) -> Option<String> {
     let thread_class = agent.classes.get().map(|classes| classes.thread);
     let delivered = thread_class.map_or(Ok(()), |any| object_free::deliver_pending(audit.jvmti, any));
     agent.drain(audit);
     let error = delivered.err()?;
-    Some(format!("pending frees were not delivered: {error}; garbage may be called live"))
+    Some(format!("pending ObjectFree events were not delivered: {error}; {MAYBE_GARBAGE}"))
 }
 
-/// An error that is no report at all.
+/// The error message for a report that could not be made.
 fn no_report(why: OutOfMemory) -> String {
-    format!("there is no report: {why}")
+    format!("cannot make a report: {why}")
 }
 
-fn make(
+fn build(
     agent: &Agent,
     audit: &Audit,
     trigger: Trigger,
@@ -236,8 +248,8 @@ fn make(
     };
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age)?;
     let mut history = audit.history();
-    // A report that is still being written has it, where the JVM ends beside one that takes too long. This report then has
-    // the trends of that one.
+    // An earlier report that is still being written holds the history, if the JVM exits during it.
+    // Then this report shows the trends of that one.
     if let Some(history) = Arc::get_mut(&mut history) {
         history.record(&snapshot)?;
     }
@@ -251,17 +263,17 @@ fn make(
     })
 }
 
-/// Renders a report, as long as there is memory for it.
+/// Renders a report, and stops when memory gets short.
 fn render(report: &Report, format: Format, style: Style, to: &mut dyn io::Write) -> io::Result<()> {
     #[cfg(feature = "fault-injection")]
     let _stage = crate::sys::fault_injection::memory("render");
-    report.render(format, style, &mut Sparing(to))
+    report.render(format, style, &mut MemoryChecked(to))
 }
 
-/// A writer that fails where memory is short, which stops the renderer.
-struct Sparing<'w>(&'w mut dyn io::Write);
+/// A writer that fails when memory is short, which stops the renderer.
+struct MemoryChecked<'w>(&'w mut dyn io::Write);
 
-impl io::Write for Sparing<'_> {
+impl io::Write for MemoryChecked<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if allocator::is_pressed() { Err(OutOfMemory.into()) } else { self.0.write(bytes) }
     }
@@ -271,26 +283,26 @@ impl io::Write for Sparing<'_> {
     }
 }
 
-/// Writes a report to a file. The error says which and why.
+/// Writes a report to a file. The error message names the file and the reason.
 fn write_file(report: &Report, format: Format, path: &Path) -> Result<(), String> {
     files::write_with(format.mode(), path, &mut |to| render(report, format, Style::default(), to))
         .map_err(|error| format!("cannot write {}: {}", escape::path(path), files::reason(&error)))
 }
 
-/// Writes a report to standard error, for people.
-fn write_aloud(report: &Report, format: Option<Format>) {
-    // Not among the program's own words what no terminal can show.
+/// Writes a report to standard error, as text.
+fn write_to_stderr(report: &Report, format: Option<Format>) {
+    // A binary format would be unreadable among the program's own output.
     let format = format.filter(|format| format.is_text()).unwrap_or(Format::Text);
     let mut stderr = BufWriter::new(posix::Stderr::new());
     let written = render(report, format, posix::stderr_style(), &mut stderr).and_then(|()| stderr.flush());
     if let Err(error) = written
         && error.kind() == io::ErrorKind::OutOfMemory
     {
-        posix::say(&format!("the report ends here: {OutOfMemory}"));
+        posix::say(&format!("the report is truncated: {OutOfMemory}"));
     }
 }
 
-/// Where a report goes that is told apart by `number`, if by anything.
+/// The paths of a report. `number` is inserted into the names of regular files.
 fn paths(report: &Report, options: &Options, number: Option<u32>) -> Vec<PathBuf> {
     let naming = |number| Naming { pid: report.process.pid, time: report.process.taken, number };
     let path = |pattern: &Pattern| {
@@ -304,11 +316,12 @@ fn format_of(options: &Options, path: &Path) -> Format {
     options.format.unwrap_or_else(|| Format::of_file(path))
 }
 
-/// Writes a report where the options say, else, with the reason, on standard error. What was done.
+/// Writes a report to its files. If all of them fail, writes it to standard error, with the reason.
+/// Returns what was done.
 fn write(report: &Report, options: &Options, number: Option<u32>) -> Result<String, String> {
     let paths = paths(report, options, number);
     if paths.is_empty() {
-        write_aloud(report, options.format);
+        write_to_stderr(report, options.format);
         return Ok("the report is on the JVM's standard error".into());
     }
     let (mut written, mut failed) = (Vec::new(), Vec::new());
@@ -322,20 +335,20 @@ fn write(report: &Report, options: &Options, number: Option<u32>) -> Result<Stri
     let why = failed.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ");
     match failed.first() {
         None => Ok(format!("the report is in {}", written.join(" and "))),
-        // Nothing is lost that is in another file.
+        // The report is complete in another file.
         Some(_) if !written.is_empty() => {
             posix::say(&why);
             Err(why)
         }
         Some((format, _)) => {
-            posix::say(&format!("{why}; the report follows here"));
-            write_aloud(report, Some(*format));
+            posix::say(&format!("{why}; the report follows"));
+            write_to_stderr(report, Some(*format));
             Err(why)
         }
     }
 }
 
-/// A command that names a file means that very file; the audit's own file is told apart by the report's number.
+/// If the command names a file, that exact path is written; the audit's own files are numbered.
 fn write_command(report: &Report, to: &Options, own: &Options) -> Result<String, String> {
     if to.files.is_empty() {
         write(report, &Options { files: own.files.clone(), ..to.clone() }, report.process.number)
@@ -344,27 +357,27 @@ fn write_command(report: &Report, to: &Options, own: &Options) -> Result<String,
     }
 }
 
-/// Whether `quiet` leaves out a report that nobody asked for just now: there is nothing to tell, and no snapshot
-/// before it told anything that is still to be read and true no more.
-fn is_left_out(report: &Report, audit: &Audit) -> bool {
-    let nothing_told =
+/// Whether `quiet` suppresses a report that was not requested explicitly: it has no findings, and
+/// no earlier snapshot had findings that a reader would still take as current.
+fn suppressed_by_quiet(report: &Report, audit: &Audit) -> bool {
+    let no_snapshot =
         || audit.rotations.lock().unwrap_or_else(PoisonError::into_inner).iter().all(Rotation::is_empty);
-    audit.options.quiet.value && report.nothing_to_tell() && nothing_told()
+    audit.options.quiet.value && report.nothing_to_tell() && no_snapshot()
 }
 
-fn last_words(report: &Report, audit: &Audit) -> Result<String, String> {
-    if is_left_out(report, audit) {
-        return Ok("there is nothing to tell".into());
+fn write_final_report(report: &Report, audit: &Audit) -> Result<String, String> {
+    if suppressed_by_quiet(report, audit) {
+        return Ok("no report was written, because there are no findings (option quiet)".into());
     }
     write(report, &audit.options, None)
 }
 
-/// What `exit_code` asks for.
-fn fail_if_asked(report: &Report, audit: &Audit) {
+/// Applies the options `fail_on` and `exit_code`.
+fn apply_gate(report: &Report, audit: &Audit) {
     if let Some(code) = audit.options.exit_code
         && let Some(why) = report.classification.failure(&report.rules, &audit.options.fail_on)
         && !posix::fail_at_exit(code, why)
     {
-        posix::say("the exit code stays as it is: this system's C library has no on_exit");
+        posix::say("cannot set the exit code: this system's C library has no on_exit");
     }
 }

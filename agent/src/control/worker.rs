@@ -1,12 +1,14 @@
-//! The agent's own thread: it waits for the bell or for its time, enters freed instances into the ledger, makes reports,
-//! arms after `delay` and disarms after `duration`.
+//! The agent's own thread: records freed instances in the ledger, makes reports, arms after `delay`
+//! and disarms after `duration`.
 //!
-//! A Java thread (`RunAgentThread`), so that it may call JVMTI. Invariant: there is one while an audit is under way or
-//! waits for its time, and none otherwise; without `interval`, `delay` and `duration` it wakes only when somebody rings.
+//! It is a Java thread (`RunAgentThread`), so that it may call JVMTI. Invariant: it exists while an
+//! audit is running or pending, and never otherwise; without `interval`, `delay` and `duration` it
+//! runs only when it is woken.
 
 use crate::observe::{guard, threads};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
+use crate::state::context::Context;
 use crate::state::worker_handle;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::jvmtiError;
@@ -20,21 +22,22 @@ use std::time::{Duration, Instant};
 use zaudit_core::model::Trigger;
 use zaudit_core::options::Options;
 
-/// What the thread is to do; [`super::lifecycle`] says how.
+/// What the thread does; [`super::lifecycle`] provides the functions.
 pub(crate) struct Duties {
-    /// Begins the audit whose time has come.
+    /// Begins the pending audit if its time has come.
     pub(crate) arm_if_due: fn(&'static Agent, Jni),
-    /// Ends the audit whose time is over.
+    /// Ends the running audit if its time is over.
     pub(crate) disarm_if_due: fn(&'static Agent, Jni),
     /// Makes a report on demand.
-    pub(crate) report: fn(&Agent, &Audit, Jni, Trigger),
-    /// Makes a snapshot.
+    pub(crate) report: fn(Context<'_>, Trigger),
+    /// Writes a snapshot.
     pub(crate) snapshot: fn(&Agent, &Audit),
 }
 
 static DUTIES: OnceLock<&'static Duties> = OnceLock::new();
 
-/// Starts the thread, in the system's own group where there is one; one that waits for its time goes on as it is.
+/// Starts the thread, in the system's own thread group if there is one. If it already runs, only
+/// its pending audit is replaced.
 pub(crate) fn start(
     agent: &Agent,
     jni: Jni,
@@ -42,30 +45,32 @@ pub(crate) fn start(
     waiting: Option<(Instant, Options)>,
 ) -> Result<(), String> {
     DUTIES.get_or_init(|| duties);
-    if agent.worker.starts(waiting) {
+    if agent.worker.request(waiting) {
         agent.waker().wake(WakeReason::STATE);
         return Ok(());
     }
     let started = launch(agent, jni);
     if started.is_err() {
-        agent.worker.leaves();
+        agent.worker.set_gone();
     }
     started
 }
 
 fn launch(agent: &Agent, jni: Jni) -> Result<(), String> {
-    let classes = agent.classes.get().ok_or("the JDK's classes are not known")?;
-    let group = agent.jvmti.top_groups().map_err(|error| error.to_string())?.first().copied();
+    let classes = agent.classes.get().ok_or("the JDK's classes were not looked up yet")?;
+    let failed =
+        |function: &'static str| move |error: jvmtiError| format!("JVMTI {function} failed: {error}");
+    let group = agent.jvmti.top_groups().map_err(failed("GetTopThreadGroups"))?.first().copied();
     let thread = jni
         .new_thread(classes.thread, group.unwrap_or(std::ptr::null_mut()), c"zaudit")
-        .ok_or("no java.lang.Thread could be made")?;
-    agent.jvmti.run_agent_thread(thread, run).map_err(|error: jvmtiError| error.to_string())
+        .ok_or("cannot create a java.lang.Thread")?;
+    agent.jvmti.run_agent_thread(thread, run).map_err(failed("RunAgentThread"))
 }
 
 extern "system" fn run(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _argument: *mut c_void) {
-    // What this thread does itself is not the program's doing.
+    // This thread's own instances are not the program's.
     let _inside = threads::enter();
-    worker_handle::this_is_it();
+    worker_handle::mark_current_thread();
     guard::entry(|| {
         // SAFETY: the JVM hands its own environment of this thread to an agent thread.
         let jni = unsafe { Jni::new(env) };
@@ -74,21 +79,22 @@ extern "system" fn run(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _argument: *mut 
         }
     });
     if let Some(agent) = Agent::get()
-        && agent.is_over()
+        && agent.is_shut_down()
     {
-        agent.worker.leaves();
+        agent.worker.set_gone();
     }
 }
 
 fn serve(agent: &'static Agent, jni: Jni, duties: &Duties) {
-    while !agent.is_over() && agent.worker.goes_on() {
+    while !agent.is_shut_down() && agent.worker.should_continue() {
         let audit = agent.hold_audit();
         let next = match &audit {
             Some(audit) => earliest(audit.next_snapshot(), audit.ends_at()),
             None => agent.worker.arms_at(),
         };
         name_thread(if audit.is_some() { c"zaudit" } else { c"zaudit-delay" });
-        // Not held while it sleeps: an audit that ends meanwhile is given back by whoever ends it.
+        // Not held while the thread sleeps, so that another thread can end the audit and free its
+        // memory.
         drop(audit);
         let reasons = agent.waker().wait(next);
         match agent.hold_audit() {
@@ -106,7 +112,7 @@ fn serve(agent: &'static Agent, jni: Jni, duties: &Duties) {
                     [(WakeReason::SIGNAL, Trigger::Signal), (WakeReason::DATA_DUMP, Trigger::DataDump)]
                 {
                     if reasons.has(wake) {
-                        (duties.report)(agent, &audit, jni, trigger);
+                        (duties.report)(Context { agent, audit: &audit, jni }, trigger);
                     }
                 }
                 if audit.snapshot_is_due(Instant::now()) {
@@ -125,7 +131,8 @@ fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
 }
 
-/// For somebody who holds a lock that this thread wants, and may wait for this thread.
+/// Lets a thread proceed that holds a lock which this thread wants, and that may wait for this
+/// thread.
 pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(5));
 }

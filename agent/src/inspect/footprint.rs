@@ -1,9 +1,11 @@
-//! What a stream costs on the zlib that this process has loaded, measured on a stream of our own.
+//! The footprint of an instance with the zlib that this process has loaded, measured on a
+//! `z_stream` of our own.
 //!
-//! Where `libzip.so` is linked to a shared zlib (Debian, Fedora) that one is called as the JDK calls it, with an allocator
-//! that counts. Where it carries its own behind hidden symbols (Temurin and most other builds) the JDK's own natives make the
-//! stream, and its blocks are counted as they are given back. Invariant: a few microseconds of a thread of ours, never in
-//! a hook; nothing of it is left behind; what is not as expected is no measurement.
+//! If `libzip.so` is linked to a shared zlib (Debian, Fedora), the agent calls that zlib as the JDK
+//! does, with an allocator that counts. If it contains its own zlib behind hidden symbols (Temurin
+//! and most other builds), the JDK's own natives create the `z_stream`, and its blocks are counted
+//! as they are freed. Invariant: it costs a few microseconds on a thread of ours, never in a hook;
+//! it leaves nothing behind; an unexpected result is discarded, and the footprint is estimated.
 
 mod hidden;
 
@@ -19,9 +21,9 @@ use std::sync::OnceLock;
 use zaudit_core::analysis::footprint::Footprint;
 use zaudit_core::model::PerKind;
 
-/// zlib's stream, the same since 1.0 (zlib.h): its users allocate it, so it can never change.
+/// zlib's `z_stream`, unchanged since 1.0 (zlib.h): its users allocate it, so it can never change.
 #[repr(C)]
-struct Stream {
+struct ZStream {
     next_in: *const u8,
     avail_in: c_uint,
     total_in: c_ulong,
@@ -39,14 +41,14 @@ struct Stream {
 }
 
 const SIZE: c_int = 112;
-/// The same in bytes that it costs.
-const OWN: u64 = size_of::<Stream>() as u64;
-const _: () = assert!(size_of::<Stream>() == SIZE as usize, "the layout of 64-bit Linux");
+/// The same, as a part of the footprint in bytes.
+const OWN: u64 = size_of::<ZStream>() as u64;
+const _: () = assert!(size_of::<ZStream>() == SIZE as usize, "the layout of 64-bit Linux");
 
 type Alloc = unsafe extern "C" fn(*mut c_void, c_uint, c_uint) -> *mut c_void;
 type Free = unsafe extern "C" fn(*mut c_void, *mut c_void);
 
-/// As `Inflater.c` and `Deflater.c` of the JDK have it: a raw stream's window, memory level and method.
+/// The constants of the JDK's `Inflater.c` and `Deflater.c`: raw format, memory level, method.
 const WINDOW_BITS: c_int = -15;
 const MEMORY: c_int = 8;
 const DEFLATED: c_int = 8;
@@ -55,10 +57,11 @@ const STRATEGY: c_int = 0;
 const SYNC_FLUSH: c_int = 2;
 const OK: c_int = 0;
 
-/// A stored block of four bytes that is not the last one: an Inflater that has it done has allocated its window.
+/// A stored block of four bytes that is not the last one. It makes an Inflater allocate its window.
 const BLOCK: [u8; 9] = [0, 4, 0, 0xfb, 0xff, 1, 2, 3, 4];
 
-/// What a stream of each kind holds in this process, measured if that can be done. None where zlib has not been loaded yet.
+/// The footprint of an instance of each kind in this process, measured if possible. None if zlib is
+/// not loaded yet.
 pub(crate) fn native(jni: Option<Jni>) -> Option<Footprint> {
     static MEASURED: OnceLock<Footprint> = OnceLock::new();
     if let Some(known) = MEASURED.get() {
@@ -74,38 +77,38 @@ fn measure(zip: &Path, jni: Option<Jni>) -> Footprint {
         let version = shared.version();
         return shared.measure().unwrap_or_else(|| Footprint::estimate(&version));
     }
-    // Behind hidden symbols. Builds of zlib-ng keep their own account of how a block is given back.
+    // Hidden symbols. zlib-ng frees a block in its own way, so its blocks cannot be counted.
     let version = std::fs::read(zip).ok().and_then(|bytes| built_in_version(&bytes)).unwrap_or_default();
     let measured = version.starts_with("1.") && !version.contains("ng");
     let hidden = || Hidden::of(&library)?.measure(jni?, &version);
     measured.then(hidden).flatten().unwrap_or_else(|| Footprint::estimate(&version))
 }
 
-/// The file of the JDK's library, once it is loaded.
+/// The path of the JDK's library, once it is loaded.
 fn libzip() -> Option<PathBuf> {
-    // Line by line: a program may have very many mappings.
+    // Line by line, because a program may have very many mappings.
     let maps = BufReader::new(File::open("/proc/self/maps").ok()?);
     let path = |line: String| line.find('/').and_then(|at| Some(line.get(at..)?.to_owned()));
     let paths = maps.lines().map_while(Result::ok).filter_map(path);
     paths.into_iter().find(|path| path.ends_with("/libzip.so")).map(PathBuf::from)
 }
 
-/// A library that is loaded already.
+/// A library that is already loaded.
 fn loaded(path: &Path) -> Option<Library> {
     // SAFETY: nothing is loaded, so no code of a library runs.
     unsafe { Library::open(Some(path), RTLD_LAZY | libc::RTLD_NOLOAD) }.ok()
 }
 
-/// A symbol of a library, or of one that it is linked to.
+/// A symbol of a library, or of a library that it is linked to.
 ///
 /// # Safety
-/// What has that name is of this type.
+/// The symbol with that name has this type.
 unsafe fn symbol<T>(library: &Library, name: &CStr) -> Option<Symbol<T>> {
-    // SAFETY: the caller vouches for the type.
+    // SAFETY: the caller guarantees the type.
     unsafe { library.get(name) }.ok()
 }
 
-/// From zlib's own lines in its code: ` inflate 1.3.1 Copyright 1995-2024 Mark Adler `.
+/// The version from zlib's copyright string: ` inflate 1.3.1 Copyright 1995-2024 Mark Adler `.
 fn built_in_version(library: &[u8]) -> Option<String> {
     const BEFORE: &[u8] = b" inflate 1.";
     let at = library.windows(BEFORE.len()).position(|bytes| bytes == BEFORE)?;
@@ -116,11 +119,11 @@ fn built_in_version(library: &[u8]) -> Option<String> {
     Some(if ng { format!("{version}.zlib-ng") } else { version })
 }
 
-/// Bytes that a stream has from the allocator.
+/// Memory that a `z_stream` has allocated.
 #[derive(Default)]
 struct Count {
     bytes: Cell<u64>,
-    /// Blocks that were not given back yet.
+    /// Blocks that were not freed yet.
     blocks: Cell<i32>,
 }
 
@@ -132,15 +135,16 @@ fn usable(block: *mut c_void) -> u64 {
 unsafe extern "C" fn counting_alloc(count: *mut c_void, items: c_uint, size: c_uint) -> *mut c_void {
     // SAFETY: `calloc` takes any numbers.
     let block = unsafe { libc::calloc(items as usize, size as usize) };
-    // SAFETY: zlib hands back what it was given: a `Count` that outlives the stream, used on this thread only.
+    // SAFETY: zlib passes what it was given: a `Count` that outlives the `z_stream`, used on this
+    // thread only.
     let count = unsafe { &*count.cast::<Count>() };
-    // What was asked for: what the allocator makes of it differs by some bytes from block to block.
+    // The requested size: the size that the allocator rounds it to differs from block to block.
     count.bytes.set(count.bytes.get() + u64::from(items) * u64::from(size));
     count.blocks.set(count.blocks.get() + 1);
     block
 }
 
-/// Gives back what [`counting_alloc`] gave.
+/// Frees a block of [`counting_alloc`].
 unsafe extern "C" fn counting_free(count: *mut c_void, block: *mut c_void) {
     // SAFETY: as above.
     let count = unsafe { &*count.cast::<Count>() };
@@ -149,7 +153,7 @@ unsafe extern "C" fn counting_free(count: *mut c_void, block: *mut c_void) {
     unsafe { libc::free(block) };
 }
 
-/// What a measurement must look like to be one: far off means that it is not the zlib that we know.
+/// Checks that a measurement is plausible. One that is far off is not of a zlib that we know.
 fn plausible(zlib: &str, fresh: PerKind<u64>, each: PerKind<u64>) -> Option<Footprint> {
     let right = (2_048..1 << 17).contains(&fresh.inflater)
         && (1 << 15..1 << 18).contains(&(each.inflater))
@@ -159,10 +163,10 @@ fn plausible(zlib: &str, fresh: PerKind<u64>, each: PerKind<u64>) -> Option<Foot
     right.then(|| Footprint { zlib: zlib.into(), measured: true, fresh, each })
 }
 
-/// A zlib whose symbols everybody can call.
+/// A zlib whose symbols are exported.
 struct Shared {
     version: Symbol<unsafe extern "C" fn() -> *const c_char>,
-    inflate_init: Symbol<unsafe extern "C" fn(*mut Stream, c_int, *const c_char, c_int) -> c_int>,
+    inflate_init: Symbol<unsafe extern "C" fn(*mut ZStream, c_int, *const c_char, c_int) -> c_int>,
     inflate: Symbol<Work>,
     inflate_end: Symbol<End>,
     deflate_init: Symbol<DeflateInit>,
@@ -170,10 +174,10 @@ struct Shared {
     deflate_end: Symbol<End>,
 }
 
-type Work = unsafe extern "C" fn(*mut Stream, c_int) -> c_int;
-type End = unsafe extern "C" fn(*mut Stream) -> c_int;
+type Work = unsafe extern "C" fn(*mut ZStream, c_int) -> c_int;
+type End = unsafe extern "C" fn(*mut ZStream) -> c_int;
 type DeflateInit =
-    unsafe extern "C" fn(*mut Stream, c_int, c_int, c_int, c_int, c_int, *const c_char, c_int) -> c_int;
+    unsafe extern "C" fn(*mut ZStream, c_int, c_int, c_int, c_int, c_int, *const c_char, c_int) -> c_int;
 
 impl Shared {
     /// The zlib that this library is linked to.
@@ -193,7 +197,7 @@ impl Shared {
     }
 
     fn version(&self) -> String {
-        // SAFETY: it gives a constant string.
+        // SAFETY: it returns a constant string.
         unsafe { CStr::from_ptr((self.version)()) }.to_string_lossy().into_owned()
     }
 
@@ -208,10 +212,10 @@ impl Shared {
         plausible(&version, kinds(|(fresh, _)| fresh), kinds(|(_, used)| used))
     }
 
-    /// Bytes of a fresh and of a used one.
+    /// Bytes of a new instance and of a used one.
     fn inflater(&self) -> Option<(u64, u64)> {
-        one(
-            // SAFETY: a stream with an allocator, as inflateInit2 wants it.
+        measure_one(
+            // SAFETY: a `z_stream` with an allocator, as inflateInit2 requires.
             |stream| unsafe { (self.inflate_init)(stream, WINDOW_BITS, (self.version)(), SIZE) },
             &self.inflate,
             &self.inflate_end,
@@ -219,8 +223,8 @@ impl Shared {
     }
 
     fn deflater(&self, level: c_int, strategy: c_int, window: c_int) -> Option<(u64, u64)> {
-        one(
-            // SAFETY: a stream with an allocator, as deflateInit2 wants it.
+        measure_one(
+            // SAFETY: a `z_stream` with an allocator, as deflateInit2 requires.
             |stream| unsafe {
                 (self.deflate_init)(stream, level, DEFLATED, window, MEMORY, strategy, (self.version)(), SIZE)
             },
@@ -230,17 +234,18 @@ impl Shared {
     }
 }
 
-/// A stream's life: made, used, ended.
-fn one(init: impl FnOnce(*mut Stream) -> c_int, work: &Work, end: &End) -> Option<(u64, u64)> {
+/// Creates, uses and ends one `z_stream`. Returns the bytes of a new and of a used one.
+fn measure_one(init: impl FnOnce(*mut ZStream) -> c_int, work: &Work, end: &End) -> Option<(u64, u64)> {
     let count = Count::default();
     let mut output = [0_u8; 64];
-    // SAFETY: zeros are what a stream begins with; allocated like the JDK's, because that is part of the cost.
-    let block = unsafe { libc::calloc(1, size_of::<Stream>()) };
-    let stream = block.cast::<Stream>();
+    // SAFETY: a `z_stream` begins zeroed; it is allocated as the JDK's is, because that is part of
+    // the cost.
+    let block = unsafe { libc::calloc(1, size_of::<ZStream>()) };
+    let stream = block.cast::<ZStream>();
     if stream.is_null() {
         return None;
     }
-    // SAFETY: it has just been allocated, and nobody else has it.
+    // SAFETY: it has just been allocated, and no other code has it.
     let fields = unsafe { &mut *stream };
     fields.zalloc = Some(counting_alloc);
     fields.zfree = Some(counting_free);
@@ -248,18 +253,18 @@ fn one(init: impl FnOnce(*mut Stream) -> c_int, work: &Work, end: &End) -> Optio
     let mut bytes = None;
     if init(stream) == OK {
         let fresh = count.bytes.get();
-        // SAFETY: as above; zlib reads and writes it only while it is called.
+        // SAFETY: as above; zlib accesses it only during its calls.
         let fields = unsafe { &mut *stream };
         (fields.next_in, fields.avail_in) = (BLOCK.as_ptr(), BLOCK.len() as c_uint);
         (fields.next_out, fields.avail_out) = (output.as_mut_ptr(), output.len() as c_uint);
-        // SAFETY: input and output are there, as long as is said.
+        // SAFETY: input and output are as long as the fields say.
         let worked = unsafe { work(stream, SYNC_FLUSH) };
         let used = count.bytes.get();
-        // SAFETY: it was made by `init`.
+        // SAFETY: `init` succeeded.
         unsafe { end(stream) };
         bytes = (worked == OK && count.blocks.get() == 0).then_some((OWN + fresh, OWN + used));
     }
-    // SAFETY: it comes from `calloc`, and zlib has let go of it.
+    // SAFETY: it comes from `calloc`, and zlib does not use it any more.
     unsafe { libc::free(block) };
     bytes
 }
@@ -293,7 +298,7 @@ mod tests {
         assert!((1 << 15..(1 << 15) + ROUNDING).contains(&window), "{measured:?}");
     }
 
-    /// Blocks have what was left over where they were cut.
+    /// The allocator's blocks include what was left over where they were cut.
     const ROUNDING: u64 = 5 * 32;
 
     #[test]

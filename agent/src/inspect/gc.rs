@@ -1,8 +1,8 @@
-//! A collection before a report, and the wait for what it leaves to finalizers and Cleaners.
+//! Forces a GC before a report, and waits until finalizers and Cleaners have finished.
 //!
-//! The JVM has no call that waits until the reclaiming threads have done their work, so they are watched: the
-//! finalizers' queue must be empty, and each of these threads must wait for work. Invariant: the wait is bounded
-//! by `gc_timeout`, and a wait that ran out is said in the report.
+//! The JVM has no call that waits until the finalizer and Cleaner threads have done their work, so
+//! the agent polls: the finalizers' queue must be empty, and each of these threads must wait for
+//! work. Invariant: the wait is bounded by `gc_timeout`, and the report says if it timed out.
 
 use crate::observe::threads;
 use crate::state::agent::Agent;
@@ -10,38 +10,43 @@ use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Result, jobject, jvmtiError};
 use std::time::{Duration, Instant};
 
-/// What a collection finds may be held by what the one before handed to finalizers: two at least.
+/// At least two: what a GC finds may be held by objects that the previous GC passed to finalizers.
 const ROUNDS: usize = 2;
 
-/// How often one after the other everything must be at rest, and how far apart: a thread that was just
-/// notified still looks as if it waited.
-const STILL: u32 = 10;
-/// How often in all will do: where the program goes on, its collections always bring finalizers new work (JDK 8
-/// queues every stream, ended or not), and each moment of rest says that the work before it is done.
-const STILL_IN_ALL: u32 = 5 * STILL;
-const APART: Duration = Duration::from_millis(2);
+/// How many consecutive polls must find everything idle: a thread that was just notified still
+/// looks as if it waited.
+const IDLE_POLLS: u32 = 10;
+/// How many idle polls in total suffice: while the program runs, its own GCs always give finalizers
+/// new work (JDK 8 queues every instance, ended or not), and each idle poll shows that the work
+/// before it is done.
+const IDLE_POLLS_IN_TOTAL: u32 = 5 * IDLE_POLLS;
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Room for local references to all threads.
-const ROOM: usize = 16_384;
+/// What an incomplete GC means for the report.
+pub(crate) const MAYBE_GARBAGE: &str = "unreachable instances may be reported as live";
 
-/// Collects. Returns what could not be waited for.
-pub(crate) fn collect(agent: &Agent, jni: Jni, wait: Duration) -> Option<String> {
-    let deadline = Instant::now() + wait;
+/// Enough local references for all threads.
+const LOCAL_REFS: usize = 16_384;
+
+/// Forces a GC and waits at most `timeout`. Returns the reason if that is incomplete.
+pub(crate) fn collect_and_wait(agent: &Agent, jni: Jni, timeout: Duration) -> Option<String> {
+    let deadline = Instant::now() + timeout;
     for _ in 0..ROUNDS {
         if let Err(error) = agent.jvmti.force_gc() {
-            return Some(format!("no collection before this report: {error}; garbage may be called live"));
+            return Some(format!(
+                "no GC before this report: JVMTI ForceGarbageCollection failed: {error}; {MAYBE_GARBAGE}"
+            ));
         }
-        match settle(agent, jni, deadline) {
+        match wait_until_idle(agent, jni, deadline) {
             Ok(true) => {}
             Ok(false) => {
                 return Some(format!(
-                    "finalizers and Cleaners were not done within {:?} (option gc_timeout): what they hold is called live",
-                    wait
+                    "finalizers and Cleaners did not finish within {timeout:?} (option gc_timeout); {MAYBE_GARBAGE}"
                 ));
             }
             Err(error) => {
                 return Some(format!(
-                    "cannot tell whether finalizers are done: {error}; what they hold is called live"
+                    "cannot observe whether finalizers have finished: {error}; {MAYBE_GARBAGE}"
                 ));
             }
         }
@@ -49,22 +54,22 @@ pub(crate) fn collect(agent: &Agent, jni: Jni, wait: Duration) -> Option<String>
     None
 }
 
-/// Waits until the reclaiming threads have been at rest for a while. False when the time ran out.
-fn settle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
-    jni.with_locals(ROOM, || {
+/// Waits until the finalizer and Cleaner threads are idle. Returns false if the time ran out.
+fn wait_until_idle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
+    jni.with_locals(LOCAL_REFS, || {
         let reclaimers = reclaimers(agent, jni)?;
-        let (mut still, mut in_all) = (0, 0);
-        while still < STILL && in_all < STILL_IN_ALL {
+        let (mut idle, mut in_total) = (0, 0);
+        while idle < IDLE_POLLS && in_total < IDLE_POLLS_IN_TOTAL {
             if Instant::now() >= deadline {
                 return Ok(false);
             }
-            std::thread::sleep(APART);
+            std::thread::sleep(POLL_INTERVAL);
             let queued = agent.classes.get().is_some_and(|classes| classes.finalizers_queued(jni));
-            // A thread that ended meanwhile cannot be asked, and has nothing left to do.
-            let quiet =
-                !queued && reclaimers.iter().all(|t| threads::at_rest(agent, jni, *t).unwrap_or(true));
-            still = if quiet { still + 1 } else { 0 };
-            in_all += u32::from(quiet);
+            // A query for a thread that has ended fails; that thread has nothing left to do.
+            let all_idle =
+                !queued && reclaimers.iter().all(|t| threads::is_idle(agent, jni, *t).unwrap_or(true));
+            idle = if all_idle { idle + 1 } else { 0 };
+            in_total += u32::from(all_idle);
         }
         Ok(true)
     })
@@ -74,7 +79,7 @@ fn settle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
 fn reclaimers(agent: &Agent, jni: Jni) -> Result<Vec<jobject>> {
     let mut reclaimers = Vec::new();
     for one in agent.jvmti.threads()? {
-        if threads::reclaims(agent, jni, one).unwrap_or(false) {
+        if threads::is_reclaimer(agent, jni, one).unwrap_or(false) {
             reclaimers.push(one);
         } else {
             jni.delete_local(one);

@@ -1,16 +1,20 @@
-//! Who keeps a few live streams: walks over the heap from the roots, with tags of their own.
+//! Paths from GC roots to a few live instances: heap walks from the roots, with tags of their own.
 //!
-//! Each walk tells who refers to what is tagged so far, and tags those; see [`zaudit_core::analysis::retention`]. Invariant: it runs in an
-//! environment of its own, which knows of no events, so that no tag of an audit is touched and nothing has to be told when
-//! it goes; the program stands still no longer than was allowed.
+//! Each walk reports the references to objects tagged so far and tags their holders; see
+//! [`zaudit_core::analysis::retention`]. Invariant: the search runs in a JVMTI environment of its
+//! own without events, so that it changes no tag of an audit and leaves no pending event behind; it
+//! pauses the application no longer than `gc_roots_timeout`.
 
 mod names;
 
 use crate::observe::guard;
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
+use crate::state::context::Context;
 use crate::sys::jni::Jni;
-use crate::sys::jvmti::{Again, Jvmti, Reference, Result, jclass, jlong, jmethodID, jvmtiError};
+use crate::sys::jvmti::{
+    Jvmti, Reference, Result, Visit, jclass, jlong, jmethodID, jvmtiError, out_of_memory,
+};
 use jvmti_bindings::sys::jvmti as raw;
 use names::Names;
 use std::collections::HashSet;
@@ -21,24 +25,25 @@ use zaudit_core::analysis::retention::{Graph, Node, ReferenceStrength, Retained,
 use zaudit_core::model::{OutOfMemory, push};
 use zaudit_core::options::Options;
 
-/// How many streams are looked at in one report, worst sites first.
-const STREAMS: usize = 256;
-/// How many objects are tagged at most: some 100 bytes each, while it lasts.
-const OBJECTS: usize = 200_000;
-/// Walks after which instances of the classes that it has come to are followed all at once: they are links of a chain.
-const PATIENCE: usize = 3;
-/// References between two looks at the clock.
-const LOOK: u32 = 4_096;
-/// Room for local references to every loaded class, and to all objects on the ways.
-const ROOM: usize = 32_768;
+/// How many instances one report searches for, worst sites first.
+const MAX_INSTANCES: usize = 256;
+/// How many objects are tagged at most; each takes some 100 bytes during the search.
+const MAX_OBJECTS: usize = 200_000;
+/// After this many walks, all instances of the classes reached so far are tagged at once: they are
+/// probably links of a chain.
+const WALKS_BEFORE_CHAINS: usize = 3;
+/// How many references are visited between two checks of the time limit.
+const CLOCK_CHECK_INTERVAL: u32 = 4_096;
+/// Enough local references for every loaded class and for all objects on the paths.
+const LOCAL_REFS: usize = 32_768;
 
-// The tags of this environment: nodes from 1 on, then classes by their number, threads, and classes whose
-// static fields were met.
+// The tags of this environment: nodes from 1 on, then classes by their number, threads, and classes
+// with a static field on a path.
 const CLASSES: jlong = 1 << 40;
 const THREADS: jlong = 1 << 41;
 const HOLDERS: jlong = 1 << 42;
 
-/// A root, as a walk comes by it.
+/// A GC root, as a walk reports it.
 enum Root {
     /// A static field of the class with this tag.
     Static(jlong),
@@ -46,22 +51,22 @@ enum Root {
     Thread(jlong),
     /// A frame of a thread.
     Frame { kind: &'static str, thread: jlong, method: jmethodID },
-    /// Something else, in words.
+    /// Any other root, as text.
     Other(&'static str),
 }
 
-/// What is to be known of a class while the heap is walked.
+/// How the walk treats references to or from the instances of a class.
 #[derive(Clone, Copy)]
-enum Sort {
-    /// It is a `java.lang.ref.Reference`, and `referent` has this index.
-    ReferenceStrength(ReferenceStrength, u32),
-    /// Its instances are links of a chain, perhaps.
+enum ClassRole {
+    /// A `java.lang.ref.Reference`, whose field `referent` has this index.
+    Reference(ReferenceStrength, u32),
+    /// Its instances may be links of a chain.
     Chain,
-    /// Its instances refer to nothing.
+    /// Its instances hold no references.
     Leaf,
 }
 
-/// Half of a usual heap refers to nothing: not to look into that saves half of a walk.
+/// Half of a usual heap holds no references: to skip it saves half of a walk.
 const LEAVES: [&str; 16] = [
     "Ljava/lang/String;",
     "Ljava/lang/Boolean;",
@@ -81,124 +86,122 @@ const LEAVES: [&str; 16] = [
     "[Z",
 ];
 
-/// Looks who keeps up to so many live streams of each suspect site.
-pub(crate) fn look(agent: &Agent, audit: &Audit, jni: Jni, options: &Options) -> Retention {
-    let (each, wait) = (options.gc_roots, options.gc_roots_timeout);
-    if each == 0 {
+/// Searches for a path to a GC root for up to `gc_roots` live instances of each suspect site.
+pub(crate) fn find_paths(context: Context<'_>, options: &Options) -> Retention {
+    let Context { agent, audit, jni } = context;
+    let (per_site, timeout) = (options.gc_roots, options.gc_roots_timeout);
+    if per_site == 0 {
         return Retention::default();
     }
-    let streams = worst_streams(agent, audit, each).unwrap_or_else(|OutOfMemory| {
-        audit.session.unreadable("the process had no memory left to search who keeps live instances");
+    let instances = worst_instances(agent, audit, per_site).unwrap_or_else(|OutOfMemory| {
+        audit.session.unreadable("the process had no memory left to search for paths to GC roots");
         Vec::new()
     });
-    if streams.is_empty() {
+    if instances.is_empty() {
         return Retention::default();
     }
-    let found = jni.with_locals(ROOM, || {
+    let found = jni.with_locals(LOCAL_REFS, || {
         let jvmti = agent.new_environment()?;
-        let found = search(jvmti, audit, jni, wait, &streams).map_err(|error| error.to_string());
-        // SAFETY: nobody else has it.
-        let gone = unsafe { jvmti.dispose() }.map_err(|error| error.to_string());
+        let found = search(jvmti, context, timeout, &instances).map_err(|error| error.to_string());
+        // SAFETY: no other code has this environment.
+        let disposed = unsafe { jvmti.dispose() }.map_err(|error| error.to_string());
         let found = found?;
-        gone.map(|()| found)
+        disposed.map(|()| found)
     });
-    let (held, pause) =
-        found.unwrap_or_else(|| Err("the JVM has no memory left".into())).unwrap_or_else(|why| {
-            let unknown = Retained::Unknown(format!("who holds it could not be looked for: {why}"));
-            (vec![unknown; streams.len()], Duration::ZERO)
+    let (retained, pause) =
+        found.unwrap_or_else(|| Err("the JVM is out of memory".into())).unwrap_or_else(|why| {
+            let unknown = Retained::Unknown(format!("the search for a path to a GC root failed: {why}"));
+            (vec![unknown; instances.len()], Duration::ZERO)
         });
     let mut retention = Retention { pause: Some(pause), ..Retention::default() };
-    for ((site, _), held) in streams.iter().zip(held) {
-        retention.streams.entry(*site).or_default().push(held);
+    for ((site, _), retained) in instances.iter().zip(retained) {
+        retention.streams.entry(*site).or_default().push(retained);
     }
     retention
 }
 
-/// The oldest live streams of the worst suspects, each with its site.
-fn worst_streams(
+/// The oldest live instances of the worst suspects, each as the site's id and the instance's tag.
+fn worst_instances(
     agent: &Agent,
     audit: &Audit,
-    each: usize,
+    per_site: usize,
 ) -> std::result::Result<Vec<(u64, jlong)>, OutOfMemory> {
     let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age)?;
     let classification = classify(&snapshot, &Footprint::default(), &audit.expected.rules)?;
     let suspects = classification.sites.iter().filter(|site| site.stats.suspects > 0);
-    let worst: Vec<u64> = suspects.map(|site| site.site.stable_id).take(STREAMS.div_ceil(each)).collect();
-    let oldest = audit.session.oldest(&worst, each);
+    let worst: Vec<u64> =
+        suspects.map(|site| site.site.stable_id).take(MAX_INSTANCES.div_ceil(per_site)).collect();
+    let oldest = audit.session.oldest(&worst, per_site);
     let tags =
         oldest.into_iter().flat_map(|(site, ids)| ids.into_iter().map(move |id| (site, id.0.cast_signed())));
-    Ok(tags.take(STREAMS).collect())
+    Ok(tags.take(MAX_INSTANCES).collect())
 }
 
 fn search(
     jvmti: Jvmti,
-    audit: &Audit,
-    jni: Jni,
-    wait: Duration,
-    streams: &[(u64, jlong)],
+    Context { audit, jni, .. }: Context<'_>,
+    timeout: Duration,
+    instances: &[(u64, jlong)],
 ) -> Result<(Vec<Retained>, Duration)> {
     let mut wanted = raw::jvmtiCapabilities::default();
     wanted.set_can_tag_objects(true);
     jvmti.add_capabilities(&wanted)?;
-    let mut walk = Walk::new(jvmti, streams.len());
+    let mut walk = Walk::new(jvmti, instances.len());
     walk.tag_threads()?;
     walk.tag_classes(jni)?;
-    let ids: Vec<jlong> = streams.iter().map(|(_, tag)| *tag).collect();
-    let mut alive = vec![false; streams.len()];
-    for (id, stream) in audit.jvmti.objects_with_any(&ids)? {
+    let ids: Vec<jlong> = instances.iter().map(|(_, tag)| *tag).collect();
+    let mut alive = vec![false; instances.len()];
+    for (id, instance) in audit.jvmti.objects_with_any(&ids)? {
         if let Some(node) = ids.iter().position(|known| *known == id) {
-            jvmti.set_tag(stream, tag_of(Node::try_from(node).unwrap_or(Node::MAX)))?;
+            jvmti.set_tag(instance, tag_of(Node::try_from(node).unwrap_or(Node::MAX)))?;
             alive.get_mut(node).into_iter().for_each(|alive| *alive = true);
         }
-        // A reference of ours would be a root.
-        jni.delete_local(stream);
+        // Our local reference would be a root.
+        jni.delete_local(instance);
     }
-    let gave_up = walk.run(jni, wait)?;
-    let ways = walk.graph.ways().map_err(no_memory)?;
-    let names = Names::of(jvmti, jni, &ways)?;
-    let held = ways.into_iter().zip(alive).enumerate().map(|(node, (way, alive))| {
-        Ok(match (way, &gave_up) {
-            (Some((root, steps)), _) => names.held(root, &steps),
-            (None, _) if !alive => Retained::Unknown("it was ended or collected meanwhile".into()),
+    let stopped = walk.run(jni, timeout)?;
+    let paths = walk.graph.ways().map_err(out_of_memory)?;
+    let names = Names::of(jvmti, jni, &paths)?;
+    let retained = paths.into_iter().zip(alive).enumerate().map(|(node, (path, alive))| {
+        Ok(match (path, &stopped) {
+            (Some((root, steps)), _) => names.render(root, &steps),
+            (None, _) if !alive => Retained::Unknown("it was ended or collected before the search".into()),
             (None, Some(why)) => Retained::Unknown(why.clone()),
             (None, None) => {
                 let node = Node::try_from(node).unwrap_or(Node::MAX);
-                Retained::Nothing(walk.graph.weak_hold(node).map_err(no_memory)?)
+                Retained::Nothing(walk.graph.weak_hold(node).map_err(out_of_memory)?)
             }
         })
     });
-    Ok((held.collect::<Result<_>>()?, walk.pause))
-}
-
-fn no_memory(_: OutOfMemory) -> jvmtiError {
-    jvmtiError::OUT_OF_MEMORY
+    Ok((retained.collect::<Result<_>>()?, walk.pause))
 }
 
 fn tag_of(node: Node) -> jlong {
     jlong::from(node) + 1
 }
 
-/// The node that a tag stands for, if it is one.
+/// The node that a tag stands for, if it stands for one.
 fn node_of(tag: jlong) -> Option<Node> {
     (1..CLASSES).contains(&tag).then(|| Node::try_from(tag - 1).unwrap_or(Node::MAX))
 }
 
-/// The walks, and what they have found.
+/// The heap walks and their results.
 struct Walk {
     jvmti: Jvmti,
     graph: Graph<Root>,
-    sorts: Vec<Sort>,
-    /// How many classes with static fields were tagged.
+    roles: Vec<ClassRole>,
+    /// How many untagged classes with a static field on a path were tagged by the walks.
     holders: jlong,
+    /// How long the walks have paused the application so far.
     pause: Duration,
 }
 
 impl Walk {
-    fn new(jvmti: Jvmti, streams: usize) -> Walk {
-        Walk { jvmti, graph: Graph::new(streams), sorts: Vec::new(), holders: 0, pause: Duration::ZERO }
+    fn new(jvmti: Jvmti, instances: usize) -> Walk {
+        Walk { jvmti, graph: Graph::new(instances), roles: Vec::new(), holders: 0, pause: Duration::ZERO }
     }
 
-    /// Threads are roots, and named: they must be told from other objects.
+    /// Tags the threads: they are roots with a name of their own.
     fn tag_threads(&self) -> Result<()> {
         for (number, thread) in self.jvmti.threads()?.into_iter().enumerate() {
             self.jvmti.set_tag(thread, THREADS + jlong::try_from(number).unwrap_or(0))?;
@@ -206,17 +209,17 @@ impl Walk {
         Ok(())
     }
 
-    /// Classes of references that keep nothing alive, and of what refers to nothing.
+    /// Tags the classes of weak references and the classes whose instances hold no references.
     fn tag_classes(&mut self, jni: Jni) -> Result<()> {
         let all = self.jvmti.loaded_classes()?;
-        // Others may have the same names elsewhere, but none of these.
+        // Other class loaders may have classes of the same names elsewhere, but not in java.lang.
         let [mut reference, mut soft, mut last] = [None; 3];
         for class in &all {
             match self.jvmti.class_signature(*class)?.as_str() {
                 "Ljava/lang/ref/Reference;" => reference = Some(*class),
                 "Ljava/lang/ref/SoftReference;" => soft = Some(*class),
                 "Ljava/lang/ref/FinalReference;" => last = Some(*class),
-                name if LEAVES.contains(&name) => self.tag_class(*class, Sort::Leaf)?,
+                name if LEAVES.contains(&name) => self.tag_class(*class, ClassRole::Leaf)?,
                 _ => {}
             }
         }
@@ -225,25 +228,27 @@ impl Walk {
         let referent =
             fields.iter().position(|field| field.name == "referent").ok_or(jvmtiError::NOT_FOUND)?;
         for class in all.into_iter().filter(|class| jni.is_assignable(*class, reference)) {
-            let weak = match () {
+            let strength = match () {
                 () if jni.is_assignable(class, soft) => ReferenceStrength::Soft,
                 () if jni.is_assignable(class, last) => ReferenceStrength::Finalizer,
                 () => ReferenceStrength::Cleared,
             };
-            // Fields of interfaces come first (JVMTI, jvmtiHeapReferenceInfoField), then those of Reference.
+            // Fields of interfaces come first (JVMTI, jvmtiHeapReferenceInfoField), then those of
+            // Reference.
             let index = self.count_interface_fields(jni, class)? + referent;
-            self.tag_class(class, Sort::ReferenceStrength(weak, u32::try_from(index).unwrap_or(u32::MAX)))?;
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            self.tag_class(class, ClassRole::Reference(strength, index))?;
         }
         Ok(())
     }
 
-    fn tag_class(&mut self, class: jclass, sort: Sort) -> Result<()> {
-        let number = jlong::try_from(self.sorts.len()).unwrap_or(0);
-        push(&mut self.sorts, sort).map_err(no_memory)?;
+    fn tag_class(&mut self, class: jclass, role: ClassRole) -> Result<()> {
+        let number = jlong::try_from(self.roles.len()).unwrap_or(0);
+        push(&mut self.roles, role).map_err(out_of_memory)?;
         self.jvmti.set_tag(class, CLASSES + number)
     }
 
-    /// Fields of all interfaces that a class has, each interface once.
+    /// Counts the fields of all interfaces of a class, each interface once.
     fn count_interface_fields(&self, jni: Jni, class: jclass) -> Result<usize> {
         let (mut seen, mut count) = (HashSet::new(), 0);
         let mut todo = vec![class];
@@ -260,52 +265,52 @@ impl Walk {
         Ok(count)
     }
 
-    /// Walks until nothing more is to be found. Why it ended before, if it did.
-    fn run(&mut self, jni: Jni, wait: Duration) -> Result<Option<String>> {
+    /// Walks until a walk finds nothing new. Returns the reason if the search stopped before that.
+    fn run(&mut self, jni: Jni, timeout: Duration) -> Result<Option<String>> {
         for walks in 1.. {
             let began = Instant::now();
-            let mut left = LOOK;
+            let mut until_clock = CLOCK_CHECK_INTERVAL;
             let mut stopped = None;
-            let (graph, sorts, pause) = (&mut self.graph, &self.sorts, self.pause);
+            let (graph, roles, pause) = (&mut self.graph, &self.roles, self.pause);
             let holders = &mut self.holders;
             let walked = self.jvmti.follow(|reference| {
                 if graph.is_incomplete() {
-                    return Again::Stop;
+                    return Visit::Abort;
                 }
-                left -= 1;
-                if left == 0 {
-                    left = LOOK;
-                    if pause + began.elapsed() > wait {
+                until_clock -= 1;
+                if until_clock == 0 {
+                    until_clock = CLOCK_CHECK_INTERVAL;
+                    if pause + began.elapsed() > timeout {
                         stopped = Some(format!(
-                            "not found: the search was given up after {wait:?} (option gc_roots_timeout)"
+                            "not found: the search stopped after {timeout:?} (option gc_roots_timeout)"
                         ));
-                        return Again::Stop;
+                        return Visit::Abort;
                     }
                 }
-                if graph.nodes() >= OBJECTS {
-                    stopped = Some(format!("not found: the search was given up after {OBJECTS} objects"));
-                    return Again::Stop;
+                if graph.nodes() >= MAX_OBJECTS {
+                    stopped = Some(format!("not found: the search stopped after {MAX_OBJECTS} objects"));
+                    return Visit::Abort;
                 }
-                // The JVM stands on the other side of this call, too.
-                guard::entry(|| see(graph, sorts, holders, reference)).unwrap_or(Again::Stop)
+                // A panic must not unwind into the JVM, which called this closure.
+                guard::entry(|| visit(graph, roles, holders, reference)).unwrap_or(Visit::Abort)
             });
             self.pause += began.elapsed();
             walked?;
             if self.graph.is_incomplete() {
                 return Err(jvmtiError::OUT_OF_MEMORY);
             }
-            if stopped.is_some() || !self.graph.settle().map_err(no_memory)? {
+            if stopped.is_some() || !self.graph.settle().map_err(out_of_memory)? {
                 return Ok(stopped);
             }
-            if walks >= PATIENCE {
+            if walks >= WALKS_BEFORE_CHAINS {
                 self.follow_chains(jni)?;
             }
         }
         Ok(None)
     }
 
-    /// Has all instances of the classes that the search has come to followed, linked lists above all: else each link would
-    /// take a walk.
+    /// Marks the classes of the frontier, so that the next walk tags all their instances: without
+    /// it, each link of a linked list would take a walk.
     fn follow_chains(&mut self, jni: Jni) -> Result<()> {
         let tags: Vec<jlong> = self.graph.frontier().take(64).map(tag_of).collect();
         let objects = self.jvmti.objects_with_any(&tags)?;
@@ -314,7 +319,7 @@ impl Walk {
             jni.delete_local(object);
             let is_array = self.jvmti.class_signature(class)?.starts_with('[');
             if !is_array && self.jvmti.tag(class)? == 0 {
-                self.tag_class(class, Sort::Chain)?;
+                self.tag_class(class, ClassRole::Chain)?;
             }
             jni.delete_local(class);
         }
@@ -322,18 +327,18 @@ impl Walk {
     }
 }
 
-/// Takes one reference in.
-fn see(graph: &mut Graph<Root>, sorts: &[Sort], holders: &mut jlong, reference: &Reference) -> Again {
-    let sort = |tag: jlong| sorts.get(usize::try_from(tag - CLASSES).ok()?).copied();
+/// Records one reference.
+fn visit(graph: &mut Graph<Root>, roles: &[ClassRole], holders: &mut jlong, reference: &Reference) -> Visit {
+    let role = |tag: jlong| roles.get(usize::try_from(tag - CLASSES).ok()?).copied();
     let (to, tagged) = match node_of(reference.to) {
         Some(node) if graph.wants(node) => (node, reference.to),
-        None if reference.to == 0 && matches!(sort(reference.to_class), Some(Sort::Chain)) => {
+        None if reference.to == 0 && matches!(role(reference.to_class), Some(ClassRole::Chain)) => {
             let node = graph.add();
             (node, tag_of(node))
         }
         _ => {
-            let leaf = matches!(sort(reference.to_class), Some(Sort::Leaf));
-            return if leaf { Again::Elsewhere } else { Again::On };
+            let leaf = matches!(role(reference.to_class), Some(ClassRole::Leaf));
+            return if leaf { Visit::Skip } else { Visit::Continue };
         }
     };
     let from = reference.from.unwrap_or(0);
@@ -341,34 +346,34 @@ fn see(graph: &mut Graph<Root>, sorts: &[Sort], holders: &mut jlong, reference: 
         raw::JVMTI_HEAP_REFERENCE_FIELD => None,
         raw::JVMTI_HEAP_REFERENCE_ARRAY_ELEMENT => Some(reference.index),
         raw::JVMTI_HEAP_REFERENCE_STATIC_FIELD => {
-            // The class is alive: who has it is another question.
+            // The path ends at the class: what keeps the class alive does not matter.
             let class = if from == 0 { next(holders) } else { from };
             graph.rooted(to, || Root::Static(class));
-            return Again::Tagged(tagged, class);
+            return Visit::Retag(tagged, class);
         }
         other => {
             if let Some(root) = root(other, reference.frame) {
                 graph.rooted(to, || root);
             }
-            return Again::Tagged(tagged, from);
+            return Visit::Retag(tagged, from);
         }
     };
-    if let Some(Sort::ReferenceStrength(weak, referent)) = sort(reference.from_class)
+    if let Some(ClassRole::Reference(strength, referent)) = role(reference.from_class)
         && reference.index == referent
     {
-        graph.weakly(to, weak);
-        return Again::Tagged(tagged, from);
+        graph.weakly(to, strength);
+        return Visit::Retag(tagged, from);
     }
     if from >= CLASSES {
         let thread = (THREADS..HOLDERS).contains(&from);
         graph.rooted(to, || if thread { Root::Thread(from) } else { Root::Static(from) });
-        return Again::Tagged(tagged, from);
+        return Visit::Retag(tagged, from);
     }
     let holder = node_of(from).unwrap_or_else(|| graph.add());
     if holder != to {
         graph.refers(holder, to, index);
     }
-    Again::Tagged(tagged, tag_of(holder))
+    Visit::Retag(tagged, tag_of(holder))
 }
 
 fn next(holders: &mut jlong) -> jlong {
@@ -376,18 +381,19 @@ fn next(holders: &mut jlong) -> jlong {
     HOLDERS + *holders
 }
 
-/// A root that is no object. None for references that every object has to its class, and classes to each other.
+/// The root that a reference of this kind stands for. None for the references from every object to
+/// its class, and between classes.
 fn root(kind: raw::jvmtiHeapReferenceKind, frame: Option<(jlong, jmethodID)>) -> Option<Root> {
     let (thread, method) = frame.unwrap_or((0, std::ptr::null_mut()));
     Some(match kind {
         raw::JVMTI_HEAP_REFERENCE_STACK_LOCAL => Root::Frame { kind: "a local variable", thread, method },
         raw::JVMTI_HEAP_REFERENCE_JNI_LOCAL => Root::Frame { kind: "a JNI local reference", thread, method },
         raw::JVMTI_HEAP_REFERENCE_JNI_GLOBAL => Root::Other("a JNI global reference"),
-        raw::JVMTI_HEAP_REFERENCE_MONITOR => Root::Other("a monitor that is entered"),
+        raw::JVMTI_HEAP_REFERENCE_MONITOR => Root::Other("a locked monitor"),
         raw::JVMTI_HEAP_REFERENCE_THREAD => Root::Other("a thread"),
-        raw::JVMTI_HEAP_REFERENCE_SYSTEM_CLASS => Root::Other("a class of the JDK"),
-        raw::JVMTI_HEAP_REFERENCE_CLASS_LOADER => Root::Other("a class loader with classes in use"),
-        raw::JVMTI_HEAP_REFERENCE_CONSTANT_POOL => Root::Other("a constant of a class"),
+        raw::JVMTI_HEAP_REFERENCE_SYSTEM_CLASS => Root::Other("a system class"),
+        raw::JVMTI_HEAP_REFERENCE_CLASS_LOADER => Root::Other("a class loader"),
+        raw::JVMTI_HEAP_REFERENCE_CONSTANT_POOL => Root::Other("a constant pool"),
         raw::JVMTI_HEAP_REFERENCE_OTHER => Root::Other("the JVM itself"),
         _ => return None,
     })

@@ -1,4 +1,4 @@
-//! What is looked up for a report: footprints, paths to GC roots, a forced GC.
+//! Analyses that a report may request: footprints, paths to GC roots, a forced GC.
 
 pub(crate) mod footprint;
 pub(crate) mod gc;

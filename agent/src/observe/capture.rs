@@ -1,11 +1,10 @@
 //! Stacks: raw frames and their key on the hot path, names when a key is new.
 //!
-//! This is the seam for a faster walk: it will make a key of its own, ask the session for its site first, and
-//! come here for every key that it does not know. Invariant: a key stands for one stack; names are read while
-//! the stack is still on the thread, so that no class loader can take them away.
+//! A faster stack walk can replace this module: it needs a key of its own, looks up its site in the
+//! session first, and calls `resolve` for every unknown key. Invariant: a key stands for one stack;
+//! names are read while the stack is still on the thread, so that its classes cannot be unloaded.
 
-use crate::state::agent::Agent;
-use crate::state::audit::Audit;
+use crate::state::context::Context;
 use crate::sys::allocator;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Jvmti, Line, Result, jclass, jvmtiError, jvmtiFrameInfo};
@@ -13,7 +12,8 @@ use std::mem::MaybeUninit;
 use zaudit_core::model::{Frame, Stack, StackKey};
 use zaudit_core::options::MAX_DEPTH;
 
-/// Room for the deepest stack that may be asked for, and the one frame more that tells a cut.
+/// Fits the deepest stack that `depth` allows, and one more frame, which shows that a stack was
+/// cut.
 pub(crate) type Buffer = [MaybeUninit<jvmtiFrameInfo>; MAX_DEPTH + 1];
 
 /// A raw stack.
@@ -23,7 +23,8 @@ pub(crate) struct Raw<'a> {
     truncated: bool,
 }
 
-/// The current thread's stack without our own frame. `version` was read before (see `redefinition`).
+/// The current thread's stack without our own frame. `version` was read before (see
+/// `state::redefinitions`).
 #[inline]
 pub(crate) fn capture<'a>(
     jvmti: Jvmti,
@@ -38,9 +39,9 @@ pub(crate) fn capture<'a>(
     Ok(Raw { key, frames: kept, truncated: !cut.is_empty() })
 }
 
-/// Methods and positions, folded. A method's id is not given to another method when its class is unloaded
-/// (HotSpot keeps or never reuses the blocks), so it may be part of a key. It is given to the next version of the
-/// method when its class is redefined: hence `version`.
+/// Hashes methods and positions. HotSpot does not give the id of a method to another one when its
+/// class is unloaded (it keeps or never reuses the blocks), so an id may be part of a key. But a
+/// redefined method keeps the id of its older version: hence `version`.
 fn key(frames: &[jvmtiFrameInfo], truncated: bool, version: u64) -> StackKey {
     let fold = |a: u64, b: u64| {
         let product = u128::from(a) * u128::from(b);
@@ -57,13 +58,11 @@ fn key(frames: &[jvmtiFrameInfo], truncated: bool, version: u64) -> StackKey {
     StackKey(key)
 }
 
-/// Puts names to a raw stack. What cannot be read shows as `?` and is counted in `health`. None when memory is too
-/// short to keep a new stack.
+/// Reads the names of a raw stack. A name that cannot be read is `?` and is counted in `health`.
+/// None if memory is too short to keep a new stack.
 #[cold]
 pub(crate) fn resolve(
-    agent: &Agent,
-    audit: &Audit,
-    jni: Jni,
+    Context { agent, audit, jni }: Context<'_>,
     raw: &Raw<'_>,
     subclass: Option<String>,
 ) -> Option<Stack> {
@@ -98,17 +97,17 @@ fn resolve_frame(jvmti: Jvmti, jni: Jni, frame: &jvmtiFrameInfo) -> Result<Optio
     Ok(Some(Frame { class, method, file, line }))
 }
 
-/// The name of a class as reports have it.
+/// The name of a class as it is in reports.
 pub(crate) fn class_name(jvmti: Jvmti, class: jclass) -> Result<String> {
     Ok(stable_name(&jvmti.class_signature(class)?))
 }
 
-/// `Lorg/acme/Codec$1;` → `org.acme.Codec$1`, without the numbers that differ from run to run: the address of a
-/// hidden class (`Main$$Lambda.0x00007f…`, `/` on JDK 8), the counter of a lambda, of a generated accessor or of
-/// a proxy.
+/// `Lorg/acme/Codec$1;` → `org.acme.Codec$1`, without the numbers that differ from run to run: the
+/// address of a hidden class (`Main$$Lambda.0x00007f…`, `/` on JDK 8), the counter of a lambda, of
+/// a generated accessor or of a proxy.
 fn stable_name(signature: &str) -> String {
     let name = signature.strip_prefix('L').and_then(|name| name.strip_suffix(';')).unwrap_or(signature);
-    // In a signature packages are parted by slashes; a hidden class has its address behind a dot.
+    // In a signature slashes separate packages; the address of a hidden class follows a dot.
     let name = name.split('.').next().unwrap_or(name).replace('/', ".");
     if let Some(end) = name.find("$$Lambda") {
         return format!("{}$$Lambda", name.get(..end).unwrap_or(&name));

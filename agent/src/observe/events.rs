@@ -1,6 +1,8 @@
-//! The events of an audit's own JVMTI environment: classes that are loaded or redefined, instances that are freed.
+//! The events of an audit's own JVMTI environment: classes loaded or redefined, and instances
+//! freed.
 //!
-//! Invariant: ObjectFree pushes onto a queue and does nothing else; it is called while the collector works.
+//! Invariant: ObjectFree pushes onto a queue and does nothing else; the JVM may call it during a
+//! GC.
 
 use crate::observe::guard;
 use crate::state::agent::Agent;
@@ -14,7 +16,7 @@ use jvmti_bindings::sys::jvmti::{jvmtiCapabilities, jvmtiEnv, jvmtiEventCallback
 use std::ffi::{CStr, c_char, c_uchar};
 use zaudit_instrument as instrument;
 
-/// What an audit's environment needs.
+/// The capabilities of an audit's environment.
 pub(crate) fn capabilities() -> jvmtiCapabilities {
     let mut wanted = jvmtiCapabilities::default();
     wanted.set_can_tag_objects(true);
@@ -24,7 +26,7 @@ pub(crate) fn capabilities() -> jvmtiCapabilities {
     wanted
 }
 
-/// The events of an audit's own environment.
+/// The event callbacks of an audit's environment.
 pub(crate) fn callbacks() -> jvmtiEventCallbacks {
     let mut callbacks = jvmtiEventCallbacks::default();
     callbacks.ClassFileLoadHook = Some(on_class_file);
@@ -44,7 +46,7 @@ extern "system" fn on_class_file(
     new_length: *mut jint,
     new_bytes: *mut *mut c_uchar,
 ) {
-    // Every class that is loaded passes here: nearly all of them are done after two comparisons with null.
+    // Every loaded class passes here; nearly all of them return after two null checks.
     if !redefined.is_null() {
         // SAFETY: the JVM hands its own environment of this thread to a callback.
         guard::entry(|| on_redefinition(unsafe { Jni::new(env) }, redefined));
@@ -52,7 +54,7 @@ extern "system" fn on_class_file(
     if !loader.is_null() || name.is_null() {
         return;
     }
-    // SAFETY: the JVM hands a NUL-terminated string.
+    // SAFETY: the JVM passes a NUL-terminated string.
     let name = unsafe { CStr::from_ptr(name) };
     let Some(target) = instrument::targets().find(|target| target.as_bytes() == name.to_bytes()) else {
         return;
@@ -62,7 +64,7 @@ extern "system" fn on_class_file(
         let audit = agent.audit();
         let Some(audit) = audit.as_deref() else { return };
         let length = usize::try_from(length).unwrap_or(0);
-        // SAFETY: the JVM hands `length` bytes, for the time of this call.
+        // SAFETY: the JVM passes `length` bytes, which are valid during this call.
         let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
         if let Some(rewritten) = rewrite(audit, target, bytes)
             && let Ok(size) = jint::try_from(rewritten.len())
@@ -73,7 +75,10 @@ extern "system" fn on_class_file(
                     *new_length = size;
                     *new_bytes = copy;
                 },
-                Err(error) => missing(audit, target, vec![format!("{target}: {error}")]),
+                Err(error) => {
+                    let why = format!("{target}: JVMTI Allocate failed: {error}");
+                    missing(audit, target, vec![why]);
+                }
             }
         }
     });
@@ -85,13 +90,13 @@ fn on_redefinition(jni: Jni, class: jclass) {
     let (Some(audit), Some(classes)) = (audit.as_deref(), classes) else { return };
     jni.check_exceptions();
     if classes.redefined.is_none() {
-        audit.session.unreadable("classes were redefined: lines may be those of an older version");
+        audit.session.unreadable("classes were redefined: line numbers may be from an older version");
     }
     audit.redefinitions.begins(jni, classes.redefined, class);
 }
 
 extern "system" fn on_object_free(_jvmti: *mut jvmtiEnv, tag: jlong) {
-    // Called while the collector works: a push onto a queue, nothing else.
+    // May be called during a GC: a push onto a queue, nothing else.
     let Some(id) = tags::instance(tag) else { return };
     #[cfg(feature = "fault-injection")]
     let _stage = crate::sys::fault_injection::memory("freed");
@@ -102,7 +107,7 @@ extern "system" fn on_object_free(_jvmti: *mut jvmtiEnv, tag: jlong) {
     });
 }
 
-/// The rewritten bytes of a class, where it has hooks.
+/// The rewritten bytes of a class, if it has hooks.
 fn rewrite(audit: &Audit, target: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     match instrument::instrument(target, bytes) {
         Ok(done) => {
@@ -116,7 +121,7 @@ fn rewrite(audit: &Audit, target: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Tells which hooks of a class are not in place, in the words of Java.
+/// Reports hooks of a class that are not in place, with the class name as Java writes it.
 pub(crate) fn missing(audit: &Audit, target: &str, hooks: Vec<String>) {
     let class = target.replace('/', ".");
     let hooks: Vec<String> = hooks.iter().map(|hook| hook.replacen(target, &class, 1)).collect();

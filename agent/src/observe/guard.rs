@@ -1,25 +1,27 @@
-//! The JVM's edge: no panic crosses it, no hook runs inside a hook.
+//! The boundary to the JVM: no panic crosses it, no hook runs inside a hook.
 //!
-//! Every function that the JVM calls does its work in [`entry`] or [`hook`]. Invariant: after a panic anywhere
-//! the agent is over, says so once with a native backtrace, and the program goes on.
+//! Every function that the JVM calls does its work in [`entry`] or [`hook`]. Invariant: after a
+//! panic anywhere the agent shuts down, prints one message with a native backtrace, and the program
+//! continues.
 
 use crate::observe::threads;
 use crate::state::agent::Agent;
-use crate::state::audit::Audit;
+use crate::state::context::Context;
 use crate::sys::allocator;
+use crate::sys::jni::Jni;
 use crate::sys::posix::say;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Runs the body of an entry that is no hook. None if it panicked.
+/// Runs the body of an entry that is not a hook. None if it panicked.
 pub(crate) fn entry<T>(body: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => Some(value),
         Err(payload) => {
-            // A payload may panic when it is dropped; it is a few bytes, once.
+            // A panic payload may panic when it is dropped; leaking it costs a few bytes, once.
             std::mem::forget(payload);
-            disarm();
+            shut_down_after_panic();
             None
         }
     }
@@ -27,32 +29,33 @@ pub(crate) fn entry<T>(body: impl FnOnce() -> T) -> Option<T> {
 
 /// Runs the body of a hook: only during an audit, and not inside another hook of the same thread.
 #[inline]
-pub(crate) fn hook(body: impl FnOnce(&'static Agent, &Audit)) {
+pub(crate) fn hook(jni: Jni, body: impl FnOnce(Context<'_>)) {
     let Some(agent) = Agent::get() else { return };
     let audit = agent.audit();
     let Some(audit) = audit.as_deref() else { return };
     let inside = threads::enter();
     if !inside.is_outermost {
-        audit.session.dropped("made or ended while the agent itself was at work on that thread");
+        audit.session.dropped("created or ended inside the agent's own code");
         return;
     }
-    entry(|| body(agent, audit));
+    entry(|| body(Context { agent, audit, jni }));
 }
 
-fn disarm() {
-    if Agent::get().is_some_and(Agent::over) {
+fn shut_down_after_panic() {
+    if Agent::get().is_some_and(Agent::shut_down) {
         say(
-            "auditing has stopped and there will be no report; the program goes on unharmed. Please report the lines above",
+            "auditing has stopped after an internal error, and there will be no report; the program continues. \
+             Please report the lines above",
         );
     }
 }
 
-/// Makes panics of the agent (its own copy of the standard library) speak in its own words.
-pub(crate) fn speak_on_panic() {
+/// Prints the agent's panics (its own copy of the standard library) as messages of the agent.
+pub(crate) fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
-        // Several threads may come upon the same defect before the first of them has disarmed the agent.
-        static SAID: AtomicBool = AtomicBool::new(false);
-        if SAID.swap(true, Ordering::AcqRel) {
+        // Several threads may hit the same defect before the first of them has shut the agent down.
+        static PRINTED: AtomicBool = AtomicBool::new(false);
+        if PRINTED.swap(true, Ordering::AcqRel) {
             return;
         }
         let what = panic.payload_as_str().unwrap_or("panic");
@@ -62,7 +65,7 @@ pub(crate) fn speak_on_panic() {
         backtrace::trace(|frame| {
             let (module, offset) = module_of(frame.ip());
             let _ = write!(text, "zaudit:   {module}+{offset:#x}");
-            // To read symbols takes large tables.
+            // Reading symbols needs large tables.
             if allocator::is_pressed() {
                 text.push('\n');
                 return true;
@@ -79,8 +82,8 @@ pub(crate) fn speak_on_panic() {
     }));
 }
 
-/// File name of the library that an address is in, and the offset there: what `addr2line` wants, also for a
-/// stripped library.
+/// File name of the library that contains an address, and the offset in it: the input of
+/// `addr2line`, also for a stripped library.
 fn module_of(address: *mut std::ffi::c_void) -> (String, usize) {
     // SAFETY: a zeroed `Dl_info` is valid, and `dladdr` fills it.
     let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };

@@ -1,4 +1,4 @@
-//! What happens in the program: constructors, `end()`, stacks and threads, freed instances, adopted ones.
+//! Observes the program: constructors, `end()`, stacks, threads, freed instances, adoption.
 
 pub(crate) mod adoption;
 pub(crate) mod capture;

@@ -1,18 +1,20 @@
 //! The outermost frames of a stack, by requests that count from the innermost frame.
 //!
-//! [`Jvmti::frames`](crate::sys::jvmti::Jvmti::frames) cannot count from the other end. Another thread keeps running between two
-//! requests. Invariant: what is looked at comes from one answer, which ends with the outermost frame of the stack.
+//! [`Jvmti::frames`](crate::sys::jvmti::Jvmti::frames) cannot count from the other end. Another
+//! thread keeps running between two requests. Invariant: the frames checked come from one reply,
+//! which ends with the outermost frame of the stack.
 
 use crate::sys::jvmti::{Result, jvmtiError};
 use std::mem::MaybeUninit;
 
-/// How many outermost frames are looked at.
+/// How many outermost frames are checked.
 pub(crate) const OUTERMOST: usize = 16;
 
-/// How often a stack may become shorter between two answers before the search gives up.
+/// How often a stack may become shorter between two replies before the search fails.
 const ATTEMPTS: usize = 8;
 
-/// Whether one of the outermost of `frames` is `wanted`. They end with the outermost frame of their stack.
+/// Whether one of the outermost of `frames` is `wanted`. They end with the outermost frame of their
+/// stack.
 pub(crate) fn any_of<T>(frames: &[T], mut wanted: impl FnMut(&T) -> Result<bool>) -> Result<bool> {
     for frame in frames.iter().skip(frames.len().saturating_sub(OUTERMOST)) {
         if wanted(frame)? {
@@ -22,11 +24,12 @@ pub(crate) fn any_of<T>(frames: &[T], mut wanted: impl FnMut(&T) -> Result<bool>
     Ok(false)
 }
 
-/// Whether one of the outermost frames of a stack is `wanted`. `frames` gives the frames of that stack from a number
-/// on, as many as there are or as fit; ILLEGAL_ARGUMENT if there are none.
+/// Whether one of the outermost frames of a stack is `wanted`. `frames` returns the frames of that
+/// stack from a number on, as many as exist or fit; ILLEGAL_ARGUMENT if there are none.
 ///
-/// An answer that does not fill the buffer ends with the outermost frame: one request suffices for every stack of fewer
-/// frames than fit. A longer one is read in pieces that overlap, so that the last piece has enough frames.
+/// A reply that does not fill the buffer ends with the outermost frame: one request suffices for
+/// every stack of fewer frames than fit. A longer stack is read in pieces that overlap, so that the
+/// last piece has enough frames.
 pub(crate) fn any<T>(
     buffer: &mut [MaybeUninit<T>],
     mut frames: impl for<'a> FnMut(usize, &'a mut [MaybeUninit<T>]) -> Result<&'a [T]>,
@@ -41,7 +44,7 @@ pub(crate) fn any<T>(
     let mut attempts = 1;
     loop {
         let piece = match frames(skip, buffer) {
-            // The stack has become shorter since the last answer.
+            // The stack has become shorter since the last reply.
             Err(jvmtiError::ILLEGAL_ARGUMENT) if skip > 0 => &[],
             other => other?,
         };
@@ -64,8 +67,9 @@ mod tests {
 
     const ROOM: usize = 64;
 
-    /// Answers as GetStackTrace does. `depths` are the depths of the stack at one request after another; the
-    /// last one stays. The outermost frame is number 1. Returns the answer, the frames looked at, and the skips.
+    /// Replies as GetStackTrace does. `depths` are the depths of the stack at consecutive requests;
+    /// the last one stays. The outermost frame is number 1. Returns the result, the frames checked,
+    /// and the skips.
     fn look(depths: &[usize], wanted: usize) -> (Result<bool>, Vec<usize>, Vec<usize>) {
         let (mut seen, mut skips) = (Vec::new(), Vec::new());
         let mut buffer = [MaybeUninit::uninit(); ROOM];
@@ -110,7 +114,8 @@ mod tests {
     #[test]
     fn a_stack_that_changes_between_two_answers_is_looked_at_in_one_of_them() {
         let outermost: Vec<usize> = (1..=OUTERMOST).rev().collect();
-        // Longer; shorter, with enough frames left; shorter, with too few; gone but for a few frames; gone.
+        // Longer; shorter, with enough frames left; shorter, with too few; only a few frames left;
+        // none left.
         for depths in [&[100, 200][..], &[100, 70], &[100, 50], &[100, 5], &[100, 0], &[500, 90, 60, 300]] {
             let (answer, seen, skips) = look(depths, usize::MAX);
             let last = depths[depths.len() - 1].min(OUTERMOST);

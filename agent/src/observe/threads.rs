@@ -1,11 +1,13 @@
-//! Who acts: an id for each thread, platform or virtual, and whether it only reclaims garbage.
+//! The calling thread: an id for each thread, platform or virtual, and whether it is a finalizer or
+//! Cleaner thread.
 //!
-//! Decided once per thread, from the outermost frames of its stack, never from its name: anybody may call a
-//! thread "Finalizer". Also tells whether a reclaiming thread is at rest. Invariant: an id is given to one thread only.
+//! The role is decided once per thread, from the outermost frames of its stack, never from its
+//! name: any thread may be called "Finalizer". This module also knows when a finalizer or Cleaner
+//! thread is idle. Invariant: an id is given to one thread only.
 
 use crate::observe::outermost;
 use crate::state::agent::Agent;
-use crate::state::frame_roles::{MAX_PARTS, Part, part_of};
+use crate::state::frame_roles::{FrameRole, MAX_FRAME_ROLES, frame_role};
 use crate::state::tags;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Jvmti, Result, jint, jmethodID, jobject, jvmtiError, jvmtiFrameInfo};
@@ -22,7 +24,7 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 enum Known {
     Nothing,
     Platform(Actor),
-    /// Carries virtual threads: who acts is to be asked each time.
+    /// Carries virtual threads: the actor must be determined each time.
     Carrier,
 }
 
@@ -31,7 +33,7 @@ thread_local! {
     static KNOWN: Cell<Known> = const { Cell::new(Known::Nothing) };
 }
 
-/// The current thread is inside the agent, until this is dropped.
+/// The current thread is inside the agent until this is dropped.
 pub(crate) struct Inside {
     /// Whether it was outside before.
     pub(crate) is_outermost: bool,
@@ -52,7 +54,7 @@ impl Drop for Inside {
     }
 }
 
-/// The current thread. `tags` is the environment whose tags hold.
+/// The current thread's id. `tags` is the environment that holds the tags of virtual threads.
 #[inline]
 pub(crate) fn id(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<ThreadId> {
     match KNOWN.get() {
@@ -62,7 +64,7 @@ pub(crate) fn id(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<ThreadId> {
     }
 }
 
-/// The current thread, and what it is for.
+/// The current thread's id and role.
 #[inline]
 pub(crate) fn actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     match KNOWN.get() {
@@ -75,23 +77,26 @@ pub(crate) fn actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
 #[cold]
 fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     let thread = agent.jvmti.current_thread()?;
-    // With another scheduler than the JDK's any thread may be a carrier: one that makes or ends a stream before it carries
-    // anything keeps this answer, and its virtual threads are counted as that thread.
+    // With another scheduler than the JDK's any thread may be a carrier. One that creates or ends
+    // an instance before it carries anything keeps this result, and its virtual threads are counted
+    // as that thread.
     let classes = agent.classes.get();
     let carries = jni.is_virtual(thread) || classes.is_some_and(|known| known.is_carrier(jni, thread));
     jni.delete_local(thread);
     if carries {
-        // What a carrier does before it carries anything is its own: its `Thread` object has a tag, too.
+        // What a carrier does before it carries anything is its own: its `Thread` object has a tag,
+        // too.
         KNOWN.set(Known::Carrier);
         return virtual_actor(agent, tags, jni);
     }
-    let role = if reclaims(agent, jni, std::ptr::null_mut())? { Role::Reclaimer } else { Role::Program };
+    let role = if is_reclaimer(agent, jni, std::ptr::null_mut())? { Role::Reclaimer } else { Role::Program };
     let actor = Actor { thread: new_id(), role };
     KNOWN.set(Known::Platform(actor));
     Ok(actor)
 }
 
-/// A virtual thread's id and role travel in the tag of its `Thread` object: the native thread below it changes.
+/// A virtual thread's id and role are in the tag of its `Thread` object, because its carrier
+/// changes.
 fn virtual_id(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<ThreadId> {
     let thread = agent.jvmti.current_thread()?;
     let id = match tags.tag(thread)? {
@@ -114,7 +119,7 @@ fn virtual_actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     let role = match role {
         Some(role) => role,
         None => {
-            let reclaims = reclaims(agent, jni, std::ptr::null_mut())?;
+            let reclaims = is_reclaimer(agent, jni, std::ptr::null_mut())?;
             let role = if reclaims { Role::Reclaimer } else { Role::Program };
             tags.set_tag(thread, tags::of_thread(id, Some(role)))?;
             role
@@ -128,42 +133,43 @@ fn new_id() -> ThreadId {
     ThreadId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn part(agent: &Agent, jni: Jni, method: jmethodID) -> Result<Part> {
-    if let Some(known) = agent.parts.get(&(method as usize)) {
+fn role_of_frame(agent: &Agent, jni: Jni, method: jmethodID) -> Result<FrameRole> {
+    if let Some(known) = agent.frame_roles.get(&(method as usize)) {
         return Ok(*known);
     }
     let class = agent.jvmti.declaring_class(method)?;
     let signature = agent.jvmti.class_signature(class);
     jni.delete_local(class);
-    let part = part_of(&signature?, &agent.jvmti.method_name(method)?);
-    if agent.parts.len() >= MAX_PARTS {
-        agent.parts.clear();
+    let role = frame_role(&signature?, &agent.jvmti.method_name(method)?);
+    if agent.frame_roles.len() >= MAX_FRAME_ROLES {
+        agent.frame_roles.clear();
     }
-    agent.parts.insert(method as usize, part);
-    Ok(part)
+    agent.frame_roles.insert(method as usize, role);
+    Ok(role)
 }
 
-/// Room for nearly every stack, in one page: a thread that was just started has touched few pages of its own stack.
+/// Fits nearly every stack, in one page: a new thread has touched few pages of its own stack.
 const USUAL_DEPTH: usize = 240;
 
-/// Whether a thread (the current one if null) only reclaims. Its loop is its first work, so that the answer stays, and
-/// is found near the outermost frame: a Cleaner's runs below `InnocuousThread.run` and `Thread.run`, or below the
-/// wrappers that a user's ThreadFactory puts around it.
-pub(crate) fn reclaims(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
-    // GetFrameCount would not do for another thread: JDK 8 crashes in it when that thread ends at the same moment
-    // (`VM_GetFrameCount` keeps a pointer to its state).
+/// Whether a thread (the current one if null) is a finalizer or Cleaner thread. Its loop is the
+/// first method it runs, so the result never changes, and the loop is near the outermost frame: a
+/// Cleaner's runs below `InnocuousThread.run` and `Thread.run`, or below the wrappers of a user's
+/// ThreadFactory.
+pub(crate) fn is_reclaimer(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
+    // GetFrameCount is no alternative for another thread: JDK 8 crashes in it if that thread ends
+    // at the same moment (`VM_GetFrameCount` keeps a pointer to its state).
     let mut buffer = [const { MaybeUninit::uninit() }; USUAL_DEPTH];
     let frames = agent.jvmti.frames(thread, 0, &mut buffer)?;
     if frames.len() == USUAL_DEPTH {
-        return deep_one_reclaims(agent, jni, thread);
+        return is_reclaimer_with_deep_stack(agent, jni, thread);
     }
     outermost::any_of(frames, |frame| is_reclaiming_loop(agent, jni, frame))
 }
 
 #[cold]
 #[inline(never)]
-fn deep_one_reclaims(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
-    // Not on the stack: this far down there may be little left of it.
+fn is_reclaimer_with_deep_stack(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
+    // Not on the stack, of which little may be left at this depth.
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(MAX_DEPTH).map_err(|_| jvmtiError::OUT_OF_MEMORY)?;
     outermost::any(
@@ -174,41 +180,44 @@ fn deep_one_reclaims(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
 }
 
 fn is_reclaiming_loop(agent: &Agent, jni: Jni, frame: &jvmtiFrameInfo) -> Result<bool> {
-    Ok(part(agent, jni, frame.method)? == Part::ReclaimingLoop)
+    Ok(role_of_frame(agent, jni, frame.method)? == FrameRole::ReclaimingLoop)
 }
 
-/// How far out from the innermost frame a stream's finalizer, or what a thread waits for, shows itself.
+/// How many innermost frames are searched for an instance's finalizer, or for what a thread waits
+/// in.
 const INNERMOST: usize = 16;
 
-/// Whether the current thread's `end()` was called by the stream's own finalizer, including through a subclass's `end()`.
-pub(crate) fn in_stream_finalizer(agent: &Agent, jni: Jni) -> Result<bool> {
+/// Whether the instance's own finalizer called the current `end()`, including through a subclass's
+/// `end()`.
+pub(crate) fn in_instance_finalizer(agent: &Agent, jni: Jni) -> Result<bool> {
     let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
     for frame in agent.jvmti.frames(std::ptr::null_mut(), 0, &mut buffer)? {
-        if part(agent, jni, frame.method)? == Part::StreamFinalizer {
+        if role_of_frame(agent, jni, frame.method)? == FrameRole::InstanceFinalizer {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Whether a reclaiming thread waits for work, and not for a lock that its work needs.
-pub(crate) fn at_rest(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
+/// Whether a finalizer or Cleaner thread waits for work, and not for a lock that its work needs.
+pub(crate) fn is_idle(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
     let waiting = state(agent, jni, thread)? & JVMTI_THREAD_STATE_WAITING != 0;
     let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
     for frame in agent.jvmti.frames(thread, 0, &mut buffer)? {
-        match part(agent, jni, frame.method)? {
-            Part::Waiting => {}
-            Part::PendingList => return Ok(true),
-            Part::ReferenceQueue => return Ok(waiting),
+        match role_of_frame(agent, jni, frame.method)? {
+            FrameRole::Waiting => {}
+            FrameRole::PendingList => return Ok(true),
+            FrameRole::ReferenceQueue => return Ok(waiting),
             _ => return Ok(false),
         }
     }
-    // No Java frame: it is about to begin or has ended.
+    // No Java frame: the thread is about to begin, or has ended.
     Ok(true)
 }
 
-/// A platform thread's state. JVMTI is not asked where the thread's own field tells: on JDK 8 GetThreadState reads from
-/// the VM's thread without a lock, and that may be freed meanwhile if the thread ends.
+/// A platform thread's state. It is read from the thread's own field where there is one: on JDK 8
+/// GetThreadState reads from the VM's thread without a lock, and that may be freed if the thread
+/// ends.
 fn state(agent: &Agent, jni: Jni, thread: jobject) -> Result<jint> {
     let status = agent.classes.get().and_then(|classes| classes.thread_status(jni, thread));
     status.map_or_else(|| agent.jvmti.thread_state(thread), Ok)

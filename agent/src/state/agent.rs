@@ -1,9 +1,11 @@
-//! What the JVM's entries share: the one agent of this process, and the audit that is under way, if any.
+//! The state that all entry points share: the one agent of this process, and the running audit, if
+//! any.
 //!
-//! Owns what lives as long as the process; what an audit has learnt is its [`Audit`]'s. Invariant: hooks find an audit
-//! or nothing, and what they found stays valid until they let go of it.
+//! Owns what lives as long as the process; what an audit has recorded belongs to its [`Audit`].
+//! Invariant: hooks find a complete audit or none, and what they found stays valid until they
+//! release it.
 
-use super::frame_roles::Parts;
+use super::frame_roles::FrameRoles;
 use super::free_queue::FreeQueue;
 use super::report_slot::ReportSlot;
 use super::worker_handle::WorkerHandle;
@@ -24,27 +26,31 @@ use zaudit_core::options::Options;
 /// The agent of this process; empty until it is loaded.
 static AGENT: OnceLock<Agent> = OnceLock::new();
 
-/// The audit under way. Hooks read it without a lock that threads share, and keep what they read alive: that is what
-/// lets an audit be taken down while they run.
+/// The running audit. Hooks read it without a lock shared between threads, and hold a reference
+/// while they run, so that an audit can be ended meanwhile.
 static AUDIT: ArcSwapOption<Audit> = ArcSwapOption::const_empty();
 
 pub(crate) struct Agent {
-    /// For events and questions that are not of one audit; it lives as long as the process.
+    /// The agent's own JVMTI environment, for calls that do not belong to one audit. Never
+    /// disposed.
     pub(crate) jvmti: Jvmti,
     /// The options of the command line and the environment.
     pub(crate) started_with: Options,
     freed: FreeQueue,
     pub(crate) reports: ReportSlot,
     pub(crate) worker: WorkerHandle,
-    /// Set when first armed.
+    /// Empty until the first audit begins.
     pub(crate) classes: OnceLock<Classes>,
-    pub(crate) parts: Parts,
+    pub(crate) frame_roles: FrameRoles,
     /// Held while arming, disarming, resetting.
     control: Mutex<()>,
+    /// The zero of [`Nanos`].
     clock: Instant,
+    /// Whether the program may have run already.
     begun: AtomicBool,
-    over: AtomicBool,
-    /// Events that hooks could not enter because memory was exhausted, and that no report has yet.
+    /// Set once, by [`shut_down`](Agent::shut_down).
+    shut_down: AtomicBool,
+    /// Events that hooks could not record because memory was exhausted, since the last report.
     uncounted: AtomicU64,
 }
 
@@ -57,11 +63,11 @@ impl Agent {
             reports: ReportSlot::default(),
             worker: WorkerHandle::default(),
             classes: OnceLock::new(),
-            parts: Parts::default(),
+            frame_roles: FrameRoles::default(),
             control: Mutex::default(),
             clock: Instant::now(),
             begun: AtomicBool::new(false),
-            over: AtomicBool::new(false),
+            shut_down: AtomicBool::new(false),
             uncounted: AtomicU64::new(0),
         }
     }
@@ -78,11 +84,12 @@ impl Agent {
         AGENT.get()
     }
 
-    /// A JVMTI environment of its own for one audit.
+    /// Creates a JVMTI environment.
     pub(crate) fn new_environment(&self) -> Result<Jvmti, String> {
         let vm = jni::vm().ok_or("the agent was not loaded by a JVM")?;
-        // SAFETY: it is the table that the JVM handed when it loaded the agent.
-        unsafe { Jvmti::of(vm) }.map_err(|code| format!("this JVM has no JVMTI for agents (JNI code {code})"))
+        // SAFETY: it is the table that the JVM passed when it loaded the agent.
+        unsafe { Jvmti::of(vm) }
+            .map_err(|code| format!("JNI GetEnv returned no JVMTI environment (error {code})"))
     }
 
     pub(crate) fn waker(&self) -> &'static Waker {
@@ -94,12 +101,12 @@ impl Agent {
         Nanos(u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// The right to arm, disarm or reset.
+    /// Takes the lock for arming, disarming and resetting.
     pub(crate) fn control(&self) -> MutexGuard<'_, ()> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same if nobody has it.
+    /// Like [`control`](Agent::control), but returns None instead of blocking.
     pub(crate) fn try_control(&self) -> Option<MutexGuard<'_, ()>> {
         match self.control.try_lock() {
             Ok(guard) => Some(guard),
@@ -108,57 +115,59 @@ impl Agent {
         }
     }
 
-    /// The audit under way, for as long as the guard lives.
+    /// The running audit, while the guard lives.
     #[inline]
     pub(crate) fn audit(&self) -> Guard<Option<Arc<Audit>>> {
         AUDIT.load()
     }
 
-    /// The audit under way, for those who keep it for longer, or have it end: while a guard lives it is not given back.
+    /// The running audit, for a longer time, or to end it. A guard would delay the release of its
+    /// memory.
     pub(crate) fn hold_audit(&self) -> Option<Arc<Audit>> {
         AUDIT.load_full()
     }
 
-    /// From here on hooks count, for this audit.
+    /// Publishes an audit: from now on hooks record events in it.
     pub(crate) fn begin(&self, audit: Arc<Audit>) {
         self.freed.open();
         self.uncounted.store(0, Ordering::Relaxed);
         AUDIT.store(Some(audit));
     }
 
-    /// From here on no hook begins to count. The audit that was under way.
+    /// Unpublishes the audit: no hook that begins from now on records anything. Returns that audit.
     pub(crate) fn end_audit(&self) -> Option<Arc<Audit>> {
         self.freed.close();
         AUDIT.swap(None)
     }
 
-    /// The program may be at work from here on.
+    /// The program may run from now on.
     pub(crate) fn program_begins(&self) {
         self.begun.store(true, Ordering::Release);
     }
 
-    /// Whether the program may have made streams by now.
+    /// Whether the program may have created instances already.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Acquire)
     }
 
-    /// Whether the JVM has ended or the agent has failed: nothing begins any more.
-    pub(crate) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+    /// Whether the JVM has exited or the agent has failed: nothing new may begin.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shut_down.load(Ordering::Acquire)
     }
 
-    /// From here on nothing is counted. True for the one caller that ended it.
-    pub(crate) fn over(&self) -> bool {
-        let first = !self.over.swap(true, Ordering::AcqRel);
-        // Its memory goes with the process: taking it down would touch a JVM that ends, or what a defect has left.
+    /// Stops recording for good. Returns true to the first caller only.
+    pub(crate) fn shut_down(&self) -> bool {
+        let first = !self.shut_down.swap(true, Ordering::AcqRel);
+        // The audit's memory goes with the process: freeing it would touch a JVM that exits, or
+        // what a defect has left behind.
         std::mem::forget(self.end_audit());
-        // The agent's thread leaves: a JVM that ends waits a while for each Java thread that is in native code
+        // The agent's thread returns: a JVM that exits waits for each Java thread in native code
         // (`VM_Exit::wait_for_threads_in_native_to_block`, up to 300 ms).
         self.waker().wake(WakeReason::STATE);
         first
     }
 
-    /// Enters all that the collector freed so far into the ledger.
+    /// Records in the ledger all instances that the GC has freed so far.
     pub(crate) fn drain(&self, audit: &Audit) {
         let now = self.now();
         if self.freed.take(|id| audit.session.freed(id, now)) {
@@ -166,24 +175,24 @@ impl Agent {
         }
     }
 
-    /// Forgets what the collector freed for an audit that is over.
+    /// Discards what the GC freed for an audit that has ended.
     pub(crate) fn forget_freed(&self) {
         self.freed.take(|_| {});
     }
 
-    /// An event cannot be entered because memory is exhausted. It can only be counted.
+    /// Counts an event that cannot be recorded because memory is exhausted.
     #[cold]
     pub(crate) fn uncounted(&self) {
         self.uncounted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Has the audit's health say how many events were not entered since the last time.
+    /// Adds the events that were not recorded since the last call to the audit's health.
     pub(crate) fn report_uncounted(&self, audit: &Audit) {
         let events = self.uncounted.swap(0, Ordering::Relaxed);
         audit.session.dropped_many("the process had no memory left for it", events);
     }
 
-    /// ObjectFree: one push, and a ring if nobody is on the way.
+    /// ObjectFree: one push, and a wake-up if the agent's thread has not been woken already.
     pub(crate) fn push_freed(&self, id: InstanceId) {
         if allocator::is_exhausted() {
             return self.uncounted();

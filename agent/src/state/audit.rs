@@ -1,7 +1,8 @@
-//! One audit: from arming to disarming, the environment whose tags and events it uses, and all that it learns.
+//! One audit: its options, the JVMTI environment whose tags and events it uses, and all that it
+//! records.
 //!
-//! How it begins and ends is [`crate::control::lifecycle`]'s. Invariant: when the last hook has let go of it the environment goes,
-//! and with it every tag.
+//! [`crate::control::lifecycle`] begins and ends it. Invariant: when the last hook has released it,
+//! the environment is disposed, and with it every tag.
 
 use crate::state::redefinitions::Redefinitions;
 use crate::sys::jvmti::Jvmti;
@@ -16,47 +17,56 @@ use zaudit_core::model::Nanos;
 use zaudit_core::options::Options;
 use zaudit_core::session::Session;
 
-/// What need not be told.
+/// What the user expects: findings that these cover do not count as leaks.
 #[derive(Default)]
 pub(crate) struct Expectations {
-    /// The rules, those that are built in before the user's.
+    /// The rules, the built-in ones before the user's.
     pub(crate) rules: Vec<Rule>,
-    /// What was there before.
+    /// An earlier report, whose findings are not new.
     pub(crate) baseline: Option<Baseline>,
 }
 
 pub(crate) struct Audit {
-    /// Tags, ObjectFree, ClassFileLoadHook: gone when this audit is.
+    /// For tags, ObjectFree and ClassFileLoadHook. Disposed with the audit.
     pub(crate) jvmti: Jvmti,
     pub(crate) options: Options,
-    /// What need not be told.
+    /// What the user expects, loaded before the audit began.
     pub(crate) expected: Expectations,
     pub(crate) session: Session,
-    /// Which version of the classes a stack is of.
+    /// Versions of redefined classes, which are part of every stack's key.
     pub(crate) redefinitions: Redefinitions,
+    /// When the audit began; `duration` counts from here.
     armed: Instant,
+    /// When the next snapshot of `interval` is due; none without `interval`.
     next_snapshot: Mutex<Option<Instant>>,
     epoch: Mutex<Epoch>,
+    /// The numbers of earlier reports, for the trends. Emptied by a reset.
     history: Mutex<Arc<History>>,
-    search: AtomicU8,
-    /// Whose turn it is with a stream's tag while the search goes on: a hook's, or the search's.
-    turn: Mutex<()>,
-    /// Nanoseconds that the program stood still while its heap was searched.
+    /// How far adoption is: one of the constants below.
+    adoption: AtomicU8,
+    /// Guards the instances' tags during adoption, between the hooks and the search.
+    tags: Mutex<()>,
+    /// For how many nanoseconds adoption has paused the application.
     pause: AtomicU64,
-    /// Whether the last snapshot could not be written: it is said once.
+    /// Whether the last snapshot could not be written. The error is printed once.
     pub(crate) snapshot_failed: AtomicBool,
-    /// The snapshots that were written, of each file.
+    /// The snapshots that were written, for each file.
     pub(crate) rotations: Mutex<Vec<zaudit_core::files::Rotation>>,
 }
 
+/// No instance was marked by the search, which is over or was not requested.
 const NOTHING_FOUND: u8 = 0;
+/// The search is running.
 const SEARCHING: u8 = 1;
+/// The search is over, and has marked instances.
 const FOUND: u8 = 2;
 
-/// Since when is counted.
+/// When counting began.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Epoch {
+    /// For reports.
     pub(crate) started: SystemTime,
+    /// The same moment on the agent's clock.
     pub(crate) since: Nanos,
     /// Whether that was before the program began.
     pub(crate) from_start: bool,
@@ -81,8 +91,8 @@ impl Audit {
             armed,
             epoch: Mutex::new(Epoch { started: SystemTime::now(), since: now, from_start }),
             history: Mutex::default(),
-            search: AtomicU8::new(NOTHING_FOUND),
-            turn: Mutex::default(),
+            adoption: AtomicU8::new(NOTHING_FOUND),
+            tags: Mutex::default(),
             pause: AtomicU64::new(0),
             snapshot_failed: AtomicBool::new(false),
             rotations: Mutex::default(),
@@ -93,7 +103,7 @@ impl Audit {
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts from now on.
+    /// Restarts the counts.
     pub(crate) fn reset(&self, now: Nanos) {
         self.session.reset();
         *self.history() = Arc::default();
@@ -115,7 +125,8 @@ impl Audit {
         *self.next_snapshot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is due now; the next one is an interval later then, be it that some were missed.
+    /// Whether a snapshot is due. If so, the next one is due an interval after `now`, even if some
+    /// were missed.
     pub(crate) fn snapshot_is_due(&self, now: Instant) -> bool {
         let mut next = self.next_snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         let due = next.is_some_and(|time| time <= now);
@@ -125,31 +136,32 @@ impl Audit {
         due
     }
 
-    /// From here on hooks and the search take turns. Before any hook is placed.
-    pub(crate) fn begin_search(&self) {
-        self.search.store(SEARCHING, Ordering::SeqCst);
+    /// From now on hooks use the lock on tags. Called before any hook is in place.
+    pub(crate) fn begin_adoption(&self) {
+        self.adoption.store(SEARCHING, Ordering::SeqCst);
     }
 
-    pub(crate) fn end_search(&self, found_nothing: bool) {
-        self.search.store(if found_nothing { NOTHING_FOUND } else { FOUND }, Ordering::SeqCst);
+    pub(crate) fn end_adoption(&self, found_nothing: bool) {
+        self.adoption.store(if found_nothing { NOTHING_FOUND } else { FOUND }, Ordering::SeqCst);
     }
 
     #[inline]
-    pub(crate) fn is_searching(&self) -> bool {
-        self.search.load(Ordering::SeqCst) == SEARCHING
+    pub(crate) fn is_adopting(&self) -> bool {
+        self.adoption.load(Ordering::SeqCst) == SEARCHING
     }
 
-    /// Whether a stream whose constructor returns may have been found by the search.
+    /// Whether adoption may have marked an instance whose constructor returns now.
     #[inline]
-    pub(crate) fn has_searched(&self) -> bool {
-        self.search.load(Ordering::SeqCst) != NOTHING_FOUND
+    pub(crate) fn has_adopted(&self) -> bool {
+        self.adoption.load(Ordering::SeqCst) != NOTHING_FOUND
     }
 
-    /// A turn with the tags of streams.
-    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes the lock on the instances' tags.
+    pub(crate) fn lock_tags(&self) -> MutexGuard<'_, ()> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How long adoption has paused the application.
     pub(crate) fn pause(&self) -> Duration {
         Duration::from_nanos(self.pause.load(Ordering::Relaxed))
     }
@@ -161,13 +173,16 @@ impl Audit {
 
 impl Drop for Audit {
     fn drop(&mut self) {
-        if let Err(error) = object_free::leave_nothing_to_tell(self.jvmti) {
-            // To give it back now might stop the JVM for ever; its tags stay, and do nothing.
-            return posix::say(&format!("its JVMTI environment is kept: {error}"));
+        let failed = |why: String| {
+            posix::say(&format!("could not dispose the JVMTI environment of the finished audit: {why}"));
+        };
+        if let Err(error) = object_free::untag_before_dispose(self.jvmti) {
+            // To dispose it now might deadlock the JVM; its tags stay, and have no effect.
+            return failed(format!("removing its tags failed: {error}"));
         }
-        // SAFETY: whoever used it had hold of this audit, and nobody has any more.
+        // SAFETY: every user of the environment held this audit, and no reference to it is left.
         if let Err(error) = unsafe { self.jvmti.dispose() } {
-            posix::say(&format!("its JVMTI environment was not given back: {error}"));
+            failed(error.to_string());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Classes, fields and objects of the JDK that the agent needs, looked up once while arming.
 //!
-//! Later look-ups could run code of the program (its class loader) at a bad time. Invariant: everything in here is
-//! a global reference or an id, valid on every thread until the process ends.
+//! Later look-ups could run code of the program (its class loader) at a bad time. Invariant:
+//! everything in here is a global reference or an id, valid on every thread until the process ends.
 
 use crate::sys::jni::{Jni, jfieldID};
 use crate::sys::jvmti::{jclass, jint, jobject};
@@ -9,14 +9,14 @@ use std::ffi::CStr;
 use zaudit_core::model::{Kind, PerKind};
 use zaudit_instrument as instrument;
 
-/// What a stream's own fields say of it.
+/// The state of an instance, from its own fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
-    /// Its constructor has not come to its native part, and perhaps never will.
+    /// Its constructor has not reached its native part, and may never do so.
     Unborn,
     /// It holds native memory.
     Open,
-    /// It gave it back.
+    /// It has freed its native memory.
     Ended,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Classes {
     carrier: Option<jclass>,
     /// `java.lang.Class.classRedefinedCount`: JDK 8 to 28 have it.
     pub(crate) redefined: Option<jfieldID>,
-    /// From a stream to its native address: `zsRef` and `address`.
+    /// From an instance to its native address: `zsRef` and `address`.
     address: PerKind<Option<(jfieldID, jfieldID)>>,
     /// `java.lang.Thread.threadStatus`: JDK 8 to 18 have it there.
     thread_status: Option<jfieldID>,
@@ -45,21 +45,21 @@ unsafe impl Send for Classes {}
 unsafe impl Sync for Classes {}
 
 impl Classes {
-    /// `any` is some class. The error says what this JVM does not have.
+    /// `any` is any class. The error message names what is missing.
     pub(crate) fn find(jni: Jni, any: jclass) -> Result<Classes, String> {
         let class = |name: &CStr| {
             let local = jni
                 .boot_class(any, name)
-                .ok_or_else(|| format!("this JVM has no {}", name.to_string_lossy()))?;
-            let global = jni.global(local).ok_or("no memory for a global reference");
+                .ok_or_else(|| format!("this JVM has no class {}", name.to_string_lossy()))?;
+            let global = jni.global(local).ok_or("JNI NewGlobalRef failed: the JVM is out of memory");
             jni.delete_local(local);
             global.map_err(str::to_owned)
         };
         let (inflater, deflater) = (class(c"java.util.zip.Inflater")?, class(c"java.util.zip.Deflater")?);
         // JDK 8 has one ZStreamRef for both classes, JDK 9 and later one nested class each (JDK-8185582).
         let shared = (c"java.util.zip.ZStreamRef", c"Ljava/util/zip/ZStreamRef;");
-        let address = |stream, (name, signature): (&CStr, &CStr)| {
-            let zs_ref = jni.field(stream, c"zsRef", signature)?;
+        let address = |instance, (name, signature): (&CStr, &CStr)| {
+            let zs_ref = jni.field(instance, c"zsRef", signature)?;
             let holder = jni.boot_class(any, name)?;
             let address = jni.field(holder, c"address", c"J");
             jni.delete_local(holder);
@@ -98,7 +98,7 @@ impl Classes {
         })
     }
 
-    /// The class that the table of hooks calls so. None if it is not one of these.
+    /// The class of a target in the table of hooks. None if there is no such target.
     pub(crate) fn of_target(&self, target: &str) -> Option<jclass> {
         match target {
             instrument::INFLATER => Some(self.inflater),
@@ -109,14 +109,14 @@ impl Classes {
     }
 
     #[inline]
-    pub(crate) fn kind(&self, jni: Jni, stream: jobject) -> Kind {
-        if jni.is_instance(stream, self.deflater) { Kind::Deflater } else { Kind::Inflater }
+    pub(crate) fn kind(&self, jni: Jni, instance: jobject) -> Kind {
+        if jni.is_instance(instance, self.deflater) { Kind::Deflater } else { Kind::Inflater }
     }
 
-    /// Whether a stream holds native memory. None where this JDK's layout is not known.
-    pub(crate) fn life(&self, jni: Jni, kind: Kind, stream: jobject) -> Option<Life> {
+    /// The state of an instance. None if this JDK's layout is unknown.
+    pub(crate) fn life(&self, jni: Jni, kind: Kind, instance: jobject) -> Option<Life> {
         let (zs_ref, address) = (*self.address.get(kind))?;
-        let holder = jni.object_field(stream, zs_ref);
+        let holder = jni.object_field(instance, zs_ref);
         if holder.is_null() {
             return Some(Life::Unborn);
         }
@@ -130,13 +130,13 @@ impl Classes {
         self.carrier.is_some_and(|class| jni.is_instance(thread, class))
     }
 
-    /// What a platform thread's own field says of its state, in bits of `JVMTI_THREAD_STATE_*`. None on JDK 19
-    /// and later.
+    /// A platform thread's state from its own field, in bits of `JVMTI_THREAD_STATE_*`. None on JDK
+    /// 19 and later.
     pub(crate) fn thread_status(&self, jni: Jni, thread: jobject) -> Option<jint> {
         self.thread_status.map(|status| jni.int_field(thread, status))
     }
 
-    /// Whether finalizers are known to wait for their turn.
+    /// Whether finalizers are known to be queued.
     pub(crate) fn finalizers_queued(&self, jni: Jni) -> bool {
         self.finalizer_queue.is_some_and(|(queue, length)| jni.long_field(queue, length) != 0)
     }

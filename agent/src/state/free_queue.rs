@@ -1,21 +1,21 @@
-//! Instances that the collector freed and that are not in the ledger yet.
+//! Instances that the GC has freed and that are not recorded in the ledger yet.
 //!
-//! Invariant: pushing takes no lock and calls nothing; it happens while the collector works.
+//! Invariant: pushing takes no lock and calls nothing; it may happen during a GC.
 
 use crossbeam_queue::SegQueue;
 use std::sync::atomic::{AtomicBool, Ordering};
 use zaudit_core::model::InstanceId;
 
-/// Instances freed by the collector and not yet in the ledger. What is left of an audit that is over is nobody's: ids
-/// are given once in a process.
+/// Freed instances. Ids of an audit that has ended are unknown to the next one, because an id is
+/// given once in a process.
 #[derive(Default)]
 pub(crate) struct FreeQueue {
     queue: SegQueue<InstanceId>,
-    /// Whether there is somebody to take what is pushed: an audit that is over may be told of frees for a while.
+    /// Whether an audit is running. The JVM may report frees for a while after the end of an audit.
     open: AtomicBool,
-    /// Somebody was told since the last [`take`](FreeQueue::take): whoever takes note of a ring has to take what is there, or
-    /// nobody will ever be told again.
-    reasons: AtomicBool,
+    /// Whether the agent's thread was woken since the last [`take`](FreeQueue::take). A thread that
+    /// handles the wake-up must take the queue, or there will be no further wake-up.
+    woken: AtomicBool,
 }
 
 impl FreeQueue {
@@ -27,19 +27,19 @@ impl FreeQueue {
         self.open.store(false, Ordering::Release);
     }
 
-    /// True if somebody has to be told.
+    /// Returns true if the agent's thread must be woken.
     pub(crate) fn push(&self, id: InstanceId) -> bool {
         if !self.open.load(Ordering::Acquire) {
             return false;
         }
         self.queue.push(id);
-        !self.reasons.swap(true, Ordering::AcqRel)
+        !self.woken.swap(true, Ordering::AcqRel)
     }
 
-    /// Takes all that is there. Whether there was any.
+    /// Takes everything in the queue. Returns whether there was anything.
     pub(crate) fn take(&self, mut each: impl FnMut(InstanceId)) -> bool {
-        // First: what is pushed from here on rings, or is taken below.
-        self.reasons.store(false, Ordering::Release);
+        // First, so that a push from here on wakes the thread again, or is taken below.
+        self.woken.store(false, Ordering::Release);
         let mut any = false;
         while let Some(id) = self.queue.pop() {
             each(id);
@@ -54,14 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_frees_rings_once_until_it_is_taken() {
+    fn a_push_wakes_once_until_the_queue_is_taken() {
         let freed = FreeQueue::default();
-        assert!(!freed.push(InstanceId(9)), "nobody is there to take it");
+        assert!(!freed.push(InstanceId(9)), "no audit is running");
         freed.open();
         assert!(freed.push(InstanceId(1)) && !freed.push(InstanceId(2)));
         let mut taken = Vec::new();
         assert!(freed.take(|id| taken.push(id.0)) && taken == [1, 2]);
-        assert!(freed.push(InstanceId(3)), "the next one rings again");
+        assert!(freed.push(InstanceId(3)), "the next one wakes again");
         assert!(freed.take(|_| {}) && !freed.take(|_| {}));
     }
 }

@@ -1,8 +1,9 @@
-//! What hooks find: the agent of this process, the audit that is under way, and what these have. Data and locks.
+//! What hooks find: the agent of this process, the running audit, and their parts. Data and locks.
 
 pub(crate) mod agent;
 pub(crate) mod audit;
 pub(crate) mod classes;
+pub(crate) mod context;
 pub(crate) mod frame_roles;
 pub(crate) mod free_queue;
 pub(crate) mod redefinitions;

@@ -1,18 +1,20 @@
-//! Classes that other agents and debuggers redefine: when a new version of a class replaces an old one.
+//! Redefinitions of classes by other agents and debuggers: when a new version of a class replaces
+//! the old one.
 //!
-//! A new version keeps the method ids of the old one, but not the lines: what was cached by method id
-//! before is wrong afterwards. So the number of versions so far is part of every key (`capture`).
+//! A new version keeps the method ids of the old one, but not the lines, so that data cached by
+//! method id becomes wrong. Therefore the number of versions so far is part of every key
+//! (`capture`).
 //!
 //! ClassFileLoadHook comes first; the new version is installed later, at a safepoint, or never if
-//! something is wrong with it. No event says when. But in the same safepoint HotSpot increments
-//! `java.lang.Class.classRedefinedCount` (JDK 8 to 28): from the hook until then this field is read
-//! with every stack. Hence a stack whose version is read first and captured afterwards never finds
-//! the site of an older version: either the number had changed, or the frames, which were there
-//! before the new version was, are of the old one.
+//! it is invalid. No event reports when. But in the same safepoint HotSpot increments
+//! `java.lang.Class.classRedefinedCount` (JDK 8 to 28): from the hook until then the agent reads
+//! this field with every stack. Hence a stack whose version is read first and captured afterwards
+//! never finds the site of an older version: either the number had changed, or the frames, which
+//! were there before the new version was, are of the old one.
 //!
-//! Roles by method id (`threads::Parts`) stay: they depend on names, which an id keeps.
+//! Roles by method id (`frame_roles::FrameRoles`) stay: they depend on names, which an id keeps.
 //!
-//! Invariants: the version never goes back. No lock is held around JNI: a debugger may suspend a
+//! Invariants: the version never decreases. No lock is held around JNI: a debugger may suspend a
 //! thread there, and then redefine a class.
 
 use crate::sys::jni::{Jni, jfieldID, jweak};
@@ -24,20 +26,21 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 /// A version that is not installed within this time counts as failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const INSTALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Classes that are watched at once.
-const MOST: usize = 64;
+/// How many classes are watched at once.
+const MAX_WATCHED: usize = 64;
 
-/// Classes of one thread that are watched at once, the last ones. All classes of one call are installed in the
-/// same safepoint, and a call may name every class there is: the last of them stand for the others.
-const MOST_OF_A_THREAD: usize = 8;
+/// How many classes of one thread are watched at once: the last ones. All classes of one call are
+/// installed in the same safepoint, and a call may name every class there is; the last of them
+/// stand for the others.
+const MAX_WATCHED_PER_THREAD: usize = 8;
 
 /// The redefinitions of one audit.
 #[derive(Default)]
 pub(crate) struct Redefinitions(ArcSwap<Table<Arc<Watched>>>);
 
-/// A weak reference: a redefinition that fails keeps no class alive.
+/// A weak reference, so that a failed redefinition keeps no class alive.
 struct Watched(jweak);
 
 // SAFETY: weak global references are valid on every thread (JNI, "Weak Global References").
@@ -53,16 +56,15 @@ impl Watched {
         jni.delete_local(class);
         Some(count)
     }
-}
 
-impl Watched {
+    /// What this class is to another one.
     fn relation(&self, jni: Jni, class: jclass) -> Relation {
         let Some(own) = jni.local(self.0) else { return Relation::None };
-        let relation = match (jni.is_assignable(own, class), jni.is_assignable(class, own)) {
-            (true, true) => Relation::Same,
-            (true, false) => Relation::Subclass,
-            (false, true) => Relation::Superclass,
-            (false, false) => Relation::None,
+        let relation = match () {
+            () if jni.same(own, class) => Relation::Same,
+            () if jni.is_assignable(own, class) => Relation::Subclass,
+            () if jni.is_assignable(class, own) => Relation::Superclass,
+            () => Relation::None,
         };
         jni.delete_local(own);
         relation
@@ -71,7 +73,7 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        // On the thread that used it last: a hook's, or the one that disarms.
+        // Runs on the thread that used it last: a hook's, or the one that disarms.
         if let Some(jni) = Jni::of_this_thread() {
             jni.delete_weak(self.0);
         }
@@ -79,23 +81,23 @@ impl Drop for Watched {
 }
 
 impl Redefinitions {
-    /// The version of all that is loaded, now.
+    /// The number of versions installed so far.
     #[inline]
     pub(crate) fn version(&self, jni: Jni, field: Option<jfieldID>) -> u64 {
         let table = self.0.load();
         match field {
-            Some(field) if !table.coming.is_empty() => self.look(&table, jni, field),
-            _ => table.settled,
+            Some(field) if !table.pending.is_empty() => self.poll(&table, jni, field),
+            _ => table.installed,
         }
     }
 
     #[cold]
-    fn look(&self, table: &Table<Arc<Watched>>, jni: Jni, field: jfieldID) -> u64 {
+    fn poll(&self, table: &Table<Arc<Watched>>, jni: Jni, field: jfieldID) -> u64 {
         let now = Instant::now();
         let count = |class: &Arc<Watched>| class.count(jni, field);
-        let (version, settled) = table.version(now, count);
-        if settled {
-            self.0.rcu(|table| table.settle(now, count));
+        let (version, any_done) = table.version(now, count);
+        if any_done {
+            self.0.rcu(|table| table.without_done(now, count));
         }
         version
     }
@@ -104,8 +106,8 @@ impl Redefinitions {
     pub(crate) fn begins(&self, jni: Jni, field: Option<jfieldID>, class: jclass) {
         let watched = field.zip(jni.weak(class).map(|weak| Arc::new(Watched(weak))));
         let Some((field, watched)) = watched else {
-            // When it is installed cannot be known: drop everything cached so far.
-            self.0.rcu(|table| Table { settled: table.settled + 1, coming: table.coming.clone() });
+            // The moment of the installation cannot be detected: drop everything cached so far.
+            self.0.rcu(|table| Table { installed: table.installed + 1, pending: table.pending.clone() });
             return;
         };
         let (now, caller) = (Instant::now(), std::thread::current().id());
@@ -114,7 +116,7 @@ impl Redefinitions {
     }
 }
 
-/// What a class in the table is to the one that gets a new version.
+/// What a class in the table is to the class that gets a new version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Relation {
     Same,
@@ -123,45 +125,45 @@ enum Relation {
     None,
 }
 
-/// What is on its way. `C` is how a class is known.
+/// The pending redefinitions. `C` identifies a class.
 struct Table<C> {
-    /// Versions of classes that are not in the table any more.
-    settled: u64,
-    coming: Vec<Coming<C>>,
+    /// Versions of classes that are no longer in the table.
+    installed: u64,
+    pending: Vec<Pending<C>>,
 }
 
 #[derive(Clone)]
-struct Coming<C> {
+struct Pending<C> {
     class: C,
-    /// The class's count when it came into the table.
+    /// The class's count when it was added to the table.
     begun: jint,
-    /// How often it was incremented since, as far as is known.
+    /// How many installations were seen since, so far.
     installed: Arc<AtomicI32>,
-    /// How many installations are expected: its own, and those of its superclasses, which increment the
-    /// count as well.
-    wanted: jint,
-    /// Who asked for the last one.
+    /// How many installations are expected: its own, and those of its superclasses, which increment
+    /// the count as well.
+    expected: jint,
+    /// The thread that made the last request.
     caller: ThreadId,
-    /// The last hook.
+    /// The time of the last hook.
     since: Instant,
 }
 
 impl<C> Default for Table<C> {
     fn default() -> Self {
-        Table { settled: 0, coming: Vec::new() }
+        Table { installed: 0, pending: Vec::new() }
     }
 }
 
 impl<C: Clone> Table<C> {
     /// The version, and whether one of the classes need not be watched any more.
     fn version(&self, now: Instant, count: impl Fn(&C) -> Option<jint>) -> (u64, bool) {
-        self.coming.iter().fold((self.settled, false), |(version, settled), coming| {
-            let (installed, over) = coming.look(now, &count);
-            (version + installed, settled || over.is_some())
+        self.pending.iter().fold((self.installed, false), |(version, any_done), pending| {
+            let (installed, done) = pending.poll(now, &count);
+            (version + installed, any_done || done.is_some())
         })
     }
 
-    /// With one more version of a class on its way.
+    /// The table with one more pending version of a class.
     fn expect(
         &self,
         (now, caller): (Instant, ThreadId),
@@ -169,66 +171,66 @@ impl<C: Clone> Table<C> {
         relation: impl Fn(&C) -> Relation,
         count: impl Fn(&C) -> Option<jint>,
     ) -> Self {
-        let mut table = Table { settled: self.settled, coming: self.coming.clone() };
-        let (mut known, mut wanted) = (false, 1);
-        for coming in &mut table.coming {
-            coming.look(now, &count);
-            let installed = coming.installed.load(Ordering::Relaxed);
-            match relation(&coming.class) {
-                Relation::Same => (known, coming.caller) = (true, caller),
+        let mut table = Table { installed: self.installed, pending: self.pending.clone() };
+        let (mut known, mut expected) = (false, 1);
+        for pending in &mut table.pending {
+            pending.poll(now, &count);
+            let installed = pending.installed.load(Ordering::Relaxed);
+            match relation(&pending.class) {
+                Relation::Same => (known, pending.caller) = (true, caller),
                 Relation::Subclass => {}
-                // What is still to be installed there will be counted here.
+                // Its outstanding installations will increment this class's count as well.
                 Relation::Superclass => {
-                    wanted += (coming.wanted - installed).max(0);
+                    expected += (pending.expected - installed).max(0);
                     continue;
                 }
                 Relation::None => continue,
             }
-            coming.wanted = coming.wanted.max(installed).saturating_add(1);
-            coming.since = now;
+            pending.expected = pending.expected.max(installed).saturating_add(1);
+            pending.since = now;
         }
         let Some(begun) = count(class).filter(|_| !known) else { return table };
-        let of_caller = |coming: &Coming<C>| coming.caller == caller;
-        let full = table.coming.iter().filter(|it| of_caller(it)).count() >= MOST_OF_A_THREAD;
+        let of_caller = |pending: &Pending<C>| pending.caller == caller;
+        let full = table.pending.iter().filter(|it| of_caller(it)).count() >= MAX_WATCHED_PER_THREAD;
         let oldest = match full {
-            true => table.coming.iter().position(of_caller),
-            false => (table.coming.len() >= MOST).then_some(0),
+            true => table.pending.iter().position(of_caller),
+            false => (table.pending.len() >= MAX_WATCHED).then_some(0),
         };
         if let Some(oldest) = oldest {
-            let oldest = table.coming.remove(oldest);
-            table.settled += oldest.look(now, &count).0 + 1;
+            let oldest = table.pending.remove(oldest);
+            table.installed += oldest.poll(now, &count).0 + 1;
         }
         let (class, installed) = (class.clone(), Arc::default());
-        table.coming.push(Coming { class, begun, installed, wanted, caller, since: now });
+        table.pending.push(Pending { class, begun, installed, expected, caller, since: now });
         table
     }
 
-    /// Without what is over.
-    fn settle(&self, now: Instant, count: impl Fn(&C) -> Option<jint>) -> Self {
-        let mut table = Table { settled: self.settled, coming: Vec::new() };
-        for coming in &self.coming {
-            match coming.look(now, &count) {
-                (_, None) => table.coming.push(coming.clone()),
-                (installed, Some(more)) => table.settled += installed + more,
+    /// The table without the redefinitions that are done.
+    fn without_done(&self, now: Instant, count: impl Fn(&C) -> Option<jint>) -> Self {
+        let mut table = Table { installed: self.installed, pending: Vec::new() };
+        for pending in &self.pending {
+            match pending.poll(now, &count) {
+                (_, None) => table.pending.push(pending.clone()),
+                (installed, Some(more)) => table.installed += installed + more,
             }
         }
         table
     }
 }
 
-impl<C> Coming<C> {
-    /// Versions installed so far; and if there is nothing more to watch, how many are to be added for
-    /// what cannot be known.
-    fn look(&self, now: Instant, count: impl Fn(&C) -> Option<jint>) -> (u64, Option<u64>) {
+impl<C> Pending<C> {
+    /// Versions installed so far; and, if there is nothing more to watch, how many to add for
+    /// installations that cannot be observed.
+    fn poll(&self, now: Instant, count: impl Fn(&C) -> Option<jint>) -> (u64, Option<u64>) {
         let counted = count(&self.class).map(|count| count.wrapping_sub(self.begun).max(0));
         let known = counted.unwrap_or(0);
         let installed = self.installed.fetch_max(known, Ordering::Relaxed).max(known);
-        let over = match counted {
-            Some(_) if installed >= self.wanted => Some(0),
-            Some(_) if now.saturating_duration_since(self.since) < PATIENCE => None,
+        let done = match counted {
+            Some(_) if installed >= self.expected => Some(0),
+            Some(_) if now.saturating_duration_since(self.since) < INSTALL_TIMEOUT => None,
             _ => Some(1),
         };
-        (u64::from(installed.unsigned_abs()), over)
+        (u64::from(installed.unsigned_abs()), done)
     }
 }
 
@@ -270,11 +272,11 @@ mod tests {
     /// The version, and the classes that are watched then.
     fn look(table: &mut Table<usize>, after: Duration, counts: &[jint]) -> (u64, Vec<usize>) {
         let now = Instant::now() + after;
-        let (version, settled) = table.version(now, count(counts));
-        if settled {
-            *table = table.settle(now, count(counts));
+        let (version, any_done) = table.version(now, count(counts));
+        if any_done {
+            *table = table.without_done(now, count(counts));
         }
-        (version, table.coming.iter().map(|coming| coming.class).collect())
+        (version, table.pending.iter().map(|pending| pending.class).collect())
     }
 
     const NOW: Duration = Duration::ZERO;
@@ -285,7 +287,7 @@ mod tests {
         table = expect(table, 1, &[7, 0]);
         assert_eq!(look(&mut table, NOW, &[7, 0]), (0, vec![0, 1]));
         assert_eq!(look(&mut table, NOW, &[8, 0]), (1, vec![1]));
-        assert_eq!(look(&mut table, NOW, &[9, 0]), (1, vec![1]), "it is watched no more");
+        assert_eq!(look(&mut table, NOW, &[9, 0]), (1, vec![1]), "it is no longer watched");
         assert_eq!(look(&mut table, NOW, &[9, 1]), (2, vec![]));
         assert_eq!(look(&mut table, NOW, &[9, 1]), (2, vec![]));
     }
@@ -302,14 +304,14 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_or_is_unloaded_is_watched_no_more() {
+    fn what_fails_or_is_unloaded_is_no_longer_watched() {
         let mut table = expect(expect(Table::default(), 0, &[0, 0]), 1, &[0, 0]);
         assert_eq!(look(&mut table, NOW, &[0, 1]), (1, vec![0]));
         table = expect(table, 1, &[0, 1]);
         assert_eq!(look(&mut table, NOW, &[0, -1]), (1, vec![0]));
-        assert_eq!(look(&mut table, NOW, &[0, -1]), (2, vec![0]), "never a version from before");
-        assert_eq!(look(&mut table, PATIENCE, &[0, -1]), (2, vec![]));
-        assert_eq!(look(&mut table, PATIENCE, &[1, -1]), (3, vec![]));
+        assert_eq!(look(&mut table, NOW, &[0, -1]), (2, vec![0]), "never an earlier version");
+        assert_eq!(look(&mut table, INSTALL_TIMEOUT, &[0, -1]), (2, vec![]));
+        assert_eq!(look(&mut table, INSTALL_TIMEOUT, &[1, -1]), (3, vec![]));
     }
 
     #[test]
@@ -322,12 +324,12 @@ mod tests {
 
     #[test]
     fn a_full_table_drops_the_oldest_and_goes_on() {
-        let counts = [0; MOST + 30];
+        let counts = [0; MAX_WATCHED + 30];
         let by_itself = |table: Table<usize>, class: usize| {
             std::thread::scope(|scope| scope.spawn(|| expect(table, class, &counts)).join().unwrap())
         };
-        let mut table = (10..=10 + MOST).fold(Table::default(), by_itself);
+        let mut table = (10..=10 + MAX_WATCHED).fold(Table::default(), by_itself);
         let (version, watched) = look(&mut table, NOW, &counts);
-        assert_eq!((version, watched.len(), watched[0]), (1, MOST, 11));
+        assert_eq!((version, watched.len(), watched[0]), (1, MAX_WATCHED, 11));
     }
 }

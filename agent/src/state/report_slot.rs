@@ -1,17 +1,17 @@
-//! The right to make a report: one at a time, numbered, and none once the JVM is ending.
+//! The right to make a report: one at a time, numbered, and none once the JVM is exiting.
 //!
-//! Invariant: whoever has a [`Turn`] gives it back by dropping it, also after a panic.
+//! Invariant: dropping a [`Turn`] releases the slot, also after a panic.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use zaudit_core::analysis::retention::Retention;
 use zaudit_core::files;
 
-/// How long the end of the JVM and a command wait for a report that is under way. One that waits for a pipe gives up
-/// before: see [`files::ending`].
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the JVM's exit and a command wait for a running report. A report that writes to a pipe
+/// gives up earlier: see [`files::ending`].
+pub(crate) const REPORT_SLOT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reports are made one after the other, and those on demand are numbered.
+/// Serialises reports, and numbers those on demand.
 #[derive(Default)]
 pub(crate) struct ReportSlot {
     state: Mutex<State>,
@@ -20,21 +20,22 @@ pub(crate) struct ReportSlot {
 
 #[derive(Default)]
 struct State {
-    /// A report, or the last collection, is under way.
+    /// A report, or the preparation of the last one, is running.
     busy: bool,
-    /// No report on demand begins any more.
+    /// The JVM is exiting: no report on demand begins any more.
     ending: bool,
-    /// The last report was begun to be prepared, and what came of it.
+    /// What the preparation of the last report found; none before that preparation begins.
     prepared: Option<Prepared>,
+    /// How many numbered reports there were.
     number: u32,
 }
 
-/// What stands before a report.
+/// What was found before a report is made.
 #[derive(Default)]
 pub(crate) struct Prepared {
-    /// What could not be done.
+    /// Why garbage may be counted as live, if it may.
     pub(crate) unsettled: Option<String>,
-    /// Who keeps live instances.
+    /// Paths from GC roots to live instances.
     pub(crate) retention: Retention,
 }
 
@@ -46,10 +47,10 @@ impl ReportSlot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A turn for a report on demand, after at most `patience`; none once the JVM is ending.
-    pub(crate) fn begin(&self, patience: Duration) -> Option<Turn<'_>> {
+    /// Waits at most `timeout` for the right to make a report; none once the JVM is exiting.
+    pub(crate) fn begin(&self, timeout: Duration) -> Option<Turn<'_>> {
         let waits = |state: &mut State| state.busy && !state.ending;
-        let mut state = match self.free.wait_timeout_while(self.state(), patience, waits) {
+        let mut state = match self.free.wait_timeout_while(self.state(), timeout, waits) {
             Ok((state, _)) => state,
             Err(poisoned) => poisoned.into_inner().0,
         };
@@ -65,7 +66,8 @@ impl ReportSlot {
         self.state().number
     }
 
-    /// The turn in which the last report is prepared. None if it is prepared already, or another report takes too long.
+    /// The right to prepare the last report. None if that was done already, or another report takes
+    /// too long.
     pub(crate) fn prepare_last(&self) -> Option<Turn<'_>> {
         let mut state = self.last();
         if state.busy || state.prepared.is_some() {
@@ -75,18 +77,18 @@ impl ReportSlot {
         Some(Turn(self))
     }
 
-    /// Keeps further reports from starting, waits for what is under way, and gives what [`prepare_last`](Self::prepare_last)
-    /// led to.
+    /// Prevents further reports, waits for a running one, and returns what
+    /// [`prepare_last`](Self::prepare_last) found.
     pub(crate) fn take_last(&self) -> Option<Prepared> {
         self.last().prepared.take()
     }
 
     fn last(&self) -> MutexGuard<'_, State> {
-        // A report that is under way and waits for a pipe gives up in time, too.
+        // This also shortens the wait of a running report that writes to a pipe.
         files::ending();
         let mut state = self.state();
         state.ending = true;
-        match self.free.wait_timeout_while(state, PATIENCE, |state| state.busy) {
+        match self.free.wait_timeout_while(state, REPORT_SLOT_TIMEOUT, |state| state.busy) {
             Ok((state, _)) => state,
             Err(poisoned) => poisoned.into_inner().0,
         }
@@ -101,7 +103,7 @@ impl Turn<'_> {
         state.number
     }
 
-    /// What the preparation of the last report led to.
+    /// Stores what the preparation of the last report found.
     pub(crate) fn prepared(&self, prepared: Prepared) {
         self.0.state().prepared = Some(prepared);
     }

@@ -1,6 +1,7 @@
-//! What a JVMTI tag of ours says: an instance, a thread, or a mark of the search for open streams.
+//! The meaning of our JVMTI tags: an instance, a thread, or a mark of adoption.
 //!
-//! Owns the bits, nothing else. Invariant: an instance's tag is its id, and no other kind of tag looks like one.
+//! Owns the bits, nothing else. Invariant: an instance's tag is its id, and no other tag looks like
+//! one.
 
 use crate::sys::jvmti::jlong;
 use zaudit_core::model::{InstanceId, Role, ThreadId};
@@ -10,11 +11,12 @@ const PROGRAM: jlong = 1 << 61;
 const RECLAIMER: jlong = 1 << 60;
 const MARK: jlong = 1 << 59;
 
-/// A stream whose `end()` began before the search came by: not to be adopted.
+/// An instance whose `end()` began before the search found it: not to be adopted.
 pub(crate) const ENDING: jlong = MARK | 1;
 /// A class whose instances are searched for.
 pub(crate) const SEARCHED: jlong = MARK | 2;
-/// The first batch of streams that the search has come upon and not looked at; one more is the next batch.
+/// The first batch of instances that the search has marked and not inspected; the next batch is one
+/// more.
 const CANDIDATES: jlong = MARK | 16;
 
 /// The mark of a batch.
@@ -27,13 +29,13 @@ pub(crate) fn is_candidate(tag: jlong) -> bool {
     (CANDIDATES..RECLAIMER).contains(&tag)
 }
 
-/// The instance that a tag stands for, if it is one.
+/// The instance that a tag stands for, if it stands for one.
 #[inline]
 pub(crate) fn instance(tag: jlong) -> Option<InstanceId> {
     (tag > 0 && tag < MARK).then(|| InstanceId(tag.cast_unsigned()))
 }
 
-/// The tag of a virtual thread's `Thread` object: its id, and what it is for where that is known.
+/// The tag of a virtual thread's `Thread` object: its id, and its role if that is known.
 pub(crate) fn of_thread(id: ThreadId, role: Option<Role>) -> jlong {
     let role = match role {
         None => 0,
@@ -43,7 +45,7 @@ pub(crate) fn of_thread(id: ThreadId, role: Option<Role>) -> jlong {
     THREAD | role | jlong::try_from(id.0).unwrap_or(0)
 }
 
-/// What [`of_thread`] put in.
+/// The parts of a tag of [`of_thread`].
 pub(crate) fn thread(tag: jlong) -> (ThreadId, Option<Role>) {
     let role = match (tag & PROGRAM, tag & RECLAIMER) {
         (0, 0) => None,

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use zaudit_core::options::Options;
 
-/// Whether there is a thread, and whether there should be.
+/// The state of the agent's thread, as other threads see it.
 #[derive(Default)]
 pub(crate) struct WorkerHandle {
     state: Mutex<State>,
@@ -15,21 +15,23 @@ pub(crate) struct WorkerHandle {
 
 #[derive(Default)]
 struct State {
+    /// Whether the thread should run.
     wanted: bool,
+    /// Whether it does, until it has seen that it should not.
     running: bool,
-    /// When to begin an audit, and which.
+    /// The pending audit: when it begins, and its options.
     waiting: Option<(Instant, Options)>,
 }
 
-/// How long disarming waits for the thread to leave: it may be writing to a pipe that nobody reads.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long disarming waits for the thread to return: it may be writing to a pipe without a reader.
+const WORKER_EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
     static IS_WORKER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The current thread is the agent's own.
-pub(crate) fn this_is_it() {
+/// Marks the current thread as the agent's own.
+pub(crate) fn mark_current_thread() {
     IS_WORKER.set(true);
 }
 
@@ -38,40 +40,41 @@ impl WorkerHandle {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is to run, and to arm at the time that is given. Whether it runs already.
-    pub(crate) fn starts(&self, waiting: Option<(Instant, Options)>) -> bool {
+    /// Requests that the thread runs, and arms as `waiting` says. Returns whether it runs already.
+    pub(crate) fn request(&self, waiting: Option<(Instant, Options)>) -> bool {
         let mut state = self.state();
         (state.wanted, state.waiting) = (true, waiting);
         std::mem::replace(&mut state.running, true)
     }
 
-    /// When it will arm.
+    /// When the pending audit begins.
     pub(crate) fn arms_at(&self) -> Option<Instant> {
         self.state().waiting.as_ref().map(|(at, _)| *at)
     }
 
-    /// What it is to arm with, once.
+    /// Takes the options of the pending audit.
     pub(crate) fn take_waiting(&self) -> Option<Options> {
         self.state().waiting.take().map(|(_, options)| options)
     }
 
-    /// It is to leave; nobody waits for that.
-    pub(crate) fn not_wanted(&self) {
+    /// Requests that the thread returns, without waiting.
+    pub(crate) fn cancel(&self) {
         self.state().wanted = false;
     }
 
-    /// Has it leave, and waits for that, unless it is the one that asks.
+    /// Requests that the thread returns, and waits for it, unless the current thread is that
+    /// thread.
     pub(crate) fn stop(&self, waker: &Waker) {
         let mut state = self.state();
         (state.wanted, state.waiting) = (false, None);
         waker.wake(WakeReason::STATE);
         if !IS_WORKER.get() {
-            drop(self.gone.wait_timeout_while(state, PATIENCE, |state| state.running));
+            drop(self.gone.wait_timeout_while(state, WORKER_EXIT_TIMEOUT, |state| state.running));
         }
     }
 
-    /// Whether it is still wanted; one that is not has left, as far as anybody else can tell.
-    pub(crate) fn goes_on(&self) -> bool {
+    /// Whether the thread should go on. If not, it counts as gone from now on.
+    pub(crate) fn should_continue(&self) -> bool {
         let mut state = self.state();
         if !state.wanted {
             state.running = false;
@@ -80,8 +83,8 @@ impl WorkerHandle {
         state.wanted
     }
 
-    /// It is not there any more, or never was.
-    pub(crate) fn leaves(&self) {
+    /// Records that the thread has returned, or could not be started.
+    pub(crate) fn set_gone(&self) {
         self.state().running = false;
         self.gone.notify_all();
     }

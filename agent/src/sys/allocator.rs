@@ -1,10 +1,11 @@
-//! The agent's allocator: the C library's, and a reserve for when that runs out of memory.
+//! The agent's allocator: the C library's, and a reserve for when that has no memory.
 //!
-//! Rust ends the process where an allocation fails. What grows with the program's work is therefore
-//! allocated with `try_reserve`, and the agent does without it where that fails. What is left is small, and
-//! comes from the reserve then. While much of the reserve is in use and the C library still has no memory,
-//! the agent does less ([`is_pressed`], [`is_exhausted`]). Invariant: the reserve is address space only
-//! until it is needed, and every allocation is tried at the C library first.
+//! Rust aborts the process when an allocation fails. Therefore data that grows with the program's
+//! work is allocated with `try_reserve`, and the agent does without it if that fails. The remaining
+//! allocations are small, and come from the reserve in that case. While much of the reserve is in
+//! use and the C library still has no memory, the agent does less ([`is_pressed`],
+//! [`is_exhausted`]). Invariant: the reserve is address space only until it is needed, and every
+//! allocation tries the C library first.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::spin_loop;
@@ -12,51 +13,53 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Bytes of the reserve: some thousand stacks, and a few of the largest blocks.
+/// The size of the reserve in bytes: some thousand stacks, and a few of the largest blocks.
 const SIZE: usize = 32 << 20;
 
-/// The largest block that comes from it. The agent can do without anything larger.
+/// The largest block of the reserve, in bytes. The agent can do without anything larger.
 const LARGEST: usize = 2 << 20;
 
-/// When more than this is in use, nothing starts that may need much memory, such as a new stack or a report.
+/// Above this many bytes in use, no work starts that may need much memory, such as a new stack or a
+/// report.
 const PRESSED: usize = SIZE / 8;
 
-/// When more than this is in use, hooks only count what they cannot do.
+/// Above this many bytes in use, hooks only count the events that they cannot record.
 const EXHAUSTED: usize = SIZE / 2;
 
-/// A block that the C library must have, so that memory is called available again.
+/// The size of a test allocation, in bytes: memory counts as available again if the C library has
+/// it.
 const PROBE: usize = 1 << 20;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-/// Where the reserve begins; 0 before there is one.
+/// The address of the reserve; 0 before it is set up.
 static START: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes of it in use.
+/// Bytes of the reserve in use.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-/// Where the space begins that was never used. Changed under the lock.
+/// The offset of the space that was never used. Written under the lock.
 static TOP: AtomicUsize = AtomicUsize::new(0);
 
-/// Blocks that were given back, by the power of two that is their size: the first one of each list, or 0.
-/// Each has the address of the next one in it. Changed under the lock.
+/// Freed blocks, one list for each power of two: the address of its first block, or 0. A block
+/// holds the address of the next one. Written under the lock.
 static FREE: [AtomicUsize; CLASSES] = [const { AtomicUsize::new(0) }; CLASSES];
 
 /// Sizes from 16 bytes to [`LARGEST`].
 const CLASSES: usize = 18;
 
-/// Held for a few instructions, and only where memory is short.
+/// Held for a few instructions, and only when memory is short.
 static LOCK: AtomicBool = AtomicBool::new(false);
 
 struct Allocator;
 
-/// Sets the reserve up, once. Without it the agent works as long as the C library has memory.
+/// Sets up the reserve, once. Without it the agent works as long as the C library has memory.
 pub(crate) fn set_up() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: a new anonymous mapping, at an address of the system's choice.
+        // SAFETY: a new anonymous mapping, at an address that the system chooses.
         let start =
             unsafe { libc::mmap(ptr::null_mut(), SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
         if start != libc::MAP_FAILED {
@@ -65,7 +68,7 @@ pub(crate) fn set_up() {
     });
 }
 
-/// Whether memory is so short that nothing should start that may need much of it.
+/// Whether memory is so short that no work should start that may need much of it.
 #[inline]
 pub(crate) fn is_pressed() -> bool {
     USED.load(Ordering::Relaxed) > PRESSED && !memory_is_back()
@@ -77,15 +80,15 @@ pub(crate) fn is_exhausted() -> bool {
     USED.load(Ordering::Relaxed) > EXHAUSTED && !memory_is_back()
 }
 
-/// Uses more than half of the reserve up, for good.
+/// Uses up more than half of the reserve, for good.
 #[cfg(feature = "fault-injection")]
 pub(crate) fn pin() {
     let Ok(large) = Layout::from_size_align(LARGEST, 16) else { return };
     while USED.load(Ordering::Relaxed) <= EXHAUSTED && !take(large).is_null() {}
 }
 
-/// Whether the C library has memory again, although blocks of the reserve are still in use: what was learnt
-/// in a shortage may stay for ever.
+/// Whether the C library has memory again, although blocks of the reserve are still in use: what
+/// was recorded during a shortage may stay for ever.
 #[cold]
 fn memory_is_back() -> bool {
     if !system_has_memory() {
@@ -98,10 +101,10 @@ fn memory_is_back() -> bool {
     !block.is_null()
 }
 
-/// The number of a size's class and the size of its blocks. None where it is too large.
+/// The number of a size's class and the size of its blocks. None if the size is too large.
 fn class(layout: Layout) -> Option<(usize, usize)> {
     let size = layout.size().max(layout.align()).max(16).checked_next_power_of_two()?;
-    // Blocks are aligned to their size, as far as the pages of the mapping are.
+    // Blocks are aligned to their size, up to the page size of the mapping.
     let fits = size <= LARGEST && layout.align() <= 4_096;
     fits.then_some((size.trailing_zeros() as usize - 4, size))
 }
@@ -115,7 +118,7 @@ fn locked<T>(body: impl FnOnce() -> T) -> T {
     value
 }
 
-/// A block from the reserve; null where it has no room.
+/// A block from the reserve; null if it has no space.
 #[cold]
 fn take(layout: Layout) -> *mut u8 {
     let start = START.load(Ordering::Acquire);
@@ -124,7 +127,7 @@ fn take(layout: Layout) -> *mut u8 {
         let free = FREE.get(class)?;
         let first = free.load(Ordering::Relaxed);
         if first != 0 {
-            // SAFETY: a block in the list has the address of the next one in it, and is nobody's.
+            // SAFETY: a block in the list is free and holds the address of the next one.
             free.store(unsafe { ptr::with_exposed_provenance::<usize>(first).read() }, Ordering::Relaxed);
             return Some(first);
         }
@@ -140,13 +143,13 @@ fn take(layout: Layout) -> *mut u8 {
     ptr::with_exposed_provenance_mut(address)
 }
 
-/// Gives a block of the reserve back.
+/// Returns a block to the reserve.
 #[cold]
 fn give_back(block: *mut u8, layout: Layout) {
     let Some((class, size)) = class(layout) else { return };
     locked(|| {
         let Some(free) = FREE.get(class) else { return };
-        // SAFETY: it is at least 16 bytes, aligned to them, and nobody's any more.
+        // SAFETY: the block is free, has at least 16 bytes, and is aligned to them.
         unsafe { block.cast::<usize>().write(free.load(Ordering::Relaxed)) };
         free.store(block.expose_provenance(), Ordering::Relaxed);
     });
@@ -168,8 +171,9 @@ fn system_has_memory() -> bool {
     true
 }
 
-// SAFETY: blocks come from the C library's allocator or from disjoint ranges of the reserve, aligned and as
-// large as the layout says, and go back to where their address says that they came from. Nothing unwinds.
+// SAFETY: blocks come from the C library's allocator or from disjoint ranges of the reserve, with
+// the alignment and size of the layout, and are returned to the one that their address belongs to.
+// Nothing unwinds.
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -217,9 +221,10 @@ unsafe impl GlobalAlloc for Allocator {
                 return grown;
             }
         }
-        // SAFETY: the caller vouches that the size, rounded up to the alignment, does not overflow.
+        // SAFETY: the caller guarantees that the size, rounded up to the alignment, does not
+        // overflow.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
-        // SAFETY: the size is not zero (the caller vouches for it).
+        // SAFETY: the size is not zero, as the caller guarantees.
         let moved = if ours { unsafe { self.alloc(wanted) } } else { take(wanted) };
         if !moved.is_null() {
             // SAFETY: two different blocks, both at least as large as the smaller size.
@@ -236,7 +241,7 @@ mod tests {
     use super::*;
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
-    /// There is one reserve, so its tests take turns.
+    /// There is one reserve, so its tests run one after the other.
     fn turn() -> MutexGuard<'static, ()> {
         static TURN: Mutex<()> = Mutex::new(());
         set_up();
@@ -268,7 +273,7 @@ mod tests {
                 assert!(bytes(*block, size).iter().all(|byte| *byte == number as u8), "blocks overlap");
             }
             let top = TOP.load(Ordering::Relaxed);
-            // Whatever the order in which they come back.
+            // In whatever order they are freed.
             all.iter().step_by(2).chain(all.iter().skip(1).step_by(2)).for_each(|it| give_back(*it, layout));
             let again: Vec<*mut u8> = (0..20).map(|_| take(layout)).collect();
             assert_eq!(TOP.load(Ordering::Relaxed), top, "no new space is needed for the same again");

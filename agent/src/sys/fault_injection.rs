@@ -1,4 +1,5 @@
-//! Faults for the test suite (`--features fault-injection`, never in a release): `ZAUDIT_FAULT` names one.
+//! Faults for the test suite (`--features fault-injection`, never in a release): `ZAUDIT_FAULT`
+//! names one.
 //!
 //! Owns nothing else. Invariant: without the variable it does nothing.
 
@@ -7,21 +8,21 @@ use super::jvmti::jclass;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-fn asked(fault: &str) -> bool {
-    std::env::var("ZAUDIT_FAULT").is_ok_and(|asked| asked == fault)
+fn is_injected(fault: &str) -> bool {
+    std::env::var("ZAUDIT_FAULT").is_ok_and(|injected| injected == fault)
 }
 
-#[expect(clippy::panic, reason = "a panic is what is asked for")]
+#[expect(clippy::panic, reason = "the fault is a panic")]
 fn panic_if(fault: &str) {
-    if asked(fault) {
+    if is_injected(fault) {
         panic!("injected fault: {fault}");
     }
 }
 
-/// `created` panics in the hook; `reenter` makes an Inflater inside it.
+/// `created` panics in the hook; `reenter` creates an Inflater inside it.
 pub(crate) fn created(jni: Jni, inflater: Option<jclass>) {
     panic_if("created");
-    if asked("reenter")
+    if is_injected("reenter")
         && let Some(inflater) = inflater
     {
         jni.new_object(inflater);
@@ -38,31 +39,32 @@ pub(crate) fn dump() {
     panic_if("dump");
 }
 
-/// Whether no thread gets memory.
+/// Whether every allocation fails, on all threads.
 static NO_MEMORY: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// Whether this thread gets none.
+    /// Whether every allocation of this thread fails.
     static NONE_HERE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether the C library has no memory for this allocation, as far as a fault says.
+/// Whether this allocation must fail.
 pub(crate) fn memory_is_out() -> bool {
     NO_MEMORY.load(Ordering::Relaxed) || NONE_HERE.try_with(Cell::get).unwrap_or(false)
 }
 
-/// A stage without memory, until it is dropped.
+/// A stage whose allocations fail, until it is dropped.
 pub(crate) struct Stage(bool);
 
-/// `memory-STAGE`: on this thread there is none while the stage lasts. `memory-STAGE-pinned`: the reserve is used up, too.
+/// `memory-STAGE`: allocations of this thread fail during the stage. `memory-STAGE-pinned`: the
+/// reserve is used up, too.
 pub(crate) fn memory(stage: &str) -> Stage {
-    let out = std::env::var("ZAUDIT_FAULT").is_ok_and(|asked| {
-        asked.strip_prefix("memory-").map(|rest| rest.strip_suffix(PINNED).unwrap_or(rest)) == Some(stage)
+    let out = std::env::var("ZAUDIT_FAULT").is_ok_and(|fault| {
+        fault.strip_prefix("memory-").map(|rest| rest.strip_suffix(PINNED).unwrap_or(rest)) == Some(stage)
     });
     Stage(out && !NONE_HERE.replace(true))
 }
 
-/// What uses the reserve up from the start.
+/// The suffix of faults that use up the reserve from the start.
 const PINNED: &str = "-pinned";
 
 impl Drop for Stage {
@@ -73,10 +75,10 @@ impl Drop for Stage {
     }
 }
 
-/// `memory-all`: no thread ever gets any. Whether the reserve is to be used up, too.
+/// `memory-all`: every allocation fails. Returns whether the reserve is to be used up, too.
 pub(crate) fn loaded() -> bool {
-    if asked("memory-all") {
+    if is_injected("memory-all") {
         NO_MEMORY.store(true, Ordering::Relaxed);
     }
-    std::env::var("ZAUDIT_FAULT").is_ok_and(|asked| asked.ends_with(PINNED))
+    std::env::var("ZAUDIT_FAULT").is_ok_and(|fault| fault.ends_with(PINNED))
 }

@@ -1,6 +1,8 @@
-//! A thin cover over the JNI function table: one method for each function that is used, no exception left behind.
+//! A thin cover over the JNI function table: one method for each function in use, with no exception
+//! left pending.
 //!
-//! Decides nothing. Invariant: a failure is None or false, and nothing of ours surfaces in the program.
+//! Contains no policy. Invariant: a failure is None or false, and no exception of ours reaches the
+//! program.
 
 use jvmti_bindings::sys::jni::{self, jclass, jint, jlong, jobject};
 use std::ffi::{CStr, c_void};
@@ -12,7 +14,7 @@ pub(crate) use jni::{jfieldID, jweak};
 /// The JVM's invocation table.
 static VM: AtomicPtr<jni::JavaVM> = AtomicPtr::new(ptr::null_mut());
 
-/// Keeps the JVM's invocation table. There is one JVM in a process.
+/// Stores the JVM's invocation table. There is one JVM in a process.
 ///
 /// # Safety
 /// `vm` comes from the JVM.
@@ -20,7 +22,7 @@ pub(crate) unsafe fn keep_vm(vm: *mut jni::JavaVM) {
     VM.store(vm, Ordering::Release);
 }
 
-/// The JVM's invocation table, once the agent was loaded.
+/// The JVM's invocation table, once the agent is loaded.
 pub(crate) fn vm() -> Option<*mut jni::JavaVM> {
     let vm = VM.load(Ordering::Acquire);
     (!vm.is_null()).then_some(vm)
@@ -33,8 +35,8 @@ pub(crate) struct Jni(*mut jni::JNIEnv);
 /// Calls a slot of the JNI table.
 macro_rules! jni {
     ($env:expr, $slot:ident $(, $argument:expr)*) => {{
-        // SAFETY: the environment is the current thread's (see `Jni::new`), and the arguments are of the types
-        // and lifetimes that the JNI specification asks of this function.
+        // SAFETY: the environment is the current thread's (see `Jni::new`), and the arguments have
+        // the types and lifetimes that the JNI specification requires for this function.
         unsafe { ((**$env.0).$slot)($env.0 $(, $argument)*) }
     }};
 }
@@ -46,7 +48,7 @@ impl Jni {
         Jni(env)
     }
 
-    /// That of the current thread, where it has one.
+    /// The environment of the current thread, if it has one.
     pub(crate) fn of_this_thread() -> Option<Jni> {
         let vm = vm()?;
         let mut env: *mut c_void = ptr::null_mut();
@@ -56,17 +58,17 @@ impl Jni {
         (code == jni::JNI_OK && !env.is_null()).then(|| Jni(env.cast()))
     }
 
-    /// For natives of the JDK, on this thread.
+    /// For the JDK's native methods, on this thread.
     pub(crate) fn raw(self) -> *mut jni::JNIEnv {
         self.0
     }
 
-    /// The highest version of JNI that this JVM has.
+    /// The highest version of JNI that this JVM supports.
     pub(crate) fn version(self) -> jint {
         jni!(self, GetVersion)
     }
 
-    /// JDK 19 and 20 may have them, 21 and later do.
+    /// JDK 19 and 20 may have virtual threads, JDK 21 and later do.
     pub(crate) fn has_virtual_threads(self) -> bool {
         self.version() >= jni::JNI_VERSION_19
     }
@@ -75,8 +77,8 @@ impl Jni {
         self.has_virtual_threads() && jni!(self, IsVirtualThread, thread) != 0
     }
 
-    /// A class of the boot loader, not initialised; `any` is some other class. JNI's FindClass would ask the system
-    /// class loader, which may be the program's own code.
+    /// A class of the boot loader, not initialised; `any` is any class. JNI's FindClass would call
+    /// the system class loader, which may be the program's own code.
     pub(crate) fn boot_class(self, any: jclass, name: &CStr) -> Option<jclass> {
         let class = self.class_of(any);
         let signature = c"(Ljava/lang/String;ZLjava/lang/ClassLoader;)Ljava/lang/Class;";
@@ -90,7 +92,8 @@ impl Jni {
         found
     }
 
-    /// Opens a frame with room for many local references (-Xcheck:jni counts them), runs `body`, and closes it.
+    /// Runs `body` with space for `room` local references (-Xcheck:jni counts them), and releases
+    /// those after it.
     pub(crate) fn with_locals<T>(self, room: usize, body: impl FnOnce() -> T) -> Option<T> {
         let room = jint::try_from(room).unwrap_or(jint::MAX);
         if jni!(self, PushLocalFrame, room) != jni::JNI_OK {
@@ -127,7 +130,7 @@ impl Jni {
         jni!(self, DeleteWeakGlobalRef, weak);
     }
 
-    /// A local reference to what a reference of any kind refers to. None if the collector freed that.
+    /// A local reference to the object of any reference. None if the GC has freed the object.
     pub(crate) fn local(self, reference: jobject) -> Option<jobject> {
         let local = jni!(self, NewLocalRef, reference);
         (!local.is_null()).then_some(local)
@@ -203,14 +206,15 @@ impl Jni {
         self.not_null(jni!(self, NewObjectA, class, constructor, ptr::null()))
     }
 
-    /// A result, and no exception left behind: nothing of ours may surface in the program.
+    /// The result unless it is null. Clears a pending exception, which must not reach the program.
     fn not_null<T>(self, result: *mut T) -> Option<*mut T> {
         self.clear_exception();
         (!result.is_null()).then_some(result)
     }
 
-    /// Settles an account that is not ours: under -Xcheck:jni the first JNI call that is no check for exceptions is
-    /// blamed for a check that the JDK's own code left out before it called us (JDK 8, `runFinalization0`).
+    /// Works around a JDK 8 bug: under -Xcheck:jni, the first JNI call that is not an exception
+    /// check is blamed for a check that the JDK's own code omitted before it called us
+    /// (`runFinalization0`). Checking here clears that.
     #[inline]
     pub(crate) fn check_exceptions(self) {
         jni!(self, ExceptionCheck);

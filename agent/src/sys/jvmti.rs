@@ -1,37 +1,43 @@
-//! A thin cover over the JVMTI function table: one method for each function that is used, its return code looked
-//! at, its memory given back.
+//! A thin cover over the JVMTI function table: one method for each function in use, which checks
+//! the return code and frees the JVM's memory.
 //!
-//! Decides nothing. Invariant: what is handed out owns its memory; no pointer of the JVM's escapes but
-//! references and ids.
+//! Contains no policy. Invariant: a result owns its memory; the JVM's pointers do not leave this
+//! module, except references and ids.
 
 use crate::sys::jni::Jni;
 use jvmti_bindings::sys::{jni, jvmti};
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 use std::ptr;
+use zaudit_core::model::OutOfMemory;
 
-pub(crate) use heap::{Again, Reference};
+pub(crate) use heap::{Reference, Visit};
 pub(crate) use jni::{jclass, jint, jlong, jmethodID, jobject};
 pub(crate) use jvmti::{jvmtiError, jvmtiFrameInfo};
 
-/// A JVMTI environment: the agent's own, valid from load to the end of the process, or that of one audit, valid until
-/// it is disposed of. Good on every thread (JVMTI, "Environments").
+/// A JVMTI environment: the agent's own, valid from load to the end of the process, or that of one
+/// audit, valid until it is disposed. Valid on every thread (JVMTI, "Environments").
 #[derive(Clone, Copy)]
 pub(crate) struct Jvmti(*mut jvmti::jvmtiEnv);
 
-// SAFETY: JVMTI environments may be used from any thread (JVMTI specification, "Function Index": thread-safe
-// unless said otherwise), and the pointer is never written through.
+// SAFETY: JVMTI environments may be used from any thread (JVMTI specification, "Function Index":
+// thread-safe unless said otherwise), and the pointer is never written through.
 unsafe impl Send for Jvmti {}
 // SAFETY: as above.
 unsafe impl Sync for Jvmti {}
 
 pub(crate) type Result<T> = std::result::Result<T, jvmtiError>;
 
+/// The JVMTI error that stands for our own lack of memory.
+pub(crate) fn out_of_memory(_: OutOfMemory) -> jvmtiError {
+    jvmtiError::OUT_OF_MEMORY
+}
+
 /// Calls a slot of the JVMTI table; a slot that this JVM leaves empty is an error like any other.
 macro_rules! call {
     ($env:expr, $slot:ident $(, $argument:expr)*) => {{
-        // SAFETY: the environment is valid (see `Jvmti`), the table is the JVM's, and the arguments are of the
-        // types and lifetimes that the JVMTI specification asks of this function.
+        // SAFETY: the environment is valid (see `Jvmti`), the table is the JVM's, and the arguments
+        // have the types and lifetimes that the JVMTI specification requires for this function.
         unsafe {
             match (*(*$env.0).functions).$slot {
                 Some(function) => check(function($env.0 $(, $argument)*)),
@@ -58,16 +64,16 @@ impl Jvmti {
     /// `vm` is the JVM's own invocation table.
     pub(crate) unsafe fn of(vm: *mut jni::JavaVM) -> std::result::Result<Jvmti, jint> {
         let mut env: *mut std::ffi::c_void = ptr::null_mut();
-        // SAFETY: the caller vouches for `vm`; `env` outlives the call. JVMTI 1.2 is what JDK 8 has; later JVMs
-        // answer with all that they can do.
+        // SAFETY: the caller guarantees `vm`; `env` outlives the call. JVMTI 1.2 is what JDK 8 has;
+        // later JVMs return all that they support.
         let code = unsafe { ((**vm).GetEnv)(vm, &mut env, jvmti::JVMTI_VERSION_1_2) };
         if code == jni::JNI_OK && !env.is_null() { Ok(Jvmti(env.cast())) } else { Err(code) }
     }
 
-    /// Gives the environment up, with all its tags, events and capabilities.
+    /// Disposes the environment, with all its tags, events and capabilities.
     ///
     /// # Safety
-    /// Nobody uses it any more.
+    /// No other code uses it any more.
     pub(crate) unsafe fn dispose(self) -> Result<()> {
         call!(self, DisposeEnvironment)
     }
@@ -108,8 +114,8 @@ impl Jvmti {
         all
     }
 
-    /// Tags every object whose class has a tag and that has none itself: one walk over the heap, while all threads
-    /// of the program stand still. `mark` gives the tag of the next one, or None to stop.
+    /// Tags every object that has no tag itself and whose class has one: one heap walk, which
+    /// pauses the application. `mark` returns the tag of the next object, or None to stop.
     pub(crate) fn tag_instances_of_tagged_classes<F: FnMut() -> Option<jlong>>(
         self,
         mut mark: F,
@@ -121,10 +127,10 @@ impl Jvmti {
             _length: jint,
             mark: *mut std::ffi::c_void,
         ) -> jint {
-            // SAFETY: the JVM hands back what was given to it.
+            // SAFETY: the JVM passes the pointer that it was given.
             let mark = unsafe { &mut *mark.cast::<F>() };
             let Some(next) = mark() else { return jvmti::JVMTI_VISIT_ABORT };
-            // SAFETY: the JVM hands the tag's place.
+            // SAFETY: the JVM passes a pointer to the tag.
             unsafe { *tag = next };
             0
         }
@@ -134,7 +140,7 @@ impl Jvmti {
         call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut mark).cast())
     }
 
-    /// Takes away all tags of this environment: one walk over the heap, while all threads of the program stand still.
+    /// Removes all tags of this environment: one heap walk, which pauses the application.
     pub(crate) fn untag_all(self) -> Result<()> {
         extern "system" fn visit(
             _class_tag: jlong,
@@ -143,7 +149,7 @@ impl Jvmti {
             _length: jint,
             _nothing: *mut std::ffi::c_void,
         ) -> jint {
-            // SAFETY: the JVM hands the tag's place.
+            // SAFETY: the JVM passes a pointer to the tag.
             unsafe { *tag = 0 };
             0
         }
@@ -153,9 +159,9 @@ impl Jvmti {
         call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, ptr::null())
     }
 
-    /// Has the JVM tell of tagged objects that are dead, on this thread: a walk over the heap does so in passing, and
-    /// this one ends at the first reference from `start`.
-    pub(crate) fn tell_of_dead(self, start: jobject) -> Result<()> {
+    /// Makes the JVM post the pending ObjectFree events on this thread: a heap walk does so first.
+    /// This one ends at the first reference from `start`.
+    pub(crate) fn flush_dead_tags(self, start: jobject) -> Result<()> {
         extern "system" fn visit(
             _kind: jvmti::jvmtiHeapReferenceKind,
             _info: *const jvmti::jvmtiHeapReferenceInfo,
@@ -184,12 +190,14 @@ impl Jvmti {
         all
     }
 
-    /// A thread's frames into `buffer`, innermost first and without the first `skip`; the filled part of it. Null is
-    /// the current thread. ILLEGAL_ARGUMENT if the stack has no more than `skip` frames and `skip` is not 0.
+    /// Writes a thread's frames to `buffer`, innermost first and without the first `skip`, and
+    /// returns the filled part. Null is the current thread. ILLEGAL_ARGUMENT if `skip` is not 0 and
+    /// the stack has no more frames than that.
     ///
-    /// JVMTI also counts from the outermost frame, with a negative number. This cover does not: JDK 21 to 28 crash
-    /// there on a virtual thread with frozen frames. The JVM walks to the oldest frame first and then goes on from a
-    /// frame nearer to the top. All frames of that walk share one handle of the stack chunk, which is empty by then.
+    /// JVMTI also counts from the outermost frame, with a negative number. This cover does not: JDK
+    /// 21 to 28 crash there on a virtual thread with frozen frames. The JVM walks to the oldest
+    /// frame first and then continues from a frame nearer to the top. All frames of that walk share
+    /// one handle of the stack chunk, which is empty by then.
     #[inline]
     pub(crate) fn frames(
         self,
@@ -212,7 +220,7 @@ impl Jvmti {
         Ok(self.take_string(name))
     }
 
-    /// A local reference; the caller gives it back.
+    /// A local reference; the caller deletes it.
     pub(crate) fn declaring_class(self, method: jmethodID) -> Result<jclass> {
         let mut class = ptr::null_mut();
         call!(self, GetMethodDeclaringClass, method, &mut class)?;
@@ -226,7 +234,7 @@ impl Jvmti {
         Ok(self.take_string(signature))
     }
 
-    /// None where the class file names no source.
+    /// None if the class file names no source.
     pub(crate) fn source_file(self, class: jclass) -> Result<Option<String>> {
         let mut name = ptr::null_mut();
         match call!(self, GetSourceFileName, class, &mut name) {
@@ -236,7 +244,7 @@ impl Jvmti {
         }
     }
 
-    /// None where the class file has no table, or the method no code.
+    /// None if the class file has no table, or the method no code.
     pub(crate) fn lines(self, method: jmethodID) -> Result<Option<Vec<Line>>> {
         let (mut count, mut table) = (0, ptr::null_mut());
         match call!(self, GetLineNumberTable, method, &mut count, &mut table) {
@@ -311,20 +319,20 @@ impl Jvmti {
         call!(self, RetransformClasses, jint::try_from(classes.len()).unwrap_or(jint::MAX), classes.as_ptr())
     }
 
-    /// The JDK's: 8, 11, 17 … What is no number is 1.8.
+    /// The JDK's release: 8, 11, 17 … A version that is not a number is 1.8.
     pub(crate) fn release(self) -> u32 {
         let version = self.system_property(c"java.vm.specification.version");
         version.and_then(|version| version.parse().ok()).unwrap_or(8)
     }
 
-    /// None where there is no such property.
+    /// None if there is no such property.
     pub(crate) fn system_property(self, name: &CStr) -> Option<String> {
         let mut value = ptr::null_mut();
         call!(self, GetSystemProperty, name.as_ptr(), &mut value).ok()?;
         Some(self.take_string(value))
     }
 
-    /// A copy of `bytes` in the JVM's own memory, as ClassFileLoadHook wants it.
+    /// A copy of `bytes` in the JVM's own memory, as ClassFileLoadHook requires.
     pub(crate) fn copy_out(self, bytes: &[u8]) -> Result<*mut u8> {
         let mut memory = ptr::null_mut();
         call!(self, Allocate, i64::try_from(bytes.len()).unwrap_or(i64::MAX), &mut memory)?;
@@ -337,24 +345,25 @@ impl Jvmti {
         if text.is_null() {
             return String::new();
         }
-        // SAFETY: the JVM gave a NUL-terminated string, and nobody else has it.
+        // SAFETY: the JVM returned a NUL-terminated string that no other code has.
         let owned = jvmti_bindings::mutf8::decode_cstr_lossy(unsafe { CStr::from_ptr(text) });
         self.deallocate(text.cast());
         owned
     }
 
     fn deallocate(self, memory: *mut u8) {
-        // The only error is a null environment; there is nothing to be done about memory that is not taken back.
+        // The only error is a null environment; memory that is not taken back cannot be freed in
+        // another way.
         let _ = call!(self, Deallocate, memory);
     }
 }
 
-/// A list of the JVM's as our own.
+/// Copies a list of the JVM.
 fn copied<T: Copy>(entries: &[T]) -> Result<Vec<T>> {
     collected(entries.iter().copied())
 }
 
-/// A list of as many elements as the JVM has, if there is memory for it.
+/// Collects a list, if there is memory for it.
 fn collected<T>(elements: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
     let mut all = Vec::new();
     all.try_reserve_exact(elements.len()).map_err(|_| jvmtiError::OUT_OF_MEMORY)?;
@@ -366,7 +375,7 @@ fn collected<T>(elements: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
 /// `start` has `count` elements, or `count` is not positive.
 unsafe fn slice<'a, T>(start: *const T, count: jint) -> &'a [T] {
     match usize::try_from(count) {
-        // SAFETY: the caller vouches for it.
+        // SAFETY: the caller guarantees it.
         Ok(count) if count > 0 && !start.is_null() => unsafe { std::slice::from_raw_parts(start, count) },
         _ => &[],
     }

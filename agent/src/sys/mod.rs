@@ -1,9 +1,10 @@
-//! Thin covers of what is foreign: the JVM's interfaces, the system, memory. No policy.
+//! Thin covers of the JVM's interfaces, the operating system and memory. No policy.
 
 pub(crate) mod allocator;
 #[cfg(feature = "fault-injection")]
 pub(crate) mod fault_injection;
 pub(crate) mod jni;
+pub(crate) mod jvm_flags;
 pub(crate) mod jvmti;
 pub(crate) mod object_free;
 pub(crate) mod posix;

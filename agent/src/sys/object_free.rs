@@ -1,13 +1,13 @@
-//! How the JVM is made to report what the collector freed.
+//! How the agent makes the JVM report what the GC has freed.
 //!
-//! Invariant: nothing that is called here waits inside the JVM for its service thread.
+//! Invariant: no function here waits inside the JVM for its service thread.
 //!
-//! Since JDK 16 ObjectFree comes from the JVM's service thread some time after a collection, so that a report has to ask
-//! for what is pending. Setting the mode of the event does that, too, but in JDK 20 to 26 and in updates of 17
-//! (JDK-8256811) it is deadly: `JvmtiTagMap::flush_object_free_events` has whoever comes second wait, in a state
-//! that no safepoint may begin in, for the one who calls ObjectFree just then; and that one waits for the safepoint
-//! that somebody has asked for meanwhile. All of the JVM stands still for ever. A walk over the heap posts what is dead,
-//! too, and waits for nobody.
+//! Since JDK 16 the JVM's service thread posts ObjectFree some time after a GC, so a report must
+//! request the pending events. Setting the mode of the event does so, too, but in JDK 20 to 26 and
+//! in updates of 17 (JDK-8256811) that may deadlock in `JvmtiTagMap::flush_object_free_events`: a
+//! second caller blocks in a VM state in which no safepoint can begin, until the thread that posts
+//! ObjectFree has finished; and that thread is itself blocked on a pending safepoint. All of the
+//! JVM hangs for ever. A heap walk posts pending events, too, and waits for no other thread.
 
 use super::jvmti::{Jvmti, Result, jclass};
 use jvmti_bindings::sys::jvmti::JVMTI_EVENT_OBJECT_FREE;
@@ -16,74 +16,82 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// The last release in which asking for pending frees may be deadly.
-const LAST_DEADLY: u32 = 26;
+/// The last release in which a flush of pending events may deadlock.
+const LAST_DEADLOCKING: u32 = 26;
 
-/// How long the service thread may take to call ObjectFree for what it has found.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the service thread may take to post ObjectFree for the objects that it has found.
+const SERVICE_THREAD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How far apart it is looked at, twice: it may have waited for a lock within its work.
-const APART: Duration = Duration::from_micros(100);
+/// The time between two polls of the service thread. Two are needed, because it may wait for a lock
+/// during its work.
+const POLL_INTERVAL: Duration = Duration::from_micros(100);
 
-/// Makes the JVM tell what the collector has freed and nobody was told of.
-/// `any` is some class.
+/// Makes the JVM post the pending ObjectFree events. `any` is any class.
 pub(crate) fn deliver_pending(jvmti: Jvmti, any: jclass) -> std::result::Result<(), String> {
-    // Before JDK 16 the collector tells while it works.
+    // Before JDK 16 the events are posted during a GC.
     if jvmti.release() < 16 {
         return Ok(());
     }
-    jvmti.tell_of_dead(any).map_err(|error| error.to_string())?;
-    if service_thread_rests() { Ok(()) } else { Err("the JVM's service thread has not done yet".into()) }
+    jvmti.flush_dead_tags(any).map_err(|error| format!("JVMTI FollowReferences failed: {error}"))?;
+    match wait_for_service_thread() {
+        true => Ok(()),
+        false => Err(format!("the JVM's service thread did not finish within {SERVICE_THREAD_TIMEOUT:?}")),
+    }
 }
 
-/// Whether the JVM must not be asked for pending frees while its service thread may be telling of others: not by setting
-/// the event's mode, nor by giving its environment back, nor by its own end.
-fn flushing_is_deadly(jvmti: Jvmti) -> bool {
-    (16..=LAST_DEADLY).contains(&jvmti.release())
+/// Whether the JVM may deadlock if pending events are flushed while its service thread may be
+/// posting others. Setting the event's mode, disposing the environment and the JVM's exit flush
+/// them.
+fn flush_may_deadlock(jvmti: Jvmti) -> bool {
+    (16..=LAST_DEADLOCKING).contains(&jvmti.release())
 }
 
-/// Frees are told no more from here on, so that the JVM has nothing to ask for when it ends: it would do so with all
-/// threads of the program still at work. Called right after [`deliver_pending`], while the service thread rests.
-pub(crate) fn silence(jvmti: Jvmti) -> Result<()> {
-    if flushing_is_deadly(jvmti) {
+/// Disables ObjectFree, so that the JVM has nothing to flush when it exits: it would do so while
+/// the program's threads still run. Called right after [`deliver_pending`], while the service
+/// thread sleeps.
+pub(crate) fn disable(jvmti: Jvmti) -> Result<()> {
+    if flush_may_deadlock(jvmti) {
         jvmti.notify(JVMTI_EVENT_OBJECT_FREE, false)?;
     }
     Ok(())
 }
 
-/// Leaves nothing for the service thread to tell of, before an environment is given back: to do that asks for what is
-/// pending, too. It costs a walk over the heap; whoever waits inside the JVM for a thread that tells of frees costs more.
-pub(crate) fn leave_nothing_to_tell(jvmti: Jvmti) -> Result<()> {
-    // Longer than what it has begun to tell of can take, with all that it needs to get back into the JVM.
+/// Leaves no event for the service thread before an environment is disposed, which flushes pending
+/// events, too. The price is a heap walk, less than a thread that waits inside the JVM for the
+/// posting thread.
+pub(crate) fn untag_before_dispose(jvmti: Jvmti) -> Result<()> {
+    // Longer than the service thread needs for the events that it has begun to post, including its
+    // transitions back into the JVM.
     const TAIL: Duration = Duration::from_millis(20);
-    if flushing_is_deadly(jvmti) {
+    if flush_may_deadlock(jvmti) {
         jvmti.untag_all()?;
         std::thread::sleep(TAIL);
-        service_thread_rests();
+        wait_for_service_thread();
     }
     Ok(())
 }
 
-/// Whether the service thread has told all that it has taken out of the table of tags: it sleeps, then. While it tells
-/// it runs, or would: our ObjectFree waits for nothing.
-fn service_thread_rests() -> bool {
+/// Waits until the service thread has posted all events that it has taken out of the tag table:
+/// then it sleeps. While it posts it runs, or is runnable: our ObjectFree waits for nothing.
+/// Returns false if the time ran out.
+fn wait_for_service_thread() -> bool {
     static STAT: OnceLock<Option<PathBuf>> = OnceLock::new();
-    // A system that shows no threads leaves us no choice.
+    // Without a view of the threads there is nothing to wait for.
     let Some(stat) = STAT.get_or_init(|| stat_of_thread("Service Thread")) else { return true };
-    let deadline = Instant::now() + PATIENCE;
-    let mut rests = 0;
-    while rests < 2 && Instant::now() < deadline {
+    let deadline = Instant::now() + SERVICE_THREAD_TIMEOUT;
+    let mut asleep = 0;
+    while asleep < 2 && Instant::now() < deadline {
         match fs::read_to_string(stat).ok().and_then(|stat| sleeps(&stat)) {
-            Some(true) => rests += 1,
-            Some(false) => rests = 0,
+            Some(true) => asleep += 1,
+            Some(false) => asleep = 0,
             None => return true,
         }
-        std::thread::sleep(APART);
+        std::thread::sleep(POLL_INTERVAL);
     }
-    rests == 2
+    asleep == 2
 }
 
-/// Where the system tells of the thread of this name.
+/// The `stat` file of the thread with this name.
 fn stat_of_thread(name: &str) -> Option<PathBuf> {
     let threads = fs::read_dir("/proc/self/task").ok()?.flatten().map(|entry| entry.path());
     let named =
@@ -91,7 +99,7 @@ fn stat_of_thread(name: &str) -> Option<PathBuf> {
     threads.into_iter().find(named).map(|thread| thread.join("stat"))
 }
 
-/// From a line of `/proc/PID/task/TID/stat`: the state stands behind the name.
+/// Whether a line of `/proc/PID/task/TID/stat` shows a sleeping thread: the state follows the name.
 fn sleeps(stat: &str) -> Option<bool> {
     Some(stat.rsplit_once(") ")?.1.starts_with('S'))
 }

@@ -1,6 +1,8 @@
-//! What is asked of the operating system without a crate: the signal, the terminal, standard error, the exit code.
+//! The operating system, as far as no crate covers it: the signal, the terminal, standard error,
+//! the exit code.
 //!
-//! Knows nothing of the JVM. Invariant: all that the signal handler does is to ring.
+//! Knows nothing of the JVM. Invariant: the signal handler wakes the agent's thread and does
+//! nothing else.
 
 use crate::sys::wake::{WakeReason, Waker};
 use std::fs::File;
@@ -15,34 +17,36 @@ use zaudit_core::files::{self, Patience};
 use zaudit_core::options::Signal;
 use zaudit_core::report::Style;
 
-/// Says one line on standard error. It is the last resort: when it fails there is no other place for it.
+/// Prints one line on standard error. If that fails, there is no other place for the line.
 pub(crate) fn say(line: &str) {
     write_stderr(format!("zaudit: {}\n", escape::text(line)).as_bytes());
 }
 
-/// How long standard error may block us while the program runs; at its end there is less ([`files::ending`]). A parent
-/// that reads its child's pipe only after the child has ended must not keep it from ending.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long standard error may block the agent while the program runs; at the process's end the
+/// limit is shorter ([`files::ending`]). A parent that reads its child's pipe only after the child
+/// has ended must not prevent that end.
+const STDERR_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Writes to standard error. What nobody takes within a few seconds is lost.
+/// Writes to standard error. Bytes that no reader takes within a few seconds are lost.
 pub(crate) fn write_stderr(bytes: &[u8]) {
-    // It is the last resort: there is no other place for it.
+    // If that fails, there is no other place for the bytes.
     drop(Stderr::new().write_all(bytes));
 }
 
-/// Standard error, for one text that may come in pieces.
+/// Standard error, for one text that may be written in pieces.
 pub(crate) struct Stderr {
-    /// None where it is not open for writing.
+    /// None if standard error is not open for writing.
     patience: Option<Patience>,
 }
 
 impl Stderr {
     pub(crate) fn new() -> Stderr {
-        // A JVM that was started without standard error may have opened a file of its own in that place.
-        // SAFETY: F_GETFL only asks.
+        // A JVM that was started without standard error may have opened a file of its own under
+        // that descriptor.
+        // SAFETY: F_GETFL only reads.
         let flags = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFL) };
         let open = flags >= 0 && flags & libc::O_ACCMODE != libc::O_RDONLY;
-        Stderr { patience: open.then_some(Patience::Limited(PATIENCE)) }
+        Stderr { patience: open.then_some(Patience::Limited(STDERR_TIMEOUT)) }
     }
 }
 
@@ -53,15 +57,15 @@ impl Write for Stderr {
             let left = patience.left().as_millis();
             let begun = Instant::now();
             let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-            // SAFETY: one `pollfd` is given, and one is said.
+            // SAFETY: one `pollfd` is passed, with the count 1.
             let ready = unsafe { libc::poll(&mut poll, 1, i32::try_from(left).unwrap_or(0)) };
             patience.spend(begun.elapsed());
             if ready == 0 {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            // What poll calls writable takes this much without blocking (pipe(7)).
+            // poll(2) guarantees that this much can be written without blocking (pipe(7)).
             let piece = bytes.get(..libc::PIPE_BUF).unwrap_or(bytes);
-            // SAFETY: the piece is as long as is said.
+            // SAFETY: the piece has the length that is passed.
             let written = unsafe { libc::write(libc::STDERR_FILENO, piece.as_ptr().cast(), piece.len()) };
             match usize::try_from(written) {
                 Ok(count) => return Ok(count),
@@ -79,69 +83,73 @@ impl Write for Stderr {
     }
 }
 
-/// How long a pipe in the place of a file may keep us waiting for what it has to say.
-const PIPE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a pipe in place of a file may block the agent.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Reads a file of at most `limit` bytes that a user wrote. A pipe will do; one that nobody writes to is an error and
-/// not a wait for ever: it may be the JVM's one thread for commands that reads.
+/// Reads a file of at most `limit` bytes that a user wrote. It may be a pipe; a pipe without a
+/// writer is an error and not an endless wait, because the reader may be the JVM's one thread for
+/// commands.
 pub(crate) fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    read_all(Patient::open(path, limit)?)
+    read_all(TimedReader::open(path, limit)?)
 }
 
-fn read_all(mut file: Patient) -> io::Result<Vec<u8>> {
+fn read_all(mut file: TimedReader) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// A file that is read to its end, or to a limit. A pipe will do: see [`read_small`].
-pub(crate) struct Patient {
+/// A file that is read to its end, or to a limit. It may be a pipe: see [`read_small`].
+pub(crate) struct TimedReader {
     file: File,
     is_file: bool,
+    /// When a pipe must have been closed.
     deadline: Instant,
+    /// In bytes.
     limit: usize,
+    /// Bytes read so far.
     read: usize,
 }
 
-impl Patient {
-    pub(crate) fn open(path: &Path, limit: usize) -> io::Result<Patient> {
-        Patient::open_for(path, limit, PIPE_PATIENCE)
+impl TimedReader {
+    pub(crate) fn open(path: &Path, limit: usize) -> io::Result<TimedReader> {
+        TimedReader::open_for(path, limit, PIPE_TIMEOUT)
     }
 
-    fn open_for(path: &Path, limit: usize, patience: Duration) -> io::Result<Patient> {
+    fn open_for(path: &Path, limit: usize, timeout: Duration) -> io::Result<TimedReader> {
         let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
         let is_file = file.metadata()?.is_file();
-        Ok(Patient { file, is_file, deadline: Instant::now() + patience, limit, read: 0 })
+        Ok(TimedReader { file, is_file, deadline: Instant::now() + timeout, limit, read: 0 })
     }
 }
 
-impl Read for Patient {
+impl Read for TimedReader {
     fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
         let count = loop {
             match self.file.read(piece) {
                 Ok(0) if self.read == 0 && !self.is_file && !piece.is_empty() => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nobody writes to this pipe"));
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the pipe has no writer"));
                 }
                 Ok(count) => break count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
                 Err(_) if Instant::now() < self.deadline => std::thread::sleep(Duration::from_millis(1)),
                 Err(_) => {
-                    let why = "nothing more comes from this pipe, and it does not end";
+                    let why = "timed out: the pipe has no more data and was not closed";
                     return Err(io::Error::new(io::ErrorKind::TimedOut, why));
                 }
             }
         };
         self.read += count;
         if self.read > self.limit {
-            let why = format!("it has more than {} KiB", self.limit >> 10);
+            let why = format!("larger than {} KiB", self.limit >> 10);
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
         }
         Ok(count)
     }
 }
 
-/// How text on standard error may look.
+/// The style of text on standard error.
 pub(crate) fn stderr_style() -> Style {
     if !io::stderr().is_terminal() {
         return Style::default();
@@ -156,43 +164,45 @@ fn terminal_width() -> Option<usize> {
     (code == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
-/// Bytes of this process that are in memory now (RSS).
+/// The resident set size of this process, in bytes.
 pub(crate) fn resident() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    // SAFETY: it only asks.
+    // SAFETY: it only reads.
     let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
     statm.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(page)
 }
 
-/// Names the current thread for the system's own tools (`ps -L`, `top -H`); `zaudit ps` looks for it.
+/// Names the current thread for the system's tools (`ps -L`, `top -H`) and for `zaudit ps`.
 pub(crate) fn name_thread(name: &std::ffi::CStr) {
     // SAFETY: PR_SET_NAME reads a NUL-terminated string.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
-/// The one bell: a signal handler finds it without looking for the agent.
+/// The one waker, static so that a signal handler finds it without the agent.
 pub(crate) static WAKER: Waker = Waker::new();
 
-/// Takes the signal if nobody else has it. The error says who has.
+/// Installs the handler if the signal has its default action. The error message says what prevents
+/// that.
 pub(crate) fn take_signal(signal: Signal) -> Result<(), String> {
     // SAFETY: a zeroed `sigaction` is the default one.
     let mut current: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: asks for the present disposition, changes nothing.
+    // SAFETY: reads the present disposition, changes nothing.
     if unsafe { libc::sigaction(signal.number, std::ptr::null(), &mut current) } != 0 {
         return Err(io::Error::last_os_error().to_string());
     }
     match current.sa_sigaction {
-        // Taken for an audit before this one, and kept: with nobody to handle it it would end the process.
+        // Installed for an earlier audit, and kept: without a handler the signal would end the
+        // process.
         ours if ours == on_signal as *const () as usize => return Ok(()),
         libc::SIG_DFL => {}
-        libc::SIG_IGN => return Err("this process ignores it".into()),
-        _ => return Err("somebody else handles it".into()),
+        libc::SIG_IGN => return Err("the process ignores this signal".into()),
+        _ => return Err("the signal already has a handler".into()),
     }
     // SAFETY: as above.
     let mut ours: libc::sigaction = unsafe { std::mem::zeroed() };
     ours.sa_sigaction = on_signal as *const () as usize;
     ours.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
-    // SAFETY: the handler is async-signal-safe: an atomic and a system call.
+    // SAFETY: the handler is async-signal-safe: an atomic operation and a system call.
     if unsafe { libc::sigaction(signal.number, &ours, std::ptr::null_mut()) } != 0 {
         return Err(io::Error::last_os_error().to_string());
     }
@@ -200,7 +210,8 @@ pub(crate) fn take_signal(signal: Signal) -> Result<(), String> {
 }
 
 extern "C" fn on_signal(_number: i32) {
-    // SAFETY: `errno` is thread-local and always there; the interrupted code must find it as it was.
+    // SAFETY: `errno` is thread-local and always valid; the interrupted code must find it
+    // unchanged.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let saved = unsafe { *errno };
@@ -209,22 +220,23 @@ extern "C" fn on_signal(_number: i32) {
     unsafe { *errno = saved };
 }
 
-/// What the process is to end with instead of 0, and why.
+/// Why the process ends with another exit code than 0.
 static FAILURE: OnceLock<String> = OnceLock::new();
+/// The exit code instead of 0; 0 if there is none.
 static FAILURE_CODE: AtomicI32 = AtomicI32::new(0);
-/// The process whose code it is: a child that forks off inherits the handler.
+/// The process that the code is for: a forked child inherits the handler.
 static FAILING: AtomicU32 = AtomicU32::new(0);
 
-/// From now on a process that would end with 0 ends with `code`. False where the C library has no `on_exit`.
+/// Replaces the exit code 0 of the process by `code`. False if the C library has no `on_exit`.
 pub(crate) fn fail_at_exit(code: u8, why: String) -> bool {
     type Handler = extern "C" fn(i32, *mut libc::c_void);
     FAILURE_CODE.store(i32::from(code), Ordering::Release);
     FAILING.store(std::process::id(), Ordering::Release);
     if FAILURE.set(why).is_err() {
-        // An earlier report has failed already, and its handler waits.
+        // An earlier report has failed already and installed the handler.
         return true;
     }
-    // glibc only: looked up, so that the library loads with others too.
+    // glibc only: looked up at run time, so that the library loads with other C libraries, too.
     // SAFETY: the name is NUL-terminated.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"on_exit".as_ptr()) };
     if found.is_null() {
@@ -235,7 +247,7 @@ pub(crate) fn fail_at_exit(code: u8, why: String) -> bool {
     on_exit(exiting, std::ptr::null_mut()) == 0
 }
 
-/// Called by `exit(3)` before it flushes: every way out of a JVM but a signal comes by.
+/// Called by `exit(3)` before it flushes: every exit of a JVM calls it, except one by a signal.
 extern "C" fn exiting(status: i32, _argument: *mut libc::c_void) {
     let code = FAILURE_CODE.load(Ordering::Acquire);
     if status == 0 && code != 0 && FAILING.load(Ordering::Acquire) == std::process::id() {
@@ -244,7 +256,7 @@ extern "C" fn exiting(status: i32, _argument: *mut libc::c_void) {
         if let Some(why) = FAILURE.get() {
             say(&format!("exit code {code} instead of 0: {why}"));
         }
-        // SAFETY: glibc goes on with the remaining handlers and the new status.
+        // SAFETY: glibc continues with the remaining handlers and the new status.
         unsafe { libc::exit(code) };
     }
 }
@@ -257,7 +269,7 @@ mod tests {
     use std::path::PathBuf;
 
     #[test]
-    fn small_files_are_read_and_nothing_else_keeps_us() {
+    fn small_files_are_read_and_nothing_else_blocks() {
         let folder = std::env::temp_dir().join(format!("zaudit-os-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (file, pipe) = (folder.join("file"), folder.join("pipe"));
@@ -266,17 +278,17 @@ mod tests {
             std::fs::write(&file, vec![b'x'; size]).unwrap();
             assert_eq!(read_small(&file, 8_192).is_ok_and(|bytes| bytes.len() == size), fits, "{size}");
         }
-        assert_eq!(why(&file), "it has more than 8 KiB");
-        assert_eq!(why(Path::new("/dev/zero")), "it has more than 8 KiB");
+        assert_eq!(why(&file), "larger than 8 KiB");
+        assert_eq!(why(Path::new("/dev/zero")), "larger than 8 KiB");
         assert!(why(&folder).contains("directory") && why(&folder.join("none")).contains("No such file"));
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert_eq!(why(&pipe), "nobody writes to this pipe");
-        // What a shell makes of `<(command)`: one that says all, and one that goes on without a word.
+        assert_eq!(why(&pipe), "the pipe has no writer");
+        // What a shell makes of `<(command)`: a command that ends, and one that does not.
         let (reader, mut writer) = io::pipe().unwrap();
         let name = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
         writer.write_all(b"one").unwrap();
-        let error = Patient::open_for(&name, 8_192, Duration::ZERO).and_then(read_all).unwrap_err();
-        assert_eq!(error.to_string(), "nothing more comes from this pipe, and it does not end");
+        let error = TimedReader::open_for(&name, 8_192, Duration::ZERO).and_then(read_all).unwrap_err();
+        assert_eq!(error.to_string(), "timed out: the pipe has no more data and was not closed");
         writer.write_all(b"two").unwrap();
         drop(writer);
         assert_eq!(read_small(&name, 8_192).unwrap(), b"two");

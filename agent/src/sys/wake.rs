@@ -1,27 +1,28 @@
 //! What wakes the agent's thread: a word of bits in memory, and a futex on it.
 //!
-//! No descriptor: a program may close what it did not open, and its children inherit nothing. Invariant: ringing is
-//! an atomic and one system call, so that a signal handler may do it, and it never blocks.
+//! No file descriptor: a program may close one that it did not open, and children would inherit it.
+//! Invariant: a wake-up is an atomic operation and one system call, so that a signal handler may do
+//! it, and it never blocks.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// What a ring means.
+/// Why the thread is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WakeReason(u32);
 
 impl WakeReason {
-    /// The collector freed instances.
+    /// The GC has freed instances.
     pub(crate) const FREED: WakeReason = WakeReason(1);
     /// The signal of the `signal` option.
     pub(crate) const SIGNAL: WakeReason = WakeReason(2);
     /// DataDumpRequest.
     pub(crate) const DATA_DUMP: WakeReason = WakeReason(4);
-    /// Look at the state: something is over, or has another time.
+    /// The agent's state has changed: an audit has ended, or has another time.
     pub(crate) const STATE: WakeReason = WakeReason(8);
 }
 
-/// All that was rung since the last look. A storm of rings of one kind is one.
+/// All reasons since the last wait. Repeated wake-ups for one reason count once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WakeReasons(u32);
 
@@ -41,7 +42,8 @@ impl Waker {
 
     pub(crate) fn wake(&self, wake: WakeReason) {
         if self.0.fetch_or(wake.0, Ordering::AcqRel) & wake.0 == 0 {
-            // SAFETY: the word outlives the call; FUTEX_WAKE reads nothing and is async-signal-safe as any system call.
+            // SAFETY: the word outlives the call; FUTEX_WAKE reads nothing and is async-signal-safe
+            // like any system call.
             unsafe {
                 libc::syscall(
                     libc::SYS_futex,
@@ -53,7 +55,7 @@ impl Waker {
         }
     }
 
-    /// Waits until somebody rings, or `until`; nothing was rung then.
+    /// Waits for a wake-up, or until `until`. Returns no reason if the time ran out.
     pub(crate) fn wait(&self, until: Option<Instant>) -> WakeReasons {
         loop {
             let reasons = self.0.swap(0, Ordering::AcqRel);
@@ -68,19 +70,20 @@ impl Waker {
         }
     }
 
-    /// Forgets what was rung while nobody listened.
+    /// Discards wake-ups that came while no thread waited.
     pub(crate) fn clear(&self) {
         self.0.store(0, Ordering::Release);
     }
 
-    /// Returns at a ring, after the time, or for no reason.
+    /// Returns after a wake-up, after the time, or spuriously.
     fn sleep(&self, left: Option<Duration>) {
         let time = left.map(|left| libc::timespec {
             tv_sec: libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX),
             tv_nsec: libc::c_long::from(left.subsec_nanos()),
         });
         let time = time.as_ref().map_or(std::ptr::null(), |time| &raw const *time);
-        // SAFETY: word and time outlive the call; FUTEX_WAIT takes a relative time of the monotonic clock.
+        // SAFETY: word and time outlive the call; FUTEX_WAIT takes a relative time of the monotonic
+        // clock.
         unsafe {
             libc::syscall(
                 libc::SYS_futex,
@@ -98,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rings_are_heard_once_and_none_is_lost() {
+    fn each_wake_up_is_received_once_and_none_is_lost() {
         let waker = Waker::new();
         waker.wake(WakeReason::SIGNAL);
         waker.wake(WakeReason::SIGNAL);

@@ -1,6 +1,7 @@
-//! Ways in the words of the source: fields and classes, threads and methods.
+//! Paths as text: fields and classes, threads and methods.
 //!
-//! What a way is was found before. Invariant: a name that cannot be told is a question mark, never a guess.
+//! The paths were found before. Invariant: a name that cannot be read is a question mark, never a
+//! guess.
 
 use super::{Root, tag_of};
 use crate::observe::capture::class_name;
@@ -9,8 +10,9 @@ use crate::sys::jvmti::{Jvmti, Result, jclass, jlong, jmethodID, jobject};
 use std::collections::{BTreeMap, HashSet};
 use zaudit_core::analysis::retention::{ENDS, Retained, RetainingPath, Step, Steps};
 
-/// The objects on the ways, while they are named. Fields are found by what is in them: the numbers that a walk tells
-/// are counted over all superclasses and interfaces, and say nothing once the field has another value.
+/// The objects on the paths, while they are named. A field is identified by its value: the field
+/// index that a walk reports is counted over all superclasses and interfaces, and does not show
+/// whether the field has another value by now.
 pub(super) struct Names {
     jvmti: Jvmti,
     jni: Jni,
@@ -18,9 +20,9 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn of(jvmti: Jvmti, jni: Jni, ways: &[RetainingPath<'_, Root>]) -> Result<Names> {
+    pub(super) fn of(jvmti: Jvmti, jni: Jni, paths: &[RetainingPath<'_, Root>]) -> Result<Names> {
         let mut tags = HashSet::new();
-        for (root, steps) in ways.iter().flatten() {
+        for (root, steps) in paths.iter().flatten() {
             tags.extend(match root {
                 Root::Static(tag) | Root::Thread(tag) | Root::Frame { thread: tag, .. } => Some(*tag),
                 Root::Other(_) => None,
@@ -33,7 +35,8 @@ impl Names {
         Ok(Names { jvmti, jni, objects: objects.into_iter().collect() })
     }
 
-    pub(super) fn held(&self, root: &Root, Steps { kept: steps, left_out }: &Steps) -> Retained {
+    /// The text of one path.
+    pub(super) fn render(&self, root: &Root, Steps { kept: steps, left_out }: &Steps) -> Retained {
         let object = |at: usize| self.objects.get(&tag_of(steps.get(at)?.node)).copied();
         let mut path = Vec::new();
         let root = match root {
@@ -47,11 +50,11 @@ impl Names {
                 let method = self.method(*method).map(|method| format!(" of {method}")).unwrap_or_default();
                 format!("{kind}{method} in {}", self.thread(*thread))
             }
-            Root::Other(words) => (*words).to_owned(),
+            Root::Other(text) => (*text).to_owned(),
         };
         for (at, pair) in steps.windows(2).enumerate() {
             if at + 1 == ENDS && *left_out > 0 {
-                path.push(format!("… {left_out} steps more"));
+                path.push(format!("… {left_out} more steps"));
                 continue;
             }
             path.push(match pair {
@@ -59,7 +62,9 @@ impl Names {
                 _ => self.field(object(at), object(at + 1)),
             });
         }
-        path.push(object(steps.len().saturating_sub(1)).map_or_else(unknown, |stream| self.class_of(stream)));
+        path.push(
+            object(steps.len().saturating_sub(1)).map_or_else(unknown, |instance| self.class_of(instance)),
+        );
         Retained::By { root, path }
     }
 
@@ -74,7 +79,7 @@ impl Names {
         let thread = self.objects.get(&tag).copied();
         match thread.and_then(|thread| self.jvmti.thread_name(self.jni, thread).ok()) {
             Some(name) => format!("thread {name}"),
-            // Virtual threads are not in the JVM's list.
+            // JVMTI does not list virtual threads.
             None => "a thread".into(),
         }
     }
@@ -89,7 +94,7 @@ impl Names {
         Some(format!("{}.{}", name?, self.jvmti.method_name(method).ok()?))
     }
 
-    /// The field of an object that has another one in it.
+    /// The field of `holder` that refers to `held`.
     fn field(&self, holder: Option<jobject>, held: Option<jobject>) -> String {
         let (Some(holder), Some(held)) = (holder, held) else { return unknown() };
         let mut class = self.jni.class_of(holder);
@@ -103,7 +108,7 @@ impl Names {
             }
             class = superclass;
         }
-        // It was put elsewhere since the walk.
+        // The field was changed after the walk.
         format!("{}.?", self.class_of(holder))
     }
 

@@ -1,6 +1,6 @@
-//! The part of JVMTI that looks through the heap from the roots, and at the fields of classes.
+//! The part of JVMTI that walks the heap from the roots, and reads the fields of classes.
 //!
-//! Decides nothing. Invariant: while the heap is walked nothing of the JVM's is called but by it.
+//! Contains no policy. Invariant: during a heap walk no function of the JVM is called.
 
 use super::{
     Jvmti, Result, check, collected, copied, jclass, jint, jlong, jmethodID, jobject, jvmtiError, slice,
@@ -10,37 +10,37 @@ use jvmti_bindings::sys::jvmti;
 use std::ffi::c_void;
 use std::ptr;
 
-/// One reference, as a walk comes by.
+/// One reference, as a heap walk reports it.
 pub(crate) struct Reference {
-    /// Which kind, `JVMTI_HEAP_REFERENCE_*`.
+    /// The kind, `JVMTI_HEAP_REFERENCE_*`.
     pub(crate) kind: jvmti::jvmtiHeapReferenceKind,
-    /// The tag of what is referred to.
+    /// The tag of the object referred to; 0 if it has none.
     pub(crate) to: jlong,
-    /// The tag of its class.
+    /// The tag of that object's class.
     pub(crate) to_class: jlong,
-    /// The tag of what refers to it; none where that is a root.
+    /// The tag of the object that holds the reference; None for a root.
     pub(crate) from: Option<jlong>,
-    /// The tag of its class.
+    /// The tag of the holder's class.
     pub(crate) from_class: jlong,
-    /// Of a field or an element of an array.
+    /// The index of the field or array element; 0 for other kinds.
     pub(crate) index: u32,
-    /// Of a local variable: the tag of its thread, and its method.
+    /// For a local variable or JNI local reference: the tag of its thread, and its method.
     pub(crate) frame: Option<(jlong, jmethodID)>,
 }
 
-/// What becomes of a walk after a reference.
-pub(crate) enum Again {
-    /// It goes on, with these tags for what is referred to and what refers to it.
-    Tagged(jlong, jlong),
-    /// It goes on as it is.
-    On,
-    /// It goes on, but not with what is referred to.
-    Elsewhere,
-    /// It ends here.
-    Stop,
+/// What a walk does after a reference.
+pub(crate) enum Visit {
+    /// Set the tags of the object and of its holder, and follow the object's references.
+    Retag(jlong, jlong),
+    /// Follow the object's references.
+    Continue,
+    /// Do not follow the object's references.
+    Skip,
+    /// End the walk.
+    Abort,
 }
 
-extern "system" fn visit<F: FnMut(&Reference) -> Again>(
+extern "system" fn on_reference<F: FnMut(&Reference) -> Visit>(
     kind: jvmti::jvmtiHeapReferenceKind,
     info: *const jvmti::jvmtiHeapReferenceInfo,
     class_tag: jlong,
@@ -49,11 +49,11 @@ extern "system" fn visit<F: FnMut(&Reference) -> Again>(
     tag: *mut jlong,
     referrer_tag: *mut jlong,
     _length: jint,
-    see: *mut c_void,
+    visit: *mut c_void,
 ) -> jint {
-    // SAFETY: the JVM hands back what was given to it.
-    let see = unsafe { &mut *see.cast::<F>() };
-    // SAFETY: the JVM hands the tags' places; roots have none.
+    // SAFETY: the JVM passes the pointer that `follow` gave it.
+    let visit = unsafe { &mut *visit.cast::<F>() };
+    // SAFETY: the JVM passes pointers to the tags; roots have no holder.
     let (to, from) = unsafe { (*tag, referrer_tag.as_ref().copied()) };
     let mut reference = Reference {
         kind,
@@ -65,7 +65,7 @@ extern "system" fn visit<F: FnMut(&Reference) -> Again>(
         frame: None,
     };
     if !info.is_null() {
-        // SAFETY: which member of the union holds is said by the kind (JVMTI, "Heap Reference Info").
+        // SAFETY: the kind determines the member of the union (JVMTI, "Heap Reference Info").
         unsafe {
             match kind {
                 jvmti::JVMTI_HEAP_REFERENCE_FIELD
@@ -85,11 +85,11 @@ extern "system" fn visit<F: FnMut(&Reference) -> Again>(
             }
         }
     }
-    match see(&reference) {
-        Again::Stop => return jvmti::JVMTI_VISIT_ABORT,
-        Again::On => {}
-        Again::Elsewhere => return 0,
-        Again::Tagged(to, from) => {
+    match visit(&reference) {
+        Visit::Abort => return jvmti::JVMTI_VISIT_ABORT,
+        Visit::Continue => {}
+        Visit::Skip => return 0,
+        Visit::Retag(to, from) => {
             // SAFETY: as above.
             unsafe {
                 *tag = to;
@@ -107,16 +107,26 @@ pub(crate) struct Field {
     pub(crate) id: jfieldID,
     pub(crate) name: String,
     pub(crate) is_static: bool,
-    /// Whether it holds an object or an array.
+    /// Whether it refers to an object or an array.
     pub(crate) is_reference: bool,
 }
 
 impl Jvmti {
-    /// Tells every reference that leads from a root to anything, while all threads of the program stand still.
-    pub(crate) fn follow<F: FnMut(&Reference) -> Again>(self, mut see: F) -> Result<()> {
-        let callbacks =
-            jvmti::jvmtiHeapCallbacks { heap_reference_callback: Some(visit::<F>), ..Default::default() };
-        call!(self, FollowReferences, 0, ptr::null_mut(), ptr::null_mut(), &callbacks, (&raw mut see).cast())
+    /// Visits every reference that is reachable from a root. Pauses the application meanwhile.
+    pub(crate) fn follow<F: FnMut(&Reference) -> Visit>(self, mut visit: F) -> Result<()> {
+        let callbacks = jvmti::jvmtiHeapCallbacks {
+            heap_reference_callback: Some(on_reference::<F>),
+            ..Default::default()
+        };
+        call!(
+            self,
+            FollowReferences,
+            0,
+            ptr::null_mut(),
+            ptr::null_mut(),
+            &callbacks,
+            (&raw mut visit).cast()
+        )
     }
 
     /// Local references to all objects with one of these tags, each with its tag.
@@ -133,13 +143,13 @@ impl Jvmti {
         all
     }
 
-    /// The fields that a class declares itself; none of a class that was never prepared.
+    /// The fields that a class declares; none for a class that was never prepared.
     pub(crate) fn fields(self, class: jclass) -> Result<Vec<Field>> {
         let ids = self.field_ids(class)?;
         ids.into_iter().map(|id| self.field(class, id)).collect()
     }
 
-    /// How many fields a class declares itself.
+    /// How many fields a class declares.
     pub(crate) fn count_fields(self, class: jclass) -> Result<usize> {
         Ok(self.field_ids(class)?.len())
     }
@@ -166,7 +176,7 @@ impl Jvmti {
         Ok(Field { id, name, is_static: modifiers & STATIC != 0, is_reference })
     }
 
-    /// Local references to the interfaces that a class names itself.
+    /// Local references to the interfaces that a class declares.
     pub(crate) fn interfaces(self, class: jclass) -> Result<Vec<jclass>> {
         let (mut count, mut interfaces) = (0, ptr::null_mut());
         match call!(self, GetImplementedInterfaces, class, &mut count, &mut interfaces) {

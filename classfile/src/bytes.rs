@@ -1,7 +1,8 @@
 //! Big-endian reading and writing.
 //!
-//! Owns: the cursor that every parser here moves along, and the `put_*` twins that write. Leaves to others: what the
-//! bytes mean. Invariant: a reader never looks past its slice; what is cut short is a [`Refusal`].
+//! Owns: the cursor that every parser here moves along, and the `put_*` functions that write.
+//! Leaves to others: what the bytes mean. Invariant: a reader never reads past its slice; a
+//! truncated item is a [`Refusal`].
 
 use super::Refusal;
 
@@ -18,7 +19,7 @@ impl<'a> Reader<'a> {
     }
 
     fn cut_short(&self) -> Refusal {
-        Refusal::new(format!("{} is cut short", self.part))
+        Refusal::new(format!("{} is truncated", self.part))
     }
 
     pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Refusal> {
@@ -64,11 +65,11 @@ impl<'a> Reader<'a> {
         start.rest.get(..read).unwrap_or_default()
     }
 
-    /// Insists that nothing is left.
+    /// Checks that nothing is left.
     pub(super) fn finish(&self) -> Result<(), Refusal> {
         match self.rest.len() {
             0 => Ok(()),
-            left => Err(Refusal::new(format!("{} goes on for {left} bytes after its end", self.part))),
+            left => Err(Refusal::new(format!("{} has {left} trailing bytes", self.part))),
         }
     }
 }
@@ -105,7 +106,7 @@ impl Put for Vec<u8> {
     }
 }
 
-/// A length as the four bytes that attributes and code have for it.
+/// A length as the four bytes that attributes and code use for it.
 pub(super) fn length_u4(len: usize) -> Result<u32, Refusal> {
     u32::try_from(len).map_err(|_| Refusal::new("an attribute grows past 4 GiB"))
 }

@@ -1,8 +1,9 @@
 //! The Code attribute (JVMS §4.7.3) and what is spliced into it.
 //!
-//! Owns: the attribute's parts, the snippets waiting for it, and writing it with them. Leaves to others: instructions
-//! (`layout.rs`), tables (`tables.rs`, `frames.rs`). Invariant: attributes keep their order; one that is not known to
-//! name pcs is copied as it is, one that is known to and cannot be moved makes the method a [`Refusal`].
+//! Owns: the attribute's parts, the snippets to insert, and writing both. Leaves to others:
+//! instructions (`layout.rs`), tables (`tables.rs`, `frames.rs`). Invariant: attributes keep their
+//! order; an attribute that is not known to contain pcs is copied unchanged, and one that is known
+//! to and cannot be moved makes the method a [`Refusal`].
 
 use super::bytes::{Put, Reader, length_u4};
 use super::instructions::Instructions;
@@ -14,18 +15,19 @@ use super::{Pool, Refusal, frames, tables};
 pub enum Where {
     /// Once, before the first instruction; jumps back to the start do not run it again.
     Entry,
-    /// In front of each return instruction, jumps to it included; not when an exception leaves the method.
+    /// In front of each return instruction, jumps to it included; not where an exception leaves the
+    /// method.
     Return,
 }
 
-/// Straight-line instructions to put into a method. They must leave the operand stack as they found it.
+/// Straight-line instructions to put into a method. They must leave the operand stack unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Splice {
     /// Where it goes.
     pub at: Where,
-    /// Whole instructions, no branch, switch, return or throw among them.
+    /// Whole instructions, without a branch, switch, return or throw.
     pub code: Vec<u8>,
-    /// How many operand slots it needs above what is there.
+    /// How many operand slots it needs in addition to those in use.
     pub stack: u16,
 }
 
@@ -96,18 +98,18 @@ impl<'a> Code<'a> {
         Ok(false)
     }
 
-    /// Adds a snippet, and says in how many places it will stand: 0 before the returns of a method that only throws.
-    /// Snippets for the same place run in the order in which they were added.
+    /// Adds a snippet, and returns in how many places it will be inserted: 0 before the returns of
+    /// a method that only throws. Snippets for the same place run in the order in which they were
+    /// added.
     ///
-    /// # Errors
-    /// The snippet is not straight-line code, or the method's own code is malformed. Whether the result fits the
-    /// format is known only when the class is written.
+    /// # Errors The snippet is not straight-line code, or the method's own code is malformed.
+    /// Whether the result fits the format is checked when the class is written.
     pub fn splice(&mut self, splice: Splice) -> Result<usize, Refusal> {
         for instruction in Instructions::of(&splice.code) {
             let instruction = instruction?;
             if instruction.leaves() {
                 return Err(Refusal::new(format!(
-                    "a snippet must be straight-line code, and has opcode {} in it",
+                    "a snippet must be straight-line code, but contains opcode {}",
                     instruction.opcode()
                 )));
             }
@@ -124,7 +126,7 @@ impl<'a> Code<'a> {
         Ok(places)
     }
 
-    /// Whether anything was spliced in, be it an empty snippet.
+    /// Whether anything was spliced in, even an empty snippet.
     pub(super) fn is_spliced(&self) -> bool {
         !self.splices.is_empty()
     }
@@ -134,7 +136,8 @@ impl<'a> Code<'a> {
         let (entry, entry_stack) = self.snippet(Where::Entry);
         let (before_return, return_stack) = self.snippet(Where::Return);
         let (code, map) = layout::lay_out(self.bytes, &entry, &before_return)?;
-        // The stack is empty on entry; before a return it may be as deep as the method ever makes it.
+        // The stack is empty on entry; before a return it may be as deep as the method ever makes
+        // it.
         let max_stack = self.max_stack.checked_add(return_stack).map(|stack| stack.max(entry_stack));
         let max_stack =
             max_stack.ok_or_else(|| Refusal::new("the operand stack would be deeper than 65,535"))?;
@@ -159,7 +162,7 @@ impl<'a> Code<'a> {
     fn snippet(&self, at: Where) -> (Vec<u8>, u16) {
         let mine = || self.splices.iter().filter(|splice| splice.at == at);
         let code = mine().flat_map(|splice| &splice.code).copied().collect();
-        // Each leaves the stack as it was, so the deepest one counts, not the sum.
+        // Each leaves the stack unchanged, so the deepest one counts, not the sum.
         (code, mine().map(|splice| splice.stack).max().unwrap_or(0))
     }
 }
@@ -171,8 +174,8 @@ fn relocation(name: &[u8]) -> Option<Relocate> {
         b"LocalVariableTable" | b"LocalVariableTypeTable" => tables::variables,
         b"RuntimeVisibleTypeAnnotations" | b"RuntimeInvisibleTypeAnnotations" => tables::type_annotations,
         b"CharacterRangeTable" => tables::character_ranges,
-        // CLDC's frames for other virtual machines. HotSpot never reads them, so nothing could show that they were
-        // moved rightly, and a copy would be wrong.
+        // CLDC's frames for other virtual machines. HotSpot never reads them, so no test could show
+        // that they were moved correctly, and a copy would be wrong.
         b"StackMap" => |_, _| Err(Refusal::new("the code has a CLDC StackMap, which is not supported")),
         _ => return None,
     })

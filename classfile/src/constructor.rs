@@ -1,26 +1,27 @@
 //! What a constructor begins with: `this(…)` or `super(…)` (JVMS §4.10.2.4).
 //!
-//! Owns: telling the two apart. Leaves to others: what follows from it. Invariant: it answers only when the pairing of
-//! `new` and `<init>` is beyond doubt, and refuses otherwise.
+//! Owns: the distinction between the two. Leaves to others: its consequences. Invariant: it returns
+//! a result only if the pairing of `new` and `<init>` is certain, and refuses otherwise.
 
 use super::instructions::{INVOKESPECIAL, NEW};
 use super::{Code, Pool, Refusal};
 
-/// Who initialises the object for a constructor.
+/// How a constructor initialises its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delegation {
-    /// `this(…)`: another constructor of the class, which will be seen itself.
+    /// `this(…)`: another constructor of the class, which is examined itself.
     This,
-    /// `super(…)`: this constructor is the one that makes an object of its class.
+    /// `super(…)`: this constructor is the one that creates an object of its class.
     Super,
-    /// Nobody: it never returns, or it is `Object`'s own.
+    /// Not at all: it never returns, or it is `Object`'s own.
     Nobody,
 }
 
 /// Finds the `invokespecial <init>` that initialises `this`.
 ///
-/// Each `new X` is followed by the `X.<init>` that belongs to it, inner ones before outer ones, as arguments are
-/// evaluated after the `new`. The call that has no `new` of its own is the one on `this`.
+/// Each `new X` is followed by the `X.<init>` that belongs to it, inner ones before outer ones,
+/// because arguments are evaluated after the `new`. The call that has no `new` of its own is the
+/// one on `this`.
 pub(super) fn delegation(
     code: &Code<'_>,
     pool: &Pool<'_>,
@@ -35,11 +36,11 @@ pub(super) fn delegation(
         match instruction.opcode() {
             NEW => unfinished.push(
                 pool.class_name(index)
-                    .ok_or_else(|| Refusal::new("`new` names something else than a class"))?,
+                    .ok_or_else(|| Refusal::new("`new` names something other than a class"))?,
             ),
             INVOKESPECIAL => {
                 let Some(called) = pool.method(index) else {
-                    return Err(Refusal::new("`invokespecial` names something else than a method"));
+                    return Err(Refusal::new("`invokespecial` names something other than a method"));
                 };
                 if called.name != b"<init>" {
                     continue;
@@ -63,7 +64,7 @@ pub(super) fn delegation(
 }
 
 fn unclear() -> Refusal {
-    Refusal::new("the constructor's calls of `<init>` cannot be told apart")
+    Refusal::new("cannot tell which `<init>` call of the constructor initialises `this`")
 }
 
 #[cfg(test)]
@@ -72,7 +73,7 @@ mod tests {
     use crate::ClassFile;
     use crate::testing::{Assembler, TestCode};
 
-    /// Builds `class T extends S` with a constructor of these steps and asks. Each step is `new X` or `X.<init>`.
+    /// Builds `class T extends S` with a constructor of these steps, each `new X` or `X.<init>`.
     fn ask(steps: &[&str]) -> Result<Delegation, Refusal> {
         let mut class = Assembler::class("T", "S");
         let mut code = vec![42];
@@ -99,7 +100,7 @@ mod tests {
             (&["new T", "T.<init>", "S.<init>"], Delegation::Super),
             (&["new S", "new T", "T.<init>", "new S", "S.<init>", "S.<init>", "S.<init>"], Delegation::Super),
             (&["new T", "new X", "X.<init>", "T.<init>", "T.<init>"], Delegation::This),
-            // Objects made after super().
+            // Objects created after super().
             (&["S.<init>", "new T", "T.<init>", "new S", "S.<init>"], Delegation::Super),
             (&["new X", "X.<init>"], Delegation::Nobody),
             // super(…) on two paths.

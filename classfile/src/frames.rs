@@ -1,8 +1,9 @@
 //! StackMapTable (JVMS §4.7.4).
 //!
-//! Owns: moving each frame, and each `Uninitialized(offset)` type in it, to where its instruction went. Leaves to others:
-//! what the frames say; types and locals are copied. Invariant: a frame keeps the form it had, except that a `same`
-//! form takes its extended twin when its offset delta no longer fits six bits.
+//! Owns: moving each frame, and each `Uninitialized(offset)` type in it, to the new place of its
+//! instruction. Leaves to others: the meaning of the frames; types and locals are copied.
+//! Invariant: a frame keeps its form, except that a `same` form becomes its extended form when its
+//! offset delta no longer fits six bits.
 
 use super::Refusal;
 use super::bytes::{Put, Reader};
@@ -12,13 +13,13 @@ const SAME_LOCALS_1_EXTENDED: u8 = 247;
 const SAME_EXTENDED: u8 = 251;
 const UNINITIALIZED: u8 = 8;
 
-/// Re-encodes the body of a StackMapTable for code that was laid out anew.
+/// Re-encodes the body of a StackMapTable for code that was laid out again.
 pub(super) fn relocate(body: &[u8], map: &PcMap) -> Result<Vec<u8>, Refusal> {
     let mut reader = Reader::new(body, "StackMapTable");
     let mut out = Vec::with_capacity(body.len());
     let count = reader.u2()?;
     out.put_u2(count);
-    // The pc behind the last frame: deltas count from there, and the first one from 0 (JVMS §4.7.4).
+    // The pc after the last frame: deltas count from there, and the first one from 0 (JVMS §4.7.4).
     let (mut old_base, mut new_base) = (0u32, 0u32);
     for _ in 0..count {
         let tag = reader.u1()?;
@@ -97,7 +98,8 @@ fn relocate_type(reader: &mut Reader<'_>, out: &mut Vec<u8>, map: &PcMap) -> Res
 mod tests {
     use crate::testing::{TestCode, rewrite};
 
-    /// The table's body after `entry` nops in front of, and `before_return` in each return of, `code`.
+    /// The table's body after `entry` nops in front of `code`, and `before_return` in front of each
+    /// return.
     fn moved(code: Vec<u8>, table: &[u8], entry: usize, before_return: usize) -> Result<Vec<u8>, String> {
         let out = rewrite(TestCode::of(code).with("StackMapTable", table), entry, before_return);
         out.map(|code| code.attributes[0].1.clone()).map_err(|refusal| refusal.to_string())
@@ -112,7 +114,8 @@ mod tests {
     fn the_first_frame_counts_from_0_and_the_others_from_behind_the_last() {
         // Frames at 0, 1 and 3.
         assert_eq!(moved(plain(8), &[0, 3, 0, 0, 1], 5, 0), Ok(vec![0, 3, 5, 0, 1]));
-        // Returns at 1 and 3: the frames at them stay in front of the snippets, which push the later ones away.
+        // Returns at 1 and 3: the frames at them stay in front of the snippets, which move the
+        // later ones.
         assert_eq!(moved(vec![3, 177, 3, 177], &[0, 3, 0, 0, 1], 5, 4), Ok(vec![0, 3, 5, 0, 5]));
     }
 
@@ -156,11 +159,11 @@ mod tests {
             (&[0, 1, 128][..], "stack map frame type 128 is reserved"),
             (&[0, 1, 246], "stack map frame type 246 is reserved"),
             (&[0, 1, 64, 9], "verification type 9 is unknown"),
-            (&[0, 1, 8], "pc 8 is named, but the code ends before"),
-            (&[0, 1, 64, 8, 0, 9], "pc 9 is named, but the code ends before"),
-            (&[0, 2, 0], "StackMapTable is cut short"),
-            (&[0, 1, 255, 0, 0, 255, 255], "StackMapTable is cut short"),
-            (&[0, 0, 0], "StackMapTable goes on for 1 bytes after its end"),
+            (&[0, 1, 8], "pc 8 is past the end of the code"),
+            (&[0, 1, 64, 8, 0, 9], "pc 9 is past the end of the code"),
+            (&[0, 2, 0], "StackMapTable is truncated"),
+            (&[0, 1, 255, 0, 0, 255, 255], "StackMapTable is truncated"),
+            (&[0, 0, 0], "StackMapTable has 1 trailing bytes"),
         ] {
             assert_eq!(moved(plain(8), table, 0, 0), Err(format!("m()V: {reason}")), "{table:?}");
         }

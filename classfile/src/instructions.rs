@@ -1,8 +1,10 @@
-//! The instruction set's shape (JVMS §6.5): where each instruction ends and which kind of pc it carries.
+//! The instruction set's shape (JVMS §6.5): where each instruction ends and which kind of pc it
+//! contains.
 //!
-//! Owns: instruction lengths, operand layouts and the walk from one instruction to the next. Leaves to others: what
-//! instructions do, except for the few questions at the end. Invariant: a walk over code either covers it to the last
-//! byte or ends in a [`Refusal`]; each step is at least one byte, so it always ends.
+//! Owns: instruction lengths, operand layouts and the step from one instruction to the next. Leaves
+//! to others: what instructions do, except for the few predicates at the end. Invariant: iteration
+//! over code either covers it to the last byte or ends in a [`Refusal`]; each step is at least one
+//! byte, so it always ends.
 
 use super::Refusal;
 use super::bytes::Reader;
@@ -16,14 +18,14 @@ const LOOKUPSWITCH: u8 = 171;
 const ATHROW: u8 = 191;
 const WIDE: u8 = 196;
 
-/// Where an instruction carries pcs.
+/// Where an instruction contains pcs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// Nowhere: it may be copied as it is.
+    /// Nowhere: it may be copied unchanged.
     Plain,
-    /// A 16-bit offset behind the opcode: `if…`, `goto`, `jsr`, `ifnull`, `ifnonnull`.
+    /// A 16-bit offset after the opcode: `if…`, `goto`, `jsr`, `ifnull`, `ifnonnull`.
     Branch,
-    /// A 32-bit offset behind the opcode: `goto_w`, `jsr_w`.
+    /// A 32-bit offset after the opcode: `goto_w`, `jsr_w`.
     WideBranch,
     /// `tableswitch`: padding, default, low, high, one offset each.
     TableSwitch,
@@ -31,14 +33,14 @@ pub(super) enum Shape {
     LookupSwitch,
 }
 
-/// One instruction where it stands in its method.
+/// One instruction at its place in a method.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Instruction<'a> {
     /// Offset of the opcode in the code array.
     pub(super) pc: usize,
-    /// Where it carries pcs.
+    /// Where it contains pcs.
     pub(super) shape: Shape,
-    /// The whole instruction, a `wide` prefix and a switch's padding included.
+    /// The whole instruction, including a `wide` prefix and a switch's padding.
     pub(super) bytes: &'a [u8],
 }
 
@@ -48,18 +50,18 @@ impl<'a> Instruction<'a> {
         self.bytes.first().copied().unwrap_or_default()
     }
 
-    /// Whether the method ends here with a value or with none; `athrow` is not a return.
+    /// Whether the method ends here, with a value or without; `athrow` is not a return.
     pub(super) fn is_return(&self) -> bool {
         (172..=177).contains(&self.opcode())
     }
 
-    /// Whether control may go anywhere but to the next instruction, exceptions aside.
+    /// Whether control may continue anywhere but at the next instruction, exceptions aside.
     pub(super) fn leaves(&self) -> bool {
         let returns_from_subroutine = self.opcode() == RET || self.widened() == Some(RET);
         self.shape != Shape::Plain || self.is_return() || self.opcode() == ATHROW || returns_from_subroutine
     }
 
-    /// What stands behind the opcode, and for a switch behind its padding.
+    /// The bytes after the opcode, or after a switch's padding.
     pub(super) fn operands(&self) -> Reader<'a> {
         let skipped = match self.shape {
             Shape::TableSwitch | Shape::LookupSwitch => 1 + padding(self.pc),
@@ -68,12 +70,12 @@ impl<'a> Instruction<'a> {
         Reader::new(self.bytes.get(skipped..).unwrap_or_default(), "an instruction")
     }
 
-    /// The constant pool index that follows the opcode, for instructions that have two bytes of it.
+    /// The constant pool index after the opcode, for instructions that have a two-byte index.
     pub(super) fn pool_index(&self) -> Option<u16> {
         self.operands().u2().ok()
     }
 
-    /// Length if the opcode stood at `pc` instead: only a switch's padding depends on it.
+    /// The length that the instruction would have at `pc`: only a switch's padding depends on it.
     pub(super) fn length_at(&self, pc: usize) -> usize {
         match self.shape {
             Shape::TableSwitch | Shape::LookupSwitch => {
@@ -83,7 +85,7 @@ impl<'a> Instruction<'a> {
         }
     }
 
-    /// The opcode behind a `wide` prefix.
+    /// The opcode after a `wide` prefix.
     fn widened(&self) -> Option<u8> {
         if self.opcode() == WIDE { self.bytes.get(1).copied() } else { None }
     }
@@ -113,7 +115,7 @@ pub(super) fn padding(pc: usize) -> usize {
     3 - pc % 4
 }
 
-/// Walks a code array from instruction to instruction; ends after the first refusal.
+/// Iterates over the instructions of a code array; ends after the first refusal.
 #[derive(Debug, Clone)]
 pub(super) struct Instructions<'a> {
     code: &'a [u8],
@@ -144,7 +146,7 @@ impl<'a> Iterator for Instructions<'a> {
     }
 }
 
-/// Shape and length of the instruction at the start of `rest`, which stands at `pc`.
+/// Shape and length of the instruction at the start of `rest`, whose pc is `pc`.
 fn measure(rest: &[u8], pc: usize) -> Result<(Shape, usize), Refusal> {
     let mut reader = Reader::new(rest, "the code");
     let opcode = reader.u1()?;
@@ -161,11 +163,10 @@ fn measure(rest: &[u8], pc: usize) -> Result<(Shape, usize), Refusal> {
         153..=168 | 198 | 199 => (Shape::Branch, 3),
         200 | 201 => (Shape::WideBranch, 5),
         TABLESWITCH | LOOKUPSWITCH => {
-            // Other padding than zeros is legal in new class files, but would be lost when the switch moves.
+            // Padding other than zeros is legal in new class files, but would be lost when the
+            // switch moves.
             if reader.take(padding(pc))?.iter().any(|&byte| byte != 0) {
-                return Err(Refusal::new(format!(
-                    "the switch at pc {pc} is padded with other bytes than zero"
-                )));
+                return Err(Refusal::new(format!("the switch at pc {pc} has non-zero padding")));
             }
             reader.i4()?;
             let first = reader.i4()?;
@@ -178,13 +179,13 @@ fn measure(rest: &[u8], pc: usize) -> Result<(Shape, usize), Refusal> {
             let least = if opcode == TABLESWITCH { 1 } else { 0 };
             let count = usize::try_from(count).ok().filter(|count| (least..=0xFFFF).contains(count));
             let count =
-                count.ok_or_else(|| Refusal::new(format!("the switch at pc {pc} has an impossible size")))?;
+                count.ok_or_else(|| Refusal::new(format!("the switch at pc {pc} has an invalid size")))?;
             (shape, 1 + padding(pc) + header + each * count)
         }
         WIDE => match reader.u1()? {
             21..=25 | 54..=58 | RET => (Shape::Plain, 4),
             IINC => (Shape::Plain, 6),
-            other => return Err(Refusal::new(format!("`wide` at pc {pc} stands before opcode {other}"))),
+            other => return Err(Refusal::new(format!("`wide` at pc {pc} precedes opcode {other}"))),
         },
         _ => return Err(Refusal::new(format!("opcode {opcode} at pc {pc} is unknown"))),
     })
@@ -196,7 +197,8 @@ mod tests {
 
     #[test]
     fn every_opcode_has_its_length() {
-        // Lengths after JVMS §6.5, in runs of equal ones; 0 is what has no fixed length or does not exist.
+        // Lengths according to JVMS §6.5, in runs of equal ones; 0 stands for a variable length or
+        // an unused opcode.
         let runs = [
             (0..=15, 1),
             (16..=16, 2),
@@ -250,18 +252,15 @@ mod tests {
         let lookup = [171, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 196, 21, 1, 0, 196, 132, 1, 0, 0, 1];
         assert_eq!(lengths(&lookup), Ok(vec![12, 4, 6]));
         for (code, reason) in [
-            (&table[..23], "the code is cut short"),
-            (&[170, 1][..], "the code is cut short"),
-            (&[18], "the code is cut short"),
-            (&[170, 0, 0, 9, 0, 0, 0, 0], "the switch at pc 0 is padded with other bytes than zero"),
+            (&table[..23], "the code is truncated"),
+            (&[170, 1][..], "the code is truncated"),
+            (&[18], "the code is truncated"),
+            (&[170, 0, 0, 9, 0, 0, 0, 0], "the switch at pc 0 has non-zero padding"),
             // low 1, high 0; a count of -1; a count past what any method can hold
-            (
-                &[170, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0],
-                "the switch at pc 0 has an impossible size",
-            ),
-            (&[171, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255], "the switch at pc 0 has an impossible size"),
-            (&[171, 0, 0, 0, 0, 0, 0, 0, 127, 255, 255, 255], "the switch at pc 0 has an impossible size"),
-            (&[0, 196, 0], "`wide` at pc 1 stands before opcode 0"),
+            (&[170, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0], "the switch at pc 0 has an invalid size"),
+            (&[171, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255], "the switch at pc 0 has an invalid size"),
+            (&[171, 0, 0, 0, 0, 0, 0, 0, 127, 255, 255, 255], "the switch at pc 0 has an invalid size"),
+            (&[0, 196, 0], "`wide` at pc 1 precedes opcode 0"),
             (&[202], "opcode 202 at pc 0 is unknown"),
         ] {
             assert_eq!(lengths(code), Err(reason.to_owned()));

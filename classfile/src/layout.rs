@@ -1,9 +1,9 @@
-//! Laying instructions out anew.
+//! Lays out instructions again.
 //!
-//! Owns: where every instruction goes when snippets are put between them, and re-encoding those that carry pcs. Leaves
-//! to others: the tables beside the code. Invariant: a pc that control can come to lands *behind* an entry snippet and
-//! *in front of* a before-return snippet, so a jump to a `return` runs the hook and a jump back to pc 0 does not run
-//! the entry hook again.
+//! Owns: the new place of every instruction when snippets are inserted, and re-encoding
+//! instructions that contain pcs. Leaves to others: the tables beside the code. Invariant: a pc
+//! that control can reach lands *after* an entry snippet and *in front of* a before-return snippet,
+//! so a jump to a `return` runs the hook and a jump back to pc 0 does not run the entry hook again.
 
 use super::Refusal;
 use super::bytes::Put;
@@ -14,20 +14,21 @@ pub(super) const MAX_CODE: usize = 65_535;
 
 const NOT_AN_INSTRUCTION: u32 = u32::MAX;
 
-/// From pcs of the old code to pcs of the new.
+/// Maps pcs of the old code to pcs of the new.
 pub(super) struct PcMap {
     /// One item for each old pc, and one for the end of the code.
     landings: Vec<u32>,
 }
 
 impl PcMap {
-    /// Where a jump, a handler, a frame or the start of a range that named the instruction at `old` has to go.
+    /// The new pc for a jump, a handler, a frame or the start of a range that named the instruction
+    /// at `old`.
     pub(super) fn landing(&self, old: u32) -> Result<u32, Refusal> {
         let end = self.landings.len().saturating_sub(1);
         if usize::try_from(old).is_ok_and(|old| old < end) {
             return self.boundary(old);
         }
-        Err(Refusal::new(format!("pc {old} is named, but the code ends before")))
+        Err(Refusal::new(format!("pc {old} is past the end of the code")))
     }
 
     /// The same for the end of a range, which may be the end of the code.
@@ -35,7 +36,7 @@ impl PcMap {
         let landing = usize::try_from(old).ok().and_then(|old| self.landings.get(old)).copied();
         landing
             .filter(|&new| new != NOT_AN_INSTRUCTION)
-            .ok_or_else(|| Refusal::new(format!("pc {old} is named, but no instruction starts there")))
+            .ok_or_else(|| Refusal::new(format!("no instruction starts at pc {old}")))
     }
 
     /// [`Self::landing`] for the two-byte pcs of tables.
@@ -48,9 +49,10 @@ impl PcMap {
         to_u2(self.boundary(old.into())?)
     }
 
-    /// Where a range of lines or of a variable's scope starts.
+    /// The new start of a range of lines or of a variable's scope.
     ///
-    /// What starts at 0 keeps starting there: a hook called on entry then has a line, and parameters are in scope.
+    /// A start at 0 stays at 0: a hook called on entry then has a line, and parameters are in
+    /// scope.
     pub(super) fn start(&self, old: u16) -> Result<u16, Refusal> {
         if old == 0 { Ok(0) } else { self.landing_u2(old) }
     }
@@ -120,7 +122,7 @@ fn emit(instruction: &Instruction<'_>, out: &mut Vec<u8>, map: &PcMap) -> Result
     let retarget = |offset: i32| -> Result<i32, Refusal> {
         let target = i64::try_from(old_pc).ok().and_then(|pc| u32::try_from(pc + i64::from(offset)).ok());
         let target = target
-            .ok_or_else(|| Refusal::new(format!("the branch at pc {old_pc} goes to before the code")))?;
+            .ok_or_else(|| Refusal::new(format!("the branch at pc {old_pc} has a target before the code")))?;
         let moved = i64::from(map.landing(target)?) - i64::try_from(new_pc).unwrap_or(i64::MAX);
         i32::try_from(moved).map_err(|_| Refusal::new("a branch moved out of range"))
     };
@@ -168,7 +170,7 @@ mod tests {
     const GOTO: u8 = 167;
     const RETURN: u8 = 177;
 
-    /// What `code` becomes with so many nops on entry and before each return.
+    /// What `code` becomes with `entry` nops on entry and `before_return` nops before each return.
     fn spliced(code: &[u8], entry: usize, before_return: usize) -> Result<Vec<u8>, String> {
         rewrite(TestCode::of(code), entry, before_return).map(|code| code.bytes).map_err(|r| r.to_string())
     }
@@ -190,7 +192,7 @@ mod tests {
         // iconst_0; ifeq 0; return
         let out = spliced(&[3, 153, 255, 255, RETURN], 3, 0);
         assert_eq!(out, Ok(vec![0, 0, 0, 3, 153, 255, 255, RETURN]));
-        // A return at 0 that is jumped to: behind the one snippet, in front of the other.
+        // A return at 0 that is jumped to: after the one snippet, in front of the other.
         let out = spliced(&[RETURN, GOTO, 255, 255], 3, 2);
         assert_eq!(out, Ok(vec![0, 0, 0, 0, 0, RETURN, GOTO, 255, 253]));
     }
@@ -224,7 +226,7 @@ mod tests {
         assert_eq!(out, expected);
     }
 
-    /// `goto` over a return and as many nops as make it span `distance`.
+    /// `goto` over a return and enough nops to make it span `distance`.
     fn long_jump(distance: usize) -> Vec<u8> {
         let mut code = vec![GOTO];
         code.put(&u16::try_from(distance).unwrap().to_be_bytes());
@@ -260,10 +262,10 @@ mod tests {
     #[test]
     fn branches_that_go_nowhere_are_refused() {
         for (code, reason) in [
-            (&[GOTO, 0, 3][..], "pc 3 is named, but the code ends before"),
-            (&[GOTO, 255, 255], "the branch at pc 0 goes to before the code"),
-            (&[200, 127, 255, 255, 255], "pc 2147483647 is named, but the code ends before"),
-            (&[GOTO, 0, 1], "pc 1 is named, but no instruction starts there"),
+            (&[GOTO, 0, 3][..], "pc 3 is past the end of the code"),
+            (&[GOTO, 255, 255], "the branch at pc 0 has a target before the code"),
+            (&[200, 127, 255, 255, 255], "pc 2147483647 is past the end of the code"),
+            (&[GOTO, 0, 1], "no instruction starts at pc 1"),
             (&[], "the code is empty"),
         ] {
             assert_eq!(spliced(code, 0, 0), Err(format!("m()V: {reason}")), "{code:?}");

@@ -1,9 +1,9 @@
 //! Class files: bytes in, bytes out (JVMS chapter 4).
 //!
-//! Owns: reading a class file, splicing calls into its methods, and writing it again with everything that names a pc
-//! moved rightly. Leaves to others: which classes and which calls (`instrument.rs`). Knows no zlib and no JVM.
-//! Invariant: what is not spliced is copied byte for byte, and what cannot be rewritten rightly is refused with a
-//! reason; there is no third way.
+//! Owns: reading a class file, splicing calls into its methods, and writing it again with every pc
+//! in it moved. Leaves to others: which classes and which calls (`instrument`). Knows no zlib and
+//! no JVM. Invariant: unchanged parts are copied byte for byte, and a class that cannot be
+//! rewritten correctly is refused with a reason; there is no other outcome.
 //!
 //! ```text
 //! ClassFile ── Pool            pool.rs          entries are only ever appended
@@ -36,7 +36,7 @@ pub use code::{Code, Splice, Where};
 pub use constructor::Delegation;
 pub use pool::{MethodRef, Pool};
 
-/// Why a class or a method is left as it was: one line, for people.
+/// Why a class or a method stays unchanged: one line, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     reason: Cow<'static, str>,
@@ -48,7 +48,7 @@ impl Refusal {
         Self { reason: reason.into() }
     }
 
-    /// The same, said of `who`.
+    /// The same refusal, with the name of what it is about.
     fn of(self, who: &str) -> Self {
         Self::new(format!("{who}: {}", self.reason))
     }
@@ -81,16 +81,18 @@ pub struct ClassFile<'a> {
 }
 
 impl<'a> ClassFile<'a> {
-    /// Reads a whole class file. Only what the rewriter must understand is checked; the JVM checks the rest.
+    /// Parses a whole class file. Checks only what the rewriter must understand; the JVM checks the
+    /// rest.
     ///
     /// # Errors
-    /// The bytes are no class file, are cut short, go on after the end, or have items that are unknown. Instructions
-    /// and the tables that name pcs are looked at only in methods that are spliced, and refused then.
+    /// The bytes are not a class file, are truncated, have trailing bytes, or contain unknown
+    /// items. Instructions and the tables that contain pcs are parsed, and refused, only in methods
+    /// that are spliced.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Refusal> {
         let mut reader = Reader::new(bytes, "the class file");
         let start = reader.clone();
         if reader.u4()? != 0xCAFE_BABE {
-            return Err(Refusal::new("this is no class file"));
+            return Err(Refusal::new("not a class file"));
         }
         reader.u4()?;
         let head = reader.since(&start);
@@ -148,8 +150,7 @@ impl<'a> ClassFile<'a> {
 
     /// Whether a constructor of this class begins with `this(…)` or `super(…)`.
     ///
-    /// # Errors
-    /// The method has no code, its code is malformed, or the answer is not beyond doubt.
+    /// # Errors The method has no code, its code is malformed, or the result is not certain.
     pub fn delegation(&self, constructor: &Method<'a>) -> Result<Delegation, Refusal> {
         let code = constructor.code().ok_or_else(|| Refusal::new("the constructor has no code"))?;
         let class = self.pool.class_name(self.this_class).unwrap_or_default();
@@ -159,8 +160,8 @@ impl<'a> ClassFile<'a> {
     /// Writes the class with all snippets in place.
     ///
     /// # Errors
-    /// A spliced method is malformed or does not fit the format any more: code past 65,535 bytes, a 16-bit branch or
-    /// the operand stack out of range, a pc in a table that no instruction starts at.
+    /// A spliced method is malformed or no longer fits the format: code past 65,535 bytes, a 16-bit
+    /// branch or the operand stack out of range, a pc in a table at which no instruction starts.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Refusal> {
         let mut out = Vec::new();
         out.put(self.head);
@@ -183,7 +184,7 @@ pub struct Method<'a> {
     descriptor: String,
     /// The whole method as it was read.
     bytes: &'a [u8],
-    /// What stands before the Code attribute's length, and behind its body.
+    /// The bytes before the Code attribute's length, and after its body.
     around: (&'a [u8], &'a [u8]),
     code: Option<Code<'a>>,
 }
@@ -247,12 +248,12 @@ impl<'a> Method<'a> {
         self.access & ACC_STATIC != 0
     }
 
-    /// The code, which native and abstract methods have not.
+    /// The code, which native and abstract methods do not have.
     pub fn code(&self) -> Option<&Code<'a>> {
         self.code.as_ref()
     }
 
-    /// Adds a snippet, and says in how many places it will stand; see [`Code::splice`].
+    /// Adds a snippet, and returns in how many places it will be inserted; see [`Code::splice`].
     ///
     /// # Errors
     /// As [`Code::splice`], and for a method without code.
@@ -326,10 +327,10 @@ mod tests {
     fn what_is_no_class_is_refused() {
         let good = class_of(TestCode::of([177]));
         let refusal = |bytes: &[u8]| ClassFile::parse(bytes).unwrap_err().to_string();
-        assert_eq!(refusal(b""), "the class file is cut short");
-        assert_eq!(refusal(b"PK\x03\x04"), "this is no class file");
-        assert_eq!(refusal(&[&good[..], &[0]].concat()), "the class file goes on for 1 bytes after its end");
-        assert_eq!(refusal(&good[..good.len() - 1]), "the class file is cut short");
+        assert_eq!(refusal(b""), "the class file is truncated");
+        assert_eq!(refusal(b"PK\x03\x04"), "not a class file");
+        assert_eq!(refusal(&[&good[..], &[0]].concat()), "the class file has 1 trailing bytes");
+        assert_eq!(refusal(&good[..good.len() - 1]), "the class file is truncated");
         let mut twice = good.clone();
         let name_before = |body: &[u8]| good.windows(body.len()).position(|w| w == body).unwrap() - 6;
         let code = [&2u16.to_be_bytes()[..], &8u16.to_be_bytes(), &1u32.to_be_bytes(), &[177]].concat();

@@ -1,8 +1,9 @@
 //! The constant pool (JVMS §4.4).
 //!
-//! Owns: what each entry is, looking entries up, and adding the few that a spliced call needs. Leaves to others: whether
-//! an entry is the right one for who names it. Invariant: the original bytes are never touched and no index ever moves;
-//! what is new comes behind, so every `ldc` and every attribute stays valid as it is.
+//! Owns: the kind of each entry, look-up, and adding the few entries that a spliced call needs.
+//! Leaves to others: whether an entry fits its use. Invariant: the original bytes are never changed
+//! and no index ever moves; new entries are appended, so every `ldc` and every attribute stays
+//! valid.
 
 use std::borrow::Cow;
 
@@ -17,14 +18,14 @@ const NAME_AND_TYPE: u8 = 12;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Entry<'a> {
-    /// Index 0, and the second half of a `long` or `double`: nothing may name it.
+    /// Index 0, and the second half of a `long` or `double`: no valid reference names it.
     Gap,
     Utf8(Cow<'a, [u8]>),
     Class(u16),
     NameAndType(u16, u16),
     MethodRef(u16, u16),
     InterfaceMethodRef(u16, u16),
-    /// A kind that the rewriter never needs to look into.
+    /// A kind that the rewriter never needs to examine.
     Other,
 }
 
@@ -83,7 +84,7 @@ impl<'a> Pool<'a> {
             entries.push(entry);
         }
         if entries.len() > usize::from(count) {
-            return Err(Refusal::new("the last constant pool entry needs two indexes and has one"));
+            return Err(Refusal::new("the last constant pool entry needs two indexes but has one"));
         }
         Ok(Self { original: reader.since(&start), added: Vec::new(), entries })
     }
@@ -131,8 +132,8 @@ impl<'a> Pool<'a> {
     /// The index of a `CONSTANT_Methodref`, found or added with all that it needs.
     ///
     /// # Errors
-    /// The pool has no room left (65,535 indexes), or a text is longer than 65,535 bytes or not plain ASCII, which is
-    /// all that our own names are.
+    /// The pool has no index left (of 65,535), or a text is longer than 65,535 bytes or not plain
+    /// ASCII, as all of our own names are.
     pub fn method_ref(&mut self, class: &str, name: &str, descriptor: &str) -> Result<u16, Refusal> {
         let class = self.text(class)?;
         let class = self.index_of(Entry::Class(class))?;
@@ -143,7 +144,8 @@ impl<'a> Pool<'a> {
     }
 
     fn text(&mut self, text: &str) -> Result<u16, Refusal> {
-        // Modified UTF-8 (JVMS §4.4.7) differs from UTF-8 in NUL and past the BMP; ASCII steers clear of both.
+        // Modified UTF-8 (JVMS §4.4.7) differs from UTF-8 in NUL and past the BMP; ASCII has
+        // neither.
         if !text.bytes().all(|byte| byte.is_ascii() && byte != 0) {
             return Err(Refusal::new(format!("the name {text:?} is not plain ASCII")));
         }
@@ -211,7 +213,7 @@ mod tests {
         let added = class.pool_mut().method_ref("a/B", "d", "()V").unwrap();
         assert_eq!(class.pool_mut().method_ref("a/B", "d", "()V"), Ok(added));
         let out = class.to_bytes().unwrap();
-        // A name, a NameAndType and a Methodref; class and descriptor were there.
+        // A name, a NameAndType and a Methodref; class and descriptor existed.
         assert_eq!(out.len(), bytes.len() + (3 + 1) + 5 + 5);
         let class = ClassFile::parse(&out).unwrap();
         let expected = MethodRef { class: b"a/B", name: b"d", descriptor: b"()V" };
@@ -219,7 +221,8 @@ mod tests {
         assert_eq!(class.pool().method(there).unwrap().name, b"c");
     }
 
-    /// A pool of one `long`, which has two indexes, and as many empty texts as fill it up to `count`.
+    /// A pool of one `long`, which has two indexes, and enough empty texts to fill it up to
+    /// `count`.
     fn pool_bytes(count: u16) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.put_u2(count);
@@ -255,7 +258,7 @@ mod tests {
         cut[1] = 2;
         assert_eq!(
             Pool::parse(&mut Reader::new(&cut, "the pool")).unwrap_err().to_string(),
-            "the last constant pool entry needs two indexes and has one"
+            "the last constant pool entry needs two indexes but has one"
         );
     }
 

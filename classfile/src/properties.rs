@@ -1,14 +1,14 @@
-//! Properties over methods made up at random.
+//! Properties of random methods.
 //!
-//! Owns: a model of a method whose pcs are item numbers, its own assembler, and what must hold for every method.
-//! Leaves to the unit tests: the cases with a name. Invariant: the expected bytes come from assembling the *model* with
-//! the snippets in it, never from the rewriter's own idea of where things go.
+//! Owns: a model of a method whose pcs are item numbers, its own assembler, and the properties of
+//! every method. Leaves to the unit tests: the named cases. Invariant: the expected bytes come from
+//! assembling the *model* with the snippets in it, never from the rewriter's own layout.
 
 use super::bytes::Put;
 use super::testing::{NOP, TestCode, class_of, rewrite, u2s};
 use super::{ClassFile, Splice, Where};
 
-/// Marsaglia's xorshift64: the same methods in every run, and a seed to name one.
+/// Marsaglia's xorshift64: the same methods in every run, and a seed that identifies one.
 struct Dice(u64);
 
 impl Dice {
@@ -57,11 +57,12 @@ enum Form {
 struct Frame {
     at: usize,
     form: Form,
-    /// Has the long form of `same` where the short one would do.
+    /// Uses the long form of `same` where the short one would suffice.
     extended: bool,
 }
 
-/// A method; every number in it that stands for a place is an item's, and `items.len()` is the end.
+/// A method; every number in it that stands for a pc is an item's number, and `items.len()` is the
+/// end.
 #[derive(Debug)]
 struct Model {
     items: Vec<Item>,
@@ -124,7 +125,8 @@ impl Model {
         Self { items, handlers, frames, lines: some(dice), scopes, offsets }
     }
 
-    /// Where the items stand, and where jumps to them go, after so many nops on entry and before each return.
+    /// Where the items are, and where jumps to them go, after `entry` nops on entry and
+    /// `before_return` nops before each return.
     fn places(&self, entry: usize, before_return: usize) -> (Vec<usize>, Vec<usize>) {
         let (mut places, mut landings, mut pc) = (Vec::new(), Vec::new(), entry);
         for item in &self.items {
@@ -267,7 +269,7 @@ fn put_i4s(out: &mut Vec<u8>, values: &[i32]) {
     values.iter().for_each(|value| out.put_i4(*value));
 }
 
-/// Runs `check` on so many random methods, and names the seed of the one that fails.
+/// Runs `check` on `count` random methods, and prints the seed of one that fails.
 fn for_random_methods(count: u64, check: impl Fn(&Model, &mut Dice)) {
     for seed in 1..=count {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -324,7 +326,7 @@ fn bytes_that_are_damaged_are_refused_or_come_through_unchanged() {
             {
                 bytes[at] = damage;
                 round_trips(&bytes);
-                // A snippet that moves everything: any answer will do, but a panic.
+                // A snippet that moves everything: any result is acceptable, except a panic.
                 if let Ok(mut class) = ClassFile::parse(&bytes) {
                     for method in class.methods_mut() {
                         for at in [Where::Entry, Where::Return] {

@@ -1,20 +1,22 @@
-//! The tables beside the code that name pcs: exceptions, lines, variables, type annotations, character ranges.
+//! The tables beside the code that contain pcs: exceptions, lines, variables, type annotations,
+//! character ranges.
 //!
-//! Owns: re-encoding each of them through a [`PcMap`]. Leaves to others: frames (`frames.rs`). Invariant: every item is
-//! read and written in order, none is dropped, added or reordered.
+//! Owns: re-encoding each of them through a [`PcMap`]. Leaves to others: frames (`frames.rs`).
+//! Invariant: every item is read and written in order, none is dropped, added or reordered.
 
 use super::Refusal;
 use super::bytes::{Put, Reader};
 use super::layout::PcMap;
 
-/// The exception table (JVMS §4.7.3), its count included: `[start, end)` and the handler.
+/// The exception table (JVMS §4.7.3), including its count: `[start, end)` and the handler.
 pub(super) fn exceptions(body: &[u8], map: &PcMap) -> Result<Vec<u8>, Refusal> {
     let mut reader = Reader::new(body, "the exception table");
     let mut out = Vec::with_capacity(body.len());
     let count = reader.u2()?;
     out.put_u2(count);
     for _ in 0..count {
-        // A range from pc 0 starts behind the entry snippet: the method's handlers are no business of the hook.
+        // A range from pc 0 starts after the entry snippet: the method's handlers must not catch
+        // from the hook.
         out.put_u2(map.landing_u2(reader.u2()?)?);
         out.put_u2(map.boundary_u2(reader.u2()?)?);
         out.put_u2(map.landing_u2(reader.u2()?)?);
@@ -38,7 +40,8 @@ pub(super) fn lines(body: &[u8], map: &PcMap) -> Result<Vec<u8>, Refusal> {
     Ok(out)
 }
 
-/// LocalVariableTable and LocalVariableTypeTable (JVMS §4.7.13, §4.7.14), which have one layout.
+/// LocalVariableTable and LocalVariableTypeTable (JVMS §4.7.13, §4.7.14), which have the same
+/// layout.
 pub(super) fn variables(body: &[u8], map: &PcMap) -> Result<Vec<u8>, Refusal> {
     let mut reader = Reader::new(body, "a local variable table");
     let mut out = Vec::with_capacity(body.len());
@@ -64,7 +67,7 @@ pub(super) fn character_ranges(body: &[u8], map: &PcMap) -> Result<Vec<u8>, Refu
     for _ in 0..count {
         let (start, last) = (reader.u2()?, reader.u2()?);
         out.put_u2(map.landing_u2(start)?);
-        // An empty range at 0 has 65,535 as its last pc; wrapping both ways keeps it.
+        // An empty range at 0 has 65,535 as its last pc; wrapping in both directions keeps it.
         out.put_u2(map.boundary_u2(last.wrapping_add(1))?.wrapping_sub(1));
         // Two positions in the source and the flags.
         out.put(reader.take(10)?);
@@ -117,8 +120,9 @@ pub(super) fn type_annotations(body: &[u8], map: &PcMap) -> Result<Vec<u8>, Refu
     Ok(out)
 }
 
-/// Annotations nest by recursion; nobody writes more levels than this, and the stack has an end.
-const DEEPEST: u32 = 64;
+/// The recursion limit for nested annotations: no compiler output is deeper, and the stack is
+/// finite.
+const MAX_DEPTH: u32 = 64;
 
 fn skip_annotation(reader: &mut Reader<'_>, depth: u32) -> Result<(), Refusal> {
     reader.u2()?;
@@ -131,8 +135,8 @@ fn skip_annotation(reader: &mut Reader<'_>, depth: u32) -> Result<(), Refusal> {
 
 /// An element value (JVMS §4.7.16.1).
 fn skip_value(reader: &mut Reader<'_>, depth: u32) -> Result<(), Refusal> {
-    if depth > DEEPEST {
-        return Err(Refusal::new(format!("annotations are nested deeper than {DEEPEST} levels")));
+    if depth > MAX_DEPTH {
+        return Err(Refusal::new(format!("annotations are nested more than {MAX_DEPTH} levels deep")));
     }
     let tag = reader.u1()?;
     match tag {
@@ -153,8 +157,8 @@ fn skip_value(reader: &mut Reader<'_>, depth: u32) -> Result<(), Refusal> {
 mod tests {
     use crate::testing::{TestCode, rewrite, u2s};
 
-    /// iconst_0; return; iconst_0; return, with the table, after 3 nops on entry and 2 before each return. Old pcs
-    /// 0, 1, 2, 3 and the end at 4 land at 3, 4, 7, 8 and 11.
+    /// iconst_0; return; iconst_0; return, with the table, after 3 nops on entry and 2 before each
+    /// return. Old pcs 0, 1, 2, 3 and the end at 4 land at 3, 4, 7, 8 and 11.
     fn moved(name: &'static str, body: Vec<u8>) -> Result<Vec<u8>, String> {
         let out = rewrite(TestCode::of([3, 177, 3, 177]).with(name, body), 3, 2);
         out.map(|code| code.attributes[0].1.clone()).map_err(|refusal| refusal.to_string())
@@ -177,7 +181,7 @@ mod tests {
         let out = moved("LineNumberTable", u2s(&[4, 0, 10, 3, 13, 1, 11, 0, 9]));
         assert_eq!(out, Ok(u2s(&[4, 0, 10, 8, 13, 4, 11, 0, 9])));
         let refused = moved("LineNumberTable", u2s(&[1, 4, 10])).unwrap_err();
-        assert_eq!(refused, "m()V: pc 4 is named, but the code ends before");
+        assert_eq!(refused, "m()V: pc 4 is past the end of the code");
     }
 
     #[test]
@@ -206,7 +210,7 @@ mod tests {
         }
     }
 
-    /// One type annotation: the target as it is, an empty path, and a value of every kind.
+    /// One type annotation: the target as given, an empty path, and a value of every kind.
     fn annotation(target: &[u8]) -> Vec<u8> {
         let values: [&[u8]; 7] = [
             b"\0\x01I\0\x02",
@@ -218,7 +222,7 @@ mod tests {
             b"\0\x01[\0\0",
         ];
         let tail = [b"\x01\x03\x00\0\x05\0\x07".as_slice(), &values.concat()].concat();
-        // The same twice: the second one is found only if the first was measured rightly.
+        // The same twice: the second one is found only if the first was measured correctly.
         [b"\0\x02".as_slice(), target, &tail, target, &tail].concat()
     }
 
@@ -251,12 +255,12 @@ mod tests {
         };
         assert_eq!(moved("RuntimeVisibleTypeAnnotations", deep(63)).map(|out| out.len()), Ok(deep(63).len()));
         for (body, reason) in [
-            (deep(64), "annotations are nested deeper than 64 levels"),
-            (deep(10_000), "annotations are nested deeper than 64 levels"),
+            (deep(64), "annotations are nested more than 64 levels deep"),
+            (deep(10_000), "annotations are nested more than 64 levels deep"),
             (annotation(&[0x4C]), "a type annotation in code has the target 0x4c"),
             (annotation(&[0x10, 0, 0]), "a type annotation in code has the target 0x10"),
             (b"\0\x01\x42\0\0\0\0\x05\0\x01\0\x01?".to_vec(), "annotation value tag 63 is unknown"),
-            (b"\0\x01\x42\0".to_vec(), "a type annotation table is cut short"),
+            (b"\0\x01\x42\0".to_vec(), "a type annotation table is truncated"),
         ] {
             assert_eq!(moved("RuntimeVisibleTypeAnnotations", body), Err(format!("m()V: {reason}")));
         }

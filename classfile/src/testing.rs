@@ -1,7 +1,9 @@
-//! A tiny assembler for the unit tests: class files from parts, so that each test shows the bytes it is about.
+//! A small assembler for the unit tests: class files from parts, so that each test shows the bytes
+//! that it is about.
 //!
-//! Owns: building well-formed class files. Leaves to the tests: everything that makes them interesting. Invariant: it
-//! shares no code with the parser but the `put_*` writers and the pool's appending, so a slip there shows.
+//! Owns: building well-formed class files. Leaves to the tests: everything else. Invariant: it
+//! shares no code with the parser except the `put_*` writers and the pool's appending, so that a
+//! mistake there shows.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -105,7 +107,7 @@ impl Assembler {
             body.put_u4(attribute.len() as u32);
             body.put(attribute);
         }
-        // Code stands between two attributes that nobody may touch.
+        // Code is between two attributes that must not change.
         let (code_name, marker) = (self.utf8("Code"), self.utf8("Marker"));
         method.put_u2(3);
         for (name, body) in [(marker, b"before".as_slice()), (code_name, &body), (marker, b"after")] {
@@ -134,7 +136,7 @@ impl Assembler {
     }
 }
 
-/// What goes into a Code attribute.
+/// The parts of a Code attribute.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct TestCode {
     pub max_stack: u16,
@@ -160,7 +162,7 @@ pub fn u2s(items: &[u16]) -> Vec<u8> {
     items.iter().flat_map(|item| item.to_be_bytes()).collect()
 }
 
-/// `nop`s, which no test code has: a snippet that is easy to find again.
+/// `nop`s, which no test code contains: a snippet that is easy to find.
 pub const NOP: u8 = 0;
 
 /// A class with the one method `m()V`.

@@ -1,33 +1,33 @@
-//! Which methods get which call: the one table of hooks, and the class that the calls go to.
+//! The one table of hooks (which methods get which call), and the class that the calls go to.
 //!
-//! Owns: [`HOOKS`], placing them in the classes they name, the helper class's bytes. Leaves to others: rewriting
-//! (`classfile/`), loading the helper class and answering its calls (`jvm/`). Invariant: a hook is placed where the
-//! table says or is reported missing with the reason; it is never placed by guess, and one that is missing does not
-//! keep the others out.
+//! Owns: [`HOOKS`], placing them in the classes that they name, and the helper class's bytes.
+//! Leaves to others: rewriting (`classfile/`), loading the helper class and handling its calls
+//! (`agent/`). Invariant: a hook is placed as the table says or reported missing with the reason;
+//! it is never guessed, and a missing hook does not prevent the others.
 
 use zaudit_classfile::bytes::Put;
 use zaudit_classfile::{ClassFile, Delegation, Method, Refusal, Splice, Where};
 
-/// The class whose static native methods the hooks call. A package of its own, because natives registered in
-/// `java.util.zip` make JDK 17 and later print a warning on stdout.
+/// The class whose static native methods the hooks call. It has a package of its own, because
+/// natives registered in `java.util.zip` make JDK 17 and later print a warning on stdout.
 pub const HELPER_CLASS: &str = "zaudit/Hooks";
 
-/// Descriptor of every callback: it gets the instance.
+/// Descriptor of every callback, which receives the instance.
 pub const CALLBACK_DESCRIPTOR: &str = "(Ljava/lang/Object;)V";
 
 /// What a hook reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Callback {
-    /// An instance was made, and its constructor came to its end.
+    /// An instance was created, and its constructor returns.
     Created,
-    /// `end()` was called, be it the first time or not.
+    /// `end()` was called, for the first time or again.
     Ended,
-    /// The JVM is about to end, and its collector still works.
+    /// The JVM is about to exit, and its GC still works.
     Ending,
 }
 
 impl Callback {
-    /// All of them: what the helper class has to have.
+    /// All callbacks; the helper class has a method for each.
     pub const ALL: [Self; 3] = [Self::Created, Self::Ended, Self::Ending];
 
     /// Name of the static native method in [`HELPER_CLASS`].
@@ -40,10 +40,11 @@ impl Callback {
     }
 }
 
-/// Which methods of a class a hook is meant for.
+/// The methods of a class that a hook applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Selector {
-    /// Constructors that call `super(…)`. One that calls `this(…)` would report its object a second time.
+    /// Constructors that call `super(…)`. One that calls `this(…)` would report its object a second
+    /// time.
     MakingConstructors,
     /// The instance method of this name and descriptor.
     Named(&'static str, &'static str),
@@ -63,13 +64,14 @@ struct Hook {
 pub const INFLATER: &str = "java/util/zip/Inflater";
 /// `java.util.zip.Deflater`.
 pub const DEFLATER: &str = "java/util/zip/Deflater";
-/// Every way out of the JVM goes through it: `halt` for `System.exit`, `Runtime.halt` and signals, `shutdown` for the end
-/// of the last thread. VMDeath comes when the collectors have been stopped (`before_exit`): ZGC and Shenandoah would
-/// never answer, and JDK 26 and later tell no more frees (JDK-8355631).
+/// Every exit of the JVM calls it: `halt` for `System.exit`, `Runtime.halt` and signals, `shutdown`
+/// for the end of the last thread. VMDeath is too late: by then the GC has been stopped
+/// (`before_exit`), ZGC and Shenandoah would never return from a forced one, and JDK 26 and later
+/// report no more frees (JDK-8355631).
 pub const SHUTDOWN: &str = "java/lang/Shutdown";
 
-/// A constructor is hooked at its return: one that throws, as `new Deflater(42)` does, made no stream.
-/// `close()`, which JDK 25 brought, calls `end()` and needs no hook.
+/// A constructor is hooked at its return: one that throws, as `new Deflater(42)` does, created no
+/// instance. `close()`, new in JDK 25, calls `end()` and needs no hook.
 #[rustfmt::skip]
 static HOOKS: [Hook; 6] = [
     Hook { class: INFLATER, selector: Selector::MakingConstructors,   at: Where::Return, callback: Callback::Created },
@@ -85,22 +87,22 @@ static HOOKS: [Hook; 6] = [
 pub struct Placed {
     /// Name and descriptor, `<init>(Z)V`.
     pub method: String,
-    /// Where in it.
+    /// Where in the method.
     pub at: Where,
     /// What it reports.
     pub callback: Callback,
-    /// How many calls that took: one for each return.
+    /// How many calls were inserted: one for each return.
     pub calls: usize,
 }
 
-/// What became of a class.
+/// The result for one class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instrumented {
-    /// The class with every hook that found its place.
+    /// The class with every hook that could be placed.
     pub bytes: Vec<u8>,
-    /// The hooks that did, in the order of the table and of the class.
+    /// The placed hooks, in the order of the table and of the class.
     pub placed: Vec<Placed>,
-    /// The hooks that did not, each with the reason, for people.
+    /// The hooks that could not be placed, each with the reason, for people.
     pub missing: Vec<String>,
 }
 
@@ -112,9 +114,8 @@ pub fn targets() -> impl Iterator<Item = &'static str> {
 
 /// Places the hooks of `class_name` in its class file.
 ///
-/// # Errors
-/// The class has no hooks, the bytes are another class's or malformed, or the rewritten class would not fit the format.
-/// The class has to stay as it is then.
+/// # Errors The class has no hooks, the bytes are malformed or of another class, or the rewritten
+/// class would not fit the format. The class must stay unchanged then.
 pub fn instrument(class_name: &str, bytes: &[u8]) -> Result<Instrumented, Refusal> {
     let hooks = || HOOKS.iter().filter(|hook| hook.class == class_name);
     if hooks().next().is_none() {
@@ -122,7 +123,7 @@ pub fn instrument(class_name: &str, bytes: &[u8]) -> Result<Instrumented, Refusa
     }
     let mut class = ClassFile::parse(bytes)?;
     if class.name() != class_name {
-        return Err(Refusal::new(format!("expected {class_name}, and got {}", class.name())));
+        return Err(Refusal::new(format!("expected the class {class_name}, found {}", class.name())));
     }
     let mut placed = Vec::new();
     let mut missing = Vec::new();
@@ -132,7 +133,7 @@ pub fn instrument(class_name: &str, bytes: &[u8]) -> Result<Instrumented, Refusa
     Ok(Instrumented { bytes: class.to_bytes()?, placed, missing })
 }
 
-/// Places one hook of the table in every method it is meant for; what fails goes to `missing`.
+/// Places one hook of the table in every method that it applies to; adds failures to `missing`.
 fn place(
     hook: &Hook,
     class: &mut ClassFile<'_>,
@@ -153,7 +154,7 @@ fn place(
         missing.push(match hook.selector {
             Selector::MakingConstructors => format!("{}: no constructor calls super(…)", hook.class),
             Selector::Named(name, descriptor) | Selector::Static(name, descriptor) => {
-                format!("{}.{name}{descriptor}: there is no such method", hook.class)
+                format!("{}.{name}{descriptor}: no such method", hook.class)
             }
         });
     }
@@ -170,7 +171,7 @@ fn place(
     for index in chosen {
         let Some(method) = class.methods_mut().get_mut(index) else { continue };
         match method.splice(splice.clone()) {
-            Ok(0) => missing.push(format!("{}.{method}: it never returns", hook.class)),
+            Ok(0) => missing.push(format!("{}.{method}: the method never returns", hook.class)),
             Ok(calls) => placed.push(Placed {
                 method: method.to_string(),
                 at: hook.at,
@@ -183,7 +184,8 @@ fn place(
     Ok(())
 }
 
-/// Whether a hook belongs into this method; an error when it does and cannot be placed, or when that is not clear.
+/// Whether a hook applies to this method; an error if it does and cannot be placed, or if that is
+/// uncertain.
 fn choose(selector: Selector, class: &ClassFile<'_>, method: &Method<'_>) -> Result<bool, Refusal> {
     let meant = match selector {
         Selector::MakingConstructors => {
@@ -197,21 +199,22 @@ fn choose(selector: Selector, class: &ClassFile<'_>, method: &Method<'_>) -> Res
         return Ok(false);
     }
     match (matches!(selector, Selector::Static(..)), method.is_static()) {
-        (false, true) => return Err(Refusal::new("it is static, so there is no instance to report")),
-        (true, false) => return Err(Refusal::new("it is not static")),
+        (false, true) => return Err(Refusal::new("the method is static and has no instance to report")),
+        (true, false) => return Err(Refusal::new("the method is not static")),
         (true, true) => return Ok(true),
         (false, false) => {}
     }
-    let code = method.code().ok_or_else(|| Refusal::new("it is native or abstract"))?;
+    let code = method.code().ok_or_else(|| Refusal::new("the method is native or abstract"))?;
     // The call takes local 0 for the instance.
     if code.writes_local(0)? {
-        return Err(Refusal::new("it puts something else where `this` was"));
+        return Err(Refusal::new("the method overwrites local variable 0 (`this`)"));
     }
     Ok(true)
 }
 
-/// The bytes of the helper class: `public final synthetic class zaudit/Hooks` with one `public static native` method
-/// for each [`Callback`], and nothing else. Version 52, which every JVM since 8 loads.
+/// The bytes of the helper class: `public final synthetic class zaudit/Hooks` with one `public
+/// static native` method for each [`Callback`], and nothing else. Version 52, which every JVM since
+/// 8 loads.
 pub fn helper_class() -> Vec<u8> {
     const PUBLIC_FINAL_SUPER_SYNTHETIC: u16 = 0x0001 | 0x0010 | 0x0020 | 0x1000;
     const PUBLIC_STATIC_NATIVE: u16 = 0x0001 | 0x0008 | 0x0100;
@@ -230,7 +233,7 @@ pub fn helper_class() -> Vec<u8> {
     out.put_u2(9);
     for name in NAMES {
         out.put_u1(1);
-        // The cast loses nothing: each is a few bytes long.
+        // The cast loses nothing: each name is a few bytes long.
         out.put_u2(name.len() as u16);
         out.put(name.as_bytes());
     }
@@ -263,7 +266,8 @@ mod tests {
     const RETURN: u8 = 177;
     const ATHROW: u8 = 191;
 
-    /// An Inflater of these constructors, each with whose `<init>` it calls and what stands behind, and of these `end`s.
+    /// An Inflater with these constructors (each with the class whose `<init>` it calls, and the
+    /// code after that call) and these `end` methods.
     fn inflater(constructors: &[(&str, &str, &[u8])], ends: &[(u16, Option<&[u8]>)]) -> Vec<u8> {
         let mut class = Assembler::class(INFLATER, "java/lang/Object");
         for (descriptor, called, rest) in constructors {
@@ -312,18 +316,18 @@ mod tests {
         let good_end: &[(u16, Option<&[u8]>)] = &[(1, Some(&[RETURN]))];
         let good_init: &[(&str, &str, &[u8])] = &[("()V", object, &[RETURN])];
         for (constructors, ends, expected, others) in [
-            (good_init, &[][..], "end()V: there is no such method", 1),
-            (good_init, &[(0x101, None)], "end()V: it is native or abstract", 1),
+            (good_init, &[][..], "end()V: no such method", 1),
+            (good_init, &[(0x101, None)], "end()V: the method is native or abstract", 1),
             (
                 good_init,
                 &[(9, Some(&[RETURN][..]))],
-                "end()V: it is static, so there is no instance to report",
+                "end()V: the method is static and has no instance to report",
                 1,
             ),
             (
                 good_init,
                 &[(1, Some(&[1, 75, RETURN][..]))],
-                "end()V: it puts something else where `this` was",
+                "end()V: the method overwrites local variable 0 (`this`)",
                 1,
             ),
             (good_init, &[(1, Some(&[255][..]))], "end()V: opcode 255 at pc 0 is unknown", 1),
@@ -333,20 +337,20 @@ mod tests {
             (
                 &[("()V", object, &[1, 75, RETURN])],
                 good_end,
-                "<init>()V: it puts something else where `this` was",
+                "<init>()V: the method overwrites local variable 0 (`this`)",
                 1,
             ),
-            (&[("()V", object, &[1, ATHROW])], good_end, "<init>()V: it never returns", 1),
+            (&[("()V", object, &[1, ATHROW])], good_end, "<init>()V: the method never returns", 1),
             (
                 &[("()V", "x/Y", &[RETURN])],
                 good_end,
-                "the constructor's calls of `<init>` cannot be told apart",
+                "cannot tell which `<init>` call of the constructor initialises `this`",
                 1,
             ),
             (
                 &[("()V", object, &[RETURN]), ("(I)V", object, &[1, 75, RETURN])],
                 good_end,
-                "<init>(I)V: it puts something else where `this` was",
+                "<init>(I)V: the method overwrites local variable 0 (`this`)",
                 2,
             ),
         ] {
@@ -363,8 +367,8 @@ mod tests {
         let bytes = inflater(&[], &[]);
         for (name, bytes, reason) in [
             ("java/lang/String", &bytes[..], "java/lang/String has no hooks"),
-            (DEFLATER, &bytes, "expected java/util/zip/Deflater, and got java/util/zip/Inflater"),
-            (INFLATER, &bytes[1..], "this is no class file"),
+            (DEFLATER, &bytes, "expected the class java/util/zip/Deflater, found java/util/zip/Inflater"),
+            (INFLATER, &bytes[1..], "not a class file"),
         ] {
             assert_eq!(instrument(name, bytes).unwrap_err().to_string(), reason);
         }

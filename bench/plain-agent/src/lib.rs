@@ -1,9 +1,11 @@
-//! The plain agent: the least that an agent has to do to follow every Inflater and Deflater with JVMTI alone.
+//! The plain agent: the minimum that an agent must do to follow every Inflater and Deflater with
+//! JVMTI alone.
 //!
-//! It hooks the places that zaudit hooks, by the same rewriting. At the constructor's return it asks for the stack and
-//! sets a tag, at `end()` it reads the tag and clears it. It remembers nothing and reports nothing: what zaudit costs
-//! beyond it is zaudit's own, what it costs itself is the JVM's. Only `scripts/bench` loads it.
-//! Invariant: a call that fails ends the process, so that no number is ever measured on an agent that does nothing.
+//! It hooks the same places as zaudit, by the same rewriting. When a constructor returns, it reads
+//! the stack and sets a tag; at `end()` it reads the tag and clears it. It stores nothing and
+//! reports nothing: its own cost is the JVM's, and what zaudit costs beyond that is zaudit's. Only
+//! `scripts/bench` loads it. Invariant: a failed call ends the process, so that no number is
+//! measured on an agent that does nothing.
 
 use jvmti_bindings::sys::jni::{JNI_OK, JNIEnv, JNINativeMethod, JavaVM, jclass, jint, jlong, jobject};
 use jvmti_bindings::sys::jvmti::{
@@ -17,10 +19,11 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use zaudit_instrument as instrument;
 use zaudit_instrument::{CALLBACK_DESCRIPTOR, Callback, HELPER_CLASS};
 
-/// As many frames as zaudit asks for where its `depth` option is not given: 1,024, and one more that tells a cut.
+/// As many frames as zaudit reads by default: the 1,024 of the option `depth`, and one more that
+/// shows a cut.
 const FRAMES: usize = 1_025;
 
-/// Any tag but zero: nobody reads more than whether it is there.
+/// Any tag but zero: only its presence matters.
 const TAG: jlong = 1;
 
 static JVMTI: AtomicPtr<jvmtiEnv> = AtomicPtr::new(ptr::null_mut());
@@ -36,12 +39,13 @@ fn checked(what: &str, code: jvmtiError) {
     }
 }
 
-/// Calls a slot of the JVMTI table; what fails ends the process.
+/// Calls a slot of the JVMTI table; a failure ends the process.
 macro_rules! jvmti {
     ($slot:ident $(, $argument:expr)*) => {{
         let env = JVMTI.load(Ordering::Relaxed);
-        // SAFETY: the environment was stored before the first event was asked for and is valid to the end of the
-        // process; the arguments are of the types and lifetimes that the JVMTI specification asks of this function.
+        // SAFETY: the environment was stored before the first event was enabled and is valid to the
+        // end of the process; the arguments have the types and lifetimes that the JVMTI
+        // specification requires for this function.
         match unsafe { (*(*env).functions).$slot } {
             // SAFETY: as above.
             Some(function) => checked(stringify!($slot), unsafe { function(env $(, $argument)*) }),
@@ -53,26 +57,26 @@ macro_rules! jvmti {
 /// Calls a slot of the JNI table.
 macro_rules! jni {
     ($env:expr, $slot:ident $(, $argument:expr)*) => {
-        // SAFETY: the environment is the one that the JVM handed to this thread, and the arguments are of the types and
-        // lifetimes that the JNI specification asks of this function.
+        // SAFETY: the environment is the one that the JVM passed to this thread, and the arguments
+        // have the types and lifetimes that the JNI specification requires for this function.
         unsafe { ((**$env).$slot)($env $(, $argument)*) }
     };
 }
 
 /// `zaudit.Hooks.created(Object)`.
-extern "system" fn created(_env: *mut JNIEnv, _class: jclass, stream: jobject) {
+extern "system" fn created(_env: *mut JNIEnv, _class: jclass, instance: jobject) {
     let mut frames = [const { MaybeUninit::<jvmtiFrameInfo>::uninit() }; FRAMES];
     let mut count = 0;
     jvmti!(GetStackTrace, ptr::null_mut(), 1, FRAMES as jint, frames.as_mut_ptr().cast(), &mut count);
-    jvmti!(SetTag, stream, TAG);
+    jvmti!(SetTag, instance, TAG);
 }
 
 /// `zaudit.Hooks.ended(Object)`.
-extern "system" fn ended(_env: *mut JNIEnv, _class: jclass, stream: jobject) {
+extern "system" fn ended(_env: *mut JNIEnv, _class: jclass, instance: jobject) {
     let mut tag = 0;
-    jvmti!(GetTag, stream, &mut tag);
+    jvmti!(GetTag, instance, &mut tag);
     if tag != 0 {
-        jvmti!(SetTag, stream, 0);
+        jvmti!(SetTag, instance, 0);
     }
 }
 
@@ -80,7 +84,7 @@ extern "system" fn ended(_env: *mut JNIEnv, _class: jclass, stream: jobject) {
 #[unsafe(no_mangle)]
 extern "system" fn Agent_OnLoad(vm: *mut JavaVM, _options: *const c_char, _reserved: *mut c_void) -> jint {
     let mut env: *mut c_void = ptr::null_mut();
-    // SAFETY: the JVM hands its own invocation table, and `env` outlives the call.
+    // SAFETY: the JVM passes its own invocation table, and `env` outlives the call.
     if unsafe { ((**vm).GetEnv)(vm, &mut env, JVMTI_VERSION_1_2) } != JNI_OK {
         fail("this JVM has no JVMTI");
     }
@@ -107,7 +111,7 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
     let helper =
         jni!(env, DefineClass, name.as_ptr(), ptr::null_mut(), bytes.as_ptr().cast(), bytes.len() as jint);
     if helper.is_null() {
-        fail("the helper class could not be defined");
+        fail("cannot define the helper class");
     }
     let descriptor = c_string(CALLBACK_DESCRIPTOR);
     for callback in Callback::ALL {
@@ -124,7 +128,7 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
             fnPtr: function as *mut c_void,
         };
         if jni!(env, RegisterNatives, helper, &native, 1) != JNI_OK {
-            fail("the natives of the helper class could not be registered");
+            fail("RegisterNatives failed for the helper class");
         }
     }
     notify(JVMTI_ENABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK);
@@ -132,14 +136,14 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
         let name = c_string(target);
         let class = jni!(env, FindClass, name.as_ptr());
         if class.is_null() {
-            fail(&format!("there is no {target}"));
+            fail(&format!("there is no class {target}"));
         }
         jvmti!(RetransformClasses, 1, &class);
     }
     notify(JVMTI_DISABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK);
 }
 
-/// What is audited; the way out of the JVM is not of interest here.
+/// The audited classes; the JVM's exit is not needed here.
 fn targets() -> impl Iterator<Item = &'static str> {
     instrument::targets().filter(|target| *target != instrument::SHUTDOWN)
 }
@@ -163,12 +167,12 @@ extern "system" fn on_class_file(
     if name.is_null() {
         return;
     }
-    // SAFETY: the JVM hands a NUL-terminated string.
+    // SAFETY: the JVM passes a NUL-terminated string.
     let name = unsafe { CStr::from_ptr(name) };
     let Some(target) = targets().find(|target| target.as_bytes() == name.to_bytes()) else {
         return;
     };
-    // SAFETY: the JVM hands `length` bytes, for the time of this call.
+    // SAFETY: the JVM passes `length` bytes, which are valid during this call.
     let bytes = unsafe { std::slice::from_raw_parts(bytes, length as usize) };
     let done = match instrument::instrument(target, bytes) {
         Ok(done) if done.missing.is_empty() => done.bytes,
@@ -177,7 +181,8 @@ extern "system" fn on_class_file(
     };
     let mut memory = ptr::null_mut();
     jvmti!(Allocate, done.len() as jlong, &mut memory);
-    // SAFETY: Allocate gave that many fresh bytes, and the last two are out parameters of this callback.
+    // SAFETY: Allocate returned that many new bytes, and the last two are out parameters of this
+    // callback.
     unsafe {
         ptr::copy_nonoverlapping(done.as_ptr(), memory, done.len());
         *new_length = done.len() as jint;

@@ -1,7 +1,8 @@
-//! Built by Cargo before the library: how it is linked.
+//! Sets how the library is linked.
 
 fn main() {
-    // A JVM unloads an agent whose attach failed (JDK 21 and later), while hooks and handlers may still lead into it.
+    // JDK 21 and later unload an agent whose attach failed, while hooks and handlers may still call
+    // it.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     println!("cargo::rerun-if-changed=build.rs");
 }

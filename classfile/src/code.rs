@@ -85,7 +85,8 @@ impl<'a> Code<'a> {
         Instructions::of(self.bytes)
     }
 
-    /// Whether any instruction writes to this local variable; local 0 holds `this` only while none does.
+    /// Whether any instruction writes to this local variable; local 0 holds `this` only while none
+    /// does.
     ///
     /// # Errors
     /// The code is malformed.

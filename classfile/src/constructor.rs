@@ -14,7 +14,7 @@ pub enum Delegation {
     /// `super(…)`: this constructor is the one that creates an object of its class.
     Super,
     /// Not at all: it never returns, or it is `Object`'s own.
-    Nobody,
+    None,
 }
 
 /// Finds the `invokespecial <init>` that initialises `this`.
@@ -29,7 +29,7 @@ pub(super) fn delegation(
     superclass: Option<&[u8]>,
 ) -> Result<Delegation, Refusal> {
     let mut unfinished = Vec::new();
-    let mut found = Delegation::Nobody;
+    let mut found = Delegation::None;
     for instruction in code.instructions() {
         let instruction = instruction?;
         let index = instruction.pool_index().unwrap_or(0);
@@ -52,7 +52,7 @@ pub(super) fn delegation(
                     None if Some(called.class) == superclass => Delegation::Super,
                     None => return Err(unclear()),
                 };
-                if found != Delegation::Nobody && found != this_call {
+                if found != Delegation::None && found != this_call {
                     return Err(unclear());
                 }
                 found = this_call;
@@ -74,7 +74,7 @@ mod tests {
     use crate::testing::{Assembler, TestCode};
 
     /// Builds `class T extends S` with a constructor of these steps, each `new X` or `X.<init>`.
-    fn ask(steps: &[&str]) -> Result<Delegation, Refusal> {
+    fn delegation_of(steps: &[&str]) -> Result<Delegation, Refusal> {
         let mut class = Assembler::class("T", "S");
         let mut code = vec![42];
         for step in steps {
@@ -102,11 +102,11 @@ mod tests {
             (&["new T", "new X", "X.<init>", "T.<init>", "T.<init>"], Delegation::This),
             // Objects created after super().
             (&["S.<init>", "new T", "T.<init>", "new S", "S.<init>"], Delegation::Super),
-            (&["new X", "X.<init>"], Delegation::Nobody),
+            (&["new X", "X.<init>"], Delegation::None),
             // super(…) on two paths.
             (&["S.<init>", "S.<init>"], Delegation::Super),
         ] {
-            assert_eq!(ask(steps), Ok(expected), "{steps:?}");
+            assert_eq!(delegation_of(steps), Ok(expected), "{steps:?}");
         }
     }
 
@@ -119,7 +119,7 @@ mod tests {
             &["S.<init>", "T.<init>"],
             &["new T", "new S", "T.<init>", "S.<init>"],
         ] {
-            assert_eq!(ask(steps), Err(unclear()), "{steps:?}");
+            assert_eq!(delegation_of(steps), Err(unclear()), "{steps:?}");
         }
     }
 }

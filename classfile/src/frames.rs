@@ -136,7 +136,8 @@ mod tests {
             (&[252, 0, 1, 1], 2, &[252, 0, 3, 1]),
             (&[254, 0, 1, 1, 2, 7, 0, 1], 2, &[254, 0, 3, 1, 2, 7, 0, 1]),
             (&[255, 0, 1, 0, 1, 6, 0, 2, 5, 0], 2, &[255, 0, 3, 0, 1, 6, 0, 2, 5, 0]),
-            // Uninitialized(2), on the stack, in an appended local, and in both lists of a full frame.
+            // Uninitialized(2), on the stack, in an appended local, and in both lists of a full
+            // frame.
             (&[65, 8, 0, 2], 1, &[66, 8, 0, 3]),
             (&[252, 0, 1, 8, 0, 2], 1, &[252, 0, 2, 8, 0, 3]),
             (&[255, 0, 1, 0, 1, 8, 0, 2, 0, 1, 8, 0, 5], 1, &[255, 0, 2, 0, 1, 8, 0, 3, 0, 1, 8, 0, 6]),
@@ -148,7 +149,8 @@ mod tests {
 
     #[test]
     fn deltas_shrink_with_a_switch_that_needs_less_padding() {
-        // lookupswitch at 0 with three bytes of padding and no pairs, then a return with the frame at 12.
+        // lookupswitch at 0 with three bytes of padding and no pairs, then a return with the frame
+        // at 12.
         let code = vec![171, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 177];
         assert_eq!(moved(code, &[0, 2, 0, 11], 3, 0), Ok(vec![0, 2, 3, 8]));
     }

@@ -175,7 +175,8 @@ fn measure(rest: &[u8], pc: usize) -> Result<(Shape, usize), Refusal> {
             } else {
                 (Shape::LookupSwitch, 8, 8, i64::from(first))
             };
-            // No method holds more than 65,535 bytes, so a larger count is refused before it is multiplied.
+            // No method holds more than 65,535 bytes, so a larger count is refused before it is
+            // multiplied.
             let least = if opcode == TABLESWITCH { 1 } else { 0 };
             let count = usize::try_from(count).ok().filter(|count| (least..=0xFFFF).contains(count));
             let count =

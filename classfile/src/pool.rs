@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn is_full_at_65535() {
-        // A new method of a new class takes six entries: three texts, a class, a NameAndType, a Methodref.
+        // A new method of a new class takes six entries: three texts, a class, a NameAndType, a
+        // Methodref.
         for (count, fits) in [(65_535 - 6, true), (65_535 - 5, false), (65_535, false)] {
             let bytes = pool_bytes(count);
             let mut pool = Pool::parse(&mut Reader::new(&bytes, "the pool")).unwrap();

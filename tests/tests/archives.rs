@@ -199,7 +199,8 @@ fn record(place: &Place, way: Way, flags: &[&str]) -> Result<()> {
     ensure!(same && bare.code() == 0, "{bare}\n{ended}");
     let messages = ended.messages();
     let flag = flags.first().and_then(|flag| flag.split('=').next()).unwrap_or_default();
-    let said = messages.len() == 1 && messages[0].starts_with("zaudit: nothing is audited: this JVM records");
+    let said =
+        messages.len() == 1 && messages[0].starts_with("zaudit: auditing is disabled: this JVM records");
     ensure!(said && messages[0].contains(flag), "one line about {flag} expected: {ended}");
     let others = |ended: &Ended| ended.foreign_stderr().lines().count();
     ensure!(others(&ended) == others(&bare), "stderr differs\n{bare}\n{ended}");

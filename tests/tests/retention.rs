@@ -137,7 +137,7 @@ fn kept(report: &Report) -> Result<()> {
     let right = |held: &Retained| {
         let path = held.path.clone().unwrap_or_default();
         held.root.as_deref() == Some("static Retained.chain")
-            && path.iter().any(|step| step.ends_with(" steps more"))
+            && path.iter().any(|step| step.ends_with(" more steps"))
             && path.len() < 40
             && path.first().is_some_and(|step| step == "Retained$Link.next")
             && path.ends_with(&["Retained$Link.stream".into(), INFLATER.into()])

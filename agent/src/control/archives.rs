@@ -1,15 +1,15 @@
 //! JVMs that record an AOT cache of the program's classes: the agent does nothing in them.
 //!
-//! Such a JVM (`-XX:AOTMode=record`, `-XX:AOTCacheOutput`) runs the program with agents. It leaves our
-//! helper class and the classes with hooks out of the cache, and prints a warning for each on the
-//! program's standard output (JDK 25; JDK-8368182: updates before 25.0.3 then fail to create the
-//! cache).
+//! Such a JVM (`-XX:AOTMode=record`, `-XX:AOTCacheOutput`) runs the program with agents. It leaves
+//! our helper class and the classes with hooks out of the cache, and prints a warning for each on
+//! the program's standard output (JDK 25; JDK-8368182: updates before 25.0.3 then fail to create
+//! the cache).
 //!
 //! No other JVM of this kind reaches this code. When HotSpot writes a CDS archive (`-Xshare:dump`,
-//! `-XX:ArchiveClassesAtExit`, `-XX:+RecordDynamicDumpInfo`, `-XX:+AutoCreateSharedArchive` while its
-//! file does not exist), it refuses every native agent before it loads the library: `Agent_OnLoad`
-//! does not run, so we cannot print anything. When it creates the cache from what was recorded
-//! (`-XX:AOTMode=create`), it ignores agents.
+//! `-XX:ArchiveClassesAtExit`, `-XX:+RecordDynamicDumpInfo`, `-XX:+AutoCreateSharedArchive` while
+//! its file does not exist), it refuses every native agent before it loads the library:
+//! `Agent_OnLoad` does not run, so we cannot print anything. When it creates the cache from what
+//! was recorded (`-XX:AOTMode=create`), it ignores agents.
 
 use crate::sys::jvm_flags;
 
@@ -39,7 +39,8 @@ mod tests {
     use super::*;
     use crate::sys::jvm_flags::Start;
 
-    /// `java` with these arguments; variables are `NAME=…`, files are `@NAME=…` with `|` for newline.
+    /// `java` with these arguments; variables are `NAME=…`, files are `@NAME=…` with `|` for
+    /// newline.
     fn found(launcher: bool, arguments: &[&str], environment: &[&str]) -> Option<String> {
         let named = |name: &str| {
             let found = environment.iter().find_map(|one| one.strip_prefix(name)?.strip_prefix('='));

@@ -44,12 +44,12 @@ pub(crate) fn run(agent: &'static Agent, jni: Jni, command: Command, options: &O
 pub(crate) fn reply(answer: &Answer, options: &Options) -> i32 {
     let (Ok(text) | Err(text)) = answer;
     let code = if answer.is_ok() { DONE } else { NOT_DONE };
-    tell(text, options);
+    send(text, options);
     code
 }
 
 /// Sends a text to where the options say.
-pub(crate) fn tell(text: &str, options: &Options) {
+pub(crate) fn send(text: &str, options: &Options) {
     let text = &*escape::lines(text);
     let Some(path) = &options.reply_file else {
         // A text of several lines ends with a newline; anything else is a message.

@@ -122,7 +122,7 @@ extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _rese
         let mut parsed = Parsed::default();
         with_text(options, &mut parsed, Parsed::read_command);
         commands::reply(
-            &Err("internal error; see the standard error of the JVM for details".into()),
+            &Err("the command failed with an internal error; see the standard error of the JVM".into()),
             &parsed.options,
         )
     };
@@ -150,7 +150,7 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
     let mut parsed = Parsed::on_top_of(Options { reply_file: None, ..before });
     with_text(given, &mut parsed, Parsed::read_command);
     if !parsed.complaints.is_empty() {
-        commands::tell(&parsed.complaints.join("\n"), &parsed.options);
+        commands::send(&parsed.complaints.join("\n"), &parsed.options);
         return commands::NOT_UNDERSTOOD;
     }
     let Some(jni) = Jni::of_this_thread() else {

@@ -48,7 +48,7 @@ pub(crate) fn arm(
 ) -> Result<(), String> {
     check_can_arm(agent)?;
     let armed = jni
-        .with_locals(LOCAL_REFS, || begin_audit(agent, jni, options, expected))
+        .with_locals(LOCAL_REFS, || set_up(agent, jni, options, expected))
         .unwrap_or_else(|| Err(OUT_OF_MEMORY.into()));
     // The JVM may have exited meanwhile. The memory goes with the process, as in
     // `Agent::shut_down`.
@@ -79,12 +79,7 @@ pub(crate) fn prepare(agent: &Agent, jni: Jni) -> Result<(), String> {
     Ok(())
 }
 
-fn begin_audit(
-    agent: &'static Agent,
-    jni: Jni,
-    options: &Options,
-    expected: Expectations,
-) -> Result<(), String> {
+fn set_up(agent: &'static Agent, jni: Jni, options: &Options, expected: Expectations) -> Result<(), String> {
     let failed = |function: &'static str| move |error| format!("JVMTI {function} failed: {error}");
     prepare(agent, jni)?;
     let jvmti = agent.new_environment()?;
@@ -104,7 +99,7 @@ fn begin_audit(
     // Drops what was freed for the previous audit after its last report: it would suppress the
     // wake-up of our first free.
     agent.forget_freed();
-    agent.begin(Arc::clone(&audit));
+    agent.begin_audit(Arc::clone(&audit));
     for (target, class) in hooked(agent) {
         if let Err(error) = jvmti.retransform(&[class]) {
             // After the JVM's exit every call fails; the message about the exit is the one that
@@ -262,7 +257,7 @@ fn define_helper(jni: Jni) -> Result<jclass, String> {
 const DUTIES: Duties =
     Duties { arm_if_due, disarm_if_due, report: reports::on_demand, snapshot: reports::snapshot };
 
-/// Starts the agent's thread, or tells the running one, to arm at the time in `waiting`.
+/// Starts the agent's thread unless it runs. `waiting` is the pending audit: when, and its options.
 pub(crate) fn start_worker(
     agent: &Agent,
     jni: Jni,

@@ -1,4 +1,4 @@
-//! What is done: loading and attaching, arming and disarming, commands, reports, the agent's own thread.
+//! Entry points, the life of an audit, commands, reports, and the agent's own thread.
 
 mod archives;
 mod commands;

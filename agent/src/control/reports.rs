@@ -152,7 +152,7 @@ pub(crate) extern "system" fn ending(env: *mut JNIEnv, _class: jclass, _null: jo
 /// events can be delivered safely.
 fn prepare_final(context: Context<'_>) {
     let Context { agent, audit, .. } = context;
-    let Some(turn) = agent.reports.prepare_last() else { return };
+    let Some(turn) = agent.reports.prepare_final() else { return };
     // The paths to GC roots are searched here, too: when VMDeath is posted, the JVM has already
     // stopped concurrent collectors.
     let Prepared { unsettled, retention } = prepare(context, &audit.options);
@@ -165,7 +165,7 @@ fn prepare_final(context: Context<'_>) {
 
 /// Writes the last report of a JVM that exits. Does nothing if the audit has just ended.
 pub(crate) fn write_final(agent: &Agent) {
-    let prepared = agent.reports.take_last();
+    let prepared = agent.reports.take_final();
     let Some(audit) = agent.hold_audit() else { return };
     let prepared = prepared.unwrap_or_else(|| {
         let reason = "no GC before this report: the JVM did not exit through java.lang.Shutdown";

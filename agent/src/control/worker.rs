@@ -57,7 +57,7 @@ pub(crate) fn start(
 }
 
 fn launch(agent: &Agent, jni: Jni) -> Result<(), String> {
-    let classes = agent.classes.get().ok_or("the JDK's classes were not looked up yet")?;
+    let classes = agent.classes.get().ok_or("the JDK's classes are not known yet")?;
     let failed =
         |function: &'static str| move |error: jvmtiError| format!("JVMTI {function} failed: {error}");
     let group = agent.jvmti.top_groups().map_err(failed("GetTopThreadGroups"))?.first().copied();

@@ -106,7 +106,11 @@ mod tests {
             for wanted in [1, OUTERMOST.min(depth)] {
                 assert_eq!(look(&[depth], wanted).0, Ok(true), "{wanted} of {depth}");
             }
-            assert_eq!(look(&[depth], OUTERMOST + 1).0, Ok(false), "{depth}: further in than is looked");
+            assert_eq!(
+                look(&[depth], OUTERMOST + 1).0,
+                Ok(false),
+                "{depth}: deeper than the outermost frames"
+            );
         }
         assert_eq!(look(&[0], 1).0, Ok(false), "a thread without a frame");
     }

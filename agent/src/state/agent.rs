@@ -128,7 +128,7 @@ impl Agent {
     }
 
     /// Publishes an audit: from now on hooks record events in it.
-    pub(crate) fn begin(&self, audit: Arc<Audit>) {
+    pub(crate) fn begin_audit(&self, audit: Arc<Audit>) {
         self.freed.open();
         self.uncounted.store(0, Ordering::Relaxed);
         AUDIT.store(Some(audit));

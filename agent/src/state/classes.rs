@@ -1,4 +1,4 @@
-//! Classes, fields and objects of the JDK that the agent needs, looked up once while arming.
+//! Classes, fields and objects of the JDK that the agent needs, found once while arming.
 //!
 //! Later look-ups could run code of the program (its class loader) at a bad time. Invariant:
 //! everything in here is a global reference or an id, valid on every thread until the process ends.
@@ -56,7 +56,8 @@ impl Classes {
             global.map_err(str::to_owned)
         };
         let (inflater, deflater) = (class(c"java.util.zip.Inflater")?, class(c"java.util.zip.Deflater")?);
-        // JDK 8 has one ZStreamRef for both classes, JDK 9 and later one nested class each (JDK-8185582).
+        // JDK 8 has one ZStreamRef for both classes, JDK 9 and later one nested class each
+        // (JDK-8185582).
         let shared = (c"java.util.zip.ZStreamRef", c"Ljava/util/zip/ZStreamRef;");
         let address = |instance, (name, signature): (&CStr, &CStr)| {
             let zs_ref = jni.field(instance, c"zsRef", signature)?;

@@ -68,8 +68,8 @@ impl ReportSlot {
 
     /// The right to prepare the last report. None if that was done already, or another report takes
     /// too long.
-    pub(crate) fn prepare_last(&self) -> Option<Turn<'_>> {
-        let mut state = self.last();
+    pub(crate) fn prepare_final(&self) -> Option<Turn<'_>> {
+        let mut state = self.close();
         if state.busy || state.prepared.is_some() {
             return None;
         }
@@ -78,12 +78,12 @@ impl ReportSlot {
     }
 
     /// Prevents further reports, waits for a running one, and returns what
-    /// [`prepare_last`](Self::prepare_last) found.
-    pub(crate) fn take_last(&self) -> Option<Prepared> {
-        self.last().prepared.take()
+    /// [`prepare_final`](Self::prepare_final) found.
+    pub(crate) fn take_final(&self) -> Option<Prepared> {
+        self.close().prepared.take()
     }
 
-    fn last(&self) -> MutexGuard<'_, State> {
+    fn close(&self) -> MutexGuard<'_, State> {
         // This also shortens the wait of a running report that writes to a pipe.
         files::ending();
         let mut state = self.state();

@@ -195,7 +195,8 @@ unsafe impl GlobalAlloc for Allocator {
         }
         let block = take(layout);
         if !block.is_null() {
-            // SAFETY: the block was just taken and has this size; an earlier user may have written to it.
+            // SAFETY: the block was just taken and has this size; an earlier user may have written
+            // to it.
             unsafe { block.write_bytes(0, layout.size()) };
         }
         block

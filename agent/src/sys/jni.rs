@@ -52,8 +52,8 @@ impl Jni {
     pub(crate) fn of_this_thread() -> Option<Jni> {
         let vm = vm()?;
         let mut env: *mut c_void = ptr::null_mut();
-        // SAFETY: `vm` is the JVM's own invocation table, which any thread may use (JNI, "The Invocation API");
-        // `env` outlives the call.
+        // SAFETY: `vm` is the JVM's own invocation table, which any thread may use (JNI, "The
+        // Invocation API"); `env` outlives the call.
         let code = unsafe { ((**vm).GetEnv)(vm, &mut env, jni::JNI_VERSION_1_6) };
         (code == jni::JNI_OK && !env.is_null()).then(|| Jni(env.cast()))
     }

@@ -421,10 +421,10 @@ mod tests {
     #[test]
     fn what_is_held_in_words() {
         let by = Retained::By { root: "static a.B.POOL".into(), path: vec!["[3]".into(), "a.Own".into()] };
-        let chain = ["a.Link.next", "a.Link.next", "… 9 steps more", "a.Link.next", "a.Own"];
+        let chain = ["a.Link.next", "a.Link.next", "… 9 more steps", "a.Link.next", "a.Own"];
         let chain = Retained::By { root: "thread main".into(), path: chain.map(str::to_owned).into() };
         for (held, words) in [
-            (chain, "held by thread main → a.Link.next (2 times) → … 9 steps more → a.Link.next → a.Own"),
+            (chain, "held by thread main → a.Link.next (2 times) → … 9 more steps → a.Link.next → a.Own"),
             (by, "held by static a.B.POOL → [3] → a.Own"),
             (Retained::Nothing(None), "unreachable: garbage not yet collected"),
             (Retained::Nothing(Some(ReferenceStrength::Cleared)), "unreachable: garbage not yet collected"),

@@ -139,9 +139,10 @@ fn delay_and_disarm(kit: &Kit, jdk: &Jdk) -> Result<()> {
         program.wait_for_threads(&["zaudit-delay"])?;
         program.claim_state("waiting (arms in 35")?;
         let said = kit.zaudit.ask("disarm", program.running.pid(), &[])?;
-        ensure!(said.code == Some(0) && (said.stdout + &said.stderr).contains("will not arm"), {
-            "nobody says that it will not arm".into()
-        });
+        ensure!(
+            said.code == Some(0) && (said.stdout + &said.stderr).contains("the pending audit was cancelled"),
+            { "the reply does not say that the pending audit was cancelled".into() }
+        );
         program.obey("churn 2")?;
         claim_disarmed(&mut program)?;
         let ended = program.end()?;
@@ -222,7 +223,7 @@ fn by_jcmd(kit: &Kit, jdk: &Jdk) -> Result<()> {
         ("dump", "detph=3", 2, "did you mean \"depth\""),
         ("dump", &report_option, 0, "the report is in "),
         ("disarm", "format=xml", 2, "format"),
-        ("reset", "", 0, "counts begin anew"),
+        ("reset", "", 0, "counts reset"),
         ("status", "", 0, "state: armed"),
         ("disarm", &report_option, 0, "disarmed; the report is in "),
         ("disarm", "", 1, "no audit is under way"),

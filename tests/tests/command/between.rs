@@ -51,12 +51,12 @@ pub fn pipes_instead_of_files(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let made = Command::new("mkfifo").arg(&pipe).status().map_err(|error| error.to_string())?;
     ensure!(made.success(), "there is no pipe");
     let pipe = pipe.display();
-    kit.ask("attach", pid, &[&format!("@{pipe}")])?.refused(2, "nobody writes to this pipe")?;
+    kit.ask("attach", pid, &[&format!("@{pipe}")])?.refused(2, "the pipe has no writer")?;
     let armed = kit.ask("attach", pid, &[&format!("suppressions={pipe}")])?.done()?;
-    ensure!(armed.contains("nobody writes to this pipe") && armed.contains("armed"), armed.clone());
+    ensure!(armed.contains("the pipe has no writer") && armed.contains("armed"), armed.clone());
     kit.ask("disarm", pid, &[])?.done()?;
     let endless = kit.ask("attach", pid, &["@/dev/zero"])?;
-    endless.refused(2, "it has more than 64 KiB")?;
+    endless.refused(2, "larger than 64 KiB")?;
     claim_unharmed(running, pid)
 }
 

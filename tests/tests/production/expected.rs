@@ -192,7 +192,8 @@ pub(super) fn bad_baselines(bench: &Bench, jdk: &Jdk) -> Result<()> {
             "its schema is \"other/1\", and this zaudit reads zaudit-report/1",
         ),
     ] {
-        let line = format!("zaudit: cannot read the baseline {name}: {why}; all is told as if it were new");
+        let line =
+            format!("zaudit: cannot read the baseline {name}: {why}; every finding is reported as new");
         let files: &[(&str, &str)] = if name == "old.json" { &[(name, text)] } else { &[] };
         let ended = run(bench, jdk, "leak", files, &format!(",baseline={name}"))?;
         claim_messages(&ended, &[&line, LEAK])?;
@@ -201,7 +202,10 @@ pub(super) fn bad_baselines(bench: &Bench, jdk: &Jdk) -> Result<()> {
         ensure!(report.baseline.is_none(), ended.to_string());
         claim_counts(&report, 3, 0, 0)?;
         let refused = run(bench, jdk, "leak", files, &format!(",strict,baseline={name}"))?;
-        claim_messages(&refused, &[&line, "zaudit: the JVM does not start: strict is on"])?;
+        claim_messages(
+            &refused,
+            &[&line, "zaudit: the JVM does not start, because the option strict is set"],
+        )?;
         ensure!(refused.code() == 1, refused.to_string());
     }
     Ok(())

@@ -55,7 +55,8 @@ pub(super) fn bad_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
 
 pub(super) fn bad_rules_are_strict(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let ended = leaking(bench, jdk, SOME_BAD.as_bytes(), "suppressions=known.rules,strict")?;
-    let lines = [&COMPLAINTS[..], &["zaudit: the JVM does not start: strict is on"]].concat();
+    let lines =
+        [&COMPLAINTS[..], &["zaudit: the JVM does not start, because the option strict is set"]].concat();
     claim_messages(&ended, &lines)?;
     ensure!(ended.code() == 1 && !ended.printed().contains("ready"), ended.to_string());
     Ok(())
@@ -70,7 +71,10 @@ pub(super) fn no_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
         claim_messages(&ended, &[&line])?;
         claim_covered(&ended, 0)?;
         let refused = leaking(bench, jdk, b"", &format!("strict,suppressions={name}"))?;
-        claim_messages(&refused, &[&line, "zaudit: the JVM does not start: strict is on"])?;
+        claim_messages(
+            &refused,
+            &[&line, "zaudit: the JVM does not start, because the option strict is set"],
+        )?;
         ensure!(refused.code() == 1, refused.to_string());
     }
     Ok(())

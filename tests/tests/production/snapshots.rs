@@ -245,7 +245,7 @@ pub(super) fn snapshot_while_it_ends(bench: &Bench, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-const NO_FILE: &str = "zaudit: interval needs a file; there will be no snapshots";
+const NO_FILE: &str = "zaudit: interval needs the option file; no snapshots will be written";
 
 pub(super) fn interval_without_a_file(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, bench.fixture("NeverEnded")?)?;
@@ -258,7 +258,7 @@ pub(super) fn interval_without_a_file(bench: &Bench, jdk: &Jdk) -> Result<()> {
 pub(super) fn interval_without_a_file_is_strict(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, bench.fixture("NeverEnded")?)?;
     let ended = jvm.agent(&bench.library, "interval=100ms,strict").run()?;
-    claim_messages(&ended, &[NO_FILE, "zaudit: the JVM does not start: strict is on"])?;
+    claim_messages(&ended, &[NO_FILE, "zaudit: the JVM does not start, because the option strict is set"])?;
     ensure!(ended.code() == 1 && !ended.printed().contains("packed"), ended.to_string());
     Ok(())
 }

@@ -148,7 +148,7 @@ fn ends_well(
     let ended = running.finish()?;
     ensure!(ended.code() == 0 && ended.printed() == "ready\ndone\n", ended.to_string());
     let line = format!(
-        "zaudit: cannot write {}: {reason}; the snapshots before stay, and it is tried again each time\n",
+        "zaudit: cannot write {}: {reason}; earlier snapshots stay, and the next interval tries again\n",
         file.display()
     );
     ensure!(ended.stderr() == line.repeat(lines), "{lines} times expected: {line}{ended}");

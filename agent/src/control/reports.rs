@@ -341,7 +341,7 @@ fn write(report: &Report, options: &Options, number: Option<u32>) -> Result<Stri
             Err(why)
         }
         Some((format, _)) => {
-            posix::say(&format!("{why}; the report follows"));
+            posix::say(&format!("{why}; the report follows here"));
             write_to_stderr(report, Some(*format));
             Err(why)
         }

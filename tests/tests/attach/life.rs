@@ -141,7 +141,7 @@ fn delay_and_disarm(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let said = kit.zaudit.ask("disarm", program.running.pid(), &[])?;
         ensure!(
             said.code == Some(0) && (said.stdout + &said.stderr).contains("the pending audit was cancelled"),
-            { "the reply does not say that the pending audit was cancelled".into() }
+            "the reply does not say that the pending audit was cancelled"
         );
         program.obey("churn 2")?;
         claim_disarmed(&mut program)?;

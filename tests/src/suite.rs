@@ -6,6 +6,9 @@ use crate::fixtures::{self, Fixture};
 use crate::jdks::{self, Jdk};
 use crate::{Result, agent, expectation::Expectation, report::Kind, report::Report};
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::fs;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -47,8 +50,7 @@ impl Bench {
     /// An ignored test for each JDK that should be there and is not.
     #[must_use]
     pub fn missing(&self) -> Vec<Trial> {
-        let trial = |major| Trial::test(format!("jdk{major}::missing"), || Ok(())).with_ignored_flag(true);
-        jdks::missing(&self.jdks).into_iter().map(trial).collect()
+        missing(&self.jdks)
     }
 }
 
@@ -67,6 +69,80 @@ pub fn prepared(cells: impl FnOnce(&Bench) -> Result<Vec<Trial>>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Something that not every machine has, and that a case cannot do without.
+#[derive(Clone, Debug)]
+pub enum Need {
+    /// The tests run as root.
+    Root,
+    /// The tests do not run as root.
+    NotRoot,
+    /// A program of this name in `PATH`.
+    Tool(&'static str),
+    /// One of these releases of the JDK.
+    Jdk(RangeInclusive<u32>),
+    /// What it is, and why this machine does not have it, if it does not.
+    Other(&'static str, Result<()>),
+}
+
+impl Need {
+    /// A JDK of this release or a later one.
+    #[must_use]
+    pub const fn since(major: u32) -> Self {
+        Self::Jdk(major..=u32::MAX)
+    }
+
+    /// Why this need is not met, in the words that stand before the name of an ignored test.
+    #[must_use]
+    pub fn unmet(&self, jdk: Option<&Jdk>) -> Option<String> {
+        let (met, what) = match self {
+            Self::Root => (is_root(), "root".to_owned()),
+            Self::NotRoot => (!is_root(), "a user that is not root".into()),
+            Self::Tool(name) => (in_path(name), (*name).to_owned()),
+            Self::Jdk(releases) => {
+                let met = jdk.is_some_and(|jdk| releases.contains(&jdk.major));
+                let what = match (*releases.start(), *releases.end()) {
+                    (from, u32::MAX) => format!("JDK {from} or later"),
+                    (from, to) => format!("JDK {from} to {to}"),
+                };
+                (met, what)
+            }
+            Self::Other(what, Ok(())) => (true, (*what).to_owned()),
+            Self::Other(what, Err(why)) => (false, format!("{what}: {why}")),
+        };
+        (!met).then(|| format!("needs {what}"))
+    }
+}
+
+/// Whether the tests run as root.
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// Whether a program of this name can be started.
+fn in_path(name: &str) -> bool {
+    let executable = |path: PathBuf| {
+        fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| executable(folder.join(name)))
+}
+
+/// A test that does not run, with the reason before its name. Asked for all the same, it fails.
+pub fn ignored(name: impl Into<String>, why: &str) -> Trial {
+    let words = why.to_owned();
+    // The kind stands on the line of the test's name.
+    let kind = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    Trial::test(name, move || Err(Failed::from(words))).with_kind(kind).with_ignored_flag(true)
+}
+
+/// An ignored test for each expected JDK that is not among `jdks`.
+#[must_use]
+pub fn missing(jdks: &[Jdk]) -> Vec<Trial> {
+    let name = |major| format!("jdk{major}::missing");
+    let majors = jdks::missing(jdks).into_iter();
+    majors.map(|major| ignored(name(major), &format!("needs JDK {major}"))).collect()
 }
 
 /// The longest cell takes minutes on a busy machine; what takes longer than this hangs.
@@ -89,6 +165,62 @@ pub fn cell(
         });
         test(&bench).map_err(Failed::from)
     })
+}
+
+/// A named cell that needs something of the machine or of its JDK: an ignored one where that is not there.
+pub fn cell_needing(
+    bench: &Bench,
+    name: impl Into<String>,
+    needs: &[Need],
+    jdk: &Jdk,
+    test: impl FnOnce(&Bench, &Jdk) -> Result<()> + Send + 'static,
+) -> Trial {
+    match needs.iter().find_map(|need| need.unmet(Some(jdk))) {
+        Some(why) => ignored(name, &why),
+        None => {
+            let jdk = jdk.clone();
+            cell(bench, name, move |bench| test(bench, &jdk))
+        }
+    }
+}
+
+/// `jdkN::NAME` for each JDK and each of these tests.
+pub fn per_jdk<N, T>(bench: &Bench, tests: impl IntoIterator<Item = (N, T)>) -> Vec<Trial>
+where
+    N: Into<String>,
+    T: Fn(&Bench, &Jdk) -> Result<()> + Clone + Send + 'static,
+{
+    let none: &[Need] = &[];
+    per_jdk_needing(bench, tests.into_iter().map(|(name, test)| (name, none, test)))
+}
+
+/// `jdkN::NAME` on one JDK.
+pub fn on_jdk(
+    bench: &Bench,
+    jdk: &Jdk,
+    name: &str,
+    needs: &[Need],
+    test: impl FnOnce(&Bench, &Jdk) -> Result<()> + Send + 'static,
+) -> Trial {
+    cell_needing(bench, format!("jdk{}::{name}", jdk.major), needs, jdk, test)
+}
+
+/// `jdkN::NAME` for each JDK and each of these tests, which need something of the machine or of the JDK.
+pub fn per_jdk_needing<N, S, T>(bench: &Bench, tests: impl IntoIterator<Item = (N, S, T)>) -> Vec<Trial>
+where
+    N: Into<String>,
+    S: AsRef<[Need]>,
+    T: Fn(&Bench, &Jdk) -> Result<()> + Clone + Send + 'static,
+{
+    let tests: Vec<(String, S, T)> =
+        tests.into_iter().map(|(name, needs, test)| (name.into(), needs, test)).collect();
+    let mut trials = Vec::new();
+    for jdk in &bench.jdks {
+        for (name, needs, test) in &tests {
+            trials.push(on_jdk(bench, jdk, name, needs.as_ref(), test.clone()));
+        }
+    }
+    trials
 }
 
 /// Fails the test, with a message, unless a condition holds. The message is a format string, or a string.
@@ -116,4 +248,35 @@ pub fn claim_counts(fixture: &Fixture, expected: &Expectation, report: &Report) 
     let sites: Vec<String> = report.sites.iter().map(crate::report::Site::describe).collect();
     ensure!(wrong.is_empty(), "{}\nsites:\n{}", wrong.join("\n"), sites.join("\n"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn needs_name_what_is_not_there() {
+        let jdk = Jdk { major: 17, home: PathBuf::new() };
+        assert_eq!(Need::since(9).unmet(Some(&jdk)), None);
+        assert_eq!(Need::since(21).unmet(Some(&jdk)).as_deref(), Some("needs JDK 21 or later"));
+        assert_eq!(Need::Jdk(8..=11).unmet(Some(&jdk)).as_deref(), Some("needs JDK 8 to 11"));
+        assert_eq!(Need::Tool("sh").unmet(None), None);
+        assert_eq!(Need::Tool("no such tool").unmet(None).as_deref(), Some("needs no such tool"));
+        // One of the two is met, whoever runs the tests.
+        let (root, other) = (Need::Root.unmet(None), Need::NotRoot.unmet(None));
+        assert_ne!(root.is_some(), other.is_some());
+        let wanting = Need::Other("a browser", Err("there is none".into()));
+        assert_eq!(wanting.unmet(None).as_deref(), Some("needs a browser: there is none"));
+    }
+
+    #[test]
+    fn an_ignored_test_is_no_pass() {
+        let arguments = Arguments { include_ignored: true, quiet: true, ..Arguments::default() };
+        let trial = ignored("name", "needs\nroot");
+        assert_eq!((trial.kind(), trial.has_ignored_flag()), ("needs root", true));
+        assert!(libtest_mimic::run(&arguments, vec![trial]).has_failed());
+        let arguments = Arguments { quiet: true, ..Arguments::default() };
+        let conclusion = libtest_mimic::run(&arguments, vec![ignored("name", "needs root")]);
+        assert_eq!((conclusion.num_passed, conclusion.num_ignored), (0, 1));
+    }
 }

@@ -14,7 +14,7 @@ use zaudit_tests::command::Said;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench, cell, claim_counts};
+use zaudit_tests::suite::{self, Bench, claim_counts, on_jdk};
 
 /// A way to make a CDS archive, since which release, its flags; `ARCHIVE` is the file.
 const ARCHIVES: [(&str, u32, &[&str]); 3] = [
@@ -80,8 +80,7 @@ fn trial(
     way: Way,
     test: impl FnOnce(&Place, Way) -> Result<()> + Send + 'static,
 ) -> Trial {
-    let jdk = jdk.clone();
-    cell(bench, format!("jdk{}::{name}", jdk.major), move |bench| test(&Place::new(bench, &jdk)?, way))
+    on_jdk(bench, jdk, name, &[], move |bench: &Bench, jdk: &Jdk| test(&Place::new(bench, jdk)?, way))
 }
 
 /// A folder with the program `NeverEnded` in a jar (classes in folders are not archived), and archives of it.

@@ -2,7 +2,6 @@
 //!
 //! Invariant: a signal that the program or its parent has a use for is never the agent's.
 
-use libtest_mimic::Trial;
 use std::process::{Command, ExitCode, Stdio};
 use zaudit_tests::Result;
 use zaudit_tests::child::Running;
@@ -10,39 +9,33 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report, Trigger};
-use zaudit_tests::suite::{self, Bench, cell, claim_counts};
+use zaudit_tests::suite::{self, Bench, Need, claim_counts, per_jdk_needing};
 
 type Test = fn(&Bench, &Jdk) -> Result<()>;
 
-const TESTS: [(&str, Test); 13] = [
-    ("signal", by_signal),
-    ("another_signal", by_another_signal),
-    ("sigquit", by_sigquit),
-    ("jcmd", by_jcmd),
-    ("text_on_stderr", text_on_stderr),
-    ("exact_right_after_a_collection", exact_after_gc),
-    ("gc_option_on_demand", gc_on_demand),
-    ("program_takes_the_signal", program_takes_the_signal),
-    ("signal_ignored_at_start", ignored_at_start),
-    ("reduced_signals", reduced_signals),
-    ("many_signals", many_signals),
-    ("exact_while_threads_go_on", exact_while_threads_go_on),
-    ("flood_of_frees", flood_of_frees),
+const ANY: &[Need] = &[];
+
+const TESTS: [(&str, &[Need], Test); 13] = [
+    ("signal", ANY, by_signal),
+    ("another_signal", ANY, by_another_signal),
+    ("sigquit", ANY, by_sigquit),
+    // `jcmd PID JVMTI.data_dump` came with JDK 9.
+    ("jcmd", &[Need::since(9)], by_jcmd),
+    ("text_on_stderr", ANY, text_on_stderr),
+    ("exact_right_after_a_collection", ANY, exact_after_gc),
+    ("gc_option_on_demand", ANY, gc_on_demand),
+    ("program_takes_the_signal", ANY, program_takes_the_signal),
+    ("signal_ignored_at_start", ANY, ignored_at_start),
+    ("reduced_signals", ANY, reduced_signals),
+    ("many_signals", ANY, many_signals),
+    ("exact_while_threads_go_on", ANY, exact_while_threads_go_on),
+    ("flood_of_frees", ANY, flood_of_frees),
 ];
 
 fn main() -> ExitCode {
     suite::main(|bench| {
-        let mut trials: Vec<Trial> = bench.missing();
-        for jdk in &bench.jdks {
-            for (name, test) in TESTS {
-                // `jcmd PID JVMTI.data_dump` came with JDK 9.
-                if name == "jcmd" && jdk.major == 8 {
-                    continue;
-                }
-                let (jdk, name) = (jdk.clone(), format!("jdk{}::{name}", jdk.major));
-                trials.push(cell(bench, name, move |bench| test(bench, &jdk)));
-            }
-        }
+        let mut trials = bench.missing();
+        trials.extend(per_jdk_needing(bench, TESTS));
         trials
     })
 }

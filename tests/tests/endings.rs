@@ -11,7 +11,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Trigger;
-use zaudit_tests::suite::{self, Bench, cell, claim_counts};
+use zaudit_tests::suite::{self, Bench, Need, cell, claim_counts, per_jdk, per_jdk_needing};
 
 /// A way to end, the signal that brings it about, and the exit code.
 const ENDINGS: [(&str, Option<&str>, i32); 7] = [
@@ -28,6 +28,17 @@ const ENDINGS: [(&str, Option<&str>, i32); 7] = [
 const CONCURRENT: [(&str, &[&str]); 2] =
     [("zgc", &["-XX:+UseZGC"]), ("shenandoah", &["-XX:+UseShenandoahGC"])];
 
+/// Programs in which what frees hangs, and the releases since which they run.
+const BLOCKED: [(&str, u32); 2] = [("BlockedFinalizer", 8), ("BlockedCleaner", 9)];
+
+type Test = fn(&Bench, &Jdk) -> Result<()>;
+
+const TESTS: [(&str, Test); 3] = [
+    ("exit_is_not_delayed", exit_is_not_delayed),
+    ("ten_times::ExitWhileCreating", |bench, jdk| ten_times(bench, jdk, "ExitWhileCreating")),
+    ("ten_times::DaemonsAtExit", |bench, jdk| ten_times(bench, jdk, "DaemonsAtExit")),
+];
+
 fn main() -> ExitCode {
     suite::main(|bench| {
         let mut trials = bench.missing();
@@ -40,19 +51,13 @@ fn main() -> ExitCode {
             for ending in ENDINGS {
                 trials.push(trial(bench, &format!("jdk{}", jdk.major), &[], jdk, ending));
             }
-            for name in ["BlockedFinalizer", "BlockedCleaner"] {
-                if bench.fixture(name).is_ok_and(|fixture| fixture.since <= jdk.major) {
-                    let (jdk, label) = (jdk.clone(), format!("jdk{}::{name}", jdk.major));
-                    trials.push(cell(bench, label, move |bench| blocked(bench, &jdk, name)));
-                }
-            }
-            let (here, name) = (jdk.clone(), format!("jdk{}::exit_is_not_delayed", jdk.major));
-            trials.push(cell(bench, name, move |bench| exit_is_not_delayed(bench, &here)));
-            for fixture in ["ExitWhileCreating", "DaemonsAtExit"] {
-                let (jdk, name) = (jdk.clone(), format!("jdk{}::ten_times::{fixture}", jdk.major));
-                trials.push(cell(bench, name, move |bench| ten_times(bench, &jdk, fixture)));
-            }
         }
+        let blocked = BLOCKED.map(|(name, since)| {
+            let test = move |bench: &Bench, jdk: &Jdk| blocked(bench, jdk, name);
+            (name, [Need::since(since)], test)
+        });
+        trials.extend(per_jdk_needing(bench, blocked));
+        trials.extend(per_jdk(bench, TESTS));
         trials
     })
 }

@@ -70,8 +70,7 @@ fn main() -> ExitCode {
 fn trial(bench: &Bench, cases: &[Case], case: &Case, major: u32) -> Option<Trial> {
     let name = format!("{}::jdk{major}", case.name());
     if let Some(why) = &case.skip {
-        eprintln!("SKIPPED: {name}: {why}");
-        return Some(Trial::test(name, || Ok(())).with_ignored_flag(true));
+        return Some(suite::ignored(name, why));
     }
     // A JDK that is not there was told by the bench.
     let jdk = bench.jdks.iter().find(|jdk| jdk.major == major)?.clone();

@@ -2,7 +2,6 @@
 //!
 //! Invariant: the program goes on with its own output and exit code, and the agent says once what befell it.
 
-use libtest_mimic::Trial;
 use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::agent;
@@ -10,24 +9,29 @@ use zaudit_tests::child::Ended;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench, cell, claim_counts};
+use zaudit_tests::suite::{self, Bench, claim_counts, per_jdk};
+
+type Test = fn(&Bench, &Jdk) -> Result<()>;
+
+/// The hooks that panic, and the programs in which they do.
+const FAULTS: [&str; 3] = ["created", "ended", "dump"];
+const FIXTURES: [&str; 4] = ["NeverEnded", "Ended", "ManyThreads", "ExitWhileCreating"];
+
+const TESTS: [(&str, Test); 2] = [("hook_within_a_hook", reenters), ("loaded_twice", loaded_twice)];
 
 fn main() -> ExitCode {
     suite::main(|bench| {
-        let mut trials: Vec<Trial> = bench.missing();
-        for jdk in &bench.jdks {
-            for fault in ["created", "ended", "dump"] {
-                for fixture in ["NeverEnded", "Ended", "ManyThreads", "ExitWhileCreating"] {
-                    let jdk = jdk.clone();
-                    let name = format!("jdk{}::panic_in_{fault}::{fixture}", jdk.major);
-                    trials.push(cell(bench, name, move |bench| panics(bench, &jdk, fault, fixture)));
-                }
-            }
-            let (here, name) = (jdk.clone(), format!("jdk{}::hook_within_a_hook", jdk.major));
-            trials.push(cell(bench, name, move |bench| reenters(bench, &here)));
-            let (here, name) = (jdk.clone(), format!("jdk{}::loaded_twice", jdk.major));
-            trials.push(cell(bench, name, move |bench| loaded_twice(bench, &here)));
-        }
+        let mut trials = bench.missing();
+        trials.extend(per_jdk(
+            bench,
+            FAULTS.into_iter().flat_map(|fault| {
+                FIXTURES.map(|fixture| {
+                    let test = move |bench: &Bench, jdk: &Jdk| panics(bench, jdk, fault, fixture);
+                    (format!("panic_in_{fault}::{fixture}"), test)
+                })
+            }),
+        ));
+        trials.extend(per_jdk(bench, TESTS));
         trials
     })
 }
@@ -71,9 +75,8 @@ fn reenters(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let report = ended.unhealthy_report()?;
     ensure!(!report.health.ok, "ten were dropped, and health is ok");
     // JDK 8 has a few of its own at start, which have one each, too.
-    let dropped = report.health.details.get("dropped").map(ToString::to_string).unwrap_or_default();
-    let count: u64 = dropped.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
-    ensure!(count >= 10, "at least ten were dropped, and health says {dropped}");
+    let dropped = report.health.dropped()?;
+    ensure!(dropped >= 10, "at least ten were dropped, and health says {:?}", report.health);
     claim_counts(fixture, &fixture.expected(jdk.major, false), &report)
 }
 

@@ -3,7 +3,6 @@
 //!
 //! Invariant: whatever cannot be allocated, the program goes on with its own output and exit code, and what was lost is said.
 
-use libtest_mimic::Trial;
 use std::process::{Command, ExitCode};
 use zaudit_tests::Result;
 use zaudit_tests::agent;
@@ -13,7 +12,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report};
-use zaudit_tests::suite::{self, Bench, cell, claim_counts};
+use zaudit_tests::suite::{self, Bench, claim_counts, per_jdk};
 
 /// Where allocations fail: in a hook from its beginning, while a new stack is learnt, in `end()`, in ObjectFree, in the making of a
 /// report, in each renderer, in a command; and everywhere from the start on.
@@ -22,28 +21,28 @@ const STAGES: [&str; 8] = ["created", "learn", "ended", "freed", "report", "rend
 /// Every format at once.
 const FILES: &str = "file=r.txt,file=r.html,file=r.json,file=r.pb.gz,file=r.collapsed,file=r.prom";
 
+type Test = fn(&Bench, &Jdk) -> Result<()>;
+
+const TESTS: [(&str, Test); 4] = [
+    ("recovered", recovered),
+    ("lost_is_counted", lost_is_counted),
+    ("limited_address_space", limited),
+    ("clean_stacks_cost_nothing", clean_stacks),
+];
+
 fn main() -> ExitCode {
     suite::main(|bench| {
-        let mut trials: Vec<Trial> = bench.missing();
-        for jdk in &bench.jdks {
-            for stage in STAGES {
-                for fixture in ["NeverEnded", "ManyStacks"] {
-                    let (jdk, name) = (jdk.clone(), format!("jdk{}::none_in_{stage}::{fixture}", jdk.major));
-                    trials.push(cell(bench, name, move |bench| without_memory(bench, &jdk, stage, fixture)));
-                }
-            }
-            for (name, test) in [
-                ("recovered", recovered as fn(&Bench, &Jdk) -> Result<()>),
-                ("lost_is_counted", lost_is_counted),
-            ] {
-                let (jdk, name) = (jdk.clone(), format!("jdk{}::{name}", jdk.major));
-                trials.push(cell(bench, name, move |bench| test(bench, &jdk)));
-            }
-            let (here, name) = (jdk.clone(), format!("jdk{}::limited_address_space", jdk.major));
-            trials.push(cell(bench, name, move |bench| limited(bench, &here)));
-            let (here, name) = (jdk.clone(), format!("jdk{}::clean_stacks_cost_nothing", jdk.major));
-            trials.push(cell(bench, name, move |bench| clean_stacks(bench, &here)));
-        }
+        let mut trials = bench.missing();
+        trials.extend(per_jdk(
+            bench,
+            STAGES.into_iter().flat_map(|stage| {
+                ["NeverEnded", "ManyStacks"].map(|fixture| {
+                    let test = move |bench: &Bench, jdk: &Jdk| without_memory(bench, jdk, stage, fixture);
+                    (format!("none_in_{stage}::{fixture}"), test)
+                })
+            }),
+        ));
+        trials.extend(per_jdk(bench, TESTS));
         trials
     })
 }
@@ -102,8 +101,7 @@ fn lost_is_counted(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let whole = run("none")?.totals;
     let whole = whole.inflater.counts.created + whole.deflater.counts.created;
     let report = run("memory-created-pinned")?;
-    let dropped = report.health.details.get("dropped").and_then(|reasons| reasons.as_object().cloned());
-    let dropped: u64 = dropped.iter().flatten().filter_map(|(_, number)| number.as_u64()).sum();
+    let dropped = report.health.dropped()?;
     let created = report.totals.inflater.counts.created;
     ensure!(created == 0 && dropped == whole && !report.health.ok, {
         format!("{whole} were made; {created} in the report, {dropped} dropped: {:?}", report.health)

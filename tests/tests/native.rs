@@ -2,7 +2,7 @@
 //!
 //! On every JDK with the system's zlib, and on one with a zlib of its own behind hidden symbols (Temurin, out of a package of the
 //! Python registry). Invariant: what the report says of N streams is within a tenth of what the system says; where there is
-//! no other build of a JDK its cells are ignored ones, with the reason on stderr.
+//! no other build of a JDK its cells are ignored ones, with the reason before their name.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -27,8 +27,8 @@ fn main() -> ExitCode {
         match temurin() {
             Ok(jdk) => trials.extend(cells(bench, &jdk, "temurin25", false)),
             Err(why) => {
-                eprintln!("SKIPPED: no JDK with a zlib of its own: {why}");
-                trials.push(Trial::test("temurin25::missing", || Ok(())).with_ignored_flag(true));
+                let why = format!("needs a JDK with a zlib of its own: {why}");
+                trials.push(suite::ignored("temurin25::missing", &why));
             }
         }
         trials

@@ -12,7 +12,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Kind;
-use zaudit_tests::suite::{self, Bench, cell};
+use zaudit_tests::suite::{self, Bench, Need, per_jdk_needing};
 use zaudit_tests::{Result, neighbour, repository};
 
 type Test = fn(&Bench, &Jdk, &Path) -> Result<()>;
@@ -39,13 +39,12 @@ fn main() -> ExitCode {
         let folder = Arc::new(Folder::fresh()?);
         neighbour::redefining(bench, &folder.0)?;
         let mut trials = bench.missing();
-        for jdk in &bench.jdks {
-            for (name, _, test) in TESTS.into_iter().filter(|(_, since, _)| *since <= jdk.major) {
-                let (jdk, folder) = (jdk.clone(), Arc::clone(&folder));
-                let name = format!("jdk{}::{name}", jdk.major);
-                trials.push(cell(bench, name, move |bench| test(bench, &jdk, &folder.0)));
-            }
-        }
+        let tests = TESTS.map(|(name, since, test)| {
+            let folder = Arc::clone(&folder);
+            let test = move |bench: &Bench, jdk: &Jdk| test(bench, jdk, &folder.0);
+            (name, [Need::since(since)], test)
+        });
+        trials.extend(per_jdk_needing(bench, tests));
         Ok(trials)
     })
 }

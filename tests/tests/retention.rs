@@ -2,14 +2,13 @@
 //!
 //! Invariant: a way that is told is the one in the fixture's source, field by field; what nobody keeps is told as such.
 
-use libtest_mimic::Trial;
 use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Retained, Site};
-use zaudit_tests::suite::{self, Bench, cell};
+use zaudit_tests::suite::{self, Bench, Need, per_jdk, per_jdk_needing};
 
 const INFLATER: &str = "java.util.zip.Inflater";
 
@@ -51,22 +50,23 @@ const KEPT: &[(&str, &str, &[&str])] = &[
 /// What nobody keeps: JDK 8 has a finalizer for each stream.
 const UNREACHABLE: [&str; 3] = ["garbage", "circle", "weakOnly"];
 
+/// The collectors, and the releases since which they are tried.
+const COLLECTORS: [(&str, u32); 4] =
+    [("-XX:+UseG1GC", 8), ("-XX:+UseSerialGC", 8), ("-XX:+UseZGC", 17), ("-XX:+UseShenandoahGC", 17)];
+
+type Test = fn(&Bench, &Jdk) -> Result<()>;
+
+const TESTS: [(&str, Test); 2] = [("out_of_time", out_of_time), ("not_asked_for", not_asked_for)];
+
 fn main() -> ExitCode {
     suite::main(|bench| {
-        let mut trials: Vec<Trial> = bench.missing();
-        for jdk in &bench.jdks {
-            let mut collectors = vec!["-XX:+UseG1GC", "-XX:+UseSerialGC"];
-            collectors.extend((jdk.major >= 17).then_some("-XX:+UseZGC"));
-            collectors.extend((jdk.major >= 17).then_some("-XX:+UseShenandoahGC"));
-            for collector in collectors {
-                let (here, name) = (jdk.clone(), format!("jdk{}::ways{collector}", jdk.major));
-                trials.push(cell(bench, name, move |bench| ways(bench, &here, collector)));
-            }
-            let (here, name) = (jdk.clone(), format!("jdk{}::out_of_time", jdk.major));
-            trials.push(cell(bench, name, move |bench| out_of_time(bench, &here)));
-            let (here, name) = (jdk.clone(), format!("jdk{}::not_asked_for", jdk.major));
-            trials.push(cell(bench, name, move |bench| not_asked_for(bench, &here)));
-        }
+        let mut trials = bench.missing();
+        let collectors = COLLECTORS.map(|(collector, since)| {
+            let test = move |bench: &Bench, jdk: &Jdk| ways(bench, jdk, collector);
+            (format!("ways{collector}"), [Need::since(since)], test)
+        });
+        trials.extend(per_jdk_needing(bench, collectors));
+        trials.extend(per_jdk(bench, TESTS));
         trials
     })
 }

@@ -2,9 +2,8 @@
 //!
 //! Invariant: whatever the surroundings, the program ends by itself, with its own exit code, and its report is somewhere.
 
-use libtest_mimic::Trial;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, lchown, symlink};
+use std::os::unix::fs::{lchown, symlink};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::neighbour;
 use zaudit_tests::report::Trigger;
-use zaudit_tests::suite::{self, Bench, cell, claim_counts};
+use zaudit_tests::suite::{self, Bench, Need, cell, claim_counts, per_jdk, per_jdk_needing};
 
 type Test = fn(&Bench, &Jdk) -> Result<()>;
 
@@ -30,27 +29,17 @@ const TESTS: [(&str, Test); 8] = [
     ("link_to_stdout", link_to_stdout),
 ];
 
-/// What only root can set up: without it these cells are ignored ones.
-const AS_ROOT: [(&str, Test); 2] =
-    [("pipe_of_another_user", pipe_of_another_user), ("link_of_another_user", link_of_another_user)];
+/// What only root can set up.
+const AS_ROOT: [(&str, [Need; 1], Test); 2] = [
+    ("pipe_of_another_user", [Need::Root], pipe_of_another_user),
+    ("link_of_another_user", [Need::Root], link_of_another_user),
+];
 
 fn main() -> ExitCode {
-    let root = fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0);
-    if !root {
-        eprintln!("pipes and links of other users: ignored, only root can make them");
-    }
     suite::main(|bench| {
-        let mut trials: Vec<Trial> = bench.missing();
-        for jdk in &bench.jdks {
-            for (name, test) in TESTS {
-                let (jdk, name) = (jdk.clone(), format!("jdk{}::{name}", jdk.major));
-                trials.push(cell(bench, name, move |bench| test(bench, &jdk)));
-            }
-            for (name, test) in AS_ROOT {
-                let (jdk, name) = (jdk.clone(), format!("jdk{}::{name}", jdk.major));
-                trials.push(cell(bench, name, move |bench| test(bench, &jdk)).with_ignored_flag(!root));
-            }
-        }
+        let mut trials = bench.missing();
+        trials.extend(per_jdk(bench, TESTS));
+        trials.extend(per_jdk_needing(bench, AS_ROOT));
         trials.push(cell(bench, "stderr_that_nobody_reads", stderr_that_nobody_reads));
         trials
     })

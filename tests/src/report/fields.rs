@@ -461,3 +461,28 @@ pub struct Health {
     #[serde(flatten)]
     pub details: serde_json::Map<String, serde_json::Value>,
 }
+
+impl Health {
+    /// How many were dropped, for all reasons together.
+    pub fn dropped(&self) -> Result<u64, String> {
+        let odd = || format!("`dropped` is no map of reasons to numbers: {:?}", self.details);
+        let reasons = self.details.get("dropped").and_then(|reasons| reasons.as_object()).ok_or_else(odd)?;
+        reasons.values().map(|number| number.as_u64().ok_or_else(odd)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropped_is_a_sum() {
+        let health = |dropped: &str| -> Health {
+            serde_json::from_str(&format!("{{\"ok\": false, \"dropped\": {dropped}}}")).unwrap()
+        };
+        assert_eq!(health("{\"a\": 1, \"b\": 1}").dropped(), Ok(2));
+        assert_eq!(health("{}").dropped(), Ok(0));
+        assert!(health("{\"a\": \"1\"}").dropped().is_err());
+        assert!(health("3").dropped().is_err());
+    }
+}

@@ -21,7 +21,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Report;
-use zaudit_tests::suite::{self, Bench, cell};
+use zaudit_tests::suite::{self, Bench, Need, per_jdk_needing};
 
 type Test = fn(&Kit, &Jdk) -> Result<()>;
 
@@ -33,15 +33,11 @@ fn trials(kit: &Kit) -> Vec<Trial> {
     let mut trials: Vec<Trial> = kit.bench.missing();
     let rooms =
         [cycles::TESTS, adopted::TESTS, life::TESTS, endings::TESTS, storms::TESTS, neighbours::TESTS];
-    for jdk in &kit.bench.jdks {
-        for (name, since, test) in rooms.into_iter().flatten() {
-            if jdk.major >= *since {
-                let (here, jdk, test) = (kit.clone(), jdk.clone(), *test);
-                trials
-                    .push(cell(&kit.bench, format!("jdk{}::{name}", jdk.major), move |_| test(&here, &jdk)));
-            }
-        }
-    }
+    let tests = rooms.into_iter().flatten().map(|(name, since, test)| {
+        let kit = kit.clone();
+        (*name, [Need::since(*since)], move |_: &Bench, jdk: &Jdk| test(&kit, jdk))
+    });
+    trials.extend(per_jdk_needing(&kit.bench, tests));
     trials
 }
 

@@ -22,42 +22,41 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Report;
-use zaudit_tests::suite::{self, Bench, cell};
+use zaudit_tests::suite::{self, Bench, Need, cell_needing, per_jdk, per_jdk_needing};
 use zaudit_tests::{Result, agent};
 
 type Test = fn(&Kit, &Jdk) -> Result<()>;
 
 /// On every JDK.
-const EVERYWHERE: [(&str, Test); 7] = [
+const EVERYWHERE: [(&str, Test); 5] = [
     ("whole_life", whole_life),
     ("just_starting", just_starting),
-    ("another_users_jvm", another_users_jvm),
     ("started_with_reduced_signals", started_with_reduced_signals),
     ("attach_is_off", refusals::attach_is_off),
-    ("agents_are_off", refusals::agents_are_off),
     ("run_is_the_program", launching::run_is_the_program),
 ];
 
+/// On every JDK, if there is what they need. `-XX:-EnableDynamicAgentLoading` came with JDK 9.
+const EVERYWHERE_NEEDING: [(&str, [Need; 1], Test); 2] = [
+    ("another_users_jvm", [Need::Root], another_users_jvm),
+    ("agents_are_off", [Need::since(9)], refusals::agents_are_off),
+];
+
 /// On one.
-const ONCE: [(&str, Test); 25] = [
+const ONCE: [(&str, Test); 20] = [
     ("run_through_the_environment", launching::run_through_the_environment),
     ("run_refuses", launching::run_refuses),
     ("top_goes_on", watching::top_goes_on),
-    ("top_on_a_terminal", watching::top_on_a_terminal),
     ("top_ends_with_the_jvm", watching::top_ends_with_the_jvm),
     ("page_and_completions", page_and_completions),
-    ("other_namespaces", other_namespaces),
     ("rendered_as_the_agent_does", saved::rendered_as_the_agent_does),
     ("compared", saved::compared),
     ("summed_up", saved::summed_up),
     ("no_reports", saved::no_reports),
     ("no_such_process", refusals::no_such_process),
     ("no_jvm", refusals::no_jvm),
-    ("narrow_program", refusals::narrow_program),
-    ("somebody_else", refusals::somebody_else),
     ("stopped", refusals::stopped),
     ("hanging", refusals::hanging),
-    ("private_library", refusals::private_library),
     ("long_options", refusals::long_options),
     ("no_library", refusals::no_library),
     ("not_audited", refusals::not_audited),
@@ -67,8 +66,15 @@ const ONCE: [(&str, Test); 25] = [
     ("each_answer_has_its_own_place", between::each_answer_has_its_own_place),
 ];
 
-/// On one, and only as root: else an ignored cell.
-const ONCE_AS_ROOT: [(&str, Test); 1] = [("planted_in_tmp", refusals::planted_in_tmp)];
+/// On one, if there is what they need: `script` lends a terminal, only root can be somebody else.
+const ONCE_NEEDING: [(&str, [Need; 1], Test); 6] = [
+    ("top_on_a_terminal", [Need::Tool("script")], watching::top_on_a_terminal),
+    ("rendered_on_a_terminal", [Need::Tool("script")], saved::rendered_on_a_terminal),
+    ("other_namespaces", [Need::Root], other_namespaces),
+    ("somebody_else", [Need::Root], refusals::somebody_else),
+    ("private_library", [Need::Root], refusals::private_library),
+    ("planted_in_tmp", [Need::Root], refusals::planted_in_tmp),
+];
 
 fn main() -> ExitCode {
     let folder = std::env::temp_dir().join(format!("zaudit-command-{}", std::process::id()));
@@ -78,22 +84,21 @@ fn main() -> ExitCode {
 }
 
 fn trials(bench: &Bench, kit: &Kit) -> Vec<Trial> {
-    let mut trials: Vec<Trial> = bench.missing();
-    let mut add = |jdk: &Jdk, name: String, test: Test, runs: bool| {
-        let (kit, jdk) = (kit.clone(), jdk.clone());
-        trials.push(cell(bench, name, move |_| test(&kit, &jdk)).with_ignored_flag(!runs));
+    let with_kit = |test: Test| {
+        let kit = kit.clone();
+        move |_: &Bench, jdk: &Jdk| test(&kit, jdk)
     };
-    for jdk in &bench.jdks {
-        for (name, test) in EVERYWHERE {
-            add(jdk, format!("jdk{}::{name}", jdk.major), test, true);
-        }
-    }
-    for (name, test) in ONCE {
-        add(bench.default_jdk(), name.into(), test, true);
-    }
-    for (name, test) in ONCE_AS_ROOT {
-        add(bench.default_jdk(), name.into(), test, is_root());
-    }
+    let once = |name: &str, needs: &[Need], test: Test| {
+        cell_needing(bench, name, needs, bench.default_jdk(), with_kit(test))
+    };
+    let mut trials = bench.missing();
+    trials.extend(per_jdk(bench, EVERYWHERE.map(|(name, test)| (name, with_kit(test)))));
+    let needing = EVERYWHERE_NEEDING.map(|(name, needs, test)| (name, needs, with_kit(test)));
+    trials.extend(per_jdk_needing(bench, needing));
+    trials.extend(ONCE.map(|(name, test)| once(name, &[], test)));
+    trials.extend(ONCE_NEEDING.map(|(name, needs, test)| once(name, &needs, test)));
+    let runs = Need::Other("a kernel that runs 32-bit programs", refusals::runs_narrow_programs(kit));
+    trials.push(once("narrow_program", &[runs], refusals::narrow_program));
     trials
 }
 
@@ -282,19 +287,7 @@ fn kill(name: &str, pid: u32) -> Result<()> {
     Said::of(Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]))?.done().map(|_| ())
 }
 
-/// Whether the tests run as root; others cannot be somebody else.
-fn is_root() -> bool {
-    let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    if !root {
-        eprintln!("SKIPPED: this test needs root");
-    }
-    root
-}
-
 fn another_users_jvm(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    if !is_root() {
-        return Ok(());
-    }
     let running = ready(kit.garbage(jdk)?.under(AS_NOBODY))?;
     let pid = running.pid();
     kit.ask("attach", pid, &[])?.done()?;
@@ -341,9 +334,6 @@ fn page_and_completions(kit: &Kit, _: &Jdk) -> Result<()> {
 
 /// A JVM in process and mount namespaces of its own, where the library is not to be seen until it is copied in.
 fn other_namespaces(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    if !is_root() {
-        return Ok(());
-    }
     let hidden = kit.folder.join("hidden");
     let inside = format!("mount -t tmpfs none {} && exec \"$@\"", hidden.display());
     let words = ["unshare", "-mpf", "--mount-proc", "--kill-child", "sh", "-c", &inside, "sh"];

@@ -121,17 +121,12 @@ pub fn no_reports(kit: &Kit, jdk: &Jdk) -> Result<()> {
         kit.zaudit([Path::new("diff"), &json, path])?.refused(2, words)?;
     }
     let output = folder.join("not/there.html");
-    kit.zaudit([Path::new("render"), &json, Path::new("--output"), &output])?
-        .refused(1, "cannot write to")?;
-    on_a_terminal(kit, &json)
+    kit.zaudit([Path::new("render"), &json, Path::new("--output"), &output])?.refused(1, "cannot write to")
 }
 
 /// Text has colours there, and what is no text is not written to it.
-fn on_a_terminal(kit: &Kit, json: &Path) -> Result<()> {
-    if Said::of(Command::new("script").arg("--version")).is_err() {
-        eprintln!("SKIPPED: there is no `script` to make a terminal");
-        return Ok(());
-    }
+pub fn rendered_on_a_terminal(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let json = run(kit, jdk, "Ended", "terminal")?.join("r.json");
     for (format, escapes, words) in [
         ("text", true, "SUMMARY: zaudit: no leaks"),
         ("json", false, "zaudit-report/1"),

@@ -58,10 +58,6 @@ pub fn top_goes_on(kit: &Kit, jdk: &Jdk) -> Result<()> {
 
 /// `script` lends it a terminal.
 pub fn top_on_a_terminal(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    if Said::of(Command::new("script").arg("--version")).is_err() {
-        eprintln!("SKIPPED: there is no `script` to make a terminal");
-        return Ok(());
-    }
     let running = ready(kit.garbage(jdk)?)?;
     let pid = running.pid();
     kit.ask("attach", pid, &[])?.done()?;

@@ -65,8 +65,7 @@ fn main() -> ExitCode {
 
 fn trial(kit: &Kit, name: &str, needed: &[&str], test: Test) -> Trial {
     if !kit.readers.have(needed) {
-        eprintln!("SKIPPED: {name} needs {}", needed.join(", "));
-        return Trial::test(format!("{name}::missing"), || Ok(())).with_ignored_flag(true);
+        return suite::ignored(name, &format!("needs {}", needed.join(", ")));
     }
     let kit = kit.clone();
     cell(&kit.bench.clone(), name, move |_| test(&kit))

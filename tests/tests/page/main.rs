@@ -17,7 +17,7 @@ use std::{env, fs};
 use zaudit_tests::Result;
 use zaudit_tests::ensure;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::Bench;
+use zaudit_tests::suite::{self, Bench};
 
 type Page = fn() -> Result<PathBuf>;
 type Test = fn(&mut Browser) -> Result<()>;
@@ -44,9 +44,6 @@ const CELLS: [(&str, Page, Test); 16] = [
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let program = browser::program();
-    if let Err(why) = &program {
-        eprintln!("SKIPPED: nothing of the HTML report is tested in a browser: {why}");
-    }
     let mut trials: Vec<Trial> = CELLS
         .into_iter()
         .map(|(name, page, test)| {
@@ -59,7 +56,7 @@ fn main() -> ExitCode {
         .collect();
     trials.push(trial(&program, "without_scripts", without_scripts));
     trials.push(trial(&program, "of_a_real_program", of_a_real_program));
-    trials.push(trial(&program, "pictures", pictures).with_ignored_flag(true));
+    trials.push(trial(&program, "pictures", pictures).with_kind("on request").with_ignored_flag(true));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -69,9 +66,10 @@ fn trial(
     name: &str,
     test: impl FnOnce(&Path) -> Result<()> + Send + 'static,
 ) -> Trial {
-    let found = program.clone();
-    Trial::test(name, move || found.and_then(|program| test(&program)).map_err(Failed::from))
-        .with_ignored_flag(program.is_err())
+    match program.clone() {
+        Ok(program) => Trial::test(name, move || test(&program).map_err(Failed::from)),
+        Err(why) => suite::ignored(name, &format!("needs Chromium: {why}")),
+    }
 }
 
 /// The names in the table's second column, top down.

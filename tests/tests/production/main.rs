@@ -13,7 +13,6 @@ mod snapshots;
 mod storage;
 mod trend;
 
-use libtest_mimic::Trial;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,7 +22,7 @@ use zaudit_tests::child::{Ended, Running};
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::report::Report;
-use zaudit_tests::suite::{self, Bench, cell};
+use zaudit_tests::suite::{self, Bench, Need, cell_needing, on_jdk, per_jdk, per_jdk_needing};
 
 type Test = fn(&Bench, &Jdk) -> Result<()>;
 
@@ -59,9 +58,9 @@ const EVERYWHERE: [(&str, Test); 27] = [
 ];
 
 /// With calls of C from Java.
-const SINCE_25: [(&str, Test); 2] = [
-    ("gate::native_output", gate::native_output),
-    ("nothing_is_inherited_by_system", children::nothing_is_inherited_by_system),
+const SINCE_25: [(&str, [Need; 1], Test); 2] = [
+    ("gate::native_output", [Need::since(25)], gate::native_output),
+    ("nothing_is_inherited_by_system", [Need::since(25)], children::nothing_is_inherited_by_system),
 ];
 
 /// On one.
@@ -89,27 +88,15 @@ const WITH_MAVEN: [(&str, Test); 2] = [("maven::leak", maven::leak), ("maven::me
 
 fn main() -> ExitCode {
     suite::main(|bench| {
-        let mut trials: Vec<Trial> = bench.missing();
-        let mut add = |jdk: &Jdk, name: String, test: Test| {
-            let jdk = jdk.clone();
-            trials.push(cell(bench, name, move |bench| test(bench, &jdk)));
-        };
-        let default = bench.default_jdk();
-        let ends = [bench.jdks.first(), bench.jdks.last()];
-        for jdk in &bench.jdks {
-            for (name, test) in EVERYWHERE {
-                add(jdk, format!("jdk{}::{name}", jdk.major), test);
-            }
-            for (name, test) in SINCE_25.iter().filter(|_| jdk.major >= 25) {
-                add(jdk, format!("jdk{}::{name}", jdk.major), *test);
-            }
-            for (name, test) in WITH_MAVEN.iter().filter(|_| jdk == default || ends.contains(&Some(jdk))) {
-                add(jdk, format!("jdk{}::{name}", jdk.major), *test);
-            }
-        }
-        for (name, test) in ONCE {
-            add(default, name.into(), test);
-        }
+        let mut trials = bench.missing();
+        let (default, ends) = (bench.default_jdk(), [bench.jdks.first(), bench.jdks.last()]);
+        trials.extend(per_jdk(bench, EVERYWHERE));
+        trials.extend(per_jdk_needing(bench, SINCE_25));
+        let with_maven = bench.jdks.iter().filter(|jdk| *jdk == default || ends.contains(&Some(jdk)));
+        trials.extend(
+            with_maven.flat_map(|jdk| WITH_MAVEN.map(|(name, test)| on_jdk(bench, jdk, name, &[], test))),
+        );
+        trials.extend(ONCE.map(|(name, test)| cell_needing(bench, name, &[], default, test)));
         trials.extend(storage::full_disk(bench));
         trials
     })

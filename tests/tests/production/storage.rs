@@ -18,7 +18,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Trigger};
-use zaudit_tests::suite::{Bench, cell, claim_counts};
+use zaudit_tests::suite::{Bench, Need, claim_counts, per_jdk_needing};
 use zaudit_tests::{Result, target_dir};
 
 /// A mounted disk of 64 KiB.
@@ -44,20 +44,11 @@ impl Drop for Disk {
     }
 }
 
-/// A cell for each JDK, if disks can be mounted here.
+/// A cell for each JDK, which needs a disk that can be mounted here.
 pub(super) fn full_disk(bench: &Bench) -> Vec<Trial> {
     let probe = Disk::mount(&target_dir().join(format!("disk-{}", std::process::id())));
-    if let Err(why) = &probe {
-        eprintln!("SKIPPED: full_disk: no disk can be mounted here ({why}); it takes root");
-    }
-    let trial = |jdk: &Jdk| {
-        let (name, jdk) = (format!("jdk{}::full_disk", jdk.major), jdk.clone());
-        match &probe {
-            Ok(_) => cell(bench, name, move |bench| fills_up(bench, &jdk)),
-            Err(_) => Trial::test(name, || Ok(())).with_ignored_flag(true),
-        }
-    };
-    bench.jdks.iter().map(trial).collect()
+    let needs = [Need::Other("a disk to mount", probe.map(drop))];
+    per_jdk_needing(bench, [("full_disk", needs, fills_up)])
 }
 
 fn garbage(bench: &Bench, jdk: &Jdk, file: &Path) -> Result<Jvm> {

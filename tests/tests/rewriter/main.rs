@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use zaudit_classfile::{ClassFile, Where};
 use zaudit_instrument::{self as instrument, Callback};
-use zaudit_tests::jdks::{self, Jdk};
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::suite;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -37,13 +38,8 @@ fn main() -> ExitCode {
             }));
         }
     }
-    for major in jdks::missing(&bench.jdks) {
-        trials.push(ignored(format!("jdk{major}::missing")));
-    }
+    trials.extend(suite::missing(&bench.jdks));
     let listing = shapes::jdk(&bench);
-    if listing.is_none() {
-        eprintln!("SKIPPED: no JDK from 11 on was found; no golden listing is compared");
-    }
     for (golden, method) in shapes::GOLDENS {
         let name = format!("golden::{golden}");
         let (jdk, bench) = (listing.cloned(), Arc::clone(&bench));
@@ -51,7 +47,7 @@ fn main() -> ExitCode {
             Some(jdk) => {
                 Trial::test(name, move || shapes::golden(&bench, &jdk, golden, method).map_err(Failed::from))
             }
-            None => ignored(name),
+            None => suite::ignored(name, "needs JDK 11 or later"),
         });
     }
     let its_bench = Arc::clone(&bench);
@@ -59,10 +55,6 @@ fn main() -> ExitCode {
         shapes::character_ranges(&its_bench).map_err(Failed::from)
     }));
     libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-fn ignored(name: String) -> Trial {
-    Trial::test(name, || Ok(())).with_ignored_flag(true)
 }
 
 type Stage = fn(&Jdk, &Bench) -> Result<(), String>;

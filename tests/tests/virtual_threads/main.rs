@@ -16,7 +16,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Trigger};
-use zaudit_tests::suite::{self, Bench, cell, claim_counts};
+use zaudit_tests::suite::{self, Bench, claim_counts, on_jdk};
 
 /// The release that brought virtual threads.
 const SINCE: u32 = 21;
@@ -107,8 +107,8 @@ impl Kit {
         wanted
             .map(|(name, _, test)| {
                 let kit = self.clone();
-                let name = format!("jdk{}::{collector}::{name}", self.jdk.major);
-                cell(bench, name, move |bench| test(&kit, bench))
+                let name = format!("{collector}::{name}");
+                on_jdk(bench, &self.jdk, &name, &[], move |bench, _| test(&kit, bench))
             })
             .collect()
     }

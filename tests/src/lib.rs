@@ -1,14 +1,18 @@
 //! What the suites under `tests/` share: JDKs, compiled fixtures, a child JVM as a value, reports read back.
 //!
 //! Reading order: [`jdks`] says on what, [`fixtures`] and [`expectation`] say what should come out, [`agent`] builds the
-//! library under test, [`jvm`] and [`child`] run it, [`command`] speaks to it, [`report`] reads what it said, as [`readers`] do, and [`suite`] puts it all on one bench. Nothing here shares a type with the agent:
+//! library under test, [`jvm`] and [`child`] run it, [`command`] speaks to it, [`report`] reads what it said, as
+//! [`readers`] do, [`golden`] compares it with what is stored, and [`suite`] puts it all on one bench. Nothing here
+//! shares a type with the agent:
 //! the wire formats are read by structs of the tests' own, so that a renamed field is a failure and not a refactoring.
 
 pub mod agent;
 pub mod child;
 pub mod command;
+pub mod dice;
 pub mod expectation;
 pub mod fixtures;
+pub mod golden;
 pub mod jdks;
 pub mod jvm;
 pub mod neighbour;

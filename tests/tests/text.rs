@@ -3,9 +3,9 @@
 //! What differs from run to run (ages, process ids, times, folders) is replaced first. `BLESS=1` rewrites the goldens.
 //! Invariant: a golden that is not there is a failure.
 
-use std::fs;
 use std::process::ExitCode;
 use zaudit_tests::ensure;
+use zaudit_tests::golden::golden;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::suite::{self, Bench, cell};
 use zaudit_tests::{Result, repository};
@@ -21,9 +21,9 @@ const GOLDENS: [(&str, &str, &str); 5] = [
 
 fn main() -> ExitCode {
     suite::main(|bench| {
-        let golden =
+        let trial =
             |(name, fixture, options)| cell(bench, name, move |bench| same(bench, name, fixture, options));
-        let mut trials: Vec<_> = GOLDENS.into_iter().map(golden).collect();
+        let mut trials: Vec<_> = GOLDENS.into_iter().map(trial).collect();
         trials.push(cell(bench, "normalised", |_| normalises()));
         trials
     })
@@ -34,16 +34,7 @@ fn same(bench: &Bench, name: &str, fixture: &str, options: &str) -> Result<()> {
         Jvm::new(bench.default_jdk(), bench.fixture(fixture)?)?.agent(&bench.library, options).run()?;
     let text = normalised(&ended.stderr());
     ensure!(text.contains("SUMMARY: zaudit:"), "no report: {ended}");
-    let golden = repository().join("tests/goldens/text").join(format!("{name}.txt"));
-    if std::env::var_os("BLESS").is_some_and(|bless| bless == "1") {
-        let folder = golden.parent().expect("a golden has a folder");
-        fs::create_dir_all(folder).map_err(|error| error.to_string())?;
-        return fs::write(&golden, text).map_err(|error| error.to_string());
-    }
-    let stored = fs::read_to_string(&golden)
-        .map_err(|error| format!("{}: {error}; BLESS=1 makes it", golden.display()))?;
-    ensure!(stored == text, "{} differs; this is it now:\n{text}", golden.display());
-    Ok(())
+    golden(&repository().join("tests/goldens/text").join(format!("{name}.txt")), &text)
 }
 
 /// What no two runs or builds of a JDK share becomes `#`: the line about the process, times and latenesses, lines of the

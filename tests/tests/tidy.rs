@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use zaudit_tests::golden;
 
 /// Where packages have their sources, and their names in paths.
 const PACKAGES: [(&str, &str); 6] = [
@@ -171,14 +172,7 @@ fn modules_name_each_other_as_the_list_says() {
         text.push_str(&format!("{module}{arrow}{}\n", named.join(" ")));
     }
     let path = root().join(MODULES);
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(&path, &text).unwrap();
-    }
-    let listed = fs::read_to_string(&path).unwrap();
-    for (is, should) in text.lines().zip(listed.lines()) {
-        assert_eq!(is, should, "{MODULES}; BLESS=1 rewrites it");
-    }
-    assert_eq!(text.lines().count(), listed.lines().count(), "{MODULES}; BLESS=1 rewrites it");
+    golden::golden(&path, &text).unwrap_or_else(|why| panic!("{why}"));
 }
 
 #[test]
@@ -260,12 +254,10 @@ fn documents_have_the_tables_of_the_code() {
         let path = root().join(document);
         let page = fs::read_to_string(&path).unwrap();
         let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("{document} has no {begin}"));
-        let (old, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{document} has no {end}"));
-        if std::env::var_os("BLESS").is_some() {
-            fs::write(&path, format!("{before}{begin}{text}{end}{after}")).unwrap();
-        } else {
-            assert_eq!(old, text, "{document}, {name}; BLESS=1 rewrites it");
-        }
+        let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{document} has no {end}"));
+        let now = format!("{before}{begin}{text}{end}{after}");
+        golden::golden(&path, &now)
+            .unwrap_or_else(|why| panic!("the part `{name}` is not the code's: {why}"));
     }
 }
 

@@ -7,9 +7,10 @@ use super::{claim_messages, listed, newer, read, write};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use zaudit_tests::Result;
 use zaudit_tests::child::{Ended, Running};
+use zaudit_tests::dice::Dice;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
@@ -19,23 +20,9 @@ use zaudit_tests::suite::Bench;
 /// How many processes are killed, over all JDKs.
 const KILLS: usize = 200;
 
-/// Chance that can be had again (xorshift).
-struct Dice(u64);
-
-impl Dice {
-    /// Thrown anew in each run, or as `ZAUDIT_SEED` says.
-    fn new() -> Self {
-        let given = std::env::var("ZAUDIT_SEED").ok().and_then(|seed| seed.parse().ok());
-        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        Self(given.unwrap_or_else(clock) | 1)
-    }
-
-    fn millis(&mut self, below: u64) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        Duration::from_micros(self.0 % (below * 1_000))
-    }
+/// A time by chance, to the microsecond.
+fn millis(dice: &mut Dice, below: u64) -> Duration {
+    Duration::from_micros(dice.below(below * 1_000))
 }
 
 fn busy(bench: &Bench, jdk: &Jdk, options: &str) -> Result<Jvm> {
@@ -47,8 +34,8 @@ fn busy(bench: &Bench, jdk: &Jdk, options: &str) -> Result<Jvm> {
 pub(super) fn killed(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let asked = std::env::var("ZAUDIT_KILLS").ok().and_then(|number| number.parse().ok()).unwrap_or(KILLS);
     let rounds = asked.div_ceil(bench.jdks.len());
-    let mut dice = Dice::new();
-    let seed = dice.0;
+    let mut dice = Dice::from_clock();
+    let seed = dice.seed();
     let mut found = 0;
     for round in 0..rounds {
         let left = kill(bench, jdk, round % 5 == 0, &mut dice);
@@ -67,7 +54,7 @@ fn kill(bench: &Bench, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<boo
         running.wait_for_file("r.json")?;
     }
     // Until then the file is read by somebody who does not care that it is being written.
-    let moment = Instant::now() + dice.millis(400);
+    let moment = Instant::now() + millis(dice, 400);
     let mut seen = String::new();
     while Instant::now() < moment {
         let text = if file.exists() { read(&file)? } else { String::new() };
@@ -226,14 +213,14 @@ fn named(ended: &Ended, name: &str, begins: &str) -> Result<(u32, zaudit_tests::
 
 /// The JVM goes down while one snapshot comes after the other: the last report is the one that stays.
 pub(super) fn snapshot_while_it_ends(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let mut dice = Dice::new();
-    let seed = dice.0;
+    let mut dice = Dice::from_clock();
+    let seed = dice.seed();
     for round in 0..6 {
         let mut running = busy(bench, jdk, "interval=100ms")?.args(&["exit"]).spawn()?;
         running.wait_for("ready")?;
         running.wait_for_file("r.json")?;
         // A moment by chance, between two snapshots or in one.
-        std::thread::sleep(dice.millis(150));
+        std::thread::sleep(millis(&mut dice, 150));
         running.close();
         let ended = running.finish()?;
         let why = || format!("ZAUDIT_SEED={seed}, round {round}: {ended}");

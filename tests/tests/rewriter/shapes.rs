@@ -9,9 +9,10 @@
 use crate::image::{Bench, run};
 use crate::link;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use zaudit_classfile::{ClassFile, Splice, Where};
+use zaudit_tests::golden;
 use zaudit_tests::jdks::{self, Jdk};
 use zaudit_tests::repository;
 
@@ -58,7 +59,7 @@ pub(crate) fn golden(bench: &Bench, jdk: &Jdk, golden: &str, method: &str) -> Re
     fs::write(&file, bytes).map_err(|error| format!("{}: {error}", file.display()))?;
     let listing = run(Command::new(jdk.tool("javap")).args(["-c", "-v", "-p"]).arg(&file))?;
     let actual = listing_of(&listing, method).ok_or_else(|| format!("no {method} in\n{listing}"))?;
-    compare(&repository().join(format!("tests/goldens/rewriter/{golden}.txt")), &actual)
+    golden::golden(&repository().join(format!("tests/goldens/rewriter/{golden}.txt")), &actual)
 }
 
 /// The part of javap's listing that is about one method.
@@ -79,21 +80,6 @@ fn without_indexes(line: &str) -> String {
         out.push_str(if part.contains("//") { part.trim_start() } else { part });
     }
     out
-}
-
-fn compare(golden: &Path, actual: &str) -> Result<(), String> {
-    if std::env::var_os("BLESS").is_some() {
-        fs::create_dir_all(golden.parent().unwrap_or(golden)).map_err(|error| error.to_string())?;
-        return fs::write(golden, actual).map_err(|error| format!("{}: {error}", golden.display()));
-    }
-    let name = golden.display();
-    let expected =
-        fs::read_to_string(golden).map_err(|error| format!("{name}: {error}; BLESS=1 writes it"))?;
-    if expected == actual {
-        Ok(())
-    } else {
-        Err(format!("{name} differs; BLESS=1 rewrites it. Now:\n{actual}"))
-    }
 }
 
 /// `javac -Xjcov` writes a table that nothing in a JDK has: it comes through unchanged too.

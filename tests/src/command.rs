@@ -5,7 +5,7 @@
 
 use crate::ensure;
 use crate::report::Report;
-use crate::suite::Bench;
+use crate::suite::TestEnv;
 use crate::{Result, agent};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -19,8 +19,8 @@ pub struct Zaudit {
 
 impl Zaudit {
     /// Builds it.
-    pub fn ready(bench: &Bench) -> Result<Self> {
-        Ok(Self { program: agent::command()?, library: bench.library.clone() })
+    pub fn ready(env: &TestEnv) -> Result<Self> {
+        Ok(Self { program: agent::command()?, library: env.library.clone() })
     }
 
     /// The same with another file as library.
@@ -72,13 +72,13 @@ impl Said {
         Ok(Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
     }
 
-    /// Claims that it did as asked, without a word on stderr, and gives what it printed.
+    /// Ensures that it did as asked, without a word on stderr, and gives what it printed.
     pub fn done(self) -> Result<String> {
         ensure!(self.code == Some(0) && self.stderr.is_empty(), "not done: {self:?}");
         Ok(self.stdout)
     }
 
-    /// Claims that it refused with this exit code, in one line that has these words.
+    /// Ensures that it refused with this exit code, in one line that has these words.
     pub fn refused(self, code: i32, words: &str) -> Result<()> {
         let one_line = self.stderr.starts_with("zaudit: ") && self.stderr.trim_end().lines().count() == 1;
         let right = self.code == Some(code) && self.stdout.is_empty() && self.stderr.contains(words);

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 /// The releases that the agent is shown to work on.
 pub const EXPECTED: [u32; 8] = [8, 11, 17, 21, 25, 26, 27, 28];
 
-/// The release that the extra cells (collectors, compilers, bad input …) run on.
+/// The release that the extra cases (collectors, compilers, bad input …) run on.
 const DEFAULT: u32 = 17;
 
 /// An unpacked JDK.
@@ -82,7 +82,7 @@ pub fn missing(jdks: &[Jdk]) -> Vec<u32> {
     gone
 }
 
-/// The JDK of the extra cells: 17, else the newest.
+/// The JDK of the extra cases: 17, else the newest.
 pub fn default_jdk(jdks: &[Jdk]) -> Result<&Jdk> {
     jdks.iter().find(|jdk| jdk.major == DEFAULT).or(jdks.last()).ok_or_else(|| "no JDK at all".into())
 }

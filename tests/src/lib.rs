@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`jdks`] says on what, [`fixtures`] and [`expectation`] say what should come out, [`agent`] builds the
 //! library under test, [`jvm`] and [`child`] run it, [`command`] speaks to it, [`report`] reads what it said, as
-//! [`readers`] do, [`golden`] compares it with what is stored, and [`suite`] puts it all on one bench. Nothing here
+//! [`external_tools`] do, [`golden`] compares it with what is stored, and [`suite`] makes the list of cases. Nothing here
 //! shares a type with the agent:
 //! the wire formats are read by structs of the tests' own, so that a renamed field is a failure and not a refactoring.
 
@@ -15,8 +15,8 @@ pub mod fixtures;
 pub mod golden;
 pub mod jdks;
 pub mod jvm;
-pub mod neighbour;
-pub mod readers;
+pub mod other_agent;
+pub mod external_tools;
 pub mod report;
 pub mod schema;
 pub mod suite;

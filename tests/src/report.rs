@@ -53,74 +53,74 @@ impl Report {
     /// All that is wrong in itself.
     pub fn check(&self) -> std::result::Result<(), Vec<String>> {
         let mut wrong = Vec::new();
-        let mut claim = |holds: bool, what: String| {
+        let mut ensure = |holds: bool, what: String| {
             if !holds {
                 wrong.push(what);
             }
         };
-        claim(self.schema == "zaudit-report/1", format!("schema is {:?}", self.schema));
-        claim(self.tool.name == "zaudit", format!("tool is {:?}", self.tool.name));
-        claim(!self.tool.version.is_empty(), "the tool has no version".into());
-        claim(!self.process.jvm.is_empty(), "the JVM has no name".into());
-        claim(self.health.ok, format!("health is not ok: {:?}", self.health.details));
+        ensure(self.schema == "zaudit-report/1", format!("schema is {:?}", self.schema));
+        ensure(self.tool.name == "zaudit", format!("tool is {:?}", self.tool.name));
+        ensure(!self.tool.version.is_empty(), "the tool has no version".into());
+        ensure(!self.process.jvm.is_empty(), "the JVM has no name".into());
+        ensure(self.health.ok, format!("health is not ok: {:?}", self.health.details));
         let mut ids = HashSet::new();
         for site in &self.sites {
             let name = format!("site {}", site.id);
-            claim(ids.insert(&site.id), format!("{name}: id is there twice"));
+            ensure(ids.insert(&site.id), format!("{name}: id is there twice"));
             let hex = site.id.chars().all(|c| c.is_ascii_hexdigit()) && !site.id.is_empty();
-            claim(hex, format!("{name}: id is not hexadecimal"));
+            ensure(hex, format!("{name}: id is not hexadecimal"));
             for problem in unbalanced(&site.counts) {
-                claim(false, format!("{name}: {problem}"));
+                ensure(false, format!("{name}: {problem}"));
             }
-            claim(site.counts.created > 0, format!("{name}: nothing was made there"));
-            claim(site.lateness_byte_seconds >= 0.0, format!("{name}: lateness is negative"));
-            claim(site.oldest_live_seconds.is_none_or(|age| age >= 0.0), format!("{name}: age is negative"));
-            claim(
+            ensure(site.counts.created > 0, format!("{name}: nothing was made there"));
+            ensure(site.lateness_byte_seconds >= 0.0, format!("{name}: lateness is negative"));
+            ensure(site.oldest_live_seconds.is_none_or(|age| age >= 0.0), format!("{name}: age is negative"));
+            ensure(
                 (site.counts.expected == 0) == site.rule.is_none(),
                 format!("{name}: `expected` without a rule"),
             );
             if let Some(problem) = misjudged(site) {
-                claim(false, format!("{name}: {problem}"));
+                ensure(false, format!("{name}: {problem}"));
             }
             let constructor = match site.kind {
                 Kind::Inflater => "java.util.zip.Inflater.<init>",
                 Kind::Deflater => "java.util.zip.Deflater.<init>",
             };
             let innermost = site.frames.first().map(ToString::to_string);
-            claim(
+            ensure(
                 innermost.as_deref() == Some(constructor),
                 format!("{name}: innermost frame is {innermost:?}"),
             );
             for frame in &site.frames {
                 let foreign = !frame.class.starts_with("zaudit.") && !frame.class.contains(['/', ';']);
-                claim(foreign, format!("{name}: frame {frame}"));
+                ensure(foreign, format!("{name}: frame {frame}"));
             }
         }
         let known: u64 = self.sites.iter().map(|site| site.known.leaked + site.known.suspects).sum();
-        claim(
+        ensure(
             known == self.baseline.as_ref().map_or(0, |baseline| baseline.known),
             format!("{known} are known, and the baseline is {:?}", self.baseline),
         );
         for rule in &self.rules {
             let sound = rule.over == (rule.excess > 0) && rule.max.is_none_or(|max| rule.matched <= max);
-            claim(sound && (rule.max.is_some() || !rule.over), format!("a rule is not sound: {rule:?}"));
+            ensure(sound && (rule.max.is_some() || !rule.over), format!("a rule is not sound: {rule:?}"));
         }
         let matched: u64 = self.rules.iter().map(|rule| rule.matched).sum();
         let expected = self.totals.inflater.counts.expected + self.totals.deflater.counts.expected;
-        claim(matched == expected, format!("rules cover {matched}, and {expected} are expected"));
+        ensure(matched == expected, format!("rules cover {matched}, and {expected} are expected"));
         for kind in [Kind::Inflater, Kind::Deflater] {
             let total = &self.totals.of(kind).counts;
             let mut sum = self.sum(kind, |_| true);
             if let Some(others) = self.other_sites.of(kind) {
                 sum += &others.counts;
-                claim(others.sites > 0, format!("no other sites of {kind} are there: {others:?}"));
+                ensure(others.sites > 0, format!("no other sites of {kind} are there: {others:?}"));
             }
-            claim(sum == *total, format!("totals of {kind} are {total:?}, the sites sum up to {sum:?}"));
+            ensure(sum == *total, format!("totals of {kind} are {total:?}, the sites sum up to {sum:?}"));
             let adopted = self.totals.adopted.of(kind).counts;
-            claim(adopted.is_balanced(), format!("adopted {kind}s do not add up: {adopted:?}"));
+            ensure(adopted.is_balanced(), format!("adopted {kind}s do not add up: {adopted:?}"));
         }
         let Adoptions { both, inflater, deflater } = &self.totals.adopted;
-        claim(
+        ensure(
             inflater.counts.plus(&deflater.counts) == *both,
             format!("adopted of both kinds do not add up: {both:?}"),
         );

@@ -1,4 +1,4 @@
-//! The bench that every suite works at: JDKs, fixtures and agent made ready once, and named cells run on it.
+//! What every suite works with (JDKs, fixtures, the agent), made ready once, and the list of its cases.
 //!
 //! Invariant: a suite that cannot be set up fails, and so does one that hangs; it never comes out green with nothing in it.
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// All that a suite works with.
 #[derive(Clone)]
-pub struct Bench {
+pub struct TestEnv {
     /// The JDKs, by release.
     pub jdks: Vec<Jdk>,
     /// The fixtures, by name.
@@ -26,7 +26,7 @@ pub struct Bench {
     pub library: PathBuf,
 }
 
-impl Bench {
+impl TestEnv {
     /// Finds, compiles and builds everything.
     pub fn ready() -> Result<Self> {
         let jdks = jdks::found()?;
@@ -35,10 +35,10 @@ impl Bench {
         Ok(Self { jdks, fixtures, library })
     }
 
-    /// The JDK of the extra cells.
+    /// The JDK of the extra cases.
     #[must_use]
     pub fn default_jdk(&self) -> &Jdk {
-        jdks::default_jdk(&self.jdks).expect("a bench has a JDK")
+        jdks::default_jdk(&self.jdks).expect("there is a JDK")
     }
 
     /// The fixture of this name.
@@ -54,15 +54,15 @@ impl Bench {
     }
 }
 
-/// Runs a suite: what `cells` makes of the bench, named and filtered as `cargo test` has it.
-pub fn main(cells: impl FnOnce(&Bench) -> Vec<Trial>) -> ExitCode {
-    prepared(|bench| Ok(cells(bench)))
+/// Runs a suite: the list that `cases` makes, named and filtered as `cargo test` does it.
+pub fn main(cases: impl FnOnce(&TestEnv) -> Vec<Trial>) -> ExitCode {
+    main_with(|env| Ok(cases(env)))
 }
 
-/// The same for one that needs more than a bench. What cannot be prepared is no trial: a filter would pass it over.
-pub fn prepared(cells: impl FnOnce(&Bench) -> Result<Vec<Trial>>) -> ExitCode {
+/// The same for a suite that prepares more. What cannot be prepared is no trial: a filter would pass it over.
+pub fn main_with(cases: impl FnOnce(&TestEnv) -> Result<Vec<Trial>>) -> ExitCode {
     let arguments = Arguments::from_args();
-    match Bench::ready().and_then(|bench| cells(&bench)) {
+    match TestEnv::ready().and_then(|env| cases(&env)) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(why) => {
             eprintln!("this suite cannot run: {why}");
@@ -145,16 +145,16 @@ pub fn missing(jdks: &[Jdk]) -> Vec<Trial> {
     majors.map(|major| ignored(name(major), &format!("needs JDK {major}"))).collect()
 }
 
-/// The longest cell takes minutes on a busy machine; what takes longer than this hangs.
+/// The longest case takes minutes on a busy machine; what takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// A named cell on a bench.
-pub fn cell(
-    bench: &Bench,
+/// A test and its name.
+pub fn case(
+    env: &TestEnv,
     name: impl Into<String>,
-    test: impl FnOnce(&Bench) -> Result<()> + Send + 'static,
+    test: impl FnOnce(&TestEnv) -> Result<()> + Send + 'static,
 ) -> Trial {
-    let (bench, name) = (bench.clone(), name.into());
+    let (env, name) = (env.clone(), name.into());
     Trial::test(name.clone(), move || {
         let (_until, ended) = channel::<()>();
         thread::spawn(move || {
@@ -163,61 +163,61 @@ pub fn cell(
                 std::process::exit(101);
             }
         });
-        test(&bench).map_err(Failed::from)
+        test(&env).map_err(Failed::from)
     })
 }
 
-/// A named cell that needs something of the machine or of its JDK: an ignored one where that is not there.
-pub fn cell_needing(
-    bench: &Bench,
+/// A test that needs something of the machine or of its JDK: an ignored one where that is not there.
+pub fn case_needing(
+    env: &TestEnv,
     name: impl Into<String>,
     needs: &[Need],
     jdk: &Jdk,
-    test: impl FnOnce(&Bench, &Jdk) -> Result<()> + Send + 'static,
+    test: impl FnOnce(&TestEnv, &Jdk) -> Result<()> + Send + 'static,
 ) -> Trial {
     match needs.iter().find_map(|need| need.unmet(Some(jdk))) {
         Some(why) => ignored(name, &why),
         None => {
             let jdk = jdk.clone();
-            cell(bench, name, move |bench| test(bench, &jdk))
+            case(env, name, move |env| test(env, &jdk))
         }
     }
 }
 
 /// `jdkN::NAME` for each JDK and each of these tests.
-pub fn per_jdk<N, T>(bench: &Bench, tests: impl IntoIterator<Item = (N, T)>) -> Vec<Trial>
+pub fn per_jdk<N, T>(env: &TestEnv, tests: impl IntoIterator<Item = (N, T)>) -> Vec<Trial>
 where
     N: Into<String>,
-    T: Fn(&Bench, &Jdk) -> Result<()> + Clone + Send + 'static,
+    T: Fn(&TestEnv, &Jdk) -> Result<()> + Clone + Send + 'static,
 {
     let none: &[Need] = &[];
-    per_jdk_needing(bench, tests.into_iter().map(|(name, test)| (name, none, test)))
+    per_jdk_needing(env, tests.into_iter().map(|(name, test)| (name, none, test)))
 }
 
 /// `jdkN::NAME` on one JDK.
 pub fn on_jdk(
-    bench: &Bench,
+    env: &TestEnv,
     jdk: &Jdk,
     name: &str,
     needs: &[Need],
-    test: impl FnOnce(&Bench, &Jdk) -> Result<()> + Send + 'static,
+    test: impl FnOnce(&TestEnv, &Jdk) -> Result<()> + Send + 'static,
 ) -> Trial {
-    cell_needing(bench, format!("jdk{}::{name}", jdk.major), needs, jdk, test)
+    case_needing(env, format!("jdk{}::{name}", jdk.major), needs, jdk, test)
 }
 
 /// `jdkN::NAME` for each JDK and each of these tests, which need something of the machine or of the JDK.
-pub fn per_jdk_needing<N, S, T>(bench: &Bench, tests: impl IntoIterator<Item = (N, S, T)>) -> Vec<Trial>
+pub fn per_jdk_needing<N, S, T>(env: &TestEnv, tests: impl IntoIterator<Item = (N, S, T)>) -> Vec<Trial>
 where
     N: Into<String>,
     S: AsRef<[Need]>,
-    T: Fn(&Bench, &Jdk) -> Result<()> + Clone + Send + 'static,
+    T: Fn(&TestEnv, &Jdk) -> Result<()> + Clone + Send + 'static,
 {
     let tests: Vec<(String, S, T)> =
         tests.into_iter().map(|(name, needs, test)| (name.into(), needs, test)).collect();
     let mut trials = Vec::new();
-    for jdk in &bench.jdks {
+    for jdk in &env.jdks {
         for (name, needs, test) in &tests {
-            trials.push(on_jdk(bench, jdk, name, needs.as_ref(), test.clone()));
+            trials.push(on_jdk(env, jdk, name, needs.as_ref(), test.clone()));
         }
     }
     trials
@@ -238,8 +238,8 @@ macro_rules! ensure {
     };
 }
 
-/// Claims that the sites that `fixture` has in `report` come to what was `expected`.
-pub fn claim_counts(fixture: &Fixture, expected: &Expectation, report: &Report) -> Result<()> {
+/// Ensures that the sites that `fixture` has in `report` come to what was `expected`.
+pub fn ensure_counts(fixture: &Fixture, expected: &Expectation, report: &Report) -> Result<()> {
     let mut wrong = Vec::new();
     for kind in [Kind::Inflater, Kind::Deflater] {
         let sum = report.sum(kind, |site| site.is_of(&fixture.name));

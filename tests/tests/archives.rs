@@ -14,7 +14,7 @@ use zaudit_tests::command::Said;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench, claim_counts, on_jdk};
+use zaudit_tests::suite::{self, TestEnv, ensure_counts, on_jdk};
 
 /// A way to make a CDS archive, since which release, its flags; `ARCHIVE` is the file.
 const ARCHIVES: [(&str, u32, &[&str]); 3] = [
@@ -44,15 +44,15 @@ enum Way {
 type Test = fn(&Place, Way) -> Result<()>;
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
-        let mut trials = bench.missing();
-        for jdk in bench.jdks.iter().filter(|jdk| jdk.major >= 17) {
+    suite::main(|env| {
+        let mut trials = env.missing();
+        for jdk in env.jdks.iter().filter(|jdk| jdk.major >= 17) {
             for (name, _, flags) in ARCHIVES.into_iter().filter(|(_, since, _)| *since <= jdk.major) {
                 for (way, label) in [(Way::Flags, "flags"), (Way::ToolOptions, "tool_options")] {
                     let name = format!("{name}::refused_by_{label}");
-                    trials.push(trial(bench, jdk, &name, way, move |place, way| refused(place, way, flags)));
+                    trials.push(trial(env, jdk, &name, way, move |place, way| refused(place, way, flags)));
                 }
-                trials.push(trial(bench, jdk, &format!("{name}::used"), Way::Flags, move |place, _| {
+                trials.push(trial(env, jdk, &format!("{name}::used"), Way::Flags, move |place, _| {
                     archive_is_used(place, flags)
                 }));
             }
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
                     ("one_step::argument_file", Way::ArgumentFile, one_step),
                     ("one_step::launcher_options", Way::LauncherOptions, one_step),
                 ] {
-                    trials.push(trial(bench, jdk, &format!("aot::{label}"), way, test));
+                    trials.push(trial(env, jdk, &format!("aot::{label}"), way, test));
                 }
             }
         }
@@ -74,32 +74,32 @@ fn main() -> ExitCode {
 }
 
 fn trial(
-    bench: &Bench,
+    env: &TestEnv,
     jdk: &Jdk,
     name: &str,
     way: Way,
     test: impl FnOnce(&Place, Way) -> Result<()> + Send + 'static,
 ) -> Trial {
-    on_jdk(bench, jdk, name, &[], move |bench: &Bench, jdk: &Jdk| test(&Place::new(bench, jdk)?, way))
+    on_jdk(env, jdk, name, &[], move |env: &TestEnv, jdk: &Jdk| test(&Place::new(env, jdk)?, way))
 }
 
 /// A folder with the program `NeverEnded` in a jar (classes in folders are not archived), and archives of it.
 struct Place<'a> {
-    bench: &'a Bench,
+    env: &'a TestEnv,
     jdk: &'a Jdk,
     folder: Arc<Folder>,
     jar: PathBuf,
 }
 
 impl<'a> Place<'a> {
-    fn new(bench: &'a Bench, jdk: &'a Jdk) -> Result<Self> {
+    fn new(env: &'a TestEnv, jdk: &'a Jdk) -> Result<Self> {
         let folder = Arc::new(Folder::fresh()?);
         let jar = folder.0.join("app.jar");
         let mut archiver = Command::new(jdk.tool("jar"));
-        archiver.arg("cf").arg(&jar).arg("-C").arg(&bench.fixture("NeverEnded")?.classes);
+        archiver.arg("cf").arg(&jar).arg("-C").arg(&env.fixture("NeverEnded")?.classes);
         Said::of(archiver.arg("NeverEnded.class"))?.done()?;
         fs::write(folder.0.join("list"), "java/lang/Object\nNeverEnded\n").map_err(|e| e.to_string())?;
-        Ok(Self { bench, jdk, folder, jar })
+        Ok(Self { env, jdk, folder, jar })
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -122,7 +122,7 @@ impl<'a> Place<'a> {
         let jvm = self.jvm()?;
         if let Some(options) = options {
             let report = jvm.dir().join("r.json");
-            let library = self.bench.library.display();
+            let library = self.env.library.display();
             flags.push(format!("-agentpath:{library}=file={},format=json,{options}", report.display()));
         }
         let file = self.file("arguments");
@@ -139,12 +139,12 @@ impl<'a> Place<'a> {
     }
 
     /// The program is audited as usual while it uses what was made.
-    fn claim_used(&self, flags: &[String]) -> Result<()> {
+    fn ensure_used(&self, flags: &[String]) -> Result<()> {
         for audited in [false, true] {
             let jvm = self.jvm()?;
             let log = jvm.dir().join("loaded");
             let jvm = jvm.flags(flags).flags([format!("-Xlog:class+load:file={}", log.display())]);
-            let ended = if audited { jvm.audited(&self.bench.library, "gc") } else { jvm }.run()?;
+            let ended = if audited { jvm.audited(&self.env.library, "gc") } else { jvm }.run()?;
             ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
             let loaded = read(&log)?;
             let found = loaded.lines().find(|line| line.contains(" NeverEnded source: "));
@@ -152,8 +152,8 @@ impl<'a> Place<'a> {
                 format!("the archive is not in use (audited: {audited}): {found:?}\n{ended}")
             });
             if audited {
-                let fixture = self.bench.fixture("NeverEnded")?;
-                claim_counts(fixture, &fixture.expected(self.jdk.major, false), &ended.report()?)?;
+                let fixture = self.env.fixture("NeverEnded")?;
+                ensure_counts(fixture, &fixture.expected(self.jdk.major, false), &ended.report()?)?;
             }
         }
         Ok(())
@@ -187,7 +187,7 @@ fn archive_is_used(place: &Place, flags: &[&str]) -> Result<()> {
     // What makes an archive if there is none uses it if there is one.
     let auto = flags.iter().any(|flag| flag.contains("AutoCreate"));
     let flags = if auto { flags } else { &["-Xshare:auto", "-XX:SharedArchiveFile=ARCHIVE"] };
-    place.claim_used(&place.flags(flags, "made.jsa"))
+    place.ensure_used(&place.flags(flags, "made.jsa"))
 }
 
 /// The bare JVM and one with the agent, side by side. What is printed is the same, and one line says why nothing is audited.
@@ -220,5 +220,5 @@ fn one_step(place: &Place, way: Way) -> Result<()> {
 }
 
 fn cache_is_used(place: &Place) -> Result<()> {
-    place.claim_used(&place.flags(&["-XX:AOTMode=auto", "-XX:AOTCache=ARCHIVE"], "made.aot"))
+    place.ensure_used(&place.flags(&["-XX:AOTMode=auto", "-XX:AOTCache=ARCHIVE"], "made.aot"))
 }

@@ -13,7 +13,7 @@ use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
 use zaudit_tests::ensure;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench, cell};
+use zaudit_tests::suite::{self, TestEnv, case};
 
 /// What a row is called, the options, and what the one line must name.
 const OPTIONS: [(&str, &str, &[&str]); 26] = [
@@ -55,48 +55,47 @@ const FILES: [(&str, &str); 5] = [
 ];
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
+    suite::main(|env| {
         let mut trials: Vec<Trial> = Vec::new();
         for (name, options, named) in OPTIONS {
-            trials
-                .push(cell(bench, format!("option::{name}"), move |bench| bad_option(bench, options, named)));
+            trials.push(case(env, format!("option::{name}"), move |env| bad_option(env, options, named)));
         }
         for (name, file) in FILES {
-            trials.push(cell(bench, format!("file::{name}"), move |bench| bad_file(bench, file)));
+            trials.push(case(env, format!("file::{name}"), move |env| bad_file(env, file)));
         }
-        trials.push(cell(bench, "option::not_utf8", not_utf8));
-        trials.push(cell(bench, "option::two_bad_ones", two_bad_ones));
-        trials.push(cell(bench, "option::in_the_environment", in_the_environment));
-        trials.push(cell(bench, "option::in_a_file", in_a_file));
-        trials.push(cell(bench, "file::demanded", demanded));
-        trials.push(cell(bench, "file::no_rights", no_rights));
-        trials.push(cell(bench, "strict::good", strict_good));
-        trials.push(cell(bench, "strict::bad_after", |bench| strict_bad(bench, "strict,bogus=1")));
-        trials.push(cell(bench, "strict::bad_before", |bench| strict_bad(bench, "bogus=1,strict")));
-        trials.push(cell(bench, "strict::bad_value", |bench| strict_bad(bench, "strict,depth=many")));
-        trials.push(cell(bench, "strict::bad_signal", |bench| strict_bad(bench, "strict,signal=SIGFOO")));
-        trials.push(cell(bench, "help::table", help));
-        trials.push(cell(bench, "help::no_options", no_options));
+        trials.push(case(env, "option::not_utf8", not_utf8));
+        trials.push(case(env, "option::two_bad_ones", two_bad_ones));
+        trials.push(case(env, "option::in_the_environment", in_the_environment));
+        trials.push(case(env, "option::in_a_file", in_a_file));
+        trials.push(case(env, "file::demanded", demanded));
+        trials.push(case(env, "file::no_rights", no_rights));
+        trials.push(case(env, "strict::good", strict_good));
+        trials.push(case(env, "strict::bad_after", |env| strict_bad(env, "strict,bogus=1")));
+        trials.push(case(env, "strict::bad_before", |env| strict_bad(env, "bogus=1,strict")));
+        trials.push(case(env, "strict::bad_value", |env| strict_bad(env, "strict,depth=many")));
+        trials.push(case(env, "strict::bad_signal", |env| strict_bad(env, "strict,signal=SIGFOO")));
+        trials.push(case(env, "help::table", help));
+        trials.push(case(env, "help::no_options", no_options));
         trials
     })
 }
 
-fn jvm(bench: &Bench) -> Result<Jvm> {
-    let jvm = Jvm::new(bench.default_jdk(), bench.fixture("NeverEnded")?)?.flags(["-Xcheck:jni"]);
+fn jvm(env: &TestEnv) -> Result<Jvm> {
+    let jvm = Jvm::new(env.default_jdk(), env.fixture("NeverEnded")?)?.flags(["-Xcheck:jni"]);
     fs::create_dir(jvm.dir().join("folder")).map_err(|error| error.to_string())?;
     fs::write(jvm.dir().join("plain"), "").map_err(|error| error.to_string())?;
     Ok(jvm)
 }
 
 /// The program ran as it does bare.
-fn unharmed(bench: &Bench, ended: &Ended) -> Result<()> {
-    let bare = jvm(bench)?.run()?;
+fn unharmed(env: &TestEnv, ended: &Ended) -> Result<()> {
+    let bare = jvm(env)?.run()?;
     ensure!(ended.printed() == bare.printed() && ended.code() == bare.code(), "{bare}\n{ended}");
     Ok(())
 }
 
 /// The one line of the agent, with all of `named` in it.
-fn claim_one_line(ended: &Ended, named: &[&str]) -> Result<()> {
+fn ensure_one_line(ended: &Ended, named: &[&str]) -> Result<()> {
     let messages = ended.messages();
     let told = messages.len() == 1 && named.iter().all(|name| messages[0].contains(name));
     ensure!(told, "one `zaudit:` line with {named:?} expected, got {messages:#?}\n{ended}");
@@ -104,71 +103,71 @@ fn claim_one_line(ended: &Ended, named: &[&str]) -> Result<()> {
 }
 
 /// The text report is on stderr, and it found the leak.
-fn claim_summary(ended: &Ended) -> Result<()> {
-    claim_report(ended, "SUMMARY: zaudit:")
+fn ensure_summary(ended: &Ended) -> Result<()> {
+    ensure_report(ended, "SUMMARY: zaudit:")
 }
 
 /// A report with this in it is on stderr, once, and it found the leak.
-fn claim_report(ended: &Ended, begins: &str) -> Result<()> {
+fn ensure_report(ended: &Ended, begins: &str) -> Result<()> {
     let stderr = ended.stderr();
     ensure!(stderr.matches(begins).count() == 1, "no report: {ended}");
     ensure!(stderr.contains("NeverEnded"), "no word about the leak: {ended}");
     Ok(())
 }
 
-fn bad_option(bench: &Bench, options: &str, named: &[&str]) -> Result<()> {
-    let ended = jvm(bench)?.agent(&bench.library, options).run()?;
-    unharmed(bench, &ended)?;
-    claim_one_line(&ended, named)?;
-    claim_summary(&ended)
+fn bad_option(env: &TestEnv, options: &str, named: &[&str]) -> Result<()> {
+    let ended = jvm(env)?.agent(&env.library, options).run()?;
+    unharmed(env, &ended)?;
+    ensure_one_line(&ended, named)?;
+    ensure_summary(&ended)
 }
 
-fn not_utf8(bench: &Bench) -> Result<()> {
+fn not_utf8(env: &TestEnv) -> Result<()> {
     let options = OsString::from_vec(b"gc,dep\xffth=64".to_vec());
     ensure!(options.as_bytes().contains(&0xff), "not UTF-8 is meant");
-    let ended = jvm(bench)?.agent(&bench.library, options).run()?;
-    unharmed(bench, &ended)?;
-    claim_one_line(&ended, &["th=64"])?;
-    claim_summary(&ended)
+    let ended = jvm(env)?.agent(&env.library, options).run()?;
+    unharmed(env, &ended)?;
+    ensure_one_line(&ended, &["th=64"])?;
+    ensure_summary(&ended)
 }
 
-fn two_bad_ones(bench: &Bench) -> Result<()> {
-    let ended = jvm(bench)?.agent(&bench.library, "colour,gc,depth=many").run()?;
-    unharmed(bench, &ended)?;
+fn two_bad_ones(env: &TestEnv) -> Result<()> {
+    let ended = jvm(env)?.agent(&env.library, "colour,gc,depth=many").run()?;
+    unharmed(env, &ended)?;
     let messages = ended.messages();
     ensure!(messages.len() == 2, "a line each expected: {messages:#?}");
-    claim_summary(&ended)
+    ensure_summary(&ended)
 }
 
-fn in_the_environment(bench: &Bench) -> Result<()> {
-    let ended = jvm(bench)?.env("ZAUDIT_OPTIONS", "colour").agent(&bench.library, "gc").run()?;
-    unharmed(bench, &ended)?;
-    claim_one_line(&ended, &["colour"])?;
-    claim_summary(&ended)
+fn in_the_environment(env: &TestEnv) -> Result<()> {
+    let ended = jvm(env)?.env("ZAUDIT_OPTIONS", "colour").agent(&env.library, "gc").run()?;
+    unharmed(env, &ended)?;
+    ensure_one_line(&ended, &["colour"])?;
+    ensure_summary(&ended)
 }
 
-fn in_a_file(bench: &Bench) -> Result<()> {
-    let jvm = jvm(bench)?;
+fn in_a_file(env: &TestEnv) -> Result<()> {
+    let jvm = jvm(env)?;
     fs::write(jvm.dir().join("some.options"), "gc\ndepth=many\n").map_err(|error| error.to_string())?;
-    let ended = jvm.agent(&bench.library, "@some.options").run()?;
-    unharmed(bench, &ended)?;
-    claim_one_line(&ended, &["depth", "many"])?;
-    claim_summary(&ended)
+    let ended = jvm.agent(&env.library, "@some.options").run()?;
+    unharmed(env, &ended)?;
+    ensure_one_line(&ended, &["depth", "many"])?;
+    ensure_summary(&ended)
 }
 
 /// A report that cannot go to its file goes to stderr, in the form that was asked for. It may be told at the start already.
-fn bad_file(bench: &Bench, file: &str) -> Result<()> {
+fn bad_file(env: &TestEnv, file: &str) -> Result<()> {
     for (format, begins) in [("text", "SUMMARY: zaudit:"), ("json", "\"schema\": \"zaudit-report/1\"")] {
-        let ended = jvm(bench)?.agent(&bench.library, format!("gc,format={format},file={file}")).run()?;
-        unharmed(bench, &ended)?;
-        claim_told(&ended, file, 1..=2)?;
-        claim_report(&ended, begins)?;
+        let ended = jvm(env)?.agent(&env.library, format!("gc,format={format},file={file}")).run()?;
+        unharmed(env, &ended)?;
+        ensure_told(&ended, file, 1..=2)?;
+        ensure_report(&ended, begins)?;
     }
     Ok(())
 }
 
 /// Between so and so many lines, each of them naming the file.
-fn claim_told(ended: &Ended, file: &str, lines: RangeInclusive<usize>) -> Result<()> {
+fn ensure_told(ended: &Ended, file: &str, lines: RangeInclusive<usize>) -> Result<()> {
     let messages = ended.messages();
     let told = lines.contains(&messages.len()) && messages.iter().all(|line| line.contains(file));
     ensure!(told, "{lines:?} `zaudit:` lines with {file:?} expected, got {messages:#?}\n{ended}");
@@ -176,14 +175,14 @@ fn claim_told(ended: &Ended, file: &str, lines: RangeInclusive<usize>) -> Result
 }
 
 /// Root may write everywhere, so a place is tried where nobody may.
-fn no_rights(bench: &Bench) -> Result<()> {
-    bad_file(bench, "/proc/zaudit.json")
+fn no_rights(env: &TestEnv) -> Result<()> {
+    bad_file(env, "/proc/zaudit.json")
 }
 
 /// A demanded report whose file cannot be written: a line, the report on stderr, and the program runs on.
-fn demanded(bench: &Bench) -> Result<()> {
-    let fixture = bench.fixture("Garbage")?;
-    let jvm = Jvm::new(bench.default_jdk(), fixture)?.agent(&bench.library, "gc,file=missing/r.txt");
+fn demanded(env: &TestEnv) -> Result<()> {
+    let fixture = env.fixture("Garbage")?;
+    let jvm = Jvm::new(env.default_jdk(), fixture)?.agent(&env.library, "gc,file=missing/r.txt");
     let mut running = jvm.spawn()?;
     running.wait_for("ready")?;
     running.signal("USR1")?;
@@ -191,18 +190,18 @@ fn demanded(bench: &Bench) -> Result<()> {
     running.say("")?;
     let ended = running.finish()?;
     ensure!(ended.printed() == "ready\ndone\n" && ended.code() == 0, ended.to_string());
-    claim_told(&ended, "missing/r.", 2..=3)
+    ensure_told(&ended, "missing/r.", 2..=3)
 }
 
-fn strict_good(bench: &Bench) -> Result<()> {
-    let ended = jvm(bench)?.agent(&bench.library, "strict,gc").run()?;
-    unharmed(bench, &ended)?;
+fn strict_good(env: &TestEnv) -> Result<()> {
+    let ended = jvm(env)?.agent(&env.library, "strict,gc").run()?;
+    unharmed(env, &ended)?;
     ensure!(ended.messages().is_empty(), ended.to_string());
-    claim_summary(&ended)
+    ensure_summary(&ended)
 }
 
-fn strict_bad(bench: &Bench, options: &str) -> Result<()> {
-    let ended = jvm(bench)?.agent(&bench.library, options).run()?;
+fn strict_bad(env: &TestEnv, options: &str) -> Result<()> {
+    let ended = jvm(env)?.agent(&env.library, options).run()?;
     let ran = ended.code() == 0 || ended.printed().contains("packed into");
     ensure!(!ran, "the JVM is not to start: {ended}");
     ensure!(!ended.messages().is_empty(), "a line expected: {ended}");
@@ -210,9 +209,9 @@ fn strict_bad(bench: &Bench, options: &str) -> Result<()> {
     Ok(())
 }
 
-fn help(bench: &Bench) -> Result<()> {
-    let ended = jvm(bench)?.agent(&bench.library, "help").run()?;
-    unharmed(bench, &ended)?;
+fn help(env: &TestEnv) -> Result<()> {
+    let ended = jvm(env)?.agent(&env.library, "help").run()?;
+    unharmed(env, &ended)?;
     let stderr = ended.stderr();
     for option in ["file", "format", "signal", "gc", "depth", "strict", "help"] {
         let listed = stderr.lines().any(|line| line.trim_start().starts_with(option));
@@ -222,14 +221,14 @@ fn help(bench: &Bench) -> Result<()> {
 }
 
 /// No options at all, with and without `=`, is fine.
-fn no_options(bench: &Bench) -> Result<()> {
+fn no_options(env: &TestEnv) -> Result<()> {
     let mut bare = OsString::from("-agentpath:");
-    bare.push(&bench.library);
-    for jvm in [jvm(bench)?.flags([&bare]), jvm(bench)?.agent(&bench.library, "")] {
+    bare.push(&env.library);
+    for jvm in [jvm(env)?.flags([&bare]), jvm(env)?.agent(&env.library, "")] {
         let ended = jvm.run()?;
-        unharmed(bench, &ended)?;
+        unharmed(env, &ended)?;
         ensure!(ended.messages().is_empty(), ended.to_string());
-        claim_summary(&ended)?;
+        ensure_summary(&ended)?;
     }
     Ok(())
 }

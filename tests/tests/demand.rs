@@ -9,9 +9,9 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report, Trigger};
-use zaudit_tests::suite::{self, Bench, Need, claim_counts, per_jdk_needing};
+use zaudit_tests::suite::{self, Need, TestEnv, ensure_counts, per_jdk_needing};
 
-type Test = fn(&Bench, &Jdk) -> Result<()>;
+type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
 const ANY: &[Need] = &[];
 
@@ -33,15 +33,15 @@ const TESTS: [(&str, &[Need], Test); 13] = [
 ];
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
-        let mut trials = bench.missing();
-        trials.extend(per_jdk_needing(bench, TESTS));
+    suite::main(|env| {
+        let mut trials = env.missing();
+        trials.extend(per_jdk_needing(env, TESTS));
         trials
     })
 }
 
-fn garbage(bench: &Bench, jdk: &Jdk, options: &str) -> Result<Jvm> {
-    Ok(Jvm::new(jdk, bench.fixture("Garbage")?)?.flags(checks(jdk)).audited(&bench.library, options))
+fn garbage(env: &TestEnv, jdk: &Jdk, options: &str) -> Result<Jvm> {
+    Ok(Jvm::new(jdk, env.fixture("Garbage")?)?.flags(checks(jdk)).audited(&env.library, options))
 }
 
 /// JDK 8 under `-Xcheck:jni` prints all its handlers when SIGUSR1 has one, so the agent leaves that signal alone there.
@@ -55,71 +55,71 @@ fn ready(jvm: Jvm) -> Result<Running> {
     Ok(running)
 }
 
-/// Claims the trigger and the counts of a report about `Garbage`.
-fn claim_report(bench: &Bench, jdk: &Jdk, report: &Report, trigger: Trigger) -> Result<()> {
+/// Ensures the trigger and the counts of a report about `Garbage`.
+fn ensure_report(env: &TestEnv, jdk: &Jdk, report: &Report, trigger: Trigger) -> Result<()> {
     ensure!(report.process.trigger == trigger, "trigger is {:?}", report.process.trigger);
-    let fixture = bench.fixture("Garbage")?;
-    claim_counts(fixture, &fixture.expected(jdk.major, false), report)
+    let fixture = env.fixture("Garbage")?;
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), report)
 }
 
-/// Lets the program end, and claims the last report and that the program printed what it prints.
-fn claim_end(bench: &Bench, jdk: &Jdk, mut running: Running) -> Result<()> {
+/// Lets the program end, and checks the last report and what the program printed.
+fn ensure_end(env: &TestEnv, jdk: &Jdk, mut running: Running) -> Result<()> {
     running.say("")?;
     let ended = running.finish()?;
     ensure!(ended.code() == 0, ended.to_string());
     ensure!(ended.printed().ends_with("done\n"), ended.to_string());
-    claim_report(bench, jdk, &ended.report()?, Trigger::Exit)
+    ensure_report(env, jdk, &ended.report()?, Trigger::Exit)
 }
 
-fn by_signal(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let mut running = ready(garbage(bench, jdk, "gc")?)?;
+fn by_signal(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(garbage(env, jdk, "gc")?)?;
     for number in 1..=3 {
         running.signal("USR1")?;
         let report = running.wait_for_report(&format!("r.{number}.json"))?;
-        claim_report(bench, jdk, &report, Trigger::Signal)?;
+        ensure_report(env, jdk, &report, Trigger::Signal)?;
         ensure!(report.process.pid == running.pid(), "pid is {}", report.process.pid);
     }
     ensure!(!running.dir().join("r.json").exists(), "the last report is there before the end");
-    claim_end(bench, jdk, running)
+    ensure_end(env, jdk, running)
 }
 
-fn by_another_signal(bench: &Bench, jdk: &Jdk) -> Result<()> {
+fn by_another_signal(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for name in ["SIGWINCH", "WINCH"] {
-        let mut running = ready(garbage(bench, jdk, &format!("gc,signal={name}"))?)?;
+        let mut running = ready(garbage(env, jdk, &format!("gc,signal={name}"))?)?;
         running.signal("WINCH")?;
-        claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::Signal)?;
-        claim_end(bench, jdk, running)?;
+        ensure_report(env, jdk, &running.wait_for_report("r.1.json")?, Trigger::Signal)?;
+        ensure_end(env, jdk, running)?;
     }
     Ok(())
 }
 
-fn by_sigquit(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let mut running = ready(garbage(bench, jdk, "gc")?)?;
+fn by_sigquit(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(garbage(env, jdk, "gc")?)?;
     running.signal("QUIT")?;
-    claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::DataDump)?;
+    ensure_report(env, jdk, &running.wait_for_report("r.1.json")?, Trigger::DataDump)?;
     running.say("")?;
     let ended = running.finish()?;
     let stdout = String::from_utf8_lossy(&ended.stdout).into_owned();
     ensure!(stdout.contains("Full thread dump"), "SIGQUIT is still the JVM's: {ended}");
-    claim_report(bench, jdk, &ended.report()?, Trigger::Exit)
+    ensure_report(env, jdk, &ended.report()?, Trigger::Exit)
 }
 
-fn by_jcmd(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let mut running = ready(garbage(bench, jdk, "gc")?)?;
+fn by_jcmd(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(garbage(env, jdk, "gc")?)?;
     let output = Command::new(jdk.tool("jcmd"))
         .args([&running.pid().to_string(), "JVMTI.data_dump"])
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("jcmd: {error}"))?;
     ensure!(output.status.success(), "{output:?}");
-    claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::DataDump)?;
+    ensure_report(env, jdk, &running.wait_for_report("r.1.json")?, Trigger::DataDump)?;
     running.signal("USR1")?;
-    claim_report(bench, jdk, &running.wait_for_report("r.2.json")?, Trigger::Signal)?;
-    claim_end(bench, jdk, running)
+    ensure_report(env, jdk, &running.wait_for_report("r.2.json")?, Trigger::Signal)?;
+    ensure_end(env, jdk, running)
 }
 
-fn text_on_stderr(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = Jvm::new(jdk, bench.fixture("Garbage")?)?.agent(&bench.library, "gc");
+fn text_on_stderr(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, env.fixture("Garbage")?)?.agent(&env.library, "gc");
     let mut running = ready(jvm)?;
     running.signal("USR1")?;
     running.wait_for_stderr("SUMMARY: zaudit:")?;
@@ -133,87 +133,87 @@ fn text_on_stderr(bench: &Bench, jdk: &Jdk) -> Result<()> {
 
 /// The program has just collected; the agent collects nothing, and must know all that died all the same. `ObjectFree`
 /// comes from a service thread since JDK 16: what is pending must be asked for.
-fn exact_after_gc(bench: &Bench, jdk: &Jdk) -> Result<()> {
+fn exact_after_gc(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let concurrent = ["-XX:+UseZGC", "-XX:+UseShenandoahGC"].into_iter().filter(|_| jdk.major >= 17);
     for flag in ["-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC"].into_iter().chain(concurrent) {
         for _ in 0..2 {
-            let mut running = ready(garbage(bench, jdk, "")?.flags([flag]))?;
+            let mut running = ready(garbage(env, jdk, "")?.flags([flag]))?;
             running.signal("USR1")?;
             let report = running.wait_for_report("r.1.json")?;
-            claim_report(bench, jdk, &report, Trigger::Signal).map_err(|why| format!("{flag}: {why}"))?;
-            claim_end(bench, jdk, running)?;
+            ensure_report(env, jdk, &report, Trigger::Signal).map_err(|why| format!("{flag}: {why}"))?;
+            ensure_end(env, jdk, running)?;
         }
     }
     Ok(())
 }
 
 /// `gc` collects before a demanded report, too: garbage that the program left is not called live.
-fn gc_on_demand(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let fixture = bench.fixture("Ending")?;
-    let jvm = Jvm::new(jdk, fixture)?.flags(checks(jdk)).args(&["wait"]).audited(&bench.library, "gc");
+fn gc_on_demand(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("Ending")?;
+    let jvm = Jvm::new(jdk, fixture)?.flags(checks(jdk)).args(&["wait"]).audited(&env.library, "gc");
     let mut running = ready(jvm)?;
     running.signal("USR1")?;
-    claim_counts(fixture, &fixture.expected(jdk.major, false), &running.wait_for_report("r.1.json")?)?;
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &running.wait_for_report("r.1.json")?)?;
     running.close();
     let ended = running.finish()?;
-    claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }
 
-fn program_takes_the_signal(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let fixture = bench.fixture("TakesSignal")?;
+fn program_takes_the_signal(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("TakesSignal")?;
     // JDK 8 lets no program have SIGUSR1.
     let (signal, options) = if jdk.major == 8 { ("WINCH", "gc,signal=WINCH") } else { ("USR1", "gc") };
-    let mut running = ready(Jvm::new(jdk, fixture)?.args(&[signal]).audited(&bench.library, options))?;
+    let mut running = ready(Jvm::new(jdk, fixture)?.args(&[signal]).audited(&env.library, options))?;
     running.signal(signal)?;
     running.wait_for(&format!("handled SIG{signal}"))?;
     running.close();
     let ended = running.finish()?;
     ensure!(!ended.dir().join("r.1.json").exists(), "the program's own signal made a report");
-    claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }
 
 /// A parent had SIGUSR1 ignored: it stays so, and SIGQUIT is still there for a report. Who asked for that very signal is
 /// told in one line; who did not is not bothered.
-fn ignored_at_start(bench: &Bench, jdk: &Jdk) -> Result<()> {
+fn ignored_at_start(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (options, lines) in [("gc", 0), ("gc,signal=USR1", 1)] {
-        let mut running = ready(garbage(bench, jdk, options)?.after("trap '' USR1"))?;
+        let mut running = ready(garbage(env, jdk, options)?.after("trap '' USR1"))?;
         running.signal("USR1")?;
         running.signal("QUIT")?;
         let report = running.wait_for_report("r.1.json")?;
-        claim_report(bench, jdk, &report, Trigger::DataDump)?;
+        ensure_report(env, jdk, &report, Trigger::DataDump)?;
         running.say("")?;
         let ended = running.finish()?;
         ensure!(!ended.dir().join("r.2.json").exists(), "an ignored signal made a report");
         let messages = ended.messages();
         let told = messages.len() == lines && messages.iter().all(|line| line.contains("SIGUSR1"));
         ensure!(told, "{lines} lines about SIGUSR1 expected: {messages:#?}");
-        claim_report(bench, jdk, &ended.report()?, Trigger::Exit)?;
+        ensure_report(env, jdk, &ended.report()?, Trigger::Exit)?;
     }
     Ok(())
 }
 
 /// `-Xrs` takes the shutdown signals and SIGQUIT from the JVM; the agent's own is none of them.
-fn reduced_signals(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let mut running = ready(garbage(bench, jdk, "gc")?.flags(["-Xrs"]))?;
+fn reduced_signals(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(garbage(env, jdk, "gc")?.flags(["-Xrs"]))?;
     running.signal("USR1")?;
-    claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::Signal)?;
-    claim_end(bench, jdk, running)
+    ensure_report(env, jdk, &running.wait_for_report("r.1.json")?, Trigger::Signal)?;
+    ensure_end(env, jdk, running)
 }
 
 /// Signals that come faster than reports can be written: at least one report, no harm, and the last one whole.
-fn many_signals(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let mut running = ready(garbage(bench, jdk, "gc")?)?;
+fn many_signals(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let mut running = ready(garbage(env, jdk, "gc")?)?;
     for _ in 0..100 {
         running.signal("USR1")?;
     }
-    claim_report(bench, jdk, &running.wait_for_report("r.1.json")?, Trigger::Signal)?;
-    claim_end(bench, jdk, running)
+    ensure_report(env, jdk, &running.wait_for_report("r.1.json")?, Trigger::Signal)?;
+    ensure_end(env, jdk, running)
 }
 
 /// Reports that are taken while four threads make, end and forget: each of them adds up, which reading it checks, no count
 /// goes back, and the last one has as many as the program says that it made.
-fn exact_while_threads_go_on(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = Jvm::new(jdk, bench.fixture("Churning")?)?.args(&["count"]).audited(&bench.library, "");
+fn exact_while_threads_go_on(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, env.fixture("Churning")?)?.args(&["count"]).audited(&env.library, "");
     let mut running = ready(jvm)?;
     let created = |report: &Report| {
         [Kind::Inflater, Kind::Deflater].map(|kind| report.sum(kind, |site| site.is_of("Churning")).created)
@@ -237,9 +237,9 @@ fn exact_while_threads_go_on(bench: &Bench, jdk: &Jdk) -> Result<()> {
 
 /// Snapshots of a program that has the JVM tell of frees all the time. To ask for those that are pending must not meet the
 /// JVM's own thread that tells of them: JDK 17 to 26 stood still for ever, within seconds.
-fn flood_of_frees(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = Jvm::new(jdk, bench.fixture("FloodOfFrees")?)?.flags(["-Xmx48m"]);
-    let mut running = ready(jvm.audited(&bench.library, "interval=100ms,max_snapshots=5"))?;
+fn flood_of_frees(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, env.fixture("FloodOfFrees")?)?.flags(["-Xmx48m"]);
+    let mut running = ready(jvm.audited(&env.library, "interval=100ms,max_snapshots=5"))?;
     let freed = running.wait_for_report("r.60.json")?.sum(Kind::Inflater, |_| true);
     // It is killed here: HotSpot's own way out has the same defect, and now and then stands still.
     ensure!(freed.late + freed.collected > 0, "nothing was freed: {freed:?}");

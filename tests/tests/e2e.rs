@@ -1,6 +1,6 @@
 //! Every fixture on every JDK, and on the default JDK with every collector and compiler: counts to the unit.
 //!
-//! Each cell runs its program twice, bare and audited. Invariant: the two runs differ in nothing that
+//! Each case runs its program twice, bare and audited. Invariant: the two runs differ in nothing that
 //! the program's user can see, and the audited one's report says exactly what the fixture's first comment says.
 
 use libtest_mimic::Trial;
@@ -12,7 +12,7 @@ use zaudit_tests::fixtures::Fixture;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Site, Trigger};
-use zaudit_tests::suite::{self, Bench, cell, claim_counts};
+use zaudit_tests::suite::{self, TestEnv, case, ensure_counts};
 
 /// Boot classes are verified only when asked: a bad rewrite would be silent corruption.
 const CHECKS: [&str; 4] =
@@ -48,7 +48,7 @@ const EPSILON_FLAGS: [&str; 5] = [
 
 /// A mode, a JDK and a fixture.
 #[derive(Clone)]
-struct Cell {
+struct Case {
     mode: String,
     flags: &'static [&'static str],
     jdk: Jdk,
@@ -56,44 +56,44 @@ struct Cell {
 }
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
-        let mut trials = bench.missing();
-        for jdk in &bench.jdks {
-            trials.extend(row(bench, &format!("jdk{}", jdk.major), &[], jdk));
+    suite::main(|env| {
+        let mut trials = env.missing();
+        for jdk in &env.jdks {
+            trials.extend(row(env, &format!("jdk{}", jdk.major), &[], jdk));
         }
         for (mode, flags) in MODES {
-            trials.extend(row(bench, mode, flags, bench.default_jdk()));
+            trials.extend(row(env, mode, flags, env.default_jdk()));
         }
-        trials.push(cell(bench, "site_ids_are_the_same_in_every_run", ids_are_stable));
+        trials.push(case(env, "site_ids_are_the_same_in_every_run", ids_are_stable));
         trials
     })
 }
 
 /// A mode and JDK with every fixture that it can run.
-fn row(bench: &Bench, mode: &str, flags: &'static [&'static str], jdk: &Jdk) -> Vec<Trial> {
-    let able = bench.fixtures.iter().filter(|fixture| fixture.since <= jdk.major);
+fn row(env: &TestEnv, mode: &str, flags: &'static [&'static str], jdk: &Jdk) -> Vec<Trial> {
+    let able = env.fixtures.iter().filter(|fixture| fixture.since <= jdk.major);
     able.map(|fixture| {
-        let here = Cell { mode: mode.into(), flags, jdk: jdk.clone(), fixture: fixture.clone() };
-        cell(bench, format!("{mode}::{}", fixture.name), move |bench| here.check(bench))
+        let here = Case { mode: mode.into(), flags, jdk: jdk.clone(), fixture: fixture.clone() };
+        case(env, format!("{mode}::{}", fixture.name), move |env| here.check(env))
     })
     .collect()
 }
 
-impl Cell {
-    fn check(&self, bench: &Bench) -> Result<()> {
+impl Case {
+    fn check(&self, env: &TestEnv) -> Result<()> {
         // Compiling all of the bare program first would take minutes more, and its output is the same.
         let bare = self.jvm(if self.mode == XCOMP { &[] } else { self.flags })?.run()?;
         ensure!(bare.code() == self.fixture.exit, "the bare program is not as it says: {bare}");
-        let audited = self.jvm(self.flags)?.audited(&bench.library, &self.fixture.options).run()?;
+        let audited = self.jvm(self.flags)?.audited(&env.library, &self.fixture.options).run()?;
         unharmed(&bare, &audited)?;
         let report = audited.report()?;
         ensure!(report.process.trigger == Trigger::Exit, {
             format!("trigger is {:?}", report.process.trigger)
         });
         let expected = self.fixture.expected(self.jdk.major, self.mode == EPSILON);
-        claim_counts(&self.fixture, &expected, &report)?;
-        self.claim_again(&report)?;
-        self.claim_sites(&report)
+        ensure_counts(&self.fixture, &expected, &report)?;
+        self.ensure_again(&report)?;
+        self.ensure_sites(&report)
     }
 
     fn jvm(&self, flags: &[&str]) -> Result<Jvm> {
@@ -101,7 +101,7 @@ impl Cell {
     }
 
     /// Where the fixture says who ends what is ended already, all that do are told, and nobody else.
-    fn claim_again(&self, report: &Report) -> Result<()> {
+    fn ensure_again(&self, report: &Report) -> Result<()> {
         let stated = &self.fixture.again;
         let told: Vec<_> = report.ended_again.iter().map(|e| (e.frame.to_string(), e.times)).collect();
         ensure!(stated.is_empty() || told == *stated, "ended again: {told:#?}, not {stated:#?}");
@@ -109,7 +109,7 @@ impl Cell {
     }
 
     /// Frames, subclass, hint and truncation are as the fixture says.
-    fn claim_sites(&self, report: &Report) -> Result<()> {
+    fn ensure_sites(&self, report: &Report) -> Result<()> {
         let own: Vec<&Site> = report.sites.iter().filter(|site| site.is_of(&self.fixture.name)).collect();
         for frame in &self.fixture.frames {
             let found = own.iter().any(|site| site.frames.iter().any(|here| here.to_string() == *frame));
@@ -153,12 +153,11 @@ fn unharmed(bare: &Ended, audited: &Ended) -> Result<()> {
 }
 
 /// A site's id is made of its kind and frames: two runs of one program give the same ids, generated classes or not.
-fn ids_are_stable(bench: &Bench) -> Result<()> {
+fn ids_are_stable(env: &TestEnv) -> Result<()> {
     for name in ["LambdaFrames", "Reflective", "GzipForgotten"] {
-        let fixture = bench.fixture(name)?;
+        let fixture = env.fixture(name)?;
         let ids = || -> Result<Vec<String>> {
-            let report =
-                Jvm::new(bench.default_jdk(), fixture)?.audited(&bench.library, "gc").run()?.report()?;
+            let report = Jvm::new(env.default_jdk(), fixture)?.audited(&env.library, "gc").run()?.report()?;
             let own = report.sites.iter().filter(|site| site.is_of(name));
             let mut ids: Vec<String> = own.map(|site| site.id.clone()).collect();
             ids.sort();

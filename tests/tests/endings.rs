@@ -11,7 +11,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Trigger;
-use zaudit_tests::suite::{self, Bench, Need, cell, claim_counts, per_jdk, per_jdk_needing};
+use zaudit_tests::suite::{self, Need, TestEnv, case, ensure_counts, per_jdk, per_jdk_needing};
 
 /// A way to end, the signal that brings it about, and the exit code.
 const ENDINGS: [(&str, Option<&str>, i32); 7] = [
@@ -31,39 +31,39 @@ const CONCURRENT: [(&str, &[&str]); 2] =
 /// Programs in which what frees hangs, and the releases since which they run.
 const BLOCKED: [(&str, u32); 2] = [("BlockedFinalizer", 8), ("BlockedCleaner", 9)];
 
-type Test = fn(&Bench, &Jdk) -> Result<()>;
+type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
 const TESTS: [(&str, Test); 3] = [
     ("exit_is_not_delayed", exit_is_not_delayed),
-    ("ten_times::ExitWhileCreating", |bench, jdk| ten_times(bench, jdk, "ExitWhileCreating")),
-    ("ten_times::DaemonsAtExit", |bench, jdk| ten_times(bench, jdk, "DaemonsAtExit")),
+    ("ten_times::ExitWhileCreating", |env, jdk| ten_times(env, jdk, "ExitWhileCreating")),
+    ("ten_times::DaemonsAtExit", |env, jdk| ten_times(env, jdk, "DaemonsAtExit")),
 ];
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
-        let mut trials = bench.missing();
+    suite::main(|env| {
+        let mut trials = env.missing();
         for ending in ENDINGS {
             for (collector, flags) in CONCURRENT {
-                trials.push(trial(bench, collector, flags, bench.default_jdk(), ending));
+                trials.push(trial(env, collector, flags, env.default_jdk(), ending));
             }
         }
-        for jdk in &bench.jdks {
+        for jdk in &env.jdks {
             for ending in ENDINGS {
-                trials.push(trial(bench, &format!("jdk{}", jdk.major), &[], jdk, ending));
+                trials.push(trial(env, &format!("jdk{}", jdk.major), &[], jdk, ending));
             }
         }
         let blocked = BLOCKED.map(|(name, since)| {
-            let test = move |bench: &Bench, jdk: &Jdk| blocked(bench, jdk, name);
+            let test = move |env: &TestEnv, jdk: &Jdk| blocked(env, jdk, name);
             (name, [Need::since(since)], test)
         });
-        trials.extend(per_jdk_needing(bench, blocked));
-        trials.extend(per_jdk(bench, TESTS));
+        trials.extend(per_jdk_needing(env, blocked));
+        trials.extend(per_jdk(env, TESTS));
         trials
     })
 }
 
 fn trial(
-    bench: &Bench,
+    env: &TestEnv,
     mode: &str,
     flags: &'static [&'static str],
     jdk: &Jdk,
@@ -74,14 +74,14 @@ fn trial(
         Some(signal) => format!("{mode}::sig{}", signal.to_lowercase()),
     };
     let jdk = jdk.clone();
-    cell(bench, name, move |bench| {
-        let fixture = bench.fixture("Ending")?;
+    case(env, name, move |env| {
+        let fixture = env.fixture("Ending")?;
         let jvm = || -> Result<Jvm> {
             Ok(Jvm::new(&jdk, fixture)?.flags(["-Xcheck:jni"]).flags(flags).args(&[way]))
         };
         let bare = end(jvm()?, signal)?;
         ensure!(bare.code() == code, "{code} expected of the bare JVM: {bare}");
-        let audited = end(jvm()?.audited(&bench.library, "gc"), signal)?;
+        let audited = end(jvm()?.audited(&env.library, "gc"), signal)?;
         ensure!(audited.code() == code, "{code} expected: {audited}");
         ensure!(audited.printed() == bare.printed(), "stdout differs\n{bare}\n{audited}");
         ensure!(audited.foreign_stderr() == bare.foreign_stderr(), {
@@ -91,7 +91,7 @@ fn trial(
         ensure!(report.process.trigger == Trigger::Exit, {
             format!("trigger is {:?}", report.process.trigger)
         });
-        claim_counts(fixture, &fixture.expected(jdk.major, false), &report)
+        ensure_counts(fixture, &fixture.expected(jdk.major, false), &report)
     })
 }
 
@@ -105,22 +105,22 @@ fn end(jvm: Jvm, signal: Option<&str>) -> Result<Ended> {
 }
 
 /// The JVM goes down under threads that are in the middle of a hook: races are looked for more than once.
-fn ten_times(bench: &Bench, jdk: &Jdk, name: &str) -> Result<()> {
-    let fixture = bench.fixture(name)?;
+fn ten_times(env: &TestEnv, jdk: &Jdk, name: &str) -> Result<()> {
+    let fixture = env.fixture(name)?;
     for _ in 0..10 {
-        let ended = Jvm::new(jdk, fixture)?.audited(&bench.library, "").run()?;
+        let ended = Jvm::new(jdk, fixture)?.audited(&env.library, "").run()?;
         ensure!(ended.code() == fixture.exit, "{} expected: {ended}", fixture.exit);
         ensure!(ended.stderr().is_empty(), "nothing expected on stderr: {ended}");
-        claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)?;
+        ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)?;
     }
     Ok(())
 }
 
 /// What a collection leaves to a thread that hangs is never done: the wait for it ends, and the report owns up to it.
-fn blocked(bench: &Bench, jdk: &Jdk, name: &str) -> Result<()> {
-    let fixture = bench.fixture(name)?;
+fn blocked(env: &TestEnv, jdk: &Jdk, name: &str) -> Result<()> {
+    let fixture = env.fixture(name)?;
     let bare = Jvm::new(jdk, fixture)?.run()?;
-    let ended = Jvm::new(jdk, fixture)?.audited(&bench.library, "gc,gc_timeout=300ms").run()?;
+    let ended = Jvm::new(jdk, fixture)?.audited(&env.library, "gc,gc_timeout=300ms").run()?;
     ensure!(ended.printed() == bare.printed() && ended.code() == 0, "{bare}\n{ended}");
     let report = ended.unhealthy_report()?;
     let unsettled = report.health.details.get("unsettled").map(ToString::to_string).unwrap_or_default();
@@ -133,8 +133,8 @@ fn blocked(bench: &Bench, jdk: &Jdk, name: &str) -> Result<()> {
 /// A JVM on its way out waits up to 300 ms for each Java thread that is in native code, and such is the agent's own. Nothing but
 /// the clock shows it. So the best of a few runs is compared with the best of as many bare ones beside them: a busy
 /// machine makes some runs slow, not all of them, and the agent itself takes some milliseconds.
-fn exit_is_not_delayed(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, bench.fixture("Ending")?)?.args(&["exit"])) };
+fn exit_is_not_delayed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, env.fixture("Ending")?)?.args(&["exit"])) };
     let timed = |jvm: Jvm| -> Result<Duration> {
         let begun = Instant::now();
         let ended = jvm.run()?;
@@ -144,7 +144,7 @@ fn exit_is_not_delayed(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let (mut bare, mut audited) = (Duration::MAX, Duration::MAX);
     for _ in 0..5 {
         bare = bare.min(timed(jvm()?)?);
-        audited = audited.min(timed(jvm()?.audited(&bench.library, ""))?);
+        audited = audited.min(timed(jvm()?.audited(&env.library, ""))?);
     }
     ensure!(audited < bare + Duration::from_millis(200), "bare {bare:?}, audited {audited:?}");
     Ok(())

@@ -16,7 +16,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Counts, Kind, Report, Severity, Site};
-use zaudit_tests::suite::{self, Bench, cell};
+use zaudit_tests::suite::{self, TestEnv};
 use zaudit_tests::{Result, publish, repository, target_dir};
 
 /// How often a trigger does its work: enough for what grows with the calls to differ from what does not.
@@ -52,30 +52,30 @@ struct Case {
 }
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
+    suite::main(|env| {
         let cases = match read_cases() {
             Ok(cases) => cases,
-            Err(why) => return vec![cell(bench, "cases", |_| Err(why))],
+            Err(why) => return vec![suite::case(env, "cases", |_| Err(why))],
         };
-        let mut trials = bench.missing();
-        trials.push(cell(bench, "what_is_no_case_is_refused", |_| refuses()));
-        trials.push(cell(bench, "a_case_that_is_wrong_fails", notices));
+        let mut trials = env.missing();
+        trials.push(suite::case(env, "what_is_no_case_is_refused", |_| refuses()));
+        trials.push(suite::case(env, "a_case_that_is_wrong_fails", notices));
         for case in &cases {
-            trials.extend(case.jdks.iter().filter_map(|major| trial(bench, &cases, case, *major)));
+            trials.extend(case.jdks.iter().filter_map(|major| trial(env, &cases, case, *major)));
         }
         trials
     })
 }
 
-fn trial(bench: &Bench, cases: &[Case], case: &Case, major: u32) -> Option<Trial> {
+fn trial(env: &TestEnv, cases: &[Case], case: &Case, major: u32) -> Option<Trial> {
     let name = format!("{}::jdk{major}", case.name());
     if let Some(why) = &case.skip {
         return Some(suite::ignored(name, why));
     }
-    // A JDK that is not there was told by the bench.
-    let jdk = bench.jdks.iter().find(|jdk| jdk.major == major)?.clone();
+    // A JDK that is not there was counted already.
+    let jdk = env.jdks.iter().find(|jdk| jdk.major == major)?.clone();
     let (case, all) = (case.clone(), cases.to_vec());
-    Some(cell(bench, name, move |bench| case.check(bench, &all, &jdk)))
+    Some(suite::case(env, name, move |env| case.check(env, &all, &jdk)))
 }
 
 impl Case {
@@ -90,14 +90,14 @@ impl Case {
         }
     }
 
-    fn check(&self, bench: &Bench, all: &[Case], jdk: &Jdk) -> Result<()> {
-        let ended = self.run(bench, all, jdk)?;
+    fn check(&self, env: &TestEnv, all: &[Case], jdk: &Jdk) -> Result<()> {
+        let ended = self.run(env, all, jdk)?;
         let wrong = self.wrong(&ended.report()?);
         ensure!(wrong.is_empty(), "{}\n{ended}", wrong.join("\n"));
         Ok(())
     }
 
-    fn run(&self, bench: &Bench, all: &[Case], jdk: &Jdk) -> Result<Ended> {
+    fn run(&self, env: &TestEnv, all: &[Case], jdk: &Jdk) -> Result<Ended> {
         let libraries = self.class_path(all)?;
         let mut class_path = self.compiled(&libraries, jdk)?.into_os_string();
         if !libraries.is_empty() {
@@ -107,7 +107,7 @@ impl Case {
         let ended = Jvm::program(jdk, &class_path, &self.trigger)?
             .flags(["-Xmx256m", "-Djava.awt.headless=true"])
             .args(&[&CALLS.to_string()])
-            .audited(&bench.library, "gc")
+            .audited(&env.library, "gc")
             .run()?;
         ensure!(ended.code() == 0, "the trigger fails: {ended}");
         Ok(ended)
@@ -383,13 +383,13 @@ fn refuses() -> Result<()> {
 }
 
 /// A leak that is there in every release, held against what it is not.
-fn notices(bench: &Bench) -> Result<()> {
+fn notices(env: &TestEnv) -> Result<()> {
     let case = |expected: &str| {
-        let mut cases = parse(&format!("ZipOfNothing on {}\n    {expected}\n", bench.default_jdk().major))?;
+        let mut cases = parse(&format!("ZipOfNothing on {}\n    {expected}\n", env.default_jdk().major))?;
         cases.pop().ok_or_else(|| "no case".to_owned())
     };
     let right = case("leak inflater 1 java.util.zip.ZipInputStream.<init>")?;
-    let report = right.run(bench, &[], bench.default_jdk())?.report()?;
+    let report = right.run(env, &[], env.default_jdk())?.report()?;
     ensure!(right.wrong(&report).is_empty(), "{:?}", right.wrong(&report));
     for (expected, complaints) in [
         ("leak inflater 1 java.util.zip.ZipInputStream.<init>\n    says close the ZipInputStream", 0),

@@ -9,9 +9,9 @@ use zaudit_tests::child::Ended;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench, claim_counts, per_jdk};
+use zaudit_tests::suite::{self, TestEnv, ensure_counts, per_jdk};
 
-type Test = fn(&Bench, &Jdk) -> Result<()>;
+type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
 /// The hooks that panic, and the programs in which they do.
 const FAULTS: [&str; 3] = ["created", "ended", "dump"];
@@ -20,26 +20,26 @@ const FIXTURES: [&str; 4] = ["NeverEnded", "Ended", "ManyThreads", "ExitWhileCre
 const TESTS: [(&str, Test); 2] = [("hook_within_a_hook", reenters), ("loaded_twice", loaded_twice)];
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
-        let mut trials = bench.missing();
+    suite::main(|env| {
+        let mut trials = env.missing();
         trials.extend(per_jdk(
-            bench,
+            env,
             FAULTS.into_iter().flat_map(|fault| {
                 FIXTURES.map(|fixture| {
-                    let test = move |bench: &Bench, jdk: &Jdk| panics(bench, jdk, fault, fixture);
+                    let test = move |env: &TestEnv, jdk: &Jdk| panics(env, jdk, fault, fixture);
                     (format!("panic_in_{fault}::{fixture}"), test)
                 })
             }),
         ));
-        trials.extend(per_jdk(bench, TESTS));
+        trials.extend(per_jdk(env, TESTS));
         trials
     })
 }
 
-/// Runs `fixture` bare and with the failing agent, and claims that the program did not notice.
-fn faulty(bench: &Bench, jdk: &Jdk, fault: &str, fixture: &str) -> Result<Ended> {
+/// Runs `fixture` bare and with the failing agent, and ensures that the program did not notice.
+fn faulty(env: &TestEnv, jdk: &Jdk, fault: &str, fixture: &str) -> Result<Ended> {
     let library = agent::faulty_library()?;
-    let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, bench.fixture(fixture)?)?.flags(["-Xcheck:jni"])) };
+    let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, env.fixture(fixture)?)?.flags(["-Xcheck:jni"])) };
     let bare = jvm()?.run()?;
     let ended = jvm()?.env("ZAUDIT_FAULT", fault).audited(&library, "gc").run()?;
     ensure!(ended.printed() == bare.printed(), "stdout differs\n{bare}\n{ended}");
@@ -47,10 +47,10 @@ fn faulty(bench: &Bench, jdk: &Jdk, fault: &str, fixture: &str) -> Result<Ended>
     Ok(ended)
 }
 
-fn panics(bench: &Bench, jdk: &Jdk, fault: &str, fixture: &str) -> Result<()> {
+fn panics(env: &TestEnv, jdk: &Jdk, fault: &str, fixture: &str) -> Result<()> {
     // A program that has no `end()` never comes to the hook that would fail.
     let harmless = fault == "ended" && fixture == "NeverEnded" && jdk.major > 8;
-    let ended = faulty(bench, jdk, fault, fixture)?;
+    let ended = faulty(env, jdk, fault, fixture)?;
     let stderr = ended.stderr();
     let told = stderr.matches("zaudit: internal error").count();
     if harmless {
@@ -68,28 +68,28 @@ fn panics(bench: &Bench, jdk: &Jdk, fault: &str, fixture: &str) -> Result<()> {
 
 /// A hook that makes an Inflater itself: nothing recurs for ever, the program's own are counted, and the report owns up
 /// to those that it could not count.
-fn reenters(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let ended = faulty(bench, jdk, "reenter", "Ended")?;
+fn reenters(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let ended = faulty(env, jdk, "reenter", "Ended")?;
     ensure!(ended.messages().is_empty(), "nothing to say: {ended}");
-    let fixture = bench.fixture("Ended")?;
+    let fixture = env.fixture("Ended")?;
     let report = ended.unhealthy_report()?;
     ensure!(!report.health.ok, "ten were dropped, and health is ok");
     // JDK 8 has a few of its own at start, which have one each, too.
     let dropped = report.health.dropped()?;
     ensure!(dropped >= 10, "at least ten were dropped, and health says {:?}", report.health);
-    claim_counts(fixture, &fixture.expected(jdk.major, false), &report)
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &report)
 }
 
 /// The second one says so and does nothing; the first one counts each object once.
-fn loaded_twice(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let fixture = bench.fixture("NeverEnded")?;
+fn loaded_twice(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("NeverEnded")?;
     let bare = Jvm::new(jdk, fixture)?.run()?;
-    let jvm = Jvm::new(jdk, fixture)?.audited(&bench.library, "gc").agent(&bench.library, "file=second.txt");
+    let jvm = Jvm::new(jdk, fixture)?.audited(&env.library, "gc").agent(&env.library, "file=second.txt");
     let ended = jvm.run()?;
     ensure!(ended.printed() == bare.printed() && ended.code() == bare.code(), ended.to_string());
     let messages = ended.messages();
     let told = messages.len() == 1 && messages[0].contains("already");
     ensure!(told, "one line expected, with `already` in it: {messages:#?}");
     ensure!(!ended.dir().join("second.txt").exists(), "the second one wrote a report");
-    claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }

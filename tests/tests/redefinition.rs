@@ -12,14 +12,14 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Kind;
-use zaudit_tests::suite::{self, Bench, Need, per_jdk_needing};
-use zaudit_tests::{Result, neighbour, repository};
+use zaudit_tests::suite::{self, Need, TestEnv, per_jdk_needing};
+use zaudit_tests::{Result, other_agent, repository};
 
-type Test = fn(&Bench, &Jdk, &Path) -> Result<()>;
+type Test = fn(&TestEnv, &Jdk, &Path) -> Result<()>;
 
 const TESTS: [(&str, u32, Test); 5] = [
-    ("window_behind_our_hook", 9, |bench, jdk, folder| window(bench, jdk, folder, Loaded::ByLauncher)),
-    ("window_before_our_hook", 8, |bench, jdk, folder| window(bench, jdk, folder, Loaded::ByFlag)),
+    ("window_behind_our_hook", 9, |env, jdk, folder| window(env, jdk, folder, Loaded::ByLauncher)),
+    ("window_before_our_hook", 8, |env, jdk, folder| window(env, jdk, folder, Loaded::ByFlag)),
     ("failing", 8, failing),
     ("staying", 8, staying),
     ("flipping", 8, flipping),
@@ -35,22 +35,22 @@ enum Loaded {
 }
 
 fn main() -> ExitCode {
-    suite::prepared(|bench| {
+    suite::main_with(|env| {
         let folder = Arc::new(Folder::fresh()?);
-        neighbour::redefining(bench, &folder.0)?;
-        let mut trials = bench.missing();
+        other_agent::redefining(env, &folder.0)?;
+        let mut trials = env.missing();
         let tests = TESTS.map(|(name, since, test)| {
             let folder = Arc::clone(&folder);
-            let test = move |bench: &Bench, jdk: &Jdk| test(bench, jdk, &folder.0);
+            let test = move |env: &TestEnv, jdk: &Jdk| test(env, jdk, &folder.0);
             (name, [Need::since(since)], test)
         });
-        trials.extend(per_jdk_needing(bench, tests));
+        trials.extend(per_jdk_needing(env, tests));
         Ok(trials)
     })
 }
 
 /// The program does what `way` says.
-fn run(bench: &Bench, jdk: &Jdk, folder: &Path, way: &str, loaded: Loaded) -> Result<Ended> {
+fn run(env: &TestEnv, jdk: &Jdk, folder: &Path, way: &str, loaded: Loaded) -> Result<Ended> {
     let jar = folder.join("other.jar");
     let mut flag = OsString::from("-javaagent:");
     flag.push(&jar);
@@ -65,7 +65,7 @@ fn run(bench: &Bench, jdk: &Jdk, folder: &Path, way: &str, loaded: Loaded) -> Re
         };
         Ok(jvm.flags([&versions]).flags(["-Xcheck:jni"]))
     };
-    let ended = jvm()?.audited(&bench.library, "").run()?;
+    let ended = jvm()?.audited(&env.library, "").run()?;
     ensure!(ended.printed().ends_with("done\n") && ended.code() == 0, ended.to_string());
     ensure!(ended.messages().is_empty(), ended.to_string());
     let mut complaints = ended.complaints();
@@ -99,38 +99,38 @@ fn line(version: &str, mark: &str) -> Result<u32> {
     u32::try_from(index + 1).map_err(|error| error.to_string())
 }
 
-fn claim_made(ended: &Ended, method: &str, expected: &[(u32, u64)]) -> Result<()> {
+fn ensure_made(ended: &Ended, method: &str, expected: &[(u32, u64)]) -> Result<()> {
     let (lines, expected) = (made(ended, method)?, expected.iter().copied().collect());
     ensure!(lines == expected, "{method}: {expected:?} expected, and not {lines:?}: {ended}");
     Ok(())
 }
 
 /// Made while the new version is on its way, and not yet installed.
-fn window(bench: &Bench, jdk: &Jdk, folder: &Path, loaded: Loaded) -> Result<()> {
-    let ended = run(bench, jdk, folder, "window", loaded)?;
-    claim_made(&ended, "make", &[(line("", "make")?, 3 + 4 + 4), (line("moved", "make")?, 5 + 7)])
+fn window(env: &TestEnv, jdk: &Jdk, folder: &Path, loaded: Loaded) -> Result<()> {
+    let ended = run(env, jdk, folder, "window", loaded)?;
+    ensure_made(&ended, "make", &[(line("", "make")?, 3 + 4 + 4), (line("moved", "make")?, 5 + 7)])
 }
 
 /// What is refused changes nothing, and what comes after it is seen.
-fn failing(bench: &Bench, jdk: &Jdk, folder: &Path) -> Result<()> {
-    let ended = run(bench, jdk, folder, "failing", Loaded::ByFlag)?;
-    claim_made(&ended, "make", &[(line("", "make")?, 3 + 2 + 4), (line("moved", "make")?, 5)])
+fn failing(env: &TestEnv, jdk: &Jdk, folder: &Path) -> Result<()> {
+    let ended = run(env, jdk, folder, "failing", Loaded::ByFlag)?;
+    ensure_made(&ended, "make", &[(line("", "make")?, 3 + 2 + 4), (line("moved", "make")?, 5)])
 }
 
 /// A call that is under way goes on in the old version.
-fn staying(bench: &Bench, jdk: &Jdk, folder: &Path) -> Result<()> {
-    let ended = run(bench, jdk, folder, "staying", Loaded::ByFlag)?;
+fn staying(env: &TestEnv, jdk: &Jdk, folder: &Path) -> Result<()> {
+    let ended = run(env, jdk, folder, "staying", Loaded::ByFlag)?;
     let lines = [("", "before"), ("", "after"), ("moved", "before"), ("moved", "after")];
     let mut expected = Vec::new();
     for (version, mark) in lines {
         expected.push((line(version, mark)?, 1));
     }
-    claim_made(&ended, "stay", &expected)
+    ensure_made(&ended, "stay", &expected)
 }
 
 /// Four threads make them all the time while the versions take turns.
-fn flipping(bench: &Bench, jdk: &Jdk, folder: &Path) -> Result<()> {
-    let ended = run(bench, jdk, folder, "flipping", Loaded::ByFlag)?;
+fn flipping(env: &TestEnv, jdk: &Jdk, folder: &Path) -> Result<()> {
+    let ended = run(env, jdk, folder, "flipping", Loaded::ByFlag)?;
     let printed = ended.printed();
     let numbers: Vec<u64> = printed.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [first, moved, either] = numbers[..] else {

@@ -8,7 +8,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Retained, Site};
-use zaudit_tests::suite::{self, Bench, Need, per_jdk, per_jdk_needing};
+use zaudit_tests::suite::{self, Need, TestEnv, per_jdk, per_jdk_needing};
 
 const INFLATER: &str = "java.util.zip.Inflater";
 
@@ -54,33 +54,33 @@ const UNREACHABLE: [&str; 3] = ["garbage", "circle", "weakOnly"];
 const COLLECTORS: [(&str, u32); 4] =
     [("-XX:+UseG1GC", 8), ("-XX:+UseSerialGC", 8), ("-XX:+UseZGC", 17), ("-XX:+UseShenandoahGC", 17)];
 
-type Test = fn(&Bench, &Jdk) -> Result<()>;
+type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
 const TESTS: [(&str, Test); 2] = [("out_of_time", out_of_time), ("not_asked_for", not_asked_for)];
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
-        let mut trials = bench.missing();
+    suite::main(|env| {
+        let mut trials = env.missing();
         let collectors = COLLECTORS.map(|(collector, since)| {
-            let test = move |bench: &Bench, jdk: &Jdk| ways(bench, jdk, collector);
+            let test = move |env: &TestEnv, jdk: &Jdk| ways(env, jdk, collector);
             (format!("ways{collector}"), [Need::since(since)], test)
         });
-        trials.extend(per_jdk_needing(bench, collectors));
-        trials.extend(per_jdk(bench, TESTS));
+        trials.extend(per_jdk_needing(env, collectors));
+        trials.extend(per_jdk(env, TESTS));
         trials
     })
 }
 
-fn retained(bench: &Bench, jdk: &Jdk) -> Result<Jvm> {
-    let jvm = Jvm::new(jdk, bench.fixture("Retained")?)?;
+fn retained(env: &TestEnv, jdk: &Jdk) -> Result<Jvm> {
+    let jvm = Jvm::new(jdk, env.fixture("Retained")?)?;
     // Nothing is to be collected while it is looked at.
     Ok(jvm.flags(["-Xms256m", "-Xmx256m", "-Xcheck:jni"]))
 }
 
-fn ways(bench: &Bench, jdk: &Jdk, collector: &str) -> Result<()> {
-    let jvm = retained(bench, jdk)?
+fn ways(env: &TestEnv, jdk: &Jdk, collector: &str) -> Result<()> {
+    let jvm = retained(env, jdk)?
         .flags([collector])
-        .audited(&bench.library, "gc_roots=3,gc_roots_timeout=60s,signal=USR1");
+        .audited(&env.library, "gc_roots=3,gc_roots_timeout=60s,signal=USR1");
     let mut program = jvm.spawn()?;
     program.wait_for("ready")?;
     program.signal("USR1")?;
@@ -156,8 +156,8 @@ fn of<'a>(report: &'a Report, method: &str) -> Result<&'a Site> {
 }
 
 /// The search ends when its time is over, and says so.
-fn out_of_time(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let ended = retained(bench, jdk)?.audited(&bench.library, "gc_roots=1,gc_roots_timeout=0s").run()?;
+fn out_of_time(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let ended = retained(env, jdk)?.audited(&env.library, "gc_roots=1,gc_roots_timeout=0s").run()?;
     let report = ended.report()?;
     let held: Vec<&Retained> = report.sites.iter().flat_map(|site| &site.retention).collect();
     let gave_up =
@@ -170,8 +170,8 @@ fn out_of_time(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// Without the option nobody looks.
-fn not_asked_for(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let report = retained(bench, jdk)?.audited(&bench.library, "").run()?.report()?;
+fn not_asked_for(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let report = retained(env, jdk)?.audited(&env.library, "").run()?.report()?;
     let none = report.sites.iter().all(|site| site.retention.is_empty());
     ensure!(none && report.retention_pause_seconds.is_none(), "somebody looked");
     Ok(())

@@ -12,17 +12,17 @@ use zaudit_tests::child::Ended;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::neighbour;
+use zaudit_tests::other_agent;
 use zaudit_tests::report::Trigger;
-use zaudit_tests::suite::{self, Bench, Need, cell, claim_counts, per_jdk, per_jdk_needing};
+use zaudit_tests::suite::{self, Need, TestEnv, case, ensure_counts, per_jdk, per_jdk_needing};
 
-type Test = fn(&Bench, &Jdk) -> Result<()>;
+type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
 const TESTS: [(&str, Test); 8] = [
     ("closed_streams", closed_streams),
     ("loader_that_prints_without_gc", loader_that_prints),
-    ("other_agent_after", |bench, jdk| other_agent(bench, jdk, true)),
-    ("other_agent_before", |bench, jdk| other_agent(bench, jdk, false)),
+    ("other_agent_after", |env, jdk| other_agent(env, jdk, true)),
+    ("other_agent_before", |env, jdk| other_agent(env, jdk, false)),
     ("pipe_that_nobody_reads", pipe_that_nobody_reads),
     ("pipe_that_is_never_read", pipe_that_is_never_read),
     ("pipe_that_is_read", pipe_that_is_read),
@@ -36,11 +36,11 @@ const AS_ROOT: [(&str, [Need; 1], Test); 2] = [
 ];
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
-        let mut trials = bench.missing();
-        trials.extend(per_jdk(bench, TESTS));
-        trials.extend(per_jdk_needing(bench, AS_ROOT));
-        trials.push(cell(bench, "stderr_that_nobody_reads", stderr_that_nobody_reads));
+    suite::main(|env| {
+        let mut trials = env.missing();
+        trials.extend(per_jdk(env, TESTS));
+        trials.extend(per_jdk_needing(env, AS_ROOT));
+        trials.push(case(env, "stderr_that_nobody_reads", stderr_that_nobody_reads));
         trials
     })
 }
@@ -57,19 +57,19 @@ fn run(command: &mut Command) -> Result<()> {
 }
 
 /// The counts of `NeverEnded` in the report in `file`.
-fn claim_never_ended(bench: &Bench, jdk: &Jdk, ended: &Ended, file: &str) -> Result<()> {
-    let fixture = bench.fixture("NeverEnded")?;
-    claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report_in(file)?)
+fn ensure_never_ended(env: &TestEnv, jdk: &Jdk, ended: &Ended, file: &str) -> Result<()> {
+    let fixture = env.fixture("NeverEnded")?;
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report_in(file)?)
 }
 
-fn never_ended(bench: &Bench, jdk: &Jdk, options: &str) -> Result<Jvm> {
-    Ok(Jvm::new(jdk, bench.fixture("NeverEnded")?)?.agent(&bench.library, options))
+fn never_ended(env: &TestEnv, jdk: &Jdk, options: &str) -> Result<Jvm> {
+    Ok(Jvm::new(jdk, env.fixture("NeverEnded")?)?.agent(&env.library, options))
 }
 
 /// Opened for writing, such a pipe waits for a reader, and for ever if none comes.
-fn pipe_that_nobody_reads(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let bare = Jvm::new(jdk, bench.fixture("NeverEnded")?)?.run()?;
-    let jvm = never_ended(bench, jdk, "gc,file=pipe")?;
+fn pipe_that_nobody_reads(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let bare = Jvm::new(jdk, env.fixture("NeverEnded")?)?.run()?;
+    let jvm = never_ended(env, jdk, "gc,file=pipe")?;
     pipe(&jvm.dir().join("pipe"))?;
     let ended = jvm.run()?;
     ensure!(ended.printed() == bare.printed() && ended.code() == bare.code(), ended.to_string());
@@ -90,15 +90,15 @@ fn timed(jvm: Jvm) -> Result<(Ended, Duration)> {
 }
 
 /// Three pipes that are open and never read, one of them standard error: together they delay the end only shortly.
-fn pipe_that_is_never_read(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = || Jvm::new(jdk, bench.fixture("ManySites")?);
+fn pipe_that_is_never_read(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = || Jvm::new(jdk, env.fixture("ManySites")?);
     let (bare, quick) = timed(jvm()?)?;
     // The shell opens each pipe for reading, too, and never reads.
     for (options, redirection, heard) in [
         ("file=one,format=json", "exec 3<>one", true),
         ("file=one,file=two,format=json", "exec 3<>one 4<>two 5<>three 2>three", false),
     ] {
-        let jvm = jvm()?.agent(&bench.library, options).after(redirection);
+        let jvm = jvm()?.agent(&env.library, options).after(redirection);
         ["one", "two", "three"].iter().try_for_each(|name| pipe(&jvm.dir().join(name)))?;
         let (ended, slow) = timed(jvm)?;
         ensure!(ended.code() == 0 && ended.printed() == bare.printed(), ended.to_string());
@@ -111,9 +111,9 @@ fn pipe_that_is_never_read(bench: &Bench, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-fn pipe_that_is_read(bench: &Bench, jdk: &Jdk) -> Result<()> {
+fn pipe_that_is_read(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     // The JVM inherits both ends, so that no end is ever missing; the reader ends when the JVM has.
-    let jvm = never_ended(bench, jdk, "gc,file=pipe,format=json")?;
+    let jvm = never_ended(env, jdk, "gc,file=pipe,format=json")?;
     pipe(&jvm.dir().join("pipe"))?;
     let ended = jvm.after("exec 3<>pipe; cat <pipe 3>&- >r.json & true").run()?;
     ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
@@ -121,7 +121,7 @@ fn pipe_that_is_read(bench: &Bench, jdk: &Jdk) -> Result<()> {
     while ended.report().is_err() && Instant::now() < deadline {
         std::thread::yield_now();
     }
-    claim_never_ended(bench, jdk, &ended, "r.json")
+    ensure_never_ended(env, jdk, &ended, "r.json")
 }
 
 /// Gives a file, or a link itself, to a user that does not exist.
@@ -130,8 +130,8 @@ fn give_away(path: &Path) -> Result<()> {
 }
 
 /// Somebody who may write to the folder puts a pipe in the report's place and reads it: he gets nothing.
-fn pipe_of_another_user(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = never_ended(bench, jdk, "gc,file=pipe")?;
+fn pipe_of_another_user(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = never_ended(env, jdk, "gc,file=pipe")?;
     let planted = jvm.dir().join("pipe");
     pipe(&planted)?;
     give_away(&planted)?;
@@ -146,21 +146,21 @@ fn pipe_of_another_user(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// Somebody who may write to the folder puts a link to the program's own output in the report's place.
-fn link_of_another_user(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let bare = Jvm::new(jdk, bench.fixture("NeverEnded")?)?.run()?;
-    let jvm = never_ended(bench, jdk, "gc,file=r.json")?;
+fn link_of_another_user(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let bare = Jvm::new(jdk, env.fixture("NeverEnded")?)?.run()?;
+    let jvm = never_ended(env, jdk, "gc,file=r.json")?;
     let link = jvm.dir().join("r.json");
     symlink("/proc/self/fd/1", &link).map_err(|error| error.to_string())?;
     give_away(&link)?;
     let ended = jvm.run()?;
     ensure!(ended.printed() == bare.printed() && ended.stderr().is_empty(), ended.to_string());
-    claim_never_ended(bench, jdk, &ended, "r.json")
+    ensure_never_ended(env, jdk, &ended, "r.json")
 }
 
 /// Such a link stands for an open file: what the program wrote there stays, and so does the link.
-fn link_to_stdout(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let bare = Jvm::new(jdk, bench.fixture("NeverEnded")?)?.run()?;
-    let jvm = never_ended(bench, jdk, "gc,file=link,format=json")?.after("exec >out.txt");
+fn link_to_stdout(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let bare = Jvm::new(jdk, env.fixture("NeverEnded")?)?.run()?;
+    let jvm = never_ended(env, jdk, "gc,file=link,format=json")?.after("exec >out.txt");
     let link = jvm.dir().join("link");
     symlink("/proc/self/fd/1", &link).map_err(|error| error.to_string())?;
     let ended = jvm.run()?;
@@ -173,17 +173,17 @@ fn link_to_stdout(bench: &Bench, jdk: &Jdk) -> Result<()> {
     let report = text.strip_prefix(&bare.printed());
     let report = report.ok_or_else(|| format!("the program's own output is not there: {text}"))?;
     fs::write(&out, report).map_err(|error| error.to_string())?;
-    claim_never_ended(bench, jdk, &ended, "out.txt")
+    ensure_never_ended(env, jdk, &ended, "out.txt")
 }
 
 /// A parent that waits for its child's end before it reads what that said: a pipe holds 64 KiB.
-fn stderr_that_nobody_reads(bench: &Bench) -> Result<()> {
-    let jvm = || Jvm::new(bench.default_jdk(), bench.fixture("ManySites")?);
-    let read = jvm()?.audited(&bench.library, "").run()?;
+fn stderr_that_nobody_reads(env: &TestEnv) -> Result<()> {
+    let jvm = || Jvm::new(env.default_jdk(), env.fixture("ManySites")?);
+    let read = jvm()?.audited(&env.library, "").run()?;
     let size = fs::metadata(read.dir().join("r.json")).map_err(|error| error.to_string())?.len();
     ensure!(size > 1 << 18, "a report of {size} bytes fits into a pipe: {read}");
     // The shell opens the pipe for reading, too, and never reads.
-    let unread = jvm()?.agent(&bench.library, "format=json").after("exec 3<>unread 2>unread");
+    let unread = jvm()?.agent(&env.library, "format=json").after("exec 3<>unread 2>unread");
     pipe(&unread.dir().join("unread"))?;
     let ended = unread.run()?;
     ensure!(ended.code() == 0 && ended.printed() == read.printed(), ended.to_string());
@@ -192,9 +192,9 @@ fn stderr_that_nobody_reads(bench: &Bench) -> Result<()> {
 
 /// Started without stdin, stdout and stderr, a process gets their numbers for the files that it opens first. The agent's own
 /// pipe must not be among them: whoever prints would ring it.
-fn closed_streams(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let fixture = bench.fixture("WithoutStreams")?;
-    let jvm = Jvm::new(jdk, fixture)?.args(&["ready", "go"]).audited(&bench.library, "gc");
+fn closed_streams(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("WithoutStreams")?;
+    let jvm = Jvm::new(jdk, fixture)?.args(&["ready", "go"]).audited(&env.library, "gc");
     let go = jvm.dir().join("go");
     pipe(&go)?;
     let mut running = jvm.after("exec 0<&- 1>&- 2>&-").spawn()?;
@@ -207,37 +207,37 @@ fn closed_streams(bench: &Bench, jdk: &Jdk) -> Result<()> {
         running.signal(signal)?;
         let report = running.wait_for_report(report)?;
         ensure!(report.process.trigger == trigger, "trigger is {:?}", report.process.trigger);
-        claim_counts(fixture, &expected, &report)?;
+        ensure_counts(fixture, &expected, &report)?;
     }
     fs::write(&go, "").map_err(|error| error.to_string())?;
     let ended = running.finish()?;
     ensure!(ended.code() == 0, ended.to_string());
     ensure!(!ended.dir().join("r.3.json").exists(), "two were asked for, and there is a third");
-    claim_counts(fixture, &expected, &ended.report()?)
+    ensure_counts(fixture, &expected, &ended.report()?)
 }
 
-/// No Java code runs on account of the agent that the program could see: with `gc` this is a cell of the matrix.
-fn loader_that_prints(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let fixture = bench.fixture("SystemLoader")?;
+/// No Java code runs on account of the agent that the program could see: with `gc` this is a case of the matrix.
+fn loader_that_prints(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("SystemLoader")?;
     let bare = Jvm::new(jdk, fixture)?.run()?;
     ensure!(bare.printed().contains("SystemLoader on main"), "the loader prints nothing: {bare}");
-    let ended = Jvm::new(jdk, fixture)?.audited(&bench.library, "").run()?;
+    let ended = Jvm::new(jdk, fixture)?.audited(&env.library, "").run()?;
     ensure!(ended.printed() == bare.printed() && ended.code() == 0, "{bare}\n{ended}");
-    claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }
 
 /// Whenever an agent has a class transformed, the JVM asks all agents, and begins with the original bytes.
-fn other_agent(bench: &Bench, jdk: &Jdk, after: bool) -> Result<()> {
-    let fixture = bench.fixture("SiteVariety")?;
+fn other_agent(env: &TestEnv, jdk: &Jdk, after: bool) -> Result<()> {
+    let fixture = env.fixture("SiteVariety")?;
     let jvm = Jvm::new(jdk, fixture)?.flags(["-Xcheck:jni"]);
     let mut flag = std::ffi::OsString::from("-javaagent:");
-    flag.push(neighbour::jar(bench, jvm.dir())?);
+    flag.push(other_agent::jar(env, jvm.dir())?);
     let jvm = match after {
-        true => jvm.audited(&bench.library, "gc").flags([flag]),
-        false => jvm.flags([flag]).audited(&bench.library, "gc"),
+        true => jvm.audited(&env.library, "gc").flags([flag]),
+        false => jvm.flags([flag]).audited(&env.library, "gc"),
     };
     let ended = jvm.run()?;
     ensure!(ended.printed() == "transformed\ndone\n" && ended.code() == 0, ended.to_string());
     ensure!(ended.messages().is_empty(), ended.to_string());
-    claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use zaudit_tests::ensure;
 use zaudit_tests::golden::golden;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench, cell};
+use zaudit_tests::suite::{self, TestEnv, case};
 use zaudit_tests::{Result, repository};
 
 /// The golden's name, the fixture, and the options.
@@ -20,18 +20,16 @@ const GOLDENS: [(&str, &str, &str); 5] = [
 ];
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
-        let trial =
-            |(name, fixture, options)| cell(bench, name, move |bench| same(bench, name, fixture, options));
+    suite::main(|env| {
+        let trial = |(name, fixture, options)| case(env, name, move |env| same(env, name, fixture, options));
         let mut trials: Vec<_> = GOLDENS.into_iter().map(trial).collect();
-        trials.push(cell(bench, "normalised", |_| normalises()));
+        trials.push(case(env, "normalised", |_| normalises()));
         trials
     })
 }
 
-fn same(bench: &Bench, name: &str, fixture: &str, options: &str) -> Result<()> {
-    let ended =
-        Jvm::new(bench.default_jdk(), bench.fixture(fixture)?)?.agent(&bench.library, options).run()?;
+fn same(env: &TestEnv, name: &str, fixture: &str, options: &str) -> Result<()> {
+    let ended = Jvm::new(env.default_jdk(), env.fixture(fixture)?)?.agent(&env.library, options).run()?;
     let text = normalised(&ended.stderr());
     ensure!(text.contains("SUMMARY: zaudit:"), "no report: {ended}");
     golden(&repository().join("tests/goldens/text").join(format!("{name}.txt")), &text)

@@ -39,8 +39,8 @@ fn own(program: &Program, jdk: &Jdk) -> Result<u64> {
     Ok(adopted.inflater.counts.live)
 }
 
-/// Claims what became of the adopted ones of a kind, beside the JVM's own. What was dropped is `late` on JDK 8.
-fn claim_adopted(report: &Report, jdk: &Jdk, kind: Kind, own: u64, right: Adopted) -> Result<()> {
+/// Ensures what became of the adopted ones of a kind, beside the JVM's own. What was dropped is `late` on JDK 8.
+fn ensure_adopted(report: &Report, jdk: &Jdk, kind: Kind, own: u64, right: Adopted) -> Result<()> {
     let lost = right.collected;
     let own = if kind == Kind::Inflater { own } else { 0 };
     let right = Adopted {
@@ -66,20 +66,20 @@ fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(said.contains(&right), "{right:?} expected: {said}");
     let all = Adopted { found: 1000, live: 1000, ..Adopted::default() };
     let report = program.report("dump", &[])?;
-    KINDS.iter().try_for_each(|kind| claim_adopted(&report, jdk, *kind, own, all))?;
+    KINDS.iter().try_for_each(|kind| ensure_adopted(&report, jdk, *kind, own, all))?;
     ensure!(!report.process.from_start, "it was armed while the program ran");
     program.obey("end 300")?;
     program.obey("drop 200")?;
     let report = program.report("dump", settled(jdk))?;
     let some = Adopted { found: 1000, ended: 300, collected: 200, live: 500, ..Adopted::default() };
-    KINDS.iter().try_for_each(|kind| claim_adopted(&report, jdk, *kind, own, some))?;
+    KINDS.iter().try_for_each(|kind| ensure_adopted(&report, jdk, *kind, own, some))?;
     let report = program.report("disarm", &["--gc"])?;
-    KINDS.iter().try_for_each(|kind| claim_adopted(&report, jdk, *kind, own, some))?;
+    KINDS.iter().try_for_each(|kind| ensure_adopted(&report, jdk, *kind, own, some))?;
     // A new audit finds what is left.
     program.zaudit("attach", &[])?;
     let report = program.report("disarm", &[])?;
     let rest = Adopted { found: 500, live: 500, ..Adopted::default() };
-    KINDS.iter().try_for_each(|kind| claim_adopted(&report, jdk, *kind, own, rest))?;
+    KINDS.iter().try_for_each(|kind| ensure_adopted(&report, jdk, *kind, own, rest))?;
     program.end().map(drop)
 }
 
@@ -90,7 +90,7 @@ fn under_churn(kit: &Kit, jdk: &Jdk) -> Result<()> {
     const KEPT: u64 = 100;
     let mut program = kit.start(kit.obeying(jdk)?)?;
     let own = own(&program, jdk)?;
-    let claim_live = |report: &Report, kept: u64| {
+    let ensure_live = |report: &Report, kept: u64| {
         KINDS.iter().try_for_each(|kind| {
             let right = if *kind == Kind::Inflater { kept + own } else { kept };
             let adopted = report.totals.adopted.of(*kind).counts;
@@ -111,13 +111,13 @@ fn under_churn(kit: &Kit, jdk: &Jdk) -> Result<()> {
         }
         program.zaudit("attach", &["file=r.json", "format=json"]).map_err(here)?;
         program.obey("calm")?;
-        claim_live(&program.report("dump", settled(jdk))?, KEPT).map_err(here)?;
+        ensure_live(&program.report("dump", settled(jdk))?, KEPT).map_err(here)?;
         program.obey(&format!("end {KEPT}"))?;
         if round < ROUNDS {
-            claim_live(&program.report("disarm", &[])?, 0).map_err(here)?;
+            ensure_live(&program.report("disarm", &[])?, 0).map_err(here)?;
         }
     }
-    claim_live(&program.end()?.report()?, 0)
+    ensure_live(&program.end()?.report()?, 0)
 }
 
 /// More ended ones than are worth a look: the search has them collected first.
@@ -135,7 +135,7 @@ fn beside_much_garbage(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(after != before, "the search has looked at the garbage");
     let report = program.report("disarm", &[])?;
     let all = Adopted { found: 100, live: 100, ..Adopted::default() };
-    KINDS.iter().try_for_each(|kind| claim_adopted(&report, jdk, *kind, own, all))?;
+    KINDS.iter().try_for_each(|kind| ensure_adopted(&report, jdk, *kind, own, all))?;
     program.end().map(drop)
 }
 
@@ -147,10 +147,10 @@ fn in_batches(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey(&format!("inflaters {MANY}"))?;
     program.zaudit("attach", &[])?;
     let all = Adopted { found: MANY, live: MANY, ..Adopted::default() };
-    claim_adopted(&program.report("dump", &[])?, jdk, Kind::Inflater, own, all)?;
+    ensure_adopted(&program.report("dump", &[])?, jdk, Kind::Inflater, own, all)?;
     program.obey(&format!("end {}", MANY - 1))?;
     let one = Adopted { found: MANY, ended: MANY - 1, live: 1, ..Adopted::default() };
-    claim_adopted(&program.report("disarm", &[])?, jdk, Kind::Inflater, own, one)?;
+    ensure_adopted(&program.report("disarm", &[])?, jdk, Kind::Inflater, own, one)?;
     program.end().map(drop)
 }
 
@@ -191,7 +191,7 @@ fn reset(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(after.sites.iter().all(|site| !site.is_of("Obeying")), "{:#?}", after.sites);
     let all = Adopted { found: 115, live: 115, ..Adopted::default() };
     for kind in KINDS {
-        claim_adopted(&after, jdk, kind, own, all)?;
+        ensure_adopted(&after, jdk, kind, own, all)?;
         let (made, age) = (oldest(&before, kind), after.totals.adopted.of(kind).oldest_live_seconds);
         // What was made before the reset is older than the new counts, and no younger than it was.
         let kept = age.is_some_and(|age| age >= made && age > after.process.armed_seconds && made > 0.0);
@@ -208,7 +208,7 @@ fn reset(kit: &Kit, jdk: &Jdk) -> Result<()> {
             format!("{own_sites:?}")
         });
         let right = Adopted { found: 115, ended: 75, collected: 20, live: 20, ..Adopted::default() };
-        claim_adopted(&last, jdk, kind, own, right)?;
+        ensure_adopted(&last, jdk, kind, own, right)?;
     }
     program.end().map(drop)
 }

@@ -57,17 +57,17 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
         program.obey(&format!("window {MADE} {ENDED}")).map_err(here)?;
         if cycle % 8 == 0 {
             let report = program.report("dump", &[]).map_err(here)?;
-            claim_window(&report, most).map_err(here)?;
+            ensure_window(&report, most).map_err(here)?;
         }
         if cycle == 1 {
-            program.claim_hooked(true)?;
+            program.ensure_hooked(true)?;
         }
         let report = program.report("disarm", &[]).map_err(here)?;
-        claim_window(&report, most).map_err(here)?;
+        ensure_window(&report, most).map_err(here)?;
         program.obey("release").map_err(here)?;
     }
     program.wait_for_threads(&[])?;
-    program.claim_hooked(false)?;
+    program.ensure_hooked(false)?;
     program.obey("calm")?;
     let ended = program.end()?;
     // JDK 8's runFinalization0 leaves out a check, and whichever call is next on that thread is blamed for it. The agent
@@ -81,7 +81,7 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
 }
 
 /// Reading the report has checked its sums and that nothing was missed.
-fn claim_window(report: &Report, most: u64) -> Result<()> {
+fn ensure_window(report: &Report, most: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
         let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
         let right = Counts { created: MADE, ended: ENDED, live: MADE - ENDED, ..Counts::default() };

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the program ends as it does without us, with its own exit code and output, and no command waits for ever.
 
-use super::{Kit, Program, Test, claim_printed};
+use super::{Kit, Program, Test, ensure_printed};
 use std::process::Child;
 use std::process::Stdio;
 use zaudit_tests::Result;
@@ -43,7 +43,7 @@ fn commands_while_it_ends(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let here = |why: String| format!("round {round}, {flying:?}: {why}");
         // There is no last line: the program is stopped in the middle.
         let (last, said) = said.split_last().ok_or("it has said nothing")?;
-        claim_printed(&ended, said.to_vec(), last, 7).map_err(here)?;
+        ensure_printed(&ended, said.to_vec(), last, 7).map_err(here)?;
         let harm =
             ended.stderr().lines().any(|line| line.contains("internal error") || line.contains("fatal"));
         ensure!(!harm, here(ended.to_string()));

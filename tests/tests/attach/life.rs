@@ -29,11 +29,11 @@ pub const TESTS: &[(&str, u32, Test)] = &[
 
 /// `-agentpath` with a JSON report in `r.json`.
 fn loaded(kit: &Kit, jdk: &Jdk, options: &str) -> Result<Jvm> {
-    Ok(kit.obeying(jdk)?.audited(&kit.bench.library, options))
+    Ok(kit.obeying(jdk)?.audited(&kit.env.library, options))
 }
 
-/// Claims what the report says of `count` windows of 40, of which 25 were ended.
-fn claim_windows(report: &Report, count: u64) -> Result<()> {
+/// Ensures what the report says of `count` windows of 40, of which 25 were ended.
+fn ensure_windows(report: &Report, count: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
         let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
         let right = Counts { created: 40 * count, ended: 25 * count, live: 15 * count, ..Counts::default() };
@@ -42,27 +42,27 @@ fn claim_windows(report: &Report, count: u64) -> Result<()> {
     Ok(())
 }
 
-/// Claims that nothing is audited, by all that can be told from outside and from within. Something must churn.
-fn claim_disarmed(program: &mut Program) -> Result<()> {
+/// Ensures that nothing is audited, by all that can be told from outside and from within. Something must churn.
+fn ensure_disarmed(program: &mut Program) -> Result<()> {
     program.wait_for_threads(&[])?;
-    program.claim_state("disarmed")?;
-    program.claim_hooked(false)
+    program.ensure_state("disarmed")?;
+    program.ensure_hooked(false)
 }
 
 /// What was said at the start holds when it is armed later.
 fn armed_by_command(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut program = kit.start(loaded(kit, jdk, "arm=false,gc,depth=3")?)?;
     program.obey("churn 2")?;
-    claim_disarmed(&mut program)?;
+    ensure_disarmed(&mut program)?;
     program.obey("open 8")?;
     program.refused("dump", &[], 1, "arm it first")?;
     program.zaudit("attach", &[])?;
-    program.claim_state("armed")?;
+    program.ensure_state("armed")?;
     program.wait_for_threads(&["zaudit"])?;
-    program.claim_hooked(true)?;
+    program.ensure_hooked(true)?;
     program.obey("window 40 25")?;
     let report = program.report("dump", &[])?;
-    claim_windows(&report, 1)?;
+    ensure_windows(&report, 1)?;
     ensure!(report.totals.adopted.deflater.counts.found >= 8, "{:?}", report.totals.adopted);
     let own: Vec<_> = report.sites.iter().filter(|site| site.is_of("Obeying")).collect();
     let cut = own.iter().all(|site| site.frames.len() <= 3);
@@ -73,7 +73,7 @@ fn armed_by_command(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey("forget 48")?;
     let report = program.end()?.report()?;
     ensure!(report.process.trigger == Trigger::Exit && !report.process.from_start, "{report:#?}");
-    claim_windows(&report, 1)?;
+    ensure_windows(&report, 1)?;
     for kind in [Kind::Inflater, Kind::Deflater] {
         let opened = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.open"));
         let made_abroad =
@@ -89,17 +89,17 @@ fn loaded_at_the_start(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut program = kit.start(loaded(kit, jdk, "")?)?;
     program.obey("window 40 25")?;
     let report = program.report("dump", &[])?;
-    claim_windows(&report, 1)?;
+    ensure_windows(&report, 1)?;
     ensure!(report.process.trigger == Trigger::Command && report.process.from_start, "{report:?}");
     program.refused("attach", &[], 1, "under way")?;
     program.zaudit("reset", &[])?;
     program.obey("window 40 25")?;
     let report = program.report("disarm", &[])?;
-    claim_windows(&report, 1)?;
+    ensure_windows(&report, 1)?;
     ensure!(report.totals.adopted.deflater.counts.live == 15, "{:?}", report.totals.adopted);
     ensure!(!report.process.from_start, "the counts have begun anew");
     program.obey("churn 2")?;
-    claim_disarmed(&mut program)?;
+    ensure_disarmed(&mut program)?;
     ensure!(!program.running.dir().join("r.json").exists(), "nobody asked for that file");
     program.refused("disarm", &[], 1, "no audit is under way")?;
     program.zaudit("attach", &[])?;
@@ -108,20 +108,20 @@ fn loaded_at_the_start(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let report = program.end()?.report()?;
     ensure!(report.process.trigger == Trigger::Exit, "{report:?}");
     ensure!(report.totals.adopted.deflater.counts.live == 30, "{:?}", report.totals.adopted);
-    claim_windows(&report, 1)
+    ensure_windows(&report, 1)
 }
 
 /// It waits without a hook, and arms by itself.
 fn delay(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut program = kit.start(loaded(kit, jdk, "delay=3s")?)?;
     program.wait_for_threads(&["zaudit-delay"])?;
-    program.claim_state("waiting (arms in ")?;
+    program.ensure_state("waiting (arms in ")?;
     program.obey("open 8")?;
     program.wait_for_threads(&["zaudit"])?;
-    program.claim_state("armed")?;
+    program.ensure_state("armed")?;
     program.obey("window 40 25")?;
     let report = program.end()?.report()?;
-    claim_windows(&report, 1)?;
+    ensure_windows(&report, 1)?;
     let adopted = report.totals.adopted.deflater.counts;
     ensure!(adopted.found == 8 && !report.process.from_start, "{adopted:?}");
     Ok(())
@@ -137,14 +137,14 @@ fn delay_and_disarm(kit: &Kit, jdk: &Jdk) -> Result<()> {
             kit.start(loaded(kit, jdk, "delay=1h")?)?
         };
         program.wait_for_threads(&["zaudit-delay"])?;
-        program.claim_state("waiting (arms in 35")?;
+        program.ensure_state("waiting (arms in 35")?;
         let said = kit.zaudit.ask("disarm", program.running.pid(), &[])?;
         ensure!(
             said.code == Some(0) && (said.stdout + &said.stderr).contains("the pending audit was cancelled"),
             "the reply does not say that the pending audit was cancelled"
         );
         program.obey("churn 2")?;
-        claim_disarmed(&mut program)?;
+        ensure_disarmed(&mut program)?;
         let ended = program.end()?;
         ensure!(!ended.dir().join("r.json").exists(), "there was no audit, and there is a report");
     }
@@ -158,10 +158,10 @@ fn duration(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.zaudit("attach", &["duration=2s", "file=r.json", "format=json"])?;
     program.obey("window 40 25")?;
     let report = program.running.wait_for_report("r.json")?;
-    claim_windows(&report, 1)?;
+    ensure_windows(&report, 1)?;
     let right = report.process.trigger == Trigger::Duration && report.process.number.is_none();
     ensure!(right && report.process.armed_seconds >= 2.0, "{:?}", report.process);
-    claim_disarmed(&mut program)?;
+    ensure_disarmed(&mut program)?;
     program.end().map(drop)
 }
 
@@ -174,7 +174,7 @@ fn armed_twice(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.wait_for_threads(&["zaudit"])?;
     let report = program.report("disarm", &[])?;
     ensure!(report.sites.iter().all(|site| !site.truncated), "depth=64 is not what holds");
-    claim_windows(&report, 1)?;
+    ensure_windows(&report, 1)?;
     program.end().map(drop)
 }
 
@@ -183,7 +183,7 @@ fn garbage_options(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey("churn 2")?;
     program.refused("attach", &["depth=frog"], 2, "depth")?;
     program.wait_for_threads(&[])?;
-    program.claim_hooked(false)?;
+    program.ensure_hooked(false)?;
     // The library is there from here on.
     program.zaudit("attach", &[])?;
     program.zaudit("disarm", &[])?;
@@ -191,13 +191,13 @@ fn garbage_options(kit: &Kit, jdk: &Jdk) -> Result<()> {
         [("depth=frog", "depth"), ("detph=3", "did you mean \"depth\""), ("=", "name"), ("\u{e9}", "unknown")]
     {
         program.refused("attach", &["gc", option], 2, why)?;
-        claim_disarmed(&mut program)?;
+        ensure_disarmed(&mut program)?;
     }
     program.zaudit("attach", &[])?;
     program.obey("window 40 25")?;
     program.refused("attach", &["depth=frog"], 2, "depth")?;
-    program.claim_state("armed")?;
-    claim_windows(&program.report("disarm", &[])?, 1)?;
+    program.ensure_state("armed")?;
+    ensure_windows(&program.report("disarm", &[])?, 1)?;
     program.end().map(drop)
 }
 
@@ -233,7 +233,7 @@ fn by_jcmd(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ] {
         let comma = if options.is_empty() { "" } else { "," };
         let options = format!("{command}{comma}{options},reply_file={}", answer.display());
-        let said = load(jdk, &program, &kit.bench.library, &options)?;
+        let said = load(jdk, &program, &kit.env.library, &options)?;
         ensure!(said.contains(&format!("return code: {code}")), {
             format!("{options}: {code} expected: {said}")
         });
@@ -253,27 +253,27 @@ fn by_jcmd(kit: &Kit, jdk: &Jdk) -> Result<()> {
 /// The same library under another name.
 fn copy(kit: &Kit, folder: &Path) -> Result<PathBuf> {
     let copy = folder.join("libcopy_of_zaudit.so");
-    std::fs::copy(&kit.bench.library, &copy).map_err(|error| error.to_string())?;
+    std::fs::copy(&kit.env.library, &copy).map_err(|error| error.to_string())?;
     Ok(copy)
 }
 
 /// Of two that come with the JVM, one works and the other says in one line that it does not.
 fn second_copy_at_the_start(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let jvm = kit.obeying(jdk)?.audited(&kit.bench.library, "");
+    let jvm = kit.obeying(jdk)?.audited(&kit.env.library, "");
     let copy = copy(kit, jvm.dir())?;
     let mut flag = OsString::from("-agentpath:");
     flag.push(copy);
     let mut program = kit.start(jvm.flags([flag]))?;
     program.obey("window 40 25")?;
-    program.claim_state("armed")?;
-    claim_windows(&program.report("dump", &[])?, 1)?;
+    program.ensure_state("armed")?;
+    ensure_windows(&program.report("dump", &[])?, 1)?;
     program.running.close();
     let ended = program.running.finish()?;
     let messages = ended.messages();
     let told =
         messages.len() == 1 && messages.iter().all(|line| line.contains("another copy of libzaudit.so"));
     ensure!(told && ended.code() == 0 && ended.foreign_stderr().is_empty(), ended.to_string());
-    claim_windows(&ended.report()?, 1)
+    ensure_windows(&ended.report()?, 1)
 }
 
 /// One that is loaded beside the first is told to go, and the first remains the one that is asked.
@@ -289,9 +289,9 @@ fn second_copy_later(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let told = std::fs::read_to_string(&answer).map_err(|error| error.to_string())?;
         ensure!(told.contains("another copy of libzaudit.so"), told.clone());
     }
-    program.claim_state("armed")?;
-    claim_windows(&program.report("disarm", &[])?, 1)?;
+    program.ensure_state("armed")?;
+    ensure_windows(&program.report("disarm", &[])?, 1)?;
     program.obey("churn 2")?;
-    claim_disarmed(&mut program)?;
+    ensure_disarmed(&mut program)?;
     program.end().map(drop)
 }

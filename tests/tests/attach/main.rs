@@ -1,7 +1,7 @@
 //! Audits that begin and end while the program runs, on real JVMs, by the `zaudit` command.
 //!
-//! Owns what all cells share: a program that obeys, and what the world sees of an audit from outside. What is tested is
-//! told by the rooms below. Invariant: each cell ends with the program unharmed, or says what harm was done.
+//! Owns what all cases share: a program that obeys, and what the world sees of an audit from outside. What is tested is
+//! told by the rooms below. Invariant: each case ends with the program unharmed, or says what harm was done.
 
 mod adopted;
 mod cycles;
@@ -21,31 +21,31 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Report;
-use zaudit_tests::suite::{self, Bench, Need, per_jdk_needing};
+use zaudit_tests::suite::{self, Need, TestEnv, per_jdk_needing};
 
 type Test = fn(&Kit, &Jdk) -> Result<()>;
 
 fn main() -> ExitCode {
-    suite::prepared(|bench| Ok(trials(&Kit { bench: bench.clone(), zaudit: Zaudit::ready(bench)? })))
+    suite::main_with(|env| Ok(trials(&Kit { env: env.clone(), zaudit: Zaudit::ready(env)? })))
 }
 
 fn trials(kit: &Kit) -> Vec<Trial> {
-    let mut trials: Vec<Trial> = kit.bench.missing();
+    let mut trials: Vec<Trial> = kit.env.missing();
     let rooms =
         [cycles::TESTS, adopted::TESTS, life::TESTS, endings::TESTS, storms::TESTS, neighbours::TESTS];
     let tests = rooms.into_iter().flatten().map(|(name, since, test)| {
         let kit = kit.clone();
-        (*name, [Need::since(*since)], move |_: &Bench, jdk: &Jdk| test(&kit, jdk))
+        (*name, [Need::since(*since)], move |_: &TestEnv, jdk: &Jdk| test(&kit, jdk))
     });
-    trials.extend(per_jdk_needing(&kit.bench, tests));
+    trials.extend(per_jdk_needing(&kit.env, tests));
     trials
 }
 
-/// What each cell works with.
+/// What each case works with.
 #[derive(Clone)]
 pub struct Kit {
     /// JDKs, fixtures, library.
-    pub bench: Bench,
+    pub env: TestEnv,
     /// The command.
     pub zaudit: Zaudit,
 }
@@ -53,7 +53,7 @@ pub struct Kit {
 impl Kit {
     /// The program that obeys, with no agent yet.
     pub fn obeying(&self, jdk: &Jdk) -> Result<Jvm> {
-        let jvm = Jvm::new(jdk, self.bench.fixture("Obeying")?)?.flags(["-Xmx1g"]);
+        let jvm = Jvm::new(jdk, self.env.fixture("Obeying")?)?.flags(["-Xmx1g"]);
         // From 21 on the JVM warns of agents that come while it runs, unless it expects them.
         Ok(jvm.flags((jdk.major >= 21).then_some("-XX:+EnableDynamicAgentLoading")))
     }
@@ -105,8 +105,8 @@ impl Program {
         self.zaudit.report(subcommand, self.running.pid(), words)
     }
 
-    /// Claims what `zaudit status` says of the state.
-    pub fn claim_state(&self, state: &str) -> Result<()> {
+    /// Ensures what `zaudit status` says of the state.
+    pub fn ensure_state(&self, state: &str) -> Result<()> {
         let status = self.zaudit("status", &[])?;
         let right =
             status.lines().any(|line| line.strip_prefix("state: ").is_some_and(|s| s.starts_with(state)));
@@ -114,8 +114,8 @@ impl Program {
         Ok(())
     }
 
-    /// Claims whether calls of hooks stand in the bytecode. Something must churn, or none would be seen.
-    pub fn claim_hooked(&mut self, hooked: bool) -> Result<()> {
+    /// Ensures whether calls of hooks stand in the bytecode. Something must churn, or none would be seen.
+    pub fn ensure_hooked(&mut self, hooked: bool) -> Result<()> {
         // One look is enough where they are there; that none is has to be looked for.
         let looks = if hooked { 50_000 } else { 2_000 };
         let answer = self.answer(&format!("hooked {looks}"))?;
@@ -137,19 +137,19 @@ impl Program {
         }
     }
 
-    /// Lets it end, and claims that it printed what it should, and that nobody said anything on its stderr.
+    /// Lets it end, and ensures that it printed what it should, and that nobody said anything on its stderr.
     pub fn end(mut self) -> Result<Ended> {
         self.running.close();
         let said = std::mem::take(&mut self.said);
         let ended = self.running.finish()?;
-        claim_printed(&ended, said, "ended", 0)?;
+        ensure_printed(&ended, said, "ended", 0)?;
         ensure!(ended.stderr().is_empty(), ended.to_string());
         Ok(ended)
     }
 }
 
-/// Claims the program's exit code and all that it printed.
-fn claim_printed(ended: &Ended, mut said: Vec<String>, last: &str, code: i32) -> Result<()> {
+/// Ensures the program's exit code and all that it printed.
+fn ensure_printed(ended: &Ended, mut said: Vec<String>, last: &str, code: i32) -> Result<()> {
     said.push(last.into());
     let printed = ended.printed();
     ensure!(ended.code() == code && printed.lines().eq(said.iter().map(String::as_str)), {

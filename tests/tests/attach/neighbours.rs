@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use zaudit_tests::Result;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
-use zaudit_tests::neighbour;
+use zaudit_tests::other_agent;
 use zaudit_tests::report::Kind;
 
 /// All of them are for every release.
@@ -20,16 +20,16 @@ pub const TESTS: &[(&str, u32, Test)] = &[
 fn other_agent(kit: &Kit, jdk: &Jdk, argument: &str) -> Result<()> {
     let jvm = kit.obeying(jdk)?;
     let mut flag = OsString::from("-javaagent:");
-    flag.push(neighbour::jar(&kit.bench, jvm.dir())?);
+    flag.push(other_agent::jar(&kit.env, jvm.dir())?);
     flag.push(argument);
     let mut program = kit.start(jvm.flags([flag]))?;
     program.said.insert(0, "transformed".into());
     program.obey("churn 2")?;
     for _ in 0..10 {
-        claim_theirs(&program.answer("closed")?)?;
+        ensure_theirs(&program.answer("closed")?)?;
         program.zaudit("attach", &[])?;
         program.obey("window 40 25")?;
-        claim_theirs(&program.answer("closed")?)?;
+        ensure_theirs(&program.answer("closed")?)?;
         let report = program.report("disarm", &[])?;
         for kind in [Kind::Inflater, Kind::Deflater] {
             let window =
@@ -39,13 +39,13 @@ fn other_agent(kit: &Kit, jdk: &Jdk, argument: &str) -> Result<()> {
         }
         program.obey("release")?;
     }
-    claim_theirs(&program.answer("closed")?)?;
+    ensure_theirs(&program.answer("closed")?)?;
     program.wait_for_threads(&[])?;
-    program.claim_hooked(false)?;
+    program.ensure_hooked(false)?;
     program.end().map(drop)
 }
 
-fn claim_theirs(answer: &str) -> Result<()> {
+fn ensure_theirs(answer: &str) -> Result<()> {
     ensure!(answer == ": Inflater has been CLOSED", "their transformation is gone: {answer:?}");
     Ok(())
 }

@@ -20,7 +20,7 @@ pub const TESTS: &[(&str, u32, Test)] = &[
 
 const REPORT: [&str; 2] = ["file=r.json", "format=json"];
 
-fn claim_window(report: &Report, created: u64, ended: u64) -> Result<()> {
+fn ensure_window(report: &Report, created: u64, ended: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
         let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
         let right = (window.created, window.ended, window.live) == (created, ended, created - ended);
@@ -47,12 +47,12 @@ fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
             .ask("dump", program.running.pid(), &[&["--format", "json"], words].concat())?
             .done()?;
         let report = if words.is_empty() { Report::parse(&text)? } else { Report::read(&text)? };
-        claim_window(&report, 8 * round, 5 * round)?;
+        ensure_window(&report, 8 * round, 5 * round)?;
     }
     let after = program.answer("collections")?;
     ensure!(after != before, "the collector has not been at work");
     program.obey("calm")?;
-    claim_window(&program.report("disarm", &[])?, 160, 100)?;
+    ensure_window(&program.report("disarm", &[])?, 160, 100)?;
     program.end().map(drop)
 }
 
@@ -68,7 +68,7 @@ fn cycles_while_the_collector_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let here = |why| format!("round {round}: {why}");
         program.zaudit("attach", &[]).map_err(here)?;
         program.obey("window 8 5")?;
-        claim_window(&program.report("disarm", &[]).map_err(here)?, 8, 5).map_err(here)?;
+        ensure_window(&program.report("disarm", &[]).map_err(here)?, 8, 5).map_err(here)?;
         program.obey("release")?;
     }
     let after = program.answer("collections")?;
@@ -120,7 +120,7 @@ fn commands_in_a_storm_of_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
         });
         for round in 0..10 {
             let report = program.report("dump", &[])?;
-            claim_window(&report, if round == 0 { 40 } else { 0 }, if round == 0 { 25 } else { 0 })?;
+            ensure_window(&report, if round == 0 { 40 } else { 0 }, if round == 0 { 25 } else { 0 })?;
             program.report("disarm", &[])?;
             let said = program.zaudit("attach", &REPORT)?;
             ensure!(said.contains("already open: "), said.clone());
@@ -165,17 +165,17 @@ fn hundred_thousand_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
     println!("100,000 signals in {took:?}");
     let first = program.running.wait_for_report("r.1.json")?;
     ensure!(first.process.trigger == Trigger::Signal, "{:?}", first.process);
-    claim_window(&first, 40, 25)?;
+    ensure_window(&first, 40, 25)?;
     program.obey("window 40 25")?;
-    claim_unharmed(program)
+    ensure_unharmed(program)
 }
 
-fn claim_unharmed(mut program: Program) -> Result<()> {
-    claim_window(&program.report("dump", &[])?, 80, 50)?;
+fn ensure_unharmed(mut program: Program) -> Result<()> {
+    ensure_window(&program.report("dump", &[])?, 80, 50)?;
     program.obey("release")?;
     program.obey("calm")?;
     let ended = program.end()?;
     let last = ended.report()?;
     ensure!(last.process.trigger == Trigger::Exit, "{:?}", last.process);
-    claim_window(&last, 80, 80)
+    ensure_window(&last, 80, 80)
 }

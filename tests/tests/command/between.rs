@@ -1,8 +1,8 @@
 //! What one command or audit leaves to the next, or to the JVM's end: nothing that hinders it.
 //!
-//! Invariant: where something of the kind went wrong the cell hangs or differs; none looks at a clock.
+//! Invariant: where something of the kind went wrong the case hangs or differs; none looks at a clock.
 
-use super::{Kit, claim_unharmed, ready};
+use super::{Kit, ensure_unharmed, ready};
 use std::fs;
 use std::process::{Command, Stdio};
 use zaudit_tests::Result;
@@ -14,7 +14,7 @@ use zaudit_tests::report::Trigger;
 /// Frees that come between the last report of an audit and its end must not keep those of the next one from the ledger,
 /// be it that nobody asks for a report.
 pub fn second_audit_hears_of_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let jvm = Jvm::new(jdk, kit.bench.fixture("FloodOfFrees")?)?.flags(["-Xmx48m"]);
+    let jvm = Jvm::new(jdk, kit.env.fixture("FloodOfFrees")?)?.flags(["-Xmx48m"]);
     let mut running = ready(jvm)?;
     for _ in 0..12 {
         kit.ask("attach", running.pid(), &[])?.done()?;
@@ -36,7 +36,7 @@ pub fn second_audit_hears_of_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
 
 /// The time of an audit is up while the JVM, on its way out, waits for finalizers: the report is the JVM's last one then.
 pub fn time_is_up_at_the_end(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let jvm = Jvm::new(jdk, kit.bench.fixture("BlockedFinalizer")?)?;
+    let jvm = Jvm::new(jdk, kit.env.fixture("BlockedFinalizer")?)?;
     let ended = jvm.audited(&kit.library, "gc,gc_timeout=3s,duration=1s").run()?;
     let report = ended.unhealthy_report()?;
     ensure!(report.process.trigger == Trigger::Exit, ended.to_string());
@@ -57,7 +57,7 @@ pub fn pipes_instead_of_files(kit: &Kit, jdk: &Jdk) -> Result<()> {
     kit.ask("disarm", pid, &[])?.done()?;
     let endless = kit.ask("attach", pid, &["@/dev/zero"])?;
     endless.refused(2, "larger than 64 KiB")?;
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 /// Whoever armed wanted the answer to that in a file; the next one wants its own, and on standard error.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the program's exit code, signals and streams are its own.
 
-use super::{Kit, claim_listed, open_to_all, ready};
+use super::{Kit, ensure_listed, open_to_all, ready};
 use std::fs;
 use zaudit_tests::Result;
 use zaudit_tests::ensure;
@@ -15,10 +15,10 @@ pub fn run_is_the_program(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let mut words = vec![kit.zaudit.to_str().unwrap_or_default(), "run"];
         words.extend(options);
         words.push("--");
-        Ok(Jvm::new(jdk, kit.bench.fixture(fixture)?)?.under(words))
+        Ok(Jvm::new(jdk, kit.env.fixture(fixture)?)?.under(words))
     };
     let mut running = ready(run("Garbage", &["gc", "file=r.json", "format=json"])?)?;
-    claim_listed(kit, running.pid(), "armed", "Garbage")?;
+    ensure_listed(kit, running.pid(), "armed", "Garbage")?;
     running.say("")?;
     let ended = running.finish()?;
     ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
@@ -40,7 +40,7 @@ pub fn run_through_the_environment(kit: &Kit, jdk: &Jdk) -> Result<()> {
     fs::write(&script, "#!/bin/sh\nexec \"$@\"\n").map_err(|error| error.to_string())?;
     open_to_all(&script)?;
     let (zaudit, script) = (kit.zaudit.to_str().unwrap_or_default(), script.to_str().unwrap_or_default());
-    let jvm = Jvm::new(jdk, kit.bench.fixture("UncaughtException")?)?;
+    let jvm = Jvm::new(jdk, kit.env.fixture("UncaughtException")?)?;
     let jvm = jvm.under([zaudit, "run", "gc", "file=with blank.json", "format=json", "--", script]);
     let ended = jvm.after("export JAVA_TOOL_OPTIONS=-Dour.own=1").run()?;
     ensure!(ended.code() == 1 && ended.stderr().contains("-Dour.own=1 \"-agentpath:"), ended.to_string());

@@ -22,7 +22,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Report;
-use zaudit_tests::suite::{self, Bench, Need, cell_needing, per_jdk, per_jdk_needing};
+use zaudit_tests::suite::{self, Need, TestEnv, case_needing, per_jdk, per_jdk_needing};
 use zaudit_tests::{Result, agent};
 
 type Test = fn(&Kit, &Jdk) -> Result<()>;
@@ -78,23 +78,23 @@ const ONCE_NEEDING: [(&str, [Need; 1], Test); 6] = [
 
 fn main() -> ExitCode {
     let folder = std::env::temp_dir().join(format!("zaudit-command-{}", std::process::id()));
-    let code = suite::prepared(|bench| Ok(trials(bench, &Kit::new(bench, &folder)?)));
+    let code = suite::main_with(|env| Ok(trials(env, &Kit::new(env, &folder)?)));
     drop(fs::remove_dir_all(folder));
     code
 }
 
-fn trials(bench: &Bench, kit: &Kit) -> Vec<Trial> {
+fn trials(env: &TestEnv, kit: &Kit) -> Vec<Trial> {
     let with_kit = |test: Test| {
         let kit = kit.clone();
-        move |_: &Bench, jdk: &Jdk| test(&kit, jdk)
+        move |_: &TestEnv, jdk: &Jdk| test(&kit, jdk)
     };
     let once = |name: &str, needs: &[Need], test: Test| {
-        cell_needing(bench, name, needs, bench.default_jdk(), with_kit(test))
+        case_needing(env, name, needs, env.default_jdk(), with_kit(test))
     };
-    let mut trials = bench.missing();
-    trials.extend(per_jdk(bench, EVERYWHERE.map(|(name, test)| (name, with_kit(test)))));
+    let mut trials = env.missing();
+    trials.extend(per_jdk(env, EVERYWHERE.map(|(name, test)| (name, with_kit(test)))));
     let needing = EVERYWHERE_NEEDING.map(|(name, needs, test)| (name, needs, with_kit(test)));
-    trials.extend(per_jdk_needing(bench, needing));
+    trials.extend(per_jdk_needing(env, needing));
     trials.extend(ONCE.map(|(name, test)| once(name, &[], test)));
     trials.extend(ONCE_NEEDING.map(|(name, needs, test)| once(name, &needs, test)));
     let runs = Need::Other("a kernel that runs 32-bit programs", refusals::runs_narrow_programs(kit));
@@ -105,7 +105,7 @@ fn trials(bench: &Bench, kit: &Kit) -> Vec<Trial> {
 /// The command and the library, where every user can read them.
 #[derive(Clone)]
 pub struct Kit {
-    bench: Bench,
+    env: TestEnv,
     /// Their folder; files that other users must reach go there.
     pub folder: PathBuf,
     /// The command.
@@ -115,7 +115,7 @@ pub struct Kit {
 }
 
 impl Kit {
-    fn new(bench: &Bench, folder: &Path) -> Result<Self> {
+    fn new(env: &TestEnv, folder: &Path) -> Result<Self> {
         let (zaudit, library) = (folder.join("zaudit"), folder.join("libzaudit.so"));
         for folder in [folder.to_path_buf(), folder.join("hidden")] {
             fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
@@ -123,13 +123,13 @@ impl Kit {
         }
         for (from, to) in [
             (&agent::command()?, &zaudit),
-            (&bench.library, &library),
-            (&bench.library, &folder.join("hidden/libzaudit.so")),
+            (&env.library, &library),
+            (&env.library, &folder.join("hidden/libzaudit.so")),
         ] {
             fs::copy(from, to).map_err(|error| format!("{}: {error}", from.display()))?;
             open_to_all(to)?;
         }
-        Ok(Self { bench: bench.clone(), folder: folder.into(), zaudit, library })
+        Ok(Self { env: env.clone(), folder: folder.into(), zaudit, library })
     }
 
     /// The command, with nothing of our own surroundings.
@@ -154,7 +154,7 @@ impl Kit {
 
     /// A program that makes garbage, says `ready`, and waits.
     fn garbage(&self, jdk: &Jdk) -> Result<Jvm> {
-        Jvm::new(jdk, self.bench.fixture("Garbage")?)
+        Jvm::new(jdk, self.env.fixture("Garbage")?)
     }
 }
 
@@ -169,9 +169,9 @@ fn ready(jvm: Jvm) -> Result<Running> {
     Ok(running)
 }
 
-/// Lets the program end, and claims that it printed what it prints without us, ended as it does, and that no file of ours
+/// Lets the program end, and ensures that it printed what it prints without us, ended as it does, and that no file of ours
 /// is where it ran or in `/tmp`.
-fn claim_unharmed(mut running: Running, own_pid: u32) -> Result<()> {
+fn ensure_unharmed(mut running: Running, own_pid: u32) -> Result<()> {
     let left = |folder: &Path| -> Vec<PathBuf> {
         let ours = [format!(".attach_pid{own_pid}"), format!(".zaudit-{own_pid}-")];
         let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -202,7 +202,7 @@ fn listed(kit: &Kit, pid: u32) -> Result<String> {
     line.map(str::to_owned).ok_or_else(|| format!("{pid} is not in\n{text}"))
 }
 
-fn claim_listed(kit: &Kit, pid: u32, state: &str, command: &str) -> Result<()> {
+fn ensure_listed(kit: &Kit, pid: u32, state: &str, command: &str) -> Result<()> {
     let line = listed(kit, pid)?;
     let words: Vec<&str> = line.split_whitespace().collect();
     ensure!(words.get(2) == Some(&state) && line.contains(command), "{state} expected: {line}");
@@ -212,9 +212,9 @@ fn claim_listed(kit: &Kit, pid: u32, state: &str, command: &str) -> Result<()> {
 fn whole_life(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let running = ready(kit.garbage(jdk)?)?;
     let pid = running.pid();
-    claim_listed(kit, pid, "-", "Garbage")?;
+    ensure_listed(kit, pid, "-", "Garbage")?;
     kit.ask("attach", pid, &["gc", "depth=64"])?.done()?;
-    claim_listed(kit, pid, "armed", "Garbage")?;
+    ensure_listed(kit, pid, "armed", "Garbage")?;
     kit.ask("attach", pid, &[])?.refused(1, "")?;
     let status = kit.ask("status", pid, &[])?.done()?;
     ensure!(status.contains("state: armed"), status.clone());
@@ -239,16 +239,16 @@ fn whole_life(kit: &Kit, jdk: &Jdk) -> Result<()> {
     Report::read(&last)?;
     let status = kit.ask("status", pid, &[])?.done()?;
     ensure!(status.contains("state: disarmed"), status.clone());
-    claim_listed(kit, pid, "loaded", "Garbage")?;
+    ensure_listed(kit, pid, "loaded", "Garbage")?;
     kit.ask("dump", pid, &[])?.refused(1, "")?;
     // And once more: what was ended can begin again, at once or later.
     kit.ask("attach", pid, &["delay=1h"])?.done()?;
-    claim_listed(kit, pid, "waiting", "Garbage")?;
+    ensure_listed(kit, pid, "waiting", "Garbage")?;
     let said = kit.ask("disarm", pid, &[])?.done()?;
     ensure!(said == "the pending audit was cancelled\n", said.clone());
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &[])?.done()?;
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 /// A JVM takes signals, commands and agents one after the other while it starts; SIGQUIT before its time ends it.
@@ -266,7 +266,7 @@ fn just_starting(kit: &Kit, jdk: &Jdk) -> Result<()> {
         }
         running.wait_for("ready")?;
         kit.ask("disarm", pid, &[])?.done()?;
-        claim_unharmed(running, pid)?;
+        ensure_unharmed(running, pid)?;
     }
     Ok(())
 }
@@ -295,7 +295,7 @@ fn another_users_jvm(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let text = kit.ask("dump", pid, &[])?.done()?;
     ensure!(text.contains("SUMMARY: zaudit:"), text.clone());
     kit.ask("disarm", pid, &[])?.done()?;
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 /// With `-Xrs` SIGQUIT would end the JVM: it opens its socket when it starts. Only when that is gone nothing can be done.
@@ -307,7 +307,7 @@ fn started_with_reduced_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
     fs::remove_file(format!("/tmp/.java_pid{pid}")).map_err(|error| error.to_string())?;
     kit.ask("attach", pid, &[])?.refused(6, "-Xrs")?;
     ensure!(listed(kit, pid)?.contains("loaded"), "it has the agent");
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 fn page_and_completions(kit: &Kit, _: &Jdk) -> Result<()> {
@@ -341,7 +341,7 @@ fn other_namespaces(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let children = format!("/proc/{0}/task/{0}/children", running.pid());
     let children = fs::read_to_string(&children).map_err(|error| format!("{children}: {error}"))?;
     let pid: u32 = children.trim().parse().map_err(|_| format!("children: {children:?}"))?;
-    claim_listed(kit, pid, "-", "Garbage")?;
+    ensure_listed(kit, pid, "-", "Garbage")?;
     let library = hidden.join("libzaudit.so");
     let library = library.to_str().unwrap_or_default();
     let said = kit.ask("attach", pid, &["--library", library])?;
@@ -357,5 +357,5 @@ fn other_namespaces(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let text = kit.ask("dump", pid, &[])?.done()?;
     ensure!(text.contains("SUMMARY: zaudit:"), text.clone());
     kit.ask("disarm", pid, &[])?.done()?;
-    claim_unharmed(running, 1)
+    ensure_unharmed(running, 1)
 }

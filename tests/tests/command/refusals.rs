@@ -2,7 +2,7 @@
 //!
 //! Invariant: a program that was refused to us never notices.
 
-use super::{AS_NOBODY, Kit, Said, claim_unharmed, kill, listed, open_to_all, ready};
+use super::{AS_NOBODY, Kit, Said, ensure_unharmed, kill, listed, open_to_all, ready};
 use std::fs;
 use std::os::unix::fs::{lchown, symlink};
 use std::os::unix::net::UnixListener;
@@ -88,7 +88,7 @@ fn narrow() -> Vec<u8> {
     bytes
 }
 
-/// The same as a file, which is written once and before there are cells: who forks while it is open for writing keeps it
+/// The same as a file, which is written once and before there are cases: who forks while it is open for writing keeps it
 /// from being run.
 fn narrow_file(kit: &Kit) -> PathBuf {
     kit.folder.join("narrow")
@@ -126,7 +126,7 @@ pub fn somebody_else(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let line = table.lines().find(|line| line.split_whitespace().next() == Some(&pid)).unwrap_or_default();
     ensure!(line.contains("cannot attach: ") && line.contains("belongs to root"), table.clone());
     let pid = running.pid();
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 /// Everybody may write to `/tmp`, where the files are by which a JVM is attached to.
@@ -149,7 +149,7 @@ pub fn planted_in_tmp(kit: &Kit, jdk: &Jdk) -> Result<()> {
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &[])?.done()?;
     ensure!(fs::read_to_string(&precious).is_ok_and(|text| text == "precious"), "it is changed");
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 /// With SIGQUIT such a JVM would print a thread dump on the program's stdout.
@@ -168,7 +168,7 @@ pub fn attach_is_off(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let line = listed(kit, running.pid())?;
         ensure!(line.contains("cannot attach: ") && line.contains(OFF), line.clone());
         let pid = running.pid();
-        claim_unharmed(running, pid)?;
+        ensure_unharmed(running, pid)?;
     }
     Ok(())
 }
@@ -181,7 +181,7 @@ pub fn agents_are_off(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let line = listed(kit, running.pid())?;
     ensure!(line.contains("cannot attach: ") && line.contains("-XX:-EnableDynamic"), line.clone());
     let pid = running.pid();
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 pub fn stopped(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -197,13 +197,13 @@ pub fn stopped(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(begin.elapsed() < Duration::from_secs(5), "it waited all the same");
     ensure!(listed(kit, pid)?.contains("is stopped"), "ps does not say so");
     kill("CONT", pid)?;
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 /// A JVM whose log nobody reads: the pipe is full, and the VM's own thread waits in the midst of a collection. The signal
 /// that we have sent reaches it when it goes on, and then it must not print a thread dump.
 pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let churning = kit.bench.fixture("Churning")?;
+    let churning = kit.env.fixture("Churning")?;
     let jvm = Jvm::new(jdk, churning)?.flags(["-XX:+UseSerialGC", "-Xmx8m", "-Xlog:gc*"]);
     let jvm = jvm.after("exec 3<>pipe >pipe");
     let pipe = jvm.dir().join("pipe");
@@ -272,7 +272,7 @@ pub fn private_library(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let pid = running.pid();
     let library = library.to_str().unwrap_or_default();
     kit.ask("attach", pid, &["--library", library])?.refused(7, "nobody, who runs process")?;
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 pub fn no_library(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -295,7 +295,7 @@ pub fn no_library(kit: &Kit, jdk: &Jdk) -> Result<()> {
         Command::new(alone.join("zaudit")).args(["attach", &pid.to_string()]).env_remove("ZAUDIT_LIBRARY"),
     )?
     .refused(7, "--library PATH")?;
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 pub fn long_options(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -306,7 +306,7 @@ pub fn long_options(kit: &Kit, jdk: &Jdk) -> Result<()> {
     kit.ask("attach", pid, &["fromat=json"])?.refused(2, "did you mean \"format\"")?;
     kit.zaudit([""; 0])?.refused(2, "a command is needed")?;
     kit.ask("attach", pid, &["--timeout", "5"])?.refused(2, "a unit is needed")?;
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 pub fn not_audited(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -321,5 +321,5 @@ pub fn not_audited(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let status = kit.ask("status", pid, &[])?.done()?;
     ensure!(status.contains("state: armed"), status.clone());
     kit.ask("disarm", pid, &[])?.done()?;
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }

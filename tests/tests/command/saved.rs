@@ -21,7 +21,7 @@ fn run(kit: &Kit, jdk: &Jdk, fixture: &str, keep: &str) -> Result<PathBuf> {
     fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
     let files = NAMES.map(|name| format!("file={}", folder.join(name).display())).join(",");
     let options = format!("gc,min_age=1ms,{files}");
-    let ended = Jvm::new(jdk, kit.bench.fixture(fixture)?)?.agent(&kit.library, options).run()?;
+    let ended = Jvm::new(jdk, kit.env.fixture(fixture)?)?.agent(&kit.library, options).run()?;
     ensure!(ended.code() == 0, ended.to_string());
     Ok(folder)
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: however it ends, the terminal is as it was and no file stays.
 
-use super::{Kit, Said, claim_unharmed, kill, ready};
+use super::{Kit, Said, ensure_unharmed, kill, ready};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -53,7 +53,7 @@ pub fn top_goes_on(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(code == Some(0) && said.is_empty(), "{code:?} {said}");
     let pid = running.pid();
     kit.ask("disarm", pid, &[])?.done()?;
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 /// `script` lends it a terminal.
@@ -67,7 +67,7 @@ pub fn top_on_a_terminal(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let right = said.stdout.contains(enter) && said.stdout.trim_end().ends_with(leave);
     ensure!(right && said.stdout.contains("CREATED"), "{said:?}");
     kit.ask("disarm", pid, &[])?.done()?;
-    claim_unharmed(running, pid)
+    ensure_unharmed(running, pid)
 }
 
 pub fn top_ends_with_the_jvm(kit: &Kit, jdk: &Jdk) -> Result<()> {
@@ -75,13 +75,13 @@ pub fn top_ends_with_the_jvm(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let pid = running.pid();
     kit.ask("attach", pid, &[])?.done()?;
     let (child, lines) = top(kit, pid, 2)?;
-    claim_unharmed_by_top(running)?;
+    ensure_unharmed_by_top(running)?;
     let (code, said) = finish(child, lines)?;
     ensure!(code == Some(3) && said.contains("has ended"), "{code:?} {said}");
     Ok(())
 }
 
-fn claim_unharmed_by_top(mut running: Running) -> Result<()> {
+fn ensure_unharmed_by_top(mut running: Running) -> Result<()> {
     running.say("")?;
     let ended = running.finish()?;
     ensure!(ended.code() == 0 && ended.printed() == "ready\ndone\n", ended.to_string());

@@ -26,9 +26,9 @@ use zaudit_tests::Result;
 use zaudit_tests::child::{Ended, Folder};
 use zaudit_tests::command::Said;
 use zaudit_tests::ensure;
+use zaudit_tests::external_tools::ExternalTools;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::readers::Readers;
-use zaudit_tests::suite::{self, Bench, cell};
+use zaudit_tests::suite::{self, TestEnv, case};
 
 type Test = fn(&Kit) -> Result<()>;
 
@@ -57,25 +57,25 @@ fn main() -> ExitCode {
     if std::env::args().any(|argument| argument == "--cost") {
         return cost::print();
     }
-    suite::prepared(|bench| {
-        let kit = Kit { bench: bench.clone(), readers: Readers::ready()? };
+    suite::main_with(|env| {
+        let kit = Kit { env: env.clone(), tools: ExternalTools::ready()? };
         Ok(TESTS.into_iter().map(|(name, needed, test)| trial(&kit, name, needed, test)).collect())
     })
 }
 
 fn trial(kit: &Kit, name: &str, needed: &[&str], test: Test) -> Trial {
-    if !kit.readers.have(needed) {
+    if !kit.tools.have(needed) {
         return suite::ignored(name, &format!("needs {}", needed.join(", ")));
     }
     let kit = kit.clone();
-    cell(&kit.bench.clone(), name, move |_| test(&kit))
+    case(&kit.env.clone(), name, move |_| test(&kit))
 }
 
 /// What a test works with.
 #[derive(Clone)]
 pub struct Kit {
-    bench: Bench,
-    readers: Readers,
+    env: TestEnv,
+    tools: ExternalTools,
 }
 
 /// The files of one run, all of one snapshot.
@@ -122,10 +122,10 @@ fn bytes_each(report: &Value, kind: &str) -> f64 {
 impl Kit {
     /// Runs a program under the agent, with a report in each format.
     fn run(&self, program: &str) -> Result<Run> {
-        let jvm = Jvm::new(self.bench.default_jdk(), self.bench.fixture(program)?)?;
+        let jvm = Jvm::new(self.env.default_jdk(), self.env.fixture(program)?)?;
         let files = ["json", "pb.gz", "collapsed", "prom"]
             .map(|format| format!("file={}/r.{format}", jvm.dir().display()));
-        let ended = jvm.agent(&self.bench.library, format!("gc,{}", files.join(","))).run()?;
+        let ended = jvm.agent(&self.env.library, format!("gc,{}", files.join(","))).run()?;
         ensure!(ended.code() == 0, ended.to_string());
         Ok(Run { ended })
     }
@@ -169,7 +169,7 @@ fn filtered(command: &mut Command, input: &[u8]) -> Result<Said> {
 fn speedscope(kit: &Kit, files: &[&Path]) -> Result<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/speedscope.cjs");
     let mut command = Command::new("node");
-    let said = Said::of(command.arg(script).arg(kit.readers.path("speedscope")?).args(files))?.done()?;
+    let said = Said::of(command.arg(script).arg(kit.tools.path("speedscope")?).args(files))?.done()?;
     serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))
 }
 

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn check(kit: &Kit) -> Result<()> {
     let runs = [kit.run("GzipForgotten")?.text("prom")?, kit.run("LiveAtExit")?.text("prom")?];
     for text in [runs[0].as_bytes(), runs[1].as_bytes(), &rendered(&hostile(), Format::Prom)] {
-        let said = filtered(kit.readers.command("promtool")?.args(["check", "metrics"]), text)?.done()?;
+        let said = filtered(kit.tools.command("promtool")?.args(["check", "metrics"]), text)?.done()?;
         ensure!(said.is_empty(), said);
     }
     Ok(())
@@ -29,7 +29,7 @@ pub(crate) fn check(kit: &Kit) -> Result<()> {
 
 pub(crate) fn alerts(kit: &Kit) -> Result<()> {
     for (words, file) in [(["check", "rules"], "alerts.yml"), (["test", "rules"], "alerts-test.yml")] {
-        let mut command = kit.readers.command("promtool")?;
+        let mut command = kit.tools.command("promtool")?;
         let said = Said::of(command.current_dir(repository().join("docs")).args(words).arg(file))?;
         ensure!(said.code == Some(0) && said.stdout.contains("SUCCESS"), "{words:?}: {said:?}");
     }
@@ -50,7 +50,7 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
     fs::write(files.join("hostile.prom"), rendered(&hostile(), Format::Prom))
         .map_err(|error| error.to_string())?;
 
-    let mut command = kit.readers.command("node_exporter")?;
+    let mut command = kit.tools.command("node_exporter")?;
     command.args([
         "--collector.disable-defaults",
         "--collector.textfile",
@@ -68,7 +68,7 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
         scraped.address
     );
     fs::write(&config, target).map_err(|error| error.to_string())?;
-    let mut command = kit.readers.command("prometheus")?;
+    let mut command = kit.tools.command("prometheus")?;
     command.args(["--web.listen-address=127.0.0.1:0"]).current_dir(&folder.0);
     command.arg(format!("--config.file={}", config.display()));
     command.arg(format!("--storage.tsdb.path={}", folder.0.join("data").display()));

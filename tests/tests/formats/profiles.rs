@@ -19,8 +19,8 @@ const SAMPLE_TYPES: [&str; 6] =
 /// What `go tool pprof` prints. Its own folder is a new one, so that nothing of the user's is read.
 fn pprof(kit: &Kit, words: &[&str], files: &[&Path]) -> Result<String> {
     let folder = Folder::fresh()?;
-    let mut command = kit.readers.command("go")?;
-    if let Ok(dot) = kit.readers.path("dot") {
+    let mut command = kit.tools.command("go")?;
+    if let Ok(dot) = kit.tools.path("dot") {
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", dot.parent().unwrap_or(dot).display()));
     }
@@ -69,7 +69,7 @@ fn told(runs: &[&Run]) -> Result<([f64; 6], f64)> {
     Ok((sums, sites))
 }
 
-fn claim_equal(raw: &str, runs: &[&Run]) -> Result<()> {
+fn ensure_equal(raw: &str, runs: &[&Run]) -> Result<()> {
     let (found, (expected, sites)) = (sums(raw)?, told(runs)?);
     for (at, name) in SAMPLE_TYPES.into_iter().enumerate() {
         let off = (found[at] as f64 - expected[at]).abs();
@@ -112,7 +112,7 @@ pub(crate) fn several_jvms_add_up(kit: &Kit) -> Result<()> {
     let runs: Vec<&Run> = runs.iter().collect();
     let paths: Vec<_> = runs.iter().map(|run| run.path("pb.gz")).collect();
     let paths: Vec<&Path> = paths.iter().map(|path| path.as_path()).collect();
-    claim_equal(&pprof(kit, &["-raw"], &paths)?, &runs)?;
+    ensure_equal(&pprof(kit, &["-raw"], &paths)?, &runs)?;
     let top = pprof(kit, &["-top", "-cum", "-sample_index=leaked_objects"], &paths)?;
     let total = runs.iter().map(|run| run.sum(leaked)).sum::<Result<f64>>()?;
     ensure!(top.contains(&format!("Total samples = {total}")), "{total}:\n{top}");

@@ -11,8 +11,8 @@ use zaudit_tests::ensure;
 /// The picture that each program draws of these stacks, without a complaint.
 fn drawn(kit: &Kit, stacks: &[u8]) -> Result<[String; 2]> {
     let mut perl = Command::new("perl");
-    perl.arg(kit.readers.path("flamegraph.pl")?);
-    let mut inferno = kit.readers.command("inferno-flamegraph")?;
+    perl.arg(kit.tools.path("flamegraph.pl")?);
+    let mut inferno = kit.tools.command("inferno-flamegraph")?;
     Ok([filtered(&mut perl, stacks)?.done()?, filtered(&mut inferno, stacks)?.done()?])
 }
 

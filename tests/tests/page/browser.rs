@@ -167,13 +167,13 @@ impl Browser {
         }
     }
 
-    /// Claims that an expression comes to this.
-    pub fn claim(&mut self, expression: &str, expected: impl Into<Value>) -> Result<()> {
+    /// Ensures that an expression comes to this.
+    pub fn ensure(&mut self, expression: &str, expected: impl Into<Value>) -> Result<()> {
         let (found, expected) = (self.ask(expression)?, expected.into());
         if found == expected { Ok(()) } else { Err(format!("{expression} is {found}, not {expected}")) }
     }
 
-    /// Claims that an expression comes to this before long: the page has something to do first.
+    /// Ensures that an expression comes to this before long: the page has something to do first.
     pub fn settles(&mut self, expression: &str, expected: impl Into<Value>) -> Result<()> {
         let expected = expected.into();
         let patient = format!(
@@ -264,7 +264,7 @@ impl Browser {
         shot["data"].as_str().map(String::from).ok_or_else(|| "no picture".into())
     }
 
-    /// Claims that the page complained of nothing, loaded nothing but itself, and popped nothing up.
+    /// Ensures that the page complained of nothing, loaded nothing but itself, and popped nothing up.
     pub fn silent(&mut self) -> Result<()> {
         self.call("Page.getLayoutMetrics", json!({}))?;
         let loud = |event: &&Value| match event["method"].as_str() {

@@ -1,9 +1,9 @@
 //! The HTML report in a real Chromium: it is silent, its table and flame graph do what they promise, by mouse and by keyboard, with
 //! scripts and without, whatever the names.
 //!
-//! The browser is [`browser`]'s, the pages are [`pages`]'. Where no Chromium can be had every cell is ignored, and says so. The
-//! ignored cell `pictures` leaves a picture of each page in the folder that `ZAUDIT_PICTURES` names. Invariant: a page
-//! that complains, asks the network for anything or pops anything up fails its cell.
+//! The browser is [`browser`]'s, the pages are [`pages`]'. Where no Chromium can be had every case is ignored, and says so. The
+//! ignored case `pictures` leaves a picture of each page in the folder that `ZAUDIT_PICTURES` names. Invariant: a page
+//! that complains, asks the network for anything or pops anything up fails its case.
 
 mod browser;
 mod pages;
@@ -17,12 +17,12 @@ use std::{env, fs};
 use zaudit_tests::Result;
 use zaudit_tests::ensure;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{self, Bench};
+use zaudit_tests::suite::{self, TestEnv};
 
 type Page = fn() -> Result<PathBuf>;
 type Test = fn(&mut Browser) -> Result<()>;
 
-const CELLS: [(&str, Page, Test); 16] = [
+const CASES: [(&str, Page, Test); 16] = [
     ("summary", pages::service, summary),
     ("sorted_by_click", pages::service, sorted_by_click),
     ("sorted_by_key", pages::service, sorted_by_key),
@@ -44,7 +44,7 @@ const CELLS: [(&str, Page, Test); 16] = [
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let program = browser::program();
-    let mut trials: Vec<Trial> = CELLS
+    let mut trials: Vec<Trial> = CASES
         .into_iter()
         .map(|(name, page, test)| {
             trial(&program, name, move |program| {
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A cell; without a browser it is ignored.
+/// A case; without a browser it is ignored.
 fn trial(
     program: &Result<PathBuf>,
     name: &str,
@@ -79,53 +79,53 @@ const FIRST: &str = "document.querySelector('#table .row code').textContent";
 const ROWS: &str = "document.querySelectorAll('#table .row').length";
 
 fn summary(page: &mut Browser) -> Result<()> {
-    page.claim("document.querySelector('h1').textContent.startsWith('LEAK: 38 Inflaters and 1,460 Deflaters made at 2 places')", true)?;
-    page.claim("document.querySelector('.first a code').textContent", "org.acme.http.Gzip.encode")?;
-    page.claim("document.querySelectorAll('svg.growth').length > 2", true)?;
-    page.claim("document.querySelector('#health p').textContent", "All was seen: every count is exact.")?;
-    page.claim("document.querySelectorAll('button:not([type=button])').length", 0)?;
+    page.ensure("document.querySelector('h1').textContent.startsWith('LEAK: 38 Inflaters and 1,460 Deflaters made at 2 places')", true)?;
+    page.ensure("document.querySelector('.first a code').textContent", "org.acme.http.Gzip.encode")?;
+    page.ensure("document.querySelectorAll('svg.growth').length > 2", true)?;
+    page.ensure("document.querySelector('#health p').textContent", "All was seen: every count is exact.")?;
+    page.ensure("document.querySelectorAll('button:not([type=button])').length", 0)?;
     // Every control has a name.
-    page.claim("[...document.querySelectorAll('input')].every(input => input.labels.length === 1)", true)
+    page.ensure("[...document.querySelectorAll('input')].every(input => input.labels.length === 1)", true)
 }
 
 fn sorted_by_click(page: &mut Browser) -> Result<()> {
-    page.claim(FIRST, "org.acme.http.Gzip.encode")?;
+    page.ensure(FIRST, "org.acme.http.Gzip.encode")?;
     page.click("th[data-key=created] button")?;
-    page.claim(FIRST, "org.acme.codec.Frame.decode")?;
-    page.claim("document.querySelector('th[data-key=created]').ariaSort", "descending")?;
-    page.claim("document.querySelectorAll('[aria-sort]').length", 1)?;
+    page.ensure(FIRST, "org.acme.codec.Frame.decode")?;
+    page.ensure("document.querySelector('th[data-key=created]').ariaSort", "descending")?;
+    page.ensure("document.querySelectorAll('[aria-sort]').length", 1)?;
     page.click("th[data-key=created] button")?;
-    page.claim(FIRST, "org.acme.Main.main")?;
+    page.ensure(FIRST, "org.acme.Main.main")?;
     page.click("th[data-key=name] button")?;
-    page.claim(&format!("{NAMES}.every((name, at, all) => !at || all[at - 1] <= name)"), true)?;
+    page.ensure(&format!("{NAMES}.every((name, at, all) => !at || all[at - 1] <= name)"), true)?;
     page.click("th[data-key=rank] button")?;
-    page.claim(FIRST, "org.acme.http.Gzip.encode")
+    page.ensure(FIRST, "org.acme.http.Gzip.encode")
 }
 
 fn sorted_by_key(page: &mut Browser) -> Result<()> {
     page.ask("document.querySelector('th[data-key=live] button').focus()")?;
     page.press("Enter")?;
-    page.claim("document.querySelector('th[data-key=live]').ariaSort", "descending")?;
+    page.ensure("document.querySelector('th[data-key=live]').ariaSort", "descending")?;
     page.press("Tab")?;
-    page.claim("document.activeElement.parentNode.dataset.key", "held")?;
+    page.ensure("document.activeElement.parentNode.dataset.key", "held")?;
     page.press(" ")?;
-    page.claim(FIRST, "org.acme.session.Session.<init>")
+    page.ensure(FIRST, "org.acme.session.Session.<init>")
 }
 
 fn searched(page: &mut Browser) -> Result<()> {
     page.click("#find")?;
     page.write("handler.READ(")?;
-    page.claim(NAMES, serde_json::json!(["org.acme.codec.Frame.decode", "org.acme.codec.Body.inflate"]))?;
-    page.claim("document.querySelector('#shown').textContent", "2 of 2 shown, 4 filtered out")?;
+    page.ensure(NAMES, serde_json::json!(["org.acme.codec.Frame.decode", "org.acme.codec.Body.inflate"]))?;
+    page.ensure("document.querySelector('#shown').textContent", "2 of 2 shown, 4 filtered out")?;
     page.write("nothing has this")?;
-    page.claim(ROWS, 0)
+    page.ensure(ROWS, 0)
 }
 
 fn by_verdict(page: &mut Browser) -> Result<()> {
-    page.claim(ROWS, 6)?;
+    page.ensure(ROWS, 6)?;
     page.click("#groups [value=leak]")?;
     page.click("#groups [value=clean]")?;
-    page.claim(
+    page.ensure(
         "[...document.querySelectorAll('#table .row .badge')].map(badge => badge.textContent)",
         serde_json::json!(["live", "live", "expected"]),
     )
@@ -138,20 +138,20 @@ fn opened_and_copied(page: &mut Browser) -> Result<()> {
     )?;
     page.ask("document.querySelector('#p2 summary').focus()")?;
     page.press("Enter")?;
-    page.claim("document.querySelector('#p2 details').open", true)?;
-    page.claim(
+    page.ensure("document.querySelector('#p2 details').open", true)?;
+    page.ensure(
         "document.querySelector('#p2 mark').textContent",
         "at org.acme.codec.Frame.decode(Frame.java:21)",
     )?;
     page.settles("document.querySelectorAll('#p2 .copy').length", 1)?;
     page.click("#p2 .copy")?;
     page.settles("document.querySelector('#p2 .copy').textContent", "Copied")?;
-    page.claim("navigator.clipboard.readText().then(text => text === document.querySelector('#p2 .stack').textContent && text.split('\\n').length)", 7)?;
+    page.ensure("navigator.clipboard.readText().then(text => text === document.querySelector('#p2 .stack').textContent && text.split('\\n').length)", 7)?;
     // The first place has two stacks, each with its own.
     page.click("#p1 .row th")?;
-    page.claim("document.querySelectorAll('#p1 details.site').length", 2)?;
+    page.ensure("document.querySelectorAll('#p1 details.site').length", 2)?;
     page.click("#p1 details.site:nth-of-type(2) summary")?;
-    page.claim(
+    page.ensure(
         "document.querySelector('#p1 details.site:nth-of-type(2) .stack').textContent.includes('Push.send')",
         true,
     )
@@ -168,32 +168,32 @@ fn zoomed_by_click(page: &mut Browser) -> Result<()> {
     let frame = |name: &str| {
         format!("[...document.querySelectorAll('.frame')].find(frame => frame.title.startsWith('{name}('))")
     };
-    page.claim("document.querySelectorAll('#crumbs button').length", 0)?;
+    page.ensure("document.querySelectorAll('#crumbs button').length", 0)?;
     page.ask(&format!("{}.id = 'push'", frame("org.acme.http.Push.send")))?;
-    page.claim(
+    page.ensure(
         "document.querySelector('#push').offsetWidth < document.querySelector('#graph').offsetWidth / 3",
         true,
     )?;
     page.click("#push")?;
-    page.claim(
+    page.ensure(
         &format!(
             "{}.offsetWidth === document.querySelector('#graph').offsetWidth",
             frame("org.acme.http.Push.send")
         ),
         true,
     )?;
-    page.claim(
+    page.ensure(
         "[...document.querySelectorAll('#crumbs button')].map(button => button.textContent)[0]",
         "all",
     )?;
-    page.claim("document.querySelectorAll('.frame.above').length", 5)?;
+    page.ensure("document.querySelectorAll('.frame.above').length", 5)?;
     page.click("#crumbs button")?;
-    page.claim("document.querySelectorAll('.frame.above').length", 0)?;
+    page.ensure("document.querySelectorAll('.frame.above').length", 0)?;
     page.click(".frame[aria-level='6']")?;
-    page.claim("document.querySelectorAll('.frame.above').length", 5)?;
+    page.ensure("document.querySelectorAll('.frame.above').length", 5)?;
     page.press("Escape")?;
-    page.claim("document.querySelectorAll('.frame.above').length", 0)?;
-    page.claim("document.querySelector('.frame.culprit').textContent.startsWith('▸ ')", true)
+    page.ensure("document.querySelectorAll('.frame.above').length", 0)?;
+    page.ensure("document.querySelector('.frame.culprit').textContent.startsWith('▸ ')", true)
 }
 
 fn zoomed_by_key(page: &mut Browser) -> Result<()> {
@@ -201,23 +201,23 @@ fn zoomed_by_key(page: &mut Browser) -> Result<()> {
     for key in ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown"] {
         page.press(key)?;
     }
-    page.claim("document.activeElement.textContent", "Handler.reply:24")?;
+    page.ensure("document.activeElement.textContent", "Handler.reply:24")?;
     page.press("ArrowRight")?;
-    page.claim("document.activeElement.textContent", "Handler.event:14")?;
-    page.claim("document.querySelector('#told').textContent.endsWith(': 310 leaked, 20.7 % of all')", true)?;
+    page.ensure("document.activeElement.textContent", "Handler.event:14")?;
+    page.ensure("document.querySelector('#told').textContent.endsWith(': 310 leaked, 20.7 % of all')", true)?;
     page.press("Enter")?;
-    page.claim("document.activeElement.getAttribute('aria-level')", "5")?;
-    page.claim("document.activeElement.offsetWidth === document.querySelector('#graph').offsetWidth", true)?;
+    page.ensure("document.activeElement.getAttribute('aria-level')", "5")?;
+    page.ensure("document.activeElement.offsetWidth === document.querySelector('#graph').offsetWidth", true)?;
     page.press("Escape")?;
-    page.claim("document.querySelectorAll('.frame.above').length", 0)?;
-    page.claim("document.querySelectorAll('.frame[tabindex=\"0\"]').length", 1)
+    page.ensure("document.querySelectorAll('.frame.above').length", 0)?;
+    page.ensure("document.querySelectorAll('.frame[tabindex=\"0\"]').length", 1)
 }
 
 fn weighed(page: &mut Browser) -> Result<()> {
     let told = |page: &mut Browser, words: &str| {
-        page.claim(&format!("document.querySelector('.frame.all').title.startsWith('All: {words}')"), true)
+        page.ensure(&format!("document.querySelector('.frame.all').title.startsWith('All: {words}')"), true)
     };
-    page.claim("document.querySelector('[name=weight]:checked').value", "leaked")?;
+    page.ensure("document.querySelector('[name=weight]:checked').value", "leaked")?;
     told(page, "1,498 leaked,")?;
     page.click("[name=weight][value=created]")?;
     told(page, "15,79")?;
@@ -232,16 +232,16 @@ fn weighed(page: &mut Browser) -> Result<()> {
 fn found_in_the_graph(page: &mut Browser) -> Result<()> {
     page.click("#find-frame")?;
     page.write("push.send")?;
-    page.claim("document.querySelector('#share').textContent", "found in 20.7 %: 310 leaked")?;
-    page.claim(
+    page.ensure("document.querySelector('#share').textContent", "found in 20.7 %: 310 leaked")?;
+    page.ensure(
         "[...document.querySelectorAll('.frame.found')].map(frame => frame.textContent)",
         serde_json::json!(["Push.send:58"]),
     )
 }
 
 fn hostile(page: &mut Browser) -> Result<()> {
-    page.claim("document.scripts.length", 2)?;
-    page.claim(
+    page.ensure("document.scripts.length", 2)?;
+    page.ensure(
         "document.images.length + document.querySelectorAll('script[src], b[onmouseover], [onerror]').length",
         0,
     )?;
@@ -251,41 +251,41 @@ fn hostile(page: &mut Browser) -> Result<()> {
         page.click(control)?;
         page.write("<script>")?;
     }
-    page.claim(ROWS, 3)?;
-    page.claim(FIRST, "a.<script>alert('class')</script>.m")?;
-    page.claim("document.querySelectorAll('.frame.found').length", 3)?;
-    page.claim("[...document.querySelectorAll('.frame')].map(frame => frame.title).filter(title => /[\\u202e\\u2028\\u0000\\n]/.test(title)).length", 0)?;
-    page.claim("document.documentElement.scrollWidth <= innerWidth", true)?;
-    page.claim("document.scripts.length", 2)
+    page.ensure(ROWS, 3)?;
+    page.ensure(FIRST, "a.<script>alert('class')</script>.m")?;
+    page.ensure("document.querySelectorAll('.frame.found').length", 3)?;
+    page.ensure("[...document.querySelectorAll('.frame')].map(frame => frame.title).filter(title => /[\\u202e\\u2028\\u0000\\n]/.test(title)).length", 0)?;
+    page.ensure("document.documentElement.scrollWidth <= innerWidth", true)?;
+    page.ensure("document.scripts.length", 2)
 }
 
 fn clean(page: &mut Browser) -> Result<()> {
-    page.claim("document.querySelector('h1').textContent", "no leaks: 2,000 of 2,000 Inflaters ended")?;
-    page.claim("document.querySelectorAll('.first, .frame.culprit').length", 0)?;
-    page.claim("document.querySelector('[name=weight]:checked').value", "created")?;
+    page.ensure("document.querySelector('h1').textContent", "no leaks: 2,000 of 2,000 Inflaters ended")?;
+    page.ensure("document.querySelectorAll('.first, .frame.culprit').length", 0)?;
+    page.ensure("document.querySelector('[name=weight]:checked').value", "created")?;
     page.click("[name=weight][value=leaked]")?;
-    page.claim("document.querySelector('#graph').textContent", "Nothing of that kind.")
+    page.ensure("document.querySelector('#graph').textContent", "Nothing of that kind.")
 }
 
 fn empty(page: &mut Browser) -> Result<()> {
-    page.claim("document.querySelector('h1').textContent", "no leaks: no Inflater or Deflater was made")?;
-    page.claim("document.querySelectorAll('#table, #flame').length", 0)
+    page.ensure("document.querySelector('h1').textContent", "no leaks: no Inflater or Deflater was made")?;
+    page.ensure("document.querySelectorAll('#table, #flame').length", 0)
 }
 
 fn crowd(page: &mut Browser) -> Result<()> {
     const STACKS: &str = "document.querySelectorAll('#p1 details.site').length";
     page.click("#p1 .row th")?;
-    page.claim(STACKS, 20)?;
+    page.ensure(STACKS, 20)?;
     page.settles("document.querySelector('#p1 .rest').textContent", "Show 10 more stacks")?;
     page.click("#p1 .rest button")?;
-    page.claim(STACKS, 30)?;
+    page.ensure(STACKS, 30)?;
     page.click("#p1 details.site:last-child summary")?;
     page.settles(
         "document.querySelector('#p1 details.site:last-child .stack').textContent.split('\\n').length",
         4,
     )?;
     let callers = "new Set([...document.querySelectorAll('#p1 .from')].map(from => from.textContent)).size";
-    page.claim(callers, 30)
+    page.ensure(callers, 30)
 }
 
 fn many(page: &mut Browser) -> Result<()> {
@@ -297,24 +297,24 @@ fn many(page: &mut Browser) -> Result<()> {
         times.push(format!("{what} in {took} ms"));
         Ok(())
     };
-    page.claim("document.querySelectorAll('#table tbody').length", 20)?;
+    page.ensure("document.querySelectorAll('#table tbody').length", 20)?;
     timed(page, "sorted", "document.querySelector('th[data-key=created] button').click()")?;
     timed(
         page,
         "searched",
         "document.querySelector('#find').value = 'Codec9876'; document.querySelector('#find').dispatchEvent(new Event('input', {bubbles: true}))",
     )?;
-    page.claim(FIRST, "org.acme.module36.Codec9876.decode")?;
-    page.claim("document.querySelector('#table .row').parentNode.dataset.at > 300", true)?;
+    page.ensure(FIRST, "org.acme.module36.Codec9876.decode")?;
+    page.ensure("document.querySelector('#table .row').parentNode.dataset.at > 300", true)?;
     // Its stack was not in the page until now.
     page.click("#table .row th")?;
     page.settles("document.querySelector('#table .stack').textContent.split('\\n').length", 31)?;
     timed(page, "drawn", "document.querySelector('[name=weight][value=created]').click()")?;
     timed(page, "zoomed", "document.querySelector('.frame[aria-level=\"16\"]').click()")?;
-    page.claim("document.querySelectorAll('.frame').length < 10000", true)?;
+    page.ensure("document.querySelectorAll('.frame').length < 10000", true)?;
     page.ask("document.querySelector('#find').value = ''; document.querySelector('#find').dispatchEvent(new Event('input', {bubbles: true}))")?;
     page.click("#more")?;
-    page.claim("document.querySelectorAll('#table tbody').length", 120)?;
+    page.ensure("document.querySelectorAll('#table tbody').length", 120)?;
     println!("10,000 sites: {}", times.join(", "));
     Ok(())
 }
@@ -339,13 +339,13 @@ fn without_scripts(program: &Path) -> Result<()> {
 
 /// The page that the agent itself left.
 fn of_a_real_program(program: &Path) -> Result<()> {
-    let bench = Bench::ready()?;
-    let jvm = Jvm::new(bench.default_jdk(), bench.fixture("GzipForgotten")?)?;
-    let ended = jvm.agent(&bench.library, "gc,file=report.html").run()?;
+    let env = TestEnv::ready()?;
+    let jvm = Jvm::new(env.default_jdk(), env.fixture("GzipForgotten")?)?;
+    let ended = jvm.agent(&env.library, "gc,file=report.html").run()?;
     let mut page = Browser::open(program, &ended.dir().join("report.html"), Look::default())?;
-    page.claim("document.querySelector('h1').textContent.startsWith('LEAK: ')", true)?;
-    page.claim("document.querySelectorAll('.frame.culprit').length > 0", true)?;
-    page.claim("[...document.querySelectorAll('.run dd')].at(-1).textContent", "gc,file=report.html")?;
+    page.ensure("document.querySelector('h1').textContent.startsWith('LEAK: ')", true)?;
+    page.ensure("document.querySelectorAll('.frame.culprit').length > 0", true)?;
+    page.ensure("[...document.querySelectorAll('.run dd')].at(-1).textContent", "gc,file=report.html")?;
     page.silent()
 }
 

@@ -10,7 +10,7 @@ use zaudit_tests::child::Running;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::Bench;
+use zaudit_tests::suite::TestEnv;
 
 /// What a child sees of itself. The lists' own descriptors are the shell's in both cases.
 const PROBE: &str = "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status\nls /proc/self/fd\necho probed\n";
@@ -38,10 +38,10 @@ fn probed(jvm: Jvm, line: &str, reports: bool) -> Result<Vec<String>> {
     Ok(cut)
 }
 
-fn claim_same(bench: &Bench, jdk: &Jdk, fixture: &str, line: &str) -> Result<()> {
-    let jvm = || Jvm::new(jdk, bench.fixture(fixture)?);
+fn ensure_same(env: &TestEnv, jdk: &Jdk, fixture: &str, line: &str) -> Result<()> {
+    let jvm = || Jvm::new(jdk, env.fixture(fixture)?);
     let bare = probed(jvm()?, line, false)?;
-    let audited = probed(jvm()?.audited(&bench.library, "gc,interval=100ms"), line, true)?;
+    let audited = probed(jvm()?.audited(&env.library, "gc,interval=100ms"), line, true)?;
     let [bare] = bare.as_slice() else { return Err(format!("one probe expected: {bare:#?}")) };
     ensure!(bare.contains("SigBlk") && bare.contains("SigIgn"), "nothing was probed: {bare}");
     ensure!(audited.len() == 3, "three probes expected: {audited:#?}");
@@ -51,22 +51,22 @@ fn claim_same(bench: &Bench, jdk: &Jdk, fixture: &str, line: &str) -> Result<()>
 }
 
 /// Through ProcessBuilder, which closes descriptors by itself and leaves signals as they are.
-pub(super) fn nothing_is_inherited(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    claim_same(bench, jdk, "Starting", "sh probe.sh")
+pub(super) fn nothing_is_inherited(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    ensure_same(env, jdk, "Starting", "sh probe.sh")
 }
 
 /// Through system(3), which forks and runs a shell and closes nothing.
-pub(super) fn nothing_is_inherited_by_system(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    claim_same(bench, jdk, "NativeCode", "sh probe.sh")
+pub(super) fn nothing_is_inherited_by_system(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    ensure_same(env, jdk, "NativeCode", "sh probe.sh")
 }
 
 /// The agent holds no descriptor; the file that it writes just now is closed in every program that the process executes.
-pub(super) fn descriptors_close_on_exec(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = || Jvm::new(jdk, bench.fixture("Garbage")?);
+pub(super) fn descriptors_close_on_exec(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = || Jvm::new(jdk, env.fixture("Garbage")?);
     let mut bare = jvm()?.spawn()?;
     bare.wait_for("ready")?;
     let (kept, all) = descriptors(&bare)?;
-    let mut audited = jvm()?.audited(&bench.library, "gc,interval=100ms").spawn()?;
+    let mut audited = jvm()?.audited(&env.library, "gc,interval=100ms").spawn()?;
     audited.wait_for("ready")?;
     let (mut taken, mut at_rest) = (0.0, false);
     for _ in 0..3 {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a JVM with nothing to tell leaves no trace but the line that the JVM itself prints about the variable.
 
-use super::{claim_messages, listed, newer, read, write};
+use super::{ensure_messages, listed, newer, read, write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use zaudit_tests::Result;
@@ -11,7 +11,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Trigger};
-use zaudit_tests::suite::{Bench, claim_counts};
+use zaudit_tests::suite::{TestEnv, ensure_counts};
 
 const VARIABLE: &str = "JAVA_TOOL_OPTIONS";
 
@@ -39,9 +39,9 @@ fn tool(jdk: &Jdk, dir: &Path, words: &[&str], flag: Option<&str>) -> Result<Out
 }
 
 /// A compiler, also one that complains, and an archiver: their output is what it is bare, and so is what they make.
-pub(super) fn tools(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let flag = flag(&bench.library, "file=%p.json,format=json");
-    let (bare, audited) = (workshop(bench, jdk)?, workshop(bench, jdk)?);
+pub(super) fn tools(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let flag = flag(&env.library, "file=%p.json,format=json");
+    let (bare, audited) = (workshop(env, jdk)?, workshop(env, jdk)?);
     for words in [
         &["javac", "Good.java"][..],
         &["javac", "-Xlint:all", "Bad.java"],
@@ -69,8 +69,8 @@ pub(super) fn tools(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// A folder with something to compile.
-fn workshop(bench: &Bench, jdk: &Jdk) -> Result<Jvm> {
-    let jvm = Jvm::new(jdk, bench.fixture("Ended")?)?;
+fn workshop(env: &TestEnv, jdk: &Jdk) -> Result<Jvm> {
+    let jvm = Jvm::new(jdk, env.fixture("Ended")?)?;
     let good = "public class Good { public static void main(String[] args) { System.out.println(args.length); System.exit(3); } }\n";
     write(&jvm.dir().join("Good.java"), good)?;
     let user = "class User { Good good; }\n";
@@ -81,11 +81,11 @@ fn workshop(bench: &Bench, jdk: &Jdk) -> Result<Jvm> {
 }
 
 /// What a program prints that starts three JVMs, one of them through a shell, and the JSON files that come of it.
-fn family(bench: &Bench, jdk: &Jdk, flag: Option<&str>) -> Result<(Ended, Vec<PathBuf>)> {
+fn family(env: &TestEnv, jdk: &Jdk, flag: Option<&str>) -> Result<(Ended, Vec<PathBuf>)> {
     let java = jdk.tool("java").display().to_string();
-    let leaking = bench.fixture("NeverEnded")?;
+    let leaking = env.fixture("NeverEnded")?;
     let child = |name: &str| format!("{java} -cp {} {name}", leaking.classes.display());
-    let jvm = Jvm::new(jdk, bench.fixture("Starting")?)?;
+    let jvm = Jvm::new(jdk, env.fixture("Starting")?)?;
     let jvm = flag.into_iter().fold(jvm, |jvm, flag| jvm.env(VARIABLE, flag));
     write(&jvm.dir().join("child.sh"), &format!("{}\nexit $?\n", child("NeverEnded")))?;
     let mut running = jvm.spawn()?;
@@ -101,29 +101,29 @@ fn family(bench: &Bench, jdk: &Jdk, flag: Option<&str>) -> Result<(Ended, Vec<Pa
 }
 
 /// The children that leak leave a report under their own process id; their parent and the clean one leave none.
-pub(super) fn children(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let flag = flag(&bench.library, "gc,file=%p.json,format=json");
-    let (bare, none) = family(bench, jdk, None)?;
-    let (ended, files) = family(bench, jdk, Some(&flag))?;
+pub(super) fn children(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let flag = flag(&env.library, "gc,file=%p.json,format=json");
+    let (bare, none) = family(env, jdk, None)?;
+    let (ended, files) = family(env, jdk, Some(&flag))?;
     ensure!(none.is_empty() && ended.code() == bare.code(), "{bare}\n{ended}");
     ensure!(ended.printed() == bare.printed(), "{bare}\n{ended}");
     ensure!(ended.stderr() == picked_up(&flag).repeat(4) + &bare.stderr(), ended.to_string());
     ensure!(files.len() == 2, "two reports expected: {files:?}\n{ended}");
-    let fixture = bench.fixture("NeverEnded")?;
+    let fixture = env.fixture("NeverEnded")?;
     for file in &files {
         let report = Report::parse(&read(file)?)?;
         let named = file.file_stem().is_some_and(|name| *name == *report.process.pid.to_string());
         ensure!(named && report.process.command == "NeverEnded", "{file:?}: {:?}", report.process);
-        claim_counts(fixture, &fixture.expected(jdk.major, false), &report)?;
+        ensure_counts(fixture, &fixture.expected(jdk.major, false), &report)?;
     }
     Ok(())
 }
 
 /// With `quiet=false` a clean one speaks, too.
-pub(super) fn aloud(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn aloud(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (options, summaries) in [("gc", 0), ("gc,quiet=false", 1), ("gc,quiet", 0)] {
-        let flag = flag(&bench.library, options);
-        let ended = Jvm::new(jdk, bench.fixture("Ended")?)?.env(VARIABLE, &flag).run()?;
+        let flag = flag(&env.library, options);
+        let ended = Jvm::new(jdk, env.fixture("Ended")?)?.env(VARIABLE, &flag).run()?;
         let rest =
             ended.stderr().strip_prefix(&picked_up(&flag)).map(String::from).ok_or("no word of the JVM's")?;
         let told = rest.lines().filter(|line| line.starts_with("SUMMARY: zaudit: no leaks")).count();
@@ -133,10 +133,10 @@ pub(super) fn aloud(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// Snapshots of a JVM that has nothing to tell are left out, too; one that has something leaves its last report.
-pub(super) fn snapshots(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let flag = flag(&bench.library, "interval=100ms,file=r-%p.json,format=json");
+pub(super) fn snapshots(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let flag = flag(&env.library, "interval=100ms,file=r-%p.json,format=json");
     let start = |what| -> Result<_> {
-        let jvm = Jvm::new(jdk, bench.fixture("Finishing")?)?.args(&["wait", what]).env(VARIABLE, &flag);
+        let jvm = Jvm::new(jdk, env.fixture("Finishing")?)?.args(&["wait", what]).env(VARIABLE, &flag);
         let mut running = jvm.spawn()?;
         running.wait_for("ready")?;
         Ok(running)
@@ -165,20 +165,20 @@ pub(super) fn snapshots(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// By hand: nothing at all of a clean program, everything of one that leaks or keeps.
-pub(super) fn quiet(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn quiet(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (name, told) in
         [("Ended", false), ("NeverEnded", true), ("LiveAtExit", true), ("ZipFileClosed", false)]
     {
-        let fixture = bench.fixture(name)?;
+        let fixture = env.fixture(name)?;
         let bare = Jvm::new(jdk, fixture)?.run()?;
         let jvm = || Jvm::new(jdk, fixture);
-        let ended = jvm()?.agent(&bench.library, "gc,quiet").run()?;
+        let ended = jvm()?.agent(&env.library, "gc,quiet").run()?;
         ensure!(ended.printed() == bare.printed() && ended.code() == bare.code(), {
             format!("{bare}\n{ended}")
         });
         let silent = ended.stderr() == bare.stderr();
         ensure!(silent != told, "told: {told}\n{ended}");
-        let ended = jvm()?.audited(&bench.library, "gc,quiet").run()?;
+        let ended = jvm()?.audited(&env.library, "gc,quiet").run()?;
         ensure!(ended.stderr() == bare.stderr(), "its report is in a file: {ended}");
         ensure!(ended.dir().join("r.json").exists() == told, "told: {told}\n{ended}");
     }
@@ -186,9 +186,9 @@ pub(super) fn quiet(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// A snapshot had something to tell, and in the end there is nothing: the last report says so in its place.
-pub(super) fn quiet_at_last(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = Jvm::new(jdk, bench.fixture("Finishing")?)?.args(&["wait", "tidy"]);
-    let mut running = jvm.audited(&bench.library, "quiet,interval=100ms").spawn()?;
+pub(super) fn quiet_at_last(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, env.fixture("Finishing")?)?.args(&["wait", "tidy"]);
+    let mut running = jvm.audited(&env.library, "quiet,interval=100ms").spawn()?;
     running.wait_for("ready")?;
     let live = |running: &mut _, after| -> Result<(u64, f64)> {
         let report = newer(running, "r.json", after)?;
@@ -212,7 +212,7 @@ pub(super) fn quiet_at_last(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// Options from the environment, from files, from files that the environment names; the flag's own come last and win.
-pub(super) fn options_from_anywhere(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn options_from_anywhere(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     const FILE: &str = "# for the test\nfile=r.json, format=json\n\n  gc\n";
     for (variable, given) in [
         ("file=r.json,format=json,gc", ""),
@@ -222,16 +222,16 @@ pub(super) fn options_from_anywhere(bench: &Bench, jdk: &Jdk) -> Result<()> {
         ("@some.options,file=other.txt", "file=r.json"),
         ("gc=false,signal=none", "@some.options"),
     ] {
-        let fixture = bench.fixture("NeverEnded")?;
+        let fixture = env.fixture("NeverEnded")?;
         let jvm = Jvm::new(jdk, fixture)?.env("ZAUDIT_OPTIONS", variable);
         write(&jvm.dir().join("some.options"), FILE)?;
-        let ended = jvm.agent(&bench.library, given).run()?;
-        claim_messages(&ended, &[])?;
+        let ended = jvm.agent(&env.library, given).run()?;
+        ensure_messages(&ended, &[])?;
         ensure!(listed(ended.dir())? == ["r.json", "some.options"], {
             format!("{variable:?} {given:?} {ended}")
         });
         // With `gc` nothing is live.
-        claim_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)?;
+        ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: whatever is expected or known, every count of the report is what it is without.
 
-use super::{claim_messages, read, write};
+use super::{ensure_messages, read, write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use zaudit_tests::child::Ended;
@@ -10,7 +10,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report, Severity};
-use zaudit_tests::suite::Bench;
+use zaudit_tests::suite::TestEnv;
 use zaudit_tests::{Result, agent};
 
 const CODE: i32 = 23;
@@ -18,22 +18,22 @@ const LEAK: &str = "zaudit: exit code 23 instead of 0: 3 Inflaters never ended b
 const OPEN: &str = "zaudit: exit code 23 instead of 0: 3 Inflaters still open (fail_on=live:1)";
 
 /// Runs the program that leaks or keeps three, with files beside it.
-fn run(bench: &Bench, jdk: &Jdk, what: &str, files: &[(&str, &str)], more: &str) -> Result<Ended> {
-    let jvm = Jvm::new(jdk, bench.fixture("Finishing")?)?.args(&["return", what]);
+fn run(env: &TestEnv, jdk: &Jdk, what: &str, files: &[(&str, &str)], more: &str) -> Result<Ended> {
+    let jvm = Jvm::new(jdk, env.fixture("Finishing")?)?.args(&["return", what]);
     for (name, text) in files {
         write(&jvm.dir().join(name), text)?;
     }
-    jvm.audited(&bench.library, &format!("gc,exit_code={CODE}{more}")).run()
+    jvm.audited(&env.library, &format!("gc,exit_code={CODE}{more}")).run()
 }
 
 /// It failed with this line, or not at all.
-fn claim_failed(ended: &Ended, line: Option<&str>) -> Result<()> {
+fn ensure_failed(ended: &Ended, line: Option<&str>) -> Result<()> {
     ensure!(ended.code() == line.map_or(0, |_| CODE), "{line:?} is due: {ended}");
-    claim_messages(ended, &line.into_iter().collect::<Vec<_>>())
+    ensure_messages(ended, &line.into_iter().collect::<Vec<_>>())
 }
 
 /// What became of the program's own, whatever is thought of it.
-fn claim_counts(report: &Report, lost: u64, live: u64, expected: u64) -> Result<()> {
+fn ensure_counts(report: &Report, lost: u64, live: u64, expected: u64) -> Result<()> {
     let counts =
         report.sum(Kind::Inflater, |site| site.is_of("Finishing") && !site.frames.iter().any(is_zip));
     let right = (counts.late + counts.collected, counts.live, counts.expected) == (lost, live, expected);
@@ -54,20 +54,20 @@ fn zaudit(words: &[&str], folder: &Path) -> Result<String> {
 }
 
 /// The rules that are written out of a report make the same run clean, and one that finds more fails again.
-pub(super) fn suppressed(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn suppressed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (what, lost, live, line) in [("leak", 3, 0, LEAK), ("keep", 0, 3, OPEN)] {
-        let failing = run(bench, jdk, what, &[], ",fail_on=live:1")?;
-        claim_failed(&failing, Some(line))?;
+        let failing = run(env, jdk, what, &[], ",fail_on=live:1")?;
+        ensure_failed(&failing, Some(line))?;
         zaudit(&["suppress", "r.json", "--output", "known.rules"], failing.dir())?;
         let rules = read(&failing.dir().join("known.rules"))?;
         let verdict = if lost > 0 { "leak" } else { "live" };
         let rule = format!("{verdict}:java.util.zip.Inflater.<init> << Finishing.{what} max=3\n");
         ensure!(rules.ends_with(&rule), rules.clone());
         let options = ",fail_on=live:1,suppressions=known.rules";
-        let clean = run(bench, jdk, what, &[("known.rules", &rules)], options)?;
-        claim_failed(&clean, None)?;
+        let clean = run(env, jdk, what, &[("known.rules", &rules)], options)?;
+        ensure_failed(&clean, None)?;
         let report = clean.report()?;
-        claim_counts(&report, lost, live, 3)?;
+        ensure_counts(&report, lost, live, 3)?;
         let own: Vec<_> = report.rules.iter().filter(|rule| !rule.built_in).collect();
         let right = own.len() == 1
             && own.iter().all(|rule| rule.matched == 3 && rule.source.starts_with("known.rules:"));
@@ -76,7 +76,7 @@ pub(super) fn suppressed(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let nothing = zaudit(&["suppress", "r.json"], clean.dir())?;
         ensure!(nothing.lines().all(|line| line.starts_with('#')), nothing.clone());
         let fewer = rules.replace("max=3", "max=2");
-        let over = run(bench, jdk, what, &[("known.rules", &fewer)], ",suppressions=known.rules")?;
+        let over = run(env, jdk, what, &[("known.rules", &fewer)], ",suppressions=known.rules")?;
         ensure!(over.code() == CODE, over.to_string());
         let rule = rule.trim_end().replace("max=3", "max=2");
         ensure!(
@@ -84,20 +84,20 @@ pub(super) fn suppressed(bench: &Bench, jdk: &Jdk) -> Result<()> {
             over.to_string()
         );
         let report = over.report()?;
-        claim_counts(&report, lost, live, 2)?;
+        ensure_counts(&report, lost, live, 2)?;
         ensure!(report.rules.iter().any(|rule| rule.over && rule.excess == 1), over.to_string());
     }
     Ok(())
 }
 
 /// Live ones beyond a maximum fail without `fail_on`.
-pub(super) fn over_the_maximum(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn over_the_maximum(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let rules = "live:Finishing.keep max=2\nleak:Finishing.keep max=0\n";
-    let ended = run(bench, jdk, "keep", &[("pool.rules", rules)], ",suppressions=pool.rules")?;
+    let ended = run(env, jdk, "keep", &[("pool.rules", rules)], ",suppressions=pool.rules")?;
     let line = "zaudit: exit code 23 instead of 0: 3 of at most 2 by the rule live:Finishing.keep max=2";
-    claim_failed(&ended, Some(line))?;
+    ensure_failed(&ended, Some(line))?;
     let ended =
-        run(bench, jdk, "leak", &[("pool.rules", rules)], ",suppressions=pool.rules,file=r.txt,format=auto")?;
+        run(env, jdk, "leak", &[("pool.rules", rules)], ",suppressions=pool.rules,file=r.txt,format=auto")?;
     ensure!(ended.code() == CODE, ended.to_string());
     let text = read(&ended.dir().join("r.txt"))?;
     let unused = "RULES not used: 2 rules: live:Finishing.keep max=2 (pool.rules:1), leak:Finishing.keep max=0 (pool.rules:2)";
@@ -106,21 +106,21 @@ pub(super) fn over_the_maximum(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// Without the built-in rules the JDK's own caches are like anybody's, and everything still adds up.
-pub(super) fn nothing_built_in(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let plain = run(bench, jdk, "keep", &[], "")?;
-    let ended = run(bench, jdk, "keep", &[], ",default_suppressions=false,fail_on=live:1")?;
+pub(super) fn nothing_built_in(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let plain = run(env, jdk, "keep", &[], "")?;
+    let ended = run(env, jdk, "keep", &[], ",default_suppressions=false,fail_on=live:1")?;
     ensure!(ended.code() == CODE, ended.to_string());
     let (plain, report) = (plain.report()?, ended.report()?);
     ensure!(plain.rules.iter().all(|rule| rule.built_in && rule.source == "built-in"), {
         format!("{:?}", plain.rules)
     });
     ensure!(report.rules.is_empty() && !plain.rules.is_empty(), "{:?}", report.rules);
-    claim_counts(&report, 0, 3, 0)?;
+    ensure_counts(&report, 0, 3, 0)?;
     // The list that is printed is a file of rules, and stands for what it lists.
     let list = zaudit(&["suppress", "--built-in"], ended.dir())?;
     let options = ",default_suppressions=false,suppressions=jdk.rules";
-    let listed = run(bench, jdk, "keep", &[("jdk.rules", &list)], options)?;
-    claim_failed(&listed, None)?;
+    let listed = run(env, jdk, "keep", &[("jdk.rules", &list)], options)?;
+    ensure_failed(&listed, None)?;
     let texts = |report: &Report| report.rules.iter().map(|rule| rule.text.clone()).collect::<Vec<_>>();
     let listed = listed.report()?;
     ensure!(texts(&listed) == texts(&plain), "{:?}", listed.rules);
@@ -128,32 +128,32 @@ pub(super) fn nothing_built_in(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// What is as it was passes, what has grown or is new fails, and no count is another one.
-pub(super) fn baseline(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn baseline(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     const BASELINE: &str = ",fail_on=live:1,baseline=old.json";
     for (what, lost, live, line) in [("leak", 3, 0, LEAK), ("keep", 0, 3, OPEN)] {
-        let before = run(bench, jdk, what, &[], ",fail_on=live:1")?;
-        claim_failed(&before, Some(line))?;
+        let before = run(env, jdk, what, &[], ",fail_on=live:1")?;
+        ensure_failed(&before, Some(line))?;
         let old = read(&before.dir().join("r.json"))?;
-        let same = run(bench, jdk, what, &[("old.json", &old)], BASELINE)?;
-        claim_failed(&same, None)?;
+        let same = run(env, jdk, what, &[("old.json", &old)], BASELINE)?;
+        ensure_failed(&same, None)?;
         let report = same.report()?;
-        claim_counts(&report, lost, live, 0)?;
+        ensure_counts(&report, lost, live, 0)?;
         ensure!(report.sites.iter().all(|site| site.severity == Severity::Clean), same.to_string());
         ensure!(report.baseline.as_ref().is_some_and(|old| old.known == 3 && old.file == "old.json"), {
             same.to_string()
         });
         // The baseline of a run that had one is as good.
         let chained = read(&same.dir().join("r.json"))?;
-        claim_failed(&run(bench, jdk, what, &[("old.json", &chained)], BASELINE)?, None)?;
+        ensure_failed(&run(env, jdk, what, &[("old.json", &chained)], BASELINE)?, None)?;
         let fewer = fewer(&old)?;
-        let grown = run(bench, jdk, what, &[("old.json", &fewer)], BASELINE)?;
-        claim_failed(&grown, Some(&line.replace("3 Inflaters", "1 Inflater")))?;
-        claim_counts(&grown.report()?, lost, live, 0)?;
+        let grown = run(env, jdk, what, &[("old.json", &fewer)], BASELINE)?;
+        ensure_failed(&grown, Some(&line.replace("3 Inflaters", "1 Inflater")))?;
+        ensure_counts(&grown.report()?, lost, live, 0)?;
         // Of another program: all is new.
-        let other = read(&run(bench, jdk, "clean", &[], "")?.dir().join("r.json"))?;
-        let new = run(bench, jdk, what, &[("old.json", &other)], BASELINE)?;
-        claim_failed(&new, Some(line))?;
-        let text = run(bench, jdk, what, &[("old.json", &old)], ",baseline=old.json,file=r.txt,format=auto")?;
+        let other = read(&run(env, jdk, "clean", &[], "")?.dir().join("r.json"))?;
+        let new = run(env, jdk, what, &[("old.json", &other)], BASELINE)?;
+        ensure_failed(&new, Some(line))?;
+        let text = run(env, jdk, what, &[("old.json", &old)], ",baseline=old.json,file=r.txt,format=auto")?;
         let text = read(&text.dir().join("r.txt"))?;
         ensure!(
             text.starts_with("SUMMARY: zaudit: no new ") && text.contains("; 3 not ended as in the baseline"),
@@ -176,7 +176,7 @@ fn fewer(report: &str) -> Result<String> {
 }
 
 /// A baseline that cannot be read is one line, and all is told; with `strict` the JVM does not start.
-pub(super) fn bad_baselines(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn bad_baselines(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (name, text, why) in [
         ("missing.json", "", "No such file or directory"),
         (".", "", "Is a directory"),
@@ -195,14 +195,14 @@ pub(super) fn bad_baselines(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let line =
             format!("zaudit: cannot read the baseline {name}: {why}; every finding is reported as new");
         let files: &[(&str, &str)] = if name == "old.json" { &[(name, text)] } else { &[] };
-        let ended = run(bench, jdk, "leak", files, &format!(",baseline={name}"))?;
-        claim_messages(&ended, &[&line, LEAK])?;
+        let ended = run(env, jdk, "leak", files, &format!(",baseline={name}"))?;
+        ensure_messages(&ended, &[&line, LEAK])?;
         ensure!(ended.code() == CODE, ended.to_string());
         let report = ended.report()?;
         ensure!(report.baseline.is_none(), ended.to_string());
-        claim_counts(&report, 3, 0, 0)?;
-        let refused = run(bench, jdk, "leak", files, &format!(",strict,baseline={name}"))?;
-        claim_messages(
+        ensure_counts(&report, 3, 0, 0)?;
+        let refused = run(env, jdk, "leak", files, &format!(",strict,baseline={name}"))?;
+        ensure_messages(
             &refused,
             &[&line, "zaudit: the JVM does not start, because the option strict is set"],
         )?;

@@ -1,6 +1,6 @@
 //! Audits that run for good: snapshots, trends, the gate, and the agent in every JVM that a shell or a build starts.
 //!
-//! The cells stand in rooms of their own. Invariant: whatever befalls the agent's files, and whatever the gate says, the
+//! The cases stand in rooms of their own. Invariant: whatever befalls the agent's files, and whatever the gate says, the
 //! program prints what it prints and does what it does.
 
 mod children;
@@ -22,9 +22,9 @@ use zaudit_tests::child::{Ended, Running};
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::report::Report;
-use zaudit_tests::suite::{self, Bench, Need, cell_needing, on_jdk, per_jdk, per_jdk_needing};
+use zaudit_tests::suite::{self, Need, TestEnv, case_needing, on_jdk, per_jdk, per_jdk_needing};
 
-type Test = fn(&Bench, &Jdk) -> Result<()>;
+type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
 /// On every JDK.
 const EVERYWHERE: [(&str, Test); 27] = [
@@ -37,9 +37,9 @@ const EVERYWHERE: [(&str, Test); 27] = [
     ("pool_and_leak", trend::pool_and_leak),
     ("pool_and_leak_in_words", trend::in_words),
     ("min_age", trend::min_age),
-    ("gate::return", |bench, jdk| gate::table(bench, jdk, "return")),
-    ("gate::exit", |bench, jdk| gate::table(bench, jdk, "exit")),
-    ("gate::halt", |bench, jdk| gate::table(bench, jdk, "halt")),
+    ("gate::return", |env, jdk| gate::table(env, jdk, "return")),
+    ("gate::exit", |env, jdk| gate::table(env, jdk, "exit")),
+    ("gate::halt", |env, jdk| gate::table(env, jdk, "halt")),
     ("gate::other_endings", gate::other_endings),
     ("gate::limits", gate::limits),
     ("gate::much_output_first", gate::much_output_first),
@@ -87,17 +87,17 @@ const ONCE: [(&str, Test); 16] = [
 const WITH_MAVEN: [(&str, Test); 2] = [("maven::leak", maven::leak), ("maven::mended", maven::mended)];
 
 fn main() -> ExitCode {
-    suite::main(|bench| {
-        let mut trials = bench.missing();
-        let (default, ends) = (bench.default_jdk(), [bench.jdks.first(), bench.jdks.last()]);
-        trials.extend(per_jdk(bench, EVERYWHERE));
-        trials.extend(per_jdk_needing(bench, SINCE_25));
-        let with_maven = bench.jdks.iter().filter(|jdk| *jdk == default || ends.contains(&Some(jdk)));
+    suite::main(|env| {
+        let mut trials = env.missing();
+        let (default, ends) = (env.default_jdk(), [env.jdks.first(), env.jdks.last()]);
+        trials.extend(per_jdk(env, EVERYWHERE));
+        trials.extend(per_jdk_needing(env, SINCE_25));
+        let with_maven = env.jdks.iter().filter(|jdk| *jdk == default || ends.contains(&Some(jdk)));
         trials.extend(
-            with_maven.flat_map(|jdk| WITH_MAVEN.map(|(name, test)| on_jdk(bench, jdk, name, &[], test))),
+            with_maven.flat_map(|jdk| WITH_MAVEN.map(|(name, test)| on_jdk(env, jdk, name, &[], test))),
         );
-        trials.extend(ONCE.map(|(name, test)| cell_needing(bench, name, &[], default, test)));
-        trials.extend(storage::full_disk(bench));
+        trials.extend(ONCE.map(|(name, test)| case_needing(env, name, &[], default, test)));
+        trials.extend(storage::full_disk(env));
         trials
     })
 }
@@ -133,7 +133,7 @@ fn listed(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// The agent's messages are exactly these.
-fn claim_messages(ended: &Ended, expected: &[&str]) -> Result<()> {
+fn ensure_messages(ended: &Ended, expected: &[&str]) -> Result<()> {
     let messages = ended.messages();
     ensure!(messages == expected, "expected {expected:#?}, got {messages:#?}\n{ended}");
     Ok(())

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::Bench;
+use zaudit_tests::suite::TestEnv;
 use zaudit_tests::{Result, repository};
 
 const WHY: &str = "zaudit: exit code 23 instead of 0: 1 Deflater never ended by the program, freed by the garbage collector only";
@@ -32,10 +32,10 @@ struct Build {
 }
 
 impl Project {
-    fn copied(bench: &Bench, jdk: &Jdk) -> Result<Self> {
-        let place = Jvm::new(jdk, bench.fixture("Ended")?)?;
+    fn copied(env: &TestEnv, jdk: &Jdk) -> Result<Self> {
+        let place = Jvm::new(jdk, env.fixture("Ended")?)?;
         copy(&repository().join("java-fixtures/maven"), place.dir())?;
-        Ok(Self { jdk: jdk.clone(), library: bench.library.clone(), place })
+        Ok(Self { jdk: jdk.clone(), library: env.library.clone(), place })
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -95,7 +95,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 
 impl Build {
     /// All tests passed, and the build failed all the same; who reads its output knows why, who reads the report knows where.
-    fn claim_failed(&self) -> Result<()> {
+    fn ensure_failed(&self) -> Result<()> {
         let why = || format!("{}\n{:#?}", self.output, self.reports);
         ensure!(self.output.contains("Tests run: 1, Failures: 0, Errors: 0, Skipped: 0"), why());
         ensure!(!self.passed && self.output.contains("BUILD FAILURE"), why());
@@ -104,7 +104,7 @@ impl Build {
         Ok(())
     }
 
-    fn claim_passed(&self) -> Result<()> {
+    fn ensure_passed(&self) -> Result<()> {
         let why = || format!("{}\n{:#?}", self.output, self.reports);
         ensure!(self.output.contains("Tests run: 1, Failures: 0, Errors: 0, Skipped: 0"), why());
         ensure!(self.passed && self.output.contains("BUILD SUCCESS"), why());
@@ -113,19 +113,19 @@ impl Build {
     }
 }
 
-pub(super) fn leak(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    Project::copied(bench, jdk)?.build(&[])?.claim_failed()
+pub(super) fn leak(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    Project::copied(env, jdk)?.build(&[])?.ensure_failed()
 }
 
-pub(super) fn mended(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let project = Project::copied(bench, jdk)?;
+pub(super) fn mended(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let project = Project::copied(env, jdk)?;
     let source = "src/main/java/shop/Packer.java";
     project.edit(source, "        return ", "        deflater.end();\n        return ")?;
-    project.build(&[])?.claim_passed()
+    project.build(&[])?.ensure_passed()
 }
 
 /// What the page tells people to write is what the project has, and the line that it has them look for is the agent's.
-pub(super) fn page(_bench: &Bench, _jdk: &Jdk) -> Result<()> {
+pub(super) fn page(_bench: &TestEnv, _jdk: &Jdk) -> Result<()> {
     let page = read(&repository().join("docs/build-tools.md"))?;
     let pom = read(&repository().join("java-fixtures/maven/pom.xml"))?;
     let settings = page.split("```xml\n").nth(1).and_then(|rest| rest.split("```").next());
@@ -140,32 +140,32 @@ pub(super) fn page(_bench: &Bench, _jdk: &Jdk) -> Result<()> {
 }
 
 /// A line in the project's file of rules.
-pub(super) fn suppressed(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let project = Project::copied(bench, jdk)?;
+pub(super) fn suppressed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let project = Project::copied(env, jdk)?;
     let rules = read(&project.file("zaudit.rules"))?;
     write(&project.file("zaudit.rules"), &format!("{rules}leak:shop.Packer.pack\n"))?;
-    project.build(&[])?.claim_passed()
+    project.build(&[])?.ensure_passed()
 }
 
 /// A JVM for each test class, several JVMs, and one that speaks to Maven through a socket.
-pub(super) fn fork_modes(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn fork_modes(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for words in [&["-DreuseForks=false"][..], &["-DforkCount=2"]] {
-        let project = Project::copied(bench, jdk)?;
-        project.build(words)?.claim_failed().map_err(|why| format!("{words:?}: {why}"))?;
+        let project = Project::copied(env, jdk)?;
+        project.build(words)?.ensure_failed().map_err(|why| format!("{words:?}: {why}"))?;
     }
-    let project = Project::copied(bench, jdk)?;
+    let project = Project::copied(env, jdk)?;
     let factory = "org.apache.maven.plugin.surefire.extensions.SurefireForkNodeFactory";
     let node = format!("<configuration><forkNode implementation=\"{factory}\"/></configuration>");
     project.edit("pom.xml", "<version>3.5.2</version>", &format!("<version>3.5.2</version>{node}"))?;
-    project.build(&[])?.claim_failed().map_err(|why| format!("{factory}: {why}"))
+    project.build(&[])?.ensure_failed().map_err(|why| format!("{factory}: {why}"))
 }
 
 /// Without a JVM of their own the tests run in Maven's, which has no agent: nothing is audited, and the page warns of it.
-pub(super) fn no_fork(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    Project::copied(bench, jdk)?.build(&["-DforkCount=0"])?.claim_passed()
+pub(super) fn no_fork(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    Project::copied(env, jdk)?.build(&["-DforkCount=0"])?.ensure_passed()
 }
 
 /// Who lets builds pass with failing tests: not with this.
-pub(super) fn failures_ignored(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    Project::copied(bench, jdk)?.build(&["-Dmaven.test.failure.ignore=true"])?.claim_failed()
+pub(super) fn failures_ignored(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    Project::copied(env, jdk)?.build(&["-Dmaven.test.failure.ignore=true"])?.ensure_failed()
 }

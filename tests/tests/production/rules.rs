@@ -2,7 +2,7 @@
 //!
 //! Invariant: a file of rules never keeps the program from running, unless `strict` asks for it.
 
-use super::claim_messages;
+use super::ensure_messages;
 use std::fs;
 use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
@@ -10,7 +10,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Kind;
-use zaudit_tests::suite::Bench;
+use zaudit_tests::suite::TestEnv;
 
 /// Lines 2, 4 and 6 are good.
 const SOME_BAD: &str =
@@ -22,19 +22,19 @@ const COMPLAINTS: [&str; 3] = [
 ];
 
 /// A program that leaks three, with a file of rules.
-fn leaking(bench: &Bench, jdk: &Jdk, rules: &[u8], options: &str) -> Result<Ended> {
-    let jvm = Jvm::new(jdk, bench.fixture("Finishing")?)?.args(&["return", "leak"]);
+fn leaking(env: &TestEnv, jdk: &Jdk, rules: &[u8], options: &str) -> Result<Ended> {
+    let jvm = Jvm::new(jdk, env.fixture("Finishing")?)?.args(&["return", "leak"]);
     fs::write(jvm.dir().join("known.rules"), rules).map_err(|error| error.to_string())?;
-    jvm.audited(&bench.library, &format!("gc,{options}")).run()
+    jvm.audited(&env.library, &format!("gc,{options}")).run()
 }
 
-fn claim_unharmed(ended: &Ended) -> Result<()> {
+fn ensure_unharmed(ended: &Ended) -> Result<()> {
     ensure!(ended.code() == 0 && ended.printed() == "ready\ndone\n", ended.to_string());
     Ok(())
 }
 
 /// How many of the three leaks a rule covers.
-fn claim_covered(ended: &Ended, covered: u64) -> Result<()> {
+fn ensure_covered(ended: &Ended, covered: u64) -> Result<()> {
     let counts = ended.report()?.sum(Kind::Inflater, |site| site.is_of("Finishing"));
     ensure!(counts.expected == covered && counts.late + counts.collected == 3, {
         format!("{counts:?}\n{ended}")
@@ -42,36 +42,36 @@ fn claim_covered(ended: &Ended, covered: u64) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn bad_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let ended = leaking(bench, jdk, SOME_BAD.as_bytes(), "suppressions=known.rules")?;
-    claim_unharmed(&ended)?;
-    claim_messages(&ended, &COMPLAINTS)?;
-    claim_covered(&ended, 3)?;
+pub(super) fn bad_rules(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let ended = leaking(env, jdk, SOME_BAD.as_bytes(), "suppressions=known.rules")?;
+    ensure_unharmed(&ended)?;
+    ensure_messages(&ended, &COMPLAINTS)?;
+    ensure_covered(&ended, 3)?;
     let text: Vec<String> =
         ended.report()?.rules.into_iter().filter(|r| !r.built_in).map(|r| r.text).collect();
     ensure!(text == ["leak:Finishing.leak", "live:a.B.c"], "{text:?}");
     Ok(())
 }
 
-pub(super) fn bad_rules_are_strict(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let ended = leaking(bench, jdk, SOME_BAD.as_bytes(), "suppressions=known.rules,strict")?;
+pub(super) fn bad_rules_are_strict(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let ended = leaking(env, jdk, SOME_BAD.as_bytes(), "suppressions=known.rules,strict")?;
     let lines =
         [&COMPLAINTS[..], &["zaudit: the JVM does not start, because the option strict is set"]].concat();
-    claim_messages(&ended, &lines)?;
+    ensure_messages(&ended, &lines)?;
     ensure!(ended.code() == 1 && !ended.printed().contains("ready"), ended.to_string());
     Ok(())
 }
 
 /// A file that is not there is named, and so is a folder; with `strict` the JVM does not start.
-pub(super) fn no_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn no_rules(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (name, why) in [("missing.rules", "No such file or directory"), (".", "Is a directory")] {
         let line = format!("zaudit: cannot read rules from {name}: {why}");
-        let ended = leaking(bench, jdk, b"", &format!("suppressions={name}"))?;
-        claim_unharmed(&ended)?;
-        claim_messages(&ended, &[&line])?;
-        claim_covered(&ended, 0)?;
-        let refused = leaking(bench, jdk, b"", &format!("strict,suppressions={name}"))?;
-        claim_messages(
+        let ended = leaking(env, jdk, b"", &format!("suppressions={name}"))?;
+        ensure_unharmed(&ended)?;
+        ensure_messages(&ended, &[&line])?;
+        ensure_covered(&ended, 0)?;
+        let refused = leaking(env, jdk, b"", &format!("strict,suppressions={name}"))?;
+        ensure_messages(
             &refused,
             &[&line, "zaudit: the JVM does not start, because the option strict is set"],
         )?;
@@ -81,11 +81,11 @@ pub(super) fn no_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// Bytes of any kind are a few short lines, with nothing in them that a terminal obeys.
-pub(super) fn hostile_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn hostile_rules(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let ended = leaking(bench, jdk, &bytes, "suppressions=known.rules")?;
-    claim_unharmed(&ended)?;
-    claim_covered(&ended, 0)?;
+    let ended = leaking(env, jdk, &bytes, "suppressions=known.rules")?;
+    ensure_unharmed(&ended)?;
+    ensure_covered(&ended, 0)?;
     let lines = ended.messages();
     let few = (1..=22).contains(&lines.len()) && lines.iter().all(|line| line.chars().count() < 300);
     ensure!(few && lines.iter().all(|line| line.contains("known.rules")), ended.to_string());
@@ -94,10 +94,10 @@ pub(super) fn hostile_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// The option may be given more than once, and also what cannot be read leaves the other files' rules in force.
-pub(super) fn two_files_of_rules(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn two_files_of_rules(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let options = "suppressions=missing.rules,suppressions=known.rules";
-    let ended = leaking(bench, jdk, b"\xef\xbb\xbfleak:Finishing.leak\r\n", options)?;
-    claim_unharmed(&ended)?;
-    claim_messages(&ended, &["zaudit: cannot read rules from missing.rules: No such file or directory"])?;
-    claim_covered(&ended, 3)
+    let ended = leaking(env, jdk, b"\xef\xbb\xbfleak:Finishing.leak\r\n", options)?;
+    ensure_unharmed(&ended)?;
+    ensure_messages(&ended, &["zaudit: cannot read rules from missing.rules: No such file or directory"])?;
+    ensure_covered(&ended, 3)
 }

@@ -3,7 +3,7 @@
 //! Disks and folders that fail are [`crate::storage`]'s. Invariant: moments are chosen by chance, and the same chance can be had
 //! again: a test that fails names its seed.
 
-use super::{claim_messages, listed, newer, read, write};
+use super::{ensure_messages, listed, newer, read, write};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -15,7 +15,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Trigger};
-use zaudit_tests::suite::Bench;
+use zaudit_tests::suite::TestEnv;
 
 /// How many processes are killed, over all JDKs.
 const KILLS: usize = 200;
@@ -25,20 +25,20 @@ fn millis(dice: &mut Dice, below: u64) -> Duration {
     Duration::from_micros(dice.below(below * 1_000))
 }
 
-fn busy(bench: &Bench, jdk: &Jdk, options: &str) -> Result<Jvm> {
-    let jvm = Jvm::new(jdk, bench.fixture("BusySites")?)?.flags(["-Xmx64m"]);
-    Ok(jvm.audited(&bench.library, options))
+fn busy(env: &TestEnv, jdk: &Jdk, options: &str) -> Result<Jvm> {
+    let jvm = Jvm::new(jdk, env.fixture("BusySites")?)?.flags(["-Xmx64m"]);
+    Ok(jvm.audited(&env.library, options))
 }
 
 /// Killed with no warning, at any moment: what is in the file is whole, and nobody else may read it.
-pub(super) fn killed(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn killed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let asked = std::env::var("ZAUDIT_KILLS").ok().and_then(|number| number.parse().ok()).unwrap_or(KILLS);
-    let rounds = asked.div_ceil(bench.jdks.len());
+    let rounds = asked.div_ceil(env.jdks.len());
     let mut dice = Dice::from_clock();
     let seed = dice.seed();
     let mut found = 0;
     for round in 0..rounds {
-        let left = kill(bench, jdk, round % 5 == 0, &mut dice);
+        let left = kill(env, jdk, round % 5 == 0, &mut dice);
         found += usize::from(left.map_err(|why| format!("ZAUDIT_SEED={seed}, round {round}: {why}"))?);
     }
     ensure!(found * 2 > rounds, "only {found} of {rounds} left a snapshot: nothing was tried");
@@ -46,8 +46,8 @@ pub(super) fn killed(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// Kills one, while it starts or later. Whether it left a snapshot.
-fn kill(bench: &Bench, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<bool> {
-    let mut running = busy(bench, jdk, "interval=100ms")?.spawn()?;
+fn kill(env: &TestEnv, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<bool> {
+    let mut running = busy(env, jdk, "interval=100ms")?.spawn()?;
     let file = running.dir().join("r.json");
     if !starting {
         running.wait_for("ready")?;
@@ -72,7 +72,7 @@ fn kill(bench: &Bench, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<boo
     for name in &names {
         let temporary = name.starts_with(".zaudit-") && name.ends_with(".tmp");
         ensure!(name == "r.json" || temporary, "{names:?}\n{ended}");
-        claim_private(&ended.dir().join(name))?;
+        ensure_private(&ended.dir().join(name))?;
     }
     if !file.exists() {
         return Ok(false);
@@ -83,7 +83,7 @@ fn kill(bench: &Bench, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<boo
     Ok(true)
 }
 
-fn claim_private(path: &Path) -> Result<()> {
+fn ensure_private(path: &Path) -> Result<()> {
     let found = fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mode = found.permissions().mode() & 0o7777;
     ensure!(found.is_file() && mode == 0o600, "{}: {found:?}, mode {mode:o}", path.display());
@@ -91,11 +91,11 @@ fn claim_private(path: &Path) -> Result<()> {
 }
 
 /// Neither a link in the report's place nor one that has the name of a temporary file is written through.
-pub(super) fn link_is_replaced(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn link_is_replaced(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     // A shell's process id is that of the JVM into which it turns.
     let trap = "umask 0; ln -s precious .r.json.$$.tmp";
     for target in ["precious", "missing"] {
-        let jvm = busy(bench, jdk, "interval=100ms")?.after(trap);
+        let jvm = busy(env, jdk, "interval=100ms")?.after(trap);
         let (precious, link) = (jvm.dir().join("precious"), jvm.dir().join("r.json"));
         write(&precious, "precious")?;
         symlink(target, &link).map_err(|error| error.to_string())?;
@@ -109,7 +109,7 @@ pub(super) fn link_is_replaced(bench: &Bench, jdk: &Jdk) -> Result<()> {
         }
         let snapshot = running.wait_for_report("r.json")?;
         ensure!(snapshot.process.trigger == Trigger::Interval, "{:?}", snapshot.process);
-        claim_private(&link)?;
+        ensure_private(&link)?;
         running.close();
         let ended = running.finish()?;
         ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
@@ -119,15 +119,15 @@ pub(super) fn link_is_replaced(bench: &Bench, jdk: &Jdk) -> Result<()> {
         let stays = fs::symlink_metadata(ended.dir().join(&trapped)).is_ok_and(|found| found.is_symlink());
         ensure!(stays, "a link that is not the agent's was removed");
         ensure!(read(&precious)? == "precious", "it was written through a link");
-        claim_private(&link)?;
+        ensure_private(&link)?;
         ended.report()?;
     }
     Ok(())
 }
 
 /// `max_snapshots=3`: the three newest, in a row, the last report beside them, and every file of others.
-pub(super) fn newest_are_kept(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = busy(bench, jdk, "interval=100ms,max_snapshots=3")?;
+pub(super) fn newest_are_kept(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = busy(env, jdk, "interval=100ms,max_snapshots=3")?;
     let foreign = ["r.0.json", "r.1.json.bak", "r.999999.json", "r.x.json", "s.1.json"];
     for name in foreign {
         write(&jvm.dir().join(name), "somebody else's")?;
@@ -166,10 +166,10 @@ pub(super) fn newest_are_kept(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// Host, process, number and time in the name, and a percent sign; two are kept, and the last report is number 0.
-pub(super) fn names(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = Jvm::new(jdk, bench.fixture("BusySites")?)?.flags(["-Xmx64m"]);
+pub(super) fn names(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, env.fixture("BusySites")?)?.flags(["-Xmx64m"]);
     let options = "interval=100ms,max_snapshots=2,format=json,file=%%-%h-%p-%n-%t.json";
-    let mut running = jvm.agent(&bench.library, options).spawn()?;
+    let mut running = jvm.agent(&env.library, options).spawn()?;
     let pid = running.pid();
     running.wait_for("ready")?;
     let host = read(Path::new("/proc/sys/kernel/hostname"))?;
@@ -212,11 +212,11 @@ fn named(ended: &Ended, name: &str, begins: &str) -> Result<(u32, zaudit_tests::
 }
 
 /// The JVM goes down while one snapshot comes after the other: the last report is the one that stays.
-pub(super) fn snapshot_while_it_ends(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn snapshot_while_it_ends(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let mut dice = Dice::from_clock();
     let seed = dice.seed();
     for round in 0..6 {
-        let mut running = busy(bench, jdk, "interval=100ms")?.args(&["exit"]).spawn()?;
+        let mut running = busy(env, jdk, "interval=100ms")?.args(&["exit"]).spawn()?;
         running.wait_for("ready")?;
         running.wait_for_file("r.json")?;
         // A moment by chance, between two snapshots or in one.
@@ -234,18 +234,18 @@ pub(super) fn snapshot_while_it_ends(bench: &Bench, jdk: &Jdk) -> Result<()> {
 
 const NO_FILE: &str = "zaudit: interval needs the option file; no snapshots will be written";
 
-pub(super) fn interval_without_a_file(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = Jvm::new(jdk, bench.fixture("NeverEnded")?)?;
-    let ended = jvm.agent(&bench.library, "gc,interval=100ms").run()?;
-    claim_messages(&ended, &[NO_FILE])?;
+pub(super) fn interval_without_a_file(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, env.fixture("NeverEnded")?)?;
+    let ended = jvm.agent(&env.library, "gc,interval=100ms").run()?;
+    ensure_messages(&ended, &[NO_FILE])?;
     ensure!(ended.code() == 0 && ended.stderr().contains("SUMMARY: zaudit: LEAK"), ended.to_string());
     Ok(())
 }
 
-pub(super) fn interval_without_a_file_is_strict(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = Jvm::new(jdk, bench.fixture("NeverEnded")?)?;
-    let ended = jvm.agent(&bench.library, "interval=100ms,strict").run()?;
-    claim_messages(&ended, &[NO_FILE, "zaudit: the JVM does not start, because the option strict is set"])?;
+pub(super) fn interval_without_a_file_is_strict(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, env.fixture("NeverEnded")?)?;
+    let ended = jvm.agent(&env.library, "interval=100ms,strict").run()?;
+    ensure_messages(&ended, &[NO_FILE, "zaudit: the JVM does not start, because the option strict is set"])?;
     ensure!(ended.code() == 1 && !ended.printed().contains("packed"), ended.to_string());
     Ok(())
 }

@@ -18,7 +18,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Trigger};
-use zaudit_tests::suite::{Bench, Need, claim_counts, per_jdk_needing};
+use zaudit_tests::suite::{Need, TestEnv, ensure_counts, per_jdk_needing};
 use zaudit_tests::{Result, target_dir};
 
 /// A mounted disk of 64 KiB.
@@ -44,37 +44,37 @@ impl Drop for Disk {
     }
 }
 
-/// A cell for each JDK, which needs a disk that can be mounted here.
-pub(super) fn full_disk(bench: &Bench) -> Vec<Trial> {
+/// A case for each JDK, which needs a disk that can be mounted here.
+pub(super) fn full_disk(env: &TestEnv) -> Vec<Trial> {
     let probe = Disk::mount(&target_dir().join(format!("disk-{}", std::process::id())));
     let needs = [Need::Other("a disk to mount", probe.map(drop))];
-    per_jdk_needing(bench, [("full_disk", needs, fills_up)])
+    per_jdk_needing(env, [("full_disk", needs, fills_up)])
 }
 
-fn garbage(bench: &Bench, jdk: &Jdk, file: &Path) -> Result<Jvm> {
+fn garbage(env: &TestEnv, jdk: &Jdk, file: &Path) -> Result<Jvm> {
     let options = format!("interval=100ms,format=json,file={}", file.display());
-    Ok(Jvm::new(jdk, bench.fixture("Garbage")?)?.agent(&bench.library, options))
+    Ok(Jvm::new(jdk, env.fixture("Garbage")?)?.agent(&env.library, options))
 }
 
 /// Twice full, twice with room again: a line each time, and the snapshot before is not touched.
-fn fills_up(bench: &Bench, jdk: &Jdk) -> Result<()> {
+fn fills_up(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let folder = target_dir().join(format!("disk-{}-jdk{}", std::process::id(), jdk.major));
     let disk = Disk::mount(&folder)?;
     let file = disk.0.join("r.json");
     let name = file.to_string_lossy().into_owned();
-    let (mut running, mut before) = with_snapshots(garbage(bench, jdk, &file)?, &name)?;
+    let (mut running, mut before) = with_snapshots(garbage(env, jdk, &file)?, &name)?;
     for _ in 0..2 {
         fill(&disk.0, &mut running)?;
         let kept = read(&file)?;
         before = Report::parse(&kept).map_err(|why| format!("the snapshot before is not whole: {why}"))?;
         tried_again(&disk.0, 3)?;
-        claim_no_rests(&disk.0)?;
+        ensure_no_rests(&disk.0)?;
         ensure!(read(&file)? == kept, "what could not be written took the place of what was there");
         fs::remove_file(disk.0.join("filler")).map_err(|error| error.to_string())?;
         before = newer(&mut running, &name, before.process.taken)?;
         ensure!(before.process.trigger == Trigger::Interval, "{:?}", before.process);
     }
-    let ended = ends_well(bench, jdk, running, &file, 2, "No space left on device")?;
+    let ended = ends_well(env, jdk, running, &file, 2, "No space left on device")?;
     ensure!(listed(&disk.0)? == ["r.json"], "{:?}\n{ended}", listed(&disk.0));
     let age = before.process.armed_seconds;
     ensure!(ended.report_in(&name)?.process.armed_seconds > age, ended.to_string());
@@ -116,7 +116,7 @@ fn tried_again(folder: &Path, times: usize) -> Result<()> {
 }
 
 /// Most of the time no half file takes up what room there is.
-fn claim_no_rests(folder: &Path) -> Result<()> {
+fn ensure_no_rests(folder: &Path) -> Result<()> {
     let mut rests = 0;
     for _ in 0..50 {
         rests += usize::from(listed(folder)?.iter().any(|name| name.ends_with(".tmp")));
@@ -128,7 +128,7 @@ fn claim_no_rests(folder: &Path) -> Result<()> {
 
 /// Lets the program end: it did not notice, the agent said so many lines, and the last report is right.
 fn ends_well(
-    bench: &Bench,
+    env: &TestEnv,
     jdk: &Jdk,
     mut running: Running,
     file: &Path,
@@ -145,19 +145,19 @@ fn ends_well(
     ensure!(ended.stderr() == line.repeat(lines), "{lines} times expected: {line}{ended}");
     let report = ended.report_in(&file.to_string_lossy())?;
     ensure!(report.process.trigger == Trigger::Exit, "{:?}", report.process);
-    let fixture = bench.fixture("Garbage")?;
-    claim_counts(fixture, &fixture.expected(jdk.major, false), &report)?;
+    let fixture = env.fixture("Garbage")?;
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &report)?;
     Ok(ended)
 }
 
 /// Somebody clears the folder away, and makes it anew.
-pub(super) fn folder_comes_and_goes(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let place = Jvm::new(jdk, bench.fixture("Garbage")?)?;
+pub(super) fn folder_comes_and_goes(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let place = Jvm::new(jdk, env.fixture("Garbage")?)?;
     let folder = place.dir().join("reports");
     fs::create_dir(&folder).map_err(|error| error.to_string())?;
     let file = folder.join("r.json");
     let name = file.to_string_lossy().into_owned();
-    let (mut running, mut before) = with_snapshots(garbage(bench, jdk, &file)?, &name)?;
+    let (mut running, mut before) = with_snapshots(garbage(env, jdk, &file)?, &name)?;
     for round in 0..2 {
         let gone = place.dir().join(format!("gone-{round}"));
         fs::rename(&folder, &gone).map_err(|error| error.to_string())?;
@@ -169,5 +169,5 @@ pub(super) fn folder_comes_and_goes(bench: &Bench, jdk: &Jdk) -> Result<()> {
         fs::create_dir(&folder).map_err(|error| error.to_string())?;
         before = newer(&mut running, &name, kept.process.taken)?;
     }
-    ends_well(bench, jdk, running, &file, 2, "No such file or directory").map(drop)
+    ends_well(env, jdk, running, &file, 2, "No such file or directory").map(drop)
 }

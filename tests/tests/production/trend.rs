@@ -10,15 +10,15 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report, Severity, Site, Trigger};
-use zaudit_tests::suite::Bench;
+use zaudit_tests::suite::TestEnv;
 
 /// What each step leaks.
 const STEP: u64 = 3;
 /// What the pool has.
 const POOL: u64 = 16;
 
-fn pool_and_leak_jvm(bench: &Bench, jdk: &Jdk) -> Result<Jvm> {
-    Jvm::new(jdk, bench.fixture("PoolAndLeak")?)
+fn pool_and_leak_jvm(env: &TestEnv, jdk: &Jdk) -> Result<Jvm> {
+    Jvm::new(jdk, env.fixture("PoolAndLeak")?)
 }
 
 fn leak_a_step(running: &mut Running) -> Result<()> {
@@ -37,34 +37,34 @@ fn site(report: &Report, kind: Kind) -> Result<&Site> {
 }
 
 /// The pool is flat and the leak grew, in the snapshots and in the last report; both have their points at the same moments.
-pub(super) fn pool_and_leak(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = pool_and_leak_jvm(bench, jdk)?.audited(&bench.library, "interval=100ms");
+pub(super) fn pool_and_leak(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = pool_and_leak_jvm(env, jdk)?.audited(&env.library, "interval=100ms");
     let mut running = jvm.spawn()?;
     running.wait_for("ready")?;
     let (mut seconds, mut leaked) = (0.0, 0);
     while seconds < 3.0 || leaked < 16 * STEP {
         let snapshot = newer(&mut running, "r.json", now())?;
         ensure!(snapshot.process.trigger == Trigger::Interval, "{:?}", snapshot.process);
-        claim_points(&snapshot, site(&snapshot, Kind::Inflater)?, POOL)?;
+        ensure_points(&snapshot, site(&snapshot, Kind::Inflater)?, POOL)?;
         if leaked > 0 {
-            claim_points(&snapshot, site(&snapshot, Kind::Deflater)?, leaked)?;
+            ensure_points(&snapshot, site(&snapshot, Kind::Deflater)?, leaked)?;
         }
         seconds = snapshot.process.armed_seconds;
         leak_a_step(&mut running)?;
         leaked += STEP;
     }
     let snapshot = newer(&mut running, "r.json", now())?;
-    claim_ways(&snapshot, leaked)?;
+    ensure_ways(&snapshot, leaked)?;
     running.close();
     let ended = running.finish()?;
     ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
     let last = ended.report()?;
     ensure!(last.process.trigger == Trigger::Exit, "{:?}", last.process);
-    claim_ways(&last, leaked)
+    ensure_ways(&last, leaked)
 }
 
 /// The points are in order, few, and the newest is what the report says itself.
-fn claim_points(report: &Report, site: &Site, live: u64) -> Result<()> {
+fn ensure_points(report: &Report, site: &Site, live: u64) -> Result<()> {
     let why = || format!("live {live}, taken {}: {site:#?}", report.process.armed_seconds);
     let points = &site.trend;
     ensure!(points.is_sorted_by(|a, b| a.seconds < b.seconds) && points.len() <= 64, why());
@@ -74,10 +74,10 @@ fn claim_points(report: &Report, site: &Site, live: u64) -> Result<()> {
     Ok(())
 }
 
-fn claim_ways(report: &Report, leaked: u64) -> Result<()> {
+fn ensure_ways(report: &Report, leaked: u64) -> Result<()> {
     let (pool, leak) = (site(report, Kind::Inflater)?, site(report, Kind::Deflater)?);
-    claim_points(report, pool, POOL)?;
-    claim_points(report, leak, leaked)?;
+    ensure_points(report, pool, POOL)?;
+    ensure_points(report, leak, leaked)?;
     let why = || format!("{pool:#?}\n{leak:#?}");
     ensure!(pool.tendency.as_deref() == Some("flat") && leak.tendency.as_deref() == Some("grew"), why());
     let moments = |site: &Site| site.trend.iter().map(|point| point.seconds).collect::<Vec<_>>();
@@ -87,8 +87,8 @@ fn claim_ways(report: &Report, leaked: u64) -> Result<()> {
 }
 
 /// The same for people, who read it in the last report.
-pub(super) fn in_words(bench: &Bench, jdk: &Jdk) -> Result<()> {
-    let jvm = pool_and_leak_jvm(bench, jdk)?.agent(&bench.library, "interval=100ms,file=r.txt");
+pub(super) fn in_words(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = pool_and_leak_jvm(env, jdk)?.agent(&env.library, "interval=100ms,file=r.txt");
     let mut running = jvm.spawn()?;
     running.wait_for("ready")?;
     let file = running.wait_for_file("r.txt")?;
@@ -122,9 +122,9 @@ pub(super) fn in_words(bench: &Bench, jdk: &Jdk) -> Result<()> {
 }
 
 /// What is younger than `min_age` is no suspect yet, and becomes one; each snapshot's own ages say which it is.
-pub(super) fn min_age(bench: &Bench, jdk: &Jdk) -> Result<()> {
+pub(super) fn min_age(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     const MIN_AGE: f64 = 2.0;
-    let jvm = pool_and_leak_jvm(bench, jdk)?.audited(&bench.library, "interval=100ms,min_age=2s");
+    let jvm = pool_and_leak_jvm(env, jdk)?.audited(&env.library, "interval=100ms,min_age=2s");
     let mut running = jvm.spawn()?;
     running.wait_for("ready")?;
     let (mut young, mut old) = (false, false);

@@ -12,7 +12,7 @@ use zaudit_tests::jdks::{self, Jdk};
 use zaudit_tests::repository;
 
 /// What the suite works with; its folder goes with it.
-pub(crate) struct Bench {
+pub(crate) struct Workspace {
     /// The JDKs, by release.
     pub(crate) jdks: Vec<Jdk>,
     /// The compiled tools.
@@ -21,16 +21,16 @@ pub(crate) struct Bench {
     pub(crate) scratch: PathBuf,
 }
 
-impl Bench {
+impl Workspace {
     /// Finds and compiles everything.
     pub(crate) fn ready() -> Result<Self, String> {
         let jdks = jdks::found()?;
         let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rewriter-{}", std::process::id()));
-        let bench = Self { tools: scratch.join("tools"), jdks, scratch };
+        let workspace = Self { tools: scratch.join("tools"), jdks, scratch };
         let sources = ["RuntimeImage.java", "LinkClasses.java", "zaudit/Hooks.java"];
         let folder = repository().join("java-fixtures/tools");
-        bench.compile(&sources.map(|source| folder.join(source)), &bench.tools, "-g")?;
-        Ok(bench)
+        workspace.compile(&sources.map(|source| folder.join(source)), &workspace.tools, "-g")?;
+        Ok(workspace)
     }
 
     /// A `zaudit.Hooks` that counts.
@@ -58,7 +58,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for Workspace {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.scratch);
     }
@@ -129,10 +129,10 @@ pub(crate) struct Classes {
 
 impl Classes {
     /// Starts reading the image of this JDK.
-    pub(crate) fn of(jdk: &Jdk, bench: &Bench) -> Result<Self, String> {
+    pub(crate) fn of(jdk: &Jdk, workspace: &Workspace) -> Result<Self, String> {
         let mut java = Command::new(jdk.tool("java"));
-        java.arg("-cp").arg(&bench.tools).arg("RuntimeImage").stdout(Stdio::piped());
-        java.current_dir(&bench.scratch);
+        java.arg("-cp").arg(&workspace.tools).arg("RuntimeImage").stdout(Stdio::piped());
+        java.current_dir(&workspace.scratch);
         let mut child = bare(&mut java).spawn().map_err(|error| format!("{java:?}: {error}"))?;
         let stdout = child.stdout.take().ok_or("no stdout")?;
         Ok(Self { child, stream: BufReader::with_capacity(1 << 16, stdout), count: 0, ended: false })

@@ -8,7 +8,7 @@
 //! a class on the boot class path's end would not do, for java.base does not read the unnamed module. JDK 8 has no
 //! modules, and -Xbootclasspath/p does all of it.
 
-use crate::image::{Bench, ClassBytes, run};
+use crate::image::{ClassBytes, Workspace, run};
 use crate::jar::Jar;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,8 +30,8 @@ pub(crate) struct Patch {
 
 impl Patch {
     /// An empty one, in a folder of this name.
-    pub(crate) fn new(jdk: &Jdk, bench: &Bench, name: &str) -> Result<Self, String> {
-        let folder = bench.scratch.join(format!("jdk{}-{name}", jdk.major));
+    pub(crate) fn new(jdk: &Jdk, workspace: &Workspace, name: &str) -> Result<Self, String> {
+        let folder = workspace.scratch.join(format!("jdk{}-{name}", jdk.major));
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         Ok(Self { major: jdk.major, folder, jars: BTreeMap::new() })
     }
@@ -95,18 +95,18 @@ pub(crate) struct Linked {
 /// Links these classes (binary names) in a JVM with all modules and the verifier on for its own classes.
 pub(crate) fn link(
     jdk: &Jdk,
-    bench: &Bench,
+    workspace: &Workspace,
     modules: &BTreeSet<String>,
     names: &[String],
     patch: Option<&mut Patch>,
 ) -> Result<Linked, String> {
     static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let list = bench.scratch.join(format!("names-{number}"));
+    let list = workspace.scratch.join(format!("names-{number}"));
     fs::write(&list, names.join("\n")).map_err(|error| format!("{}: {error}", list.display()))?;
     let mut java = Command::new(jdk.tool("java"));
     // What a JVM leaves behind when it crashes goes with the rest.
-    java.current_dir(&bench.scratch);
+    java.current_dir(&workspace.scratch);
     java.args([
         "-XX:+UnlockDiagnosticVMOptions",
         "-XX:+BytecodeVerificationLocal",
@@ -123,7 +123,7 @@ pub(crate) fn link(
     if let Some(patch) = patch {
         java.args(patch.flags()?);
     }
-    let printed = run(java.arg("-cp").arg(&bench.tools).arg("LinkClasses").arg(&list))?;
+    let printed = run(java.arg("-cp").arg(&workspace.tools).arg("LinkClasses").arg(&list))?;
     let mut linked = Linked::default();
     let mut ended = false;
     for line in printed.lines() {

@@ -8,7 +8,7 @@ mod jar;
 mod link;
 mod shapes;
 
-use image::{Bench, Classes};
+use image::{Classes, Workspace};
 use libtest_mimic::{Arguments, Failed, Trial};
 use link::{Linked, Patch};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,42 +22,41 @@ use zaudit_tests::suite;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let bench = match Bench::ready() {
-        Ok(bench) => Arc::new(bench),
+    let workspace = match Workspace::ready() {
+        Ok(workspace) => Arc::new(workspace),
         Err(why) => {
             eprintln!("this suite cannot run: {why}");
             return ExitCode::FAILURE;
         }
     };
     let mut trials = Vec::new();
-    for jdk in &bench.jdks {
+    for jdk in &workspace.jdks {
         for (stage, test) in STAGES {
-            let (jdk, bench) = (jdk.clone(), Arc::clone(&bench));
+            let (jdk, workspace) = (jdk.clone(), Arc::clone(&workspace));
             trials.push(Trial::test(format!("jdk{}::{stage}", jdk.major), move || {
-                test(&jdk, &bench).map_err(Failed::from)
+                test(&jdk, &workspace).map_err(Failed::from)
             }));
         }
     }
-    trials.extend(suite::missing(&bench.jdks));
-    let listing = shapes::jdk(&bench);
+    trials.extend(suite::missing(&workspace.jdks));
+    let listing = shapes::jdk(&workspace);
     for (golden, method) in shapes::GOLDENS {
         let name = format!("golden::{golden}");
-        let (jdk, bench) = (listing.cloned(), Arc::clone(&bench));
+        let (jdk, workspace) = (listing.cloned(), Arc::clone(&workspace));
         trials.push(match jdk {
-            Some(jdk) => {
-                Trial::test(name, move || shapes::golden(&bench, &jdk, golden, method).map_err(Failed::from))
-            }
+            Some(jdk) => Trial::test(name, move || {
+                shapes::golden(&workspace, &jdk, golden, method).map_err(Failed::from)
+            }),
             None => suite::ignored(name, "needs JDK 11 or later"),
         });
     }
-    let its_bench = Arc::clone(&bench);
-    trials.push(Trial::test("character_ranges", move || {
-        shapes::character_ranges(&its_bench).map_err(Failed::from)
-    }));
+    let own = Arc::clone(&workspace);
+    trials
+        .push(Trial::test("character_ranges", move || shapes::character_ranges(&own).map_err(Failed::from)));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-type Stage = fn(&Jdk, &Bench) -> Result<(), String>;
+type Stage = fn(&Jdk, &Workspace) -> Result<(), String>;
 
 const STAGES: [(&str, Stage); 4] = [
     ("round_trip", round_trip),
@@ -67,11 +66,11 @@ const STAGES: [(&str, Stage); 4] = [
 ];
 
 /// An empty snippet at each entry and each return leaves every byte as it was.
-fn round_trip(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
+fn round_trip(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
     let start = Instant::now();
     let mut differences = Vec::new();
     let (mut classes, mut places) = (0, 0);
-    for class in Classes::of(jdk, bench)? {
+    for class in Classes::of(jdk, workspace)? {
         let class = class?;
         let mut parsed = match ClassFile::parse(&class.bytes) {
             Ok(parsed) => parsed,
@@ -98,13 +97,13 @@ fn round_trip(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
 }
 
 /// A call at each entry and each return: the class parses again, and this JDK links it.
-fn verify(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
+fn verify(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
     let start = Instant::now();
-    let mut patch = Patch::new(jdk, bench, "verify")?;
-    patch.add_hooks(&bench.hooks()?)?;
+    let mut patch = Patch::new(jdk, workspace, "verify")?;
+    patch.add_hooks(&workspace.hooks()?)?;
     let (mut names, mut modules, mut places) = (Vec::new(), BTreeSet::new(), 0);
     let mut refused = Vec::new();
-    for class in Classes::of(jdk, bench)? {
+    for class in Classes::of(jdk, workspace)? {
         let class = class?;
         modules.insert(class.module.clone());
         if !link::is_class(&class) {
@@ -122,12 +121,12 @@ fn verify(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
         }
     }
     let written = start.elapsed();
-    let rewritten = link::link(jdk, bench, &modules, &names, Some(&mut patch))?;
+    let rewritten = link::link(jdk, workspace, &modules, &names, Some(&mut patch))?;
     // Some classes of some JDKs need types that are not there; they fail on the bare JDK too, in the same way.
     let bare = if rewritten.failures.is_empty() {
         Linked::default()
     } else {
-        link::link(jdk, bench, &modules, &names, None)?
+        link::link(jdk, workspace, &modules, &names, None)?
     };
     let worse: Vec<_> = rewritten
         .failures
@@ -165,11 +164,11 @@ fn is_ours(error: &str) -> bool {
 }
 
 /// A class that pops from an empty stack, one in each module: the patch is looked at and the verifier is on.
-fn a_bad_class_is_noticed(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
-    let mut patch = Patch::new(jdk, bench, "bad")?;
+fn a_bad_class_is_noticed(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
+    let mut patch = Patch::new(jdk, workspace, "bad")?;
     let mut bad = BTreeMap::new();
     let mut modules = BTreeSet::new();
-    for class in Classes::of(jdk, bench)? {
+    for class in Classes::of(jdk, workspace)? {
         let class = class?;
         modules.insert(class.module.clone());
         // A JVM starts without Adler32, and without most of the other modules.
@@ -190,7 +189,7 @@ fn a_bad_class_is_noticed(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
         patch.add(module, name, bytes)?;
         names.push(link::binary(name));
     }
-    let linked = link::link(jdk, bench, &modules, &names, Some(&mut patch))?;
+    let linked = link::link(jdk, workspace, &modules, &names, Some(&mut patch))?;
     let noticed = linked.failures.values().filter(|error| kind(error) == "java.lang.VerifyError").count();
     eprintln!("JDK {}: {noticed} of {} bad classes noticed", jdk.major, names.len());
     let least = if jdk.major == 8 { 1 } else { 20 };
@@ -198,13 +197,13 @@ fn a_bad_class_is_noticed(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
 }
 
 /// The real hooks in this JDK's real classes: every one finds its place, and all that comes of it links.
-fn hooks(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
-    let mut patch = Patch::new(jdk, bench, "hooks")?;
+fn hooks(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
+    let mut patch = Patch::new(jdk, workspace, "hooks")?;
     // JDK 8 inflates while it starts, so these hooks need a class whose methods are there.
-    patch.add_hooks(&bench.hooks()?)?;
+    patch.add_hooks(&workspace.hooks()?)?;
     let mut names = Vec::new();
     let mut modules = BTreeSet::new();
-    for class in Classes::of(jdk, bench)? {
+    for class in Classes::of(jdk, workspace)? {
         let class = class?;
         modules.insert(class.module.clone());
         if !instrument::targets().any(|target| target == class.name) {
@@ -225,13 +224,13 @@ fn hooks(jdk: &Jdk, bench: &Bench) -> Result<(), String> {
         patch.add(&class.module, &class.name, &out.bytes)?;
         names.push(link::binary(&class.name));
     }
-    let linked = link::link(jdk, bench, &modules, &names, Some(&mut patch))?;
+    let linked = link::link(jdk, workspace, &modules, &names, Some(&mut patch))?;
     if linked.linked != instrument::targets().count() as u64 {
         return Err(format!("{names:?}: {linked:?}"));
     }
-    let mut patch = Patch::new(jdk, bench, "helper")?;
+    let mut patch = Patch::new(jdk, workspace, "helper")?;
     patch.add_hooks(&instrument::helper_class())?;
-    let linked = link::link(jdk, bench, &modules, &["zaudit.Hooks".to_owned()], Some(&mut patch))?;
+    let linked = link::link(jdk, workspace, &modules, &["zaudit.Hooks".to_owned()], Some(&mut patch))?;
     if linked.linked == 1 { Ok(()) } else { Err(format!("the helper class: {linked:?}")) }
 }
 

@@ -6,7 +6,7 @@
 //! javap and not a disassembler of ours: it shares no mistake with the rewriter. What it prints has been the same from
 //! JDK 11 on, up to constant pool indexes and blanks, which are taken out; so has what its javac compiles.
 
-use crate::image::{Bench, run};
+use crate::image::{Workspace, run};
 use crate::link;
 use std::fs;
 use std::path::PathBuf;
@@ -27,13 +27,13 @@ pub(crate) const GOLDENS: [(&str, &str); 6] = [
 ];
 
 /// The JDK whose compiler and javap make the listings, if one of them makes these.
-pub(crate) fn jdk(bench: &Bench) -> Option<&Jdk> {
-    jdks::default_jdk(&bench.jdks).ok().filter(|jdk| jdk.major >= 11)
+pub(crate) fn jdk(workspace: &Workspace) -> Option<&Jdk> {
+    jdks::default_jdk(&workspace.jdks).ok().filter(|jdk| jdk.major >= 11)
 }
 
-fn compiled(bench: &Bench, folder: &str, debug: &str) -> Result<(PathBuf, Vec<u8>), String> {
-    let folder = bench.scratch.join(folder);
-    bench.compile(&[repository().join("java-fixtures/tools/Shapes.java")], &folder, debug)?;
+fn compiled(workspace: &Workspace, folder: &str, debug: &str) -> Result<(PathBuf, Vec<u8>), String> {
+    let folder = workspace.scratch.join(folder);
+    workspace.compile(&[repository().join("java-fixtures/tools/Shapes.java")], &folder, debug)?;
     let file = folder.join("Shapes.class");
     let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     Ok((file, bytes))
@@ -53,8 +53,8 @@ fn spliced(bytes: &[u8]) -> Result<Vec<u8>, zaudit_classfile::Refusal> {
 }
 
 /// Compares the listing of one method with its golden.
-pub(crate) fn golden(bench: &Bench, jdk: &Jdk, golden: &str, method: &str) -> Result<(), String> {
-    let (file, bytes) = compiled(bench, golden, "-g")?;
+pub(crate) fn golden(workspace: &Workspace, jdk: &Jdk, golden: &str, method: &str) -> Result<(), String> {
+    let (file, bytes) = compiled(workspace, golden, "-g")?;
     let bytes = spliced(&bytes).map_err(|refusal| refusal.to_string())?;
     fs::write(&file, bytes).map_err(|error| format!("{}: {error}", file.display()))?;
     let listing = run(Command::new(jdk.tool("javap")).args(["-c", "-v", "-p"]).arg(&file))?;
@@ -83,8 +83,8 @@ fn without_indexes(line: &str) -> String {
 }
 
 /// `javac -Xjcov` writes a table that nothing in a JDK has: it comes through unchanged too.
-pub(crate) fn character_ranges(bench: &Bench) -> Result<(), String> {
-    let (_, bytes) = compiled(bench, "jcov", "-Xjcov")?;
+pub(crate) fn character_ranges(workspace: &Workspace) -> Result<(), String> {
+    let (_, bytes) = compiled(workspace, "jcov", "-Xjcov")?;
     let table = b"CharacterRangeTable";
     if !bytes.windows(table.len()).any(|window| window == table) {
         return Err("javac wrote no CharacterRangeTable".into());

@@ -8,7 +8,7 @@
 mod program;
 
 use libtest_mimic::Trial;
-use program::{Lost, Program, claim_lives, total};
+use program::{Lost, Program, ensure_lives, total};
 use std::process::{Command, ExitCode, Stdio};
 use zaudit_tests::Result;
 use zaudit_tests::command::{Said, Zaudit};
@@ -16,7 +16,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Trigger};
-use zaudit_tests::suite::{self, Bench, claim_counts, on_jdk};
+use zaudit_tests::suite::{self, TestEnv, ensure_counts, on_jdk};
 
 /// The release that brought virtual threads.
 const SINCE: u32 = 21;
@@ -47,7 +47,7 @@ const COLLECTORS: [Collector; 8] = [
 /// The collector that never collects.
 const EPSILON: &str = "epsilon";
 
-/// The collectors of the cells in which all goes on at once: one for each release.
+/// The collectors of the cases in which all goes on at once: one for each release.
 const BUSY: [&str; 5] = ["g1", "zgc", "shenandoah", "parallel", "serial"];
 
 /// Of those in which audits begin and end.
@@ -57,10 +57,10 @@ const CYCLED: [&str; 4] = ["serial", "g1", "zgc", "shenandoah"];
 const RECORDED: [&str; 3] = ["serial", "zgc_generational", "shenandoah"];
 
 fn main() -> ExitCode {
-    suite::prepared(|bench| {
-        let zaudit = Zaudit::ready(bench)?;
-        let mut trials = bench.missing();
-        let able = bench.jdks.iter().filter(|jdk| jdk.major >= SINCE);
+    suite::main_with(|env| {
+        let zaudit = Zaudit::ready(env)?;
+        let mut trials = env.missing();
+        let able = env.jdks.iter().filter(|jdk| jdk.major >= SINCE);
         for (jdk, busy) in able.zip(BUSY.into_iter().cycle()) {
             for (name, releases, flags) in COLLECTORS {
                 if releases.contains(&jdk.major) {
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
                         collects: name != EPSILON,
                         recorded: RECORDED.contains(&name),
                     };
-                    trials.extend(kit.trials(bench, name, name == busy));
+                    trials.extend(kit.trials(env, name, name == busy));
                 }
             }
         }
@@ -82,9 +82,9 @@ fn main() -> ExitCode {
 /// Time for what a collection leaves to Cleaners, on a machine that has other work.
 const PATIENT: &str = "gc_timeout=60s";
 
-type Test = fn(&Kit, &Bench) -> Result<()>;
+type Test = fn(&Kit, &TestEnv) -> Result<()>;
 
-/// What a cell works with.
+/// What a case works with.
 #[derive(Clone)]
 struct Kit {
     jdk: Jdk,
@@ -95,7 +95,7 @@ struct Kit {
 }
 
 impl Kit {
-    fn trials(&self, bench: &Bench, collector: &str, busy: bool) -> Vec<Trial> {
+    fn trials(&self, env: &TestEnv, collector: &str, busy: bool) -> Vec<Trial> {
         let tests: [(&str, bool, Test); 4] = [
             ("lives", true, lives),
             ("cycles", CYCLED.contains(&collector), cycles),
@@ -108,17 +108,17 @@ impl Kit {
             .map(|(name, _, test)| {
                 let kit = self.clone();
                 let name = format!("{collector}::{name}");
-                on_jdk(bench, &self.jdk, &name, &[], move |bench, _| test(&kit, bench))
+                on_jdk(env, &self.jdk, &name, &[], move |env, _| test(&kit, env))
             })
             .collect()
     }
 
     /// The program, with no agent yet.
-    fn lives(&self, bench: &Bench, recorded: bool) -> Result<Jvm> {
+    fn lives(&self, env: &TestEnv, recorded: bool) -> Result<Jvm> {
         // On JDK 21 a thread that waits in a monitor keeps its carrier: there must be more
         // carriers than such threads.
         let flags = ["-Xmx128m", "-Djdk.virtualThreadScheduler.parallelism=20"];
-        let jvm = Jvm::new(&self.jdk, bench.fixture("VirtualLives")?)?;
+        let jvm = Jvm::new(&self.jdk, env.fixture("VirtualLives")?)?;
         let record = ["-XX:StartFlightRecording:filename=r.jfr,settings=profile", "-Xlog:jfr*=off"];
         let record = record.into_iter().filter(|_| recorded);
         Ok(jvm.flags(flags).flags(["-XX:+EnableDynamicAgentLoading"]).flags(self.flags).flags(record))
@@ -140,27 +140,27 @@ impl Kit {
 }
 
 /// Counts while threads are frozen with their streams, and after all is done.
-fn lives(kit: &Kit, bench: &Bench) -> Result<()> {
+fn lives(kit: &Kit, env: &TestEnv) -> Result<()> {
     let options = if kit.collects { "gc,gc_timeout=60s" } else { "" };
-    let jvm = kit.lives(bench, kit.recorded)?.audited(&bench.library, options);
+    let jvm = kit.lives(env, kit.recorded)?.audited(&env.library, options);
     let mut program = kit.start(jvm)?;
     program.obey("brief 200")?;
     let made = program.obey("begin 1 48 5")?;
     program.running.signal("USR1")?;
     let report = program.running.wait_for_report("r.1.json")?;
     ensure!(report.process.trigger == Trigger::Signal, "{:?}", report.process);
-    claim_lives(&report, &made, kit.lost())?;
+    ensure_lives(&report, &made, kit.lost())?;
     program.obey("resume")?;
     // In the second batch the recursion is compiled.
     let made = program.obey("begin 2 48 5")?;
-    claim_lives(&program.report("dump", &[])?, &made, Lost::Either)?;
+    ensure_lives(&program.report("dump", &[])?, &made, Lost::Either)?;
     let made = program.obey("resume")?;
-    claim_lives(&program.end()?.report()?, &made, kit.lost())
+    ensure_lives(&program.end()?.report()?, &made, kit.lost())
 }
 
 /// Audits that begin and end while threads are frozen, beside others that come and go.
-fn cycles(kit: &Kit, bench: &Bench) -> Result<()> {
-    let mut program = kit.start(kit.lives(bench, false)?)?;
+fn cycles(kit: &Kit, env: &TestEnv) -> Result<()> {
+    let mut program = kit.start(kit.lives(env, false)?)?;
     let before = program.obey("begin 1 24 4")?;
     program.zaudit("attach", &[PATIENT])?;
     let adopted = program.report("dump", kit.gc())?.totals.adopted;
@@ -190,13 +190,13 @@ fn cycles(kit: &Kit, bench: &Bench) -> Result<()> {
         match round % 4 {
             // What is frozen is adopted by the next audit, or by the same one that counts anew.
             0 => {
-                claim_lives(&program.report("disarm", &[])?, &made, Lost::Either).map_err(here)?;
+                ensure_lives(&program.report("disarm", &[])?, &made, Lost::Either).map_err(here)?;
                 program.zaudit("attach", &[PATIENT]).map_err(here)?;
                 program.obey("resume")?;
                 program.report("disarm", kit.gc()).map_err(here)?;
             }
             1 => {
-                claim_lives(&program.report("dump", &[])?, &made, Lost::Either).map_err(here)?;
+                ensure_lives(&program.report("dump", &[])?, &made, Lost::Either).map_err(here)?;
                 program.zaudit("reset", &[]).map_err(here)?;
                 program.obey("resume")?;
                 program.report("disarm", &[]).map_err(here)?;
@@ -208,7 +208,7 @@ fn cycles(kit: &Kit, bench: &Bench) -> Result<()> {
             }
             _ => {
                 let made = program.obey("resume")?;
-                claim_lives(&program.report("disarm", kit.gc())?, &made, kit.lost()).map_err(here)?;
+                ensure_lives(&program.report("disarm", kit.gc())?, &made, kit.lost()).map_err(here)?;
             }
         }
         program.obey("end")?;
@@ -218,12 +218,12 @@ fn cycles(kit: &Kit, bench: &Bench) -> Result<()> {
 }
 
 /// A Cleaner that is a virtual thread is one that only frees, with every collector.
-fn virtual_cleaner(kit: &Kit, bench: &Bench) -> Result<()> {
-    let fixture = bench.fixture("VirtualCleaner")?;
+fn virtual_cleaner(kit: &Kit, env: &TestEnv) -> Result<()> {
+    let fixture = env.fixture("VirtualCleaner")?;
     let jvm = Jvm::new(&kit.jdk, fixture)?.flags(["-Xmx64m"]).flags(kit.flags);
-    let ended = jvm.audited(&bench.library, "gc,gc_timeout=60s").run()?;
+    let ended = jvm.audited(&env.library, "gc,gc_timeout=60s").run()?;
     ensure!(ended.code() == 0 && ended.printed() == "ended\n", ended.to_string());
-    claim_counts(fixture, &fixture.expected(kit.jdk.major, false), &ended.report()?)
+    ensure_counts(fixture, &fixture.expected(kit.jdk.major, false), &ended.report()?)
 }
 
 /// Has the JVM write all its threads, virtual ones included, to a file.
@@ -237,18 +237,18 @@ fn dump_threads(jdk: &Jdk, pid: u32, words: &[&str]) -> Result<()> {
 
 /// Recordings, thread dumps, snapshots, reports by signal and by command, searches for roots and
 /// audits that begin and end, while batches block and go on.
-fn all_at_once(kit: &Kit, bench: &Bench) -> Result<()> {
+fn all_at_once(kit: &Kit, env: &TestEnv) -> Result<()> {
     const OPTIONS: &str = "interval=300ms,gc_roots=2,gc_roots_timeout=500ms,gc_timeout=60s";
-    let mut program = kit.start(kit.lives(bench, true)?.audited(&bench.library, OPTIONS))?;
+    let mut program = kit.start(kit.lives(env, true)?.audited(&env.library, OPTIONS))?;
     let (jdk, pid, dir) = (&kit.jdk, program.running.pid(), program.running.dir().to_owned());
     program.obey("churn 2")?;
     program.obey("brief 200")?;
     let made = program.obey("begin 11 60 5")?;
     program.running.signal("USR1")?;
-    claim_lives(&program.running.wait_for_report("r.1.json")?, &made, Lost::Either)?;
+    ensure_lives(&program.running.wait_for_report("r.1.json")?, &made, Lost::Either)?;
     dump_threads(jdk, pid, &["threads.txt"])?;
     let searched = program.report("dump", &["--gc"])?;
-    claim_lives(&searched, &made, Lost::Collected)?;
+    ensure_lives(&searched, &made, Lost::Collected)?;
     ensure!(searched.retention_pause_seconds.is_some(), "nothing was searched for roots");
     let zaudit = kit.zaudit.clone();
     let beside = |round: u32| -> Result<()> {
@@ -277,12 +277,12 @@ fn all_at_once(kit: &Kit, bench: &Bench) -> Result<()> {
     program.zaudit("attach", &[&file, "format=json", "interval=300ms", "gc_roots=2", PATIENT])?;
     program.obey("forget")?;
     let made = program.obey("begin 12 48 5")?;
-    claim_lives(&program.report("dump", &["--gc"])?, &made, Lost::Collected)?;
+    ensure_lives(&program.report("dump", &["--gc"])?, &made, Lost::Collected)?;
     let made = program.obey("resume")?;
-    claim_lives(&program.report("dump", &["--gc"])?, &made, Lost::Collected)?;
+    ensure_lives(&program.report("dump", &["--gc"])?, &made, Lost::Collected)?;
     program.obey("calm")?;
     let ended = program.end()?;
-    claim_lives(&ended.report()?, &made, Lost::Either)?;
+    ensure_lives(&ended.report()?, &made, Lost::Either)?;
     for name in ["r.jfr", "threads.txt", "threads.json"] {
         let size = std::fs::metadata(dir.join(name)).map(|file| file.len());
         ensure!(matches!(size, Ok(1..)), "{name}: {size:?}");

@@ -1,4 +1,4 @@
-//! The program `VirtualLives`: what it says of its streams, and claims that a report says the same.
+//! The program `VirtualLives`: what it says of its streams, and that a report says the same.
 //!
 //! Invariant: a number of a report is compared with one that the program counted itself.
 
@@ -96,7 +96,7 @@ impl Program {
         self.zaudit.report(subcommand, self.running.pid(), words)
     }
 
-    /// Lets it end, and claims that it ended as it does without the agent.
+    /// Lets it end, and ensures that it ended as it does without the agent.
     pub fn end(mut self) -> Result<Ended> {
         self.running.close();
         self.said.push("ended".into());
@@ -108,12 +108,12 @@ impl Program {
     }
 }
 
-/// Claims that the report has what the program says, at each depth, and that every stack is whole.
+/// Ensures that the report has what the program says, at each depth, and that every stack is whole.
 /// The depth of a site is the number of calls of the recursion that its stack has.
-pub fn claim_lives(report: &Report, made: &Ledger, lost: Lost) -> Result<()> {
+pub fn ensure_lives(report: &Report, made: &Ledger, lost: Lost) -> Result<()> {
     let mut counted = BTreeMap::<String, [u64; 5]>::new();
     for site in &report.sites {
-        claim_whole(site)?;
+        ensure_whole(site)?;
         if !site.is_of("VirtualLives$Churn") {
             let depth = site.frames.iter().filter(|f| f.to_string() == "VirtualLives$Life.down").count();
             let sum = counted.entry(format!("{}@{depth}", site.kind)).or_default();
@@ -148,8 +148,8 @@ const OUTERMOST: [&str; 3] = [
     "java.lang.VirtualThread.run",
 ];
 
-/// Claims that no frame is missing between the constructor and the first frame of the thread.
-fn claim_whole(site: &Site) -> Result<()> {
+/// Ensures that no frame is missing between the constructor and the first frame of the thread.
+fn ensure_whole(site: &Site) -> Result<()> {
     let names: Vec<String> = site.frames.iter().rev().map(ToString::to_string).collect();
     let outermost = names.iter().map(String::as_str).filter(|name| !name.contains("VThreadContinuation"));
     let reaches = outermost.take(OUTERMOST.len()).eq(OUTERMOST);

@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 
 /// Where each program is.
 #[derive(Clone, Debug, Default)]
-pub struct Readers(BTreeMap<String, PathBuf>);
+pub struct ExternalTools(BTreeMap<String, PathBuf>);
 
-impl Readers {
+impl ExternalTools {
     /// Finds or gets them all.
     pub fn ready() -> Result<Self> {
         let script = repository().join("scripts/readers");

@@ -3,45 +3,45 @@
 //! Invariant: each is made anew for each JVM that wants it, so that nobody waits for anybody.
 
 use crate::command::Said;
-use crate::suite::Bench;
+use crate::suite::TestEnv;
 use crate::{Result, repository};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// `tools/OtherAgent.java`, made in `dir`.
-pub fn jar(bench: &Bench, dir: &Path) -> Result<PathBuf> {
-    made(bench, dir, "OtherAgent", &["tools/OtherAgent.java"])
+pub fn jar(env: &TestEnv, dir: &Path) -> Result<PathBuf> {
+    made(env, dir, "OtherAgent", &["tools/OtherAgent.java"])
 }
 
 /// `redefined/Redefining.java`, made in `dir`, which then has the versions of its class `Made` in folders.
-pub fn redefining(bench: &Bench, dir: &Path) -> Result<PathBuf> {
+pub fn redefining(env: &TestEnv, dir: &Path) -> Result<PathBuf> {
     for (version, source) in [
         ("first", "redefined/Made.java"),
         ("moved", "redefined/moved/Made.java"),
         ("grown", "redefined/grown/Made.java"),
     ] {
-        compile(bench, &dir.join(version), &[source])?;
+        compile(env, &dir.join(version), &[source])?;
     }
-    made(bench, dir, "Redefining", &["redefined/Redefining.java", "redefined/Made.java"])
+    made(env, dir, "Redefining", &["redefined/Redefining.java", "redefined/Made.java"])
 }
 
 /// The agent `name` of these sources.
-fn made(bench: &Bench, dir: &Path, name: &str, sources: &[&str]) -> Result<PathBuf> {
+fn made(env: &TestEnv, dir: &Path, name: &str, sources: &[&str]) -> Result<PathBuf> {
     let (classes, manifest, jar) = (dir.join("classes"), dir.join("manifest"), dir.join("other.jar"));
-    compile(bench, &classes, sources)?;
+    compile(env, &classes, sources)?;
     let able = "Can-Retransform-Classes: true\nCan-Redefine-Classes: true\n";
     let names = format!("Premain-Class: {name}\nLauncher-Agent-Class: {name}\nMain-Class: {name}\n");
     fs::write(&manifest, format!("{names}{able}")).map_err(|error| error.to_string())?;
-    let mut archiver = Command::new(bench.default_jdk().tool("jar"));
+    let mut archiver = Command::new(env.default_jdk().tool("jar"));
     archiver.arg("cfm").args([&jar, &manifest]).arg("-C").arg(&classes).arg(".");
     Said::of(&mut archiver)?.done()?;
     Ok(jar)
 }
 
 /// Compiles for every release.
-fn compile(bench: &Bench, into: &Path, sources: &[&str]) -> Result<()> {
-    let jdk = bench.default_jdk();
+fn compile(env: &TestEnv, into: &Path, sources: &[&str]) -> Result<()> {
+    let jdk = env.default_jdk();
     let level: &[&str] = if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
     fs::create_dir(into).map_err(|error| error.to_string())?;
     let sources = sources.iter().map(|source| repository().join("java-fixtures").join(source));

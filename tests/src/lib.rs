@@ -15,6 +15,7 @@ pub mod fixtures;
 pub mod golden;
 pub mod jdks;
 pub mod jvm;
+pub mod once;
 pub mod other_agent;
 pub mod external_tools;
 pub mod report;

@@ -61,7 +61,18 @@ pub fn main(cases: impl FnOnce(&TestEnv) -> Vec<Trial>) -> ExitCode {
 
 /// The same for a suite that prepares more. What cannot be prepared is no trial: a filter would pass it over.
 pub fn main_with(cases: impl FnOnce(&TestEnv) -> Result<Vec<Trial>>) -> ExitCode {
-    let arguments = Arguments::from_args();
+    run(Arguments::from_args(), cases)
+}
+
+/// The same for a suite whose cases wait for clocks most of the time: twice as many as usual run at once.
+pub fn main_that_waits(cases: impl FnOnce(&TestEnv) -> Vec<Trial>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(2 * processors);
+    run(arguments, |env| Ok(cases(env)))
+}
+
+fn run(arguments: Arguments, cases: impl FnOnce(&TestEnv) -> Result<Vec<Trial>>) -> ExitCode {
     match TestEnv::ready().and_then(|env| cases(&env)) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(why) => {
@@ -147,6 +158,17 @@ pub fn missing(jdks: &[Jdk]) -> Vec<Trial> {
 
 /// The longest case takes minutes on a busy machine; what takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// How often a case repeats what can go wrong by chance: `number` times as many as `ZAUDIT_ROUNDS` says (default 1), for
+/// runs that may take long.
+pub fn rounds(number: u32) -> Result<u32> {
+    match std::env::var("ZAUDIT_ROUNDS") {
+        Ok(factor) => {
+            factor.parse().map(|factor: u32| number * factor).map_err(|_| format!("ZAUDIT_ROUNDS={factor}"))
+        }
+        Err(_) => Ok(number),
+    }
+}
 
 /// A test and its name.
 pub fn case(

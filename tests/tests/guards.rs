@@ -9,6 +9,7 @@ use zaudit_tests::child::Ended;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
+use zaudit_tests::once::{Once, Outcome};
 use zaudit_tests::suite::{self, TestEnv, ensure_counts, per_jdk};
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
@@ -36,18 +37,21 @@ fn main() -> ExitCode {
     })
 }
 
+/// What each program does without the agent, on each release.
+static BARE: Once<(u32, &str), Outcome> = Once::new();
+
 /// Runs `fixture` bare and with the failing agent, and ensures that the program did not notice.
-fn faulty(env: &TestEnv, jdk: &Jdk, fault: &str, fixture: &str) -> Result<Ended> {
+fn faulty(env: &TestEnv, jdk: &Jdk, fault: &str, fixture: &'static str) -> Result<Ended> {
     let library = agent::faulty_library()?;
     let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, env.fixture(fixture)?)?.flags(["-Xcheck:jni"])) };
-    let bare = jvm()?.run()?;
+    let bare = BARE.get((jdk.major, fixture), || Ok(jvm()?.run()?.into()))?;
     let ended = jvm()?.env("ZAUDIT_FAULT", fault).audited(&library, "gc").run()?;
-    ensure!(ended.printed() == bare.printed(), "stdout differs\n{bare}\n{ended}");
-    ensure!(ended.code() == bare.code(), "exit codes differ\n{bare}\n{ended}");
+    ensure!(ended.printed() == bare.printed, "stdout differs\n{bare}\n{ended}");
+    ensure!(ended.code() == bare.code, "exit codes differ\n{bare}\n{ended}");
     Ok(ended)
 }
 
-fn panics(env: &TestEnv, jdk: &Jdk, fault: &str, fixture: &str) -> Result<()> {
+fn panics(env: &TestEnv, jdk: &Jdk, fault: &str, fixture: &'static str) -> Result<()> {
     // A program that has no `end()` never comes to the hook that would fail.
     let harmless = fault == "ended" && fixture == "NeverEnded" && jdk.major > 8;
     let ended = faulty(env, jdk, fault, fixture)?;

@@ -11,6 +11,7 @@ use zaudit_tests::command::{Said, Zaudit};
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
+use zaudit_tests::once::{Once, Outcome};
 use zaudit_tests::report::{Kind, Report};
 use zaudit_tests::suite::{self, TestEnv, ensure_counts, per_jdk};
 
@@ -50,13 +51,16 @@ fn main() -> ExitCode {
 /// Stacks and depth of `ManyStacks`: more than a report lists.
 const MANY: [&str; 2] = ["1024", "60"];
 
-fn without_memory(env: &TestEnv, jdk: &Jdk, stage: &str, fixture: &str) -> Result<()> {
+/// What each program does without the agent, on each release.
+static BARE: Once<(u32, &str), Outcome> = Once::new();
+
+fn without_memory(env: &TestEnv, jdk: &Jdk, stage: &str, fixture: &'static str) -> Result<()> {
     let library = agent::faulty_library()?;
     let jvm = || -> Result<Jvm> {
         let args: &[&str] = if fixture == "ManyStacks" { &MANY } else { &[] };
         Ok(Jvm::new(jdk, env.fixture(fixture)?)?.args(args))
     };
-    let bare = jvm()?.run()?;
+    let bare = BARE.get((jdk.major, fixture), || Ok(jvm()?.run()?.into()))?;
     let faulty =
         jvm()?.env("ZAUDIT_FAULT", &format!("memory-{stage}")).agent(&library, format!("gc,{FILES}"));
     let mut running = faulty.spawn()?;
@@ -109,9 +113,9 @@ fn lost_is_counted(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-fn ensure_unharmed(ended: &Ended, bare: &Ended) -> Result<()> {
-    ensure!(ended.printed() == bare.printed(), "stdout differs\n{bare}\n{ended}");
-    ensure!(ended.code() == bare.code(), "exit codes differ\n{bare}\n{ended}");
+fn ensure_unharmed(ended: &Ended, bare: &Outcome) -> Result<()> {
+    ensure!(ended.printed() == bare.printed, "stdout differs\n{bare}\n{ended}");
+    ensure!(ended.code() == bare.code, "exit codes differ\n{bare}\n{ended}");
     let stderr = ended.stderr();
     ensure!(!stderr.contains("memory allocation of") && !stderr.contains("internal error"), {
         ended.to_string()
@@ -136,7 +140,7 @@ fn limited(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     // A report with all of their frames takes more than the limit: some 100 MB, in a list that doubles.
     let args = ["2048", "220"];
     let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, fixture)?.flags(["-Xmx128m"]).args(&args)) };
-    let bare = jvm()?.run()?;
+    let bare = jvm()?.run()?.into();
     let mut running = jvm()?.agent(&env.library, "file=r.json").spawn()?;
     running.wait_for("ready")?;
     let zaudit = Zaudit::ready(env)?;

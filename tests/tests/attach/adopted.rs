@@ -8,6 +8,7 @@ use zaudit_tests::Result;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::report::{Adopted, Kind, Report};
+use zaudit_tests::suite;
 
 /// All of them are for every release.
 pub const TESTS: &[(&str, u32, Test)] = &[
@@ -86,8 +87,8 @@ fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
 /// Others make, end and forget while the search goes on. When they have stopped, what is live of the adopted ones is what
 /// the program has kept. In the last round that is said by the report at exit.
 fn under_churn(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    const ROUNDS: u32 = 20;
     const KEPT: u64 = 100;
+    let rounds = suite::rounds(10)?;
     let mut program = kit.start(kit.obeying(jdk)?)?;
     let own = own(&program, jdk)?;
     let ensure_live = |report: &Report, kept: u64| {
@@ -100,7 +101,7 @@ fn under_churn(kit: &Kit, jdk: &Jdk) -> Result<()> {
             Ok(())
         })
     };
-    for round in 1..=ROUNDS {
+    for round in 1..=rounds {
         let here = |why| format!("round {round}: {why}");
         program.obey(&format!("open {KEPT}"))?;
         for line in ["churn 2", "leak 1"] {
@@ -113,7 +114,7 @@ fn under_churn(kit: &Kit, jdk: &Jdk) -> Result<()> {
         program.obey("calm")?;
         ensure_live(&program.report("dump", settled(jdk))?, KEPT).map_err(here)?;
         program.obey(&format!("end {KEPT}"))?;
-        if round < ROUNDS {
+        if round < rounds {
             ensure_live(&program.report("disarm", &[])?, 0).map_err(here)?;
         }
     }

@@ -1,6 +1,6 @@
 //! Arming and disarming again and again, while threads stand in the very constructors and `end()`s.
 //!
-//! `ZAUDIT_CYCLES` says how often. Invariant: within each armed window the counts are exact, and after the last one
+//! `ZAUDIT_ROUNDS` says how often. Invariant: within each armed window the counts are exact, and after the last one
 //! nothing is left of it.
 
 use super::{Kit, Test};
@@ -8,6 +8,7 @@ use zaudit_tests::Result;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::report::{Counts, Kind, Report};
+use zaudit_tests::suite;
 
 /// With the release that has the collector.
 pub const TESTS: &[(&str, u32, Test)] = &[
@@ -24,13 +25,10 @@ const ENDED: u64 = 25;
 const CHURNERS: u64 = 2;
 
 fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
-    let cycles: u32 = match std::env::var("ZAUDIT_CYCLES") {
-        Ok(number) => number.parse().map_err(|_| format!("ZAUDIT_CYCLES={number}"))?,
-        // Each takes JDK 8 a second and more, as all that is dropped passes its finalizer.
-        Err(_) if jdk.major == 8 => 40,
-        // Two hundred take half an hour on all JDKs, because -Xcheck:jni counts the local references at each call.
-        Err(_) => 60,
-    };
+    // Each takes JDK 8 a second and more, as all that is dropped passes its finalizer, and no other JDK much less,
+    // because -Xcheck:jni counts the local references at each call. Every eighth has a report in its midst.
+    let few = jdk.major == 8 || collector != "-XX:+UseG1GC";
+    let cycles = suite::rounds(if few { 16 } else { 24 })?;
     // With a small heap there is little garbage to walk over: it is how often it happens that counts.
     let jvm = || Ok::<_, String>(kit.obeying(jdk)?.flags([collector, "-Xmx96m", "-Xcheck:jni"]));
     let mut bare = kit.start(jvm()?)?;

@@ -20,27 +20,28 @@ const FLIGHTS: [(&[&str], &[&str]); 3] = [
 ];
 
 fn commands_while_it_ends(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    for round in 0..30 {
-        let (before, flying) = FLIGHTS[round % FLIGHTS.len()];
+    // Every order twice: the program's end comes before, between and after the commands.
+    let orders = FLIGHTS.iter().flat_map(|flight| (0..=flight.1.len()).map(move |end| (flight, end)));
+    let orders: Vec<_> = orders.collect();
+    for ((before, flying), end) in orders.iter().chain(&orders) {
         let mut program = kit.start(kit.obeying(jdk)?)?;
         program.obey("churn 2")?;
-        for command in before {
+        for command in *before {
             program.zaudit(command, &["file=r.json", "format=json"])?;
         }
-        // Sometimes the end comes first, sometimes a command.
         let mut flights = Vec::new();
         for (place, command) in flying.iter().enumerate() {
-            if place == round % (flying.len() + 1) {
+            if place == *end {
                 program.running.say("exit 7")?;
             }
             flights.push(fly(kit, &program, command)?);
         }
-        if round % (flying.len() + 1) == flying.len() {
+        if *end == flying.len() {
             program.running.say("exit 7")?;
         }
         let said = std::mem::take(&mut program.said);
         let ended = program.running.finish()?;
-        let here = |why: String| format!("round {round}, {flying:?}: {why}");
+        let here = |why: String| format!("{flying:?}, the end is number {end}: {why}");
         // There is no last line: the program is stopped in the middle.
         let (last, said) = said.split_last().ok_or("it has said nothing")?;
         ensure_printed(&ended, said.to_vec(), last, 7).map_err(here)?;

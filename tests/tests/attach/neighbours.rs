@@ -9,6 +9,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::other_agent;
 use zaudit_tests::report::Kind;
+use zaudit_tests::suite;
 
 /// All of them are for every release.
 pub const TESTS: &[(&str, u32, Test)] = &[
@@ -25,7 +26,7 @@ fn other_agent(kit: &Kit, jdk: &Jdk, argument: &str) -> Result<()> {
     let mut program = kit.start(jvm.flags([flag]))?;
     program.said.insert(0, "transformed".into());
     program.obey("churn 2")?;
-    for _ in 0..10 {
+    for _ in 0..suite::rounds(5)? {
         ensure_theirs(&program.answer("closed")?)?;
         program.zaudit("attach", &[])?;
         program.obey("window 40 25")?;

@@ -9,6 +9,7 @@ use zaudit_tests::Result;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::report::{Kind, Report, Trigger};
+use zaudit_tests::suite;
 
 /// All of them are for every release.
 pub const TESTS: &[(&str, u32, Test)] = &[
@@ -64,7 +65,7 @@ fn cycles_while_the_collector_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
         program.obey(line)?;
     }
     let before = program.answer("collections")?;
-    for round in 1..=30 {
+    for round in 1..=suite::rounds(15)? {
         let here = |why| format!("round {round}: {why}");
         program.zaudit("attach", &[]).map_err(here)?;
         program.obey("window 8 5")?;

@@ -87,7 +87,7 @@ const ONCE: [(&str, Test); 16] = [
 const WITH_MAVEN: [(&str, Test); 2] = [("maven::leak", maven::leak), ("maven::mended", maven::mended)];
 
 fn main() -> ExitCode {
-    suite::main(|env| {
+    suite::main_that_waits(|env| {
         let mut trials = env.missing();
         let (default, ends) = (env.default_jdk(), [env.jdks.first(), env.jdks.last()]);
         trials.extend(per_jdk(env, EVERYWHERE));

@@ -411,7 +411,7 @@ fn the_examples_are_what_the_renderers_write() {
     let names = endings.map(|ending| format!("report.{ending}"));
     for name in &names {
         let golden = fs::read(root().join("tests/goldens").join(name)).unwrap();
-        if std::env::var_os("BLESS").is_some() {
+        if golden::is_blessed() {
             fs::write(examples.join(name), &golden).unwrap();
         }
         let example = fs::read(examples.join(name)).unwrap_or_default();
@@ -464,4 +464,104 @@ fn the_page_on_suppressions_has_the_built_in_rules() {
     };
     assert_eq!(complaints, [""; 0]);
     assert_eq!(texts(rules), texts(zaudit_core::analysis::rules::Rule::built_in()));
+}
+
+/// The widest comment.
+const WIDTH: usize = 100;
+
+/// Files that are not ours to write, or that list the words themselves.
+const NOT_WRITTEN: [&str; 3] = ["LICENSE", "Cargo.lock", "tests/tests/tidy.rs"];
+
+/// Every tracked file with one of these extensions, by its name from the root.
+fn tracked(extensions: &[&str]) -> Vec<String> {
+    let mut git = std::process::Command::new("git");
+    let output = git.current_dir(root()).args(["ls-files", "-z"]).output().unwrap();
+    assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
+    let names = String::from_utf8(output.stdout).unwrap();
+    let ours = |name: &&str| {
+        let known = Path::new(name).extension().is_some_and(|own| extensions.iter().any(|one| own == *one));
+        known && !NOT_WRITTEN.iter().any(|not| name.starts_with(not)) && root().join(name).exists()
+    };
+    let found: Vec<String> = names.split('\0').filter(ours).map(str::to_owned).collect();
+    assert!(found.len() > 5, "no files with {extensions:?} were found: {found:?}");
+    found
+}
+
+/// The numbers of the lines of a source that are comments and too wide. A URL may make one so.
+fn wide_comments(source: &str) -> Vec<usize> {
+    let is_wide = |line: &str| {
+        let comment = line.trim_start().starts_with("//") && !line.contains("://");
+        comment && line.chars().count() > WIDTH
+    };
+    source.lines().enumerate().filter(|(_, line)| is_wide(line)).map(|(number, _)| number + 1).collect()
+}
+
+/// The banned words in a text, with the numbers of their lines. In any case, and as whole words; a name of code such as
+/// `is_told_twice` has them too. One that is quoted alone is a name: the user `nobody`.
+fn banned(text: &str) -> Vec<(usize, &'static str)> {
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.to_lowercase();
+        for word in BANNED {
+            let is_whole = |at: usize| {
+                let before = line[..at].chars().next_back();
+                let after = line[at + word.len()..].chars().next();
+                let quoted = before == after && before.is_some_and(|c| c == '`' || c == '"');
+                !quoted && ![before, after].into_iter().flatten().any(char::is_alphanumeric)
+            };
+            found
+                .extend(line.match_indices(word).filter(|(at, _)| is_whole(*at)).map(|_| (number + 1, word)));
+        }
+    }
+    found
+}
+
+/// Prints how much of it is in each file, the most first, and fails if there is any.
+fn none_left<T: std::fmt::Debug>(what: &str, mut files: Vec<(String, Vec<T>)>) {
+    files.retain(|(_, found)| !found.is_empty());
+    files.sort_by_key(|(name, found)| (std::cmp::Reverse(found.len()), name.clone()));
+    let total: usize = files.iter().map(|(_, found)| found.len()).sum();
+    let lines: Vec<String> = files
+        .iter()
+        .map(|(name, found)| format!("{:5} {name}: {:?}", found.len(), &found[..found.len().min(5)]))
+        .collect();
+    assert!(total == 0, "{total} {what} in {} files:\n{}", files.len(), lines.join("\n"));
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+#[ignore = "comments are not there yet; run it with --ignored to see what is left"]
+fn comments_are_no_wider_than_they_may_be() {
+    let of = |name: String| (name.clone(), wide_comments(&read(&name)));
+    none_left("comments that are too wide", tracked(&["rs"]).into_iter().map(of).collect());
+}
+
+#[test]
+#[ignore = "the texts are not there yet; run it with --ignored to see what is left"]
+fn no_banned_word_is_used() {
+    let extensions = ["rs", "java", "js", "css", "cjs"];
+    let of = |name: String| (name.clone(), banned(&read(&name)));
+    let mut files: Vec<_> = tracked(&extensions).into_iter().map(of).collect();
+    let scripts = fs::read_dir(root().join("scripts")).unwrap().flatten();
+    for script in scripts.filter(|entry| entry.path().extension().is_none()) {
+        let name = format!("scripts/{}", script.file_name().to_string_lossy());
+        files.push((name.clone(), banned(&read(&name))));
+    }
+    none_left("banned words", files);
+}
+
+/// The checks of sources find what they are to find.
+#[test]
+fn what_is_too_wide_or_banned_is_found() {
+    let wide = "x".repeat(WIDTH + 1);
+    let source = format!("// {wide}\nlet {wide};\n    /// {wide}\n//! https://a/{wide}\n// short\n");
+    assert_eq!(wide_comments(&source), [1, 3]);
+    // Characters count, not bytes.
+    assert_eq!(wide_comments(&format!("// {}", "é".repeat(WIDTH - 3))), [0; 0]);
+    let text = "Whoever told it\nNOBODY `nobody` \"nobody\"\nuntold recommended asked_for\nit stands  still\nso many";
+    let found = [(1, "told"), (1, "whoever"), (2, "nobody"), (3, "asked"), (5, "so many")];
+    assert_eq!(banned(text), found);
 }

@@ -271,8 +271,11 @@ fn just_starting(kit: &Kit, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// `nobody`, who may look through folders as the tests' own user does: the JDKs may be where only that user gets.
-pub const AS_NOBODY: [&str; 7] = [
+/// The user with the number 65534.
+pub const OTHER_USER: &str = "nobody";
+
+/// A user (`nobody`) who may look through folders as the tests' own user does: the JDKs may be where only that user gets.
+pub const AS_OTHER_USER: [&str; 7] = [
     "setpriv",
     "--reuid=65534",
     "--regid=65534",
@@ -288,10 +291,10 @@ fn kill(name: &str, pid: u32) -> Result<()> {
 }
 
 fn another_users_jvm(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let running = ready(kit.garbage(jdk)?.under(AS_NOBODY))?;
+    let running = ready(kit.garbage(jdk)?.under(AS_OTHER_USER))?;
     let pid = running.pid();
     kit.ask("attach", pid, &[])?.done()?;
-    ensure!(listed(kit, pid)?.contains("nobody"), "whose is it?");
+    ensure!(listed(kit, pid)?.contains(OTHER_USER), "whose is it?");
     let text = kit.ask("dump", pid, &[])?.done()?;
     ensure!(text.contains("SUMMARY: zaudit:"), text.clone());
     kit.ask("disarm", pid, &[])?.done()?;

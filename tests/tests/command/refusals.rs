@@ -2,7 +2,7 @@
 //!
 //! Invariant: a program that was refused to us never notices.
 
-use super::{AS_NOBODY, Kit, Said, ensure_unharmed, kill, listed, open_to_all, ready};
+use super::{AS_OTHER_USER, Kit, OTHER_USER, Said, ensure_unharmed, kill, listed, open_to_all, ready};
 use std::fs;
 use std::os::unix::fs::{lchown, symlink};
 use std::os::unix::net::UnixListener;
@@ -114,15 +114,15 @@ pub fn narrow_program(kit: &Kit, _: &Jdk) -> Result<()> {
 pub fn somebody_else(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let running = ready(kit.garbage(jdk)?)?;
     let pid = running.pid().to_string();
-    let as_nobody = |words: &[&str]| {
+    let as_other_user = |words: &[&str]| {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&kit.zaudit).args(words);
         Said::of(command.stdin(Stdio::null()))
     };
     for subcommand in ["attach", "status", "top"] {
-        as_nobody(&[subcommand, &pid])?.refused(5, "belongs to root; run zaudit as root")?;
+        as_other_user(&[subcommand, &pid])?.refused(5, "belongs to root; run zaudit as root")?;
     }
-    let table = as_nobody(&["ps"])?.done()?;
+    let table = as_other_user(&["ps"])?.done()?;
     let line = table.lines().find(|line| line.split_whitespace().next() == Some(&pid)).unwrap_or_default();
     ensure!(line.contains("cannot attach: ") && line.contains("belongs to root"), table.clone());
     let pid = running.pid();
@@ -268,10 +268,11 @@ pub fn private_library(kit: &Kit, jdk: &Jdk) -> Result<()> {
     fs::copy(&kit.library, &library).map_err(|error| error.to_string())?;
     let chmod = Command::new("chmod").arg("700").arg(&folder).status();
     ensure!(chmod.is_ok_and(|status| status.success()), "chmod");
-    let running = ready(kit.garbage(jdk)?.under(AS_NOBODY))?;
+    let running = ready(kit.garbage(jdk)?.under(AS_OTHER_USER))?;
     let pid = running.pid();
     let library = library.to_str().unwrap_or_default();
-    kit.ask("attach", pid, &["--library", library])?.refused(7, "nobody, who runs process")?;
+    kit.ask("attach", pid, &["--library", library])?
+        .refused(7, &format!("{OTHER_USER}, who runs process"))?;
     ensure_unharmed(running, pid)
 }
 

@@ -57,7 +57,7 @@ fn ensure_adopted(report: &Report, jdk: &Jdk, kind: Kind, own: u64, right: Adopt
 }
 
 fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let mut program = kit.start(kit.obeying(jdk)?.flags(["-Xcheck:jni"]))?;
+    let mut program = kit.start(kit.scripted(jdk)?.flags(["-Xcheck:jni"]))?;
     let own = own(&program, jdk)?;
     program.obey("open 1000")?;
     program.obey("ended 1000")?;
@@ -89,7 +89,7 @@ fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
 fn under_churn(kit: &Kit, jdk: &Jdk) -> Result<()> {
     const KEPT: u64 = 100;
     let rounds = suite::rounds(10)?;
-    let mut program = kit.start(kit.obeying(jdk)?)?;
+    let mut program = kit.start(kit.scripted(jdk)?)?;
     let own = own(&program, jdk)?;
     let ensure_live = |report: &Report, kept: u64| {
         KINDS.iter().try_for_each(|kind| {
@@ -124,7 +124,7 @@ fn under_churn(kit: &Kit, jdk: &Jdk) -> Result<()> {
 /// More ended ones than are worth a look: the search has them collected first.
 fn beside_much_garbage(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let roomy = ["-Xms1g", "-Xmx1g", "-Xmn700m", "-XX:+UseParallelGC"];
-    let mut program = kit.start(kit.obeying(jdk)?.flags(roomy))?;
+    let mut program = kit.start(kit.scripted(jdk)?.flags(roomy))?;
     let own = own(&program, jdk)?;
     program.obey("open 100")?;
     let before = program.answer("collections")?;
@@ -143,7 +143,7 @@ fn beside_much_garbage(kit: &Kit, jdk: &Jdk) -> Result<()> {
 /// More open ones than the JVM gives room for references at a time.
 fn in_batches(kit: &Kit, jdk: &Jdk) -> Result<()> {
     const MANY: u64 = 70_000;
-    let mut program = kit.start(kit.obeying(jdk)?)?;
+    let mut program = kit.start(kit.scripted(jdk)?)?;
     let own = own(&program, jdk)?;
     program.obey(&format!("inflaters {MANY}"))?;
     program.zaudit("attach", &[])?;
@@ -157,7 +157,7 @@ fn in_batches(kit: &Kit, jdk: &Jdk) -> Result<()> {
 
 /// Who does not want the search is told how many strangers were ended.
 fn not_at_all(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let mut program = kit.start(kit.obeying(jdk)?)?;
+    let mut program = kit.start(kit.scripted(jdk)?)?;
     program.obey("open 100")?;
     program.obey("ended 100")?;
     let said = program.zaudit("attach", &["adopt=false"])?;
@@ -175,21 +175,21 @@ fn not_at_all(kit: &Kit, jdk: &Jdk) -> Result<()> {
 
 /// Counts begin anew, and what is live stays known, with its age.
 fn reset(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let mut program = kit.start(kit.obeying(jdk)?)?;
+    let mut program = kit.start(kit.scripted(jdk)?)?;
     let own = own(&program, jdk)?;
     program.obey("open 100")?;
     program.zaudit("attach", &[])?;
     program.obey("window 40 25")?;
     let before = program.report("dump", &[])?;
     let oldest = |report: &Report, kind| {
-        let sites = report.sites.iter().filter(|site| site.kind == kind && site.is_of("Obeying"));
+        let sites = report.sites.iter().filter(|site| site.kind == kind && site.is_of("Scripted"));
         sites.filter_map(|site| site.oldest_live_seconds).fold(0.0, f64::max)
     };
     let said = program.zaudit("reset", &[])?;
     let right = format!("already open: {} Inflaters and 115 Deflaters", 115 + own);
     ensure!(said.contains(&right), "{right:?} expected: {said}");
     let after = program.report("dump", &[])?;
-    ensure!(after.sites.iter().all(|site| !site.is_of("Obeying")), "{:#?}", after.sites);
+    ensure!(after.sites.iter().all(|site| !site.is_of("Scripted")), "{:#?}", after.sites);
     let all = Adopted { found: 115, live: 115, ..Adopted::default() };
     for kind in KINDS {
         ensure_adopted(&after, jdk, kind, own, all)?;
@@ -204,7 +204,7 @@ fn reset(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey("drop 20")?;
     let last = program.report("disarm", settled(jdk))?;
     for kind in KINDS {
-        let own_sites = last.sum(kind, |site| site.is_of("Obeying"));
+        let own_sites = last.sum(kind, |site| site.is_of("Scripted"));
         ensure!((own_sites.created, own_sites.ended, own_sites.live) == (40, 25, 15), {
             format!("{own_sites:?}")
         });

@@ -30,7 +30,7 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
     let few = jdk.major == 8 || collector != "-XX:+UseG1GC";
     let cycles = suite::rounds(if few { 16 } else { 24 })?;
     // With a small heap there is little garbage to walk over: it is how often it happens that counts.
-    let jvm = || Ok::<_, String>(kit.obeying(jdk)?.flags([collector, "-Xmx96m", "-Xcheck:jni"]));
+    let jvm = || Ok::<_, String>(kit.scripted(jdk)?.flags([collector, "-Xmx96m", "-Xcheck:jni"]));
     let mut bare = kit.start(jvm()?)?;
     let mut program = kit.start(jvm()?)?;
     let mut most = CHURNERS + 1;
@@ -81,10 +81,10 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
 /// Reading the report has checked its sums and that nothing was missed.
 fn ensure_window(report: &Report, most: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
-        let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
+        let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
         let right = Counts { created: MADE, ended: ENDED, live: MADE - ENDED, ..Counts::default() };
         ensure!(window == right, "{kind}s of the window: {right:?} made, {window:?} counted");
-        let churned = report.sum(kind, |site| site.is_of("Obeying"));
+        let churned = report.sum(kind, |site| site.is_of("Scripted"));
         let lost = churned.late + churned.collected;
         ensure!(lost == 0, "every {kind} was ended, and {lost} are said to be lost: {churned:?}");
         let adopted = report.totals.adopted.of(kind).counts;

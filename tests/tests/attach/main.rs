@@ -5,10 +5,10 @@
 
 mod adopted;
 mod cycles;
-mod endings;
-mod life;
-mod neighbours;
-mod storms;
+mod exit_paths;
+mod lifecycle;
+mod other_agents;
+mod stress;
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -31,8 +31,14 @@ fn main() -> ExitCode {
 
 fn trials(kit: &Kit) -> Vec<Trial> {
     let mut trials: Vec<Trial> = kit.env.missing();
-    let rooms =
-        [cycles::TESTS, adopted::TESTS, life::TESTS, endings::TESTS, storms::TESTS, neighbours::TESTS];
+    let rooms = [
+        cycles::TESTS,
+        adopted::TESTS,
+        lifecycle::TESTS,
+        exit_paths::TESTS,
+        stress::TESTS,
+        other_agents::TESTS,
+    ];
     let tests = rooms.into_iter().flatten().map(|(name, since, test)| {
         let kit = kit.clone();
         (*name, [Need::since(*since)], move |_: &TestEnv, jdk: &Jdk| test(&kit, jdk))
@@ -52,8 +58,8 @@ pub struct Kit {
 
 impl Kit {
     /// The program that obeys, with no agent yet.
-    pub fn obeying(&self, jdk: &Jdk) -> Result<Jvm> {
-        let jvm = Jvm::new(jdk, self.env.fixture("Obeying")?)?.flags(["-Xmx1g"]);
+    pub fn scripted(&self, jdk: &Jdk) -> Result<Jvm> {
+        let jvm = Jvm::new(jdk, self.env.fixture("Scripted")?)?.flags(["-Xmx1g"]);
         // From 21 on the JVM warns of agents that come while it runs, unless it expects them.
         Ok(jvm.flags((jdk.major >= 21).then_some("-XX:+EnableDynamicAgentLoading")))
     }

@@ -1,10 +1,10 @@
 //! The `zaudit` command on real JVMs: a whole life from attach to disarm, programs that it starts, tables that it prints.
 //!
-//! What one audit leaves to the next, and a command to the next, is [`between`]'s, `zaudit run` [`launching`]'s, `zaudit top` [`watching`]'s, reports in files [`saved`]'s, and what
+//! What one audit leaves to the next, and a command to the next, is [`consecutive_audits`]'s, `zaudit run` [`launching`]'s, `zaudit top` [`watching`]'s, reports in files [`saved`]'s, and what
 //! must be refused, and in which words, [`refusals`]'. Invariant: nothing that the command does shows in the
 //! program's own output, and none of its files stays.
 
-mod between;
+mod consecutive_audits;
 mod launching;
 mod refusals;
 mod saved;
@@ -60,10 +60,10 @@ const ONCE: [(&str, Test); 20] = [
     ("long_options", refusals::long_options),
     ("no_library", refusals::no_library),
     ("not_audited", refusals::not_audited),
-    ("second_audit_hears_of_frees", between::second_audit_hears_of_frees),
-    ("time_is_up_at_the_end", between::time_is_up_at_the_end),
-    ("pipes_instead_of_files", between::pipes_instead_of_files),
-    ("each_answer_has_its_own_place", between::each_answer_has_its_own_place),
+    ("second_audit_hears_of_frees", consecutive_audits::second_audit_hears_of_frees),
+    ("time_is_up_at_the_end", consecutive_audits::time_is_up_at_the_end),
+    ("pipes_instead_of_files", consecutive_audits::pipes_instead_of_files),
+    ("each_answer_has_its_own_place", consecutive_audits::each_answer_has_its_own_place),
 ];
 
 /// On one, if there is what they need: `script` lends a terminal, only root can be somebody else.

@@ -17,7 +17,7 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.zip.Deflater;
 import java.util.zip.Inflater;
 
-public class Obeying {
+public class Scripted {
     private static final List<Inflater> inflaters = new ArrayList<Inflater>();
     private static final List<Deflater> deflaters = new ArrayList<Deflater>();
     /** What was ended, and is kept all the same. */
@@ -52,8 +52,8 @@ public class Obeying {
     }
 
     public static void main(String[] args) throws Exception {
-        URL here = Obeying.class.getProtectionDomain().getCodeSource().getLocation();
-        Class<?> maker = new URLClassLoader(new URL[] {here}, null).loadClass("Obeying$Maker");
+        URL here = Scripted.class.getProtectionDomain().getCodeSource().getLocation();
+        Class<?> maker = new URLClassLoader(new URL[] {here}, null).loadClass("Scripted$Maker");
         if (maker == Maker.class) {
             throw new AssertionError("not a class of its own");
         }

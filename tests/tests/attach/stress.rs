@@ -23,7 +23,7 @@ const REPORT: [&str; 2] = ["file=r.json", "format=json"];
 
 fn ensure_window(report: &Report, created: u64, ended: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
-        let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
+        let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
         let right = (window.created, window.ended, window.live) == (created, ended, created - ended);
         ensure!(right, "{created} {kind}s made, {ended} ended: {window:?}");
     }
@@ -32,7 +32,7 @@ fn ensure_window(report: &Report, created: u64, ended: u64) -> Result<()> {
 
 fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let small = ["-Xmx192m"];
-    let mut program = kit.start(kit.obeying(jdk)?.flags(small))?;
+    let mut program = kit.start(kit.scripted(jdk)?.flags(small))?;
     for line in ["churn 1", "leak 1", "press 2"] {
         program.obey(line)?;
     }
@@ -60,7 +60,7 @@ fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
 /// An audit that ends while the JVM still tells it what was freed: since JDK 16 a thread of the JVM's own does that, and
 /// whoever waits for it inside the JVM may keep all of it from going on.
 fn cycles_while_the_collector_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let mut program = kit.start(kit.obeying(jdk)?.flags(["-Xmx192m"]))?;
+    let mut program = kit.start(kit.scripted(jdk)?.flags(["-Xmx192m"]))?;
     for line in ["leak 3", "press 2"] {
         program.obey(line)?;
     }
@@ -100,7 +100,7 @@ fn send(pid: u32, signal: i32) -> Result<()> {
 
 /// SIGQUIT has the JVM print all its threads in between what the program prints: only its end is looked at.
 fn commands_in_a_storm_of_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let mut program = kit.start(kit.obeying(jdk)?)?;
+    let mut program = kit.start(kit.scripted(jdk)?)?;
     program.obey("churn 2")?;
     program.obey("window 40 25")?;
     // The signal is the agent's from here on, and stays so.
@@ -154,7 +154,7 @@ fn commands_in_a_storm_of_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
 }
 
 fn hundred_thousand_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let mut program = kit.start(kit.obeying(jdk)?)?;
+    let mut program = kit.start(kit.scripted(jdk)?)?;
     program.obey("churn 3")?;
     program.zaudit("attach", &REPORT)?;
     program.obey("window 40 25")?;

@@ -19,7 +19,7 @@ pub const TESTS: &[(&str, u32, Test)] = &[
 
 /// It changes what an Inflater says after its end.
 fn other_agent(kit: &Kit, jdk: &Jdk, argument: &str) -> Result<()> {
-    let jvm = kit.obeying(jdk)?;
+    let jvm = kit.scripted(jdk)?;
     let mut flag = OsString::from("-javaagent:");
     flag.push(other_agent::jar(&kit.env, jvm.dir())?);
     flag.push(argument);
@@ -34,7 +34,7 @@ fn other_agent(kit: &Kit, jdk: &Jdk, argument: &str) -> Result<()> {
         let report = program.report("disarm", &[])?;
         for kind in [Kind::Inflater, Kind::Deflater] {
             let window =
-                report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
+                report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
             let right = (window.created, window.ended, window.live) == (40, 25, 15);
             ensure!(right, "40 {kind}s made, 25 ended: {window:?}");
         }

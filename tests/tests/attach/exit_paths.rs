@@ -24,7 +24,7 @@ fn commands_while_it_ends(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let orders = FLIGHTS.iter().flat_map(|flight| (0..=flight.1.len()).map(move |end| (flight, end)));
     let orders: Vec<_> = orders.collect();
     for ((before, flying), end) in orders.iter().chain(&orders) {
-        let mut program = kit.start(kit.obeying(jdk)?)?;
+        let mut program = kit.start(kit.scripted(jdk)?)?;
         program.obey("churn 2")?;
         for command in *before {
             program.zaudit(command, &["file=r.json", "format=json"])?;

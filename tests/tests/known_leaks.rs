@@ -1,7 +1,7 @@
 //! The gallery of known leaks: published libraries, the JDK itself, clean uses and pools, each held against what is known of it.
 //!
-//! The cases stand in `tests/gallery/cases.txt` (how to read it is said at its top), the programs that call the libraries in
-//! `tests/gallery/triggers`; Maven gets the libraries. Invariant: a case names all that its program may leak, so a
+//! The cases stand in `tests/known_leaks/cases.txt` (how to read it is said at its top), the programs that call the libraries in
+//! `tests/known_leaks/triggers`; Maven gets the libraries. Invariant: a case names all that its program may leak, so a
 //! verdict too many fails as one too few does.
 
 use libtest_mimic::Trial;
@@ -132,7 +132,7 @@ impl Case {
 
     /// A program of two JDKs is compiled by each: what their libraries offer differs.
     fn compiled(&self, libraries: &str, jdk: &Jdk) -> Result<PathBuf> {
-        let source = repository().join("tests/gallery/triggers").join(format!("{}.java", self.trigger));
+        let source = repository().join("tests/known_leaks/triggers").join(format!("{}.java", self.trigger));
         let text = fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
         let mut hasher = DefaultHasher::new();
         (&text, libraries, &jdk.home).hash(&mut hasher);
@@ -288,7 +288,7 @@ fn write(file: &Path, text: &str) -> Result<()> {
 }
 
 fn read_cases() -> Result<Vec<Case>> {
-    let file = repository().join("tests/gallery/cases.txt");
+    let file = repository().join("tests/known_leaks/cases.txt");
     let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     parse(&text).map_err(|why| format!("{}: {why}", file.display()))
 }

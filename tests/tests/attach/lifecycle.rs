@@ -29,13 +29,13 @@ pub const TESTS: &[(&str, u32, Test)] = &[
 
 /// `-agentpath` with a JSON report in `r.json`.
 fn loaded(kit: &Kit, jdk: &Jdk, options: &str) -> Result<Jvm> {
-    Ok(kit.obeying(jdk)?.audited(&kit.env.library, options))
+    Ok(kit.scripted(jdk)?.audited(&kit.env.library, options))
 }
 
 /// Ensures what the report says of `count` windows of 40, of which 25 were ended.
 fn ensure_windows(report: &Report, count: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
-        let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.window"));
+        let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
         let right = Counts { created: 40 * count, ended: 25 * count, live: 15 * count, ..Counts::default() };
         ensure!(window == right, "{kind}s of the window: {right:?} made, {window:?} counted");
     }
@@ -64,7 +64,7 @@ fn armed_by_command(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let report = program.report("dump", &[])?;
     ensure_windows(&report, 1)?;
     ensure!(report.totals.adopted.deflater.counts.found >= 8, "{:?}", report.totals.adopted);
-    let own: Vec<_> = report.sites.iter().filter(|site| site.is_of("Obeying")).collect();
+    let own: Vec<_> = report.sites.iter().filter(|site| site.is_of("Scripted")).collect();
     let cut = own.iter().all(|site| site.frames.len() <= 3);
     ensure!(cut && own.iter().any(|site| site.truncated), "depth=3 does not hold: {own:#?}");
     // Nobody but the agent collects what is forgotten here.
@@ -75,9 +75,9 @@ fn armed_by_command(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(report.process.trigger == Trigger::Exit && !report.process.from_start, "{report:#?}");
     ensure_windows(&report, 1)?;
     for kind in [Kind::Inflater, Kind::Deflater] {
-        let opened = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying.open"));
+        let opened = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.open"));
         let made_abroad =
-            report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Obeying$Maker.call"));
+            report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted$Maker.call"));
         let lost = opened.late + opened.collected + made_abroad.late + made_abroad.collected;
         ensure!(lost == 40, "gc does not hold: {opened:?} {made_abroad:?}");
     }
@@ -130,7 +130,7 @@ fn delay(kit: &Kit, jdk: &Jdk) -> Result<()> {
 fn delay_and_disarm(kit: &Kit, jdk: &Jdk) -> Result<()> {
     for by_command in [false, true] {
         let mut program = if by_command {
-            let program = kit.start(kit.obeying(jdk)?)?;
+            let program = kit.start(kit.scripted(jdk)?)?;
             program.zaudit("attach", &["delay=1h"])?;
             program
         } else {
@@ -153,7 +153,7 @@ fn delay_and_disarm(kit: &Kit, jdk: &Jdk) -> Result<()> {
 
 /// It ends by itself, with its last report, and leaves the original bytecode.
 fn duration(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let mut program = kit.start(kit.obeying(jdk)?)?;
+    let mut program = kit.start(kit.scripted(jdk)?)?;
     program.obey("churn 2")?;
     program.zaudit("attach", &["duration=2s", "file=r.json", "format=json"])?;
     program.obey("window 40 25")?;
@@ -166,7 +166,7 @@ fn duration(kit: &Kit, jdk: &Jdk) -> Result<()> {
 }
 
 fn armed_twice(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let mut program = kit.start(kit.obeying(jdk)?)?;
+    let mut program = kit.start(kit.scripted(jdk)?)?;
     program.zaudit("attach", &["depth=64"])?;
     program.obey("window 40 25")?;
     program.refused("attach", &["depth=2"], 1, "an audit is under way")?;
@@ -179,7 +179,7 @@ fn armed_twice(kit: &Kit, jdk: &Jdk) -> Result<()> {
 }
 
 fn garbage_options(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let mut program = kit.start(kit.obeying(jdk)?)?;
+    let mut program = kit.start(kit.scripted(jdk)?)?;
     program.obey("churn 2")?;
     program.refused("attach", &["depth=frog"], 2, "depth")?;
     program.wait_for_threads(&[])?;
@@ -212,7 +212,7 @@ fn load(jdk: &Jdk, program: &Program, library: &Path, options: &str) -> Result<S
 
 /// Without our own command: each answer is a file, each return code is the JVM's to tell.
 fn by_jcmd(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let mut program = kit.start(kit.obeying(jdk)?)?;
+    let mut program = kit.start(kit.scripted(jdk)?)?;
     program.obey("open 8")?;
     let answer = program.running.dir().join("answer");
     let report = program.running.dir().join("r.json");
@@ -259,7 +259,7 @@ fn copy(kit: &Kit, folder: &Path) -> Result<PathBuf> {
 
 /// Of two that come with the JVM, one works and the other says in one line that it does not.
 fn second_copy_at_the_start(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let jvm = kit.obeying(jdk)?.audited(&kit.env.library, "");
+    let jvm = kit.scripted(jdk)?.audited(&kit.env.library, "");
     let copy = copy(kit, jvm.dir())?;
     let mut flag = OsString::from("-agentpath:");
     flag.push(copy);
@@ -278,7 +278,7 @@ fn second_copy_at_the_start(kit: &Kit, jdk: &Jdk) -> Result<()> {
 
 /// One that is loaded beside the first is told to go, and the first remains the one that is asked.
 fn second_copy_later(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    let mut program = kit.start(kit.obeying(jdk)?)?;
+    let mut program = kit.start(kit.scripted(jdk)?)?;
     program.zaudit("attach", &[])?;
     program.obey("window 40 25")?;
     let copy = copy(kit, program.running.dir())?;

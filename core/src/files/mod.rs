@@ -1,4 +1,4 @@
-//! Where a report goes: writing a file so that it is whole or not there; names and old files have rooms of their own.
+//! Writing a file so that it is complete or absent; names and old files have modules of their own.
 //!
 //! Knows nothing of what it writes. Invariant: a regular file is replaced by a rename, so that a reader never
 //! sees half a report and a full disk leaves the one before in place.
@@ -42,7 +42,7 @@ pub fn write_with(
     pending.commit()
 }
 
-/// Whether a report could be written to `path` as things stand: asked at start-up, so that a typing error is
+/// Whether a report can be written to `path` now: checked at start-up, so that a wrong path is
 /// not found out hours later.
 pub fn check(path: &Path) -> io::Result<()> {
     special::check(path)?;

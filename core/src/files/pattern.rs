@@ -1,6 +1,7 @@
 //! File name patterns: what stands for the process, the host, the time and the number of a report.
 //!
-//! Asks the system for nothing but the host's name. Invariant: a pattern that was parsed always makes a path.
+//! The host's name is the only thing that it needs from the system. Invariant: a parsed pattern always
+//! makes a path.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,7 +26,7 @@ impl Pattern {
     /// Checks a pattern. The error says which sequence is unknown.
     pub fn parse(text: &str) -> Result<Pattern, String> {
         if text.is_empty() {
-            return Err("a file name is needed".into());
+            return Err("the file name is missing".into());
         }
         let pattern = Pattern(text.into());
         for part in pattern.parts() {
@@ -33,7 +34,7 @@ impl Pattern {
                 Part::Sequence('p' | 't' | 'h' | 'n' | '%') | Part::Text(_) => {}
                 Part::Sequence(other) => {
                     return Err(format!(
-                        "unknown %{other}; there are %p (process id), %t (time), %h (host), %n (number) and %% (a %)"
+                        "unknown %{other}; use %p (process id), %t (time), %h (host), %n (number) or %% (a %)"
                     ));
                 }
                 Part::Lone => return Err("a lone % at the end; write %% for a %".into()),

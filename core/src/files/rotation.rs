@@ -1,6 +1,6 @@
 //! Old snapshots: which files this process wrote one after the other, and when the oldest goes.
 //!
-//! Leaves names and writing to others. Invariant: nothing is deleted but what was told to have been written.
+//! Names and writing are elsewhere. Invariant: only files that were recorded as written are deleted.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -22,7 +22,7 @@ impl Rotation {
     }
 
     /// `path` was just written: deletes the oldest files beyond `keep`, never this one. A file that cannot be
-    /// deleted is left behind for good; the error is told for the first in a row of such, with its path.
+    /// deleted is left behind for good; only the first error in a row is returned, with its path.
     pub fn wrote(&mut self, path: &Path, keep: usize) -> Result<(), (PathBuf, io::Error)> {
         self.written.retain(|known| known != path);
         self.written.push_back(path.to_owned());
@@ -77,7 +77,7 @@ mod tests {
             assert_eq!(left(&folder), expected, "after {number}");
         }
         assert!(!rotation.is_empty());
-        // Fewer are asked for: all that are too many go at once; what was just written stays in any case.
+        // The limit was lowered: all surplus files go at once, except the one that was just written.
         let path = folder.join("r.5.json");
         fs::write(&path, "").unwrap();
         rotation.wrote(&path, 0).unwrap();
@@ -89,7 +89,7 @@ mod tests {
     fn what_cannot_be_deleted_is_told_once_and_what_is_gone_not_at_all() {
         let folder = folder("rotation-errors");
         let mut rotation = Rotation::default();
-        // What becomes of each file before the next is written, and whether that is told.
+        // What happens to each file before the next is written, and whether an error is returned.
         let (stays, gone, blocked) = (0, 1, 2);
         for (number, (fate, told)) in [
             (stays, false),

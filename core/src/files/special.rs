@@ -1,9 +1,9 @@
-//! Devices, pipes and names for open descriptors in the place of a file.
+//! Devices, pipes and names of open descriptors, given instead of a file.
 //!
-//! In a folder where others may write, anybody can put a pipe or a link in the place of a report. So special files are
+//! In a folder where others may write, anyone can put a pipe or a link where a report goes. So special files are
 //! written only where the user means them: names for open descriptors (`/dev/stderr`, `/proc/self/fd/3`), character
 //! devices, which only root creates, and pipes that this user or root created; through links only if one of the two
-//! created the link. A link of anybody else is replaced like a file, and every other special file is refused.
+//! created the link. A link of another user is replaced like a file, and every other special file is refused.
 //! Invariant: a special file never blocks for longer than the [`Patience`] that its writer has.
 
 use super::Patience;
@@ -38,7 +38,7 @@ enum Found {
     Descriptor(PathBuf),
     /// A device, a pipe or a socket; the path is the one behind the links.
     Special(PathBuf, Metadata),
-    /// Neither `/dev` nor `/proc` is a place for new files.
+    /// No new files are created in `/dev` and `/proc`.
     Nothing,
 }
 
@@ -157,7 +157,7 @@ fn admit(found: &Metadata) -> io::Result<()> {
         } else {
             "another file than a moment ago"
         };
-        refused(format!("it is {what}; name a file, a named pipe, or a descriptor such as /dev/stderr"))
+        refused(format!("is {what}, not a file, a named pipe or a descriptor such as /dev/stderr"))
     }
 }
 
@@ -181,7 +181,7 @@ impl Write for Special {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !self.patience.wait(MOMENT) {
-                        let why = "its reader does not take the report, and the time for it is over";
+                        let why = "timed out: the reader of the pipe does not read the report";
                         return Err(io::Error::new(io::ErrorKind::TimedOut, why));
                     }
                 }
@@ -267,7 +267,7 @@ mod tests {
                 check(&folder.join(name)).unwrap_err(),
                 open(&folder.join(name), Patience::default()).unwrap_err(),
             ] {
-                assert!(error.to_string().starts_with("it is a socket; name a file"), "{error}");
+                assert!(error.to_string().starts_with("is a socket, not a file"), "{error}");
             }
         }
         let disks = fs::read_dir("/dev").unwrap().flatten().map(|entry| entry.path());
@@ -275,7 +275,7 @@ mod tests {
             .filter(|path| fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_block_device()))
         {
             let error = open(&disk, Patience::default()).unwrap_err();
-            assert!(error.to_string().starts_with("it is a block device"), "{error}");
+            assert!(error.to_string().starts_with("is a block device"), "{error}");
         }
         // What replaces a pipe between the look and the opening is looked at again.
         fs::write(folder.join("file"), "").unwrap();

@@ -1,6 +1,7 @@
-//! The formats of a report, by their names and by those of files.
+//! The formats of a report: their names, the extensions of their files, who may read these.
 //!
-//! Leaves to others what each looks like. Invariant: every name of a file has a format.
+//! A new format is a row of [`FORMATS`], a variant of [`Format`], and a renderer in `report`. Invariant:
+//! every file name has a format.
 
 use std::path::Path;
 
@@ -9,33 +10,109 @@ use std::path::Path;
 pub enum Format {
     /// For people.
     Text,
-    /// For programs (`docs/json-report.md`).
-    Json,
     /// For people with a browser.
     Html,
+    /// For programs (`docs/json-report.md`).
+    Json,
     /// For `go tool pprof` and what reads its files.
     Pprof,
-    /// One line a stack: for flame graph programs.
+    /// For flame graph programs: one line for each stack.
     Collapsed,
-    /// For Prometheus' collectors of text files.
+    /// For Prometheus, through the textfile collector of node_exporter.
     Prom,
 }
 
-impl Format {
-    /// All of them.
-    pub const ALL: [Format; 6] =
-        [Format::Text, Format::Json, Format::Html, Format::Pprof, Format::Collapsed, Format::Prom];
+/// What is known of a format without rendering it.
+#[derive(Clone, Copy, Debug)]
+pub struct FormatSpec {
+    /// The format.
+    pub format: Format,
+    /// The word that options use.
+    pub name: &'static str,
+    /// File name extensions that select it, with the dot; the first is the usual one.
+    pub extensions: &'static [&'static str],
+    /// Mode of a file in it. The umask of the process still applies.
+    pub mode: u32,
+    /// Whether it may be written among other lines of text.
+    pub is_text: bool,
+    /// What it is for, in a few words.
+    pub summary: &'static str,
+}
 
-    /// As the option has it.
+/// Stacks and command lines are for the user of the process only.
+const PRIVATE: u32 = 0o600;
+/// Metrics are read by a collector, which is another user, and have no stacks.
+const PUBLIC: u32 = 0o644;
+
+const TEXT: FormatSpec = FormatSpec {
+    format: Format::Text,
+    name: "text",
+    // And any other.
+    extensions: &[],
+    mode: PRIVATE,
+    is_text: true,
+    summary: "for people",
+};
+
+/// All formats, in the order in which help lists them.
+pub const FORMATS: &[FormatSpec] = &[
+    TEXT,
+    FormatSpec {
+        format: Format::Html,
+        name: "html",
+        extensions: &[".html", ".htm"],
+        mode: PRIVATE,
+        is_text: true,
+        summary: "one self-contained page for a browser",
+    },
+    FormatSpec {
+        format: Format::Json,
+        name: "json",
+        extensions: &[".json"],
+        mode: PRIVATE,
+        is_text: true,
+        summary: "for programs, and to be rendered, merged or compared later",
+    },
+    FormatSpec {
+        format: Format::Pprof,
+        name: "pprof",
+        extensions: &[".pb.gz", ".pprof"],
+        mode: PRIVATE,
+        is_text: false,
+        summary: "a profile for go tool pprof",
+    },
+    FormatSpec {
+        format: Format::Collapsed,
+        name: "collapsed",
+        extensions: &[".collapsed", ".folded"],
+        mode: PRIVATE,
+        is_text: true,
+        summary: "collapsed stacks for flame graph tools",
+    },
+    FormatSpec {
+        format: Format::Prom,
+        name: "prom",
+        extensions: &[".prom"],
+        mode: PUBLIC,
+        is_text: true,
+        summary: "metrics for the textfile collector of node_exporter",
+    },
+];
+
+impl Format {
+    /// All formats, in the order of [`FORMATS`].
+    pub const ALL: [Format; 6] =
+        [Format::Text, Format::Html, Format::Json, Format::Pprof, Format::Collapsed, Format::Prom];
+
+    /// Its row of the table.
+    pub fn spec(self) -> &'static FormatSpec {
+        // Every format has a row: a test below.
+        FORMATS.iter().find(|spec| spec.format == self).unwrap_or(&TEXT)
+    }
+
+    /// The word that options use.
     pub fn name(self) -> &'static str {
-        match self {
-            Format::Text => "text",
-            Format::Json => "json",
-            Format::Html => "html",
-            Format::Pprof => "pprof",
-            Format::Collapsed => "collapsed",
-            Format::Prom => "prom",
-        }
+        self.spec().name
     }
 
     /// What it is for, for help texts.
@@ -52,36 +129,28 @@ impl Format {
 
     /// By its name; none for `auto`.
     pub fn parse(name: &str) -> Result<Option<Format>, String> {
-        let found = Format::ALL.into_iter().find(|format| format.name() == name);
+        let found = FORMATS.iter().find(|spec| spec.name == name);
         if found.is_none() && name != "auto" {
-            return Err(format!("there are auto, {}", Format::ALL.map(Format::name).join(", ")));
+            return Err(format!("must be one of auto, {}", Format::ALL.map(Format::name).join(", ")));
         }
-        Ok(found)
+        Ok(found.map(|spec| spec.format))
     }
 
-    /// By a file's name; text where that says nothing.
+    /// By the extension of a file; text for any that is not in the table.
     pub fn of_file(path: &Path) -> Format {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-        match () {
-            () if ends(&[".json"]) => Format::Json,
-            () if ends(&[".html", ".htm"]) => Format::Html,
-            () if ends(&[".pb.gz", ".pprof"]) => Format::Pprof,
-            () if ends(&[".collapsed", ".folded"]) => Format::Collapsed,
-            () if ends(&[".prom"]) => Format::Prom,
-            () => Format::Text,
-        }
+        let selects = |spec: &&FormatSpec| spec.extensions.iter().any(|extension| name.ends_with(extension));
+        FORMATS.iter().find(selects).map_or(Format::Text, |spec| spec.format)
     }
 
-    /// Who may read a file of it: a collector of metrics is another user, and reads no stacks; all else is the process's own
-    /// user's. The process's umask still takes from it.
+    /// Mode of a file in this format. The umask of the process still applies.
     pub fn mode(self) -> u32 {
-        if self == Format::Prom { 0o644 } else { 0o600 }
+        self.spec().mode
     }
 
-    /// Whether it may be written among lines of text.
+    /// Whether it may be written among other lines of text.
     pub fn is_text(self) -> bool {
-        self != Format::Pprof
+        self.spec().is_text
     }
 }
 
@@ -97,8 +166,9 @@ mod tests {
         assert_eq!(Format::parse("auto"), Ok(None));
         assert_eq!(
             Format::parse("xml").unwrap_err(),
-            "there are auto, text, json, html, pprof, collapsed, prom"
+            "must be one of auto, text, html, json, pprof, collapsed, prom"
         );
+        assert_eq!(FORMATS.iter().map(|spec| spec.format).collect::<Vec<_>>(), Format::ALL);
     }
 
     #[test]

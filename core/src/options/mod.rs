@@ -1,7 +1,7 @@
 //! The options and commands: tables that make the parser, `help`, and the README's sections.
 //!
-//! Owns syntax and defaults; what an option does is done elsewhere. Reads `@FILE` through a function it is
-//! given. Invariant: parsing never fails as a whole: what is wrong becomes one line each, and the rest holds.
+//! Owns syntax and defaults; other modules implement the options. Reads `@FILE` through a function that
+//! it is given. Invariant: parsing never fails as a whole: each error is one line, and the rest applies.
 
 mod format;
 mod table;
@@ -13,66 +13,66 @@ use std::path::PathBuf;
 use std::time::Duration;
 use table::{COMMANDS, Category, Row, TABLE};
 
-pub use format::Format;
+pub use format::{FORMATS, Format, FormatSpec};
 pub use values::{Signal, duration};
 
-/// What the user asked for.
+/// The options of an audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Where the report goes: each of these gets one; standard error when there is none.
+    /// Files that the report is written to; standard error if there is none.
     pub files: Vec<Pattern>,
-    /// How it is written; where nothing is said the file's name decides.
+    /// The format of the report; none if the file's name decides.
     pub format: Option<Format>,
-    /// Which signal asks for a report, and whether the user named it.
+    /// The signal that requests a report, and whether the user gave it.
     pub signal: Choice<Option<Signal>>,
-    /// Force a collection before each report.
+    /// Whether to force a GC before each report.
     pub gc: bool,
     /// How long a report with `gc` waits for finalizers and Cleaners.
     pub gc_timeout: Duration,
-    /// Nothing is said when there is nothing to tell, and whether the user decided that.
+    /// Whether to write nothing if there is nothing to report, and whether the user gave it.
     pub quiet: Choice<bool>,
-    /// How often a snapshot is written.
+    /// Time between two snapshots; none without snapshots.
     pub interval: Option<Duration>,
     /// How many snapshots are kept.
     pub max_snapshots: usize,
     /// Whether to audit from the start.
     pub arm: bool,
-    /// How long after the start auditing begins.
+    /// Time between the start of the JVM and that of the audit.
     pub delay: Option<Duration>,
-    /// How long auditing lasts.
+    /// Time after which the audit ends; none if it lasts until the JVM exits.
     pub duration: Option<Duration>,
-    /// Look for open streams in the heap while arming.
+    /// Whether to search the heap for open instances when the audit begins.
     pub adopt: bool,
-    /// Of how many live instances a site a report says who keeps them.
+    /// Live instances of each suspect site whose paths to GC roots are searched.
     pub gc_roots: usize,
-    /// How long the program may stand still for that.
+    /// Longest pause of the application for that search, per report.
     pub gc_roots_timeout: Duration,
-    /// Live instances are no suspects before this age.
+    /// Age below which a live instance is not a suspect.
     pub min_age: Duration,
     /// Files with rules.
     pub suppressions: Vec<PathBuf>,
-    /// Whether the built-in rules are asked.
+    /// Whether the built-in rules apply.
     pub default_suppressions: bool,
-    /// An older report: only what is beyond it is news.
+    /// An earlier report: only what is new or has grown since is a leak or a suspect.
     pub baseline: Option<PathBuf>,
-    /// What the process ends with when there are leaks.
+    /// Exit code of the process if the last report has leaks.
     pub exit_code: Option<u8>,
-    /// What `exit_code` takes for a failure beside certain leaks.
+    /// What is a failure besides certain leaks.
     pub fail_on: FailOn,
-    /// Frames kept of each stack.
+    /// Frames that are kept of each stack.
     pub depth: usize,
-    /// Where a command's answer goes; standard error when there is none.
+    /// File for the reply to a command; standard error if there is none.
     pub reply_file: Option<PathBuf>,
-    /// Whether a bad option keeps the JVM from starting.
+    /// Whether the JVM refuses to start if an option is wrong.
     pub strict: bool,
-    /// Print the table.
+    /// Whether to print the options.
     pub help: bool,
-    /// The items behind all of the above, as they were written; files of options are opened, and what was not understood
-    /// is not in it.
+    /// The items behind all of the above, as they were written. Files of options are expanded; items that
+    /// were wrong are left out.
     pub given: Vec<String>,
 }
 
-/// Suspects that are a failure: so many, or so many bytes held by them.
+/// The number of suspects, or their bytes, from which on they are a failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FailOn {
     /// This many or more live suspects.
@@ -81,25 +81,25 @@ pub struct FailOn {
     pub bytes: Option<u64>,
 }
 
-/// What an attach asks for.
+/// A command to the agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Command {
-    /// Begin to audit.
+    /// Start an audit.
     #[default]
     Arm,
-    /// A report.
+    /// Write a report.
     Dump,
-    /// A few lines about the agent itself.
+    /// Show the state of the agent.
     Status,
-    /// Count from now on.
+    /// Start counting anew.
     Reset,
-    /// Stop auditing and leave no trace.
+    /// End the audit and restore the original bytecode.
     Disarm,
-    /// The tables.
+    /// List options and commands.
     Help,
 }
 
-/// A value, and whether it was the user's.
+/// A value, and whether the user gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice<T> {
     /// The value.
@@ -108,14 +108,14 @@ pub struct Choice<T> {
     pub explicit: bool,
 }
 
-/// The most frames that may be asked for: 16 bytes each on the stack of the thread that calls the constructor,
-/// well within what HotSpot keeps free for native methods (`StackShadowPages`).
+/// The largest `depth`: a frame takes 16 bytes on the stack of the thread that calls the constructor,
+/// well within what HotSpot reserves for native methods (`StackShadowPages`).
 pub const MAX_DEPTH: usize = 2_048;
 
-/// Below this no wait could succeed: it must see finalizers and Cleaners at rest for a while, more than once.
+/// A shorter wait cannot succeed: it must see finalizers and Cleaners idle for a while, more than once.
 const LEAST_GC_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Faster snapshots would do little else than write.
+/// Faster snapshots would mostly write reports.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Default for Options {
@@ -157,19 +157,19 @@ impl Options {
     }
 }
 
-/// What came of an options string.
+/// The result of parsing a string of options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
-    /// Defaults, with all that was understood.
+    /// Defaults, changed by the options that were right.
     pub options: Options,
-    /// One line for each thing that was not.
+    /// One line for each option that was wrong.
     pub complaints: Vec<String>,
-    /// The option that was read last: what follows `fail_on=live:N,` may be another value of it.
+    /// The option that was read last: an item after `fail_on=live:N,` may be another value of it.
     last: &'static str,
 }
 
 impl Parsed {
-    /// Starts from what held before.
+    /// Starts from these options instead of the defaults.
     pub fn on_top_of(options: Options) -> Parsed {
         Parsed { options, ..Parsed::default() }
     }
@@ -181,9 +181,8 @@ impl Parsed {
         command
     }
 
-    /// Reads `key[=value],…` on top of what is there; the last of two values for one option holds. Files that are named here
-    /// take the place of all that were named before.
-    /// `read` gives the text of an `@FILE`.
+    /// Reads `key[=value],…`; the last value of an option wins. Files given here replace those given in
+    /// earlier calls. `read` returns the text of an `@FILE`.
     pub fn read(&mut self, text: &str, read: &dyn Fn(&str) -> Result<String, String>) {
         let before = std::mem::take(&mut self.options.files);
         let given_before = self.options.given.len();
@@ -212,7 +211,7 @@ impl Parsed {
     fn item(&mut self, item: &str) {
         let (name, value) = item.split_once('=').unwrap_or((item, ""));
         if name.is_empty() {
-            self.complaints.push(format!("bad option {item:?}: a name is needed before the ="));
+            self.complaints.push(format!("bad option {item:?}: the name before the = is missing"));
             return;
         }
         if item == name && name.contains(':') && self.last == "fail_on" {
@@ -221,18 +220,18 @@ impl Parsed {
         let Some(row) = TABLE.iter().find(|row| row.name == name || row.alias == name) else {
             self.complaints.push(match nearest(name) {
                 Some(nearest) => format!("unknown option {name:?}; did you mean {nearest:?}?"),
-                None => format!("unknown option {name:?}; the option help lists all"),
+                None => format!("unknown option {name:?}; the option \"help\" lists all"),
             });
             return;
         };
         self.last = row.name;
         let result = if value.is_empty() && !row.value.is_empty() {
-            Err(format!("a value is needed: {name}={}", row.value))
+            Err(format!("it needs a value: {name}={}", row.value()))
         } else {
             (row.set)(&mut self.options, value)
         };
         match result {
-            // Where a command's answer goes is no matter of the audit.
+            // The reply file belongs to a command, not to the audit.
             Ok(()) if row.name == "reply_file" => {}
             Ok(()) => self.options.given.push(item.into()),
             Err(why) => self.complaints.push(format!("bad option {item:?}: {why}")),
@@ -249,7 +248,7 @@ pub fn command(text: &str) -> (Command, &str) {
     }
 }
 
-/// Splits at commas; `\,` is a comma of the value. Blanks around an item and empty items are nothing.
+/// Splits at commas; `\,` is a comma of the value. Trims items, and drops empty ones.
 fn split(text: &str) -> Vec<String> {
     let mut items = vec![String::new()];
     let mut rest = text.chars().peekable();
@@ -266,7 +265,7 @@ fn split(text: &str) -> Vec<String> {
     items.iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
 }
 
-/// The name that was probably meant: at most two slips away, or the rest of a beginning.
+/// The most similar name: at most two edits away, or one that begins with this.
 fn nearest(name: &str) -> Option<&'static str> {
     let names = || TABLE.iter().map(|row| row.name).chain(COMMANDS.iter().map(|row| row.name));
     let close = names().map(|known| (distance(name, known), known)).filter(|(slips, _)| *slips <= 2).min();
@@ -304,7 +303,7 @@ pub fn help() -> String {
         text.push_str(&format!("\n{}:\n", category.title()));
         for row in TABLE.iter().filter(|row| row.category == category) {
             let equals = if row.value.is_empty() { "" } else { "=" };
-            text.push_str(&format!("  {}{equals}{}\n", row.name, row.value));
+            text.push_str(&format!("  {}{equals}{}\n", row.name, row.value()));
             text.push_str(&format!("      {} [{}]\n", row.short, row.default));
         }
     }
@@ -333,7 +332,7 @@ pub fn markdown() -> String {
     for category in Category::ALL {
         text.push_str(&format!("\n## {}\n", category.title()));
         for row in TABLE.iter().filter(|row| row.category == category) {
-            let (short, long) = (row.short, row.long);
+            let (short, long) = (row.short, row.long());
             text.push_str(&format!("\n### `{}`\n", in_markdown(row).replace("\\|", "|")));
             text.push_str(&wrapped(&format!("{}. {long}", capital(short))));
             let alias =
@@ -356,7 +355,7 @@ pub fn commands_markdown() -> String {
 /// `name=VALUE`, with what separates cells escaped.
 fn in_markdown(row: &Row) -> String {
     let equals = if row.value.is_empty() { "" } else { "=" };
-    format!("{}{equals}{}", row.name, row.value.replace('|', "\\|"))
+    format!("{}{equals}{}", row.name, row.value().replace('|', "\\|"))
 }
 
 fn capital(text: &str) -> String {

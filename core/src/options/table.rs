@@ -4,7 +4,7 @@
 //! changes nothing.
 
 use super::values::{duration, duration_or_none, exit_code, fail_on, number, signal, switch};
-use super::{Choice, Command, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, MAX_DEPTH, Options};
+use super::{Choice, Command, FORMATS, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, MAX_DEPTH, Options};
 use crate::files::Pattern;
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     /// Another name that is accepted; empty if there is none.
     pub(super) alias: &'static str,
-    /// The form of its value; empty for a switch.
+    /// The form of its value; empty for a switch. `{formats}` stands for their names.
     pub(super) value: &'static str,
     pub(super) default: &'static str,
     pub(super) category: Category,
@@ -21,9 +21,27 @@ pub(super) struct Row {
     pub(super) in_readme: bool,
     /// What it does, in one line: for `help` and the README.
     pub(super) short: &'static str,
-    /// What else there is to know: for `docs/options.md`. Empty if there is nothing.
+    /// What else there is to know: for `docs/options.md`. Empty if there is nothing. `{extensions}` stands
+    /// for those of all formats.
     pub(super) long: &'static str,
     pub(super) set: fn(&mut Options, &str) -> Result<(), String>,
+}
+
+impl Row {
+    /// The form of its value; empty for a switch.
+    pub(super) fn value(&self) -> String {
+        self.value.replace("{formats}", &Format::ALL.map(Format::name).join("|"))
+    }
+
+    /// What else there is to know; empty if there is nothing.
+    pub(super) fn long(&self) -> String {
+        let extensions = FORMATS.iter().filter_map(|spec| {
+            let extension = spec.extensions.first()?;
+            let named = extension.strip_prefix('.') == Some(spec.name);
+            Some(if named { format!("`{extension}`") } else { format!("`{extension}` ({})", spec.name) })
+        });
+        self.long.replace("{extensions}", &extensions.collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// The groups in which options are listed.
@@ -69,12 +87,12 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         name: "format",
         alias: "",
-        value: "auto|text|html|json|pprof|collapsed|prom",
+        value: "auto|{formats}",
         default: "auto",
         category: Category::Reports,
         in_readme: true,
         short: "the format of the report",
-        long: "`auto` selects the format by the extension: `.json`, `.html`, `.pb.gz` (pprof), `.collapsed`, `.prom`, and text for any other. See [formats.md](formats.md).",
+        long: "`auto` selects the format by the extension: {extensions}, and text for any other. See [formats.md](formats.md).",
         set: |options, value| {
             options.format = Format::parse(value)?;
             Ok(())
@@ -121,7 +139,7 @@ pub(super) const TABLE: &[Row] = &[
             options.gc_timeout = duration(value)?;
             if options.gc_timeout < LEAST_GC_TIMEOUT {
                 options.gc_timeout = Options::default().gc_timeout;
-                return Err(format!("at least {LEAST_GC_TIMEOUT:?} is needed to see that nothing happens"));
+                return Err(format!("must be at least {LEAST_GC_TIMEOUT:?}"));
             }
             Ok(())
         },
@@ -136,7 +154,7 @@ pub(super) const TABLE: &[Row] = &[
         short: "write a snapshot at this interval; needs a file",
         long: "The last snapshot survives whatever kills the process.",
         set: |options, value| match duration_or_none(value)? {
-            Some(time) if time < LEAST_INTERVAL => Err(format!("at least {LEAST_INTERVAL:?} is needed")),
+            Some(time) if time < LEAST_INTERVAL => Err(format!("must be at least {LEAST_INTERVAL:?}")),
             interval => {
                 options.interval = interval;
                 Ok(())
@@ -157,7 +175,7 @@ pub(super) const TABLE: &[Row] = &[
                 options.max_snapshots = count as usize;
                 Ok(())
             }
-            _ => Err("a number from 1 to 100000 is needed".into()),
+            _ => Err("must be a number from 1 to 100000".into()),
         },
     },
     Row {
@@ -230,7 +248,7 @@ pub(super) const TABLE: &[Row] = &[
                 options.gc_roots = count as usize;
                 Ok(())
             }
-            _ => Err("a number from 0 to 100 is needed".into()),
+            _ => Err("must be a number from 0 to 100".into()),
         },
     },
     Row {
@@ -355,7 +373,7 @@ pub(super) const TABLE: &[Row] = &[
             let frames = number(value)?;
             match usize::try_from(frames) {
                 Ok(frames) if (1..=MAX_DEPTH).contains(&frames) => options.depth = frames,
-                _ => return Err(format!("a number from 1 to {MAX_DEPTH} is needed")),
+                _ => return Err(format!("must be a number from 1 to {MAX_DEPTH}")),
             }
             Ok(())
         },

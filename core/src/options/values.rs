@@ -1,12 +1,12 @@
 //! Values of options: switches, numbers, times, sizes, signals.
 //!
-//! Knows their syntax, not which option has which. Invariant: the error of each is a part of a sentence that says
-//! what would be right.
+//! Knows their syntax, not which option has which. Invariant: every error says what would be right, as
+//! part of a sentence whose subject is the value.
 
 use super::FailOn;
 use std::time::Duration;
 
-/// A signal that may ask for a report.
+/// A signal that may request a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signal {
     /// Without `SIG`.
@@ -33,7 +33,7 @@ pub(super) fn switch(value: &str) -> Result<bool, String> {
     match value {
         "" | "true" | "on" => Ok(true),
         "false" | "off" => Ok(false),
-        _ => Err("it is a switch: give it alone, or with true or false".into()),
+        _ => Err("must be true or false, or have no value".into()),
     }
 }
 
@@ -42,12 +42,12 @@ pub(super) fn duration_or_none(value: &str) -> Result<Option<Duration>, String> 
     if value == "none" { Ok(None) } else { duration(value).map(Some) }
 }
 
-/// The code that a process ends with, or `none`: 0 would be no failure, and there are no more than 8 bits.
+/// An exit code, or `none`. 0 would not be a failure, and an exit code has 8 bits.
 pub(super) fn exit_code(value: &str) -> Result<Option<u8>, String> {
     match value.parse() {
         _ if value == "none" => Ok(None),
         Ok(code @ 1..) => Ok(Some(code)),
-        _ => Err("a number from 1 to 255 is needed".into()),
+        _ => Err("must be a number from 1 to 255".into()),
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn fail_on(known: &mut FailOn, value: &str) -> Result<(), String> {
         None if value == "leak" => {}
         Some(("live", least)) => known.live = Some(number(least)?),
         Some(("bytes", least)) => known.bytes = Some(number(least)?),
-        _ => return Err("there are leak (always on), live:N and bytes:SIZE".into()),
+        _ => return Err("must be live:N, bytes:SIZE or leak (always on)".into()),
     }
     Ok(())
 }
@@ -70,9 +70,9 @@ pub(super) fn number(value: &str) -> Result<u64, String> {
         "k" => 10,
         "m" => 20,
         "g" => 30,
-        _ => return Err(format!("unknown unit {unit:?}; there are k, m and g")),
+        _ => return Err(format!("unknown unit {unit:?}; use k, m or g")),
     };
-    let number: u64 = digits.parse().map_err(|_| "a whole number is needed".to_owned())?;
+    let number: u64 = digits.parse().map_err(|_| "must be a whole number".to_owned())?;
     number.checked_mul(1 << shift).ok_or_else(|| "the number is too large".into())
 }
 
@@ -84,13 +84,13 @@ pub fn duration(value: &str) -> Result<Duration, String> {
         "s" => 1.0,
         "m" => 60.0,
         "h" => 3_600.0,
-        "" => return Err("a unit is needed: ms, s, m or h".into()),
-        _ => return Err(format!("unknown unit {unit:?}; there are ms, s, m and h")),
+        "" => return Err("has no unit; use ms, s, m or h".into()),
+        _ => return Err(format!("unknown unit {unit:?}; use ms, s, m or h")),
     };
     // Not what a float's parser takes besides: signs, exponents, infinity.
     let is_decimal = number.chars().all(|c| c.is_ascii_digit() || c == '.');
     let number: f64 =
-        number.parse().ok().filter(|_| is_decimal).ok_or("a number and its unit are needed, as in 5s")?;
+        number.parse().ok().filter(|_| is_decimal).ok_or("must be a number with a unit, such as 5s")?;
     let millis = (number * seconds * 1_000.0).round();
     if millis > u64::MAX as f64 / 2.0 {
         return Err("the time is too long".into());
@@ -104,10 +104,10 @@ pub(super) fn signal(value: &str) -> Result<Option<Signal>, String> {
     match (name, SIGNALS.iter().find(|signal| signal.name == name)) {
         (_, Some(signal)) => Ok(Some(*signal)),
         ("NONE", _) => Ok(None),
-        ("QUIT" | "USR2", _) => Err(format!("SIG{name} belongs to the JVM; SIGUSR1 is free")),
-        ("KILL" | "STOP", _) => Err(format!("SIG{name} cannot be caught; SIGUSR1 is free")),
+        ("QUIT" | "USR2", _) => Err(format!("SIG{name} is used by the JVM; use USR1")),
+        ("KILL" | "STOP", _) => Err(format!("SIG{name} cannot be caught; use USR1")),
         _ => Err(format!(
-            "not a signal that a report can be asked for with; there are {}",
+            "must be one of {}, or none",
             SIGNALS.iter().map(|signal| signal.name).collect::<Vec<_>>().join(", ")
         )),
     }

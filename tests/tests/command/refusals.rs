@@ -306,7 +306,7 @@ pub fn long_options(kit: &Kit, jdk: &Jdk) -> Result<()> {
     kit.ask("attach", pid, &[&long])?.refused(2, "give @FILE")?;
     kit.ask("attach", pid, &["fromat=json"])?.refused(2, "did you mean \"format\"")?;
     kit.zaudit([""; 0])?.refused(2, "a command is needed")?;
-    kit.ask("attach", pid, &["--timeout", "5"])?.refused(2, "a unit is needed")?;
+    kit.ask("attach", pid, &["--timeout", "5"])?.refused(2, "has no unit")?;
     ensure_unharmed(running, pid)
 }
 

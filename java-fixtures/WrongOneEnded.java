@@ -2,7 +2,7 @@
 // expect: inflater created 3, ended 3; deflater created 3, collected 3
 // expect on 8: inflater created 3, ended 3; deflater created 3, late 3
 // again: 3 WrongOneEnded.close
-// says: WrongOneEnded.close() calls end() on what is ended already: probably on the wrong one, and forgets the Deflater
+// says: WrongOneEnded.close() calls end() on an instance that is already ended, probably the wrong one; the Deflater
 
 import java.util.zip.Deflater;
 import java.util.zip.Inflater;

@@ -1,7 +1,7 @@
 //! Characters that are not shown as what they are, written as `\u{…}`: the one table for every
 //! output of agent and command.
 //!
-//! Names come from anybody's class files, and messages hold paths and options from anywhere. Invariant: what leaves
+//! Names come from class files, and messages hold paths and options from anywhere. Invariant: what leaves
 //! here has no character that a terminal obeys, that reorders or ends a line, or that is not visible.
 
 use std::borrow::Cow;

@@ -1,7 +1,7 @@
-//! What zaudit knows, what it means, and what it says.
+//! The pure part of zaudit: sessions, their analysis, and reports.
 //!
 //! Knows no JVM: times, bytes and stacks are arguments, and it has no threads of its own. The agent
-//! fills a [`session::Session`] and writes the reports made of it; the command reads these reports again.
+//! records events in a [`session::Session`] and writes reports of it; the command reads these reports.
 //!
 //! A module names only modules above it in this list (`tests/tests/tidy.rs`).
 #![forbid(unsafe_code)]
@@ -11,14 +11,15 @@ pub mod escape;
 pub mod files;
 pub mod model;
 pub mod options;
+pub mod wording;
 
-// What is known.
+// Recorded events.
 pub mod stacks;
 pub mod ledger;
 pub mod session;
 
-// What it means.
+// Their analysis.
 pub mod analysis;
 
-// What is said.
+// Reports.
 pub mod report;

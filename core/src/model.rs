@@ -1,13 +1,13 @@
-//! The words that every other room shares: kinds, ids, time, who called `end()`, what asked for a report.
+//! The types that all other modules share: kinds, ids, time, outcomes, roles, triggers, frames.
 //!
-//! Owns no state and knows nobody. Invariant: every id is a newtype, so no two of them can be mixed up.
+//! Has no state and names no other module. Invariant: every id is a newtype, so no two can be mixed up.
 
 use std::collections::TryReserveError;
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// The process has no memory left for what was to be kept. What is lost is counted; it is never fatal.
+/// The process has no memory left for a record. The loss is counted, and never fatal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;
 
@@ -98,6 +98,44 @@ impl<T> PerKind<T> {
     }
 }
 
+/// What became of an instance. Each has exactly one: `created = ended + late + collected + live`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The application called `end()` first.
+    Ended,
+    /// A finalizer or Cleaner called `end()` first.
+    Late,
+    /// The garbage collector freed it without any `end()`.
+    Collected,
+    /// None of these so far.
+    Live,
+}
+
+impl Outcome {
+    /// All outcomes, in the order in which reports list them.
+    pub const ALL: [Outcome; 4] = [Outcome::Ended, Outcome::Late, Outcome::Collected, Outcome::Live];
+
+    /// The word that reports use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Ended => "ended",
+            Outcome::Late => "late",
+            Outcome::Collected => "collected",
+            Outcome::Live => "live",
+        }
+    }
+
+    /// What it means, to be read after `instances`.
+    pub fn description(self) -> &'static str {
+        match self {
+            Outcome::Ended => "ended by the application",
+            Outcome::Late => "ended only by a finalizer or Cleaner: a leak",
+            Outcome::Collected => "freed only by the garbage collector, never ended: a leak",
+            Outcome::Live => "neither ended nor freed: a pool or a leak",
+        }
+    }
+}
+
 /// One instance of an audited class, for as long as it is open. Never reused, never zero: it is the JVMTI tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InstanceId(pub u64);
@@ -146,11 +184,11 @@ pub enum Role {
     Program,
     /// A finalizer, the Reference Handler or a Cleaner: it only ever acts because a collection found garbage.
     Reclaimer,
-    /// The same, and it is the stream's own finalizer that calls `end()` (JDK 8 to 11).
+    /// The finalizer of the Inflater or Deflater itself, which calls `end()` (JDK 8 to 11).
     StreamFinalizer,
 }
 
-/// Who acts.
+/// A thread that calls `end()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actor {
     /// The thread.
@@ -159,7 +197,7 @@ pub struct Actor {
     pub role: Role,
 }
 
-/// What asked for a report.
+/// What requested a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// The JVM ends.
@@ -174,7 +212,7 @@ pub enum Trigger {
     Interval,
     /// The `duration` option: the end of the audit, not of the JVM.
     Duration,
-    /// Nothing asked the agent: several reports were taken together.
+    /// Not the agent: reports were merged.
     Merge,
 }
 

@@ -1,7 +1,7 @@
-//! One audit: the sites, the ledger, and what could not be counted.
+//! One audit: its sites, its ledger, and what could not be counted.
 //!
-//! The only owner of state; rooms above read it through [`Snapshot`]. Time is an argument and there is no I/O.
-//! Invariant: no lock is held when a method returns, and none calls back.
+//! The only owner of state; modules above read it through [`Snapshot`]. Time is an argument, and there is
+//! no I/O. Invariant: no lock is held when a method returns, and no method calls back.
 
 use crate::ledger::{Ledger, Tally};
 use crate::model::{
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Shards of small tables: each of them stays small, whatever the machine.
 const SHARDS: usize = 64;
 
-/// Everything that is known.
+/// The state of an audit.
 #[derive(Debug)]
 pub struct Session {
     stacks: Stacks,
@@ -31,32 +31,32 @@ pub struct Session {
     gaps: Mutex<Gaps>,
 }
 
-/// What could not be seen, with the reason: silence is never success.
+/// What could not be seen, with the reason: a gap in the data is always reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
-    /// Hooks that found no place, and classes that could not be rewritten.
+    /// Hooks that could not be installed, and classes that could not be rewritten.
     pub missing_hooks: BTreeSet<String>,
     /// Events that were not counted, by reason.
     pub dropped: BTreeMap<Cow<'static, str>, u64>,
     /// Stacks or names that could not be read, by reason; their instances are counted all the same.
     pub unreadable: BTreeMap<Cow<'static, str>, u64>,
-    /// What the last report's preparation could not do (a collection, say).
+    /// What the last report could not prepare, such as a GC.
     pub unsettled: Option<String>,
 }
 
 /// One site and its numbers at the moment of a snapshot.
 #[derive(Clone, Debug)]
 pub struct SiteTally {
-    /// Who.
+    /// Kind and stack.
     pub site: Arc<Site>,
-    /// How many.
+    /// The outcomes of its instances.
     pub tally: Tally,
 }
 
 /// Sites that a report leaves out because nothing is wrong with them: numbers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Others {
-    /// How many sites.
+    /// Number of these sites.
     pub sites: u64,
     /// Of them: with a stack that was cut.
     pub truncated: u64,
@@ -76,7 +76,7 @@ impl Room {
     /// Room for the clean sites of one report.
     pub const CLEAN: Room = Room { sites: 1_000, frames: 65_536 };
 
-    /// Takes the room that a site needs. False if there is not enough left.
+    /// Reserves room for a site. False if there is not enough left.
     pub fn take(&mut self, site: &Site) -> bool {
         let left = (self.sites.checked_sub(1), self.frames.checked_sub(site.frames().len()));
         let (Some(sites), Some(frames)) = left else { return false };
@@ -88,7 +88,7 @@ impl Room {
 /// A copy of all that is known, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// When.
+    /// Time of the snapshot.
     pub taken: Nanos,
     /// The sites in the order of first sight: all where something is not ended, and the busiest others.
     pub sites: Vec<SiteTally>,
@@ -184,12 +184,12 @@ impl Session {
         self.ledger.ended(id, by, now)
     }
 
-    /// Who ends again, by a stack that did so before.
+    /// The site of a double end whose stack was seen before.
     pub fn double_end(&self, kind: Kind, key: StackKey) -> Option<SiteId> {
         self.double_ends.site(kind, key)
     }
 
-    /// Takes the stack of one who ends again, not seen before under this key.
+    /// Records the stack of a double end that was not seen before under this key.
     pub fn learn_double_end(&self, kind: Kind, key: StackKey, stack: Stack) -> Result<SiteId, OutOfMemory> {
         self.double_ends.learn(kind, key, stack)
     }
@@ -238,7 +238,7 @@ impl Session {
         self.note(|gaps| *gaps.unreadable.entry(reason.into()).or_default() += 1);
     }
 
-    /// Which hooks of one class are not in place; replaces what was known of that class (text begins with it).
+    /// Replaces the missing hooks of one class; each text begins with the name of the class.
     pub fn hooks_missing(&self, class: &str, missing: Vec<String>) {
         self.note(|gaps| {
             gaps.missing_hooks.retain(|known| !known.starts_with(class));

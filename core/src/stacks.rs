@@ -151,12 +151,12 @@ impl Stacks {
         interned.by_stable_id.get(&stable_id).copied()
     }
 
-    /// How many sites there are.
+    /// Number of sites.
     pub fn count(&self) -> usize {
         self.interned.lock().unwrap_or_else(PoisonError::into_inner).sites.len()
     }
 
-    /// How many new stacks found the table full.
+    /// Number of new stacks that did not fit into the table.
     pub fn overflowed(&self) -> u64 {
         self.interned.lock().unwrap_or_else(PoisonError::into_inner).overflowed
     }
@@ -225,7 +225,7 @@ impl Interned {
 pub struct Frames(HashMap<Arc<Frame>, ()>);
 
 impl Frames {
-    /// Makes room for so many more.
+    /// Reserves room for `more` more.
     fn reserve(&mut self, more: usize) -> Result<(), OutOfMemory> {
         Ok(self.0.try_reserve(more)?)
     }
@@ -244,7 +244,7 @@ impl Frames {
 }
 
 fn overflow_stack() -> Stack {
-    placeholder(format!("(more than {MAX_SITES} different allocation stacks: the rest share this site)"))
+    placeholder(format!("(more than {MAX_SITES} allocation sites: all others share this one)"))
 }
 
 fn unlearned_stack() -> Stack {

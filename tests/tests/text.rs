@@ -83,7 +83,10 @@ fn without_jdk_line(line: &str) -> String {
 fn normalises() -> Result<()> {
     for (text, expected) in [
         ("SUMMARY\nzaudit 0.1.0, at exit after 12 ms, pid 7:\n  Main\n\nLEAK", "SUMMARY\nzaudit #\n\nLEAK\n"),
-        ("≈39.1 KiB each for 12.5 ms on average (3.25 MiB·s)", "≈39.1 KiB each for # s on average (# B·s)\n"),
+        (
+            "each held ≈39.1 KiB for 12.5 ms on average (3.25 MiB·s)",
+            "each held ≈39.1 KiB for # s on average (# B·s)\n",
+        ),
         ("9,998 of 10,000 were ended", "9,998 of 10,000 were ended\n"),
         ("    > Main.run(Main.java:12)", "    > Main.run(Main.java:12)\n"),
         ("      java.util.A.<init>(A.java:12)", "      java.util.A.<init>(A.java:#)\n"),

@@ -1,7 +1,7 @@
-//! Which line of code to mend: the sites that lead to one culprit, taken together.
+//! Findings: all sites with the same blame frame.
 //!
-//! Pure functions of judged sites. A stack is not a place: many stacks come by the same forgetful line. Invariant:
-//! every site is in exactly one place, and no count is changed on the way.
+//! Pure functions of classified sites. Many stacks lead to one line that forgets `end()`. Invariant:
+//! every site belongs to exactly one finding, and no count is changed on the way.
 
 use crate::analysis::classify::{ClassifiedSite, Severity, SiteStats};
 use crate::analysis::rules::in_jdk;
@@ -11,16 +11,16 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The sites that lead to the same culprit: one line of code to mend, however many stacks come by.
+/// All sites with the same blame frame: one line of code to fix.
 #[derive(Clone, Debug)]
 pub struct Finding<'a> {
     /// All sites together.
     pub stats: SiteStats,
     /// The sites, worst first.
     pub sites: Vec<&'a ClassifiedSite>,
-    /// Index of the frame that a reader should look at first.
+    /// Index of the frame to look at first, from the innermost one.
     pub blame_frame: usize,
-    /// How many places were found before it: it settles ties.
+    /// Order in which findings were found: it decides between equal ones.
     rank: usize,
 }
 
@@ -32,8 +32,8 @@ impl<'a> Finding<'a> {
         Some(Finding { stats, sites, blame_frame, rank })
     }
 
-    /// The frames that tell its stacks from others, innermost first, each with whether only the JDK's own stand between it and the
-    /// one before.
+    /// The frames that distinguish its stacks from others, innermost first, each with whether only frames of
+    /// the JDK are between it and the one before.
     pub fn frames(&self) -> Vec<(&'a Frame, bool)> {
         let Some(first) = self.sites.first() else { return Vec::new() };
         let own = first_own_frame(&first.site);
@@ -42,7 +42,7 @@ impl<'a> Finding<'a> {
         at.into_iter().filter_map(|(at, near)| Some((first.site.frames().nth(at)?, near))).collect()
     }
 
-    /// How many frames all its stacks share, from the inside outwards.
+    /// Number of frames that all its stacks share, from the inside outwards.
     pub fn shared(&self) -> usize {
         let Some((first, rest)) = self.sites.split_first() else { return 0 };
         let same = |site: &&ClassifiedSite| {
@@ -51,8 +51,8 @@ impl<'a> Finding<'a> {
         rest.iter().map(same).min().unwrap_or(first.site.frames().len())
     }
 
-    /// Where some callers end all that they get and one loses all of its own, that caller is the culprit: its
-    /// sites are a place of their own, and the rest is another one.
+    /// If one caller loses all instances that it gets and the others end all of theirs, that caller is to
+    /// blame: its sites become a finding, and the rest becomes another one.
     fn split(mut self) -> Result<(Finding<'a>, Option<Finding<'a>>), OutOfMemory> {
         let shared = self.shared();
         let caller = |site: &'a ClassifiedSite| site.site.frames().nth(shared);
@@ -73,12 +73,12 @@ impl<'a> Finding<'a> {
     }
 }
 
-/// Sites by culprit, worst first.
+/// Groups sites by blame frame, worst first.
 pub fn findings(sites: &[ClassifiedSite]) -> Result<Vec<Finding<'_>>, OutOfMemory> {
     let mut groups: Vec<(Vec<&ClassifiedSite>, usize)> = Vec::new();
     let mut known: HashMap<(Kind, Option<&str>, Vec<&Frame>), usize> = HashMap::new();
     for classified in sites {
-        // The frames up to the culprit: what the JDK does between it and the constructor belongs to the place.
+        // What the JDK does between the constructor and the blame frame is part of the key.
         let blame_frame = first_own_frame(&classified.site);
         let inner: Vec<&Frame> = classified.site.frames().take(blame_frame + 1).collect();
         let next = groups.len();
@@ -103,28 +103,28 @@ pub fn findings(sites: &[ClassifiedSite]) -> Result<Vec<Finding<'_>>, OutOfMemor
     Ok(findings)
 }
 
-/// How many of these places, which stand worst first, are leaks, and how many are suspects.
+/// Number of leaks and of suspects among findings that are sorted worst first.
 pub fn leaks_and_suspects(findings: &[Finding<'_>]) -> (usize, usize) {
     let up_to = |severity| findings.partition_point(|finding| finding.stats.severity() >= severity);
     let leaks = up_to(Severity::Leak);
     (leaks, up_to(Severity::Suspect) - leaks)
 }
 
-/// A line that calls `end()` on what is ended already.
+/// A line that calls `end()` on instances that are already ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DoubleEnd {
-    /// What it ends.
+    /// The class of these instances.
     pub kind: Kind,
-    /// How often.
+    /// Number of these calls.
     pub times: u64,
-    /// The user's own frame that calls it, else the JDK's.
+    /// The frame of the application that calls it; a frame of the JDK if there is none.
     pub frame: Frame,
 }
 
-/// Lines that are told; the totals have the others as well.
+/// Lines that are listed; the totals include the others.
 const MAX_DOUBLE_ENDS: usize = 32;
 
-/// Who ends again, by line, most often first.
+/// Double ends by line, most often first.
 pub fn double_ends(stacks: &[(Arc<Site>, u64)]) -> Result<Vec<DoubleEnd>, OutOfMemory> {
     together(stacks.iter().filter_map(|(site, times)| {
         let frame = site.frames().nth(first_own_frame(site))?;
@@ -132,7 +132,7 @@ pub fn double_ends(stacks: &[(Arc<Site>, u64)]) -> Result<Vec<DoubleEnd>, OutOfM
     }))
 }
 
-/// The same lines taken together, most often first.
+/// Sums up equal lines, most often first.
 pub fn together<'a>(
     double_ends: impl Iterator<Item = (&'a Frame, Kind, u64)>,
 ) -> Result<Vec<DoubleEnd>, OutOfMemory> {
@@ -203,7 +203,7 @@ mod tests {
         let expected =
             [("a.Bad", "0 of 56 were ended: nothing calls end()"), ("a.Codec", "all 80 were ended")];
         assert_eq!(found, expected.map(|(class, ratio)| (class.to_owned(), ratio.to_owned())));
-        // Where both callers lose some, the place is their common frame.
+        // Where both callers lose some, the finding is about their common frame.
         let classification = classified(&[
             (Kind::Inflater, &[MADE, READ, "a.Good.x"], 80, 79, 0, 1),
             (Kind::Inflater, &[MADE, READ, "a.Bad.x"], 50, 0, 0, 50),

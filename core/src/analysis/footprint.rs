@@ -1,20 +1,21 @@
-//! What one open stream holds outside the Java heap.
+//! The footprint: native bytes that one open instance holds outside the Java heap.
 //!
-//! Plain numbers, and a table for where they cannot be measured; measures nothing itself. Invariant: an estimate is never
-//! told as a measurement.
+//! Holds numbers, and a table for processes in which they cannot be measured; measures nothing itself.
+//! Invariant: an estimate is never shown as a measurement.
 
 use crate::model::{Kind, PerKind};
+use crate::wording::APPROX;
 
-/// Native bytes of one open stream of each kind, and how that is known.
+/// Native bytes of one open instance of each kind, and where the numbers come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Footprint {
-    /// Version of the zlib that this process works with, as it gives it itself; empty where it is not known.
+    /// Version of the zlib that the process has loaded, as zlib reports it; empty if unknown.
     pub zlib: String,
-    /// Whether the bytes were measured on that zlib; else they are from a table.
+    /// Whether the bytes were measured on that zlib; else they come from a table.
     pub measured: bool,
-    /// Bytes allocated for one that has not worked yet.
+    /// Bytes of an instance that has not been used yet.
     pub fresh: PerKind<u64>,
-    /// Bytes allocated for one used stream, its window included.
+    /// Bytes of an instance in use, its window included.
     pub each: PerKind<u64>,
 }
 
@@ -22,11 +23,11 @@ pub struct Footprint {
 const Z_STREAM: u64 = 112;
 
 impl Footprint {
-    /// From the table, for a zlib of this version. The JDK always asks for the same window and memory level, so the builds of
-    /// one zlib differ by a few per cent only.
+    /// From the table, for this version of zlib. The JDK always uses the same window size and memory level,
+    /// so builds of one version differ by a few per cent only.
     pub fn estimate(zlib: &str) -> Footprint {
         let (fresh, used) = if zlib.contains("ng") {
-            // zlib-ng 2.2 and later: all that a stream needs, its window included, is one piece.
+            // zlib-ng 2.2 and later: one allocation for everything, the window included.
             let fresh = PerKind { inflater: Z_STREAM + 42_112, deflater: Z_STREAM + 350_336 };
             (fresh, fresh)
         } else {
@@ -38,14 +39,14 @@ impl Footprint {
         Footprint { zlib: zlib.into(), measured: false, fresh, each: used }
     }
 
-    /// Bytes that so many streams of a kind hold.
-    pub fn bytes(&self, kind: Kind, streams: u64) -> u64 {
-        streams.saturating_mul(*self.each.get(kind))
+    /// Bytes that this many instances of a kind hold.
+    pub fn bytes(&self, kind: Kind, instances: u64) -> u64 {
+        instances.saturating_mul(*self.each.get(kind))
     }
 
-    /// What stands in front of a number of bytes: nothing where they were measured.
+    /// What stands before a number of bytes: nothing if they were measured.
     pub fn approx_prefix(&self) -> &'static str {
-        if self.measured { "" } else { "≈" }
+        if self.measured { "" } else { APPROX }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a snapshot means: which sites leak, which rules cover them, what a reader should do.
+//! What a snapshot means: which sites leak, which rules cover them, what to change.
 //!
 //! Pure functions of a snapshot and of earlier reports. Invariant: no count is changed on the way.
 

@@ -1,40 +1,42 @@
-//! What keeps live streams alive: the ways back from them to a root of the collector.
+//! What retains live instances: the paths from GC roots to them.
 //!
-//! Owns the graph of what was come upon on those ways, and the words for what was found; the JVM's heap is walked elsewhere.
-//! A walk tells each reference to an object that is [wanted](Graph::wants): who has it becomes wanted in the next walk, until
-//! somebody has it that is a root. So it takes as many walks as the way is long, and remembers little else than the way.
-//! Invariant: a stream is called unreachable only when all that refers to it, and to those, has been seen.
+//! Owns the graph of the objects on these paths; the heap is walked elsewhere. A walk reports each
+//! reference to an object that is [wanted](Graph::wants); the object that holds the reference becomes wanted
+//! in the next walk, until a root is reached. So a path takes as many walks as it is long, and the graph has
+//! little more than the paths. Invariant: an instance is called unreachable only if all references to it,
+//! and to the objects that hold these, were seen.
 
 use crate::model::{OutOfMemory, push};
+use crate::wording::finding;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-/// What was found of a few live streams of each site, by the site's stable id.
+/// The retention of a few live instances of each site, by the stable id of the site.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Retention {
-    /// A few streams each.
+    /// A few instances each.
     pub streams: BTreeMap<u64, Vec<Retained>>,
-    /// How long the program stood still for it, in all; none where nobody looked.
+    /// Pause of the application for the search, in total; none if there was no search.
     pub pause: Option<Duration>,
 }
 
-/// What holds one stream.
+/// What retains one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retained {
-    /// A root, and the references from there to the stream, whose class is the last step.
+    /// A root, and the references from there to the instance, whose class is the last step.
     By {
         /// `static com.acme.Codec.POOL`
         root: String,
         /// `java.util.ArrayList.elementData`, `[3]`, `java.util.zip.Inflater`
         path: Vec<String>,
     },
-    /// Nothing but references of this kind, if of any: garbage that no collection has found yet.
+    /// No path, or only through references of this kind: not collected yet.
     Nothing(Option<ReferenceStrength>),
     /// The search ended before anything was found.
     Unknown(String),
 }
 
-/// References that keep nothing alive for good, the strongest last.
+/// References that do not keep an object alive for good, the strongest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReferenceStrength {
     /// A `WeakReference` or `PhantomReference`: Cleaners have these.
@@ -46,7 +48,7 @@ pub enum ReferenceStrength {
 }
 
 impl Retention {
-    /// What was found of a site's streams.
+    /// The retention of the instances of a site.
     pub fn of(&self, stable_id: u64) -> &[Retained] {
         self.streams.get(&stable_id).map(Vec::as_slice).unwrap_or_default()
     }
@@ -64,7 +66,7 @@ impl ReferenceStrength {
 }
 
 impl Retained {
-    /// The same for what is held in the same way, whatever its place in an array.
+    /// Equal for paths that differ in indexes of arrays only.
     pub fn shape(&self) -> String {
         match self {
             Retained::By { root, path } => {
@@ -75,11 +77,11 @@ impl Retained {
         }
     }
 
-    /// In words, one line.
+    /// One sentence.
     pub fn words(&self) -> String {
         match self {
             Retained::By { root, path } => {
-                // Links of a chain are told once.
+                // Equal steps in a row, such as the links of a list, are one step.
                 let mut steps: Vec<(&str, usize)> = vec![(root, 1)];
                 for step in path {
                     match steps.last_mut() {
@@ -87,28 +89,20 @@ impl Retained {
                         _ => steps.push((step, 1)),
                     }
                 }
-                let told = steps.into_iter().map(|(step, times)| match times {
-                    1 => step.to_owned(),
-                    _ => format!("{step} ({times} times)"),
-                });
-                format!("held by {}", told.collect::<Vec<_>>().join(" → "))
+                finding::held_by(steps.into_iter())
             }
-            Retained::Nothing(None | Some(ReferenceStrength::Cleared)) => {
-                "unreachable: garbage not yet collected".into()
-            }
-            Retained::Nothing(Some(ReferenceStrength::Finalizer)) => {
-                "unreachable: garbage not yet collected, only its finalizer holds it".into()
-            }
-            Retained::Nothing(Some(ReferenceStrength::Soft)) => "held by a SoftReference only".into(),
+            Retained::Nothing(None | Some(ReferenceStrength::Cleared)) => finding::UNREACHABLE.into(),
+            Retained::Nothing(Some(ReferenceStrength::Finalizer)) => finding::ONLY_FINALIZABLE.into(),
+            Retained::Nothing(Some(ReferenceStrength::Soft)) => finding::ONLY_SOFTLY_HELD.into(),
             Retained::Unknown(why) => why.clone(),
         }
     }
 }
 
-/// An object on the way, by the order in which it was come upon; the streams come first.
+/// An object on a path, numbered in the order of discovery; the instances come first.
 pub type Node = u32;
 
-/// What is known of the ways. `R` is what a root is to whoever walks.
+/// What is known of the paths. `R` describes a root for the caller.
 #[derive(Debug)]
 pub struct Graph<R> {
     streams: usize,
@@ -116,11 +110,11 @@ pub struct Graph<R> {
     edges: Vec<Edge>,
     roots: HashMap<Node, R>,
     weak: HashMap<Node, ReferenceStrength>,
-    /// What has not been looked for in a whole walk, and leads to a stream without a root.
+    /// Objects whose references were not searched in a whole walk, and that lead to an instance without a root.
     wanted: Vec<bool>,
-    /// How many nodes there were when the walk began.
+    /// Number of nodes when the walk began.
     begun: usize,
-    /// Whether something could not be kept.
+    /// Whether something could not be recorded.
     incomplete: bool,
 }
 
@@ -131,7 +125,7 @@ struct Edge {
     index: Option<u32>,
 }
 
-/// A step of a way: an object, and where its predecessor has it, if that is an array.
+/// A step of a path: an object, and its index, if the one before is an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The object.
@@ -140,23 +134,23 @@ pub struct Step {
     pub index: Option<u32>,
 }
 
-/// Steps of a way that are kept at each of its ends: a linked list may have any number of links.
+/// Steps of a path that are kept at each end: a linked list may have any number of links.
 pub const ENDS: usize = 12;
 
-/// The steps of a way, root first.
+/// The steps of a path, root first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
     /// All of them, or the first and the last [`ENDS`].
     pub kept: Vec<Step>,
-    /// How many are left out between the ends.
+    /// Number of steps that are left out between the ends.
     pub left_out: usize,
 }
 
-/// The root that a stream is held by and the steps from there, if one is known.
+/// The root of an instance and the steps from there, if a path is known.
 pub type RetainingPath<'a, R> = Option<(&'a R, Steps)>;
 
 impl<R> Graph<R> {
-    /// So many streams.
+    /// A graph of this many instances.
     pub fn new(streams: usize) -> Graph<R> {
         Graph {
             streams,
@@ -170,19 +164,19 @@ impl<R> Graph<R> {
         }
     }
 
-    /// How many objects were come upon.
+    /// Number of objects that were found.
     pub fn nodes(&self) -> usize {
         self.nodes
     }
 
-    /// Whether something was lost because the process had no memory left: nothing can be said then.
+    /// Whether something was lost for lack of memory: nothing is known then.
     pub fn is_incomplete(&self) -> bool {
         self.incomplete
     }
 
-    /// Whether references to this one are to be told.
+    /// Whether references to this object must be reported.
     pub fn wants(&self, node: Node) -> bool {
-        // What was come upon in this very walk has still to be looked for in a whole one, and tells what it can already.
+        // What was found in this walk is searched in the next, but references to it may be reported already.
         self.wanted.get(node as usize).copied().unwrap_or(true)
     }
 
@@ -193,12 +187,12 @@ impl<R> Graph<R> {
         node
     }
 
-    /// An object has another one.
+    /// Records a reference.
     pub fn refers(&mut self, from: Node, to: Node, index: Option<u32>) {
         self.incomplete |= push(&mut self.edges, Edge { from, to, index }).is_err();
     }
 
-    /// A root has it.
+    /// Records a root that refers to the object.
     pub fn rooted(&mut self, node: Node, root: impl FnOnce() -> R) {
         match self.roots.try_reserve(1) {
             Ok(()) => drop(self.roots.entry(node).or_insert_with(root)),
@@ -206,7 +200,7 @@ impl<R> Graph<R> {
         }
     }
 
-    /// A reference that keeps nothing alive leads to it.
+    /// Records a weak reference to the object.
     pub fn weakly(&mut self, node: Node, weak: ReferenceStrength) {
         if self.weak.try_reserve(1).is_err() {
             self.incomplete = true;
@@ -216,10 +210,10 @@ impl<R> Graph<R> {
         *known = weak.max(*known);
     }
 
-    /// A whole walk is over. Whether another one may find more.
+    /// Ends a walk. Whether another one may find more.
     pub fn settle(&mut self) -> Result<bool, OutOfMemory> {
         let before = self.came_from()?;
-        // All that may lead to a stream whose root is not known.
+        // All that may lead to an instance without a root.
         self.wanted = self.leading_to(self.all_streams().filter(|stream| !before.contains_key(stream)))?;
         let begun = self.begun;
         self.wanted.iter_mut().enumerate().for_each(|(node, needed)| *needed &= node >= begun);
@@ -227,13 +221,13 @@ impl<R> Graph<R> {
         Ok(self.wanted.contains(&true))
     }
 
-    /// Nodes that are looked for, or led to what has no root so far.
+    /// Nodes that are searched, or lead to what has no root so far.
     pub fn frontier(&self) -> impl Iterator<Item = Node> + '_ {
         let wanted = self.wanted.iter().enumerate().filter(|(_, wanted)| **wanted);
         wanted.filter_map(|(node, _)| Node::try_from(node).ok())
     }
 
-    /// The shortest known way of each stream, root first.
+    /// The shortest known path to each instance, root first.
     pub fn ways(&self) -> Result<Vec<RetainingPath<'_, R>>, OutOfMemory> {
         let before = self.came_from()?;
         let ways = self
@@ -244,7 +238,7 @@ impl<R> Graph<R> {
                 loop {
                     let edge = *before.get(&at)?;
                     if steps.len() == 2 * ENDS {
-                        // The last ones from the stream on, which are the first from the root on.
+                        // Counted from the instance, the last ones are the first from the root.
                         steps.remove(ENDS);
                         left_out += 1;
                     }
@@ -258,7 +252,7 @@ impl<R> Graph<R> {
         Ok(ways)
     }
 
-    /// The strongest of the references that keep nothing alive, to this one or to what leads to it.
+    /// The strongest of the weak references to this node, or to what leads to it.
     pub fn weak_hold(&self, node: Node) -> Result<Option<ReferenceStrength>, OutOfMemory> {
         let leading = self.leading_to([node])?;
         let weak =
@@ -288,14 +282,14 @@ impl<R> Graph<R> {
         Ok(leading)
     }
 
-    /// From each node that a root leads to, how it is come upon in the fewest steps.
+    /// For each node that is reachable from a root, the edge by which it is reached in the fewest steps.
     fn came_from(&self) -> Result<HashMap<Node, Option<Edge>>, OutOfMemory> {
         let mut out: HashMap<Node, Vec<Edge>> = HashMap::new();
         for edge in &self.edges {
             out.try_reserve(1)?;
             push(out.entry(edge.from).or_default(), *edge)?;
         }
-        // In order, so that the same graph gives the same ways.
+        // In order, so that the same graph gives the same paths.
         let mut first: Vec<Node> = Vec::new();
         self.roots.keys().try_for_each(|node| push(&mut first, *node))?;
         first.sort_unstable();
@@ -328,7 +322,7 @@ mod tests {
     /// A root, and what is on the way from it.
     type RetainingPath = (u32, Vec<u32>);
 
-    /// A heap: who has whom; 0 and 1 are the streams, 100 and above are roots. Walks in this order until nothing is left to find.
+    /// A heap of references; 0 and 1 are the instances, 100 and above are roots. Walks until nothing is found.
     fn search(heap: &[(u32, u32)]) -> (Vec<Option<RetainingPath>>, usize) {
         let mut graph: Graph<u32> = Graph::new(2);
         let mut known: HashMap<u32, Node> = HashMap::from([(0, 0), (1, 1)]);
@@ -388,7 +382,7 @@ mod tests {
                 Some((100, vec![10, 11, 0])),
                 Some((100, vec![10, 11, 1])),
             ),
-            // A circle without a root, with a stream in it; a dead end found before the way.
+            // A circle without a root, with an instance in it; a dead end found before the path.
             (
                 &[(20, 0), (21, 20), (20, 21), (0, 20), (30, 1), (31, 1), (101, 31)],
                 None,
@@ -396,7 +390,7 @@ mod tests {
             ),
             // The shorter of two ways.
             (&[(100, 10), (10, 11), (11, 0), (102, 12), (12, 0)], Some((102, vec![12, 0])), None),
-            // One stream has the other.
+            // One instance refers to the other.
             (&[(1, 0), (100, 1)], Some((100, vec![1, 0])), Some((100, vec![1]))),
         ] {
             let reversed: Vec<_> = heap.iter().rev().copied().collect();
@@ -426,11 +420,11 @@ mod tests {
         for (held, words) in [
             (chain, "held by thread main → a.Link.next (2 times) → … 9 more steps → a.Link.next → a.Own"),
             (by, "held by static a.B.POOL → [3] → a.Own"),
-            (Retained::Nothing(None), "unreachable: garbage not yet collected"),
-            (Retained::Nothing(Some(ReferenceStrength::Cleared)), "unreachable: garbage not yet collected"),
+            (Retained::Nothing(None), "unreachable, not yet collected"),
+            (Retained::Nothing(Some(ReferenceStrength::Cleared)), "unreachable, not yet collected"),
             (
                 Retained::Nothing(Some(ReferenceStrength::Finalizer)),
-                "unreachable: garbage not yet collected, only its finalizer holds it",
+                "unreachable but for its finalizer, not yet collected",
             ),
             (Retained::Nothing(Some(ReferenceStrength::Soft)), "held by a SoftReference only"),
             (Retained::Unknown("given up".into()), "given up"),

@@ -13,17 +13,19 @@
 //! `created = ended + late + collected + live` at every moment that its lock is free; an instance lives in one
 //! shard, so the sum over shards taken one after the other is exact too, while other threads go on.
 
-use crate::model::{Actor, InstanceId, Kind, Nanos, Origin, OutOfMemory, PerKind, Role, SiteId, ThreadId};
+use crate::model::{
+    Actor, InstanceId, Kind, Nanos, Origin, OutOfMemory, Outcome, PerKind, Role, SiteId, ThreadId,
+};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Shards, a power of two: far more than threads that make streams at the same moment.
+/// Shards, a power of two: far more than threads that create instances at the same time.
 const SHARDS: usize = 64;
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 
-/// How often one site of one shard asks for the name of a thread that it has not seen last.
+/// Names of threads that one site of one shard requests at most.
 const MAX_NAME_REQUESTS: u8 = 4;
 
 /// What happened to the instances of one site.
@@ -59,13 +61,13 @@ impl Counts {
 pub struct Tally {
     /// What became of its instances.
     pub counts: Counts,
-    /// Records found, not derived: so that the sum can be checked.
+    /// Records that were counted, not derived, so that the sum can be checked.
     pub live: u64,
-    /// Of them: younger than asked for.
+    /// Of `live`: those younger than `min_age`.
     pub young: u64,
-    /// When the oldest live one was made.
+    /// Creation of the oldest live instance.
     pub oldest: Option<Nanos>,
-    /// When the youngest live one was made: a pool that filled once has an old one.
+    /// Creation of the youngest live instance: near the oldest if a pool filled once.
     pub youngest: Option<Nanos>,
 }
 
@@ -89,10 +91,19 @@ impl Tally {
         self.youngest = self.youngest.max(Some(made));
     }
 
+    /// The instances with this outcome.
+    pub fn of(&self, outcome: Outcome) -> u64 {
+        match outcome {
+            Outcome::Ended => self.counts.ended,
+            Outcome::Late => self.counts.late,
+            Outcome::Collected => self.counts.collected,
+            Outcome::Live => self.live,
+        }
+    }
+
     /// Whether `created = ended + late + collected + live`.
     pub fn is_balanced(&self) -> bool {
-        let c = &self.counts;
-        c.created == c.ended + c.late + c.collected + self.live
+        self.counts.created == Outcome::ALL.map(|outcome| self.of(outcome)).iter().sum::<u64>()
     }
 }
 
@@ -293,7 +304,7 @@ impl Ledger {
         (sums, adopted)
     }
 
-    /// The oldest live instances of each of these sites, so many at most.
+    /// The oldest live instances of each of these sites, at most `most` each.
     pub fn oldest(
         &self,
         sites: impl Iterator<Item = SiteId>,
@@ -309,7 +320,7 @@ impl Ledger {
                 let Origin::Site(site) = record.origin else { continue };
                 let Some(oldest) = found.get_mut(&site) else { continue };
                 oldest.push((record.created, id.0));
-                // Sorted now and then only, and never much longer than is asked for.
+                // Sorted now and then only, so it may be a little longer than `most`.
                 if oldest.len() > most + SHARDS {
                     keep(oldest);
                 }

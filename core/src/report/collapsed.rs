@@ -1,7 +1,8 @@
-//! One line a stack, outermost frame first, and a number: for flame graph programs.
+//! Collapsed stacks, for flame graph tools: one line a stack, the outermost frame first, and a number.
 //!
-//! The number is how many leaked, or, where nothing leaked for certain, how many are live: the outermost frame says which, because
-//! the format has no comments. Invariant: a name never ends a frame or a line, and never looks like the number.
+//! The number is how many leaked, or, if there is no certain leak, how many are live: the outermost frame says
+//! which, because the format has no comments. Invariant: a name never ends a frame or a line, and never looks
+//! like the number.
 
 use super::Report;
 use super::out::Out;
@@ -32,7 +33,7 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
             .map(move |classified| (classified, number(classified)))
             .filter(|(_, n)| *n > 0)
     };
-    // Stacks that differ only in what is not shown here are one line, at the place of the first.
+    // Stacks that differ only in what is not shown here are one line, in the position of the first.
     let mut sums: HashMap<[u64; 2], u64> = HashMap::new();
     for (classified, number) in sites() {
         sums.try_reserve(1).map_err(OutOfMemory::from)?;
@@ -69,7 +70,7 @@ fn line(root: &str, classified: &ClassifiedSite, to: &mut impl Write) -> fmt::Re
     })
 }
 
-/// Stands for a line: two lines never have the same one, as far as 128 bits can tell.
+/// Identifies a line: two lines have different ones, as far as 128 bits can tell.
 fn fingerprint(root: &str, classified: &ClassifiedSite) -> [u64; 2] {
     struct Both([DefaultHasher; 2]);
     impl Write for Both {

@@ -21,13 +21,13 @@ use std::sync::Arc;
 const MOST: u64 = 1 << 53;
 const MOST_OPEN: u64 = 1 << 40;
 
-/// Different values told of what was the same in none: commands, JVMs, options.
+/// Values that are listed of a command, a JVM or options that differ.
 const TOLD: usize = 5;
 
 /// Sums reports that were read. Ages are compared, so all of them count time from their own snapshot, as those that were read do.
 pub fn merge(reports: &[Report]) -> Result<Report, String> {
     let (Some(first), Some(process)) = (reports.first(), process(reports)) else {
-        return Err("there is no report to merge".into());
+        return Err("no reports to merge".into());
     };
     let mut merged = Report {
         process,
@@ -87,7 +87,7 @@ fn double_ends(reports: &[Report]) -> Result<Vec<DoubleEnd>, String> {
         .map_err(|why| why.to_string())
 }
 
-const TOO_MANY: &str = "the sums are too large for a report";
+const TOO_MANY: &str = "the sums are larger than a report allows";
 
 fn bounded(tally: &Tally) -> Result<(), String> {
     let counts = &tally.counts;
@@ -155,7 +155,7 @@ fn native(reports: &[Report]) -> Footprint {
         for report in reports {
             let totals = report.classification.totals.get(kind);
             let open = totals.late + totals.collected + totals.live + report.adopted.get(kind).live;
-            // Where all were ended nothing is multiplied, but the figure is still told.
+            // If all were ended nothing is multiplied, but the figure is still shown.
             let weight = u128::from(open) * 1_000_000 + 1;
             bytes += weight * u128::from(*report.native.each.get(kind));
             fresh += weight * u128::from(*report.native.fresh.get(kind));
@@ -170,7 +170,7 @@ fn native(reports: &[Report]) -> Footprint {
     native
 }
 
-/// Who keeps what in each of them; of the times that they stood still the longest, for they did so side by side.
+/// Retaining paths of all reports; the longest of the pauses, for these may have been at the same time.
 fn retention(reports: &[Report]) -> Retention {
     let mut merged = Retention::default();
     for Retention { streams, pause } in reports.iter().map(|report| &report.retention) {
@@ -227,7 +227,7 @@ impl Report {
             let known = self.rules.iter().position(|known| known.text == rule.text);
             let at = known.unwrap_or_else(|| {
                 let none = rule.max.map(|_| 0);
-                self.rules.push(Rule::told(&rule.text, rule.built_in, &rule.source, none));
+                self.rules.push(Rule::from_report(&rule.text, rule.built_in, &rule.source, none));
                 self.classification.covered.push(0);
                 self.classification.excess.push(0);
                 self.rules.len() - 1
@@ -348,7 +348,7 @@ mod tests {
         let baseline = merged.baseline.as_ref().unwrap();
         assert_eq!((baseline.file.as_str(), baseline.sites, baseline.known), ("old.json", 4, 386));
         assert_eq!(told(Format::Json, &read(&merged)), told(Format::Json, &merged));
-        assert!(told(Format::Text, &merged).contains("over its maximum: 42 of at most 32"));
+        assert!(told(Format::Text, &merged).contains("over its maximum: 42 found, 32 allowed"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What is said: one plain report, and one renderer a file.
+//! Reports: the data, and one renderer a file.
 //!
-//! Owns the report's shape and the choice of renderer; opens no file. Renderers write as they go and hold no
-//! report in memory. Invariant: the same snapshot and process give the same bytes.
+//! Owns the shape of a report and the choice of the renderer; opens no file. Renderers write as they go and
+//! hold no report in memory. Invariant: the same snapshot and process give the same bytes.
 
 mod collapsed;
 mod html;
@@ -19,7 +19,7 @@ use crate::analysis::classify::{
 };
 use crate::analysis::findings::{DoubleEnd, Finding, double_ends};
 use crate::analysis::footprint::Footprint;
-use crate::analysis::hints::{self, Context};
+use crate::analysis::hints::{self, Context, Hint};
 use crate::analysis::history::{History, Trend};
 use crate::analysis::retention::Retention;
 use crate::analysis::rules::Rule;
@@ -31,11 +31,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use crate::wording::{bytes, count, duration};
 pub use merge::merge;
 pub use text::Style;
-pub use words::{bytes, clean, count, duration, frame};
+pub use words::{clean, frame};
 
-/// Whose report it is, and when and why it was taken.
+/// The process that a report is about, and when and why it was written.
 #[derive(Clone, Debug)]
 pub struct Process {
     /// Process id.
@@ -44,102 +45,102 @@ pub struct Process {
     pub jvm: String,
     /// Main class and arguments, as `jps -lm` has them.
     pub command: String,
-    /// The options that it was given, but for those that could not be understood.
+    /// The options of the audit, without those that were wrong.
     pub options: String,
-    /// When counting began: the agent was armed, or its counts were reset.
+    /// Start of counting: the agent was armed, or its counts were reset.
     pub started: SystemTime,
-    /// The same by the clock of the snapshot, which may be older: an agent can be loaded long before it is armed.
+    /// The same on the clock of the snapshot, which may start earlier: an agent may be armed long after it is loaded.
     pub armed: Nanos,
-    /// When this report was taken.
+    /// Time of this report.
     pub taken: SystemTime,
     /// Whether the agent was armed when the JVM started, before the program.
     pub from_start: bool,
-    /// What asked for it.
+    /// What requested it.
     pub trigger: Trigger,
-    /// Number of a snapshot or a report on demand; none for the last one.
+    /// Number of a snapshot or a report on demand; none for the last report.
     pub number: Option<u32>,
-    /// Bytes of it in memory (RSS) then.
+    /// Resident set size of the process, in bytes.
     pub rss_bytes: Option<u64>,
-    /// How many reports were summed up in it: more than one where JVMs were taken together.
+    /// Number of reports that are merged in it; 1 if none are.
     pub reports: u32,
 }
 
 impl Process {
-    /// Main class, or the file name of the jar: without folders and arguments, which differ where the program does not.
+    /// Main class, or the file name of the jar: without folders and arguments, which vary.
     fn program(&self) -> &str {
         let first = self.command.split_whitespace().next().unwrap_or("java");
         first.rsplit('/').find(|name| !name.is_empty()).unwrap_or(first)
     }
 }
 
-/// What the report is told against.
+/// The baseline of a report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Against {
     /// The file's name.
     pub file: String,
-    /// When that report was taken.
+    /// Time of that report.
     pub taken: SystemTime,
-    /// How many of its sites had leaks or suspects.
+    /// Number of its sites with leaks or suspects.
     pub sites: u64,
-    /// How many instances are as they were in it.
+    /// Number of instances that it has already.
     pub known: u64,
 }
 
-/// Everything that a renderer may say.
+/// All data of a report.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Whose.
+    /// The process.
     pub process: Process,
-    /// What a stream holds outside the Java heap.
+    /// Native bytes of one instance.
     pub native: Footprint,
     /// Seconds since counting began.
     pub age_seconds: f64,
     /// Sites and sums, in order.
     pub classification: Classification,
-    /// Found open when counting began, and what became of them: they have no site.
+    /// Adopted instances by outcome: they have no site.
     pub adopted: PerKind<Tally>,
-    /// How many were live in this and the snapshots before it.
+    /// Live instances in this and in earlier snapshots.
     pub history: Arc<History>,
-    /// Who keeps a few of the live ones, where that was looked for.
+    /// Retaining paths of a few live instances, if they were searched.
     pub retention: Retention,
-    /// The rules that were asked.
+    /// The rules that were applied, in their order.
     pub rules: Vec<Rule>,
-    /// The older report that it is told against.
+    /// The earlier report that it is compared with.
     pub baseline: Option<Against>,
     /// Second and further calls of `end()`.
     pub ended_again: PerKind<u64>,
-    /// The lines that most of these come from, most often first.
+    /// The lines of most of these calls, most often first.
     pub double_ends: Vec<DoubleEnd>,
-    /// First calls of `end()` on what was made before the agent was armed, and not adopted.
+    /// First calls of `end()` on instances that were created before the audit and not adopted.
     pub ended_unknown: PerKind<u64>,
-    /// When the snapshot was taken, for ages.
+    /// Time of the snapshot, from which ages are computed.
     pub snapshot_nanos: Nanos,
     /// What could not be seen.
     pub health: Health,
 }
 
-/// What could not be seen. Good health means: every count is exact.
+/// What could not be seen. In good health every count is exact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// Reasons, from the session.
     pub gaps: Gaps,
     /// Sites whose sum is off.
     pub sums_off: u64,
-    /// New stacks that found the site table full.
+    /// New stacks that did not fit into the site table.
     pub overflowed: u64,
-    /// Sites whose stack was cut at the outer end; their counts are exact.
+    /// Sites whose stack is truncated at the outer end; their counts are exact.
     pub truncated_sites: u64,
 }
 
 impl Health {
-    /// Whether all was seen and all adds up.
+    /// Whether every event was seen and every sum is balanced.
     pub fn ok(&self) -> bool {
         self.gaps == Gaps::default() && self.sums_off == 0 && self.overflowed == 0
     }
 }
 
 impl Report {
-    /// Judges a snapshot and puts it in order. `history` has taken the snapshot in already.
+    /// Classifies a snapshot. `history` includes it already.
     pub fn new(
         process: Process,
         native: Footprint,
@@ -175,7 +176,7 @@ impl Report {
         })
     }
 
-    /// What was found, as the baseline of later reports. What this one's own baseline knew is as old as what was new.
+    /// What was found, as the baseline of later reports. Includes what its own baseline has.
     pub fn as_baseline(&self, file: &str) -> Baseline {
         let found = |classified: &ClassifiedSite| {
             let SiteStats { leaked, suspects, known, .. } = classified.stats;
@@ -186,7 +187,7 @@ impl Report {
         Baseline { file: file.into(), taken: self.process.taken, sites }
     }
 
-    /// The same, told against an older report.
+    /// The same, compared with an earlier report.
     #[must_use]
     pub fn against(mut self, baseline: &Baseline) -> Report {
         self.baseline = Some(Against {
@@ -198,7 +199,7 @@ impl Report {
         self
     }
 
-    /// The user's rules that had nothing to do.
+    /// Rules of the user that matched nothing.
     pub fn unused_rules(&self) -> impl Iterator<Item = &Rule> {
         let used = self.rules.iter().zip(self.classification.covered.iter().zip(&self.classification.excess));
         used.filter(|(rule, (covered, excess))| !rule.built_in && **covered + **excess == 0)
@@ -215,7 +216,7 @@ impl Report {
         json::read(bytes)
     }
 
-    /// Whether nobody needs to read it: no leak, no suspect, with a stack or without one, and all was seen.
+    /// Whether nothing is wrong: no leak, no suspect, with a stack or without one, and health is good.
     pub fn nothing_to_tell(&self) -> bool {
         !self.found_something() && self.health.ok()
     }
@@ -227,40 +228,40 @@ impl Report {
             || (self.adopts_the_program_s() && adopted.map(|tally| lost(tally) + tally.live).sum::<u64>() > 0)
     }
 
-    /// Native bytes that all open streams hold, expected ones and those without a stack included.
+    /// Native bytes that all live instances hold, expected and adopted ones included.
     pub fn bytes_held(&self) -> u64 {
         let live = |kind| self.classification.totals.get(kind).live + self.adopted.get(kind).live;
         Kind::ALL.map(|kind| self.native.bytes(kind, live(kind))).iter().sum()
     }
 
-    /// What is open when an audit begins with the JVM is its own, or another agent's: counted, and no news.
+    /// Instances that are open when an audit begins with the JVM belong to the JVM: not reported as suspects.
     fn adopts_the_program_s(&self) -> bool {
         !self.process.from_start
     }
 
-    /// Whether something was freed by the collector only, with a stack or without one.
+    /// Whether there is a leak, with a stack or without one.
     fn leaks(&self) -> bool {
         self.classification.sites.iter().any(|site| site.stats.leaked > 0)
             || Kind::ALL.iter().any(|kind| lost(self.adopted.get(*kind)) > 0)
     }
 
-    /// What to change at a place.
-    pub fn hint(&self, finding: &Finding<'_>) -> Option<String> {
+    /// What to change in the code of a finding.
+    pub fn hint(&self, finding: &Finding<'_>) -> Option<Hint> {
         self.hint_given(finding, self.tendency(finding))
     }
 
-    /// Which way the number of live ones of a place goes.
+    /// How the number of live instances of a finding changes.
     fn tendency(&self, finding: &Finding<'_>) -> Option<Trend> {
         self.history.together(finding.sites.iter().map(|site| site.site.stable_id))?.tendency()
     }
 
-    /// What to change at a place where the number of live ones goes this way.
-    fn hint_given(&self, finding: &Finding<'_>, tendency: Option<Trend>) -> Option<String> {
+    /// The same, where that trend is known already.
+    fn hint_given(&self, finding: &Finding<'_>, tendency: Option<Trend>) -> Option<Hint> {
         let release = hints::release(&self.process.jvm);
         hints::hint(finding, Context { release, tendency, double_ends: &self.double_ends })
     }
 
-    /// Writes the report in this format. `style` is for people's eyes only. The writer should be buffered.
+    /// Writes the report in this format. `style` applies to text. The writer should be buffered.
     pub fn render(&self, format: Format, style: Style, to: &mut dyn Write) -> io::Result<()> {
         match format {
             Format::Text => text::render(self, style, to),
@@ -273,7 +274,7 @@ impl Report {
     }
 }
 
-/// Freed by the collector only: certain leaks.
+/// Certain leaks: late and collected instances.
 fn lost(tally: &Tally) -> u64 {
     tally.counts.late + tally.counts.collected
 }

@@ -1,19 +1,19 @@
 //! Prometheus' text format, for the textfile collector of node_exporter.
 //!
-//! `docs/formats.md` says what each metric is for. Invariant: however many sites there are, a report has at most [`FINDINGS`] places,
-//! and every sample says whose it is, so that the files of several JVMs can be read as one.
+//! `docs/formats.md` says what each metric is for. Invariant: a report has samples of at most
+//! [`FINDINGS`] findings, and every sample has the labels of its process, so that the files of several
+//! JVMs can be read as one.
 
 use super::out::Out;
 use super::words::{brief, placed};
 use super::{Report, millis};
-use crate::analysis::classify::{Severity, Totals};
+use crate::analysis::classify::Severity;
 use crate::analysis::findings::findings;
-use crate::ledger::Tally;
-use crate::model::{Kind, OutOfMemory, PerKind};
+use crate::model::{Kind, OutOfMemory, Outcome, PerKind};
 use std::fmt::Write as _;
 use std::io;
 
-/// Places told, worst first. Each is three series in every collector that sees it.
+/// Findings with metrics, worst first. Each is three time series.
 const FINDINGS: usize = 20;
 
 /// Characters of a label's value.
@@ -40,8 +40,8 @@ impl<'w> Exposition<'w> {
         Exposition { out: Out::new(to), whose }
     }
 
-    fn head(&mut self, name: &str, sort: &str, help: &str) {
-        let _ = writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {sort}");
+    fn head(&mut self, name: &str, metric_type: &str, help: &str) {
+        let _ = writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {metric_type}");
     }
 
     fn sample(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
@@ -50,28 +50,28 @@ impl<'w> Exposition<'w> {
 
     fn process(&mut self, report: &Report) {
         let process = &report.process;
-        self.head("zaudit_info", "gauge", "What audits and what is audited; always 1.");
+        self.head("zaudit_info", "gauge", "Version of zaudit and of the JVM; always 1.");
         let about = format!(",version=\"{}\",jvm={}", env!("CARGO_PKG_VERSION"), quoted(&process.jvm));
         self.sample("zaudit_info", &about, 1);
         for (name, help, value) in [
             (
                 "zaudit_start_timestamp_seconds",
-                "When counting began: armed, or reset.",
+                "Time at which counting began: when the agent was armed, or its counts were reset.",
                 seconds(millis(process.started)),
             ),
             (
                 "zaudit_report_timestamp_seconds",
-                "When these numbers were taken.",
+                "Time at which this report was taken.",
                 seconds(millis(process.taken)),
             ),
             (
                 "zaudit_last_report",
-                "1 if no further report will come of this audit: the JVM ended, or it was disarmed.",
+                "1 if this is the last report of the audit: the JVM exited, or the agent was disarmed.",
                 u8::from(process.number.is_none()).to_string(),
             ),
             (
                 "zaudit_health_ok",
-                "1 if every count is exact: all was seen.",
+                "1 if every count is exact: no event was missed.",
                 u8::from(report.health.ok()).to_string(),
             ),
         ] {
@@ -81,25 +81,15 @@ impl<'w> Exposition<'w> {
     }
 
     fn kinds(&mut self, report: &Report) {
-        type Pick<T> = fn(&T) -> u64;
-        let totals: [(&str, &str, Pick<Totals>); 5] = [
-            ("created_total", "Streams made since counting began.", |totals| totals.created),
-            ("ended_total", "Streams that the program ended.", |totals| totals.ended),
-            ("late_total", "Streams ended by a finalizer or Cleaner only: certain leaks.", |totals| {
-                totals.late
-            }),
-            ("collected_total", "Streams freed by the garbage collector only: certain leaks.", |totals| {
-                totals.collected
-            }),
-            ("live", "Streams neither ended nor freed: a pool, or a leak in the making.", |totals| {
-                totals.live
-            }),
-        ];
-        for (name, help, pick) in totals {
-            self.metric(name, help, |kind| pick(report.classification.totals.get(kind)).to_string());
+        let totals = &report.classification.totals;
+        let created = |kind| totals.get(kind).created.to_string();
+        self.metric("created_total", "Instances created since counting began.", created);
+        for outcome in Outcome::ALL {
+            let help = format!("Instances {}.", outcome.description());
+            self.metric(&metric_of(outcome), &help, |kind| totals.get(kind).of(outcome).to_string());
         }
         let expected = |kind| report.classification.totals.get(kind).expected.to_string();
-        self.metric("expected", "Of late, collected and live ones: covered by a rule.", expected);
+        self.metric("expected", "Of the late, collected and live instances: covered by a rule.", expected);
 
         let mut sums: PerKind<(u64, u64, u128)> = PerKind::default();
         for stats in report.classification.all_stats() {
@@ -108,56 +98,50 @@ impl<'w> Exposition<'w> {
             *suspects += stats.suspects;
             *late_nanos += stats.tally.counts.late_nanos;
         }
-        self.metric("leaked", "Late and collected ones that no rule covers.", |kind| {
+        self.metric("leaked", "Late and collected instances that no rule covers.", |kind| {
             sums.get(kind).0.to_string()
         });
-        self.metric("suspects", "Live ones that no rule covers and that are old enough.", |kind| {
-            sums.get(kind).1.to_string()
-        });
+        self.metric(
+            "suspects",
+            "Live instances that no rule covers and that are at least min_age old.",
+            |kind| sums.get(kind).1.to_string(),
+        );
         let lateness =
             |kind| seconds(u64::try_from((sums.get(kind).2 + 500_000) / 1_000_000).unwrap_or(u64::MAX));
         self.metric(
             "lateness_seconds_total",
-            "How long late and collected ones kept their memory, all added up.",
+            "Time for which late and collected instances kept their memory, summed up.",
             lateness,
         );
         let held = |kind| report.native.bytes(kind, report.classification.totals.get(kind).live).to_string();
-        self.metric("held_bytes", "Native bytes that the live ones hold, adopted ones not included.", held);
-        self.metric("stream_bytes", "Native bytes that one stream holds.", |kind| {
+        self.metric("held_bytes", "Native bytes that live instances hold, without adopted ones.", held);
+        self.metric("stream_bytes", "Native bytes that one instance holds.", |kind| {
             report.native.each.get(kind).to_string()
         });
 
-        let adopted: [(&str, &str, Pick<Tally>); 5] = [
-            ("adopted_found_total", "Streams found open when counting began; in no other count.", |tally| {
-                tally.counts.created
-            }),
-            ("adopted_ended_total", "Of the adopted: ended by the program.", |tally| tally.counts.ended),
-            ("adopted_late_total", "Of the adopted: ended by a finalizer or Cleaner only.", |tally| {
-                tally.counts.late
-            }),
-            ("adopted_collected_total", "Of the adopted: freed by the garbage collector only.", |tally| {
-                tally.counts.collected
-            }),
-            ("adopted_live", "Of the adopted: neither ended nor freed.", |tally| tally.live),
-        ];
-        for (name, help, pick) in adopted {
-            self.metric(name, help, |kind| pick(report.adopted.get(kind)).to_string());
+        let found = |kind| report.adopted.get(kind).counts.created.to_string();
+        let help = "Adopted instances: open when counting began; in no count above.";
+        self.metric("adopted_found_total", help, found);
+        for outcome in Outcome::ALL {
+            let help = format!("Adopted instances {}.", outcome.description());
+            let number = |kind| report.adopted.get(kind).of(outcome).to_string();
+            self.metric(&format!("adopted_{}", metric_of(outcome)), &help, number);
         }
         let held = |kind| report.native.bytes(kind, report.adopted.get(kind).live).to_string();
-        self.metric("adopted_held_bytes", "Native bytes that the live adopted ones hold.", held);
+        self.metric("adopted_held_bytes", "Native bytes that live adopted instances hold.", held);
     }
 
-    /// A metric with a sample a kind. What only grows has a name that says so.
+    /// A metric with a sample for each kind; a counter if its name ends in `_total`.
     fn metric(&mut self, name: &str, help: &str, value: impl Fn(Kind) -> String) {
-        let sort = if name.ends_with("_total") { "counter" } else { "gauge" };
+        let metric_type = if name.ends_with("_total") { "counter" } else { "gauge" };
         let name = format!("zaudit_{name}");
-        self.head(&name, sort, help);
+        self.head(&name, metric_type, help);
         for kind in Kind::ALL {
             self.sample(&name, &format!(",kind=\"{}\"", kind.name()), value(kind));
         }
     }
 
-    /// The worst places. Those of one name and kind are one: two equal series would make the whole file worthless.
+    /// The worst findings. Those of one name and kind are one: a duplicate series makes a file invalid.
     fn findings(&mut self, report: &Report) -> Result<(), OutOfMemory> {
         let mut samples: Vec<(String, [u64; 3])> = Vec::new();
         for finding in findings(&report.classification.sites)? {
@@ -178,9 +162,12 @@ impl<'w> Exposition<'w> {
             }
         }
         let heads = [
-            ("zaudit_place_leaked", "Of the worst places: late and collected ones that no rule covers."),
-            ("zaudit_place_live", "Of the worst places: live ones."),
-            ("zaudit_place_held_bytes", "Of the worst places: native bytes that the live ones hold."),
+            (
+                "zaudit_place_leaked",
+                "Of the worst findings: late and collected instances that no rule covers.",
+            ),
+            ("zaudit_place_live", "Of the worst findings: live instances."),
+            ("zaudit_place_held_bytes", "Of the worst findings: native bytes that live instances hold."),
         ];
         for (at, (name, help)) in heads.into_iter().enumerate() {
             self.head(name, "gauge", help);
@@ -189,6 +176,14 @@ impl<'w> Exposition<'w> {
             }
         }
         Ok(())
+    }
+}
+
+/// The end of a metric's name: all outcomes but `live` are final, so their numbers only grow.
+fn metric_of(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Live => outcome.name().to_owned(),
+        _ => format!("{}_total", outcome.name()),
     }
 }
 
@@ -242,7 +237,7 @@ mod tests {
         assert_eq!(text.lines().filter(|line| line.starts_with("zaudit_place_leaked{")).count(), FINDINGS);
     }
 
-    /// Two ways through the JDK to one line are two places of one name.
+    /// Two paths through the JDK to one line are two findings of one name.
     #[test]
     fn places_of_one_name_are_added_up() {
         let (inner, blamed) = ("java.util.zip.Inflater.<init>", "a.B.c");

@@ -55,7 +55,7 @@ pub(crate) fn sample() -> Report {
     Report { retention: retention(&report), ..report }
 }
 
-/// Who keeps some of the suspects.
+/// Retaining paths of some suspects.
 fn retention(report: &Report) -> Retention {
     let by = |root: &str, path: &[&str]| Retained::By {
         root: root.into(),

@@ -15,7 +15,7 @@ pub(super) struct Tree<'a> {
     pub(super) frames: Vec<&'a Frame>,
     /// Of each node after the root: the node of its caller, and the number of its frame.
     pub(super) nodes: Vec<(Node, u32)>,
-    /// By content: the same frame may stand in two places in memory.
+    /// By content: equal frames may have different addresses.
     frame_numbers: HashMap<&'a Frame, u32>,
     numbers: HashMap<(Node, u32), Node>,
 }

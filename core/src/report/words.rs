@@ -1,21 +1,19 @@
-//! Numbers, sizes, times and names as people read them.
+//! Names and trends as people read them.
 //!
-//! Knows nothing of reports. Invariant: what comes from the program leaves [`clean`] with nothing in it that a
-//! terminal obeys.
+//! Invariant: text that comes from the program has no control characters after [`clean`].
 
-use crate::analysis::classify::grouped;
-use crate::analysis::history::{Direction, Series};
+use crate::analysis::history::{Direction, Series, Trend};
 use crate::escape;
 use crate::model::Frame;
 use crate::report::text::finding::source;
-use std::time::Duration;
+use crate::wording::finding;
 
-/// Hostile characters as escapes: names come from anybody's class files.
+/// Escapes control characters: names come from class files, which may contain any.
 pub fn clean(text: &str) -> String {
     escape::text(text).into_owned()
 }
 
-/// The same, and no longer than so many characters: others' programs have limits of their own.
+/// The same, cut after `most` characters: programs that read the output have limits of their own.
 pub(super) fn brief(text: &str, most: usize) -> String {
     let text = clean(text);
     match text.char_indices().nth(most) {
@@ -24,7 +22,7 @@ pub(super) fn brief(text: &str, most: usize) -> String {
     }
 }
 
-/// `org.acme.Codec.decode:12`, as it came.
+/// `org.acme.Codec.decode:12`, not escaped.
 pub(super) fn placed(frame: &Frame) -> String {
     let line = frame.line.map(|line| format!(":{line}")).unwrap_or_default();
     format!("{}.{}{line}", frame.class, frame.method)
@@ -35,64 +33,17 @@ pub fn frame(frame: &Frame) -> String {
     clean(&format!("{}.{}({})", frame.class, frame.method, source(frame)))
 }
 
-/// `1 finding`, `1,204 findings`.
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(number as u64), if number == 1 { "" } else { "s" })
-}
-
-pub(super) fn times(number: u64) -> String {
-    if number == 1 { "once".to_owned() } else { format!("{} times", grouped(number)) }
-}
-
-/// Three figures and a unit.
-pub fn bytes(number: u64) -> String {
-    scaled(number as f64, 1_024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
-}
-
-pub(super) fn byte_seconds(number: f64) -> String {
-    scaled(number, 1_024.0, &["B·s", "KiB·s", "MiB·s", "GiB·s", "TiB·s"])
-}
-
-pub(super) fn scaled(mut number: f64, step: f64, units: &[&str]) -> String {
-    let mut units = units.iter().peekable();
-    let mut unit = units.next();
-    while number >= step && units.peek().is_some() {
-        number /= step;
-        unit = units.next();
-    }
-    let digits = if number >= 100.0 || number.fract() == 0.0 { 0 } else { 1 };
-    format!("{number:.digits$} {}", unit.unwrap_or(&""))
-}
-
-/// `340 ms`, `5.2 s`, `12 min`, `3 h`, `9.5 d`.
-pub fn duration(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    let (number, unit) = match seconds {
-        s if s < 0.001 => return "under 1 ms".to_owned(),
-        s if s < 1.0 => (format!("{:.0}", s * 1e3), "ms"),
-        s if s < 10.0 => (format!("{s:.1}"), "s"),
-        s if s < 120.0 => (format!("{s:.0}"), "s"),
-        s if s < 7_200.0 => (format!("{:.0}", s / 60.0), "min"),
-        s if s < 172_800.0 => (format!("{:.1}", s / 3_600.0), "h"),
-        s => (format!("{:.1}", s / 86_400.0), "d"),
-    };
-    format!("{} {unit}", number.strip_suffix(".0").unwrap_or(&number))
-}
-
-/// Which way the number of live ones goes, if that can be told.
+/// How the number of live instances changes; none if that is unknown.
 pub(super) fn tendency(trend: &Series) -> Option<String> {
-    let told = trend.tendency()?;
-    let (from, to, over) = (grouped(told.from), grouped(told.to), duration(told.over));
-    Some(match told.way {
-        Direction::Grew => format!("grew {from} → {to} over {over}"),
-        Direction::GrewLately => format!("grew {from} → {to} over the last {over}"),
-        Direction::Fell => format!("fell {from} → {to} over {over}"),
-        Direction::Flat => format!("flat at {to} for {over}"),
-        Direction::FlatAbout => format!("flat at about {to} for {over}"),
-        Direction::Varied => format!("between {from} and {to} over {over}"),
-        Direction::Unclear => {
-            format!("{from} → {to} over {over}, in {}", count(trend.points.len(), "snapshot"))
-        }
+    let Trend { way, from, to, over } = trend.tendency()?;
+    Some(match way {
+        Direction::Grew => finding::grew(from, to, over, false),
+        Direction::GrewLately => finding::grew(from, to, over, true),
+        Direction::Fell => finding::fell(from, to, over),
+        Direction::Flat => finding::flat(to, over, true),
+        Direction::FlatAbout => finding::flat(to, over, false),
+        Direction::Varied => finding::varied(from, to, over),
+        Direction::Unclear => finding::unclear(from, to, over, trend.points.len()),
     })
 }
 
@@ -105,27 +56,6 @@ mod tests {
     use crate::report::tests::{rendered, rendered_in, sample};
     use crate::report::{Report, Style};
     use serde_json::Value;
-
-    #[test]
-    fn quantities() {
-        for (number, text) in
-            [(0, "0 B"), (1_023, "1023 B"), (40_032, "39.1 KiB"), (1 << 20, "1 MiB"), (3 << 41, "6 TiB")]
-        {
-            assert_eq!(bytes(number), text);
-        }
-        for (millis, text) in [
-            (0, "under 1 ms"),
-            (340, "340 ms"),
-            (5_240, "5.2 s"),
-            (60_500, "60 s"),
-            (720_000, "12 min"),
-            (12_240_000, "3.4 h"),
-            (10_800_000, "3 h"),
-            (777_600_000, "9 d"),
-        ] {
-            assert_eq!(duration(Duration::from_millis(millis)), text);
-        }
-    }
 
     /// Fields of the JSON report that hold what comes from the program, its command line, or files.
     const FREE: [&str; 15] = [
@@ -184,7 +114,7 @@ mod tests {
             let found = |c: char| escape::is_hostile(c) && c != '\n' && !(binary && c.is_ascii());
             let at = text.find(found).map(|at| text[at..].chars().take(40).collect::<String>());
             assert_eq!(at, None, "{format:?}");
-            // It was escaped and not lost; DEL stands for all.
+            // It was escaped and not lost; DEL is checked for all.
             let escapes = ["\\u{7f}", "\\u007f", "\\\\u{7f}"];
             assert!(escapes.iter().any(|escape| text.contains(escape)), "{format:?}");
         }

@@ -318,6 +318,8 @@ pub struct Site {
     pub severity: Severity,
     /// What to change.
     pub hint: Option<String>,
+    /// The name of the hint, in kebab case.
+    pub hint_id: Option<String>,
     /// How many came to which end.
     #[serde(flatten)]
     pub counts: Counts,

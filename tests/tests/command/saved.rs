@@ -110,10 +110,10 @@ pub fn no_reports(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let newer = String::from_utf8_lossy(&read(&json)?).replace("zaudit-report/1", "zaudit-report/9");
     fs::write(&other, newer).map_err(|error| error.to_string())?;
     for (path, words) in [
-        (&text, "it is no JSON report of zaudit"),
+        (&text, "not a zaudit JSON report"),
         (&nothing, "No such file"),
         (&folder, "Is a directory"),
-        (&other, "its schema is \"zaudit-report/9\", and this zaudit reads zaudit-report/1"),
+        (&other, "unsupported schema \"zaudit-report/9\"; this version of zaudit reads zaudit-report/1"),
     ] {
         let path = path.as_path();
         kit.zaudit([Path::new("render"), path])?.refused(2, words)?;

@@ -123,7 +123,7 @@ pub(crate) fn several_jvms_add_up(kit: &Kit) -> Result<()> {
         format!("{twice}:\n{top}")
     });
     let tags = pprof(kit, &["-tags", "-sample_index=alloc_objects"], &paths)?;
-    for tag in ["verdict:", "kind:", "thread:", ": leak", ": clean", ": inflater", ": deflater", ": main"] {
+    for tag in ["severity:", "kind:", "thread:", ": leak", ": clean", ": inflater", ": deflater", ": main"] {
         ensure!(tags.contains(tag), "no {tag} in\n{tags}");
     }
     Ok(())

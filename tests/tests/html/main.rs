@@ -22,17 +22,18 @@ use zaudit_tests::suite::{self, TestEnv};
 type Page = fn() -> Result<PathBuf>;
 type Test = fn(&mut Browser) -> Result<()>;
 
-const CASES: [(&str, Page, Test); 16] = [
+const CASES: [(&str, Page, Test); 17] = [
     ("summary", pages::service, summary),
     ("sorted_by_click", pages::service, sorted_by_click),
     ("sorted_by_key", pages::service, sorted_by_key),
     ("searched", pages::service, searched),
-    ("by_verdict", pages::service, by_verdict),
+    ("by_severity", pages::service, by_severity),
     ("opened_and_copied", pages::service, opened_and_copied),
     ("linked", pages::service, linked),
     ("zoomed_by_click", pages::service, zoomed_by_click),
     ("zoomed_by_key", pages::service, zoomed_by_key),
     ("weighed", pages::service, weighed),
+    ("measured", pages::measured, measured),
     ("found_in_the_graph", pages::service, found_in_the_graph),
     ("hostile", pages::hostile, hostile),
     ("clean", pages::clean, clean),
@@ -79,10 +80,13 @@ const FIRST: &str = "document.querySelector('#table .row code').textContent";
 const ROWS: &str = "document.querySelectorAll('#table .row').length";
 
 fn summary(page: &mut Browser) -> Result<()> {
-    page.ensure("document.querySelector('h1').textContent.startsWith('LEAK: 38 Inflaters and 1,460 Deflaters made at 2 places')", true)?;
+    page.ensure("document.querySelector('h1').textContent.startsWith('LEAK: 38 Inflaters and 1,460 Deflaters in 2 findings were never ended')", true)?;
     page.ensure("document.querySelector('.first a code').textContent", "org.acme.http.Gzip.encode")?;
     page.ensure("document.querySelectorAll('svg.growth').length > 2", true)?;
-    page.ensure("document.querySelector('#health p').textContent", "All was seen: every count is exact.")?;
+    page.ensure(
+        "document.querySelector('#health p').textContent",
+        "Everything was seen: every count is exact.",
+    )?;
     page.ensure("document.querySelectorAll('button:not([type=button])').length", 0)?;
     // Every control has a name.
     page.ensure("[...document.querySelectorAll('input')].every(input => input.labels.length === 1)", true)
@@ -121,13 +125,13 @@ fn searched(page: &mut Browser) -> Result<()> {
     page.ensure(ROWS, 0)
 }
 
-fn by_verdict(page: &mut Browser) -> Result<()> {
+fn by_severity(page: &mut Browser) -> Result<()> {
     page.ensure(ROWS, 6)?;
     page.click("#groups [value=leak]")?;
     page.click("#groups [value=clean]")?;
     page.ensure(
         "[...document.querySelectorAll('#table .row .badge')].map(badge => badge.textContent)",
-        serde_json::json!(["live", "live", "expected"]),
+        serde_json::json!(["suspect", "suspect", "expected"]),
     )
 }
 
@@ -204,7 +208,10 @@ fn zoomed_by_key(page: &mut Browser) -> Result<()> {
     page.ensure("document.activeElement.textContent", "Handler.reply:24")?;
     page.press("ArrowRight")?;
     page.ensure("document.activeElement.textContent", "Handler.event:14")?;
-    page.ensure("document.querySelector('#told').textContent.endsWith(': 310 leaked, 20.7 % of all')", true)?;
+    page.ensure(
+        "document.querySelector('#described').textContent.endsWith(': 310 leaked, 20.7 % of all')",
+        true,
+    )?;
     page.press("Enter")?;
     page.ensure("document.activeElement.getAttribute('aria-level')", "5")?;
     page.ensure("document.activeElement.offsetWidth === document.querySelector('#graph').offsetWidth", true)?;
@@ -227,6 +234,16 @@ fn weighed(page: &mut Browser) -> Result<()> {
     told(page, "≈12.8 MiB held")?;
     page.click("[name=weight][value=lateness]")?;
     told(page, "≈32.9 GiB·s of lateness")
+}
+
+/// Bytes that were measured have no `≈`, neither in the table nor in the flame graph.
+fn measured(page: &mut Browser) -> Result<()> {
+    page.click("[name=weight][value=held]")?;
+    page.ensure("document.querySelector('.frame.all').title.startsWith('All: 39.1 KiB held')", true)?;
+    page.click("[name=weight][value=lateness]")?;
+    page.ensure("document.querySelector('.frame.all').title.includes(' of lateness')", true)?;
+    page.ensure("document.querySelector('main').textContent.includes('≈')", false)?;
+    page.ensure("[...document.querySelectorAll('[title]')].some(frame => frame.title.includes('≈'))", false)
 }
 
 fn found_in_the_graph(page: &mut Browser) -> Result<()> {
@@ -264,11 +281,11 @@ fn clean(page: &mut Browser) -> Result<()> {
     page.ensure("document.querySelectorAll('.first, .frame.culprit').length", 0)?;
     page.ensure("document.querySelector('[name=weight]:checked').value", "created")?;
     page.click("[name=weight][value=leaked]")?;
-    page.ensure("document.querySelector('#graph').textContent", "Nothing of that kind.")
+    page.ensure("document.querySelector('#graph').textContent", "Nothing to show.")
 }
 
 fn empty(page: &mut Browser) -> Result<()> {
-    page.ensure("document.querySelector('h1').textContent", "no leaks: no Inflater or Deflater was made")?;
+    page.ensure("document.querySelector('h1').textContent", "no leaks: no Inflater or Deflater was created")?;
     page.ensure("document.querySelectorAll('#table, #flame').length", 0)
 }
 

@@ -34,6 +34,7 @@ pub const HOSTILE: [&str; 7] = [
 #[derive(Default)]
 pub struct Story {
     session: Session,
+    native: Footprint,
     history: History,
     stacks: u64,
 }
@@ -84,9 +85,8 @@ impl Story {
             reports: 1,
             rss_bytes: None,
         };
-        let report =
-            Report::new(process, Footprint::default(), &snapshot, Rule::built_in(), Arc::new(self.history))
-                .expect("there is memory");
+        let report = Report::new(process, self.native, &snapshot, Rule::built_in(), Arc::new(self.history))
+            .expect("there is memory");
         let file = target_dir().join("page").join(format!("{name}.html"));
         fs::create_dir_all(target_dir().join("page")).map_err(|error| error.to_string())?;
         let mut page = BufWriter::new(File::create(&file).map_err(|error| error.to_string())?);
@@ -158,6 +158,14 @@ pub fn hostile() -> Result<PathBuf> {
     }
     story.site(Kind::Inflater, &[], [2, 0, 1]);
     story.page("hostile", HOSTILE[1])
+}
+
+/// A leak and a suspect, with footprints that were measured.
+pub fn measured() -> Result<PathBuf> {
+    let mut story = Story::default();
+    story.native.measured = true;
+    story.site(Kind::Inflater, &[INFLATER, "org.acme.Codec.decode", "org.acme.Main.main"], [12, 2, 9]);
+    story.page("measured", "org.acme.Main")
 }
 
 /// Nothing leaks.

@@ -14,8 +14,9 @@ use zaudit_tests::suite::TestEnv;
 use zaudit_tests::{Result, agent};
 
 const CODE: i32 = 23;
-const LEAK: &str = "zaudit: exit code 23 instead of 0: 3 Inflaters never ended by the program, freed by the garbage collector only";
-const OPEN: &str = "zaudit: exit code 23 instead of 0: 3 Inflaters still open (fail_on=live:1)";
+const LEAK: &str =
+    "zaudit: exit code 23 instead of 0: 3 Inflaters were never ended; only the garbage collector freed them";
+const OPEN: &str = "zaudit: exit code 23 instead of 0: 3 Inflaters are suspects (fail_on=live:1)";
 
 /// Runs the program that leaks or keeps three, with files beside it.
 fn run(env: &TestEnv, jdk: &Jdk, what: &str, files: &[(&str, &str)], more: &str) -> Result<Ended> {
@@ -80,7 +81,9 @@ pub(super) fn suppressed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         ensure!(over.code() == CODE, over.to_string());
         let rule = rule.trim_end().replace("max=3", "max=2");
         ensure!(
-            over.messages().iter().any(|line| line.ends_with(&format!("3 of at most 2 by the rule {rule}"))),
+            over.messages()
+                .iter()
+                .any(|line| line.ends_with(&format!("rule {rule} is over its maximum: 3 found, 2 allowed"))),
             over.to_string()
         );
         let report = over.report()?;
@@ -94,7 +97,7 @@ pub(super) fn suppressed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 pub(super) fn over_the_maximum(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let rules = "live:Finishing.keep max=2\nleak:Finishing.keep max=0\n";
     let ended = run(env, jdk, "keep", &[("pool.rules", rules)], ",suppressions=pool.rules")?;
-    let line = "zaudit: exit code 23 instead of 0: 3 of at most 2 by the rule live:Finishing.keep max=2";
+    let line = "zaudit: exit code 23 instead of 0: rule live:Finishing.keep max=2 is over its maximum: 3 found, 2 allowed";
     ensure_failed(&ended, Some(line))?;
     let ended =
         run(env, jdk, "leak", &[("pool.rules", rules)], ",suppressions=pool.rules,file=r.txt,format=auto")?;
@@ -156,7 +159,8 @@ pub(super) fn baseline(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         let text = run(env, jdk, what, &[("old.json", &old)], ",baseline=old.json,file=r.txt,format=auto")?;
         let text = read(&text.dir().join("r.txt"))?;
         ensure!(
-            text.starts_with("SUMMARY: zaudit: no new ") && text.contains("; 3 not ended as in the baseline"),
+            text.starts_with("SUMMARY: zaudit: no new ")
+                && text.contains("; 3 not ended, as in the baseline"),
             text.clone()
         );
     }
@@ -180,16 +184,16 @@ pub(super) fn bad_baselines(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (name, text, why) in [
         ("missing.json", "", "No such file or directory"),
         (".", "", "Is a directory"),
-        ("old.json", "", "it is no JSON report of zaudit: EOF while parsing a value at line 1 column 0"),
+        ("old.json", "", "not a zaudit JSON report: EOF while parsing a value at line 1 column 0"),
         (
             "old.json",
             "SUMMARY: zaudit: no leaks\n",
-            "it is no JSON report of zaudit: expected value at line 1 column 1",
+            "not a zaudit JSON report: expected value at line 1 column 1",
         ),
         (
             "old.json",
             "{\"schema\": \"other/1\"}",
-            "its schema is \"other/1\", and this zaudit reads zaudit-report/1",
+            "unsupported schema \"other/1\"; this version of zaudit reads zaudit-report/1",
         ),
     ] {
         let line =

@@ -13,7 +13,8 @@ use zaudit_tests::jvm::Jvm;
 use zaudit_tests::suite::TestEnv;
 use zaudit_tests::{Result, repository};
 
-const WHY: &str = "zaudit: exit code 23 instead of 0: 1 Deflater never ended by the program, freed by the garbage collector only";
+const WHY: &str =
+    "zaudit: exit code 23 instead of 0: 1 Deflater was never ended; only the garbage collector freed it";
 
 /// A copy of the project, and the JDK that Surefire's JVM is of.
 struct Project {

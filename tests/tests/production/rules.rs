@@ -16,9 +16,9 @@ use zaudit_tests::suite::TestEnv;
 const SOME_BAD: &str =
     "leek:Finishing.leak\n# a comment\nleak\nleak:Finishing.leak # known\nlive:\nlive:a.B.c\n";
 const COMPLAINTS: [&str; 3] = [
-    "zaudit: known.rules:1: unknown verdict \"leek\"; there are leak and live, for inflater and deflater",
-    "zaudit: known.rules:3: VERDICTS:PATTERN is needed",
-    "zaudit: known.rules:5: an empty pattern fits nothing",
+    "zaudit: known.rules:1: unknown word \"leek\"; use leak, live, inflater or deflater",
+    "zaudit: known.rules:3: must be leak:PATTERN, live:PATTERN or leak,live:PATTERN",
+    "zaudit: known.rules:5: a pattern is empty",
 ];
 
 /// A program that leaks three, with a file of rules.

@@ -1,23 +1,23 @@
-//! A baseline: what an older report found, and what there is beyond that.
+//! A baseline: what an earlier report found, and what there is beyond that.
 //!
-//! Knows no format. Invariant: no count is changed: what the baseline knows is told as `known`, and only what is above is
-//! leaked or suspect.
+//! Knows no format. Invariant: no count is changed: what the baseline has moves to `known`, and only the
+//! rest is leaked or suspect.
 
 use super::Classification;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-/// How many the baseline had of what no rule covers.
+/// Instances of a site in the baseline that no rule covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
-    /// Late and collected ones.
+    /// Late and collected instances.
     pub leaked: u64,
-    /// Live ones.
+    /// Live instances.
     pub suspects: u64,
 }
 
 impl Known {
-    /// All of them.
+    /// All of these.
     pub fn sum(&self) -> u64 {
         self.leaked.saturating_add(self.suspects)
     }
@@ -28,14 +28,14 @@ impl Known {
 pub struct Baseline {
     /// The file's name.
     pub file: String,
-    /// When that report was taken.
+    /// Time of that report.
     pub taken: SystemTime,
     /// By the site's id.
     pub sites: HashMap<u64, Known>,
 }
 
 impl Classification {
-    /// Takes what the baseline had for known. How many that is.
+    /// Moves what the baseline has to `known`, and returns the number of these instances.
     pub fn against(&mut self, baseline: &Baseline) -> u64 {
         let mut sum = 0;
         for classified in &mut self.sites {

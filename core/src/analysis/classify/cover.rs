@@ -1,15 +1,15 @@
-//! What the rules cover, maxima kept.
+//! What the rules cover, up to their maxima.
 //!
-//! Leaves to `suppress` what a rule speaks of. A rule with a maximum covers the worst sites first, in the order that the report
-//! would have without rules; so a pool that is known stays covered, and what is new beside it is told. Those that are too
-//! young to be suspects use up no maximum. Invariant: no rule covers more than its maximum, and what it left for that is in
-//! its excess.
+//! A rule with a maximum covers the worst sites first, in the order that the report would have without
+//! rules; so a known pool stays covered, and new suspects beside it are reported. Instances that are too
+//! young to be suspects use up no maximum. Invariant: no rule covers more than its maximum, and its
+//! excess is what it would have covered besides.
 
 use super::{Classification, ClassifiedSite, SiteStats};
 use crate::analysis::rules::{Rule, RuleIndex};
 use crate::model::Kind;
 
-/// How many a rule covers, and how many it would cover besides but for its maximum.
+/// What a rule covers, and what it would cover besides but for its maximum.
 #[derive(Clone, Copy, Default)]
 struct Use {
     covered: u64,
@@ -17,7 +17,7 @@ struct Use {
 }
 
 impl Classification {
-    /// Asks the rules about each site, in the order in which the sites stand.
+    /// Applies the rules to each site, in the order of the sites.
     pub(super) fn cover(&mut self, rules: &[Rule]) {
         let mut used = vec![Use::default(); rules.len()];
         let asked = RuleIndex::new(rules);

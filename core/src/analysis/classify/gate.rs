@@ -1,47 +1,43 @@
-//! The gate: whether a run fails, and the sentence that says why.
+//! The gate: whether a run fails, and why.
 //!
-//! Leaves to others what a failure does. Invariant: only what has a stack can fail a run; adopted ones have none, so
-//! that nobody could mend them or cover them with a rule. Neither can what the baseline knows.
+//! What a failure does is decided elsewhere. Invariant: only what has a stack can fail a run. Adopted
+//! instances have none, so they could be neither fixed nor covered by a rule. What the baseline has
+//! cannot fail a run either.
 
-use super::{Classification, SiteStats, grouped, kinds};
+use super::{Classification, SiteStats};
 use crate::analysis::rules::Rule;
 use crate::escape;
 use crate::options::FailOn;
+use crate::wording::{gate, grouped, kinds};
 
-/// Rules over their maximum that are told one by one.
+/// Rules over their maximum that the sentence names.
 const RULES: usize = 3;
 
 impl Classification {
-    /// Why the gate fails: leaks that no rule covers and rules over their maximum always, suspects where they were asked
-    /// about.
+    /// Why the gate fails: leaks that no rule covers and rules over their maximum always, suspects if
+    /// `on` has a condition for them.
     pub fn failure(&self, rules: &[Rule], on: &FailOn) -> Option<String> {
-        let leaked = self.kinds(|stats| stats.leaked);
-        let (mut suspects, mut held) = (0, 0);
+        let (mut leaked, mut suspects, mut held) = (0, 0, 0);
         for site in &self.sites {
+            leaked += site.stats.leaked;
             suspects += site.stats.suspects;
             held += site.stats.suspects * site.stats.bytes_each;
         }
-        let approx_prefix = self.approx_prefix;
         let mut reasons = Vec::new();
-        if !leaked.is_empty() {
-            reasons.push(format!("{leaked} never ended by the program, freed by the garbage collector only"));
+        if leaked > 0 {
+            reasons.push(gate::leaks(&self.kinds(|stats| stats.leaked), leaked));
         }
-        let open = self.kinds(|stats| stats.suspects);
         if let Some(least) = on.live.filter(|least| suspects >= *least) {
-            let open = if open.is_empty() { "nothing" } else { &open };
-            reasons.push(format!("{open} still open (fail_on=live:{least})"));
+            reasons.push(gate::suspects(&self.kinds(|stats| stats.suspects), suspects, least));
         }
         if let Some(least) = on.bytes.filter(|least| held >= *least) {
-            let held = grouped(held);
-            reasons.push(format!(
-                "{approx_prefix}{held} bytes held by what is still open (fail_on=bytes:{least})"
-            ));
+            reasons.push(gate::bytes(&format!("{}{}", self.approx_prefix, grouped(held)), least));
         }
         let over: Vec<String> = self.over(rules).map(|(rule, count)| over(rule, count)).collect();
         let more = over.len().saturating_sub(RULES);
         reasons.extend(over.into_iter().take(RULES));
         if more > 0 {
-            reasons.push(format!("{more} more over their maximum"));
+            reasons.push(gate::more_over_maximum(more));
         }
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
@@ -59,8 +55,8 @@ impl Classification {
 }
 
 fn over(rule: &Rule, count: u64) -> String {
-    let (count, max) = (grouped(count), grouped(rule.max.unwrap_or_default()));
-    format!("{count} of at most {max} by the rule {}", escape::text(&rule.text))
+    let max = grouped(rule.max.unwrap_or_default());
+    gate::over_maximum(&grouped(count), &max, &escape::text(&rule.text))
 }
 
 #[cfg(test)]
@@ -78,9 +74,9 @@ mod tests {
         let open = (Kind::Deflater, &[MADE, "a.Open.x"][..], 4, 0, 0, 0);
         let covered = (Kind::Inflater, &[MADE, "java.util.zip.ZipFile.getInflater"][..], 50, 0, 0, 0);
         let ended = (Kind::Inflater, &[MADE, "a.Fine.x"][..], 5, 5, 0, 0);
-        const LEAK: &str = "3 Inflaters never ended by the program, freed by the garbage collector only";
-        const LIVE: &str = "4 Deflaters still open (fail_on=live:4)";
-        const BYTES: &str = "≈1,072,768 bytes held by what is still open (fail_on=bytes:1072768)";
+        const LEAK: &str = "3 Inflaters were never ended; only the garbage collector freed them";
+        const LIVE: &str = "4 Deflaters are suspects (fail_on=live:4)";
+        const BYTES: &str = "suspects hold ≈1,072,768 bytes (fail_on=bytes:1072768)";
         for (sites, live, bytes, reasons) in [
             (&[][..], None, None, &[][..]),
             (&[ended, covered], Some(1), Some(1), &[]),
@@ -105,7 +101,9 @@ mod tests {
     fn a_rule_over_its_maximum_fails_it() {
         let open = session(&[(Kind::Deflater, &[MADE, "a.Pool.x"][..], 21, 0, 0, 0)]);
         let snapshot = open.snapshot(Nanos(3), Duration::ZERO).unwrap();
-        for (max, why) in [(20, Some("21 of at most 20 by the rule live:a.Pool.* max=20")), (21, None)] {
+        for (max, why) in
+            [(20, Some("rule live:a.Pool.* max=20 is over its maximum: 21 found, 20 allowed")), (21, None)]
+        {
             let rules = [Rule::parse(&format!("live:a.Pool.* max={max}"), false).unwrap()];
             let classification = classify(&snapshot, &Footprint::default(), &rules).unwrap();
             assert_eq!(classification.failure(&rules, &FailOn::default()).as_deref(), why);
@@ -121,7 +119,10 @@ mod tests {
             .failure(&rules, &FailOn::default())
             .unwrap();
         assert!(
-            why.ends_with("1 of at most 0 by the rule live:a.Pool.* < *2 max=0; 2 more over their maximum"),
+            why.ends_with(
+                "rule live:a.Pool.* < *2 max=0 is over its maximum: 1 found, 0 allowed; 2 more rules are over \
+                 their maximum"
+            ),
             "{why}"
         );
     }

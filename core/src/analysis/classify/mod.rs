@@ -1,9 +1,8 @@
-//! What the numbers mean: which sites leak for certain, which are suspects, how bad, in which order.
+//! What the numbers mean: which sites leak for certain, which are suspects, in which order.
 //!
-//! Pure functions of a snapshot and the rules. Writes nothing; the sentences that a person reads are made here
-//! so that every format says the same. Adopted instances are in none of it: they have no stack, so no site to mend
-//! and no rule that could cover them. What rules cover is [`cover`]'s, what an old report knows [`baseline`]'s. Invariant: no
-//! count is changed on the way.
+//! Pure functions of a snapshot and the rules. Adopted instances are not classified: they have no stack,
+//! so there is no line to fix and no frame for a rule. What rules cover is [`cover`]'s, what an earlier
+//! report has is [`baseline`]'s. Invariant: no count is changed on the way.
 
 mod baseline;
 mod cover;
@@ -13,22 +12,24 @@ mod stats;
 
 use crate::analysis::footprint::Footprint;
 use crate::analysis::rules::Rule;
-use crate::model::{Kind, OutOfMemory, PerKind};
+use crate::model::{Kind, OutOfMemory, Outcome, PerKind};
 use crate::session::Snapshot;
 use crate::stacks::Site;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+// Used by the agent and the command.
+pub use crate::wording::{grouped, kinds, some};
 pub use baseline::{Baseline, Known};
 pub use others::Others;
 pub use stats::{Severity, SiteStats};
 
-/// One site, judged.
+/// A site with its severity.
 #[derive(Clone, Debug)]
 pub struct ClassifiedSite {
-    /// Who.
+    /// Kind and stack.
     pub site: Arc<Site>,
-    /// What of it.
+    /// Outcomes and severity.
     pub stats: SiteStats,
     /// Index of the rule that covers some of its late and collected ones, else of its live ones.
     pub rule: Option<usize>,
@@ -43,9 +44,9 @@ pub struct Totals {
     pub ended: u64,
     /// Ended by a finalizer or Cleaner.
     pub late: u64,
-    /// Freed by the collector.
+    /// Freed by the garbage collector.
     pub collected: u64,
-    /// Neither.
+    /// None of these so far.
     pub live: u64,
     /// Of the last three, covered by a rule.
     pub expected: u64,
@@ -54,7 +55,17 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Takes others in.
+    /// The instances with this outcome.
+    pub fn of(&self, outcome: Outcome) -> u64 {
+        match outcome {
+            Outcome::Ended => self.ended,
+            Outcome::Late => self.late,
+            Outcome::Collected => self.collected,
+            Outcome::Live => self.live,
+        }
+    }
+
+    /// Adds those of another report.
     pub(crate) fn add(&mut self, other: &Totals) {
         self.created += other.created;
         self.ended += other.ended;
@@ -66,7 +77,7 @@ impl Totals {
     }
 }
 
-/// A snapshot, judged and in order.
+/// A snapshot, classified and sorted.
 #[derive(Clone, Debug, Default)]
 pub struct Classification {
     /// Worst first; the order is the same for the same numbers. Not all clean ones.
@@ -75,17 +86,17 @@ pub struct Classification {
     pub others: PerKind<Option<Others>>,
     /// Sums.
     pub totals: PerKind<Totals>,
-    /// What stands in front of bytes: they may be an estimate.
+    /// What stands before bytes that are an estimate.
     pub approx_prefix: &'static str,
-    /// How many instances each rule covered.
+    /// Instances that each rule covers.
     pub covered: Vec<u64>,
-    /// How many each rule would have covered besides, but for its maximum.
+    /// Instances that each rule would cover besides, but for its maximum.
     pub excess: Vec<u64>,
-    /// Sites, and kinds of adopted ones, whose sum does not add up: a defect of the agent, to be said.
+    /// Sites, and kinds of adopted instances, whose sum is not balanced: a bug in zaudit.
     pub mismatches: u64,
 }
 
-/// Judges a snapshot.
+/// Classifies a snapshot.
 pub fn classify(
     snapshot: &Snapshot,
     native: &Footprint,
@@ -143,30 +154,6 @@ impl Classification {
     }
 }
 
-/// `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 Inflater`, `12 Deflaters`.
-pub fn some(number: u64, kind: Kind) -> String {
-    format!("{} {}{}", grouped(number), kind.class(), if number == 1 { "" } else { "s" })
-}
-
-/// `2 Inflaters and 4 Deflaters`; empty where there are none.
-pub fn kinds(number_of: impl Fn(Kind) -> u64) -> String {
-    let told = Kind::ALL.map(|kind| (number_of(kind), kind)).into_iter().filter(|(number, _)| *number > 0);
-    told.map(|(number, kind)| some(number, kind)).collect::<Vec<_>>().join(" and ")
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -177,7 +164,6 @@ pub(crate) mod tests {
     /// Kind, frames, created, ended, late, collected; the rest is live.
     pub(crate) type Made<'a> = (Kind, &'a [&'a str], u64, u64, u64, u64);
 
-    /// A session with such sites.
     /// A stack of these methods.
     pub(crate) fn stack(frames: &[&str]) -> Stack {
         let frame = |(depth, name): (usize, &&str)| {
@@ -307,7 +293,7 @@ pub(crate) mod tests {
     #[test]
     fn ratios_in_words() {
         for (created, ended, collected, words) in [
-            (10_000, 9_998, 2, "9,998 of 10,000 were ended: some path forgets"),
+            (10_000, 9_998, 2, "9,998 of 10,000 were ended: some path does not call end()"),
             (10_000, 0, 10_000, "0 of 10,000 were ended: nothing calls end()"),
             (10, 5, 5, "5 of 10 were ended: only some paths call end()"),
             (7, 7, 0, "all 7 were ended"),
@@ -318,13 +304,6 @@ pub(crate) mod tests {
             let classification =
                 classified(&[(Kind::Inflater, &[MADE, "a.B.c"], created, ended, 0, collected)]);
             assert_eq!(classification.sites[0].stats.ratio(), words);
-        }
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
         }
     }
 }

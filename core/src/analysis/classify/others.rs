@@ -12,7 +12,7 @@ use crate::session::{self, Room};
 /// The clean sites of one kind that are not listed.
 #[derive(Clone, Copy, Debug)]
 pub struct Others {
-    /// How many sites. Of a merged report: how many in all of its reports, so one may count more than once.
+    /// Number of sites. In a merged report: summed up, so a site may count more than once.
     pub sites: u64,
     /// Of them: with a stack that was cut.
     pub truncated: u64,
@@ -66,13 +66,13 @@ impl Classification {
         });
     }
 
-    /// How many sites have a stack that was cut, those that are not listed included.
+    /// Number of sites with a truncated stack, those that are not listed included.
     pub(crate) fn truncated_sites(&self) -> u64 {
         let listed = self.sites.iter().filter(|classified| classified.site.truncated).count() as u64;
         listed + self.others().map(|others| others.truncated).sum::<u64>()
     }
 
-    /// How many clean sites are not listed.
+    /// Number of clean sites that are not listed.
     pub fn sites_left_out(&self) -> u64 {
         self.others().map(|others| others.sites).sum()
     }

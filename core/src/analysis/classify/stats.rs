@@ -1,15 +1,16 @@
-//! What became of the instances of one place, and what to think of it.
+//! The outcomes of the instances of one site or finding, and their severity.
 //!
-//! Leaves to others who covers what. Invariant: the sentences that a person reads are made of the same numbers as those that a
-//! program reads.
+//! What rules cover is decided in `cover`. Invariant: sentences and numbers of a report are made of the
+//! same counts.
 
-use super::{Known, grouped};
+use super::Known;
 use crate::analysis::footprint::Footprint;
 use crate::ledger::Tally;
 use crate::model::Kind;
+use crate::wording::finding;
 use std::time::Duration;
 
-/// How much a site should worry its reader, worst last.
+/// How serious a site or finding is, worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Every instance was ended, or a rule covers what was not.
@@ -31,22 +32,22 @@ impl Severity {
     }
 }
 
-/// What became of the instances of one kind that were made at one place, and what to think of it.
+/// The outcomes of the instances of one kind at a site or finding, and their severity.
 #[derive(Clone, Copy, Debug)]
 pub struct SiteStats {
     /// Inflater or Deflater.
     pub kind: Kind,
-    /// Native bytes that one of them holds.
+    /// Native bytes of one instance.
     pub bytes_each: u64,
-    /// How many.
+    /// The outcomes.
     pub tally: Tally,
-    /// Late and collected ones that no rule covers and no baseline knows.
+    /// Late and collected instances that no rule covers and the baseline does not have.
     pub leaked: u64,
-    /// Live ones that no rule covers, that no baseline knows and that are old enough.
+    /// Live instances that no rule covers, that the baseline does not have and that are old enough.
     pub suspects: u64,
-    /// How many of `late + collected + live` rules cover.
+    /// Instances of `late + collected + live` that rules cover.
     pub expected: u64,
-    /// Of those that no rule covers: as many as the baseline had.
+    /// Of those that no rule covers: those that the baseline has.
     pub known: Known,
 }
 
@@ -64,7 +65,7 @@ impl SiteStats {
         }
     }
 
-    /// The worst of it.
+    /// The severity of the worst instance.
     pub fn severity(&self) -> Severity {
         match (self.leaked, self.suspects) {
             (0, 0) => Severity::Clean,
@@ -103,18 +104,10 @@ impl SiteStats {
         Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
     }
 
-    /// The ratio in words, and what it points to.
+    /// How many were ended, and what that suggests: one sentence.
     pub fn ratio(&self) -> String {
-        let (created, ended) = (self.tally.counts.created, self.tally.counts.ended);
-        let of = format!("{} of {}", grouped(ended), grouped(created));
-        let were = if created == 1 { "was" } else { "were" };
-        match (created - ended, ended) {
-            (0, _) => format!("all {} {were} ended", grouped(created)),
-            (_, _) if self.leaked + self.known.leaked == 0 => format!("{of} {were} ended so far"),
-            (_, 0) => format!("{of} {were} ended: nothing calls end()"),
-            (lost, ended) if lost * 10 <= ended => format!("{of} {were} ended: some path forgets"),
-            _ => format!("{of} {were} ended: only some paths call end()"),
-        }
+        let lost = self.leaked + self.known.leaked > 0;
+        finding::ratio(self.tally.counts.created, self.tally.counts.ended, lost)
     }
 
     /// Certain leaks first, by the bytes that they kept from the system; then suspects, by the bytes that they
@@ -124,7 +117,7 @@ impl SiteStats {
         (self.severity(), without_rules * self.bytes_each, self.tally.counts.created)
     }
 
-    /// Takes another one of the same kind in.
+    /// Adds those of another site of the same kind.
     pub(crate) fn add(&mut self, other: &SiteStats) {
         self.tally.add(&other.tally);
         self.leaked += other.leaked;

@@ -1,7 +1,7 @@
-//! What to change: one sentence a place, from the shape of its stack and its numbers.
+//! What to change: one hint a finding, from the shape of its stack and its numbers.
 //!
-//! Owns what a place's shape is; the table of rules has a file of its own. Knows no format. Invariant: what only follows from experience, and
-//! not from what was seen, says "probably".
+//! Owns what the shape of a finding is; the table of hints is [`rules`]'s, the sentences are
+//! [`crate::wording::hint`]'s. Invariant: ids are unique and never change.
 
 mod rules;
 
@@ -12,24 +12,39 @@ use crate::model::Frame;
 use rules::HINTS;
 use std::time::Duration;
 
-/// What a hint may depend on beside the place.
+/// What a hint may depend on besides the finding.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
-    /// The Java release, where it is known.
+    /// The Java release; none if it is unknown.
     pub release: Option<u32>,
-    /// Which way the number of live ones goes, where that is known.
+    /// How the number of live instances changes; none if it is unknown.
     pub tendency: Option<Trend>,
-    /// Who ends what was ended before.
+    /// The lines of double ends, most often first.
     pub double_ends: &'a [DoubleEnd],
 }
 
-/// What is watched for less says nothing about pools and leaks: programs that start do everything at once.
+/// What to change in the code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// A stable name in kebab case, such as `gzip-constructor-throws`.
+    pub id: &'static str,
+    /// One sentence, without a full stop.
+    pub message: String,
+}
+
+/// A shorter trend says nothing about pools and leaks: at the start a program creates everything at once.
 pub const LONG: Duration = Duration::from_secs(60);
 
-/// The sentence for a place where something leaks or is still open.
-pub fn hint(finding: &Finding<'_>, context: Context<'_>) -> Option<String> {
+/// The hint for a leak or a suspect, if there is one.
+pub fn hint(finding: &Finding<'_>, context: Context<'_>) -> Option<Hint> {
     let input = HintInput::new(finding, context)?;
-    HINTS.iter().find(|rule| (rule.applies)(&input)).map(|rule| (rule.message)(&input))
+    let hint = HINTS.iter().find(|hint| (hint.applies)(&input))?;
+    Some(Hint { id: hint.id, message: (hint.message)(&input) })
+}
+
+/// The ids of all hints.
+pub fn ids() -> impl Iterator<Item = &'static str> {
+    HINTS.iter().map(|hint| hint.id)
 }
 
 /// The release in a JVM's description, which ends with `(Java 17)`; `1.8` is 8.
@@ -38,12 +53,12 @@ pub fn release(jvm: &str) -> Option<u32> {
     version.strip_prefix("1.").unwrap_or(version).split('.').next()?.parse().ok()
 }
 
-/// A place as the rules see it.
+/// A finding as the table of hints sees it.
 struct HintInput<'a> {
     stats: &'a SiteStats,
-    /// The instance's class where it is a subclass.
+    /// The class of the instances, if it is a subclass.
     class: Option<&'a str>,
-    /// The frames from the one that calls the constructor to the culprit.
+    /// The frames from the caller of the constructor to the blame frame.
     makers: Vec<&'a Frame>,
     blame_frame: &'a Frame,
     context: Context<'a>,
@@ -84,13 +99,13 @@ impl<'a> HintInput<'a> {
         self.context.release.is_some_and(|release| wanted.contains(&release))
     }
 
-    /// Whether the number of live ones has long gone one of these ways.
+    /// Whether the number of live instances has long had one of these directions.
     fn goes(&self, ways: &[Direction]) -> bool {
         self.context.tendency.is_some_and(|told| told.over >= LONG && ways.contains(&told.way))
     }
 
-    /// A line of the class that makes it, nested classes included, that ends what is ended already: at least once for each one lost,
-    /// or it is only a `close()` that may be called twice.
+    /// A line in the class of the blame frame, nested classes included, with a double end for each leak
+    /// at least: fewer are only a `close()` that may be called twice.
     fn ends_again(&self) -> Option<&'a DoubleEnd> {
         let blame_frame = outermost(self.blame_frame);
         let often = |double_end: &&DoubleEnd| double_end.times >= self.stats.leaked;
@@ -101,12 +116,12 @@ impl<'a> HintInput<'a> {
             .find(|double_end| outermost(&double_end.frame) == blame_frame)
     }
 
-    /// Who calls the constructor.
+    /// The caller of the constructor.
     fn maker(&self) -> Option<&'a Frame> {
         self.makers.first().copied()
     }
 
-    /// The simple name of the JDK's stream that makes it for itself.
+    /// The simple name of the JDK's stream that creates it for itself.
     fn stream(&self) -> Option<&'a str> {
         let maker = self.maker().filter(|frame| frame.method == "<init>")?;
         maker.class.strip_prefix("java.util.zip.").filter(|name| name.ends_with("Stream"))
@@ -116,7 +131,8 @@ impl<'a> HintInput<'a> {
         self.stats.kind.class()
     }
 
-    fn blame_frame(&self) -> String {
+    /// The blame frame as a call: `Codec.decode()`.
+    fn site(&self) -> String {
         called(self.blame_frame)
     }
 
@@ -124,9 +140,13 @@ impl<'a> HintInput<'a> {
         simple(self.blame_frame)
     }
 
-    /// Where most are ended it is a single path that forgets.
-    fn somewhere(&self) -> &'static str {
-        if self.nothing_ends_them() { "" } else { " on every path, also where something throws" }
+    /// Whether a single path is probably missing.
+    fn some_are_ended(&self) -> bool {
+        !self.nothing_ends_them()
+    }
+
+    fn is_in_constructor(&self) -> bool {
+        self.blame_frame.method == "<init>"
     }
 }
 
@@ -135,7 +155,7 @@ fn called(frame: &Frame) -> String {
     format!("{}.{}()", simple(frame), frame.method)
 }
 
-/// The class, or the one around it that is in none.
+/// The outermost class around a nested one.
 fn outermost(frame: &Frame) -> &str {
     frame.class.split('$').next().unwrap_or_default()
 }
@@ -152,6 +172,7 @@ mod tests {
     use crate::analysis::findings::findings;
     use crate::model::Kind;
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     #[test]
     fn releases() {
@@ -163,6 +184,23 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(release(jvm), expected, "{jvm}");
+        }
+    }
+
+    #[test]
+    fn ids_are_unique_and_documented() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/json-report.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let listed: Vec<&str> = page
+            .lines()
+            .skip_while(|line| !line.starts_with("| hint_id |"))
+            .skip(2)
+            .map_while(|line| line.strip_prefix("| `")?.split('`').next())
+            .collect();
+        assert_eq!(listed, ids().collect::<Vec<_>>(), "the table of ids, in the order of HINTS");
+        assert_eq!(ids().collect::<BTreeSet<_>>().len(), HINTS.len());
+        for id in ids() {
+            assert!(id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{id}");
         }
     }
 
@@ -189,63 +227,93 @@ mod tests {
         let codec: &[&str] = &[MADE, "a.Codec.<init>", MAIN];
         let png: &[&str] = &[MADE, "sun.awt.image.PNGImageDecoder.produceImage"];
         let direct: &[&str] = &[MADE, MAIN];
-        // Kind, stack, created, ended, late, collected; the release; which way; what is said of it.
+        // Kind, stack, created, ended, late, collected; the release; the direction; the hint.
         let mut spoken = BTreeSet::new();
         for (made, release, way, begins) in [
-            ((I, pool, 4, 1, 0, 3), 17, None, "a ZipFile or an entry stream was not closed"),
+            ((I, pool, 4, 1, 0, 3), 17, None, "close every ZipFile and every stream of its entries; ZipFile"),
             (
                 (I, direct, 4, 0, 3, 1),
                 17,
                 None,
-                "whatever Main.x() keeps it in was left to its own finalizer",
+                "the object that owns it was left to its finalizer or Cleaner; close that object in Main.x()",
             ),
-            ((I, direct, 4, 0, 3, 1), 11, None, "call end() in a finally block in Main.x(); a stream"),
+            (
+                (I, direct, 4, 0, 3, 1),
+                11,
+                None,
+                "call end() in a finally block in Main.x(); closing a stream",
+            ),
             (
                 (I, gzip, 4, 2, 0, 2),
                 17,
                 None,
-                "close the GZIPInputStream that Main.x() makes on every path, also where",
+                "close the GZIPInputStream created in Main.x() on every path, exceptions included; before",
             ),
             (
                 (I, gzip, 4, 0, 0, 4),
                 21,
                 None,
-                "close the GZIPInputStream that Main.x() makes: to read it to its end",
+                "close the GZIPInputStream created in Main.x(); reading it to its end",
             ),
             (
                 (D, out, 4, 0, 0, 4),
                 17,
                 None,
-                "close the DeflaterOutputStream that Main.x() makes: finish() and flush()",
+                "close the DeflaterOutputStream created in Main.x(); finish() and flush()",
             ),
-            ((I, png, 4, 0, 0, 4), 17, None, "PNGImageDecoder.produceImage() is the JDK's own"),
-            ((D, tiff, 4, 0, 0, 4), 17, None, "close what Main.x() got from the JDK, whose com.sun.imageio"),
-            ((I, codec, 4, 0, 0, 4), 17, None, "Codec makes it while it is constructed: probably it needs"),
+            (
+                (I, png, 4, 0, 0, 4),
+                17,
+                None,
+                "PNGImageDecoder.produceImage() and all its callers are code of the JDK",
+            ),
+            (
+                (D, tiff, 4, 0, 0, 4),
+                17,
+                None,
+                "close the object of the JDK that Main.x() uses, whose com.sun.imageio",
+            ),
+            (
+                (I, codec, 4, 0, 0, 4),
+                17,
+                None,
+                "Codec creates this Inflater in its constructor; it probably needs",
+            ),
             (
                 (I, codec, 4, 3, 0, 1),
                 17,
                 None,
-                "Codec makes it while it is constructed, and some are ended: probably",
+                "Codec creates this Inflater in its constructor, and some are ended; probably",
             ),
-            ((I, direct, 4, 0, 0, 4), 25, None, "try (Inflater z = new Inflater(…)) in Main.x() ends it"),
-            ((I, direct, 4, 3, 0, 1), 17, None, "call end() in a finally block on every path"),
+            (
+                (I, direct, 4, 0, 0, 4),
+                25,
+                None,
+                "use try (Inflater z = new Inflater(…)) in Main.x(), which ends it",
+            ),
+            (
+                (I, direct, 4, 3, 0, 1),
+                17,
+                None,
+                "call end() in a finally block in Main.x(), so that every path",
+            ),
             (
                 (I, direct, 4, 0, 0, 0),
                 17,
                 Some(Direction::Flat),
-                "if it is a pool, a rule says so: live:a.Main.* max=4 in",
+                "if this is a pool, add the rule live:a.Main.* max=4 to a file",
             ),
             (
                 (I, direct, 4, 0, 0, 0),
                 17,
                 Some(Direction::Grew),
-                "find what keeps them after Main.x() has made them",
+                "find out what retains the Inflaters created in Main.x()",
             ),
         ] {
             let classification = classified(&[made]);
             let findings = findings(&classification.sites).unwrap();
             let context = Context { release: Some(release), tendency: way.map(goes), double_ends: &[] };
-            let said = hint(&findings[0], context).unwrap_or_default();
+            let said = hint(&findings[0], context).map(|hint| hint.message).unwrap_or_default();
             assert!(said.starts_with(begins), "{said}");
             let input = HintInput::new(&findings[0], context).unwrap();
             spoken.extend(HINTS.iter().position(|rule| (rule.applies)(&input)));
@@ -261,10 +329,10 @@ mod tests {
             let double_ends = [DoubleEnd { kind: Kind::Deflater, times, frame }];
             let classification = classified(&[(Kind::Inflater, made, 4, 0, 0, 4)]);
             let context = Context { double_ends: &double_ends, ..Context::default() };
-            hint(&findings(&classification.sites).unwrap()[0], context).unwrap()
+            hint(&findings(&classification.sites).unwrap()[0], context).unwrap().message
         };
-        let said = "Codec$Closer.close() calls end() on what is ended already: probably on the wrong one, and forgets the \
-                    Inflater that Codec.open() makes";
+        let said = "Codec$Closer.close() calls end() on an instance that is already ended, probably the wrong \
+                    one; the Inflater created in Codec.open() is never ended";
         assert_eq!(wrong("a.Codec$Closer", &[MADE, "a.Codec.open"], 4), said);
         for (class, made, times) in [
             ("a.Codecs", &[MADE, "a.Codec.open"][..], 4),
@@ -273,7 +341,7 @@ mod tests {
             // A stream that was made for another stream is ended by closing that.
             ("a.Codec", &[MADE, "java.util.zip.InflaterInputStream.<init>", "a.Codec.open"], 4),
         ] {
-            assert!(!wrong(class, made, times).contains("already"), "{class} {made:?}");
+            assert!(!wrong(class, made, times).contains("already ended"), "{class} {made:?}");
         }
     }
 
@@ -300,8 +368,11 @@ mod tests {
         .unwrap();
         let said = hint(&findings(&classification.sites).unwrap()[0], Context::default());
         assert_eq!(
-            said.as_deref(),
-            Some("call end(); and if a.Own overrides end(), that has to call super.end()")
+            said.map(|hint| (hint.id, hint.message)),
+            Some((
+                "subclass-not-ended",
+                "call end(); if a.Own overrides end(), the override must call super.end()".to_owned()
+            ))
         );
     }
 

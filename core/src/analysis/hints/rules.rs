@@ -1,40 +1,41 @@
-//! The table of hints: which shape says what.
+//! The table of hints: which shape of a finding gives which hint.
 //!
-//! Leaves to others what is a shape. Invariant: the first rule that fits speaks, so what is telling stands before what is common.
+//! Invariant: the first hint that applies is given, so specific shapes precede general ones.
 
 use super::{HintInput, called};
 use crate::analysis::history::Direction;
 use crate::analysis::rules::in_jdk;
 use crate::model::Frame;
+use crate::wording::hint;
 
-/// One row.
+/// One row of the table.
 pub(super) struct Hint {
+    /// What reports call it (`hint_id` in JSON); never changes.
+    pub(super) id: &'static str,
+    /// Whether the shape of a finding is the one that the hint is about.
     pub(super) applies: fn(&HintInput<'_>) -> bool,
+    /// The sentence.
     pub(super) message: fn(&HintInput<'_>) -> String,
 }
 
-/// Certain leaks first, the most telling shapes before the common ones; then what is still open.
+/// Certain leaks first, specific shapes before general ones; then suspects.
 pub(super) static HINTS: &[Hint] = &[
+    // A `ZipFile` or a stream of an entry was not closed: `ZipFile` pools its Inflaters.
     Hint {
-        // Pooled by ZipFile.
+        id: "zip-file-not-closed",
         applies: |input| input.leaks() && input.makers.iter().any(|frame| pools(frame)),
-        message: |_| {
-            "a ZipFile or an entry stream was not closed; ZipFile pools its Inflaters, so another caller may have lost it"
-                .into()
-        },
+        message: |_| hint::zip_file_not_closed(),
     },
+    // The finalizer or Cleaner of the object around it called `end()`: from JDK 12 on, Inflaters and
+    // Deflaters have no finalizer that does.
     Hint {
-        // An owner's finalizer or Cleaner: from JDK 12 on the streams themselves have none that calls end().
+        id: "owner-left-to-finalizer",
         applies: |input| input.leaks() && input.release_is(12..) && input.mostly_late(),
-        message: |input| {
-            format!(
-                "whatever {} keeps it in was left to its own finalizer or Cleaner: close that object",
-                input.blame_frame()
-            )
-        },
+        message: |input| hint::owner_left_to_finalizer(&input.site()),
     },
+    // One instance is ended twice, another one never.
     Hint {
-        // One is ended twice where another is forgotten.
+        id: "wrong-instance-ended",
         applies: |input| {
             input.leaks()
                 && input.nothing_ends_them()
@@ -43,139 +44,89 @@ pub(super) static HINTS: &[Hint] = &[
         },
         message: |input| {
             let line = input.ends_again().map(|double_end| called(&double_end.frame)).unwrap_or_default();
-            format!(
-                "{line} calls end() on what is ended already: probably on the wrong one, and forgets the {} that {} makes",
-                input.kind(),
-                input.blame_frame()
-            )
+            hint::wrong_instance_ended(&line, input.kind(), &input.site())
         },
     },
+    // A `GZIPInputStream` whose constructor may throw (JDK-8210471).
     Hint {
-        // A GZIPInputStream whose constructor may throw.
+        id: "gzip-constructor-throws",
         applies: |input| input.leaks() && input.stream() == Some("GZIPInputStream") && input.release_is(..21),
-        message: |input| {
-            let somewhere = input.somewhere();
-            format!(
-                "close the GZIPInputStream that {} makes{somewhere}; where its constructor throws (data that is not gzip) its \
-                 Inflater is lost before JDK 21 (JDK-8210471)",
-                input.blame_frame()
-            )
-        },
+        message: |input| hint::gzip_constructor_throws(&input.site(), input.some_are_ended()),
     },
+    // A stream of the JDK that compresses or decompresses what is written to it.
     Hint {
-        // An output stream.
+        id: "output-stream-not-closed",
         applies: |input| input.leaks() && input.stream().is_some_and(|name| name.ends_with("OutputStream")),
         message: |input| {
-            let (stream, somewhere) = (input.stream().unwrap_or_default(), input.somewhere());
-            format!(
-                "close the {stream} that {} makes{somewhere}: finish() and flush() do not end its {}, close() does",
-                input.blame_frame(),
-                input.kind()
-            )
+            let stream = input.stream().unwrap_or_default();
+            hint::output_stream_not_closed(stream, input.kind(), &input.site(), input.some_are_ended())
         },
     },
+    // A stream of the JDK that is read from.
     Hint {
-        // An input stream.
+        id: "input-stream-not-closed",
         applies: |input| input.leaks() && input.stream().is_some(),
         message: |input| {
-            let (stream, somewhere) = (input.stream().unwrap_or_default(), input.somewhere());
-            format!(
-                "close the {stream} that {} makes{somewhere}: to read it to its end does not end its {}",
-                input.blame_frame(),
-                input.kind()
-            )
+            let stream = input.stream().unwrap_or_default();
+            hint::input_stream_not_closed(stream, input.kind(), &input.site(), input.some_are_ended())
         },
     },
+    // A subclass of Inflater or Deflater, which may hide `end()`.
     Hint {
-        // A subclass.
+        id: "subclass-not-ended",
         applies: |input| input.leaks() && input.class.is_some() && input.nothing_ends_them(),
-        message: |input| {
-            let class = input.class.unwrap_or_default();
-            format!("call end(); and if {class} overrides end(), that has to call super.end()")
-        },
+        message: |input| hint::subclass_not_ended(input.class.unwrap_or_default()),
     },
+    // No frame of the application is on the stack.
     Hint {
-        // No frame of the program's.
+        id: "jdk-only",
         applies: |input| input.leaks() && in_jdk(&input.blame_frame.class) && input.stream().is_none(),
-        message: |input| {
-            format!(
-                "{} is the JDK's own, and so is all that calls it: probably a defect of the JDK, which less use of that class \
-                 avoids",
-                input.blame_frame()
-            )
-        },
+        message: |input| hint::jdk_only(&input.site()),
     },
+    // Created by a class of the JDK that is not a stream of `java.util.zip`.
     Hint {
-        // Made inside the JDK.
+        id: "jdk-object-not-closed",
         applies: |input| input.leaks() && input.maker().is_some_and(|frame| in_jdk(&frame.class)),
         message: |input| {
             let class = input.maker().map(|frame| frame.class.as_str()).unwrap_or_default();
-            format!(
-                "close what {} got from the JDK, whose {class} makes it; if all of that is closed it is probably a defect of the \
-                 JDK",
-                input.blame_frame()
-            )
+            hint::jdk_object_not_closed(&input.site(), class, input.kind())
         },
     },
+    // Created in a constructor; none was ended, so the class has probably no `close()`.
     Hint {
-        // Kept by an object from its constructor on.
-        applies: |input| input.leaks() && input.blame_frame.method == "<init>",
-        message: |input| {
-            let class = input.class_of_blame_frame();
-            if input.nothing_ends_them() {
-                format!(
-                    "{class} makes it while it is constructed: probably it needs a close() that calls end(), and callers who call it"
-                )
-            } else {
-                format!(
-                    "{class} makes it while it is constructed, and some are ended: probably not every {class} is closed, or a constructor threw"
-                )
-            }
-        },
+        id: "owner-without-close",
+        applies: |input| input.leaks() && input.is_in_constructor() && input.nothing_ends_them(),
+        message: |input| hint::owner_without_close(input.class_of_blame_frame(), input.kind()),
     },
+    // Created in a constructor; some were ended.
     Hint {
-        // Made directly, with try-with-resources.
+        id: "owner-not-always-closed",
+        applies: |input| input.leaks() && input.is_in_constructor(),
+        message: |input| hint::owner_not_always_closed(input.class_of_blame_frame(), input.kind()),
+    },
+    // Created by the application itself, where Inflater and Deflater are `AutoCloseable` (JDK 25).
+    Hint {
+        id: "use-try-with-resources",
         applies: |input| input.leaks() && input.release_is(25..),
-        message: |input| {
-            let kind = input.kind();
-            format!(
-                "try ({kind} z = new {kind}(…)) in {} ends it on every path; a stream that was given it does not end it when it \
-                 is closed",
-                input.blame_frame()
-            )
-        },
+        message: |input| hint::use_try_with_resources(input.kind(), &input.site()),
     },
+    // Created by the application itself.
     Hint {
-        // Made directly.
+        id: "end-not-called",
         applies: |input| input.leaks(),
-        message: |input| {
-            format!(
-                "call end() in a finally block{} in {}; a stream that was given it does not end it when it is closed",
-                input.somewhere(),
-                input.blame_frame()
-            )
-        },
+        message: |input| hint::call_end(input.kind(), &input.site(), input.some_are_ended()),
     },
+    // The number of live instances is flat.
     Hint {
-        // A pool.
+        id: "possible-pool",
         applies: |input| input.goes(&[Direction::Flat, Direction::FlatAbout]),
-        message: |input| {
-            let live = input.stats.tally.live;
-            format!(
-                "if it is a pool, a rule says so: live:{}.* max={live} in a file of suppressions",
-                input.blame_frame.class
-            )
-        },
+        message: |input| hint::possible_pool(&input.blame_frame.class, input.stats.tally.live),
     },
+    // The number of live instances grows.
     Hint {
-        // A climb.
+        id: "growing",
         applies: |input| input.goes(&[Direction::Grew, Direction::GrewLately]),
-        message: |input| {
-            format!(
-                "find what keeps them after {} has made them (gc_roots=3 shows it), and end them there",
-                input.blame_frame()
-            )
-        },
+        message: |input| hint::growing(input.kind(), &input.site()),
     },
 ];
 

@@ -1,7 +1,8 @@
-//! How many were live in each snapshot of a run, and which way that goes: what tells a pool from a leak.
+//! The number of live instances in each snapshot of a run.
 //!
-//! Owns the points; what they say is [`Trend`]. Knows counts and times, neither stacks nor words. Invariant: memory is bounded however long the run is, and the
-//! points kept are in order, spread over the whole run, the first and the newest among them.
+//! Owns the points; [`Series::tendency`] interprets them. Knows counts and times, neither stacks nor
+//! words. Invariant: memory is bounded however long the run is, and the points that are kept are in
+//! order and spread over the whole run, the first and the newest among them.
 
 mod trend;
 
@@ -19,7 +20,7 @@ const POINTS: usize = 64;
 /// The live instances of each site, snapshot by snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// When the points were taken: all sites have the same ones, so that sites can be taken together.
+    /// Times of the points: the same for all sites, so that series can be added up.
     taken: Vec<Nanos>,
     /// By stable id. A site that was not there yet had none live. More than fit into 32 bits do not fit into a
     /// machine.
@@ -28,8 +29,12 @@ pub struct History {
 }
 
 impl History {
-    /// What a report says of it: when, and the live ones of each site and of the adopted ones at those moments.
-    pub fn told(taken: Vec<Nanos>, sites: HashMap<u64, Vec<u32>>, adopted: PerKind<Vec<u32>>) -> History {
+    /// From a report: the times, and the live instances of each site and of the adopted ones.
+    pub fn from_report(
+        taken: Vec<Nanos>,
+        sites: HashMap<u64, Vec<u32>>,
+        adopted: PerKind<Vec<u32>>,
+    ) -> History {
         History { taken, sites, adopted }
     }
 
@@ -59,7 +64,7 @@ impl History {
     }
 
     /// Drops the point whose neighbours are nearest to each other. Of snapshots at one interval that is in the end
-    /// every second point, then every fourth; a burst of reports on demand takes no room from the hours before it.
+    /// every second point, then every fourth; a burst of reports on demand does not displace earlier hours.
     fn thin(&mut self) {
         let gaps = self.taken.windows(3).map(|three| match three {
             [before, _, after] => after.since(*before),
@@ -77,17 +82,17 @@ impl History {
         self.sites.values_mut().chain([&mut self.adopted.inflater, &mut self.adopted.deflater])
     }
 
-    /// One site's; none if no snapshot saw an instance of it live.
+    /// The series of one site; none if no snapshot saw a live instance of it.
     pub fn trend(&self, stable_id: u64) -> Option<Series> {
         self.together(once(stable_id))
     }
 
-    /// Several sites taken as one.
+    /// The sum over several sites.
     pub fn together(&self, stable_ids: impl Iterator<Item = u64>) -> Option<Series> {
         self.sum(stable_ids.filter_map(|id| self.sites.get(&id)))
     }
 
-    /// That of all adopted ones of a kind.
+    /// The series of all adopted instances of a kind.
     pub fn adopted(&self, kind: Kind) -> Option<Series> {
         self.sum(once(self.adopted.get(kind)))
     }
@@ -114,7 +119,7 @@ mod tests {
     use crate::model::{Frame, Stack, StackKey, ThreadId};
     use crate::session::Session;
 
-    /// A snapshot with so many live ones of two sites, and of the adopted Deflaters.
+    /// A snapshot with these live instances of two sites, and of adopted Deflaters.
     fn snapshot(at: Nanos, lives: [u64; 2], adopted: u64) -> Snapshot {
         let session = Session::default();
         for (number, class) in ["a.First", "a.Second"].into_iter().enumerate() {

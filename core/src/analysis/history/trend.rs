@@ -1,12 +1,12 @@
-//! Which way a number goes: the judgement that tells a pool from a leak.
+//! How a number changes over time: what distinguishes a pool from a leak.
 //!
-//! Pure functions of points in time. Invariant: a climb is told only where it is clear; a pool that was filled once
-//! and then stays is flat, however it was filled.
+//! Pure functions of points in time. Invariant: growth is reported only if it is clear; a pool that was
+//! filled once and then stays is flat, however it was filled.
 
 use crate::model::Nanos;
 use std::time::Duration;
 
-/// Below this no tendency is told: programs that start do everything at once.
+/// A shorter series has no trend: at the start a program creates everything at once.
 const LEAST_SPAN: Duration = Duration::from_secs(1);
 /// Three numbers go up by chance too often.
 const LEAST_POINTS: usize = 4;
@@ -17,7 +17,7 @@ const PLATEAU: u32 = 3;
 /// What a plateau may differ from its end, as a part of it: 5 %.
 const RIPPLE: u64 = 20;
 
-/// How many were live when.
+/// The number of live instances over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
     /// In the order of time; never empty.
@@ -27,28 +27,28 @@ pub struct Series {
 /// One snapshot's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// When.
+    /// Time of the snapshot.
     pub at: Nanos,
-    /// How many.
+    /// Live instances.
     pub live: u64,
 }
 
-/// Which way it goes.
+/// How the number changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// It climbs, and goes on climbing: a leak in the making, or a load that rises.
+    /// It grows until the end: a leak, or a rising load.
     Grew,
-    /// The same in the later half of the run, to where it never was before.
+    /// The same in the later half of the run, to a number that was never reached before.
     GrewLately,
     /// It goes down.
     Fell,
     /// It stays where it is: a pool that is full.
     Flat,
-    /// The same, but for 5 %.
+    /// The same, within 5 %.
     FlatAbout,
     /// Up and down.
     Varied,
-    /// Fewer snapshots than it takes to tell.
+    /// Too few snapshots for any of these.
     Unclear,
 }
 
@@ -65,21 +65,21 @@ impl Direction {
     }
 }
 
-/// What a trend says.
+/// A direction with its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trend {
-    /// Which way.
+    /// How the number changes.
     pub way: Direction,
     /// The number at the beginning; the least one where it varied.
     pub from: u64,
     /// The number at the end; the most where it varied.
     pub to: u64,
-    /// For how long.
+    /// The time that this describes.
     pub over: Duration,
 }
 
 impl Series {
-    /// What the points say, if they say anything.
+    /// The trend; none if the series is too short.
     pub fn tendency(&self) -> Option<Trend> {
         let points = self.points.as_slice();
         let (first, last) = (points.first()?, points.last()?);
@@ -134,7 +134,7 @@ fn climbs(points: &[Point], before: u64) -> bool {
         && plateau(points, 0) < over / PLATEAU
 }
 
-/// The like for going down. Nobody is alarmed by it: it need not go on to the end.
+/// The same for going down, but it need not go on to the end: nothing is wrong with it.
 fn falls(points: &[Point]) -> bool {
     let Some([first, second, third, fourth]) = quarters(points) else { return false };
     let floors = [first.floor, second.floor, third.floor, fourth.floor];

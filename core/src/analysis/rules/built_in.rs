@@ -29,7 +29,7 @@ const BUILT_IN: &[&str] = &[
 ];
 
 impl Rule {
-    /// The built-in rules, in the order in which they are asked.
+    /// The built-in rules, in the order in which they apply.
     pub fn built_in() -> Vec<Rule> {
         // That every one of them parses is a test below.
         BUILT_IN.iter().filter_map(|text| Rule::parse(text, true).ok()).collect()
@@ -84,7 +84,7 @@ mod tests {
                 &["java.util.zip.Inflater.<init>", "jdk.nio.zipfs.ZipFileSystem.getInflater"],
                 Some((false, true)),
             ),
-            // The compiler of JDK 8, whoever runs it
+            // The compiler of JDK 8, run by anything
             (
                 &[
                     "java.util.zip.Inflater.<init>",

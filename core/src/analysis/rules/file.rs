@@ -45,7 +45,7 @@ impl Rule {
         }
         if unsaid > 0 {
             let lines = if unsaid == 1 { "line is" } else { "lines are" };
-            complaints.push(format!("{}: {unsaid} more {lines} no rules", escape::text(name)));
+            complaints.push(format!("{}: {unsaid} more {lines} invalid", escape::text(name)));
         }
         (rules, complaints)
     }
@@ -54,7 +54,7 @@ impl Rule {
 /// The rule of a line, or nothing.
 fn without_comment(line: &str) -> Result<&str, String> {
     if line.len() > MAX_LINE {
-        return Err(format!("a line has {MAX_LINE} bytes at most"));
+        return Err(format!("the line is longer than {MAX_LINE} bytes"));
     }
     let begins =
         |at: usize| line.get(..at).is_none_or(|before| before.is_empty() || before.ends_with([' ', '\t']));
@@ -91,11 +91,15 @@ mod tests {
                 "live:a.b\nleek:a.b\nleak:\n# fine\nleak:c.d",
                 &["live:a.b", "leak:c.d"],
                 &[
-                    "r.rules:2: unknown verdict \"leek\"; there are leak and live, for inflater and deflater",
-                    "r.rules:3: an empty pattern fits nothing",
+                    "r.rules:2: unknown word \"leek\"; use leak, live, inflater or deflater",
+                    "r.rules:3: a pattern is empty",
                 ],
             ),
-            ("# no rule follows\nlive", &[], &["r.rules:2: VERDICTS:PATTERN is needed"]),
+            (
+                "# no rule follows\nlive",
+                &[],
+                &["r.rules:2: must be leak:PATTERN, live:PATTERN or leak,live:PATTERN"],
+            ),
         ] {
             let (read, complained) = Rule::read_file("r.rules", text);
             assert_eq!(read.iter().map(|rule| rule.text.as_str()).collect::<Vec<_>>(), rules, "{text:?}");
@@ -127,6 +131,6 @@ mod tests {
             }
         }
         let (_, complained) = Rule::read_file("r", &"x\n".repeat(22));
-        assert_eq!(complained.last().unwrap(), "r: 2 more lines are no rules");
+        assert_eq!(complained.last().unwrap(), "r: 2 more lines are invalid");
     }
 }

@@ -1,7 +1,8 @@
-//! Many rules, asked about many stacks.
+//! An index of rules, for many rules and many stacks.
 //!
-//! Most rules name their outermost frame in full: those are found by the names on a stack, so that thousands of rules cost
-//! little more than a few. Invariant: the rule that is found is the one that asking all of them in order would find.
+//! Most rules name their outermost frame in full: these are found by the frames of a stack, so that
+//! thousands of rules cost little more than a few. Invariant: the rule that is found is the first one
+//! that matches.
 
 use super::Rule;
 use crate::model::Frame;
@@ -11,12 +12,12 @@ use std::collections::HashMap;
 pub struct RuleIndex<'a> {
     rules: &'a [Rule],
     by_name: HashMap<&'a str, Vec<usize>>,
-    /// Those that name none in full.
+    /// Rules whose outermost frame has a `*`.
     others: Vec<usize>,
 }
 
 impl<'a> RuleIndex<'a> {
-    /// In the order in which they are asked.
+    /// Indexes rules in their order.
     pub fn new(rules: &'a [Rule]) -> RuleIndex<'a> {
         let mut asked = RuleIndex { rules, by_name: HashMap::new(), others: Vec::new() };
         for (at, rule) in rules.iter().enumerate() {

@@ -1,13 +1,13 @@
-//! Rules: which sites' leaks or live instances are expected, and why nobody needs to look.
+//! Rules: which leaks or live instances are expected.
 //!
-//! A rule is a line of text, `VERDICTS:PATTERN [< PATTERN | << PATTERN]… [max=N]`: the verdicts it covers (`leak` is late
-//! and collected, `live` is live; several with a comma, `inflater` or `deflater` beside them where it is one kind only) and
-//! frames that must be on the stack, from the inside outwards: any frames between them at `<`, only the JDK's own at
-//! `<<`. A pattern is matched against `class.method`; `*` stands for anything. With a maximum it covers so many, over all
-//! sites together, and no more.
-//! Of the rules that speak of a site's leaks the first one is asked, and so it is for its live ones. The built-in rules come
-//! first, so that what the JDK does under the user's frames uses up nobody's maximum. Who asks is `classify`.
-//! Invariant: a rule is plain data; being asked changes nothing.
+//! A rule is a line of text, `leak,live:PATTERN [< PATTERN | << PATTERN]… [max=N]`. `leak` covers late and
+//! collected instances, `live` covers live ones; `inflater` or `deflater` beside them limits it to one kind.
+//! The patterns must be on the stack, from the inside outwards, with any frames between them at `<` and only
+//! frames of the JDK at `<<`. A pattern is matched against `class.method`; `*` matches anything. With a
+//! maximum, a rule covers at most N instances over all sites together.
+//! The first rule that matches a site's leaks covers them, and likewise for its live instances. The built-in
+//! rules come first, so that instances of the JDK use up no maximum of the user's rules. `classify` applies
+//! the rules. Invariant: a rule is plain data.
 
 mod index;
 mod built_in;
@@ -22,7 +22,7 @@ pub use file::MAX_RULES;
 pub use index::RuleIndex;
 pub use pattern::in_jdk;
 
-/// What built-in rules have for a source.
+/// The source of built-in rules.
 pub const BUILT_IN_SOURCE: &str = "built-in";
 
 /// One rule.
@@ -32,9 +32,9 @@ pub struct Rule {
     pub text: String,
     /// Whether it came with the agent.
     pub built_in: bool,
-    /// Where it stands, `FILE:LINE`, or that it is built in; empty where nobody knows.
+    /// Where it was read, `FILE:LINE`, or [`BUILT_IN_SOURCE`]; empty if unknown.
     pub source: String,
-    /// How many it covers at most.
+    /// Instances that it covers at most; none if there is no maximum.
     pub max: Option<u64>,
     leak: bool,
     live: bool,
@@ -43,18 +43,18 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether it speaks of late and collected ones of a kind.
+    /// Whether it covers late and collected instances of a kind.
     pub fn speaks_of_leaks(&self, kind: Kind) -> bool {
         self.leak && *self.kinds.get(kind)
     }
 
-    /// Whether it speaks of live ones of a kind.
+    /// Whether it covers live instances of a kind.
     pub fn speaks_of_live(&self, kind: Kind) -> bool {
         self.live && *self.kinds.get(kind)
     }
 
-    /// A rule of a report: what it covered stands there, so it covers nothing again.
-    pub fn told(text: &str, built_in: bool, source: &str, max: Option<u64>) -> Rule {
+    /// A rule that was read from a report: it matches nothing, because the report has what it covered.
+    pub fn from_report(text: &str, built_in: bool, source: &str, max: Option<u64>) -> Rule {
         Rule {
             text: text.into(),
             built_in,
@@ -67,7 +67,7 @@ impl Rule {
         }
     }
 
-    /// Whether it speaks of a stack, innermost frame first.
+    /// Whether it matches a stack, innermost frame first.
     pub fn fits<'a>(&self, frames: impl Iterator<Item = &'a Frame> + Clone) -> bool {
         pattern::fits(&self.patterns, frames)
     }

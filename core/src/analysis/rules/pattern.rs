@@ -1,7 +1,6 @@
 //! Frames that must be on a stack, from the inside outwards.
 //!
-//! Knows no verdicts and no numbers. Invariant: whatever somebody's patterns are, looking for them takes time in proportion to
-//! patterns × frames.
+//! Invariant: matching takes time in proportion to patterns × frames, whatever the patterns are.
 
 use crate::model::Frame;
 
@@ -14,8 +13,8 @@ pub(super) struct Pattern {
     pub(super) near: bool,
 }
 
-/// Whether the patterns are found one after the other, innermost frame first. All places where a pattern may end are
-/// carried to the next one: trying them one by one would take years where somebody's rule is `* < * < * < *`.
+/// Whether the patterns are found one after the other, innermost frame first. All frames at which a
+/// pattern may end are carried to the next one: backtracking would take years for `* < * < * < *`.
 pub(super) fn fits<'a>(patterns: &[Pattern], frames: impl Iterator<Item = &'a Frame> + Clone) -> bool {
     // For each frame: whether the patterns so far fit, the last of them here. Before the first there is no frame.
     let mut ends: Option<Vec<bool>> = None;

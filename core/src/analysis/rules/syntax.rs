@@ -10,31 +10,30 @@ use std::fmt;
 
 /// What stands before the number of a rule's maximum.
 const MAX: &str = "max=";
-const EMPTY: &str = "an empty pattern fits nothing";
+const EMPTY: &str = "a pattern is empty";
 /// Names of methods with the sign that else stands between two frames.
 const CONSTRUCTORS: [&str; 2] = ["<init>", "<clinit>"];
 
 impl Rule {
     /// Reads one rule. The error says what is wrong with it.
     pub fn parse(text: &str, built_in: bool) -> Result<Rule, String> {
-        let (words, rest) = text.split_once(':').ok_or("VERDICTS:PATTERN is needed")?;
+        let (words, rest) =
+            text.split_once(':').ok_or("must be leak:PATTERN, live:PATTERN or leak,live:PATTERN")?;
         let (rest, max) = maximum(rest)?;
         let source = if built_in { BUILT_IN_SOURCE } else { "" };
-        let mut rule = Rule { patterns: patterns(rest)?, ..Rule::told(text, built_in, source, max) };
+        let mut rule = Rule { patterns: patterns(rest)?, ..Rule::from_report(text, built_in, source, max) };
         for word in words.split(',').map(str::trim) {
             match (word, Kind::ALL.into_iter().find(|kind| kind.name() == word)) {
                 ("leak", _) => rule.leak = true,
                 ("live", _) => rule.live = true,
                 (_, Some(kind)) => *rule.kinds.get_mut(kind) = true,
                 (other, None) => {
-                    return Err(format!(
-                        "unknown verdict {other:?}; there are leak and live, for inflater and deflater"
-                    ));
+                    return Err(format!("unknown word {other:?}; use leak, live, inflater or deflater"));
                 }
             }
         }
         if !rule.leak && !rule.live {
-            return Err("a verdict is needed: leak, live or both".into());
+            return Err("leak or live is missing before the colon".into());
         }
         if !Kind::ALL.iter().any(|kind| *rule.kinds.get(*kind)) {
             rule.kinds = PerKind { inflater: true, deflater: true };
@@ -104,7 +103,7 @@ fn maximum(text: &str) -> Result<(&str, Option<u64>), String> {
         // No sign, no unit.
         Some(digits) => match digits.parse() {
             Ok(max) if digits.starts_with(|c: char| c.is_ascii_digit()) => (rest, Some(max)),
-            _ => return Err(format!("{MAX} needs a whole number up to {}, not {digits:?}", u64::MAX)),
+            _ => return Err(format!("{MAX} must have a whole number up to {}, not {digits:?}", u64::MAX)),
         },
     };
     Ok((rest, max))
@@ -116,9 +115,9 @@ fn patterns(text: &str) -> Result<Vec<Pattern>, String> {
     for pattern in frames(text) {
         let pattern = pattern.trim();
         if pattern.split_whitespace().any(|word| word.starts_with(MAX)) {
-            return Err(format!("{MAX}N stands once, at the end"));
+            return Err(format!("{MAX}N may stand only once, at the end"));
         } else if pattern.ends_with('>') && !CONSTRUCTORS.iter().any(|name| pattern.ends_with(name)) {
-            return Err("a name stands before <init> and <clinit>, and no other has these signs".into());
+            return Err("< and > may be part of a name only in CLASS.<init> and CLASS.<clinit>".into());
         } else if !pattern.is_empty() {
             patterns.push(Pattern { text: escape::unescaped(pattern).into_owned(), near });
             near = false;
@@ -177,22 +176,22 @@ mod tests {
     #[test]
     fn bad_rules_say_why() {
         for (text, says) in [
-            ("", "VERDICTS:PATTERN"),
-            ("a.b", "VERDICTS:PATTERN"),
-            ("leek:a.b", "unknown verdict \"leek\""),
-            (":a.b", "unknown verdict \"\""),
-            ("deflater:a.b", "a verdict is needed"),
-            ("leak:", "empty pattern"),
-            ("leak:a.b <", "empty pattern"),
-            ("leak:a.b <<", "empty pattern"),
-            ("leak:a.b <<< c.d", "empty pattern"),
-            ("leak:< a.b", "empty pattern"),
-            ("leak:<init>", "empty pattern"),
+            ("", "must be leak:PATTERN"),
+            ("a.b", "must be leak:PATTERN"),
+            ("leek:a.b", "unknown word \"leek\""),
+            (":a.b", "unknown word \"\""),
+            ("deflater:a.b", "leak or live is missing"),
+            ("leak:", "a pattern is empty"),
+            ("leak:a.b <", "a pattern is empty"),
+            ("leak:a.b <<", "a pattern is empty"),
+            ("leak:a.b <<< c.d", "a pattern is empty"),
+            ("leak:< a.b", "a pattern is empty"),
+            ("leak:<init>", "a pattern is empty"),
             ("leak:a.b < max=9999999999999999999999 < c.d", "at the end"),
-            ("leak:a.b < <init>", "a name stands before"),
-            ("leak:a.B<c>", "a name stands before"),
-            ("leak:max=3", "empty pattern"),
-            ("leak:a.b max=", "max= needs a whole number"),
+            ("leak:a.b < <init>", "may be part of a name only in"),
+            ("leak:a.B<c>", "may be part of a name only in"),
+            ("leak:max=3", "a pattern is empty"),
+            ("leak:a.b max=", "max= must have a whole number"),
             ("leak:a.b max=x", "not \"x\""),
             ("leak:a.b max=-1", "not \"-1\""),
             ("leak:a.b max=+1", "not \"+1\""),

@@ -1,12 +1,12 @@
-//! How many were live over time, as a small picture.
+//! The number of live instances over time, as a small chart.
 //!
-//! Invariant: it needs no script, and what it shows is also said in words.
+//! Invariant: it needs no script, and the sentence beside it says the same.
 
 use super::escape::Plain;
-use crate::analysis::classify::grouped;
 use crate::analysis::history::{Point, Series};
 use crate::model::Nanos;
-use crate::report::words::{duration, tendency};
+use crate::report::words::tendency;
+use crate::wording::{duration, grouped};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const RIGHT: f64 = 412.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 92.0;
 
-/// Nothing where there are too few snapshots for a curve.
+/// Empty if there are too few snapshots for a curve.
 pub(super) fn history(trend: Option<&Series>, begun: Nanos) -> String {
     let Some((trend, words)) = trend.and_then(|trend| Some((trend, tendency(trend)?))) else {
         return String::new();

@@ -15,26 +15,28 @@ use crate::report::tree::{Node, Tree};
 use crate::report::words::clean;
 use serde::{Serialize, Serializer};
 
-/// Tuples, not objects: there may be ten thousand of each. `page.js` names their parts again. Each list is made while it
-/// is written.
+/// Tuples, not objects: there may be ten thousand of each. `page.js` names their parts. Each list is
+/// made while it is written.
 struct Data<'a> {
     findings: &'a [Finding<'a>],
+    /// Whether bytes held are an estimate, so that they get a `≈`.
+    estimated: bool,
     tree: Tree<'a>,
-    /// The innermost node of each site, in the order of the places.
+    /// The innermost node of each site, in the order of the findings.
     leaves: Vec<Node>,
 }
 
 /// Writes the data as JSON that may stand in a `<script>`.
-pub(super) fn data(findings: &[Finding<'_>], to: &mut Out<'_>) -> Result<(), OutOfMemory> {
-    let data = Data::of(findings)?;
+pub(super) fn data(findings: &[Finding<'_>], measured: bool, to: &mut Out<'_>) -> Result<(), OutOfMemory> {
+    let data = Data::of(findings, !measured)?;
     let result = serde_json::to_writer(ScriptData(&mut *to), &data);
     to.serialized(result);
     Ok(())
 }
 
 impl<'a> Data<'a> {
-    fn of(findings: &'a [Finding<'a>]) -> Result<Data<'a>, OutOfMemory> {
-        let mut data = Data { findings, tree: Tree::default(), leaves: Vec::new() };
+    fn of(findings: &'a [Finding<'a>], estimated: bool) -> Result<Data<'a>, OutOfMemory> {
+        let mut data = Data { findings, estimated, tree: Tree::default(), leaves: Vec::new() };
         for classified in findings.iter().flat_map(|finding| &finding.sites) {
             let leaf = data.tree.add(classified.site.frames())?;
             push(&mut data.leaves, leaf)?;
@@ -42,7 +44,7 @@ impl<'a> Data<'a> {
         Ok(data)
     }
 
-    /// Name, place in the source, whether it is the JDK's.
+    /// Name, line of the source, whether it is a frame of the JDK.
     fn frames(&self) -> impl Iterator<Item = (String, String, bool)> + Clone {
         self.tree.frames.iter().map(|frame| {
             let name = clean(&format!("{}.{}", frame.class, frame.method));
@@ -55,8 +57,9 @@ impl<'a> Data<'a> {
         [0, 0].into_iter().chain(self.tree.nodes.iter().flat_map(|(caller, frame)| [*caller, *frame]))
     }
 
-    /// Of each site, in the order of the places: its place, its innermost node, how far out from there the culprit is,
-    /// 1 where it was cut at the outer end, leaked, live, bytes held, byte-seconds of lateness, created.
+    /// Of each site, in the order of the findings: its finding, its innermost node, the index of the blame
+    /// frame from there, 1 if its stack is truncated, leaked, live, bytes held, byte-seconds of lateness,
+    /// created.
     fn sites(&self) -> impl Iterator<Item = [u64; 9]> + Clone {
         let of_place = |(at, finding): (usize, &'a Finding<'a>)| {
             finding.sites.iter().map(move |classified| (at, finding.blame_frame, *classified))
@@ -84,11 +87,12 @@ impl<'a> Data<'a> {
 impl Serialize for Data<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
-        let mut data = to.serialize_struct("Data", 4)?;
+        let mut data = to.serialize_struct("Data", 5)?;
+        data.serialize_field("estimated", &self.estimated)?;
         data.serialize_field("frames", &Listed(self.frames()))?;
         data.serialize_field("nodes", &Listed(self.nodes()))?;
         data.serialize_field("sites", &Listed(self.sites()))?;
-        // What to think of each place.
+        // Of each finding.
         data.serialize_field("groups", &Listed(self.findings.iter().map(Group::of)))?;
         data.end()
     }
@@ -110,7 +114,7 @@ mod tests {
         ]);
         let mut bytes = Vec::new();
         let mut out = Out::new(&mut bytes);
-        data(&findings(&classification.sites).unwrap(), &mut out).unwrap();
+        data(&findings(&classification.sites).unwrap(), true, &mut out).unwrap();
         out.finish().unwrap();
         let data: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let nodes: Vec<usize> = serde_json::from_value(data["nodes"].clone()).unwrap();

@@ -1,8 +1,8 @@
-//! One page for a browser: what is wrong and what to do first, every place, a flame graph, the sums.
+//! The HTML report: what is wrong and what to do first, every finding, a flame graph, the totals.
 //!
-//! The page is one file that asks nobody for anything. The sentences are the text report's. What Rust writes here can be
-//! read without a script; `page.js` sorts, searches, and draws the flame graph. Invariant: nothing that came from the
-//! program gets into the page but through [`escape`].
+//! One file that loads nothing. It has the sentences of the text report. What Rust writes can be read
+//! without JavaScript; `page.js` sorts, searches and draws the flame graph. Invariant: text of the
+//! program gets into the page only through [`escape`].
 
 mod chart;
 mod data;
@@ -12,12 +12,12 @@ mod totals;
 
 use super::out::Out;
 use super::text::finding::way;
-use super::text::{memory, origin, stats};
-use super::words::{byte_seconds, bytes, count};
+use super::text::{approximate, memory, origin, summary_clauses};
 use super::{Report, lost};
-use crate::analysis::classify::{Severity, SiteStats, grouped};
+use crate::analysis::classify::{Severity, SiteStats};
 use crate::analysis::findings::{Finding, findings, leaks_and_suspects};
 use crate::model::Kind;
+use crate::wording::{byte_seconds, count, grouped};
 use escape::Plain;
 use serde::Serialize;
 use std::fmt::{Display, Write as _};
@@ -26,7 +26,7 @@ use std::io;
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// Nothing is loaded from anywhere, and nothing sent.
+/// Forbids the page to load or to send anything.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'; \
                       script-src 'unsafe-inline'";
 
@@ -39,7 +39,7 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
     page.flame_graph();
     page.sums();
     page.out.push_str("</main>\n<script type=\"application/json\" id=\"data\">");
-    data::data(&findings, &mut page.out)?;
+    data::data(&findings, report.native.measured, &mut page.out)?;
     let _ = write!(page.out, "</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n");
     page.out.finish()
 }
@@ -51,23 +51,23 @@ struct Page<'a, 'w> {
     findings: &'a [Finding<'a>],
 }
 
-/// What a place is filtered by: its severity, and those apart that only a rule keeps from being worse.
+/// What findings are filtered by: the severity, and `expected` for those that a rule makes clean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Group {
     Leak,
-    Live,
+    Suspect,
     Expected,
     Clean,
 }
 
 impl Group {
-    const ALL: [Group; 4] = [Group::Leak, Group::Live, Group::Expected, Group::Clean];
+    const ALL: [Group; 4] = [Group::Leak, Group::Suspect, Group::Expected, Group::Clean];
 
     fn of(finding: &Finding<'_>) -> Group {
         match finding.stats.severity() {
             Severity::Leak => Group::Leak,
-            Severity::Suspect => Group::Live,
+            Severity::Suspect => Group::Suspect,
             Severity::Clean if finding.stats.expected > 0 => Group::Expected,
             Severity::Clean => Group::Clean,
         }
@@ -76,7 +76,7 @@ impl Group {
     fn name(self) -> &'static str {
         match self {
             Group::Leak => "leak",
-            Group::Live => "live",
+            Group::Suspect => "suspect",
             Group::Expected => "expected",
             Group::Clean => "clean",
         }
@@ -97,14 +97,14 @@ impl Page<'_, '_> {
 
     fn summary(&mut self) {
         let (leaks, suspects) = leaks_and_suspects(self.findings);
-        let clauses = stats(self.report, leaks, suspects);
+        let clauses = summary_clauses(self.report, leaks, suspects);
         let worst =
             self.findings.iter().map(|finding| finding.stats.severity()).max().unwrap_or(Severity::Clean);
         let lost: u64 = Kind::ALL.iter().map(|kind| lost(self.report.adopted.get(*kind))).sum();
         let mood = match worst {
             Severity::Leak => "leak",
             _ if lost > 0 && self.report.adopts_the_program_s() => "leak",
-            Severity::Suspect => "live",
+            Severity::Suspect => "suspect",
             Severity::Clean => "clean",
         };
         let mut clauses = clauses.iter();
@@ -131,15 +131,15 @@ impl Page<'_, '_> {
         let lateness: f64 = self.report.classification.all_stats().map(SiteStats::lateness).sum();
         let held = match sum(SiteStats::bytes_held) {
             0 => "nothing".to_owned(),
-            held => format!("{}{}", self.report.native.approx_prefix(), bytes(held)),
+            held => approximate(self.report, held),
         };
         let (created, ended) = (sum(|v| v.tally.counts.created), sum(|v| v.tally.counts.ended));
         let figures = [
-            ("leaked for certain", grouped(sum(|v| v.leaked))),
+            ("certain leaks", grouped(sum(|v| v.leaked))),
             ("live", grouped(sum(|v| v.tally.live))),
-            ("held outside the Java heap", held),
+            ("native memory held", held),
             ("lateness: bytes × time until freed", byte_seconds(lateness)),
-            ("ended by the program", format!("{} of {}", grouped(ended), grouped(created))),
+            ("ended", format!("{} of {}", grouped(ended), grouped(created))),
         ];
         self.out.push_str("<dl class=\"figures\">\n");
         for (name, figure) in figures {
@@ -159,8 +159,8 @@ impl Page<'_, '_> {
         let mut to_do = String::from("<section class=\"first\" aria-labelledby=\"first\">\n");
         let _ = match severity {
             Severity::Clean => return,
-            Severity::Leak => write!(to_do, "<h2 id=\"first\">Mend this first</h2>\n<p>"),
-            Severity::Suspect => write!(to_do, "<h2 id=\"first\">Look here first</h2>\n<p>"),
+            Severity::Leak => write!(to_do, "<h2 id=\"first\">Fix this first</h2>\n<p>"),
+            Severity::Suspect => write!(to_do, "<h2 id=\"first\">Check this first</h2>\n<p>"),
         };
         let _ = write!(
             to_do,
@@ -173,7 +173,7 @@ impl Page<'_, '_> {
         }
         to_do.push_str(".</p>\n");
         if let Some(hint) = self.report.hint(finding) {
-            let _ = writeln!(to_do, "<p><b>To do:</b> {}.</p>", Plain(&hint));
+            let _ = writeln!(to_do, "<p><b>Hint:</b> {}.</p>", Plain(&hint.message));
         }
         to_do.push_str("</section>\n");
         self.out.push_str(&to_do);
@@ -182,20 +182,21 @@ impl Page<'_, '_> {
     fn findings(&mut self) {
         let of = |group| self.findings.iter().filter(|finding| Group::of(finding) == group).count();
         let (stacks, total) = (self.report.classification.sites.len(), self.findings.len());
-        let stacks = count(stacks, "allocation stack");
+        let stacks = count(stacks, "allocation site");
         let _ = write!(
             self.out,
-            "<section id=\"places\" aria-labelledby=\"places-title\">\n<h2 id=\"places-title\">Where they were made</h2>\n\
-             <p class=\"about\">{}, {stacks}; worst first. A place is the first line of the program's own on the way out \
-             from the constructor.</p>\n",
-            count(total, "place"),
+            "<section id=\"places\" aria-labelledby=\"places-title\">\n<h2 id=\"places-title\">Findings</h2>\n\
+             <p class=\"about\">{}, {stacks}; worst first. A finding is all allocation sites with the same blame frame: \
+             the first frame of the application on the way out of the constructor.</p>\n",
+            count(total, "finding"),
         );
         let left_out = self.report.classification.sites_left_out();
         if left_out > 0 {
-            let stacks = count(usize::try_from(left_out).unwrap_or(usize::MAX), "more stack");
+            let sites = count(usize::try_from(left_out).unwrap_or(usize::MAX), "more clean site");
+            let are = if left_out == 1 { "is" } else { "are" };
             let _ = writeln!(
                 self.out,
-                "<p class=\"about\">{stacks} with nothing wrong are left out here and in the graph; the sums have them.</p>"
+                "<p class=\"about\">{sites} {are} not listed here and in the flame graph; the totals include them.</p>"
             );
         }
         self.out.push_str(
@@ -214,29 +215,29 @@ impl Page<'_, '_> {
         self.table();
         self.out.push_str("<p class=\"js\"><button type=\"button\" id=\"more\" hidden></button></p>\n");
         self.out.push_str(
-            "<noscript><p>Without JavaScript there is no flame graph, no search and no other order; ",
+            "<noscript><p>Without JavaScript, this page has no flame graph, no search and no sorting. ",
         );
         let _ = if total > table::ROWS {
             write!(
                 self.out,
-                "the table has the worst {} of {}, format=json has all.",
+                "The table lists the worst {} of {}; format=json lists all.",
                 table::ROWS,
-                count(total, "place")
+                count(total, "finding")
             )
         } else {
-            write!(self.out, "the table is complete.")
+            write!(self.out, "The table is complete.")
         };
         self.out.push_str("</p></noscript>\n</section>\n");
     }
 
-    /// All of it but the graph itself, which the script draws.
+    /// All but the graph itself, which the script draws.
     fn flame_graph(&mut self) {
         if self.findings.is_empty() {
             return;
         }
         self.out.push_str(
             "<section id=\"flame\" class=\"js\" aria-labelledby=\"flame-title\">\n<h2 id=\"flame-title\">Flame graph</h2>\n\
-             <p class=\"about\">From the thread's start, above, to the constructor, below. The wider, the more comes by.</p>\n\
+             <p class=\"about\">The start of the thread is at the top, the constructor at the bottom. The width of a frame is its share.</p>\n\
              <div class=\"tools\"><fieldset id=\"weights\"><legend>Width</legend>",
         );
         for (weight, name) in [
@@ -254,16 +255,16 @@ impl Page<'_, '_> {
             "</fieldset><label class=\"chip\"><input type=\"checkbox\" id=\"certain\">Only certain leaks</label>\
              <label>Search <input type=\"search\" id=\"find-frame\" placeholder=\"class, method or file\"></label>\
              <output id=\"share\" aria-live=\"polite\"></output></div>\n\
-             <nav id=\"crumbs\" aria-label=\"Zoom\"></nav>\n<output id=\"told\" aria-live=\"polite\"></output>\n\
+             <nav id=\"crumbs\" aria-label=\"Zoom\"></nav>\n<output id=\"described\" aria-live=\"polite\"></output>\n\
              <div id=\"graph\" role=\"tree\" aria-label=\"Allocation stacks. Arrow keys move, Enter zooms, Escape shows all.\"></div>\n\
-             <p class=\"legend\"><span class=\"swatch own\"></span>the program <span class=\"swatch jdk\"></span>the JDK \
-             <span class=\"swatch culprit\">▸</span>the line to mend or to look at <span class=\"keys\">Click or <kbd>Enter</kbd>: \
+             <p class=\"legend\"><span class=\"swatch own\"></span>application <span class=\"swatch jdk\"></span>JDK \
+             <span class=\"swatch culprit\">▸</span>blame frame <span class=\"keys\">Click or <kbd>Enter</kbd>: \
              zoom · <kbd>Esc</kbd>: all · arrows: move</span></p>\n</section>\n",
         );
     }
 }
 
-/// The verdict as a word; its colour says nothing that the word does not.
+/// The group as a coloured word.
 fn badge(group: Group) -> impl Display {
     let name = group.name();
     format!("<span class=\"badge {name}\">{name}</span>")
@@ -317,16 +318,16 @@ mod tests {
         let (table, rest) = page.split_once("<template").unwrap();
         assert_eq!(table.matches(" data-at=").count(), table::ROWS);
         assert_eq!(rest.matches(" data-at=").count(), 7);
-        assert!(page.contains("the worst 300 of 307 places"));
+        assert!(page.contains("the worst 300 of 307 findings"));
     }
 
     #[test]
     fn it_says_what_to_do_first() {
         for (ended, collected, said) in
-            [(1, 1, Some("Mend this first")), (1, 0, Some("Look here first")), (2, 0, None)]
+            [(1, 1, Some("Fix this first")), (1, 0, Some("Check this first")), (2, 0, None)]
         {
             let page = page(&report(&session(&[(Kind::Inflater, &[MADE, "a.B.c"], 2, ended, 0, collected)])));
-            let found = ["Mend this first", "Look here first"].into_iter().find(|words| page.contains(words));
+            let found = ["Fix this first", "Check this first"].into_iter().find(|words| page.contains(words));
             assert_eq!(found, said);
         }
     }
@@ -342,7 +343,7 @@ mod tests {
         let page = page(
             &Report::new(process, Default::default(), &snapshot, rules.into(), Default::default()).unwrap(),
         );
-        assert!(page.contains("over its maximum: 5 of at most 3"), "{page}");
-        assert!(page.contains("A rule that was not used: <code>live:a.&lt;b&gt;.*</code>"), "{page}");
+        assert!(page.contains("over its maximum: 5 found, 3 allowed"), "{page}");
+        assert!(page.contains("Unused rule: <code>live:a.&lt;b&gt;.*</code>"), "{page}");
     }
 }

@@ -30,7 +30,7 @@
 
   const whole = ({ name, source }) => `${name}(${source})`;
   const culpritOf = (site) => stack(site.leaf)[site.culprit];
-  const open = (site) => ['leak', 'live'].includes(data.groups[site.place]);
+  const open = (site) => ['leak', 'suspect'].includes(data.groups[site.place]);
   const culprits = new Set(sites.filter(open).map(culpritOf));
 
   /** Which nodes have a frame with these words in it; and which have one on their way from the root. */
@@ -55,10 +55,11 @@
     return `${number >= 100 || Number.isInteger(number) ? number.toFixed(0) : number.toFixed(1)} ${units[unit]}`;
   }
   const BYTES = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const told = {
+  const approx = data.estimated ? '≈' : '';
+  const worded = {
     leaked: (number) => `${grouped(number)} leaked`,
-    held: (number) => `≈${scaled(number, BYTES)} held`,
-    lateness: (number) => `≈${scaled(number, BYTES.map((unit) => `${unit}·s`))} of lateness`,
+    held: (number) => `${approx}${scaled(number, BYTES)} held`,
+    lateness: (number) => `${approx}${scaled(number, BYTES.map((unit) => `${unit}·s`))} of lateness`,
     created: (number) => `${grouped(number)} created`,
   };
   const share = (part, all) => `${(all ? 100 * part / all : 0).toFixed(1)} %`;
@@ -145,7 +146,7 @@
       const line = make(at === site.culprit ? 'mark' : frame.jdk ? 'i' : 'span', '', `at ${whole(frame)}`);
       pre.append(line, '\n');
     });
-    if (site.cut) pre.append('… cut at the depth limit, depth= keeps more\n');
+    if (site.cut) pre.append('… truncated at the depth limit, a larger depth= keeps more\n');
   }
 
   function unfold(details) {
@@ -172,10 +173,10 @@
     const site = sites[number];
     const details = make('details', 'site', '');
     const numbers = ['leaked', 'live'].filter((key) => site[key]).map((key) => `${grouped(site[key])} ${key}`);
-    const words = `${numbers.join(', ') || 'none open'} of ${grouped(site.created)} `;
+    const words = `${numbers.join(', ') || '0 live'} of ${grouped(site.created)} `;
     const caller = stack(site.leaf)[site.culprit + 1];
     const summary = make('summary', '', words);
-    summary.append(make('span', 'from', `from ${caller ? whole(frameOf(caller)) : "the thread's start"}`));
+    summary.append(make('span', 'from', `from ${caller ? whole(frameOf(caller)) : 'the start of the thread'}`));
     const pre = make('pre', 'stack', '');
     pre.dataset.site = number;
     details.append(summary, pre);
@@ -250,8 +251,8 @@
     const { name, source } = frameOf(node);
     return name.split('.').slice(-2).join('.') + (/:\d+$/.exec(source) ?? '');
   }
-  const describe = (node) => `${node ? whole(frameOf(node)) : 'All'}: ${told[weight](values[node])}, ` +
-    `${share(values[node], values[0])} of all${culprits.has(node) ? '; the line to mend or to look at' : ''}`;
+  const describe = (node) => `${node ? whole(frameOf(node)) : 'All'}: ${worded[weight](values[node])}, ` +
+    `${share(values[node], values[0])} of all${culprits.has(node) ? '; blame frame' : ''}`;
 
   /** One of three shades, the same for the same class. */
   function shade(name) {
@@ -290,7 +291,7 @@
     // Those that are too narrow, together.
     const fillUp = (left, part, level) => {
       const element = make('div', 'frame thin', '');
-      element.title = 'Too narrow to be drawn: zoom in';
+      element.title = 'Too narrow to draw: zoom in';
       element.ariaHidden = 'true';
       lay(element, left, part, level);
     };
@@ -315,7 +316,7 @@
     }
     graph.replaceChildren(elements);
     graph.style.height = `${(depth + 1) * ROW}px`;
-    if (!values[0]) graph.textContent = by('certain').checked ? 'No certain leak has any of that.' : 'Nothing of that kind.';
+    if (!values[0]) graph.textContent = by('certain').checked ? 'No certain leaks to show.' : 'Nothing to show.';
     const way = [0, ...stack(zoomed).reverse()];
     const crumbs = way.length > 5 ? [0, null, ...way.slice(-3)] : way;
     by('crumbs').replaceChildren(...(zoomed ? crumbs : []).flatMap((node, at) => {
@@ -328,8 +329,8 @@
     }));
     let part = 0;
     if (found) for (const site of sites) if (found.above[site.leaf] && (!by('certain').checked || site.leaked)) part += site[weight];
-    by('share').textContent = found ? `found in ${share(part, values[0])}: ${told[weight](part)}` : '';
-    by('told').textContent = describe(here);
+    by('share').textContent = found ? `found in ${share(part, values[0])}: ${worded[weight](part)}` : '';
+    by('described').textContent = describe(here);
   }
 
   function zoom(node) {
@@ -350,7 +351,7 @@
   const nodeOf = (event) => event.target.closest('.frame')?.dataset.node;
   graph.addEventListener('click', (event) => { if (nodeOf(event)) zoom(+nodeOf(event)); });
   for (const type of ['mouseover', 'focusin']) {
-    graph.addEventListener(type, (event) => { if (nodeOf(event)) by('told').textContent = describe(+nodeOf(event)); });
+    graph.addEventListener(type, (event) => { if (nodeOf(event)) by('described').textContent = describe(+nodeOf(event)); });
   }
   graph.addEventListener('keydown', (event) => {
     const beside = children[parent[here]], at = beside.indexOf(here);

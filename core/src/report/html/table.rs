@@ -1,21 +1,22 @@
-//! The table of places: a row of numbers each, and below it what is known of the place, to be opened.
+//! The table of findings: a row of numbers each, and below it what is known, to be opened.
 //!
-//! Each row is written here alone; the script only moves them. Those beyond the first hundreds wait in a template, their
-//! stacks to be filled in from the data. Invariant: what is left out says so.
+//! Every row is written here; the script only moves rows. Those beyond the first [`ROWS`] stand in a
+//! template, and the script fills in their stacks. Invariant: the page says what it leaves out.
 
 use super::escape::Plain;
 use super::{Group, Page, badge, chart};
-use crate::analysis::classify::{ClassifiedSite, SiteStats, grouped};
+use crate::analysis::classify::{ClassifiedSite, SiteStats};
 use crate::analysis::findings::Finding;
 use crate::analysis::rules::in_jdk;
 use crate::model::Frame;
+use crate::report::text::approximate;
 use crate::report::text::finding::{facts, held, source, threads, way};
-use crate::report::words::{byte_seconds, bytes, count};
+use crate::wording::{byte_seconds, finding as wording, grouped};
 use std::fmt::Write as _;
 
-/// Places in the table itself.
+/// Findings in the table itself.
 pub(super) const ROWS: usize = 300;
-/// Stacks told of each place; the script shows the rest.
+/// Stacks of a finding in the table; the script shows the rest.
 const STACKS: usize = 20;
 
 /// Bytes of a name that is shown in a few lines only; the stack has it whole.
@@ -37,7 +38,7 @@ impl Page<'_, '_> {
         }
         self.out.push_str(
             "<div class=\"scroll\"><table id=\"table\">\n<thead><tr><th scope=\"col\" data-key=\"rank\" aria-sort=\"ascending\">#</th>\
-             <th scope=\"col\" data-key=\"name\">Made at</th>",
+             <th scope=\"col\" data-key=\"name\">Blame frame</th>",
         );
         for (key, title) in COLUMNS {
             let _ = write!(self.out, "<th scope=\"col\" data-key=\"{key}\">{title}</th>");
@@ -70,10 +71,7 @@ impl Page<'_, '_> {
         for (number, figure) in [
             (stats.leaked, grouped(stats.leaked)),
             (stats.tally.live, grouped(stats.tally.live)),
-            (
-                stats.bytes_held(),
-                format!("{}{}", self.report.native.approx_prefix(), bytes(stats.bytes_held())),
-            ),
+            (stats.bytes_held(), approximate(self.report, stats.bytes_held())),
             (stats.lateness() as u64, byte_seconds(stats.lateness())),
             (1, grouped(stats.tally.counts.created)),
         ] {
@@ -90,7 +88,7 @@ impl Page<'_, '_> {
             Plain(&class),
             Plain(&stats.ratio())
         );
-        self.approx_prefix(finding);
+        self.sentences(finding);
         for (after, classified) in finding.sites.iter().take(STACKS).enumerate() {
             self.site(finding, classified, at < ROWS, first_site + after);
         }
@@ -98,23 +96,23 @@ impl Page<'_, '_> {
             let from = first_site + STACKS;
             let _ = writeln!(
                 self.out,
-                "<p class=\"rest\" data-from=\"{from}\" data-to=\"{}\">… and {}: format=json has all</p>",
+                "<p class=\"rest\" data-from=\"{from}\" data-to=\"{}\">{}</p>",
                 from + more,
-                count(more, "more stack")
+                wording::more_stacks(more)
             );
         }
         self.out.push_str("</details></td></tr>\n</tbody>\n");
     }
 
-    /// What the text report says of a place.
-    fn approx_prefix(&mut self, finding: &Finding<'_>) {
+    /// What the text report says about a finding.
+    fn sentences(&mut self, finding: &Finding<'_>) {
         let mut told = facts(self.report, &finding.stats);
         told.extend(threads(finding));
         if !told.is_empty() {
             let _ = writeln!(self.out, "<p>{}</p>", Plain(&told.join(" · ")));
         }
         if let Some(hint) = self.report.hint(finding) {
-            let _ = writeln!(self.out, "<p class=\"hint\"><b>To do:</b> {}.</p>", Plain(&hint));
+            let _ = writeln!(self.out, "<p class=\"hint\"><b>Hint:</b> {}.</p>", Plain(&hint.message));
         }
         for line in held(self.report, finding) {
             let _ = writeln!(self.out, "<p>{}</p>", Plain(&line));
@@ -137,7 +135,7 @@ impl Page<'_, '_> {
                 self.out,
                 "<details class=\"site\" id=\"{id}\"><summary>{} <span class=\"from\">from {}</span></summary>",
                 in_short(&classified.stats),
-                caller.as_deref().unwrap_or("the thread's start")
+                caller.as_deref().unwrap_or(wording::THREAD_START)
             );
             if with_stack {
                 let trend = self.report.history.trend(classified.site.stable_id);
@@ -163,19 +161,19 @@ impl Page<'_, '_> {
             };
         }
         if classified.site.truncated {
-            self.out.push_str("… cut at the depth limit, depth= keeps more\n");
+            let _ = writeln!(self.out, "… {}", wording::TRUNCATED);
         }
     }
 }
 
-/// The page's script says the same of the stacks that it shows.
+/// As in `page.js`, for the stacks that the script shows.
 fn in_short(stats: &SiteStats) -> String {
     let told: Vec<String> = [(stats.leaked, "leaked"), (stats.tally.live, "live")]
         .into_iter()
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{} {word}", grouped(number)))
         .collect();
-    let told = if told.is_empty() { "none open".to_owned() } else { told.join(", ") };
+    let told = if told.is_empty() { "0 live".to_owned() } else { told.join(", ") };
     format!("{told} of {}", grouped(stats.tally.counts.created))
 }
 

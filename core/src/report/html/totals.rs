@@ -1,21 +1,21 @@
-//! The end of the page: sums, rules, what could not be seen, and which run it was.
+//! The end of the page: totals, rules, health, and the run.
 //!
-//! Invariant: what the text report says below its places is said here, too.
+//! Invariant: what the text report says below its findings stands here, too.
 
 use super::Page;
 use super::escape::Plain;
-use crate::analysis::classify::grouped;
 use crate::files::utc;
-use crate::model::Kind;
+use crate::model::{Kind, Outcome};
 use crate::report::text::totals::{notes, unseen};
-use crate::report::words::{duration, tendency};
+use crate::report::words::tendency;
+use crate::wording::{duration, grouped, notes as wording};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 impl Page<'_, '_> {
     pub(super) fn sums(&mut self) {
         self.out.push_str(
-            "<section id=\"sums\" aria-labelledby=\"sums-title\">\n<h2 id=\"sums-title\">Sums</h2>\n",
+            "<section id=\"sums\" aria-labelledby=\"sums-title\">\n<h2 id=\"sums-title\">Totals</h2>\n",
         );
         self.totals();
         self.adopted();
@@ -28,7 +28,8 @@ impl Page<'_, '_> {
     fn totals(&mut self) {
         let rows = Kind::ALL.map(|kind| {
             let t = self.report.classification.totals.get(kind);
-            (kind, vec![t.created, t.ended, t.late, t.collected, t.live, t.expected])
+            let outcomes = Outcome::ALL.map(|outcome| t.of(outcome));
+            (kind, [t.created].into_iter().chain(outcomes).chain([t.expected]).collect())
         });
         self.equation("created", "of these, expected", &rows);
         let notes = notes(self.report);
@@ -37,24 +38,21 @@ impl Page<'_, '_> {
         }
     }
 
-    /// Those that were open when counting began.
+    /// The adopted instances.
     fn adopted(&mut self) {
         let rows: Vec<_> = Kind::ALL
             .into_iter()
             .map(|kind| (kind, self.report.adopted.get(kind)))
             .filter(|(_, tally)| tally.counts.created > 0)
             .map(|(kind, tally)| {
-                let c = &tally.counts;
-                (kind, vec![c.created, c.ended, c.late, c.collected, tally.live])
+                let outcomes = Outcome::ALL.map(|outcome| tally.of(outcome));
+                (kind, [tally.counts.created].into_iter().chain(outcomes).collect())
             })
             .collect();
         if rows.is_empty() {
             return;
         }
-        self.out.push_str(
-            "<h3>Adopted</h3>\n<p>Open already when the agent was armed, so their stacks are not known; late and collected are leaks, \
-             live is a pool or a leak.</p>\n",
-        );
+        let _ = writeln!(self.out, "<h3>Adopted</h3>\n<p>{}.</p>", capital(wording::ADOPTED));
         self.equation("found", "", &rows);
         for (kind, _) in rows {
             let words = self.report.history.adopted(kind).and_then(|trend| tendency(&trend));
@@ -67,7 +65,8 @@ impl Page<'_, '_> {
     /// `created = ended + late + collected + live`, as a table.
     fn equation(&mut self, first: &str, last: &str, rows: &[(Kind, Vec<u64>)]) {
         self.out.push_str("<div class=\"scroll\"><table class=\"sums\">\n<thead><tr><td></td>");
-        for title in [first, "= ended", "+ late", "+ collected", "+ live", last] {
+        let terms = wording::terms();
+        for title in [first].into_iter().chain(terms.iter().map(String::as_str)).chain([last]) {
             if !title.is_empty() {
                 let _ = write!(self.out, "<th scope=\"col\">{title}</th>");
             }
@@ -87,25 +86,25 @@ impl Page<'_, '_> {
         let classification = &self.report.classification;
         for rule in self.report.unused_rules() {
             let (text, source) = (Plain(&rule.text), Plain(&rule.source));
-            let _ = writeln!(self.out, "<p>A rule that was not used: <code>{text}</code> ({source}).</p>");
+            let _ = writeln!(self.out, "<p>Unused rule: <code>{text}</code> ({source}).</p>");
         }
         let used = self.report.rules.iter().zip(classification.covered.iter().zip(&classification.excess));
         let used: Vec<_> = used.filter(|(_, (covered, excess))| **covered + **excess > 0).collect();
         if used.is_empty() {
             return;
         }
-        self.out.push_str(
-            "<h3>Expected</h3>\n<p>Never ended by the program, and covered by a rule.</p>\n<div class=\"scroll\">\
-             <table class=\"rules\">\n<thead><tr><th scope=\"col\">Covered</th><th scope=\"col\">Rule</th></tr></thead>\n<tbody>\n",
+        let _ = write!(
+            self.out,
+            "<h3>Expected</h3>\n<p>{}.</p>\n<div class=\"scroll\"><table class=\"rules\">\n<thead><tr><th scope=\"col\">Covered</th><th scope=\"col\">Rule</th></tr></thead>\n<tbody>\n",
+            capital(wording::EXPECTED)
         );
         for (rule, (covered, excess)) in used {
             let from = if rule.built_in { " (built in)" } else { "" };
             let over = match (excess, rule.max) {
                 (0, _) | (_, None) => String::new(),
                 (_, Some(max)) => format!(
-                    "<br><span class=\"warning\">over its maximum: {} of at most {}</span>",
-                    grouped(covered + excess),
-                    grouped(max)
+                    "<br><span class=\"warning\">{}</span>",
+                    wording::over_maximum(&grouped(covered + excess), &grouped(max))
                 ),
             };
             let _ = writeln!(
@@ -124,22 +123,17 @@ impl Page<'_, '_> {
         );
         let health = &self.report.health;
         if health.ok() {
-            self.out.push_str("<p>All was seen: every count is exact.</p>\n");
+            let _ = writeln!(self.out, "<p>{}.</p>", capital(wording::COMPLETE));
         } else {
-            self.out.push_str(
-                "<p class=\"warning\">Not all could be seen, so the figures above may be too small:</p>\n<ul>\n",
-            );
+            let incomplete = capital(wording::INCOMPLETE);
+            let _ = writeln!(self.out, "<p class=\"warning\">{incomplete}:</p>\n<ul>");
             for line in unseen(health) {
                 let _ = writeln!(self.out, "<li>{}</li>", Plain(&line));
             }
             self.out.push_str("</ul>\n");
         }
         if health.truncated_sites > 0 {
-            let _ = writeln!(
-                self.out,
-                "<p>{} of the stacks were cut at their outer end (option depth); their counts are exact.</p>",
-                grouped(health.truncated_sites)
-            );
+            let _ = writeln!(self.out, "<p>{}.</p>", wording::truncated(health.truncated_sites));
         }
         self.out.push_str("</section>\n");
     }
@@ -149,16 +143,16 @@ impl Page<'_, '_> {
         let age = duration(Duration::try_from_secs_f64(self.report.age_seconds).unwrap_or_default());
         let whose = match process.reports {
             0 | 1 => process.pid.to_string(),
-            several => format!("{several} reports, taken together"),
+            several => format!("merged from {several} reports"),
         };
         let options = if process.options.is_empty() { "none".to_owned() } else { process.options.clone() };
         let lines = [
             ("Program", process.command.clone()),
             ("Process", whose),
             ("JVM", process.jvm.clone()),
-            ("Counted from", date(process.started)),
-            ("until", format!("{}, {age}", date(process.taken))),
-            ("Asked for by", process.trigger.name().to_owned()),
+            ("Counting started", date(process.started)),
+            ("Report taken", format!("{}, after {age}", date(process.taken))),
+            ("Trigger", process.trigger.name().to_owned()),
             ("Options", options),
         ];
         self.out.push_str("<section id=\"run\" aria-labelledby=\"run-title\">\n<h2 id=\"run-title\">This run</h2>\n<dl class=\"run\">\n");
@@ -167,6 +161,12 @@ impl Page<'_, '_> {
         }
         self.out.push_str("</dl>\n</section>\n");
     }
+}
+
+/// With a capital letter, as at the beginning of a paragraph.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// `2026-11-23 13:26:33 UTC`.

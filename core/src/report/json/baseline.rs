@@ -21,11 +21,11 @@ pub(in crate::report) fn read(from: impl Read, file: &str) -> Result<Baseline, W
     let root = Root { refused: &mut refused };
     let found = (&mut json).deserialize_map(root).and_then(|found| json.end().map(|()| found));
     let Found { schema, taken, sites } = found.map_err(|error| refused.unwrap_or_else(|| failed(error)))?;
-    checked(&schema.ok_or("it is no JSON report of zaudit: it has no schema")?)?;
+    checked(&schema.ok_or("not a zaudit JSON report: no field schema")?)?;
     Ok(Baseline {
         file: file.into(),
-        taken: taken.ok_or("it has no process")?,
-        sites: sites.ok_or("it has no sites")?,
+        taken: taken.ok_or("no field process")?,
+        sites: sites.ok_or("no field sites")?,
     })
 }
 
@@ -111,8 +111,8 @@ impl<'de> Visitor<'de> for Sites<'_> {
                     sites.insert(id, known);
                     continue;
                 }
-                Ok(_) => format!("it has two sites {:?}", site.id),
-                Err(wrong) => format!("its site {:?} is not sound: {wrong}", site.id),
+                Ok(_) => format!("duplicate site {:?}", site.id),
+                Err(wrong) => format!("invalid site {:?}: {wrong}", site.id),
             };
             return Err(refuse(self.refused, wrong));
         }
@@ -150,11 +150,11 @@ mod tests {
         let json = String::from_utf8(rendered(&crate::report::tests::sample(), crate::options::Format::Json))
             .unwrap();
         for (from, to, says) in [
-            ("zaudit-report/1", "zaudit-report/2", "its schema is \"zaudit-report/2\""),
-            ("\"schema\"", "\"scheme\"", "it is no JSON report of zaudit: it has no schema"),
-            ("\"sites\"", "\"sides\"", "it has no sites"),
-            ("\"kind\": \"deflater\"", "\"kind\": \"gzip\"", "its site "),
-            ("{\n", "[\n", "it is no JSON report of zaudit: "),
+            ("zaudit-report/1", "zaudit-report/2", "unsupported schema \"zaudit-report/2\""),
+            ("\"schema\"", "\"scheme\"", "not a zaudit JSON report: no field schema"),
+            ("\"sites\"", "\"sides\"", "no field sites"),
+            ("\"kind\": \"deflater\"", "\"kind\": \"gzip\"", "invalid site "),
+            ("{\n", "[\n", "not a zaudit JSON report: "),
         ] {
             let wrong = read(json.replacen(from, to, 1).as_bytes(), "x").err();
             let said = wrong.as_deref().unwrap_or("nothing");

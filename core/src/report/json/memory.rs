@@ -1,6 +1,6 @@
-//! What streams cost and who keeps them: from the report into its JSON, and back.
+//! Footprints and retaining paths: from the report into its JSON, and back.
 //!
-//! Invariant: what is read back was measured, or is held, only if the JSON says so.
+//! Invariant: an estimate is never read back as a measurement, nor an unknown path as none.
 
 use super::wire;
 use crate::analysis::footprint::Footprint;
@@ -8,7 +8,7 @@ use crate::analysis::retention::{ReferenceStrength, Retained};
 use crate::model::{Kind, PerKind};
 use std::borrow::Cow;
 
-/// Bytes of a stream that a report may have: far more than any zlib.
+/// Largest footprint that a report may have: far more than any zlib needs.
 const MOST_BYTES: u64 = 1 << 23;
 
 pub(super) fn native(native: &Footprint) -> wire::Footprint<'_> {
@@ -29,7 +29,7 @@ pub(super) fn read_native(
     let Some(native) = native else { return Ok(Footprint { fresh: each, each, ..Footprint::default() }) };
     let fresh = PerKind { inflater: native.inflater.fresh, deflater: native.deflater.fresh };
     match Kind::ALL.map(|kind| *fresh.get(kind)).into_iter().find(|bytes| *bytes > MOST_BYTES) {
-        Some(bytes) => Err(format!("fresh is {bytes}, and at most {MOST_BYTES} is possible")),
+        Some(bytes) => Err(format!("fresh is {bytes}, more than the maximum {MOST_BYTES}")),
         None => Ok(Footprint { zlib: native.zlib.to_string(), measured: native.measured, fresh, each }),
     }
 }
@@ -53,7 +53,7 @@ pub(super) fn read_held(held: wire::Retained<'_>) -> Result<Retained, String> {
     let weak = |name: Cow<'_, str>| {
         let all = [ReferenceStrength::Cleared, ReferenceStrength::Finalizer, ReferenceStrength::Soft];
         let known = all.into_iter().find(|weak| weak.name() == name);
-        known.ok_or_else(|| format!("its reference {name:?} is unknown"))
+        known.ok_or_else(|| format!("unknown reference {name:?}"))
     };
     match held {
         wire::Retained {
@@ -69,7 +69,7 @@ pub(super) fn read_held(held: wire::Retained<'_>) -> Result<Retained, String> {
         wire::Retained { root: None, path: None, unreachable: None, reference: None, unknown: Some(why) } => {
             Ok(Retained::Unknown(why.into()))
         }
-        _ => Err("its retention is neither a way, nor unreachable, nor unknown".into()),
+        _ => Err("a retention is neither a path nor unreachable nor unknown".into()),
     }
 }
 

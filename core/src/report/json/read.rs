@@ -1,7 +1,7 @@
-//! A report out of its JSON.
+//! Reads a report from its JSON.
 //!
-//! Owns what a report must be to be believed; fields that nobody knows are passed over. Invariant: whatever the bytes are, there is an
-//! error or a report that every renderer can work on: its numbers cannot overflow a sum, and its sums hold.
+//! Owns what makes a report valid; ignores unknown fields. Invariant: any bytes give an error or a report that
+//! every renderer can render: its numbers cannot overflow a sum, and its sums are balanced.
 
 use super::{memory, wire};
 use crate::analysis::classify::{Classification, ClassifiedSite, Known, Others, SiteStats, Totals};
@@ -55,7 +55,7 @@ pub(super) fn checked(schema: &str) -> Result<(), Wrong> {
     if schema == wire::SCHEMA {
         return Ok(());
     }
-    Err(format!("its schema is {schema:?}, and this zaudit reads {}", wire::SCHEMA))
+    Err(format!("unsupported schema {schema:?}; this version of zaudit reads {}", wire::SCHEMA))
 }
 
 /// Why the parser stopped: the bytes are wrong, or could not be read.
@@ -63,14 +63,14 @@ pub(super) fn failed(error: serde_json::Error) -> Wrong {
     if error.is_io() {
         return reason(&error.into());
     }
-    format!("it is no JSON report of zaudit: {error}")
+    format!("not a zaudit JSON report: {error}")
 }
 
 fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     let wire::Totals { inflater, deflater, adopted } = &root.totals;
     let kinds = PerKind { inflater, deflater };
     let each = both(|kind| at_most(kinds.get(kind).bytes_each, MOST_BYTES, "bytes_each"))?;
-    let told = |rule: &wire::Rule<'_>| Rule::told(&rule.text, rule.built_in, &rule.source, rule.max);
+    let told = |rule: &wire::Rule<'_>| Rule::from_report(&rule.text, rule.built_in, &rule.source, rule.max);
     let rules: Vec<Rule> = root.rules.iter().map(told).collect();
     let uses = |of: fn(&wire::Rule<'_>) -> u64, name| {
         root.rules.iter().map(|rule| at_most(of(rule), MOST, name)).collect::<Result<Vec<u64>, _>>()
@@ -95,11 +95,11 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
         let id = site.id.to_string();
         let held: Result<Vec<_>, _> =
             std::mem::take(&mut site.retention).into_iter().map(memory::read_held).collect();
-        let held = held.map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
+        let held = held.map_err(|wrong| format!("invalid site {id:?}: {wrong}"))?;
         let (classified, live) = self::site(site, &each, &rules, &health, &table, &mut frames, &mut history)
-            .map_err(|wrong| format!("its site {id:?} is not sound: {wrong}"))?;
+            .map_err(|wrong| format!("invalid site {id:?}: {wrong}"))?;
         if !seen.insert(classified.site.stable_id) {
-            return Err(format!("it has two sites {id:?}"));
+            return Err(format!("duplicate site {id:?}"));
         }
         sum.add(&classified.stats.tally);
         bounded(&sum)?;
@@ -115,7 +115,7 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     let others = both(|kind| {
         let told = others.get(kind).as_ref();
         let others = told.map(|told| self::others(told, kind, *each.get(kind), &health)).transpose();
-        let others = others.map_err(|wrong| format!("its other sites are not sound: {wrong}"))?;
+        let others = others.map_err(|wrong| format!("invalid other_sites: {wrong}"))?;
         others.iter().for_each(|others| sum.add(&others.stats.tally));
         bounded(&sum).map(|()| others)
     })?;
@@ -134,7 +134,7 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
             mismatches: health.sums_off,
         },
         adopted,
-        history: Arc::new(History::told(history.taken, series, adopted_growth)),
+        history: Arc::new(History::from_report(history.taken, series, adopted_growth)),
         baseline: root.baseline.as_ref().map(against).transpose()?,
         rules,
         ended_again: both(|kind| at_most(kinds.get(kind).ended_again, MOST, "ended_again"))?,
@@ -163,7 +163,7 @@ fn process(process: &wire::Process<'_>) -> Result<Process, Wrong> {
         taken: date(process.taken, "taken")?,
         from_start: process.from_start,
         trigger: Trigger::named(&process.trigger)
-            .ok_or_else(|| format!("its trigger {:?} is unknown", process.trigger))?,
+            .ok_or_else(|| format!("unknown trigger {:?}", process.trigger))?,
         number: process.number,
         rss_bytes: process.rss_bytes,
         reports: process.reports,
@@ -188,7 +188,7 @@ fn double_end(double_end: wire::DoubleEnd<'_>) -> Result<DoubleEnd, Wrong> {
 }
 
 pub(super) fn kind(name: &str) -> Result<Kind, Wrong> {
-    Kind::named(name).ok_or_else(|| format!("its kind {name:?} is unknown"))
+    Kind::named(name).ok_or_else(|| format!("unknown kind {name:?}"))
 }
 
 fn frame(frame: wire::Frame<'_>) -> Frame {
@@ -231,7 +231,7 @@ fn site(
         None => None,
         Some(text) => {
             let known = rules.iter().position(|rule| rule.text == **text);
-            Some(known.ok_or_else(|| format!("its rule {text:?} is not among the rules"))?)
+            Some(known.ok_or_else(|| format!("rule {text:?} is not in rules"))?)
         }
     };
     let live = history.series(&site.trend)?;
@@ -250,7 +250,7 @@ fn site(
 }
 
 pub(super) fn id(site: &wire::Site<'_>) -> Result<u64, Wrong> {
-    u64::from_str_radix(&site.id, 16).map_err(|_| "its id is not hexadecimal".into())
+    u64::from_str_radix(&site.id, 16).map_err(|_| "the id is not hexadecimal".into())
 }
 
 pub(super) fn tally(site: &wire::Site<'_>, health: &Health) -> Result<Tally, Wrong> {
@@ -287,7 +287,11 @@ fn others(told: &wire::Others, kind: Kind, bytes_each: u64, health: &Health) -> 
     let expected =
         at_most(counts.expected, tally.counts.late + tally.counts.collected + tally.live, "expected")?;
     // What is neither covered by a rule nor too young is a leak or a suspect, and listed.
-    at_most(tally.counts.late + tally.counts.collected + tally.live - expected, tally.young, "what is open")?;
+    at_most(
+        tally.counts.late + tally.counts.collected + tally.live - expected,
+        tally.young,
+        "late + collected + live - expected",
+    )?;
     Ok(Others {
         sites: at_most(told.sites, MOST, "sites")?,
         truncated: at_most(told.truncated_sites, told.sites, "truncated_sites")?,
@@ -308,7 +312,7 @@ struct Table {
     frames: Vec<Arc<Frame>>,
     /// Of each node: its frame, and the node of its caller.
     nodes: Vec<(usize, Option<u32>)>,
-    /// How many frames all stacks together may still have.
+    /// Frames that all stacks together may still have.
     left: Cell<usize>,
 }
 
@@ -329,7 +333,7 @@ impl Table {
             && of_node.iter().all(|frame| (*frame as usize) < known)
             && caller.iter().enumerate().all(|(at, caller)| caller.is_none_or(|it| (it as usize) < at));
         if !sound {
-            return Err("its stack_table is not sound".into());
+            return Err("invalid stack_table".into());
         }
         let frames = told.into_iter().map(|told| frames.share(frame(told))).collect();
         let nodes = of_node.into_iter().map(|frame| frame as usize).zip(caller).collect();
@@ -343,12 +347,12 @@ impl Table {
         while let Some(node) = at {
             let found = self.nodes.get(node as usize);
             let Some((frame, caller)) = found.and_then(|(f, c)| Some((self.frames.get(*f)?, *c))) else {
-                return Err(format!("its stack {leaf} is not in the stack_table"));
+                return Err(format!("stack {leaf} is not in stack_table"));
             };
             if stack.len() >= Table::DEEPEST {
-                return Err(format!("its stack {leaf} has more than {} frames", Table::DEEPEST));
+                return Err(format!("stack {leaf} has more than {} frames", Table::DEEPEST));
             }
-            let left = self.left.get().checked_sub(1).ok_or("its stacks have too many frames")?;
+            let left = self.left.get().checked_sub(1).ok_or("the stacks have too many frames in total")?;
             self.left.set(left);
             stack.push(Arc::clone(frame));
             at = caller;
@@ -406,17 +410,17 @@ fn adopted_tally(adopted: &wire::AdoptedKind, health: &Health) -> Result<Tally, 
         oldest: made(adopted.oldest_live_seconds, "oldest_live_seconds")?,
         youngest: made(adopted.youngest_live_seconds, "youngest_live_seconds")?,
     };
-    sound(&tally, health).map_err(|wrong| format!("its adopted ones are not sound: {wrong}"))?;
+    sound(&tally, health).map_err(|wrong| format!("invalid adopted: {wrong}"))?;
     Ok(tally)
 }
 
-/// Whether the sum holds; where the agent itself says that some do not, this may be one of them.
+/// Whether the sum is balanced. If the report says that some are not, this may be one of them.
 fn sound(tally: &Tally, health: &Health) -> Result<(), Wrong> {
     bounded(tally)?;
     at_most(tally.young, tally.live, "young")?;
     at_most(tally.counts.ended, tally.counts.created, "ended")?;
     if !tally.is_balanced() && health.sums_off == 0 {
-        return Err("created is not ended + late + collected + live".into());
+        return Err("created is not equal to ended + late + collected + live".into());
     }
     Ok(())
 }
@@ -427,7 +431,7 @@ fn bounded(tally: &Tally) -> Result<(), Wrong> {
         at_most(number, MOST, "a count")?;
     }
     for number in [counts.late, counts.collected, tally.live] {
-        at_most(number, MOST_OPEN, "a count of what was not ended")?;
+        at_most(number, MOST_OPEN, "a count of late, collected or live")?;
     }
     Ok(())
 }
@@ -454,7 +458,7 @@ impl Trends {
             }
             self.taken = taken;
         } else if !taken.is_empty() && taken != self.taken {
-            return Err("two trends have their points at different moments".into());
+            return Err("two trends have their points at different times".into());
         }
         let lives = points.iter().map(|point| u32::try_from(point.live));
         lives.collect::<Result<_, _>>().map_err(|_| "live in a trend is out of range".into())
@@ -462,7 +466,7 @@ impl Trends {
 }
 
 fn at_most(number: u64, most: u64, name: &str) -> Result<u64, Wrong> {
-    if number <= most { Ok(number) } else { Err(format!("{name} is {number}, and {most} is the most")) }
+    if number <= most { Ok(number) } else { Err(format!("{name} is {number}, more than the maximum {most}")) }
 }
 
 fn in_range(seconds: f64, most: f64, name: &str) -> Result<f64, Wrong> {
@@ -482,7 +486,7 @@ fn late_nanos(seconds: f64) -> Result<u128, Wrong> {
     Ok(Duration::from_secs_f64(in_range(seconds, MOST as f64, "lateness_seconds")?).as_nanos())
 }
 
-/// When a stream of this age was made.
+/// Time at which an instance of this age was created.
 fn made(age: Option<f64>, name: &str) -> Result<Option<Nanos>, Wrong> {
     age.map(|age| nanos(age, name).map(|age| Nanos(NOW.0 - age))).transpose()
 }

@@ -135,7 +135,7 @@ fn render_all(report: &Report) {
     }
 }
 
-/// The sample with another value at a place.
+/// The sample with another value at this pointer.
 fn changed(pointer: &str, value: &str) -> Vec<u8> {
     let json = rendered(&sample(), Format::Json);
     let mut root: serde_json::Value = serde_json::from_slice(&json).unwrap();
@@ -146,35 +146,39 @@ fn changed(pointer: &str, value: &str) -> Vec<u8> {
 #[test]
 fn what_is_wrong_is_said() {
     for (pointer, value, says) in [
-        ("/schema", "\"zaudit-report/2\"", "its schema is \"zaudit-report/2\", and this zaudit reads"),
-        ("", r#"{"schema": "other/1", "sites": 3}"#, "its schema is \"other/1\""),
-        ("", "[]", "it is no JSON report of zaudit"),
+        (
+            "/schema",
+            "\"zaudit-report/2\"",
+            "unsupported schema \"zaudit-report/2\"; this version of zaudit reads",
+        ),
+        ("", r#"{"schema": "other/1", "sites": 3}"#, "unsupported schema \"other/1\""),
+        ("", "[]", "not a zaudit JSON report"),
         ("", "{}", "missing field"),
         ("/process/started", "-1", "started is out of range: -1"),
         ("/process/started", "1e300", "out of range"),
         ("/process/armed_seconds", "1e300", "out of range"),
-        ("/process/trigger", "\"whim\"", "its trigger \"whim\" is unknown"),
+        ("/process/trigger", "\"whim\"", "unknown trigger \"whim\""),
         ("/process/pid", "1.5", "expected u32"),
         ("/totals/inflater/created", "18446744073709551615", "a total is"),
         ("/totals/deflater/bytes_each", "9007199254740992", "bytes_each is"),
-        ("/totals/adopted/inflater/found", "5", "its adopted ones are not sound"),
+        ("/totals/adopted/inflater/found", "5", "invalid adopted: "),
         ("/sites/0/id", "\"0x7f\"", "not hexadecimal"),
         ("/sites/0/id", "\"00000000000000000\\u0000\"", "not hexadecimal"),
-        ("/sites/0/kind", "\"gzip\"", "its kind \"gzip\" is unknown"),
+        ("/sites/0/kind", "\"gzip\"", "unknown kind \"gzip\""),
         ("/sites/0/live", "7", "created is not"),
         ("/sites/0/live", "-7", "expected u64"),
         ("/sites/0/live", "1e99", "expected u64"),
-        ("/sites/0/leaked", "99", "leaked is 99, and"),
-        ("/sites/0/suspects", "99", "suspects is 99, and"),
-        ("/sites/0/expected", "99", "expected is 99, and"),
-        ("/sites/0/young", "99", "young is 99, and"),
+        ("/sites/0/leaked", "99", "leaked is 99, more than"),
+        ("/sites/0/suspects", "99", "suspects is 99, more than"),
+        ("/sites/0/expected", "99", "expected is 99, more than"),
+        ("/sites/0/young", "99", "young is 99, more than"),
         ("/sites/0/lateness_seconds", "1e300", "lateness_seconds is out of range"),
-        ("/sites/0/rule", "\"live:x\"", "its rule \"live:x\" is not among the rules"),
+        ("/sites/0/rule", "\"live:x\"", "rule \"live:x\" is not in rules"),
         ("/sites/0/frames", "null", "invalid type: null"),
         ("/sites/0/frames/0/line", "-1", "expected u32"),
-        ("/sites/1/trend", r#"[{"seconds": 1, "live": 1}]"#, "different moments"),
+        ("/sites/1/trend", r#"[{"seconds": 1, "live": 1}]"#, "different times"),
         ("/sites/0/known/leaked", "99", "leaked is"),
-        ("/sites/0/known/leaked", "18446744073709551615", "leaked is 18446744073709551615, and"),
+        ("/sites/0/known/leaked", "18446744073709551615", "leaked is 18446744073709551615, more than"),
         ("/sites/0/known", "3", "expected struct"),
         ("/rules/0/matched", "18446744073709551615", "matched is"),
         ("/rules/0/excess", "18446744073709551615", "excess is"),
@@ -195,7 +199,7 @@ fn sites_are_there_once() {
     let root: serde_json::Value = serde_json::from_str(&json).unwrap();
     let [first, second] = [0, 1].map(|at| root["sites"][at]["id"].as_str().unwrap());
     let wrong = read(json.replace(second, first).as_bytes()).unwrap_err();
-    assert_eq!(wrong, format!("it has two sites {first:?}"));
+    assert_eq!(wrong, format!("duplicate site {first:?}"));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The fields of the JSON report, in the order in which they are written.
 //!
-//! Owns names and types, nothing else: what stands in them is [`super::write`]'s and [`super::read`]'s. Invariant: fields are added,
-//! never renamed; one that came later is not needed to read a report. `docs/report.schema.json` has the same ones.
+//! Owns names and types; [`super::write`] and [`super::read`] fill and check them. Invariant: fields are added,
+//! never renamed, and a field that was added later is not required to read a report.
+//! `docs/report.schema.json` has the same fields.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -169,6 +170,8 @@ pub(super) struct Site<'a> {
     pub(super) summary: String,
     #[serde(skip_deserializing)]
     pub(super) hint: Option<String>,
+    #[serde(skip_deserializing)]
+    pub(super) hint_id: Option<&'static str>,
     #[serde(flatten)]
     pub(super) counts: Counts,
     pub(super) leaked: Option<u64>,
@@ -225,7 +228,7 @@ pub(super) struct StackTable<Frames, Callers> {
     pub(super) caller: Callers,
 }
 
-/// What holds a live stream: a way from a root, nothing, or what is not known.
+/// What retains a live instance: a path from a root, nothing, or what is unknown.
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct Retained<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@
 use super::{memory, wire};
 use crate::analysis::classify::{ClassifiedSite, Others, Severity, SiteStats, Totals};
 use crate::analysis::findings::{Finding, findings};
+use crate::analysis::hints::Hint;
 use crate::analysis::history::{Point, Series, Trend};
 use crate::escape;
 use crate::ledger::Tally;
@@ -122,11 +123,11 @@ fn number(node: Node) -> Option<u32> {
     node.checked_sub(1)
 }
 
-/// What to change, by site: a place's sentence stands with each of its sites where something is left open.
+/// The hint of each site that is a leak or a suspect: that of its finding.
 struct Hints<'a> {
     report: &'a Report,
     findings: Vec<(Finding<'a>, Option<Trend>)>,
-    /// Which place each open site belongs to, in the order of their ids.
+    /// The finding of each such site, sorted by the id of the site.
     by_site: Vec<(u64, usize)>,
 }
 
@@ -145,7 +146,7 @@ impl<'a> Hints<'a> {
         Ok(hints)
     }
 
-    fn of_site(&self, classified: &ClassifiedSite) -> Option<String> {
+    fn of_site(&self, classified: &ClassifiedSite) -> Option<Hint> {
         let found = self.by_site.binary_search_by_key(&classified.site.stable_id, |(id, _)| *id).ok()?;
         let (finding, tendency) = self.findings.get(self.by_site.get(found)?.1)?;
         self.report.hint_given(finding, *tendency)
@@ -257,7 +258,7 @@ fn counts_of(stats: &SiteStats) -> wire::Counts {
 fn site<'a>(
     report: &'a Report,
     classified: &'a ClassifiedSite,
-    hint: Option<String>,
+    hint: Option<Hint>,
     stack: Option<u32>,
 ) -> wire::Site<'a> {
     let (stats, tally) = (&classified.stats, &classified.stats.tally);
@@ -268,7 +269,8 @@ fn site<'a>(
         class: classified.site.subclass.as_deref().map(Cow::from),
         severity: stats.severity().name(),
         summary: stats.ratio(),
-        hint,
+        hint_id: hint.as_ref().map(|hint| hint.id),
+        hint: hint.map(|hint| hint.message),
         counts: counts_of(stats),
         leaked: Some(stats.leaked),
         suspects: Some(stats.suspects),

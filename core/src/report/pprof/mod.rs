@@ -1,7 +1,7 @@
-//! A profile for `go tool pprof` and what reads its files: one sample a site.
+//! A profile for `go tool pprof` and programs that read its files: one sample a site.
 //!
-//! `docs/formats.md` says what the numbers are; how bytes are made of it is [`proto`]'s. Invariant: each sample type adds up to
-//! what the report has, adopted ones included, and no name in it holds what a terminal obeys.
+//! `docs/formats.md` says what the numbers are; [`proto`] encodes them. Invariant: each sample type adds up to the
+//! report's total, adopted instances included, and no name in it has control characters.
 
 mod proto;
 
@@ -15,7 +15,8 @@ use std::collections::HashMap;
 use std::io;
 use std::marker::PhantomData;
 
-/// What each sample has a value of, with its unit. Whole numbers: in MiB·s a stream held for 25 seconds would count for nothing.
+/// The values of each sample, with their units. Whole numbers: in MiB·s, 25 seconds of an Inflater
+/// would round to 0 or 1.
 const SAMPLE_TYPES: [(&str, &str); 6] = [
     ("leaked_objects", "count"),
     ("leaked_space", "bytes"),
@@ -58,7 +59,7 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
         profile.others(report, kind)?;
         profile.adopted(report, kind)?;
     }
-    profile.approx_prefix(report)?;
+    profile.origin(report)?;
     file.take(&mut profile.whole);
     file.finish()
 }
@@ -86,7 +87,7 @@ impl<'a> Profile<'a> {
         }
         let threads = classified.site.threads();
         let class = classified.site.subclass.iter().map(|class| ("class", class.as_str()));
-        let labels = [("verdict", stats.severity().name()), ("kind", stats.kind.name())]
+        let labels = [("severity", stats.severity().name()), ("kind", stats.kind.name())]
             .into_iter()
             .chain(class)
             .chain(threads.iter().map(|thread| ("thread", thread.as_str())));
@@ -97,11 +98,11 @@ impl<'a> Profile<'a> {
     fn others(&mut self, report: &Report, kind: Kind) -> Result<(), OutOfMemory> {
         let Some(others) = report.classification.others.get(kind) else { return Ok(()) };
         let stack = self.without_stack(kind, OTHERS)?;
-        let labels = [("verdict", others.stats.severity().name()), ("kind", kind.name())];
+        let labels = [("severity", others.stats.severity().name()), ("kind", kind.name())];
         self.sample(&stack, values(&others.stats), labels.into_iter())
     }
 
-    /// Nobody saw them being made, so they are not among the allocated ones.
+    /// Their creation was not seen, so they do not count as allocated.
     fn adopted(&mut self, report: &Report, kind: Kind) -> Result<(), OutOfMemory> {
         let tally = report.adopted.get(kind);
         let (leaked, live) = (lost(tally), tally.live);
@@ -109,9 +110,9 @@ impl<'a> Profile<'a> {
             return Ok(());
         }
         let stack = self.without_stack(kind, ADOPTED)?;
-        let bytes = |streams| report.native.bytes(kind, streams);
+        let bytes = |instances| report.native.bytes(kind, instances);
         let stats = if leaked > 0 { "leak" } else { "suspect" };
-        let labels = [("verdict", stats), ("kind", kind.name())];
+        let labels = [("severity", stats), ("kind", kind.name())];
         self.sample(&stack, [leaked, bytes(leaked), live, bytes(live), 0, 0], labels.into_iter())
     }
 
@@ -197,14 +198,14 @@ impl<'a> Profile<'a> {
         Ok(message)
     }
 
-    /// Whose profile it is, and of when.
-    fn approx_prefix(&mut self, report: &Report) -> Result<(), OutOfMemory> {
+    /// The process, and the time of the report.
+    fn origin(&mut self, report: &Report) -> Result<(), OutOfMemory> {
         const NANOS: u64 = 1_000_000;
         let process = &report.process;
         let program = self.string(&tame(process.program()))?;
         let mut mapping = Message::default();
         mapping.number(1, MAPPING).number(5, program).number(7, 1).number(8, 1).number(9, 1);
-        let one = self.value_type("streams", "count")?;
+        let one = self.value_type("instances", "count")?;
         let default = self.string(if report.leaks() { "leaked_space" } else { "live_space" })?;
         let mut comments = [0; 3];
         let texts = [

@@ -42,7 +42,7 @@ impl Message {
         self
     }
 
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,9 +1,9 @@
-//! A place in words: what leaks or may leak there, which way it goes, the stack, who calls it.
+//! A finding in the text report: outcomes, trend, hint, retaining paths, stack, callers.
 //!
-//! Leaves what a place is to [`crate::analysis::findings`]. Invariant: what is cut short says so, and where the rest is.
+//! Invariant: what is cut short says so, and says which format has the rest.
 
 use super::{BOLD, DIM, RED, Text, YELLOW};
-use crate::analysis::classify::{ClassifiedSite, Severity, SiteStats, grouped};
+use crate::analysis::classify::{ClassifiedSite, Severity, SiteStats};
 use crate::analysis::findings::Finding;
 use crate::analysis::hints::LONG;
 use crate::analysis::history::Direction;
@@ -11,20 +11,22 @@ use crate::analysis::retention::Retained;
 use crate::analysis::rules::in_jdk;
 use crate::model::{Frame, Nanos, OutOfMemory, push};
 use crate::report::Report;
-use crate::report::words::{self, byte_seconds, bytes, clean, count, duration};
+use crate::report::text::approximate;
+use crate::report::words::{self, clean};
+use crate::wording::{byte_seconds, finding as wording, grouped};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-/// Frames told of each stack, callers told of each place, threads.
+/// Frames of a stack, callers and threads of a finding that are shown.
 const FRAMES: usize = 14;
 const CALLERS: usize = 6;
 const THREADS: usize = 3;
-/// Ways told in which live ones are held.
+/// Retaining paths that are shown.
 const WAYS: usize = 3;
-/// Sites of a place, the worst ones, whose threads are looked at.
+/// Sites of a finding, the worst ones, whose threads are collected.
 const SITES: usize = 1_000;
-/// Characters told of a thread's name.
+/// Characters of a thread's name that are shown.
 const THREAD_NAME: usize = 40;
 
 impl Text<'_> {
@@ -35,13 +37,8 @@ impl Text<'_> {
         }
         if findings.len() > told {
             let rest: u64 = findings.iter().skip(told).map(|p| p.stats.leaked + p.stats.suspects).sum();
-            let line = format!(
-                "… and {} more, {} instances: format=json lists all",
-                findings.len() - told,
-                grouped(rest)
-            );
             self.out.push('\n');
-            self.prose(0, &line);
+            self.prose(0, &wording::more_findings(findings.len() - told, rest));
         }
     }
 
@@ -62,13 +59,13 @@ impl Text<'_> {
             self.prose(4, &way);
         }
         if let Some(hint) = report.hint(finding) {
-            self.prose(4, &format!("to do: {hint}"));
+            self.prose(4, &format!("hint: {}", hint.message));
         }
         held(report, finding).iter().for_each(|line| self.prose(4, line));
         self.stacks(finding, worst);
     }
 
-    /// The frames that all stacks of a place share, the culprit marked; then who calls them.
+    /// The frames that all stacks of a finding share, the blame frame marked; then their callers.
     fn stacks(&mut self, finding: &Finding<'_>, worst: &ClassifiedSite) {
         let frames: Vec<&Frame> = worst.site.frames().collect();
         let shared = finding.shared();
@@ -90,29 +87,23 @@ impl Text<'_> {
 
     fn rest(&mut self, frames: &[&Frame], worst: &ClassifiedSite) {
         let more = frames.len().saturating_sub(FRAMES);
-        let cut = "cut at the depth limit, depth= keeps more";
-        let line = match (more, worst.site.truncated) {
-            (0, false) => return,
-            (0, true) => format!("… {cut}"),
-            (_, false) => format!("… {} more, format=json has all", count(more, "frame")),
-            (_, true) => format!("… {} more in format=json, {cut}", count(more, "frame")),
-        };
-        self.prose(6, &line);
+        let line = wording::more_frames(more, worst.site.truncated);
+        line.iter().for_each(|line| self.prose(6, line));
     }
 
-    /// Where the stacks part: how many instances came from which caller.
+    /// Where the stacks differ: how many instances came from which caller.
     fn callers(&mut self, finding: &Finding<'_>, shared: usize) {
         let Ok(callers) = callers(finding, shared) else {
-            return self.prose(6, "… no memory was left to tell its callers apart");
+            return self.prose(6, wording::CALLERS_UNKNOWN);
         };
         for (number, caller) in callers.iter().take(CALLERS) {
-            let frame = caller.map_or_else(|| "the thread's start".into(), |frame| self.frame(frame, 20));
+            let frame = caller.map_or_else(|| wording::THREAD_START.into(), |frame| self.frame(frame, 20));
             let _ = writeln!(self.out, "      {:>6} from {frame}", grouped(*number));
         }
-        self.prose(6, &format!("… {} in all, format=json has them", count(finding.sites.len(), "stack")));
+        self.prose(6, &wording::stacks_in_total(finding.sites.len()));
     }
 
-    /// `a.b.C.m(C.java:7)`, as Java prints it; on a terminal that is too narrow packages become initials.
+    /// `a.b.C.m(C.java:7)`, as Java prints it; packages become initials if the terminal is too narrow.
     fn frame(&self, frame: &Frame, indent: usize) -> String {
         let finding = source(frame);
         let whole = words::frame(frame);
@@ -131,7 +122,7 @@ impl Text<'_> {
     }
 }
 
-/// Where the stacks part: how many are open of each caller, most first.
+/// Where the stacks differ: leaks and suspects of each caller, most first.
 fn callers<'a>(finding: &Finding<'a>, shared: usize) -> Result<Vec<(u64, Option<&'a Frame>)>, OutOfMemory> {
     let mut callers: Vec<(u64, Option<&Frame>)> = Vec::new();
     let mut known: HashMap<Option<&Frame>, usize> = HashMap::new();
@@ -148,13 +139,13 @@ fn callers<'a>(finding: &Finding<'a>, shared: usize) -> Result<Vec<(u64, Option<
             None => push(&mut callers, (open, caller))?,
         }
     }
-    // Of equal ones the first found comes first.
+    // Of equal ones, the first that was found comes first.
     let order = |(number, caller): &(u64, Option<&Frame>)| (Reverse(*number), known.get(caller).copied());
     callers.sort_unstable_by_key(order);
     Ok(callers)
 }
 
-/// `C.java:7`, as far as it is known.
+/// `C.java:7`, or what is known of it.
 pub(in crate::report) fn source(frame: &Frame) -> String {
     match (&frame.file, frame.line) {
         (Some(file), Some(line)) => format!("{file}:{line}"),
@@ -163,7 +154,7 @@ pub(in crate::report) fn source(frame: &Frame) -> String {
     }
 }
 
-/// A few threads by name. Names that differ in their numbers only are one; long ones are cut.
+/// A few threads by name. Names that differ only in digits are one; long names are cut.
 pub(in crate::report) fn threads(finding: &Finding<'_>) -> Option<String> {
     let asked = finding.sites.iter().take(SITES);
     let mut names: Vec<String> = asked.flat_map(|site| site.site.threads()).collect();
@@ -185,21 +176,21 @@ pub(in crate::report) fn threads(finding: &Finding<'_>) -> Option<String> {
     (!told.is_empty()).then(|| format!("{noun} {}{more}", told.join(", ")))
 }
 
-/// Which way the number of live ones goes; of what is no certain leak also what that looks like.
+/// How the number of live instances changes; for suspects also what that looks like.
 pub(in crate::report) fn way(report: &Report, finding: &Finding<'_>) -> Option<String> {
     let trend = report.history.together(finding.sites.iter().map(|site| site.site.stable_id))?;
     let words = words::tendency(&trend)?;
     let tendency = trend.tendency()?;
-    let looks = match tendency.way {
-        _ if finding.stats.severity() == Severity::Leak || tendency.over < LONG => "",
-        Direction::Grew | Direction::GrewLately => ": looks like a leak",
-        Direction::Flat | Direction::FlatAbout => ": looks like a pool",
-        _ => "",
+    let looks_like = match tendency.way {
+        _ if finding.stats.severity() == Severity::Leak || tendency.over < LONG => None,
+        Direction::Grew | Direction::GrewLately => Some("leak"),
+        Direction::Flat | Direction::FlatAbout => Some("pool"),
+        _ => None,
     };
-    Some(format!("live ones: {words}{looks}"))
+    Some(wording::trend(&words, looks_like))
 }
 
-/// What holds the live ones that were looked at, ways that differ in places of arrays only told once.
+/// The retaining paths of the live instances that were examined; paths that differ in indexes only are one.
 pub(in crate::report) fn held(report: &Report, finding: &Finding<'_>) -> Vec<String> {
     let all = || finding.sites.iter().flat_map(|site| report.retention.of(site.site.stable_id));
     let looked_at = all().count();
@@ -215,47 +206,39 @@ pub(in crate::report) fn held(report: &Report, finding: &Finding<'_>) -> Vec<Str
     let more = ways.len().saturating_sub(WAYS);
     let line = |(number, _, held): &(usize, String, &Retained)| match looked_at {
         1 => held.words(),
-        _ => format!("{} ({number} of {looked_at} looked at)", held.words()),
+        _ => wording::of_examined(&held.words(), *number, looked_at),
     };
-    let rest = (more > 0)
-        .then(|| format!("… {} in which others are held, format=json has all", count(more, "more way")));
+    let rest = (more > 0).then(|| wording::more_paths(more));
     ways.iter().take(WAYS).map(line).chain(rest).collect()
 }
 
-/// What became of them, in figures.
+/// The outcomes, in figures.
 pub(in crate::report) fn facts(report: &Report, stats: &SiteStats) -> Vec<String> {
-    let (counts, approx_prefix) = (&stats.tally.counts, report.native.approx_prefix());
+    let counts = &stats.tally.counts;
     let mut facts = Vec::new();
     if counts.collected > 0 {
-        facts.push(format!("{} collected, never ended", grouped(counts.collected)));
+        facts.push(wording::collected(counts.collected));
     }
     if counts.late > 0 {
-        facts.push(format!("{} ended late, by a finalizer or Cleaner", grouped(counts.late)));
+        facts.push(wording::late(counts.late));
     }
     if let Some(mean) = stats.mean_lateness() {
-        let (each, mean) = (bytes(stats.bytes_each), duration(mean));
-        facts.push(format!(
-            "{approx_prefix}{each} each for {mean} on average ({})",
-            byte_seconds(stats.lateness())
-        ));
+        let each = approximate(report, stats.bytes_each);
+        facts.push(wording::lateness(&each, mean, &byte_seconds(stats.lateness())));
     }
     if stats.tally.live > 0 {
-        let age =
-            |made: Option<Nanos>| duration(made.map(|m| report.snapshot_nanos.since(m)).unwrap_or_default());
-        let (oldest, youngest) = (age(stats.tally.oldest), age(stats.tally.youngest));
-        let (live, held) = (grouped(stats.tally.live), bytes(stats.bytes_held()));
-        let made = if oldest == youngest {
-            format!("made {oldest} ago")
-        } else {
-            format!("made {oldest} to {youngest} ago")
+        let age = |created: Option<Nanos>| {
+            created.map(|created| report.snapshot_nanos.since(created)).unwrap_or_default()
         };
-        facts.push(format!("{live} live, {approx_prefix}{held} held, {made}"));
+        let held = approximate(report, stats.bytes_held());
+        let (oldest, youngest) = (age(stats.tally.oldest), age(stats.tally.youngest));
+        facts.push(wording::live(stats.tally.live, &held, oldest, youngest));
         if stats.too_young() > 0 {
-            facts.push(format!("{} of them too young to be suspects (min_age)", grouped(stats.too_young())));
+            facts.push(wording::too_young(stats.too_young()));
         }
     }
     if stats.known.sum() > 0 {
-        facts.push(format!("{} as in the baseline", grouped(stats.known.sum())));
+        facts.push(wording::as_in_baseline(stats.known.sum()));
     }
     facts
 }

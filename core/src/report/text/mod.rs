@@ -1,30 +1,32 @@
-//! The text report: for a person who never heard of this tool and has ten seconds.
+//! The text report: for a reader who does not know this tool and has ten seconds.
 //!
-//! First a line for `grep`, then what leaks, worst first, then what may, what was expected, the sums, and what
-//! could not be seen. One line when all is clean. The first two lines are made here, places and sums in rooms of their
-//! own. Invariant: nothing that came from the program (class, thread and file names) reaches a terminal unescaped.
+//! First a line for `grep`, then leaks, worst first, then suspects, expected instances, totals and
+//! health. One line if nothing is wrong. Findings and totals have modules of their own. Invariant: no
+//! text of the program (names of classes, threads and files) reaches a terminal unescaped.
 
 pub(in crate::report) mod finding;
 pub(in crate::report) mod totals;
 
 use super::out::Out;
-use super::words::{bytes, clean, count, duration};
+use super::words::clean;
 use super::{Process, Report, lost};
-use crate::analysis::classify::{grouped, kinds, some};
+use crate::analysis::classify::SiteStats;
 use crate::analysis::findings::{findings, leaks_and_suspects};
 use crate::ledger::Tally;
 use crate::model::{Kind, Trigger};
+use crate::wording::summary::{self, Leaks};
+use crate::wording::{bytes, count, duration, grouped, kinds, some};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
-/// How it may look.
+/// What the output device supports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
-    /// Columns of the terminal, where it is one.
+    /// Columns of the terminal; none if it is not one.
     pub width: Option<usize>,
-    /// Whether escape sequences for colour are welcome.
+    /// Whether to write escape sequences for colour.
     pub colour: bool,
 }
 
@@ -41,9 +43,9 @@ impl Style {
     }
 }
 
-/// Columns of prose where there is no terminal.
+/// Columns of text if there is no terminal.
 const WIDTH: usize = 110;
-/// Places told in full: those that leak, those that may.
+/// Findings that are shown in full.
 const LEAKS: usize = 20;
 const SUSPECTS: usize = 10;
 
@@ -52,7 +54,7 @@ const RED: &str = "1;31";
 const YELLOW: &str = "1;33";
 const DIM: &str = "2";
 
-/// The report, each line ended by a line break.
+/// Writes the report; every line ends with a line break.
 pub(super) fn render(report: &Report, style: Style, to: &mut dyn io::Write) -> io::Result<()> {
     let mut text = Text { out: Out::new(to), style };
     let findings = findings(&report.classification.sites)?;
@@ -63,7 +65,7 @@ pub(super) fn render(report: &Report, style: Style, to: &mut dyn io::Write) -> i
         memory(report).iter().for_each(|line| text.prose(0, line));
         let (leaking, rest) = findings.split_at_checked(leaks).unwrap_or_default();
         text.findings(report, leaking, "LEAK", LEAKS);
-        text.findings(report, rest.get(..suspects).unwrap_or_default(), "LIVE", SUSPECTS);
+        text.findings(report, rest.get(..suspects).unwrap_or_default(), "SUSPECT", SUSPECTS);
         text.rules(report);
         text.totals(report);
         text.adopted(report);
@@ -80,7 +82,7 @@ struct Text<'w> {
 
 impl Text<'_> {
     fn summary(&mut self, report: &Report, leaks: usize, suspects: usize) {
-        let line = format!("SUMMARY: zaudit: {}", stats(report, leaks, suspects).join("; "));
+        let line = format!("SUMMARY: zaudit: {}", summary_clauses(report, leaks, suspects).join("; "));
         let line = self.paint(if leaks == 0 { BOLD } else { RED }, &line);
         let _ = writeln!(self.out, "{line}");
     }
@@ -89,7 +91,7 @@ impl Text<'_> {
         if self.style.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    /// Words, wrapped at the width; later lines stand a little further in.
+    /// Text, wrapped at the width; continuation lines are indented further.
     fn prose(&mut self, indent: usize, words: &str) {
         let width = self.style.width.unwrap_or(WIDTH);
         let mut column = 0;
@@ -113,70 +115,66 @@ impl Text<'_> {
     }
 }
 
-/// What it comes to: the verdict, and what else is to be said beside it. `leaks` and `suspects` are how many
-/// places have such.
-pub(in crate::report) fn stats(report: &Report, leaks: usize, suspects: usize) -> Vec<String> {
+/// The clauses of the summary line. `leaks` and `suspects` are how many findings are such.
+pub(in crate::report) fn summary_clauses(report: &Report, leaks: usize, suspects: usize) -> Vec<String> {
     let all_stats = || report.classification.all_stats();
-    let open = report.classification.kinds(|stats| stats.suspects);
+    let sum = |of: fn(&SiteStats) -> u64| -> u64 { all_stats().map(of).sum() };
+    let suspect = report.classification.kinds(|stats| stats.suspects);
     let adopted = adopted(report);
-    // Those that were lost without a stack are leaks, only not of a place that anybody could name.
-    let since = if adopted.iter().any(|(_, leaked)| *leaked) { " since arming" } else { "" };
-    let known: u64 = all_stats().map(|stats| stats.known.sum()).sum();
-    // What is as it was may be leaks, too.
-    let new = if known > 0 { "new " } else { "" };
+    let known = sum(|stats| stats.known.sum());
+    let scope = Leaks {
+        // The baseline may have leaks.
+        new: known > 0,
+        // Adopted instances that were lost are leaks, but belong to no finding.
+        since_begin: adopted.iter().any(|(_, leaked)| *leaked),
+    };
     let mut clauses = Vec::new();
     if leaks > 0 {
-        clauses.push(format!(
-            "LEAK: {} made at {} never ended by the program, freed by the garbage collector only",
-            report.classification.kinds(|stats| stats.leaked),
-            count(leaks, "place")
-        ));
-        if !open.is_empty() {
-            clauses.push(format!("{open} still open"));
+        let leaked = report.classification.kinds(|stats| stats.leaked);
+        clauses.push(summary::leak(&leaked, sum(|stats| stats.leaked), leaks));
+        if !suspect.is_empty() {
+            clauses.push(summary::suspects(&suspect, sum(|stats| stats.suspects)));
         }
     } else if suspects > 0 {
-        let held: u64 = all_stats().map(|stats| stats.suspects * stats.bytes_each).sum();
-        clauses.push(format!(
-            "no {new}certain leaks{since}, but {open} made at {} still open, {}{} held: a pool, or a leak in the making",
-            count(suspects, "place"),
-            report.native.approx_prefix(),
-            bytes(held)
-        ));
+        let held = approximate(report, sum(|stats| stats.suspects * stats.bytes_each));
+        let number = sum(|stats| stats.suspects);
+        clauses.push(summary::only_suspects(scope, &suspect, number, suspects, &held));
     } else {
-        let told: Vec<_> = Kind::ALL
+        let ended: Vec<_> = Kind::ALL
             .iter()
             .map(|kind| (report.classification.totals.get(*kind), *kind))
             .filter(|(totals, _)| totals.created > 0)
             .map(|(totals, kind)| format!("{} of {}", grouped(totals.ended), some(totals.created, kind)))
             .collect();
-        let mut clause = match told.as_slice() {
-            [] => format!("no {new}leaks{since}: no Inflater or Deflater was made"),
-            told => format!("no {new}leaks{since}: {} ended", told.join(" and ")),
-        };
-        let expected: u64 = all_stats().map(|stats| stats.expected).sum();
+        let mut clause = summary::no_leaks(scope, &ended.join(" and "));
+        let expected = sum(|stats| stats.expected);
         if expected > 0 {
             let used = report.rules.iter().zip(&report.classification.covered);
             let own = used.clone().any(|(rule, covered)| !rule.built_in && *covered > 0);
-            let why = if own { "covered by rules" } else { "JDK caches" };
-            let _ = write!(clause, ", {} not ended as expected ({why})", grouped(expected));
+            clause.push_str(&summary::expected(&grouped(expected), own));
         }
-        let young: u64 = all_stats().map(|stats| stats.too_young()).sum();
+        let young = sum(SiteStats::too_young);
         if young > 0 {
-            let _ = write!(clause, ", {} too young to be suspects (min_age)", grouped(young));
+            clause.push_str(&summary::too_young(&grouped(young)));
         }
         clauses.push(clause);
     }
     if known > 0 {
-        clauses.push(format!("{} not ended as in the baseline", grouped(known)));
+        clauses.push(summary::as_in_baseline(&grouped(known)));
     }
     clauses.extend(adopted.into_iter().map(|(clause, _)| clause));
     if !report.health.ok() {
-        clauses.push("not all could be seen, see HEALTH".into());
+        clauses.push(summary::SEE_HEALTH.into());
     }
     clauses
 }
 
-/// Whose report it is, and what asked for it.
+/// A size, marked if it is an estimate.
+pub(in crate::report) fn approximate(report: &Report, number: u64) -> String {
+    format!("{}{}", report.native.approx_prefix(), bytes(number))
+}
+
+/// Which process the report is of, and what requested it.
 pub(in crate::report) fn origin(report: &Report) -> String {
     let process = &report.process;
     let when = occasion(process);
@@ -188,30 +186,17 @@ pub(in crate::report) fn origin(report: &Report) -> String {
     format!("zaudit {}, {whose} of {}: {}", env!("CARGO_PKG_VERSION"), process.jvm, process.command)
 }
 
-/// What all open streams hold of what the process has in memory; and how long it stood still for this report.
+/// What live instances hold of the memory of the process, and how long the report paused it.
 pub(in crate::report) fn memory(report: &Report) -> Vec<String> {
     let (native, held) = (&report.native, report.bytes_held());
-    let mut lines = Vec::new();
-    if held > 0 {
-        let rss = report.process.rss_bytes.map(|rss| format!(" of {} (RSS)", bytes(rss))).unwrap_or_default();
-        let zlib = if native.zlib.is_empty() { String::new() } else { format!(", zlib {}", native.zlib) };
-        let known = if native.measured { "measured" } else { "an estimate" };
-        lines.push(format!(
-            "zlib streams hold {}{}{rss}: {known}{zlib}",
-            native.approx_prefix(),
-            bytes(held)
-        ));
-    }
-    if let Some(time) = report.retention.pause {
-        let time = duration(time);
-        lines.push(format!(
-            "the program stood still for {time} while it was looked who holds what is live (retain)"
-        ));
-    }
-    lines
+    let memory = (held > 0).then(|| {
+        let held = approximate(report, held);
+        summary::memory(&held, report.process.rss_bytes, native.measured, &native.zlib)
+    });
+    memory.into_iter().chain(report.retention.pause.map(summary::pause)).collect()
 }
 
-/// What asked for the report.
+/// What requested the report.
 fn occasion(process: &Process) -> String {
     let word = process.trigger.name();
     match (process.trigger, process.number) {
@@ -226,28 +211,24 @@ fn occasion(process: &Process) -> String {
     }
 }
 
-/// What is to be said of instances without a stack, and whether it is a leak.
+/// The clauses about adopted instances, and whether each is about leaks.
 fn adopted(report: &Report) -> Vec<(String, bool)> {
     if !report.adopts_the_program_s() {
         return Vec::new();
     }
-    const MADE: &str = "made before the agent was armed";
     let numbers = [lost, |tally: &Tally| tally.live];
-    let [freed, open] = numbers.map(|number| {
+    let [(lost, lost_number), (live, live_number)] = numbers.map(|number| {
         let of = |kind| number(report.adopted.get(kind));
         (kinds(of), Kind::ALL.map(of).iter().sum::<u64>())
     });
-    let approx_prefix = report.native.approx_prefix();
     let mut clauses = Vec::new();
-    if freed.1 > 0 {
-        let were = if freed.1 == 1 { "was" } else { "were" };
-        clauses.push((format!("{} {MADE} {were} freed by the garbage collector only", freed.0), true));
+    if lost_number > 0 {
+        clauses.push((summary::adopted_lost(&lost, lost_number), true));
     }
-    if open.1 > 0 {
-        let are = if open.1 == 1 { "is" } else { "are" };
-        let held: u64 =
-            Kind::ALL.map(|kind| report.native.bytes(kind, report.adopted.get(kind).live)).iter().sum();
-        clauses.push((format!("{} {MADE} {are} still open, {approx_prefix}{}", open.0, bytes(held)), false));
+    if live_number > 0 {
+        let held = Kind::ALL.map(|kind| report.native.bytes(kind, report.adopted.get(kind).live));
+        let held = approximate(report, held.iter().sum());
+        clauses.push((summary::adopted_live(&live, live_number, &held), false));
     }
     clauses
 }
@@ -298,14 +279,14 @@ mod tests {
     #[test]
     fn clean_is_one_line() {
         for (sites, line) in [
-            (&[][..], "SUMMARY: zaudit: no leaks: no Inflater or Deflater was made\n"),
+            (&[][..], "SUMMARY: zaudit: no leaks: no Inflater or Deflater was created\n"),
             (
                 &[(Kind::Inflater, &[MADE, "a.B.c"][..], 2_000, 2_000, 0, 0)],
                 "SUMMARY: zaudit: no leaks: 2,000 of 2,000 Inflaters ended\n",
             ),
             (
                 &[(Kind::Inflater, &[MADE, "java.util.zip.ZipFile.getInflater"], 3, 1, 0, 0)],
-                "SUMMARY: zaudit: no leaks: 1 of 3 Inflaters ended, 2 not ended as expected (JDK caches)\n",
+                "SUMMARY: zaudit: no leaks: 1 of 3 Inflaters ended, 2 not ended but expected (JDK caches)\n",
             ),
         ] {
             assert_eq!(text(&report(&session(sites)), Style::default()), line);
@@ -326,7 +307,7 @@ mod tests {
             Report::new(process, Footprint::default(), &snapshot, vec![rule], Default::default()).unwrap();
         assert_eq!(
             text(&report, Style::default()),
-            "SUMMARY: zaudit: no leaks: 3 of 11 Inflaters ended, 2 not ended as expected (covered by rules), 6 too young to \
+            "SUMMARY: zaudit: no leaks: 3 of 11 Inflaters ended, 2 not ended but expected (covered by rules), 6 too young to \
              be suspects (min_age)\n"
         );
         assert!(report.nothing_to_tell());
@@ -335,30 +316,32 @@ mod tests {
     #[test]
     fn adopted_ones_are_said_in_the_first_line_and_below() {
         for (inflaters, deflaters, lost, sites, line) in [
-            (0, 0, 0, &[][..], "no leaks: no Inflater or Deflater was made"),
+            (0, 0, 0, &[][..], "no leaks: no Inflater or Deflater was created"),
             (
                 1_000,
                 1_000,
                 0,
                 &[],
-                "no leaks: no Inflater or Deflater was made; 1,000 Inflaters and 1,000 Deflaters made before the agent was \
-                 armed are still open, ≈294 MiB",
+                "no leaks: no Inflater or Deflater was created; 1,000 Inflaters and 1,000 Deflaters created \
+                 before the audit are still live and hold ≈294 MiB",
             ),
             (
                 2,
                 0,
                 1,
                 &[(Kind::Inflater, &[MADE, "a.B.c"][..], 1, 1, 0, 0)],
-                "no leaks since arming: 1 of 1 Inflater ended; 1 Inflater made before the agent was armed was freed by the \
-                 garbage collector only; 1 Inflater made before the agent was armed is still open, ≈39.1 KiB",
+                "no leaks since the audit began: 1 of 1 Inflater ended; 1 Inflater created before the audit was \
+                 never ended; only the garbage collector freed it; 1 Inflater created before the audit is still \
+                 live and holds ≈39.1 KiB",
             ),
             (
                 12,
                 0,
                 12,
                 &[(Kind::Inflater, &[MADE, "a.B.c"], 1, 0, 0, 0)],
-                "no certain leaks since arming, but 1 Inflater made at 1 place still open, ≈39.1 KiB held: a pool, or a leak \
-                 in the making; 12 Inflaters made before the agent was armed were freed by the garbage collector only",
+                "no certain leaks since the audit began, but 1 Inflater in 1 finding is a suspect: it is live and \
+                 holds ≈39.1 KiB (a pool or a leak); 12 Inflaters created before the audit were never ended; only \
+                 the garbage collector freed them",
             ),
         ] {
             let session = session(sites);

@@ -1,17 +1,20 @@
-//! What stands below the places: rules, sums, adopted ones, and what could not be seen.
+//! What stands below the findings: rules, totals, adopted instances, health.
 //!
-//! Invariant: all that the places leave out (covered, young, clean, without a stack) is in here as a number.
+//! Invariant: what the findings leave out (covered, too young, clean, without a stack) is a number here.
 
 use super::{BOLD, RED, Text, YELLOW};
-use crate::analysis::classify::{Severity, grouped};
-use crate::model::Kind;
-use crate::report::words::{clean, count, placed, tendency, times};
+use crate::analysis::classify::Severity;
+use crate::analysis::findings::DoubleEnd;
+use crate::model::{Kind, Outcome};
+use crate::report::words::{clean, placed, tendency};
 use crate::report::{Health, Report};
+use crate::session::Gaps;
+use crate::wording::{grouped, notes as wording};
 use std::fmt::Write as _;
 
-/// Rules without use that are told.
+/// Unused rules that are listed.
 const RULES: usize = 5;
-/// Characters told of each.
+/// Characters of a rule or a name that are shown.
 const RULE: usize = 120;
 
 impl Text<'_> {
@@ -21,14 +24,14 @@ impl Text<'_> {
         let used: Vec<_> = used.filter(|(_, (covered, excess))| **covered + **excess > 0).collect();
         if !used.is_empty() {
             let head = self.paint(BOLD, "EXPECTED");
-            let _ = writeln!(self.out, "\n{head}  never ended by the program, and covered by a rule");
+            let _ = writeln!(self.out, "\n{head}  {}", wording::EXPECTED);
             for (rule, (covered, excess)) in used {
                 let from = if rule.built_in { " (built in)" } else { "" };
                 let line = format!("{:>10}  {}{from}", grouped(*covered), clean(&rule.text));
                 let _ = writeln!(self.out, "{line}");
                 if *excess > 0 {
                     let (all, max) = (grouped(covered + excess), grouped(rule.max.unwrap_or_default()));
-                    let line = format!("{:12}over its maximum: {all} of at most {max}", "");
+                    let line = format!("{:12}{}", "", wording::over_maximum(&all, &max));
                     let line = self.paint(RED, &line);
                     let _ = writeln!(self.out, "{line}");
                 }
@@ -36,7 +39,7 @@ impl Text<'_> {
         }
     }
 
-    /// The user's rules that had nothing to do: perhaps what they were for is mended.
+    /// Rules of the user that matched nothing: perhaps their leaks are fixed.
     pub(super) fn unused_rules(&mut self, report: &Report) {
         let unused: Vec<_> = report.unused_rules().collect();
         if unused.is_empty() {
@@ -48,9 +51,7 @@ impl Text<'_> {
             .map(|rule| format!("{} ({})", cut(&rule.text), cut(&rule.source)))
             .collect();
         let more = unused.len().saturating_sub(RULES);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let rules = count(unused.len(), "rule");
-        let line = format!("RULES not used: {rules}: {}{more}", told.join(", "));
+        let line = wording::unused_rules(unused.len(), &told.join(", "), more);
         self.out.push('\n');
         self.prose(0, &line);
     }
@@ -59,8 +60,8 @@ impl Text<'_> {
         self.header("TOTALS", "created", "expected");
         for kind in Kind::ALL {
             let t = report.classification.totals.get(kind);
-            let numbers = [t.created, t.ended, t.late, t.collected, t.live, t.expected];
-            self.row(kind, &numbers);
+            let outcomes = Outcome::ALL.map(|outcome| t.of(outcome));
+            self.row(kind, [t.created].into_iter().chain(outcomes).chain([t.expected]));
         }
         let notes = notes(report);
         if !notes.is_empty() {
@@ -68,7 +69,7 @@ impl Text<'_> {
         }
     }
 
-    /// Those that were open when counting began.
+    /// The adopted instances.
     pub(super) fn adopted(&mut self, report: &Report) {
         let found = Kind::ALL.map(|kind| (kind, report.adopted.get(kind)));
         let found: Vec<_> = found.into_iter().filter(|(_, tally)| tally.counts.created > 0).collect();
@@ -76,35 +77,30 @@ impl Text<'_> {
             return;
         }
         self.header("ADOPTED", "found", "");
-        let mut notes = vec![
-            "open already when the agent was armed, so their stacks are not known; late and collected are leaks, live is a \
-             pool or a leak"
-                .to_owned(),
-        ];
+        let mut notes = vec![wording::ADOPTED.to_owned()];
         for (kind, tally) in found {
-            let c = &tally.counts;
-            self.row(kind, &[c.created, c.ended, c.late, c.collected, tally.live]);
+            let outcomes = Outcome::ALL.map(|outcome| tally.of(outcome));
+            self.row(kind, [tally.counts.created].into_iter().chain(outcomes));
             let words = report.history.adopted(kind).and_then(|trend| tendency(&trend));
             notes.extend(words.map(|words| format!("live {}s: {words}", kind.class())));
         }
         notes.iter().for_each(|note| self.prose(2, note));
     }
 
-    /// Six columns; the first and the last are named by the caller.
+    /// The first and the last column are named by the caller.
     fn header(&mut self, title: &str, first: &str, last: &str) {
         let head = self.paint(BOLD, title);
         let gap = " ".repeat(10 - title.len().min(10));
-        let line = format!(
-            "\n{head}{gap}{first:>12}{:>12}{:>9}{:>14}{:>9}{last:>11}",
-            "= ended", "+ late", "+ collected", "+ live"
-        );
-        let _ = writeln!(self.out, "{}", line.trim_end());
+        let terms = wording::terms();
+        let titles = [first].into_iter().chain(terms.iter().map(String::as_str)).chain([last]);
+        let columns: String = titles.zip(widths()).map(|(title, width)| format!("{title:>width$}")).collect();
+        let _ = writeln!(self.out, "\n{head}{gap}{}", columns.trim_end());
     }
 
-    fn row(&mut self, kind: Kind, numbers: &[u64]) {
+    fn row(&mut self, kind: Kind, numbers: impl Iterator<Item = u64>) {
         let _ = write!(self.out, "  {:<8}", kind.class());
-        for (number, width) in numbers.iter().zip([12, 12, 9, 14, 9, 11]) {
-            let _ = write!(self.out, "{:>width$}", grouped(*number));
+        for (number, width) in numbers.zip(widths()) {
+            let _ = write!(self.out, "{:>width$}", grouped(number));
         }
         self.out.push('\n');
     }
@@ -115,12 +111,20 @@ impl Text<'_> {
             return;
         }
         let head = self.paint(YELLOW, "HEALTH");
-        let _ = writeln!(self.out, "\n{head}  not all could be seen, so the figures above may be too small:");
+        let _ = writeln!(self.out, "\n{head}  {}:", wording::INCOMPLETE);
         unseen(health).iter().for_each(|line| self.prose(4, line));
     }
 }
 
-/// What the sums alone do not say.
+/// The widths of the columns: the number created, the outcomes, and how many are expected.
+fn widths() -> impl Iterator<Item = usize> {
+    // As many may be ended as are created; of the others there are few.
+    let least = [12].into_iter().chain(std::iter::repeat(0));
+    let outcomes = wording::terms().into_iter().zip(least).map(|(term, least)| least.max(term.len() + 3));
+    [12].into_iter().chain(outcomes).chain([11])
+}
+
+/// What the totals alone do not say.
 pub(in crate::report) fn notes(report: &Report) -> Vec<String> {
     let clean = report
         .classification
@@ -131,63 +135,51 @@ pub(in crate::report) fn notes(report: &Report) -> Vec<String> {
     let clean = clean.count();
     let mut notes = Vec::new();
     if clean > 0 {
-        notes.push(format!("{} with nothing left open", count(clean, "more site")));
+        notes.push(wording::clean_sites(clean));
     }
     let young: u64 = report.classification.sites.iter().map(|site| site.stats.too_young()).sum();
     if young > 0 {
-        notes.push(format!("{} live too young to be suspects (min_age)", grouped(young)));
+        notes.push(wording::too_young(young));
     }
     if let Some(baseline) = &report.baseline {
-        let known = grouped(baseline.known);
-        notes.push(format!("{known} of what no rule covers as in the baseline {}", cut(&baseline.file)));
+        notes.push(wording::as_in_baseline(baseline.known, &cut(&baseline.file)));
     }
     let again = report.ended_again.inflater + report.ended_again.deflater;
     if again > 0 {
-        let most = report.double_ends.first().map(|double_end| match double_end.times {
-            all if all == again => format!(", by {}", cut(&placed(&double_end.frame))),
-            some => format!(", {} by {}", times(some), cut(&placed(&double_end.frame))),
-        });
-        let most = most.unwrap_or_default();
-        notes.push(format!("end() was called {} on what was ended already (harmless){most}", times(again)));
+        let line = |double_end: &DoubleEnd| (double_end.times, cut(&placed(&double_end.frame)));
+        let most = report.double_ends.first().map(line);
+        let most = most.as_ref().map(|(times, line)| (*times, line.as_str()));
+        notes.push(wording::double_ends(again, most));
     }
     let elsewhere = report.classification.totals.inflater.ended_elsewhere
         + report.classification.totals.deflater.ended_elsewhere;
     if elsewhere > 0 {
-        notes.push(format!("{} ended by another thread than the one that made them", grouped(elsewhere)));
+        notes.push(wording::ended_by_other_thread(elsewhere));
     }
     let unknown = report.ended_unknown.inflater + report.ended_unknown.deflater;
     if unknown > 0 {
-        notes.push(format!("{} ended that were made before the agent was armed", grouped(unknown)));
+        notes.push(wording::ended_unknown(unknown));
     }
     notes
 }
 
-/// All that could not be seen, and why.
+/// What could not be seen, and why.
 pub(in crate::report) fn unseen(health: &Health) -> Vec<String> {
-    let mut lines = Vec::new();
-    for hook in &health.gaps.missing_hooks {
-        lines.push(format!("not hooked: {hook}"));
-    }
-    for (reason, number) in &health.gaps.dropped {
-        lines.push(format!("{} not counted: {reason}", count(*number as usize, "event")));
-    }
-    for (reason, number) in &health.gaps.unreadable {
-        lines.push(format!("{}: {reason}", times(*number)));
-    }
-    lines.extend(health.gaps.unsettled.clone());
+    let Gaps { missing_hooks, dropped, unreadable, unsettled } = &health.gaps;
+    let mut lines: Vec<String> = missing_hooks.iter().map(|hook| wording::not_hooked(hook)).collect();
+    lines.extend(dropped.iter().map(|(reason, number)| wording::not_counted(*number, reason)));
+    lines.extend(unreadable.iter().map(|(reason, number)| wording::unreadable(*number, reason)));
+    lines.extend(unsettled.clone());
     if health.overflowed > 0 {
-        lines.push(format!("{} new stacks came when the site table was full", grouped(health.overflowed)));
+        lines.push(wording::overflowed(health.overflowed));
     }
     if health.sums_off > 0 {
-        lines.push(format!(
-            "at {} created = ended + late + collected + live does not hold: a defect of zaudit, please report it",
-            count(health.sums_off as usize, "site")
-        ));
+        lines.push(wording::unbalanced(health.sums_off));
     }
     lines
 }
 
-/// The begin of what may be long.
+/// The beginning of a long text.
 fn cut(text: &str) -> String {
     match text.char_indices().nth(RULE) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
@@ -230,8 +222,11 @@ mod tests {
     #[test]
     fn rules_over_their_maximum() {
         let text = text(&told("live:a.Pool.* max=16"));
-        let lines = "        16  live:a.Pool.* max=16\n            over its maximum: 21 of at most 16\n";
-        assert!(text.contains(lines) && text.contains("\nLIVE 1 of 1  a.Pool.get(Pool.java:11)\n"), "{text}");
+        let lines = "        16  live:a.Pool.* max=16\n            over its maximum: 21 found, 16 allowed\n";
+        assert!(
+            text.contains(lines) && text.contains("\nSUSPECT 1 of 1  a.Pool.get(Pool.java:11)\n"),
+            "{text}"
+        );
         assert!(!text.contains("RULES not used"), "{text}");
     }
 
@@ -258,7 +253,7 @@ mod tests {
         let long = text(&told(&format!("live:*\nleak:*\nleak:{}", "x".repeat(4_000))));
         assert_eq!(long.lines().count(), 3);
         assert!(long.len() < 500, "{long}");
-        // Nobody wrote those that are built in.
+        // Built-in rules do not count.
         let mut unused = told("live:*\nleak:*");
         unused.rules.extend(Rule::built_in());
         unused.classification.covered.resize(unused.rules.len(), 0);
@@ -281,19 +276,19 @@ mod tests {
         let all = known(21, 3);
         assert_eq!(
             text(&all),
-            "SUMMARY: zaudit: no new leaks: 6 of 30 Inflaters ended; 24 not ended as in the baseline\n"
+            "SUMMARY: zaudit: no new leaks: 6 of 30 Inflaters ended; 24 not ended, as in the baseline\n"
         );
         assert!(all.nothing_to_tell());
         let grown = text(&known(20, 2));
-        let first = "LEAK: 1 Inflater made at 1 place never ended by the program, freed by the garbage collector only; 1 \
-                     Inflater still open; 22 not ended as in the baseline\n";
+        let first = "LEAK: 1 Inflater in 1 finding was never ended; only the garbage collector freed it; 1 \
+                     Inflater is a suspect (still live); 22 not ended, as in the baseline\n";
         assert!(grown.contains(first), "{grown}");
         assert!(
             grown.contains("3 collected, never ended") && grown.contains("2 as in the baseline"),
             "{grown}"
         );
-        assert!(grown.contains("22 of what no rule covers as in the baseline old\\u{1b}.json"), "{grown}");
+        assert!(grown.contains("22 instances not ended, as in the baseline old\\u{1b}.json"), "{grown}");
         let open = text(&known(20, 3));
-        assert!(open.contains("no new certain leaks, but 1 Inflater made at 1 place still open"), "{open}");
+        assert!(open.contains("no new certain leaks, but 1 Inflater in 1 finding is a suspect"), "{open}");
     }
 }

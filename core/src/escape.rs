@@ -1,8 +1,9 @@
 //! Characters that are not shown as what they are, written as `\u{…}`: the one table for every
 //! output of agent and command.
 //!
-//! Names come from class files, and messages hold paths and options from anywhere. Invariant: what leaves
-//! here has no character that a terminal obeys, that reorders or ends a line, or that is not visible.
+//! Names come from class files, and messages hold paths and options from anywhere. Invariant: what
+//! leaves here has no character that a terminal obeys, that reorders or ends a line, or that is not
+//! visible.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -75,7 +76,8 @@ fn escaped(text: &str, stays: fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The characters that [`text`] escaped, again. Other escapes stay as they are, so that a text has one escaped form.
+/// The characters that [`text`] escaped, again. Other escapes stay as they are, so that a text has
+/// one escaped form.
 pub fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains("\\u{") {
         return Cow::Borrowed(text);
@@ -104,8 +106,8 @@ pub fn unescaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A sink for JSON: hostile characters become JSON's own escapes, which mean the same. Only strings hold them; C0 is
-/// left to the serializer, because line breaks stand between the strings, too.
+/// A sink for JSON: hostile characters become JSON's own escapes, which mean the same. Only strings
+/// hold them; C0 is left to the serializer, because line breaks stand between the strings, too.
 #[derive(Debug)]
 pub struct Json<W> {
     to: W,
@@ -157,7 +159,8 @@ impl<W: Write> Write for Json<W> {
     }
 }
 
-/// The first and the last character of each range: tests of agent and command send them through every output.
+/// The first and the last character of each range: tests of agent and command send them through
+/// every output.
 pub fn samples() -> impl Iterator<Item = char> {
     HOSTILE
         .iter()

@@ -1,7 +1,8 @@
 //! The pure part of zaudit: sessions, their analysis, and reports.
 //!
 //! Knows no JVM: times, bytes and stacks are arguments, and it has no threads of its own. The agent
-//! records events in a [`session::Session`] and writes reports of it; the command reads these reports.
+//! records events in a [`session::Session`] and writes reports of it; the command reads these
+//! reports.
 //!
 //! A module names only modules above it in this list (`tests/tests/tidy.rs`).
 #![forbid(unsafe_code)]

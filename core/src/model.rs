@@ -1,6 +1,7 @@
 //! The types that all other modules share: kinds, ids, time, outcomes, roles, triggers, frames.
 //!
-//! Has no state and names no other module. Invariant: every id is a newtype, so no two can be mixed up.
+//! Has no state and names no other module. Invariant: every id is a newtype, so no two can be mixed
+//! up.
 
 use std::collections::TryReserveError;
 use std::fmt;
@@ -36,7 +37,8 @@ pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
-/// Which of the two audited classes an instance belongs to (a subclass counts as its `java.util.zip` parent).
+/// Which of the two audited classes an instance belongs to (a subclass counts as its
+/// `java.util.zip` parent).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// `java.util.zip.Inflater`
@@ -136,7 +138,8 @@ impl Outcome {
     }
 }
 
-/// One instance of an audited class, for as long as it is open. Never reused, never zero: it is the JVMTI tag.
+/// One instance of an audited class, for as long as it is open. Never reused, never zero: it is the
+/// JVMTI tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InstanceId(pub u64);
 
@@ -153,7 +156,8 @@ pub enum Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteId(pub u32);
 
-/// A cheap fingerprint of a raw stack. Several keys may stand for one site; a key never stands for two.
+/// A cheap fingerprint of a raw stack. Several keys may stand for one site; a key never stands for
+/// two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StackKey(pub u64);
 
@@ -182,7 +186,8 @@ impl Nanos {
 pub enum Role {
     /// The program's own code.
     Program,
-    /// A finalizer, the Reference Handler or a Cleaner: it only ever acts because a collection found garbage.
+    /// A finalizer, the Reference Handler or a Cleaner: it only ever acts because a collection
+    /// found garbage.
     Reclaimer,
     /// The finalizer of the Inflater or Deflater itself, which calls `end()` (JDK 8 to 11).
     StreamFinalizer,

@@ -1,7 +1,7 @@
 //! One audit: its sites, its ledger, and what could not be counted.
 //!
-//! The only owner of state; modules above read it through [`Snapshot`]. Time is an argument, and there is
-//! no I/O. Invariant: no lock is held when a method returns, and no method calls back.
+//! The only owner of state; modules above read it through [`Snapshot`]. Time is an argument, and
+//! there is no I/O. Invariant: no lock is held when a method returns, and no method calls back.
 
 use crate::ledger::{Ledger, Tally};
 use crate::model::{
@@ -64,8 +64,8 @@ pub struct Others {
     pub tally: Tally,
 }
 
-/// Clean sites that a report has in full, the busiest ones, and the frames of all of them together: the
-/// size of a report depends on what is wrong, not on how many stacks the program has.
+/// Clean sites that a report has in full, the busiest ones, and the frames of all of them together:
+/// the size of a report depends on what is wrong, not on how many stacks the program has.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
     sites: usize,
@@ -90,13 +90,16 @@ impl Room {
 pub struct Snapshot {
     /// Time of the snapshot.
     pub taken: Nanos,
-    /// The sites in the order of first sight: all where something is not ended, and the busiest others.
+    /// The sites in the order of first sight: all where something is not ended, and the busiest
+    /// others.
     pub sites: Vec<SiteTally>,
     /// The rest, where every instance was ended.
     pub others: PerKind<Others>,
-    /// Further calls of `end()` by the program on instances that were ended already: their stacks, and how often each came.
+    /// Further calls of `end()` by the program on instances that were ended already: their stacks,
+    /// and how often each came.
     pub ended_again: Vec<(Arc<Site>, u64)>,
-    /// First calls of `end()` on open instances that were made before the agent was armed, and not adopted.
+    /// First calls of `end()` on open instances that were made before the agent was armed, and not
+    /// adopted.
     pub ended_unknown: PerKind<u64>,
     /// Open instances that were there when counting began, and what became of them.
     pub adopted: PerKind<Tally>,
@@ -260,7 +263,8 @@ impl Session {
         change(&mut self.gaps.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The counts of each kind and of the adopted ones, and how many sites there are, without a copy of all.
+    /// The counts of each kind and of the adopted ones, and how many sites there are, without a
+    /// copy of all.
     pub fn sums(&self) -> Result<(PerKind<Tally>, PerKind<Tally>, usize), OutOfMemory> {
         let kinds = self.stacks.kinds()?;
         let kind = |site: SiteId| kinds.get(site.0 as usize).copied();
@@ -292,7 +296,8 @@ impl Session {
         })
     }
 
-    /// The sites where something is not ended and the busiest of the others, and the sums of the rest.
+    /// The sites where something is not ended and the busiest of the others, and the sums of the
+    /// rest.
     fn worth_telling(&self, tallies: &[Tally]) -> Result<(Vec<SiteTally>, PerKind<Others>), OutOfMemory> {
         let busiest = self.busiest_ended(tallies)?;
         let open = tallies.iter().filter(|tally| !is_empty(tally) && !all_ended(tally)).count();
@@ -317,7 +322,8 @@ impl Session {
         Ok((sites, others))
     }
 
-    /// The busiest sites where every instance was ended, as many as there is room for, by their ids.
+    /// The busiest sites where every instance was ended, as many as there is room for, by their
+    /// ids.
     fn busiest_ended(&self, tallies: &[Tally]) -> Result<Vec<SiteId>, OutOfMemory> {
         let mut busiest: Vec<(Reverse<u64>, SiteId)> = Vec::new();
         for (at, tally) in tallies.iter().enumerate().filter(|(_, t)| !is_empty(t) && all_ended(t)) {

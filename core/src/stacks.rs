@@ -1,8 +1,9 @@
-//! Interned allocation sites: a cache from the key of a raw stack to its site, and the sites themselves.
+//! Interned allocation sites: a cache from the key of a raw stack to its site, and the sites
+//! themselves.
 //!
-//! Owns what a site *is*; how often it was used is the ledger's. The key table is a cache and may be emptied at
-//! any time (keys die with compiled code and with class loaders); a site is never forgotten.
-//! Invariant: two sites never have the same kind, subclass, frames and truncation.
+//! Owns what a site *is*; how often it was used is the ledger's. The key table is a cache and may
+//! be emptied at any time (keys die with compiled code and with class loaders); a site is never
+//! forgotten. Invariant: two sites never have the same kind, subclass, frames and truncation.
 
 use crate::model::{Frame, Kind, OutOfMemory, SiteId, Stack, StackKey};
 use dashmap::DashMap;
@@ -14,7 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Keys kept before the cache is emptied and learnt anew (16 bytes each).
 const MAX_KEYS: usize = 1 << 16;
 
-/// Sites kept; instances from further stacks share one site a kind, which says so in its only frame.
+/// Sites kept; instances from further stacks share one site a kind, which says so in its only
+/// frame.
 const MAX_SITES: usize = 100_000;
 
 /// Thread names remembered per site.
@@ -37,7 +39,7 @@ pub struct Site {
 
 impl Site {
     /// A site that another process has seen, from what its report says of it.
-    pub fn told(
+    pub fn from_report(
         stable_id: u64,
         kind: Kind,
         subclass: Option<String>,
@@ -126,7 +128,8 @@ impl Stacks {
         Ok(site)
     }
 
-    /// The site of a stack that there is no memory for. Its key is not kept: there may be memory the next time.
+    /// The site of a stack that there is no memory for. Its key is not kept: there may be memory
+    /// the next time.
     pub fn unlearned(&self, kind: Kind) -> Result<SiteId, OutOfMemory> {
         self.interned.lock().unwrap_or_else(PoisonError::into_inner).intern(kind, unlearned_stack())
     }
@@ -257,8 +260,8 @@ fn placeholder(why: String) -> Stack {
     Stack { frames: vec![frame], truncated: true, subclass: None }
 }
 
-/// FNV-1a over kind and frames: it is part of the report's contract, so it must not change between releases,
-/// as the standard library's hasher may.
+/// FNV-1a over kind and frames: it is part of the report's contract, so it must not change between
+/// releases, as the standard library's hasher may.
 fn stable_id(kind: Kind, stack: &Stack) -> u64 {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
     hash.word(kind.name());

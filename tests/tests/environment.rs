@@ -105,7 +105,8 @@ fn pipe_that_is_never_read(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         ensure!(slow < quick + DELAY, "{quick:?} without an agent, {slow:?} with {options}");
         // What the pipe did not take came on standard error.
         let messages = ended.messages();
-        let said = messages.len() == 1 && messages[0].contains("its reader does not take the report");
+        let said =
+            messages.len() == 1 && messages[0].contains("the reader of the pipe does not read the report");
         ensure!(!heard || said && ended.stderr().contains("\"schema\""), ended.to_string());
     }
     Ok(())

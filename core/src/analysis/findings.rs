@@ -1,7 +1,7 @@
 //! Findings: all sites with the same blame frame.
 //!
-//! Pure functions of classified sites. Many stacks lead to one line that forgets `end()`. Invariant:
-//! every site belongs to exactly one finding, and no count is changed on the way.
+//! Pure functions of classified sites. Many stacks lead to one line that forgets `end()`.
+//! Invariant: every site belongs to exactly one finding, and no count is changed on the way.
 
 use crate::analysis::classify::{ClassifiedSite, Severity, SiteStats};
 use crate::analysis::rules::in_jdk;
@@ -32,8 +32,8 @@ impl<'a> Finding<'a> {
         Some(Finding { stats, sites, blame_frame, rank })
     }
 
-    /// The frames that distinguish its stacks from others, innermost first, each with whether only frames of
-    /// the JDK are between it and the one before.
+    /// The frames that distinguish its stacks from others, innermost first, each with whether only
+    /// frames of the JDK are between it and the one before.
     pub fn frames(&self) -> Vec<(&'a Frame, bool)> {
         let Some(first) = self.sites.first() else { return Vec::new() };
         let own = first_own_frame(&first.site);
@@ -51,8 +51,8 @@ impl<'a> Finding<'a> {
         rest.iter().map(same).min().unwrap_or(first.site.frames().len())
     }
 
-    /// If one caller loses all instances that it gets and the others end all of theirs, that caller is to
-    /// blame: its sites become a finding, and the rest becomes another one.
+    /// If one caller loses all instances that it gets and the others end all of theirs, that caller
+    /// is to blame: its sites become a finding, and the rest becomes another one.
     fn split(mut self) -> Result<(Finding<'a>, Option<Finding<'a>>), OutOfMemory> {
         let shared = self.shared();
         let caller = |site: &'a ClassifiedSite| site.site.frames().nth(shared);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn who_ends_again_is_told_by_line_most_often_first() {
+    fn double_ends_are_listed_by_line_most_often_first() {
         const END: &str = "java.util.zip.Inflater.end";
         let session = crate::session::Session::default();
         let again = |kind, key, frames: &[&str], times| {
@@ -224,18 +224,19 @@ mod tests {
         again(Kind::Deflater, 3, &[END, "a.G.h"], 4);
         again(Kind::Inflater, 4, &[END], 4);
         let stacks = session.snapshot(Nanos(0), Duration::ZERO).unwrap().ended_again;
-        let told = double_ends(&stacks).unwrap();
-        let lines: Vec<_> = told.iter().map(|e| (e.kind, e.times, e.frame.method.as_str())).collect();
+        let lines_found = double_ends(&stacks).unwrap();
+        let lines: Vec<_> = lines_found.iter().map(|e| (e.kind, e.times, e.frame.method.as_str())).collect();
         assert_eq!(
             lines,
             [(Kind::Inflater, 5, "c"), (Kind::Deflater, 4, "h"), (Kind::Inflater, 4, "end")],
-            "{told:?}"
+            "{lines_found:?}"
         );
-        let sums: Vec<_> = together(told.iter().chain(&told).map(|e| (&e.frame, e.kind, e.times)))
-            .unwrap()
-            .iter()
-            .map(|e| e.times)
-            .collect();
+        let sums: Vec<_> =
+            together(lines_found.iter().chain(&lines_found).map(|e| (&e.frame, e.kind, e.times)))
+                .unwrap()
+                .iter()
+                .map(|e| e.times)
+                .collect();
         assert_eq!(sums, [10, 8, 8]);
     }
 

@@ -1,7 +1,7 @@
 //! The footprint: native bytes that one open instance holds outside the Java heap.
 //!
-//! Holds numbers, and a table for processes in which they cannot be measured; measures nothing itself.
-//! Invariant: an estimate is never shown as a measurement.
+//! Holds numbers, and a table for processes in which they cannot be measured; measures nothing
+//! itself. Invariant: an estimate is never shown as a measurement.
 
 use crate::model::{Kind, PerKind};
 use crate::wording::APPROX;
@@ -23,16 +23,16 @@ pub struct Footprint {
 const Z_STREAM: u64 = 112;
 
 impl Footprint {
-    /// From the table, for this version of zlib. The JDK always uses the same window size and memory level,
-    /// so builds of one version differ by a few per cent only.
+    /// From the table, for this version of zlib. The JDK always uses the same window size and
+    /// memory level, so builds of one version differ by a few per cent only.
     pub fn estimate(zlib: &str) -> Footprint {
         let (fresh, used) = if zlib.contains("ng") {
             // zlib-ng 2.2 and later: one allocation for everything, the window included.
             let fresh = PerKind { inflater: Z_STREAM + 42_112, deflater: Z_STREAM + 350_336 };
             (fresh, fresh)
         } else {
-            // zlib 1.2 to 1.3: `inflate_state`, and the window with the first output; `deflate_state` with window, `prev`,
-            // `head` and pending buffer of 64 KiB each.
+            // zlib 1.2 to 1.3: `inflate_state`, and the window with the first output;
+            // `deflate_state` with window, `prev`, `head` and pending buffer of 64 KiB each.
             let fresh = PerKind { inflater: Z_STREAM + 7_152, deflater: Z_STREAM + 5_936 + 4 * 65_536 };
             (fresh, PerKind { inflater: fresh.inflater + 32_768, ..fresh })
         };

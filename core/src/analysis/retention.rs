@@ -1,10 +1,10 @@
 //! What retains live instances: the paths from GC roots to them.
 //!
 //! Owns the graph of the objects on these paths; the heap is walked elsewhere. A walk reports each
-//! reference to an object that is [wanted](Graph::wants); the object that holds the reference becomes wanted
-//! in the next walk, until a root is reached. So a path takes as many walks as it is long, and the graph has
-//! little more than the paths. Invariant: an instance is called unreachable only if all references to it,
-//! and to the objects that hold these, were seen.
+//! reference to an object that is [wanted](Graph::wants); the object that holds the reference
+//! becomes wanted in the next walk, until a root is reached. So a path takes as many walks as it is
+//! long, and the graph has little more than the paths. Invariant: an instance is called unreachable
+//! only if all references to it, and to the objects that hold these, were seen.
 
 use crate::model::{OutOfMemory, push};
 use crate::wording::finding;
@@ -110,7 +110,8 @@ pub struct Graph<R> {
     edges: Vec<Edge>,
     roots: HashMap<Node, R>,
     weak: HashMap<Node, ReferenceStrength>,
-    /// Objects whose references were not searched in a whole walk, and that lead to an instance without a root.
+    /// Objects whose references were not searched in a whole walk, and that lead to an instance
+    /// without a root.
     wanted: Vec<bool>,
     /// Number of nodes when the walk began.
     begun: usize,
@@ -176,7 +177,8 @@ impl<R> Graph<R> {
 
     /// Whether references to this object must be reported.
     pub fn wants(&self, node: Node) -> bool {
-        // What was found in this walk is searched in the next, but references to it may be reported already.
+        // What was found in this walk is searched in the next, but references to it may be reported
+        // already.
         self.wanted.get(node as usize).copied().unwrap_or(true)
     }
 
@@ -282,7 +284,8 @@ impl<R> Graph<R> {
         Ok(leading)
     }
 
-    /// For each node that is reachable from a root, the edge by which it is reached in the fewest steps.
+    /// For each node that is reachable from a root, the edge by which it is reached in the fewest
+    /// steps.
     fn came_from(&self) -> Result<HashMap<Node, Option<Edge>>, OutOfMemory> {
         let mut out: HashMap<Node, Vec<Edge>> = HashMap::new();
         for edge in &self.edges {
@@ -294,7 +297,7 @@ impl<R> Graph<R> {
         self.roots.keys().try_for_each(|node| push(&mut first, *node))?;
         first.sort_unstable();
         let mut before: HashMap<Node, Option<Edge>> = HashMap::new();
-        // An object is in there once: each node is come upon once.
+        // Each node is reached once.
         before.try_reserve(self.nodes)?;
         before.extend(first.iter().map(|node| (*node, None)));
         let mut todo = VecDeque::from(first);
@@ -322,7 +325,8 @@ mod tests {
     /// A root, and what is on the way from it.
     type RetainingPath = (u32, Vec<u32>);
 
-    /// A heap of references; 0 and 1 are the instances, 100 and above are roots. Walks until nothing is found.
+    /// A heap of references; 0 and 1 are the instances, 100 and above are roots. Walks until
+    /// nothing is found.
     fn search(heap: &[(u32, u32)]) -> (Vec<Option<RetainingPath>>, usize) {
         let mut graph: Graph<u32> = Graph::new(2);
         let mut known: HashMap<u32, Node> = HashMap::from([(0, 0), (1, 1)]);

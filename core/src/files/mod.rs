@@ -1,7 +1,7 @@
 //! Writing a file so that it is complete or absent; names and old files have modules of their own.
 //!
-//! Knows nothing of what it writes. Invariant: a regular file is replaced by a rename, so that a reader never
-//! sees half a report and a full disk leaves the one before in place.
+//! Knows nothing of what it writes. Invariant: a regular file is replaced by a rename, so that a
+//! reader never sees half a report and a full disk leaves the one before in place.
 
 mod patience;
 mod pattern;
@@ -29,9 +29,10 @@ pub fn write_for(mode: u32, path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(mode, path, &mut |to| to.write_all(bytes))
 }
 
-/// Writes what `fill` writes to `path`: into a new file beside it, of this mode, that then takes its place; or
-/// directly where it is no place for files ([`is_special`]). The writer that `fill` gets is buffered. After an
-/// error the file at `path` is as it was; a special file may have received a part.
+/// Writes what `fill` writes to `path`: into a new file beside it, of this mode, that then takes
+/// its place; or directly where it is no place for files ([`is_special`]). The writer that `fill`
+/// gets is buffered. After an error the file at `path` is as it was; a special file may have
+/// received a part.
 pub fn write_with(
     mode: u32,
     path: &Path,

@@ -1,6 +1,8 @@
-//! How long a reader that does not read may block a writer, and how long all of them together the end of the JVM.
+//! How long a reader that does not read may block a writer, and how long all of them together the
+//! end of the JVM.
 //!
-//! Invariant: only time spent in waiting counts; once the end has begun, all waits together have [`END`].
+//! Invariant: only time spent in waiting counts; once the end has begun, all waits together have
+//! [`END`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -80,7 +82,8 @@ impl Patience {
         self.wait_of(&BUDGET, moment)
     }
 
-    /// Whether a pipe that has no reader yet is worth waiting for. The end of a program is not delayed for it.
+    /// Whether a pipe that has no reader yet is worth waiting for. The end of a program is not
+    /// delayed for it.
     pub(super) fn awaits_reader(&self) -> bool {
         matches!(self, Patience::Until(_))
     }

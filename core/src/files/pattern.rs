@@ -1,13 +1,13 @@
 //! File name patterns: what stands for the process, the host, the time and the number of a report.
 //!
-//! The host's name is the only thing that it needs from the system. Invariant: a parsed pattern always
-//! makes a path.
+//! The host's name is the only thing that it needs from the system. Invariant: a parsed pattern
+//! always makes a path.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A `file=` value: a path with `%p` (process id), `%t` (UTC time of the report, `20261123-132633`), `%h` (host),
-/// `%n` (number of the report), `%%`.
+/// A `file=` value: a path with `%p` (process id), `%t` (UTC time of the report,
+/// `20261123-132633`), `%h` (host), `%n` (number of the report), `%%`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
 
@@ -118,7 +118,8 @@ fn stamp(time: SystemTime) -> String {
     format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
 }
 
-/// Year, month, day, hour, minute and second, UTC (days to date as in Howard Hinnant's `civil_from_days`).
+/// Year, month, day, hour, minute and second, UTC (days to date as in Howard Hinnant's
+/// `civil_from_days`).
 pub fn utc(time: SystemTime) -> [u64; 6] {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);

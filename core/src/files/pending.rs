@@ -1,7 +1,9 @@
-//! A file that is not there yet: written under another name in the same folder, and renamed when it is whole.
+//! A file that is not there yet: written under another name in the same folder, and renamed when it
+//! is whole.
 //!
-//! Owns the temporary name and its removal; where special files lead is [`super::special`]'s. Invariant: no file that
-//! existed before is opened, changed or removed, except that the rename replaces the entry at the destination.
+//! Owns the temporary name and its removal; where special files lead is [`super::special`]'s.
+//! Invariant: no file that existed before is opened, changed or removed, except that the rename
+//! replaces the entry at the destination.
 
 use super::Patience;
 use super::special::{self, Special};
@@ -14,11 +16,13 @@ use std::path::{Path, PathBuf};
 /// The most bytes that wait in memory until they are written.
 const BUFFER: usize = 64 << 10;
 
-/// Names that are tried until one is free. A name has 64 random bits: the second is needed by accident only.
+/// Names that are tried until one is free. A name has 64 random bits: the second is needed by
+/// accident only.
 const TRIES: usize = 16;
 
-/// A file that is being written. [`Pending::commit`] makes it visible under its own name; dropped before, it leaves
-/// nothing behind. Writes are buffered. A special file is written directly: it has no other name.
+/// A file that is being written. [`Pending::commit`] makes it visible under its own name; dropped
+/// before, it leaves nothing behind. Writes are buffered. A special file is written directly: it
+/// has no other name.
 #[derive(Debug)]
 pub struct Pending {
     /// `None` only while the value is taken apart.
@@ -104,7 +108,8 @@ impl Write for Outlet {
     }
 }
 
-/// A new file in the folder of `path`, and its name. `O_EXCL` refuses every entry that exists, links included.
+/// A new file in the folder of `path`, and its name. `O_EXCL` refuses every entry that exists,
+/// links included.
 fn create_beside(mode: u32, path: &Path, token: &mut dyn FnMut() -> u64) -> io::Result<(File, PathBuf)> {
     if path.file_name().is_none() {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
@@ -113,7 +118,8 @@ fn create_beside(mode: u32, path: &Path, token: &mut dyn FnMut() -> u64) -> io::
     options.write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
     let mut tried = Err(io::Error::from(io::ErrorKind::AlreadyExists));
     for _ in 0..TRIES {
-        // The length does not depend on the file's own name, which may be as long as the system allows.
+        // The length does not depend on the file's own name, which may be as long as the system
+        // allows.
         let temporary = path.with_file_name(name_of(token()));
         tried = options.open(&temporary).map(|file| (file, temporary));
         if !tried.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
@@ -127,7 +133,8 @@ fn name_of(token: u64) -> String {
     format!(".zaudit-{token:016x}.tmp")
 }
 
-/// 64 bits that other processes cannot guess: the standard library keys its hash function by `getrandom(2)`.
+/// 64 bits that other processes cannot guess: the standard library keys its hash function by
+/// `getrandom(2)`.
 fn token() -> u64 {
     let mut hasher = RandomState::new().build_hasher();
     // A forked child has its parent's keys.

@@ -1,6 +1,7 @@
 //! Old snapshots: which files this process wrote one after the other, and when the oldest goes.
 //!
-//! Names and writing are elsewhere. Invariant: only files that were recorded as written are deleted.
+//! Names and writing are elsewhere. Invariant: only files that were recorded as written are
+//! deleted.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -21,8 +22,9 @@ impl Rotation {
         self.written.is_empty()
     }
 
-    /// `path` was just written: deletes the oldest files beyond `keep`, never this one. A file that cannot be
-    /// deleted is left behind for good; only the first error in a row is returned, with its path.
+    /// `path` was just written: deletes the oldest files beyond `keep`, never this one. A file that
+    /// cannot be deleted is left behind for good; only the first error in a row is returned, with
+    /// its path.
     pub fn wrote(&mut self, path: &Path, keep: usize) -> Result<(), (PathBuf, io::Error)> {
         self.written.retain(|known| known != path);
         self.written.push_back(path.to_owned());
@@ -77,7 +79,8 @@ mod tests {
             assert_eq!(left(&folder), expected, "after {number}");
         }
         assert!(!rotation.is_empty());
-        // The limit was lowered: all surplus files go at once, except the one that was just written.
+        // The limit was lowered: all surplus files go at once, except the one that was just
+        // written.
         let path = folder.join("r.5.json");
         fs::write(&path, "").unwrap();
         rotation.wrote(&path, 0).unwrap();
@@ -91,7 +94,7 @@ mod tests {
         let mut rotation = Rotation::default();
         // What happens to each file before the next is written, and whether an error is returned.
         let (stays, gone, blocked) = (0, 1, 2);
-        for (number, (fate, told)) in [
+        for (number, (outcome, fails)) in [
             (stays, false),
             (gone, false),
             (blocked, false),
@@ -105,11 +108,11 @@ mod tests {
         {
             let path = folder.join(format!("r.{number}"));
             fs::write(&path, "").unwrap();
-            assert_eq!(rotation.wrote(&path, 1).is_err(), told, "{number}");
-            if fate != stays {
+            assert_eq!(rotation.wrote(&path, 1).is_err(), fails, "{number}");
+            if outcome != stays {
                 fs::remove_file(&path).unwrap();
             }
-            if fate == blocked {
+            if outcome == blocked {
                 fs::create_dir(&path).unwrap();
             }
         }

@@ -1,10 +1,11 @@
 //! Devices, pipes and names of open descriptors, given instead of a file.
 //!
-//! In a folder where others may write, anyone can put a pipe or a link where a report goes. So special files are
-//! written only where the user means them: names for open descriptors (`/dev/stderr`, `/proc/self/fd/3`), character
-//! devices, which only root creates, and pipes that this user or root created; through links only if one of the two
-//! created the link. A link of another user is replaced like a file, and every other special file is refused.
-//! Invariant: a special file never blocks for longer than the [`Patience`] that its writer has.
+//! In a folder where others may write, anyone can put a pipe or a link where a report goes. So
+//! special files are written only where the user means them: names for open descriptors
+//! (`/dev/stderr`, `/proc/self/fd/3`), character devices, which only root creates, and pipes that
+//! this user or root created; through links only if one of the two created the link. A link of
+//! another user is replaced like a file, and every other special file is refused. Invariant: a
+//! special file never blocks for longer than the [`Patience`] that its writer has.
 
 use super::Patience;
 use std::fs::{self, File, Metadata};
@@ -161,7 +162,8 @@ fn admit(found: &Metadata) -> io::Result<()> {
     }
 }
 
-/// Whether what this user creates is meant by the user of this process: root can do anything to it anyway.
+/// Whether what this user creates is meant by the user of this process: root can do anything to it
+/// anyway.
 fn is_trusted(owner: u32) -> bool {
     owner == ROOT || effective_user() == Some(owner)
 }

@@ -107,9 +107,9 @@ impl Tally {
     }
 }
 
-/// Ids are given once in a process: an instance that was followed by an earlier ledger is unknown to this one. They begin
-/// far beyond small numbers and addresses, which other agents use for tags: HotSpot tells whoever walks the heap what
-/// others' tags were on, too, if it was just freed.
+/// Ids are given once in a process: an instance that was followed by an earlier ledger is unknown
+/// to this one. They begin far beyond small numbers and addresses, which other agents use for tags:
+/// HotSpot tells whoever walks the heap what others' tags were on, too, if it was just freed.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 44);
 
 /// The open instances and the counts, in shards.
@@ -146,14 +146,14 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// An id for a new instance, in the shard of the thread that makes it. The instance is tagged with it before
-    /// it is entered: one that cannot be tagged is never in the ledger.
+    /// An id for a new instance, in the shard of the thread that makes it. The instance is tagged
+    /// with it before it is entered: one that cannot be tagged is never in the ledger.
     pub fn id(&self, thread: ThreadId) -> InstanceId {
         InstanceId((NEXT_ID.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64))
     }
 
-    /// A constructor returned. True if this thread's name should be given to the site. An error means
-    /// that nothing was entered.
+    /// A constructor returned. True if this thread's name should be given to the site. An error
+    /// means that nothing was entered.
     pub fn created(
         &self,
         id: InstanceId,
@@ -213,7 +213,8 @@ impl Ledger {
         }
     }
 
-    /// `end()` was called. False if it was not the first call (two threads may end one instance at once).
+    /// `end()` was called. False if it was not the first call (two threads may end one instance at
+    /// once).
     pub fn ended(&self, id: InstanceId, by: Actor, now: Nanos) -> bool {
         let mut shard = self.shard_of(id);
         let Some(record) = shard.live.remove(&id) else { return false };
@@ -253,9 +254,9 @@ impl Ledger {
         }
     }
 
-    /// Adds the numbers of each site to its tally, one short lock a shard, and gives those of the adopted
-    /// ones. Live instances made after `young_since` are young. A site without a tally came after the
-    /// caller's look at the site table, and is left for the next report.
+    /// Adds the numbers of each site to its tally, one short lock a shard, and gives those of the
+    /// adopted ones. Live instances made after `young_since` are young. A site without a tally came
+    /// after the caller's look at the site table, and is left for the next report.
     pub fn tally(&self, tallies: &mut [Tally], young_since: Option<Nanos>) -> PerKind<Tally> {
         let mut adopted = PerKind::<Tally>::default();
         for number in 0..SHARDS {
@@ -279,8 +280,8 @@ impl Ledger {
         adopted
     }
 
-    /// The sums of each kind and of the adopted ones, with no memory for each site and without ages. A site
-    /// without a kind came after the caller's look at the site table.
+    /// The sums of each kind and of the adopted ones, with no memory for each site and without
+    /// ages. A site without a kind came after the caller's look at the site table.
     pub fn sums(&self, kind_of: impl Fn(SiteId) -> Option<Kind>) -> (PerKind<Tally>, PerKind<Tally>) {
         let (mut sums, mut adopted) = (PerKind::<Tally>::default(), PerKind::<Tally>::default());
         for number in 0..SHARDS {
@@ -350,7 +351,8 @@ impl Shard {
         }
     }
 
-    /// The counts that a record belongs to: a site's are there since its first instance was entered.
+    /// The counts that a record belongs to: a site's are there since its first instance was
+    /// entered.
     fn counts(&mut self, origin: Origin) -> Option<&mut Counts> {
         match origin {
             Origin::Site(site) => Some(&mut self.sites.get_mut(site.0 as usize)?.counts),
@@ -372,8 +374,8 @@ fn site_id(index: usize) -> SiteId {
     SiteId(u32::try_from(index).unwrap_or(u32::MAX))
 }
 
-/// Ids are a counter: one multiplication spreads them (Fibonacci hashing), where SipHash would cost as much as
-/// everything else in here.
+/// Ids are a counter: one multiplication spreads them (Fibonacci hashing), where SipHash would cost
+/// as much as everything else in here.
 #[derive(Default)]
 struct IdHasher(u64);
 

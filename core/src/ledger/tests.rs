@@ -134,10 +134,10 @@ fn ids_are_never_zero_and_never_the_same() {
 fn names_are_asked_for_a_few_times_only() {
     let ledger = Ledger::default();
     let created = |thread| ledger.created(ledger.id(thread), SITE, thread, Nanos(0)).unwrap();
-    let asked = (0..1_000).filter(|_| created(MAIN)).count();
-    assert_eq!(asked, 1, "one thread is named once");
-    let asked = (0..1_000).filter(|n| created(ThreadId(n * 64))).count();
-    assert_eq!(asked, usize::from(MAX_NAME_REQUESTS), "many threads of one shard are named a few times");
+    let requests = (0..1_000).filter(|_| created(MAIN)).count();
+    assert_eq!(requests, 1, "one thread is named once");
+    let requests = (0..1_000).filter(|n| created(ThreadId(n * 64))).count();
+    assert_eq!(requests, usize::from(MAX_NAME_REQUESTS), "many threads of one shard are named a few times");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The formats of a report: their names, the extensions of their files, who may read these.
 //!
-//! A new format is a row of [`FORMATS`], a variant of [`Format`], and a renderer in `report`. Invariant:
-//! every file name has a format.
+//! A new format is a row of [`FORMATS`], a variant of [`Format`], and a renderer in `report`.
+//! Invariant: every file name has a format.
 
 use std::path::Path;
 

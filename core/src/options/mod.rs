@@ -1,7 +1,8 @@
 //! The options and commands: tables that make the parser, `help`, and the README's sections.
 //!
-//! Owns syntax and defaults; other modules implement the options. Reads `@FILE` through a function that
-//! it is given. Invariant: parsing never fails as a whole: each error is one line, and the rest applies.
+//! Owns syntax and defaults; other modules implement the options. Reads `@FILE` through a function
+//! that it is given. Invariant: parsing never fails as a whole: each error is one line, and the
+//! rest applies.
 
 mod format;
 mod table;
@@ -67,8 +68,8 @@ pub struct Options {
     pub strict: bool,
     /// Whether to print the options.
     pub help: bool,
-    /// The items behind all of the above, as they were written. Files of options are expanded; items that
-    /// were wrong are left out.
+    /// The items behind all of the above, as they were written. Files of options are expanded;
+    /// items that were wrong are left out.
     pub given: Vec<String>,
 }
 
@@ -108,11 +109,12 @@ pub struct Choice<T> {
     pub explicit: bool,
 }
 
-/// The largest `depth`: a frame takes 16 bytes on the stack of the thread that calls the constructor,
-/// well within what HotSpot reserves for native methods (`StackShadowPages`).
+/// The largest `depth`: a frame takes 16 bytes on the stack of the thread that calls the
+/// constructor, well within what HotSpot reserves for native methods (`StackShadowPages`).
 pub const MAX_DEPTH: usize = 2_048;
 
-/// A shorter wait cannot succeed: it must see finalizers and Cleaners idle for a while, more than once.
+/// A shorter wait cannot succeed: it must see finalizers and Cleaners idle for a while, more than
+/// once.
 const LEAST_GC_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Faster snapshots would mostly write reports.
@@ -181,8 +183,8 @@ impl Parsed {
         command
     }
 
-    /// Reads `key[=value],…`; the last value of an option wins. Files given here replace those given in
-    /// earlier calls. `read` returns the text of an `@FILE`.
+    /// Reads `key[=value],…`; the last value of an option wins. Files given here replace those
+    /// given in earlier calls. `read` returns the text of an `@FILE`.
     pub fn read(&mut self, text: &str, read: &dyn Fn(&str) -> Result<String, String>) {
         let before = std::mem::take(&mut self.options.files);
         let given_before = self.options.given.len();
@@ -239,7 +241,8 @@ impl Parsed {
     }
 }
 
-/// The command of `[COMMAND,]key[=value],…`, and the options; without a command it is [`Command::Arm`].
+/// The command of `[COMMAND,]key[=value],…`, and the options; without a command it is
+/// [`Command::Arm`].
 pub fn command(text: &str) -> (Command, &str) {
     let (first, rest) = text.split_once(',').unwrap_or((text, ""));
     match COMMANDS.iter().find(|row| row.name == first.trim()) {

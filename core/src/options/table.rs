@@ -1,7 +1,8 @@
-//! The options and the commands: what the parser, `help`, the README and `docs/options.md` are made of.
+//! The options and the commands: what the parser, `help`, the README and `docs/options.md` are made
+//! of.
 //!
-//! A new option is a row here and a field of [`Options`]. Invariant: setting an option to its default
-//! changes nothing.
+//! A new option is a row here and a field of [`Options`]. Invariant: setting an option to its
+//! default changes nothing.
 
 use super::values::{duration, duration_or_none, exit_code, fail_on, number, signal, switch};
 use super::{Choice, Command, FORMATS, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, MAX_DEPTH, Options};
@@ -21,8 +22,8 @@ pub(super) struct Row {
     pub(super) in_readme: bool,
     /// What it does, in one line: for `help` and the README.
     pub(super) short: &'static str,
-    /// What else there is to know: for `docs/options.md`. Empty if there is nothing. `{extensions}` stands
-    /// for those of all formats.
+    /// What else there is to know: for `docs/options.md`. Empty if there is nothing. `{extensions}`
+    /// stands for those of all formats.
     pub(super) long: &'static str,
     pub(super) set: fn(&mut Options, &str) -> Result<(), String>,
 }

@@ -1,7 +1,7 @@
 //! Values of options: switches, numbers, times, sizes, signals.
 //!
-//! Knows their syntax, not which option has which. Invariant: every error says what would be right, as
-//! part of a sentence whose subject is the value.
+//! Knows their syntax, not which option has which. Invariant: every error says what would be right,
+//! as part of a sentence whose subject is the value.
 
 use super::FailOn;
 use std::time::Duration;
@@ -15,8 +15,8 @@ pub struct Signal {
     pub number: i32,
 }
 
-/// Signals that do nothing else in a JVM. The others belong to HotSpot (QUIT, USR2, the faults), end processes
-/// by custom, or cannot be caught.
+/// Signals that do nothing else in a JVM. The others belong to HotSpot (QUIT, USR2, the faults),
+/// end processes by custom, or cannot be caught.
 const SIGNALS: &[Signal] = &[
     Signal { name: "USR1", number: 10 },
     Signal { name: "URG", number: 23 },
@@ -76,7 +76,8 @@ pub(super) fn number(value: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "the number is too large".into())
 }
 
-/// Parses a time with its unit, such as `500ms`, `1.5s`, `10m` or `1h`. The error is part of a sentence.
+/// Parses a time with its unit, such as `500ms`, `1.5s`, `10m` or `1h`. The error is part of a
+/// sentence.
 pub fn duration(value: &str) -> Result<Duration, String> {
     let (number, unit) = value.split_at(value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
     let seconds = match unit {

@@ -1,8 +1,9 @@
-//! Collapsed stacks, for flame graph tools: one line a stack, the outermost frame first, and a number.
+//! Collapsed stacks, for flame graph tools: one line a stack, the outermost frame first, and a
+//! number.
 //!
-//! The number is how many leaked, or, if there is no certain leak, how many are live: the outermost frame says
-//! which, because the format has no comments. Invariant: a name never ends a frame or a line, and never looks
-//! like the number.
+//! The number is how many leaked, or, if there is no certain leak, how many are live: the outermost
+//! frame says which, because the format has no comments. Invariant: a name never ends a frame or a
+//! line, and never looks like the number.
 
 use super::Report;
 use super::out::Out;
@@ -86,7 +87,8 @@ fn fingerprint(root: &str, classified: &ClassifiedSite) -> [u64; 2] {
     both.0.map(|hasher| hasher.finish())
 }
 
-/// Kotlin's and Scala's names may have spaces; two numbers at a line's end would be a comparison to `flamegraph.pl`.
+/// Kotlin's and Scala's names may have spaces; two numbers at a line's end would be a comparison to
+/// `flamegraph.pl`.
 fn escaped(name: &str) -> String {
     clean(name).replace(';', "\\u{3b}").replace(' ', "\\u{20}")
 }

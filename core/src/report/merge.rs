@@ -1,7 +1,7 @@
 //! One report out of several: a fleet's, or those of a build with many JVMs.
 //!
-//! Owns what can be summed and what cannot: trends are left out, for each run has its own time. Invariant: every count is the sum of
-//! those before, so what added up still does.
+//! Owns what can be summed and what cannot: trends are left out, for each run has its own time.
+//! Invariant: every count is the sum of those before, so what added up still does.
 
 use super::{Against, Health, Process, Report};
 use crate::analysis::classify::{Classification, ClassifiedSite, Others, SiteStats};
@@ -24,7 +24,8 @@ const MOST_OPEN: u64 = 1 << 40;
 /// Values that are listed of a command, a JVM or options that differ.
 const TOLD: usize = 5;
 
-/// Sums reports that were read. Ages are compared, so all of them count time from their own snapshot, as those that were read do.
+/// Sums reports that were read. Ages are compared, so all of them count time from their own
+/// snapshot, as those that were read do.
 pub fn merge(reports: &[Report]) -> Result<Report, String> {
     let (Some(first), Some(process)) = (reports.first(), process(reports)) else {
         return Err("no reports to merge".into());
@@ -99,9 +100,9 @@ fn process(reports: &[Report]) -> Option<Process> {
     let each = || reports.iter().map(|report| &report.process);
     Some(Process {
         pid: 0,
-        jvm: told(each().map(|process| process.jvm.as_str())),
-        command: told(each().map(|process| process.command.as_str())),
-        options: told(each().map(|process| process.options.as_str())),
+        jvm: distinct(each().map(|process| process.jvm.as_str())),
+        command: distinct(each().map(|process| process.command.as_str())),
+        options: distinct(each().map(|process| process.options.as_str())),
         started: each().map(|process| process.started).min()?,
         armed: each().map(|process| process.armed).min()?,
         taken: each().map(|process| process.taken).max()?,
@@ -117,7 +118,7 @@ fn process(reports: &[Report]) -> Option<Process> {
 fn baseline(reports: &[Report]) -> Option<Against> {
     let each = || reports.iter().filter_map(|report| report.baseline.as_ref());
     Some(Against {
-        file: told(each().map(|baseline| baseline.file.as_str())),
+        file: distinct(each().map(|baseline| baseline.file.as_str())),
         taken: each().map(|baseline| baseline.taken).max()?,
         sites: each().map(|baseline| baseline.sites).max()?,
         known: each().map(|baseline| baseline.known).fold(0, u64::saturating_add).min(MOST),
@@ -125,7 +126,7 @@ fn baseline(reports: &[Report]) -> Option<Against> {
 }
 
 /// The one value that all have, else some of them with how often each is there.
-fn told<'a>(values: impl Iterator<Item = &'a str>) -> String {
+fn distinct<'a>(values: impl Iterator<Item = &'a str>) -> String {
     let mut known: Vec<(&str, usize)> = Vec::new();
     for value in values {
         match known.iter_mut().find(|(before, _)| *before == value) {
@@ -146,7 +147,7 @@ fn told<'a>(values: impl Iterator<Item = &'a str>) -> String {
 fn native(reports: &[Report]) -> Footprint {
     let all = || reports.iter().map(|report| &report.native);
     let mut native = Footprint {
-        zlib: told(all().map(|native| native.zlib.as_str())),
+        zlib: distinct(all().map(|native| native.zlib.as_str())),
         measured: all().all(|native| native.measured),
         ..Footprint::default()
     };
@@ -170,7 +171,8 @@ fn native(reports: &[Report]) -> Footprint {
     native
 }
 
-/// Retaining paths of all reports; the longest of the pauses, for these may have been at the same time.
+/// Retaining paths of all reports; the longest of the pauses, for these may have been at the same
+/// time.
 fn retention(reports: &[Report]) -> Retention {
     let mut merged = Retention::default();
     for Retention { streams, pause } in reports.iter().map(|report| &report.retention) {
@@ -275,7 +277,7 @@ mod tests {
         Report::read(&rendered(report, Format::Json)).unwrap()
     }
 
-    fn told(format: Format, report: &Report) -> String {
+    fn rendered_text(format: Format, report: &Report) -> String {
         let bytes = rendered(report, format);
         String::from_utf8(bytes).unwrap().replace(env!("CARGO_PKG_VERSION"), "VERSION")
     }
@@ -292,7 +294,7 @@ mod tests {
         other.process.command = "org.acme.Batch".into();
         other.native.each.inflater = 50_000;
         let merged = merge(&[read(&sample()), read(&other)]).unwrap();
-        golden("merged.txt", told(Format::Text, &merged).as_bytes());
+        golden("merged.txt", rendered_text(Format::Text, &merged).as_bytes());
     }
 
     #[test]
@@ -322,7 +324,7 @@ mod tests {
         }
         // It is a report like any other: it can be written, read, and merged again.
         let again = read(&merged);
-        assert_eq!(told(Format::Json, &again), told(Format::Json, &merged));
+        assert_eq!(rendered_text(Format::Json, &again), rendered_text(Format::Json, &merged));
         assert_eq!(merge(&[again, read(&sample)]).unwrap().process.reports, 3);
         // One alone stays what it is, but for the process and the trends.
         let alone = merge(&[read(&sample)]).unwrap();
@@ -347,8 +349,8 @@ mod tests {
         );
         let baseline = merged.baseline.as_ref().unwrap();
         assert_eq!((baseline.file.as_str(), baseline.sites, baseline.known), ("old.json", 4, 386));
-        assert_eq!(told(Format::Json, &read(&merged)), told(Format::Json, &merged));
-        assert!(told(Format::Text, &merged).contains("over its maximum: 42 found, 32 allowed"));
+        assert_eq!(rendered_text(Format::Json, &read(&merged)), rendered_text(Format::Json, &merged));
+        assert!(rendered_text(Format::Text, &merged).contains("over its maximum: 42 found, 32 allowed"));
     }
 
     #[test]
@@ -365,15 +367,16 @@ mod tests {
 
     #[test]
     fn what_all_have_is_said_once() {
-        assert_eq!(super::told(["a", "a"].into_iter()), "a");
-        assert_eq!(super::told(["a", "b\n", "a"].into_iter()), "2 × \"a\", 1 × \"b\\n\"");
+        assert_eq!(super::distinct(["a", "a"].into_iter()), "a");
+        assert_eq!(super::distinct(["a", "b\n", "a"].into_iter()), "2 × \"a\", 1 × \"b\\n\"");
         let many: Vec<String> = (0..9).map(|n| n.to_string()).collect();
-        assert!(super::told(many.iter().map(String::as_str)).ends_with("1 × \"4\", and 4 others"));
+        assert!(super::distinct(many.iter().map(String::as_str)).ends_with("1 × \"4\", and 4 others"));
     }
 
     #[test]
     fn sums_that_are_too_large_are_refused() {
-        let json = told(Format::Json, &report(&session(&[(Kind::Inflater, &[MADE, "a.B.c"], 7, 0, 0, 0)])));
+        let json =
+            rendered_text(Format::Json, &report(&session(&[(Kind::Inflater, &[MADE, "a.B.c"], 7, 0, 0, 0)])));
         let huge = json
             .replace("\"created\": 7,", "\"created\": 700000000000,")
             .replace("\"live\": 7,", "\"live\": 700000000000,");

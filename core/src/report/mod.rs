@@ -1,7 +1,8 @@
 //! Reports: the data, and one renderer a file.
 //!
-//! Owns the shape of a report and the choice of the renderer; opens no file. Renderers write as they go and
-//! hold no report in memory. Invariant: the same snapshot and process give the same bytes.
+//! Owns the shape of a report and the choice of the renderer; opens no file. Renderers write as
+//! they go and hold no report in memory. Invariant: the same snapshot and process give the same
+//! bytes.
 
 mod collapsed;
 mod html;
@@ -49,7 +50,8 @@ pub struct Process {
     pub options: String,
     /// Start of counting: the agent was armed, or its counts were reset.
     pub started: SystemTime,
-    /// The same on the clock of the snapshot, which may start earlier: an agent may be armed long after it is loaded.
+    /// The same on the clock of the snapshot, which may start earlier: an agent may be armed long
+    /// after it is loaded.
     pub armed: Nanos,
     /// Time of this report.
     pub taken: SystemTime,
@@ -206,7 +208,8 @@ impl Report {
             .map(|(rule, _)| rule)
     }
 
-    /// The baseline that a JSON report is, without the whole report in memory. The error is one sentence.
+    /// The baseline that a JSON report is, without the whole report in memory. The error is one
+    /// sentence.
     pub fn read_baseline(from: impl io::Read, file: &str) -> Result<Baseline, String> {
         json::read_baseline(from, file)
     }
@@ -216,7 +219,8 @@ impl Report {
         json::read(bytes)
     }
 
-    /// Whether nothing is wrong: no leak, no suspect, with a stack or without one, and health is good.
+    /// Whether nothing is wrong: no leak, no suspect, with a stack or without one, and health is
+    /// good.
     pub fn nothing_to_tell(&self) -> bool {
         !self.found_something() && self.health.ok()
     }
@@ -234,7 +238,8 @@ impl Report {
         Kind::ALL.map(|kind| self.native.bytes(kind, live(kind))).iter().sum()
     }
 
-    /// Instances that are open when an audit begins with the JVM belong to the JVM: not reported as suspects.
+    /// Instances that are open when an audit begins with the JVM belong to the JVM: not reported as
+    /// suspects.
     fn adopts_the_program_s(&self) -> bool {
         !self.process.from_start
     }

@@ -1,7 +1,7 @@
 //! Where renderers write: straight to a writer that their caller has buffered.
 //!
-//! Keeps the first error, so that a renderer need not look at each write. Invariant: after an error nothing
-//! more is written, and [`Out::finish`] says what it was.
+//! Keeps the first error, so that a renderer need not look at each write. Invariant: after an error
+//! nothing more is written, and [`Out::finish`] says what it was.
 
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -64,7 +64,8 @@ impl Write for Out<'_> {
 }
 
 impl Out<'_> {
-    /// Takes what a serializer of numbers, strings and lists says: where a write failed, that error is kept already.
+    /// Takes what a serializer of numbers, strings and lists says: where a write failed, that error
+    /// is kept already.
     pub(super) fn serialized(&mut self, result: serde_json::Result<()>) {
         if let Err(error) = result
             && self.written.is_ok()

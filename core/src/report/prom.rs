@@ -1,8 +1,8 @@
 //! Prometheus' text format, for the textfile collector of node_exporter.
 //!
 //! `docs/formats.md` says what each metric is for. Invariant: a report has samples of at most
-//! [`FINDINGS`] findings, and every sample has the labels of its process, so that the files of several
-//! JVMs can be read as one.
+//! [`FINDINGS`] findings, and every sample has the labels of its process, so that the files of
+//! several JVMs can be read as one.
 
 use super::out::Out;
 use super::words::{brief, placed};
@@ -141,7 +141,8 @@ impl<'w> Exposition<'w> {
         }
     }
 
-    /// The worst findings. Those of one name and kind are one: a duplicate series makes a file invalid.
+    /// The worst findings. Those of one name and kind are one: a duplicate series makes a file
+    /// invalid.
     fn findings(&mut self, report: &Report) -> Result<(), OutOfMemory> {
         let mut samples: Vec<(String, [u64; 3])> = Vec::new();
         for finding in findings(&report.classification.sites)? {

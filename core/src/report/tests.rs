@@ -8,8 +8,8 @@ use crate::model::{Actor, Role, SiteId, StackKey, ThreadId};
 use std::path::Path;
 use std::time::Duration;
 
-/// The report that the renderers' goldens show, of a run of three hours: a leak by everybody, a leak on one path, a
-/// pool, something that grows, a JDK cache, and what was there before.
+/// The report that the renderers' goldens show, of a run of three hours: a leak by everybody, a
+/// leak on one path, a pool, something that grows, a JDK cache, and what was there before.
 pub(crate) fn sample() -> Report {
     const MADE: [&str; 2] = ["java.util.zip.Inflater.<init>", "java.util.zip.Deflater.<init>"];
     const MAIN: &str = "org.acme.Main.main";

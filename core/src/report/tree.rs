@@ -1,7 +1,7 @@
 //! Stacks as one tree: every frame once, and every path from the outermost frame inwards once.
 //!
-//! A stack is the path from a node to the root, which stands for the thread's start. Invariant: a caller
-//! comes before the frames that it calls.
+//! A stack is the path from a node to the root, which stands for the thread's start. Invariant: a
+//! caller comes before the frames that it calls.
 
 use crate::model::{Frame, OutOfMemory, push};
 use std::collections::HashMap;

@@ -3,8 +3,8 @@
 use super::{count, duration, grouped, was};
 use std::time::Duration;
 
-/// How many of the instances were ended, and what the ratio suggests. `lost` tells whether some were
-/// late or collected; what is only live may still be ended.
+/// How many of the instances were ended, and what the ratio suggests. `lost` tells whether some
+/// were late or collected; what is only live may still be ended.
 pub fn ratio(created: u64, ended: u64, lost: bool) -> String {
     let (of, were) = (format!("{} of {}", grouped(ended), grouped(created)), was(created));
     match (created - ended, ended) {

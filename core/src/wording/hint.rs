@@ -1,7 +1,8 @@
 //! What to change in the code: the sentences of the hints.
 //!
-//! `site` is a call such as `Codec.decode()`, `kind` is `Inflater` or `Deflater`, `stream` the simple
-//! name of a stream of the JDK. What follows from experience, not from what was seen, says "probably".
+//! `site` is a call such as `Codec.decode()`, `kind` is `Inflater` or `Deflater`, `stream` the
+//! simple name of a stream of the JDK. What follows from experience, not from what was seen, says
+//! "probably".
 
 /// Where most instances are ended, a single path is missing.
 fn paths(some_are_ended: bool) -> &'static str {
@@ -10,8 +11,8 @@ fn paths(some_are_ended: bool) -> &'static str {
 
 /// `ZipFile` pools its Inflaters.
 pub fn zip_file_not_closed() -> String {
-    "close every ZipFile and every stream of its entries; ZipFile pools its Inflaters, so another caller \
-     may have lost this one"
+    "close every ZipFile and every stream of its entries; ZipFile pools its Inflaters, so another \
+     caller may have lost this one"
         .into()
 }
 
@@ -23,8 +24,8 @@ pub fn owner_left_to_finalizer(site: &str) -> String {
 /// `line` is the call that ends an instance twice.
 pub fn wrong_instance_ended(line: &str, kind: &str, site: &str) -> String {
     format!(
-        "{line} calls end() on an instance that is already ended, probably the wrong one; the {kind} created \
-         in {site} is never ended"
+        "{line} calls end() on an instance that is already ended, probably the wrong one; the \
+         {kind} created in {site} is never ended"
     )
 }
 
@@ -32,8 +33,8 @@ pub fn wrong_instance_ended(line: &str, kind: &str, site: &str) -> String {
 pub fn gzip_constructor_throws(site: &str, some_are_ended: bool) -> String {
     let paths = paths(some_are_ended);
     format!(
-        "close the GZIPInputStream created in {site}{paths}; before JDK 21, its Inflater leaks if its \
-         constructor throws because the data is not gzip (JDK-8210471)"
+        "close the GZIPInputStream created in {site}{paths}; before JDK 21, its Inflater leaks if \
+         its constructor throws because the data is not gzip (JDK-8210471)"
     )
 }
 
@@ -41,8 +42,8 @@ pub fn gzip_constructor_throws(site: &str, some_are_ended: bool) -> String {
 pub fn output_stream_not_closed(stream: &str, kind: &str, site: &str, some_are_ended: bool) -> String {
     let paths = paths(some_are_ended);
     format!(
-        "close the {stream} created in {site}{paths}; finish() and flush() do not end its {kind}, close() \
-         does"
+        "close the {stream} created in {site}{paths}; finish() and flush() do not end its {kind}, \
+         close() does"
     )
 }
 
@@ -60,32 +61,32 @@ pub fn subclass_not_ended(class: &str) -> String {
 /// No frame of the application is on the stack.
 pub fn jdk_only(site: &str) -> String {
     format!(
-        "{site} and all its callers are code of the JDK: probably a bug in the JDK; use that class less to \
-         avoid it"
+        "{site} and all its callers are code of the JDK: probably a bug in the JDK; use that class \
+         less to avoid it"
     )
 }
 
 /// `class` is the class of the JDK that calls the constructor.
 pub fn jdk_object_not_closed(site: &str, class: &str, kind: &str) -> String {
     format!(
-        "close the object of the JDK that {site} uses, whose {class} creates this {kind}; if all of these \
-         are closed, it is probably a bug in the JDK"
+        "close the object of the JDK that {site} uses, whose {class} creates this {kind}; if all \
+         of these are closed, it is probably a bug in the JDK"
     )
 }
 
 /// `class` never ends what its constructor creates.
 pub fn owner_without_close(class: &str, kind: &str) -> String {
     format!(
-        "{class} creates this {kind} in its constructor; it probably needs a close() that calls end(), and \
-         its callers need to call it"
+        "{class} creates this {kind} in its constructor; it probably needs a close() that calls \
+         end(), and its callers need to call it"
     )
 }
 
 /// `class` ends what its constructor creates, but not always.
 pub fn owner_not_always_closed(class: &str, kind: &str) -> String {
     format!(
-        "{class} creates this {kind} in its constructor, and some are ended; probably not every {class} is \
-         closed, or a constructor threw an exception"
+        "{class} creates this {kind} in its constructor, and some are ended; probably not every \
+         {class} is closed, or a constructor threw an exception"
     )
 }
 

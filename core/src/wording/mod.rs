@@ -1,8 +1,8 @@
 //! Every English sentence of a report, once, with its plural: a function each.
 //!
-//! Knows no report: numbers and names are arguments, and nothing is escaped here. Text and HTML share
-//! the sentences. Invariant: a sentence that stands behind a colon begins in lower case and has no
-//! full stop.
+//! Knows no report: numbers and names are arguments, and nothing is escaped here. Text and HTML
+//! share the sentences. Invariant: a sentence that stands behind a colon begins in lower case and
+//! has no full stop.
 
 pub mod finding;
 pub mod gate;

@@ -99,8 +99,8 @@ pub fn overflowed(number: u64) -> String {
 pub fn unbalanced(sites: u64) -> String {
     let sites = count(usize::try_from(sites).unwrap_or(usize::MAX), "site");
     format!(
-        "created = ended + late + collected + live does not hold at {sites}: this is a bug in zaudit, \
-         please report it"
+        "created = ended + late + collected + live does not hold at {sites}: this is a bug in \
+         zaudit, please report it"
     )
 }
 

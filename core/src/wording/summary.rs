@@ -109,8 +109,8 @@ mod tests {
         );
         assert_eq!(
             leak("1 Inflater and 4 Deflaters", 5, 2),
-            "LEAK: 1 Inflater and 4 Deflaters in 2 findings were never ended; only the garbage collector \
-             freed them"
+            "LEAK: 1 Inflater and 4 Deflaters in 2 findings were never ended; only the garbage \
+             collector freed them"
         );
         assert_eq!(suspects("1 Inflater", 1), "1 Inflater is a suspect (still live)");
         assert_eq!(suspects("2 Inflaters", 2), "2 Inflaters are suspects (still live)");

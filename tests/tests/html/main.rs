@@ -197,7 +197,7 @@ fn zoomed_by_click(page: &mut Browser) -> Result<()> {
     page.ensure("document.querySelectorAll('.frame.above').length", 5)?;
     page.press("Escape")?;
     page.ensure("document.querySelectorAll('.frame.above').length", 0)?;
-    page.ensure("document.querySelector('.frame.culprit').textContent.startsWith('▸ ')", true)
+    page.ensure("document.querySelector('.frame.blamed').textContent.startsWith('▸ ')", true)
 }
 
 fn zoomed_by_key(page: &mut Browser) -> Result<()> {
@@ -278,7 +278,7 @@ fn hostile(page: &mut Browser) -> Result<()> {
 
 fn clean(page: &mut Browser) -> Result<()> {
     page.ensure("document.querySelector('h1').textContent", "no leaks: 2,000 of 2,000 Inflaters ended")?;
-    page.ensure("document.querySelectorAll('.first, .frame.culprit').length", 0)?;
+    page.ensure("document.querySelectorAll('.first, .frame.blamed').length", 0)?;
     page.ensure("document.querySelector('[name=weight]:checked').value", "created")?;
     page.click("[name=weight][value=leaked]")?;
     page.ensure("document.querySelector('#graph').textContent", "Nothing to show.")
@@ -361,7 +361,7 @@ fn of_a_real_program(program: &Path) -> Result<()> {
     let ended = jvm.agent(&env.library, "gc,file=report.html").run()?;
     let mut page = Browser::open(program, &ended.dir().join("report.html"), Look::default())?;
     page.ensure("document.querySelector('h1').textContent.startsWith('LEAK: ')", true)?;
-    page.ensure("document.querySelectorAll('.frame.culprit').length > 0", true)?;
+    page.ensure("document.querySelectorAll('.frame.blamed').length > 0", true)?;
     page.ensure("[...document.querySelectorAll('.run dd')].at(-1).textContent", "gc,file=report.html")?;
     page.silent()
 }

@@ -1,7 +1,7 @@
 //! A baseline: what an earlier report found, and what there is beyond that.
 //!
-//! Knows no format. Invariant: no count is changed: what the baseline has moves to `known`, and only the
-//! rest is leaked or suspect.
+//! Knows no format. Invariant: no count is changed: what the baseline has moves to `known`, and
+//! only the rest is leaked or suspect.
 
 use super::Classification;
 use std::collections::HashMap;
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn only_what_is_above_it_is_told() {
         let frames = &[MADE, "a.B.c"][..];
-        for (leaked, live, old, told, known) in [
+        for (leaked, live, old, reported, known) in [
             (5, 7, None, (5, 7), (0, 0)),
             (5, 7, Some((5, 7)), (0, 0), (5, 7)),
             (5, 7, Some((3, 0)), (2, 7), (3, 0)),
@@ -84,13 +84,13 @@ mod tests {
             let baseline = Baseline { file: "old.json".into(), taken: SystemTime::UNIX_EPOCH, sites };
             let sum = classification.against(&baseline);
             let (_, stats) = of(&classification);
-            assert_eq!((stats.leaked, stats.suspects), told, "{leaked} {live} {old:?}");
+            assert_eq!((stats.leaked, stats.suspects), reported, "{leaked} {live} {old:?}");
             assert_eq!(
                 (stats.known.leaked, stats.known.suspects, sum),
                 (known.0, known.1, known.0 + known.1)
             );
             assert_eq!((stats.tally, stats.too_young()), (before.tally, 0), "no count is changed");
-            if told == (0, 0) {
+            if reported == (0, 0) {
                 assert_eq!(
                     of(&classification).0,
                     classification.sites[1].site.stable_id,

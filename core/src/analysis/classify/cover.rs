@@ -1,9 +1,9 @@
 //! What the rules cover, up to their maxima.
 //!
-//! A rule with a maximum covers the worst sites first, in the order that the report would have without
-//! rules; so a known pool stays covered, and new suspects beside it are reported. Instances that are too
-//! young to be suspects use up no maximum. Invariant: no rule covers more than its maximum, and its
-//! excess is what it would have covered besides.
+//! A rule with a maximum covers the worst sites first, in the order that the report would have
+//! without rules; so a known pool stays covered, and new suspects beside it are reported. Instances
+//! that are too young to be suspects use up no maximum. Invariant: no rule covers more than its
+//! maximum, and its excess is what it would have covered besides.
 
 use super::{Classification, ClassifiedSite, SiteStats};
 use crate::analysis::rules::{Rule, RuleIndex};
@@ -20,19 +20,19 @@ impl Classification {
     /// Applies the rules to each site, in the order of the sites.
     pub(super) fn cover(&mut self, rules: &[Rule]) {
         let mut used = vec![Use::default(); rules.len()];
-        let asked = RuleIndex::new(rules);
+        let index = RuleIndex::new(rules);
         for classified in &mut self.sites {
-            classified.cover(rules, &asked, &mut used);
+            classified.cover(rules, &index, &mut used);
         }
         (self.covered, self.excess) = used.into_iter().map(|used| (used.covered, used.excess)).unzip();
     }
 }
 
 impl ClassifiedSite {
-    fn cover(&mut self, rules: &[Rule], asked: &RuleIndex<'_>, used: &mut [Use]) {
+    fn cover(&mut self, rules: &[Rule], index: &RuleIndex<'_>, used: &mut [Use]) {
         let SiteStats { kind, tally, leaked, .. } = self.stats;
         let first = |any: bool, speaks: fn(&Rule, Kind) -> bool| {
-            any.then(|| asked.first(self.site.frames(), |rule| speaks(rule, kind)))?
+            any.then(|| index.first(self.site.frames(), |rule| speaks(rule, kind)))?
         };
         let of_leaks = first(leaked > 0, Rule::speaks_of_leaks);
         let of_live = first(tally.live > 0, Rule::speaks_of_live);
@@ -69,7 +69,8 @@ mod tests {
         texts.iter().map(|text| Rule::parse(text, false).unwrap()).collect()
     }
 
-    /// Of each site in the order of the table: leaked, suspects, expected. And of each rule: covered, excess.
+    /// Of each site in the order of the table: leaked, suspects, expected. And of each rule:
+    /// covered, excess.
     fn covered(sites: &[Made<'_>], young: &[u64], texts: &[&str]) -> (Vec<[u64; 3]>, Vec<[u64; 2]>) {
         let mut snapshot = session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO).unwrap();
         let ids: Vec<_> = snapshot.sites.iter().map(|seen| seen.site.stable_id).collect();
@@ -80,18 +81,18 @@ mod tests {
         let stats = |id| {
             classification.sites.iter().find(|classified| classified.site.stable_id == id).unwrap().stats
         };
-        let told = |id| {
+        let stats_of = |id| {
             let stats: SiteStats = stats(id);
             let counts = stats.tally.counts;
-            let told = stats.leaked + stats.suspects + stats.expected + stats.too_young();
-            assert_eq!(told, counts.late + counts.collected + stats.tally.live);
+            let sum = stats.leaked + stats.suspects + stats.expected + stats.too_young();
+            assert_eq!(sum, counts.late + counts.collected + stats.tally.live);
             [stats.leaked, stats.suspects, stats.expected]
         };
-        let sites: Vec<_> = ids.into_iter().map(told).collect();
+        let sites: Vec<_> = ids.into_iter().map(stats_of).collect();
         let used: Vec<_> =
             classification.covered.iter().zip(&classification.excess).map(|(c, e)| [*c, *e]).collect();
         assert_eq!(
-            sites.iter().map(|told| told[2]).sum::<u64>(),
+            sites.iter().map(|stats| stats[2]).sum::<u64>(),
             classification.covered.iter().sum::<u64>(),
             "what is expected is what rules cover"
         );
@@ -120,8 +121,8 @@ mod tests {
     #[test]
     fn leaks_and_live_ones_may_have_a_rule_each() {
         let sites = [(Kind::Inflater, &[MADE, POOL][..], 9, 2, 1, 2)];
-        let (told, used) = covered(&sites, &[], &["leak:a.Pool.*", "live:a.Pool.*", "leak,live:*"]);
-        assert_eq!((told, used), (vec![[0, 0, 7]], vec![[3, 0], [4, 0], [0, 0]]));
+        let (stats, used) = covered(&sites, &[], &["leak:a.Pool.*", "live:a.Pool.*", "leak,live:*"]);
+        assert_eq!((stats, used), (vec![[0, 0, 7]], vec![[3, 0], [4, 0], [0, 0]]));
     }
 
     #[test]
@@ -141,15 +142,15 @@ mod tests {
         ] {
             let rule = format!("live:a.Pool.* max={max}");
             // A rule that is full hands nothing on.
-            let told = covered(&sites, &[], &[&rule, "live:*"]);
-            assert_eq!(told, (vec![few, many, some], vec![used, [0, 0]]), "{max}");
+            let found = covered(&sites, &[], &[&rule, "live:*"]);
+            assert_eq!(found, (vec![few, many, some], vec![used, [0, 0]]), "{max}");
         }
     }
 
     #[test]
     fn the_young_use_up_no_maximum() {
         let sites = [(Kind::Inflater, &[MADE, POOL][..], 16, 0, 0, 1)];
-        for (young, rule, told, used) in [
+        for (young, rule, stats, used) in [
             (10, "live:*", [1, 0, 15], [15, 0]),
             (10, "live:* max=5", [1, 0, 5], [5, 0]),
             (10, "live:* max=4", [1, 1, 4], [4, 1]),
@@ -157,7 +158,7 @@ mod tests {
             (10, "leak,live:* max=6", [0, 0, 6], [6, 0]),
             (10, "leak,live:* max=0", [1, 5, 0], [0, 6]),
         ] {
-            assert_eq!(covered(&sites, &[young], &[rule]), (vec![told], vec![used]), "{young} {rule}");
+            assert_eq!(covered(&sites, &[young], &[rule]), (vec![stats], vec![used]), "{young} {rule}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The gate: whether a run fails, and why.
 //!
-//! What a failure does is decided elsewhere. Invariant: only what has a stack can fail a run. Adopted
-//! instances have none, so they could be neither fixed nor covered by a rule. What the baseline has
-//! cannot fail a run either.
+//! What a failure does is decided elsewhere. Invariant: only what has a stack can fail a run.
+//! Adopted instances have none, so they could be neither fixed nor covered by a rule. What the
+//! baseline has cannot fail a run either.
 
 use super::{Classification, SiteStats};
 use crate::analysis::rules::Rule;
@@ -14,8 +14,8 @@ use crate::wording::{gate, grouped, kinds};
 const RULES: usize = 3;
 
 impl Classification {
-    /// Why the gate fails: leaks that no rule covers and rules over their maximum always, suspects if
-    /// `on` has a condition for them.
+    /// Why the gate fails: leaks that no rule covers and rules over their maximum always, suspects
+    /// if `on` has a condition for them.
     pub fn failure(&self, rules: &[Rule], on: &FailOn) -> Option<String> {
         let (mut leaked, mut suspects, mut held) = (0, 0, 0);
         for site in &self.sites {
@@ -42,7 +42,8 @@ impl Classification {
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
-    /// The rules that would have covered more but for their maximum, each with how many it was to cover in all.
+    /// The rules that would have covered more but for their maximum, each with how many it was to
+    /// cover in all.
     pub fn over<'a>(&'a self, rules: &'a [Rule]) -> impl Iterator<Item = (&'a Rule, u64)> + 'a {
         let used = rules.iter().zip(self.covered.iter().zip(&self.excess));
         used.filter(|(_, (_, excess))| **excess > 0).map(|(rule, (covered, excess))| (rule, covered + excess))

@@ -1,8 +1,8 @@
 //! What the numbers mean: which sites leak for certain, which are suspects, in which order.
 //!
-//! Pure functions of a snapshot and the rules. Adopted instances are not classified: they have no stack,
-//! so there is no line to fix and no frame for a rule. What rules cover is [`cover`]'s, what an earlier
-//! report has is [`baseline`]'s. Invariant: no count is changed on the way.
+//! Pure functions of a snapshot and the rules. Adopted instances are not classified: they have no
+//! stack, so there is no line to fix and no frame for a rule. What rules cover is [`cover`]'s, what
+//! an earlier report has is [`baseline`]'s. Invariant: no count is changed on the way.
 
 mod baseline;
 mod cover;

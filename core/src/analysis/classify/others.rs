@@ -1,8 +1,9 @@
 //! Clean sites that a report leaves out: their number and their sums.
 //!
-//! Every leak and every suspect stays, also those that the baseline knows: this report may be the next
-//! baseline. Clean sites with open or lost instances (a rule or their age makes them clean) are kept first,
-//! then the busiest. Invariant: what is listed and what is left out add up to the totals.
+//! Every leak and every suspect stays, also those that the baseline knows: this report may be the
+//! next baseline. Clean sites with open or lost instances (a rule or their age makes them clean)
+//! are kept first, then the busiest. Invariant: what is listed and what is left out add up to the
+//! totals.
 
 use super::{Classification, ClassifiedSite, Severity, SiteStats};
 use crate::analysis::footprint::Footprint;

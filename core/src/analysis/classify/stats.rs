@@ -1,7 +1,7 @@
 //! The outcomes of the instances of one site or finding, and their severity.
 //!
-//! What rules cover is decided in `cover`. Invariant: sentences and numbers of a report are made of the
-//! same counts.
+//! What rules cover is decided in `cover`. Invariant: sentences and numbers of a report are made of
+//! the same counts.
 
 use super::Known;
 use crate::analysis::footprint::Footprint;
@@ -77,8 +77,8 @@ impl SiteStats {
     /// Live ones that are too young to be suspects.
     pub fn too_young(&self) -> u64 {
         let counts = &self.tally.counts;
-        let told = self.leaked + self.suspects + self.expected + self.known.sum();
-        counts.late + counts.collected + self.tally.live - told
+        let counted = self.leaked + self.suspects + self.expected + self.known.sum();
+        counts.late + counts.collected + self.tally.live - counted
     }
 
     /// Native bytes that the live instances hold.
@@ -110,8 +110,8 @@ impl SiteStats {
         finding::ratio(self.tally.counts.created, self.tally.counts.ended, lost)
     }
 
-    /// Certain leaks first, by the bytes that they kept from the system; then suspects, by the bytes that they
-    /// hold; then the rest, by how busy they are.
+    /// Certain leaks first, by the bytes that they kept from the system; then suspects, by the
+    /// bytes that they hold; then the rest, by how busy they are.
     pub(crate) fn weight(&self) -> (Severity, u64, u64) {
         let without_rules = self.leaked + self.suspects;
         (self.severity(), without_rules * self.bytes_each, self.tally.counts.created)
@@ -128,7 +128,8 @@ impl SiteStats {
     }
 }
 
-/// The number next to it that a float can be: what is read back from a report gives the same one again.
+/// The number next to it that a float can be: what is read back from a report gives the same one
+/// again.
 fn seconds(nanos: u128) -> f64 {
     const SECOND: u128 = 1_000_000_000;
     (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / SECOND as f64

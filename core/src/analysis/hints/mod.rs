@@ -32,7 +32,8 @@ pub struct Hint {
     pub message: String,
 }
 
-/// A shorter trend says nothing about pools and leaks: at the start a program creates everything at once.
+/// A shorter trend says nothing about pools and leaks: at the start a program creates everything at
+/// once.
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// The hint for a leak or a suspect, if there is one.
@@ -101,11 +102,11 @@ impl<'a> HintInput<'a> {
 
     /// Whether the number of live instances has long had one of these directions.
     fn goes(&self, ways: &[Direction]) -> bool {
-        self.context.tendency.is_some_and(|told| told.over >= LONG && ways.contains(&told.way))
+        self.context.tendency.is_some_and(|trend| trend.over >= LONG && ways.contains(&trend.way))
     }
 
-    /// A line in the class of the blame frame, nested classes included, with a double end for each leak
-    /// at least: fewer are only a `close()` that may be called twice.
+    /// A line in the class of the blame frame, nested classes included, with a double end for each
+    /// leak at least: fewer are only a `close()` that may be called twice.
     fn ends_again(&self) -> Option<&'a DoubleEnd> {
         let blame_frame = outermost(self.blame_frame);
         let often = |double_end: &&DoubleEnd| double_end.times >= self.stats.leaked;

@@ -26,8 +26,8 @@ pub(super) static HINTS: &[Hint] = &[
         applies: |input| input.leaks() && input.makers.iter().any(|frame| pools(frame)),
         message: |_| hint::zip_file_not_closed(),
     },
-    // The finalizer or Cleaner of the object around it called `end()`: from JDK 12 on, Inflaters and
-    // Deflaters have no finalizer that does.
+    // The finalizer or Cleaner of the object around it called `end()`: from JDK 12 on, Inflaters
+    // and Deflaters have no finalizer that does.
     Hint {
         id: "owner-left-to-finalizer",
         applies: |input| input.leaks() && input.release_is(12..) && input.mostly_late(),

@@ -1,8 +1,8 @@
 //! The number of live instances in each snapshot of a run.
 //!
-//! Owns the points; [`Series::tendency`] interprets them. Knows counts and times, neither stacks nor
-//! words. Invariant: memory is bounded however long the run is, and the points that are kept are in
-//! order and spread over the whole run, the first and the newest among them.
+//! Owns the points; [`Series::tendency`] interprets them. Knows counts and times, neither stacks
+//! nor words. Invariant: memory is bounded however long the run is, and the points that are kept
+//! are in order and spread over the whole run, the first and the newest among them.
 
 mod trend;
 
@@ -22,8 +22,8 @@ const POINTS: usize = 64;
 pub struct History {
     /// Times of the points: the same for all sites, so that series can be added up.
     taken: Vec<Nanos>,
-    /// By stable id. A site that was not there yet had none live. More than fit into 32 bits do not fit into a
-    /// machine.
+    /// By stable id. A site that was not there yet had none live. More than fit into 32 bits do not
+    /// fit into a machine.
     sites: HashMap<u64, Vec<u32>>,
     adopted: PerKind<Vec<u32>>,
 }
@@ -63,8 +63,9 @@ impl History {
         Ok(())
     }
 
-    /// Drops the point whose neighbours are nearest to each other. Of snapshots at one interval that is in the end
-    /// every second point, then every fourth; a burst of reports on demand does not displace earlier hours.
+    /// Drops the point whose neighbours are nearest to each other. Of snapshots at one interval
+    /// that is in the end every second point, then every fourth; a burst of reports on demand does
+    /// not displace earlier hours.
     fn thin(&mut self) {
         let gaps = self.taken.windows(3).map(|three| match three {
             [before, _, after] => after.since(*before),

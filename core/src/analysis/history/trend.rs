@@ -1,7 +1,7 @@
 //! How a number changes over time: what distinguishes a pool from a leak.
 //!
-//! Pure functions of points in time. Invariant: growth is reported only if it is clear; a pool that was
-//! filled once and then stays is flat, however it was filled.
+//! Pure functions of points in time. Invariant: growth is reported only if it is clear; a pool that
+//! was filled once and then stays is flat, however it was filled.
 
 use crate::model::Nanos;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use std::time::Duration;
 const LEAST_SPAN: Duration = Duration::from_secs(1);
 /// Three numbers go up by chance too often.
 const LEAST_POINTS: usize = 4;
-/// The later half of a run is looked at by itself, and chance gets a second try: it takes more points.
+/// The later half of a run is looked at by itself, and chance gets a second try: it takes more
+/// points.
 const LEAST_POINTS_LATELY: usize = 8;
 /// A part of the time that makes a plateau: a third.
 const PLATEAU: u32 = 3;
@@ -116,10 +117,11 @@ impl Series {
     }
 }
 
-/// Whether a climb is clear. A busy program's numbers go up and down, but between two rushes they come back to the
-/// same floor; the floor of a leak rises. So, by the fewest and most live in each quarter of the time:
-/// the floor never sinks; the newest one is above all that was seen in the first quarter, and above `before`; it
-/// still rose at the end; and no single step makes more than three quarters of it, or it is a pool that was filled.
+/// Whether a climb is clear. A busy program's numbers go up and down, but between two rushes they
+/// come back to the same floor; the floor of a leak rises. So, by the fewest and most live in each
+/// quarter of the time: the floor never sinks; the newest one is above all that was seen in the
+/// first quarter, and above `before`; it still rose at the end; and no single step makes more than
+/// three quarters of it, or it is a pool that was filled.
 fn climbs(points: &[Point], before: u64) -> bool {
     let Some([first, second, third, fourth]) = quarters(points) else { return false };
     let rise = |from: Quarter, to: Quarter| to.floor.checked_sub(from.floor);
@@ -184,7 +186,7 @@ mod tests {
     }
 
     /// `Grew 0 40`; of a plateau also how long it is.
-    fn told(lives: &[u64]) -> String {
+    fn described(lives: &[u64]) -> String {
         match trend(lives).tendency() {
             None => "nothing".into(),
             Some(Trend { way: way @ (Direction::Flat | Direction::FlatAbout), to, over, .. }) => {
@@ -244,7 +246,7 @@ mod tests {
             ("three", vec![4, 8, 16], "Unclear 4 16"),
             ("two that agree", vec![16, 16], "Flat 16 1 min"),
         ] {
-            assert_eq!(told(&lives), tendency, "{case}");
+            assert_eq!(described(&lives), tendency, "{case}");
         }
     }
 

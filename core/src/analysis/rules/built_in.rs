@@ -1,17 +1,19 @@
 //! The rules that come with the agent: what the JDK itself leaves open, found on JDK 8 to 28.
 //!
-//! Rules like any other, written as in a file. Invariant: each of them parses, and speaks of the JDK's own frames only.
+//! Rules like any other, written as in a file. Invariant: each of them parses, and speaks of the
+//! JDK's own frames only.
 
 use super::Rule;
 
 /// What the JDK itself does.
 ///
-/// `ZipFile` keeps its Inflaters in a pool: the frame that made one is not always the one that lost it. Under a
-/// class loader or the manifest reader the JDK's own code is at work, whatever becomes of the Inflater (on JDK 8
-/// `JarFile.checkForSpecialAttributes` and `JarIndex` forget entry streams); but only as long as no frame of the
-/// program stands between, as in a class loader that reads archives itself. Under the program's frames a pooled
-/// Inflater is expected while it lives, and a leak when only the collector freed it. The compiler and `javap` of
-/// JDK 8 keep one for each archive, through a soft reference, and end none.
+/// `ZipFile` keeps its Inflaters in a pool: the frame that made one is not always the one that lost
+/// it. Under a class loader or the manifest reader the JDK's own code is at work, whatever becomes
+/// of the Inflater (on JDK 8 `JarFile.checkForSpecialAttributes` and `JarIndex` forget entry
+/// streams); but only as long as no frame of the program stands between, as in a class loader that
+/// reads archives itself. Under the program's frames a pooled Inflater is expected while it lives,
+/// and a leak when only the collector freed it. The compiler and `javap` of JDK 8 keep one for each
+/// archive, through a soft reference, and end none.
 const BUILT_IN: &[&str] = &[
     "leak,live:java.util.zip.ZipFile*.getInflater << java.*.loadClass",
     "leak,live:java.util.zip.ZipFile*.getInflater << jdk.*.loadClass",

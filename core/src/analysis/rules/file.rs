@@ -1,7 +1,8 @@
 //! Rule files: one rule a line, in the user's hand.
 //!
-//! Opens no file; is given its name, to complain, and its text. Invariant: whatever the text is (a binary, another
-//! program's log), what is kept of it is bounded, and each complaint is one short line that a terminal may show.
+//! Opens no file; is given its name, to complain, and its text. Invariant: whatever the text is (a
+//! binary, another program's log), what is kept of it is bounded, and each complaint is one short
+//! line that a terminal may show.
 
 use super::Rule;
 use crate::escape;
@@ -16,8 +17,8 @@ const MAX_COMPLAINTS: usize = 20;
 const MAX_REASON: usize = 200;
 
 impl Rule {
-    /// Reads a file of rules, `#` and what follows it being a comment where a line or a blank is before it. Each
-    /// line that is no rule becomes one complaint, `name:line: reason`.
+    /// Reads a file of rules, `#` and what follows it being a comment where a line or a blank is
+    /// before it. Each line that is no rule becomes one complaint, `name:line: reason`.
     pub fn read_file(name: &str, text: &str) -> (Vec<Rule>, Vec<String>) {
         let (mut rules, mut complaints, mut unsaid) = (Vec::new(), Vec::new(), 0_usize);
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);

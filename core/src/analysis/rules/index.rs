@@ -1,8 +1,8 @@
 //! An index of rules, for many rules and many stacks.
 //!
 //! Most rules name their outermost frame in full: these are found by the frames of a stack, so that
-//! thousands of rules cost little more than a few. Invariant: the rule that is found is the first one
-//! that matches.
+//! thousands of rules cost little more than a few. Invariant: the rule that is found is the first
+//! one that matches.
 
 use super::Rule;
 use crate::model::Frame;
@@ -19,15 +19,15 @@ pub struct RuleIndex<'a> {
 impl<'a> RuleIndex<'a> {
     /// Indexes rules in their order.
     pub fn new(rules: &'a [Rule]) -> RuleIndex<'a> {
-        let mut asked = RuleIndex { rules, by_name: HashMap::new(), others: Vec::new() };
+        let mut index = RuleIndex { rules, by_name: HashMap::new(), others: Vec::new() };
         for (at, rule) in rules.iter().enumerate() {
             let outermost = rule.patterns.last().map(|pattern| pattern.text.as_str());
             match outermost.filter(|name| !name.contains('*')) {
-                Some(name) => asked.by_name.entry(name).or_default().push(at),
-                None => asked.others.push(at),
+                Some(name) => index.by_name.entry(name).or_default().push(at),
+                None => index.others.push(at),
             }
         }
-        asked
+        index
     }
 
     /// The first rule that fits a stack and of which `speaks` is true.
@@ -68,7 +68,7 @@ mod tests {
         for turn in 0..texts.len() {
             texts.rotate_left(turn);
             let rules: Vec<Rule> = texts.iter().map(|text| Rule::parse(text, false).unwrap()).collect();
-            let asked = RuleIndex::new(&rules);
+            let index = RuleIndex::new(&rules);
             for stack in [
                 &[][..],
                 &["a.B.c"],
@@ -79,7 +79,7 @@ mod tests {
                 let stack = frames(stack);
                 for speaks in [|rule: &Rule| rule.leak, |rule: &Rule| rule.live] {
                     let first = rules.iter().position(|rule| speaks(rule) && rule.fits(stack.iter()));
-                    assert_eq!(asked.first(stack.iter(), speaks), first, "{stack:?}");
+                    assert_eq!(index.first(stack.iter(), speaks), first, "{stack:?}");
                 }
             }
         }

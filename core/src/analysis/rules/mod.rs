@@ -1,13 +1,13 @@
 //! Rules: which leaks or live instances are expected.
 //!
-//! A rule is a line of text, `leak,live:PATTERN [< PATTERN | << PATTERN]… [max=N]`. `leak` covers late and
-//! collected instances, `live` covers live ones; `inflater` or `deflater` beside them limits it to one kind.
-//! The patterns must be on the stack, from the inside outwards, with any frames between them at `<` and only
-//! frames of the JDK at `<<`. A pattern is matched against `class.method`; `*` matches anything. With a
-//! maximum, a rule covers at most N instances over all sites together.
-//! The first rule that matches a site's leaks covers them, and likewise for its live instances. The built-in
-//! rules come first, so that instances of the JDK use up no maximum of the user's rules. `classify` applies
-//! the rules. Invariant: a rule is plain data.
+//! A rule is a line of text, `leak,live:PATTERN [< PATTERN | << PATTERN]… [max=N]`. `leak` covers
+//! late and collected instances, `live` covers live ones; `inflater` or `deflater` beside them
+//! limits it to one kind. The patterns must be on the stack, from the inside outwards, with any
+//! frames between them at `<` and only frames of the JDK at `<<`. A pattern is matched against
+//! `class.method`; `*` matches anything. With a maximum, a rule covers at most N instances over all
+//! sites together. The first rule that matches a site's leaks covers them, and likewise for its
+//! live instances. The built-in rules come first, so that instances of the JDK use up no maximum of
+//! the user's rules. `classify` applies the rules. Invariant: a rule is plain data.
 
 mod index;
 mod built_in;
@@ -53,7 +53,8 @@ impl Rule {
         self.live && *self.kinds.get(kind)
     }
 
-    /// A rule that was read from a report: it matches nothing, because the report has what it covered.
+    /// A rule that was read from a report: it matches nothing, because the report has what it
+    /// covered.
     pub fn from_report(text: &str, built_in: bool, source: &str, max: Option<u64>) -> Rule {
         Rule {
             text: text.into(),

@@ -16,7 +16,8 @@ pub(super) struct Pattern {
 /// Whether the patterns are found one after the other, innermost frame first. All frames at which a
 /// pattern may end are carried to the next one: backtracking would take years for `* < * < * < *`.
 pub(super) fn fits<'a>(patterns: &[Pattern], frames: impl Iterator<Item = &'a Frame> + Clone) -> bool {
-    // For each frame: whether the patterns so far fit, the last of them here. Before the first there is no frame.
+    // For each frame: whether the patterns so far fit, the last of them here. Before the first
+    // there is no frame.
     let mut ends: Option<Vec<bool>> = None;
     for pattern in patterns {
         let mut open = ends.is_none();
@@ -57,8 +58,8 @@ fn glob(pattern: &str, class: &str, method: &str) -> bool {
     let text: Vec<u8> = class.bytes().chain([b'.']).chain(method.bytes()).collect();
     let mut rest = text.as_slice();
     let mut parts = pattern.split('*').map(str::as_bytes);
-    // The part before the first star is a beginning, the one behind the last an end, those between are found
-    // from left to right, each as early as can be.
+    // The part before the first star is a beginning, the one behind the last an end, those between
+    // are found from left to right, each as early as can be.
     let Some(after) = parts.next().and_then(|first| rest.strip_prefix(first)) else { return false };
     rest = after;
     let Some(last) = parts.next_back() else { return rest.is_empty() };

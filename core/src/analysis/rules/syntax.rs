@@ -1,6 +1,7 @@
 //! A rule as a line of text: read, and written so that it means the same when it is read again.
 //!
-//! Invariant: a text that is taken has no part that means nothing: what cannot be understood is refused with a reason.
+//! Invariant: a text that is taken has no part that means nothing: what cannot be understood is
+//! refused with a reason.
 
 use super::pattern::Pattern;
 use super::{BUILT_IN_SOURCE, Rule};
@@ -41,8 +42,9 @@ impl Rule {
         Ok(rule)
     }
 
-    /// The rule for leaks (or live ones) on stacks with these very frames, innermost first, each with whether only the JDK's own
-    /// may stand between it and the one before. None if a name cannot be written so that it means itself.
+    /// The rule for leaks (or live ones) on stacks with these very frames, innermost first, each
+    /// with whether only the JDK's own may stand between it and the one before. None if a name
+    /// cannot be written so that it means itself.
     pub fn literal(leak: bool, frames: &[(&Frame, bool)]) -> Option<Rule> {
         let patterns = frames
             .iter()

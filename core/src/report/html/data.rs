@@ -1,7 +1,8 @@
-//! What the page's script works on: every frame once, the stacks as one tree, the numbers of every site.
+//! What the page's script works on: every frame once, the stacks as one tree, the numbers of every
+//! site.
 //!
-//! The tree is the flame graph's own: a stack is the way from a node to the root. Invariant: a parent stands before
-//! its children.
+//! The tree is the flame graph's own: a stack is the way from a node to the root. Invariant: a
+//! parent stands before its children.
 
 use super::Group;
 use super::escape::ScriptData;
@@ -15,8 +16,8 @@ use crate::report::tree::{Node, Tree};
 use crate::report::words::clean;
 use serde::{Serialize, Serializer};
 
-/// Tuples, not objects: there may be ten thousand of each. `page.js` names their parts. Each list is
-/// made while it is written.
+/// Tuples, not objects: there may be ten thousand of each. `page.js` names their parts. Each list
+/// is made while it is written.
 struct Data<'a> {
     findings: &'a [Finding<'a>],
     /// Whether bytes held are an estimate, so that they get a `≈`.
@@ -57,9 +58,9 @@ impl<'a> Data<'a> {
         [0, 0].into_iter().chain(self.tree.nodes.iter().flat_map(|(caller, frame)| [*caller, *frame]))
     }
 
-    /// Of each site, in the order of the findings: its finding, its innermost node, the index of the blame
-    /// frame from there, 1 if its stack is truncated, leaked, live, bytes held, byte-seconds of lateness,
-    /// created.
+    /// Of each site, in the order of the findings: its finding, its innermost node, the index of
+    /// the blame frame from there, 1 if its stack is truncated, leaked, live, bytes held,
+    /// byte-seconds of lateness, created.
     fn sites(&self) -> impl Iterator<Item = [u64; 9]> + Clone {
         let of_place = |(at, finding): (usize, &'a Finding<'a>)| {
             finding.sites.iter().map(move |classified| (at, finding.blame_frame, *classified))
@@ -135,7 +136,8 @@ mod tests {
             .collect();
         assert_eq!(stacks[0], format!("{MADE} a.B.c a.One.m a.Main.m"));
         assert_eq!(stacks[1], format!("{MADE} a.B.c a.Two.m a.Main.m"));
-        // Ten names in all; a.Main.m and what it calls on the way to a.One are there once, under a.Outer once more.
+        // Ten names in all; a.Main.m and what it calls on the way to a.One are there once, under
+        // a.Outer once more.
         assert_eq!((data["frames"].as_array().unwrap().len(), nodes.len() / 2), (6, 1 + 7 + 5));
     }
 }

@@ -1,6 +1,8 @@
-//! What comes from the program, made harmless: as text of the page, and inside the data that its script reads.
+//! What comes from the program, made harmless: as text of the page, and inside the data that its
+//! script reads.
 //!
-//! Invariant: nothing that left here begins a tag, ends an attribute, a string or a script, or turns the line around.
+//! Invariant: nothing that left here begins a tag, ends an attribute, a string or a script, or
+//! turns the line around.
 
 use crate::escape::is_hostile;
 use std::fmt::{self, Display, Formatter, Write as _};
@@ -23,8 +25,8 @@ impl Display for Plain<'_> {
     }
 }
 
-/// A writer of JSON into a `<script>`: there is no `<` in it, so no end of the script and no comment. JSON has these
-/// characters in strings only, where an escape means the same.
+/// A writer of JSON into a `<script>`: there is no `<` in it, so no end of the script and no
+/// comment. JSON has these characters in strings only, where an escape means the same.
 pub(super) struct ScriptData<'w>(pub(super) &'w mut dyn Write);
 
 impl Write for ScriptData<'_> {

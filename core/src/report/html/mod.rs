@@ -1,8 +1,8 @@
 //! The HTML report: what is wrong and what to do first, every finding, a flame graph, the totals.
 //!
-//! One file that loads nothing. It has the sentences of the text report. What Rust writes can be read
-//! without JavaScript; `page.js` sorts, searches and draws the flame graph. Invariant: text of the
-//! program gets into the page only through [`escape`].
+//! One file that loads nothing. It has the sentences of the text report. What Rust writes can be
+//! read without JavaScript; `page.js` sorts, searches and draws the flame graph. Invariant: text of
+//! the program gets into the page only through [`escape`].
 
 mod chart;
 mod data;
@@ -258,7 +258,7 @@ impl Page<'_, '_> {
              <nav id=\"crumbs\" aria-label=\"Zoom\"></nav>\n<output id=\"described\" aria-live=\"polite\"></output>\n\
              <div id=\"graph\" role=\"tree\" aria-label=\"Allocation stacks. Arrow keys move, Enter zooms, Escape shows all.\"></div>\n\
              <p class=\"legend\"><span class=\"swatch own\"></span>application <span class=\"swatch jdk\"></span>JDK \
-             <span class=\"swatch culprit\">▸</span>blame frame <span class=\"keys\">Click or <kbd>Enter</kbd>: \
+             <span class=\"swatch blamed\">▸</span>blame frame <span class=\"keys\">Click or <kbd>Enter</kbd>: \
              zoom · <kbd>Esc</kbd>: all · arrows: move</span></p>\n</section>\n",
         );
     }

@@ -8,8 +8,8 @@
   const by = (id) => document.getElementById(id);
   const data = JSON.parse(by('data').textContent);
   const frames = data.frames.map(([name, source, jdk]) => ({ name, source, jdk }));
-  const sites = data.sites.map(([place, leaf, culprit, cut, leaked, live, held, lateness, created]) =>
-    ({ place, leaf, culprit, cut, leaked, live, held, lateness, created }));
+  const sites = data.sites.map(([finding, leaf, blame, cut, leaked, live, held, lateness, created]) =>
+    ({ finding, leaf, blame, cut, leaked, live, held, lateness, created }));
   document.documentElement.classList.add('on');
   if (!by('table')) return;
 
@@ -29,9 +29,9 @@
   }
 
   const whole = ({ name, source }) => `${name}(${source})`;
-  const culpritOf = (site) => stack(site.leaf)[site.culprit];
-  const open = (site) => ['leak', 'suspect'].includes(data.groups[site.place]);
-  const culprits = new Set(sites.filter(open).map(culpritOf));
+  const blameFrameOf = (site) => stack(site.leaf)[site.blame];
+  const open = (site) => ['leak', 'suspect'].includes(data.groups[site.finding]);
+  const blameFrames = new Set(sites.filter(open).map(blameFrameOf));
 
   /** Which nodes have a frame with these words in it; and which have one on their way from the root. */
   function search(words) {
@@ -64,7 +64,7 @@
   };
   const share = (part, all) => `${(all ? 100 * part / all : 0).toFixed(1)} %`;
 
-  // ---- The table. A place is a tbody of two rows; those that are not shown are kept out of the document.
+  // ---- The table. A finding is a tbody of two rows; rows that are not shown are not in the document.
 
   const PAGE = { first: 20, more: 100 };
   const table = by('table');
@@ -72,9 +72,9 @@
   if (by('rest')) rows.push(...by('rest').content.querySelectorAll('tbody'));
   const sums = rows.map((_, rank) => ({ rank, leaked: 0, live: 0, held: 0, lateness: 0, created: 0 }));
   for (const site of sites) {
-    const sum = sums[site.place];
+    const sum = sums[site.finding];
     for (const key of ['leaked', 'live', 'held', 'lateness', 'created']) sum[key] += site[key];
-    sum.name ??= site.leaf ? frameOf(culpritOf(site)).name : '';
+    sum.name ??= site.leaf ? frameOf(blameFrameOf(site)).name : '';
   }
   let order = { key: 'rank', up: true };
   let limit = PAGE.first;
@@ -82,7 +82,7 @@
   function arrange() {
     const groups = new Set([...by('groups').querySelectorAll(':checked')].map((box) => box.value));
     const hits = search(by('find').value);
-    const matches = hits && new Set(sites.filter((site) => hits.above[site.leaf]).map((site) => site.place));
+    const matches = hits && new Set(sites.filter((site) => hits.above[site.leaf]).map((site) => site.finding));
     const shown = sums.filter(({ rank }) => groups.has(data.groups[rank]) && (!matches || matches.has(rank)));
     const sign = order.up ? 1 : -1;
     shown.sort((a, b) => {
@@ -129,7 +129,7 @@
     details.open = !details.open;
   });
 
-  // ---- What a place opens: stacks are filled in when they are first seen.
+  // ---- An opened finding: stacks are filled in when they are first shown.
 
   function make(tag, className, text) {
     const element = document.createElement(tag);
@@ -143,7 +143,7 @@
     const site = sites[pre.dataset.site];
     stack(site.leaf).forEach((node, at) => {
       const frame = frameOf(node);
-      const line = make(at === site.culprit ? 'mark' : frame.jdk ? 'i' : 'span', '', `at ${whole(frame)}`);
+      const line = make(at === site.blame ? 'mark' : frame.jdk ? 'i' : 'span', '', `at ${whole(frame)}`);
       pre.append(line, '\n');
     });
     if (site.cut) pre.append('… truncated at the depth limit, a larger depth= keeps more\n');
@@ -174,7 +174,7 @@
     const details = make('details', 'site', '');
     const numbers = ['leaked', 'live'].filter((key) => site[key]).map((key) => `${grouped(site[key])} ${key}`);
     const words = `${numbers.join(', ') || '0 live'} of ${grouped(site.created)} `;
-    const caller = stack(site.leaf)[site.culprit + 1];
+    const caller = stack(site.leaf)[site.blame + 1];
     const summary = make('summary', '', words);
     summary.append(make('span', 'from', `from ${caller ? whole(frameOf(caller)) : 'the start of the thread'}`));
     const pre = make('pre', 'stack', '');
@@ -207,7 +207,7 @@
   });
   addEventListener('afterprint', () => { for (const details of opened) details.open = false; });
 
-  /** A link to a place (`#p12`) or a site (`#s` and its id) opens it, wherever it is. */
+  /** A link to a finding (`#p12`) or a site (`#s` and its id) opens it, wherever it is. */
   function follow() {
     const id = location.hash.slice(1);
     const at = id ? rows.findIndex((row) => row.id === id || row.querySelector(`#${CSS.escape(id)}`)) : -1;
@@ -252,7 +252,7 @@
     return name.split('.').slice(-2).join('.') + (/:\d+$/.exec(source) ?? '');
   }
   const describe = (node) => `${node ? whole(frameOf(node)) : 'All'}: ${worded[weight](values[node])}, ` +
-    `${share(values[node], values[0])} of all${culprits.has(node) ? '; blame frame' : ''}`;
+    `${share(values[node], values[0])} of all${blameFrames.has(node) ? '; blame frame' : ''}`;
 
   /** One of three shades, the same for the same class. */
   function shade(name) {
@@ -275,10 +275,10 @@
     };
     const put = (node, left, part, level, above) => {
       const element = make('div', node ? `frame ${frameOf(node).jdk ? 'jdk' : 'own'}-${shade(frameOf(node).name)}` : 'frame all', '');
-      element.classList.toggle('culprit', culprits.has(node));
+      element.classList.toggle('blamed', blameFrames.has(node));
       element.classList.toggle('found', Boolean(found?.own[node]));
       element.classList.toggle('above', above);
-      if (part * width >= LABELLED) element.textContent = `${culprits.has(node) ? '▸ ' : ''}${label(node)}`;
+      if (part * width >= LABELLED) element.textContent = `${blameFrames.has(node) ? '▸ ' : ''}${label(node)}`;
       else element.classList.add('narrow');
       lay(element, left, part, level);
       element.tabIndex = node === here ? 0 : -1;

@@ -1,7 +1,7 @@
 //! The table of findings: a row of numbers each, and below it what is known, to be opened.
 //!
-//! Every row is written here; the script only moves rows. Those beyond the first [`ROWS`] stand in a
-//! template, and the script fills in their stacks. Invariant: the page says what it leaves out.
+//! Every row is written here; the script only moves rows. Those beyond the first [`ROWS`] stand in
+//! a template, and the script fills in their stacks. Invariant: the page says what it leaves out.
 
 use super::escape::Plain;
 use super::{Group, Page, badge, chart};
@@ -106,10 +106,10 @@ impl Page<'_, '_> {
 
     /// What the text report says about a finding.
     fn sentences(&mut self, finding: &Finding<'_>) {
-        let mut told = facts(self.report, &finding.stats);
-        told.extend(threads(finding));
-        if !told.is_empty() {
-            let _ = writeln!(self.out, "<p>{}</p>", Plain(&told.join(" · ")));
+        let mut sentences = facts(self.report, &finding.stats);
+        sentences.extend(threads(finding));
+        if !sentences.is_empty() {
+            let _ = writeln!(self.out, "<p>{}</p>", Plain(&sentences.join(" · ")));
         }
         if let Some(hint) = self.report.hint(finding) {
             let _ = writeln!(self.out, "<p class=\"hint\"><b>Hint:</b> {}.</p>", Plain(&hint.message));
@@ -168,13 +168,13 @@ impl Page<'_, '_> {
 
 /// As in `page.js`, for the stacks that the script shows.
 fn in_short(stats: &SiteStats) -> String {
-    let told: Vec<String> = [(stats.leaked, "leaked"), (stats.tally.live, "live")]
+    let numbers: Vec<String> = [(stats.leaked, "leaked"), (stats.tally.live, "live")]
         .into_iter()
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{} {word}", grouped(number)))
         .collect();
-    let told = if told.is_empty() { "0 live".to_owned() } else { told.join(", ") };
-    format!("{told} of {}", grouped(stats.tally.counts.created))
+    let numbers = if numbers.is_empty() { "0 live".to_owned() } else { numbers.join(", ") };
+    format!("{numbers} of {}", grouped(stats.tally.counts.created))
 }
 
 /// A frame as a name to be read: the package steps back.

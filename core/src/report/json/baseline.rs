@@ -1,7 +1,7 @@
 //! A baseline out of a JSON report: what was found at each site, and nothing else of it.
 //!
-//! The report may be large, and it is read in the process that is audited: site by site, through a small
-//! buffer. Invariant: it accepts what [`super::read`] accepts, with the same meaning.
+//! The report may be large, and it is read in the process that is audited: site by site, through a
+//! small buffer. Invariant: it accepts what [`super::read`] accepts, with the same meaning.
 
 use super::read::{Wrong, checked, date, failed, stats, tally};
 use super::wire;
@@ -36,7 +36,8 @@ struct Found {
     sites: Option<HashMap<u64, Known>>,
 }
 
-/// Stops the parser where the JSON is sound and the report is not; the reason goes past it, without its own words.
+/// Stops the parser where the JSON is sound and the report is not; the reason goes past it, without
+/// its own words.
 fn refuse<E: Error>(refused: &mut Option<Wrong>, wrong: Wrong) -> E {
     *refused = Some(wrong);
     E::custom("refused")

@@ -1,7 +1,8 @@
 //! Reads a report from its JSON.
 //!
-//! Owns what makes a report valid; ignores unknown fields. Invariant: any bytes give an error or a report that
-//! every renderer can render: its numbers cannot overflow a sum, and its sums are balanced.
+//! Owns what makes a report valid; ignores unknown fields. Invariant: any bytes give an error or a
+//! report that every renderer can render: its numbers cannot overflow a sum, and its sums are
+//! balanced.
 
 use super::{memory, wire};
 use crate::analysis::classify::{Classification, ClassifiedSite, Known, Others, SiteStats, Totals};
@@ -21,7 +22,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The moment of every snapshot that is read: ages are counted back from it, so those of two reports can be compared.
+/// The moment of every snapshot that is read: ages are counted back from it, so those of two
+/// reports can be compared.
 const NOW: Nanos = Nanos(1 << 63);
 /// The longest time: a century or so.
 const MOST_SECONDS: f64 = (1_u64 << 32) as f64;
@@ -70,8 +72,9 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     let wire::Totals { inflater, deflater, adopted } = &root.totals;
     let kinds = PerKind { inflater, deflater };
     let each = both(|kind| at_most(kinds.get(kind).bytes_each, MOST_BYTES, "bytes_each"))?;
-    let told = |rule: &wire::Rule<'_>| Rule::from_report(&rule.text, rule.built_in, &rule.source, rule.max);
-    let rules: Vec<Rule> = root.rules.iter().map(told).collect();
+    let from_json =
+        |rule: &wire::Rule<'_>| Rule::from_report(&rule.text, rule.built_in, &rule.source, rule.max);
+    let rules: Vec<Rule> = root.rules.iter().map(from_json).collect();
     let uses = |of: fn(&wire::Rule<'_>) -> u64, name| {
         root.rules.iter().map(|rule| at_most(of(rule), MOST, name)).collect::<Result<Vec<u64>, _>>()
     };
@@ -113,8 +116,8 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     }
     let others = PerKind { inflater: &root.other_sites.inflater, deflater: &root.other_sites.deflater };
     let others = both(|kind| {
-        let told = others.get(kind).as_ref();
-        let others = told.map(|told| self::others(told, kind, *each.get(kind), &health)).transpose();
+        let listed = others.get(kind).as_ref();
+        let others = listed.map(|listed| self::others(listed, kind, *each.get(kind), &health)).transpose();
         let others = others.map_err(|wrong| format!("invalid other_sites: {wrong}"))?;
         others.iter().for_each(|others| sum.add(&others.stats.tally));
         bounded(&sum).map(|()| others)
@@ -235,14 +238,14 @@ fn site(
         }
     };
     let live = history.series(&site.trend)?;
-    let site = Site::told(
+    let site = Site::from_report(
         stable_id,
         kind,
         site.class.map(Into::into),
         site.truncated,
         match site.stack {
             Some(leaf) if site.frames.is_empty() => table.stack(leaf)?,
-            _ => site.frames.into_iter().map(|told| frames.share(frame(told))).collect(),
+            _ => site.frames.into_iter().map(|listed| frames.share(frame(listed))).collect(),
         },
         site.threads.into_iter().map(Into::into).collect(),
     );
@@ -280,9 +283,9 @@ fn numbers(counts: &wire::Counts, lateness_seconds: f64) -> Result<Tally, Wrong>
 }
 
 /// The sums of clean sites that are not listed: nothing of them is a leak or a suspect.
-fn others(told: &wire::Others, kind: Kind, bytes_each: u64, health: &Health) -> Result<Others, Wrong> {
-    let counts = &told.counts;
-    let tally = Tally { young: told.young, ..numbers(counts, told.lateness_seconds)? };
+fn others(listed: &wire::Others, kind: Kind, bytes_each: u64, health: &Health) -> Result<Others, Wrong> {
+    let counts = &listed.counts;
+    let tally = Tally { young: listed.young, ..numbers(counts, listed.lateness_seconds)? };
     sound(&tally, health)?;
     let expected =
         at_most(counts.expected, tally.counts.late + tally.counts.collected + tally.live, "expected")?;
@@ -293,8 +296,8 @@ fn others(told: &wire::Others, kind: Kind, bytes_each: u64, health: &Health) -> 
         "late + collected + live - expected",
     )?;
     Ok(Others {
-        sites: at_most(told.sites, MOST, "sites")?,
-        truncated: at_most(told.truncated_sites, told.sites, "truncated_sites")?,
+        sites: at_most(listed.sites, MOST, "sites")?,
+        truncated: at_most(listed.truncated_sites, listed.sites, "truncated_sites")?,
         stats: SiteStats {
             kind,
             bytes_each,
@@ -323,19 +326,19 @@ impl Table {
     const MOST: usize = 1 << 24;
 
     fn new(
-        told: Vec<wire::Frame<'_>>,
+        listed: Vec<wire::Frame<'_>>,
         stacks: wire::StackTable<Vec<u32>, Vec<Option<u32>>>,
         frames: &mut Frames,
     ) -> Result<Table, Wrong> {
         let wire::StackTable { frame: of_node, caller } = stacks;
-        let known = told.len();
+        let known = listed.len();
         let sound = of_node.len() == caller.len()
             && of_node.iter().all(|frame| (*frame as usize) < known)
             && caller.iter().enumerate().all(|(at, caller)| caller.is_none_or(|it| (it as usize) < at));
         if !sound {
             return Err("invalid stack_table".into());
         }
-        let frames = told.into_iter().map(|told| frames.share(frame(told))).collect();
+        let frames = listed.into_iter().map(|listed| frames.share(frame(listed))).collect();
         let nodes = of_node.into_iter().map(|frame| frame as usize).zip(caller).collect();
         Ok(Table { frames, nodes, left: Cell::new(Table::MOST) })
     }
@@ -369,7 +372,8 @@ pub(super) fn stats(
 ) -> Result<SiteStats, Wrong> {
     let freed = tally.counts.late + tally.counts.collected;
     let expected = at_most(site.counts.expected, freed + tally.live, "expected")?;
-    // Reports had no such fields at first. What a rule covered is then taken for live ones as far as it can be: no leak is lost.
+    // Reports had no such fields at first. What a rule covered is then taken for live ones as far
+    // as it can be: no leak is lost.
     let leaked = site.leaked.unwrap_or(freed - expected.saturating_sub(tally.live).min(freed));
     let without_rules = freed + tally.live - expected;
     let suspects = site

@@ -237,7 +237,8 @@ fn a_covered_leak_of_an_old_report_does_not_hide_an_uncovered_one() {
     assert_eq!((stats.leaked, stats.suspects, stats.expected), (3, 0, 5));
 }
 
-/// Everything that can be done to a report by accident or on purpose: what comes of it is an error, or can be rendered.
+/// Everything that can be done to a report by accident or on purpose: what comes of it is an error,
+/// or can be rendered.
 #[test]
 fn damage_is_an_error_or_harmless() {
     let json = rendered(&sample(), Format::Json);

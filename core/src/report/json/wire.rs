@@ -1,8 +1,8 @@
 //! The fields of the JSON report, in the order in which they are written.
 //!
-//! Owns names and types; [`super::write`] and [`super::read`] fill and check them. Invariant: fields are added,
-//! never renamed, and a field that was added later is not required to read a report.
-//! `docs/report.schema.json` has the same fields.
+//! Owns names and types; [`super::write`] and [`super::read`] fill and check them. Invariant:
+//! fields are added, never renamed, and a field that was added later is not required to read a
+//! report. `docs/report.schema.json` has the same fields.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The first field of every report.
 pub(super) const SCHEMA: &str = "zaudit-report/1";
 
-/// What there may be much of has types of its own: lists that are read whole, and written one element after the other.
+/// What there may be much of has types of its own: lists that are read whole, and written one
+/// element after the other.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Root<'a, Sites, Frames, Stacks> {
     pub(super) schema: Cow<'a, str>,
@@ -221,7 +222,8 @@ pub(super) struct Others {
     pub(super) young: u64,
 }
 
-/// Stacks by their nodes: of each its frame in the frame table, and the node of its caller, which stands before it.
+/// Stacks by their nodes: of each its frame in the frame table, and the node of its caller, which
+/// stands before it.
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct StackTable<Frames, Callers> {
     pub(super) frame: Frames,

@@ -1,6 +1,7 @@
 //! A report into JSON.
 //!
-//! Invariant: what follows from other fields is written too (sums, words, severity), and always agrees with them.
+//! Invariant: what follows from other fields is written too (sums, words, severity), and always
+//! agrees with them.
 
 use super::{memory, wire};
 use crate::analysis::classify::{ClassifiedSite, Others, Severity, SiteStats, Totals};
@@ -95,7 +96,8 @@ pub(in crate::report) fn render(report: &Report, to: &mut dyn io::Write) -> io::
     out.finish()
 }
 
-/// The stacks of clean sites, which refer to the tables: those of leaks and suspects stand with their sites.
+/// The stacks of clean sites, which refer to the tables: those of leaks and suspects stand with
+/// their sites.
 struct Stacks<'a> {
     tree: Tree<'a>,
     /// Of each site.

@@ -1,7 +1,8 @@
 //! A profile for `go tool pprof` and programs that read its files: one sample a site.
 //!
-//! `docs/formats.md` says what the numbers are; [`proto`] encodes them. Invariant: each sample type adds up to the
-//! report's total, adopted instances included, and no name in it has control characters.
+//! `docs/formats.md` says what the numbers are; [`proto`] encodes them. Invariant: each sample type
+//! adds up to the report's total, adopted instances included, and no name in it has control
+//! characters.
 
 mod proto;
 
@@ -26,15 +27,16 @@ const SAMPLE_TYPES: [(&str, &str); 6] = [
     ("lateness", "KiB·s"),
 ];
 
-/// Characters of a name and of a label: Graphviz, which draws for pprof, takes no string beyond 16 KiB, and one may hold two names or all
-/// labels of a sample.
+/// Characters of a name and of a label: Graphviz, which draws for pprof, takes no string beyond 16
+/// KiB, and one may hold two names or all labels of a sample.
 const NAME: usize = 1_000;
 const LABEL: usize = 200;
 
 /// Values are signed on the other side.
 const MOST: u64 = i64::MAX as u64;
 
-/// Everything is in one mapping that says its names are known: else readers look for a program's symbols.
+/// Everything is in one mapping that says its names are known: else readers look for a program's
+/// symbols.
 const MAPPING: u64 = 1;
 
 /// Bytes of the message that are kept before they are compressed.
@@ -64,7 +66,8 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
     file.finish()
 }
 
-/// The message as it grows, and the numbers of what was in it. Fields of a message may come in any order.
+/// The message as it grows, and the numbers of what was in it. Fields of a message may come in any
+/// order.
 #[derive(Default)]
 struct Profile<'a> {
     /// What was not written yet.
@@ -72,7 +75,8 @@ struct Profile<'a> {
     strings: HashMap<String, u64>,
     functions: HashMap<(u64, u64), u64>,
     locations: HashMap<(u64, u32), u64>,
-    /// Locations by where their frame is in memory: stacks share frames, and there are far more stacks than frames.
+    /// Locations by where their frame is in memory: stacks share frames, and there are far more
+    /// stacks than frames.
     frames: HashMap<*const Frame, u64>,
     /// What keeps them there.
     report: PhantomData<&'a Report>,
@@ -240,7 +244,8 @@ fn values(stats: &SiteStats) -> [u64; SAMPLE_TYPES.len()] {
     ]
 }
 
-/// What pprof draws, it hands to Graphviz in quotes; labels and the program's name it forgets to escape there.
+/// What pprof draws, it hands to Graphviz in quotes; labels and the program's name it forgets to
+/// escape there.
 fn tame(text: &str) -> String {
     brief(text, LABEL).replace('"', "'").replace('\\', "/")
 }
@@ -290,8 +295,9 @@ mod tests {
         fields
     }
 
-    /// In the words of `profile.proto`, one field a line, with strings for their numbers. Kinds of fields: a letter each, `s`tring,
-    /// `n`umber, packed `N`umbers, packed `S`trings, or a message's name.
+    /// In the words of `profile.proto`, one field a line, with strings for their numbers. Kinds of
+    /// fields: a letter each, `s`tring, `n`umber, packed `N`umbers, packed `S`trings, or a
+    /// message's name.
     fn dump(bytes: &[u8], message: &str, strings: &[&str], depth: usize, out: &mut String) {
         let schema: &[(u64, &str, &str)] = match message {
             "Profile" => &[

@@ -1,6 +1,7 @@
 //! Protocol buffers as bytes on the wire, as much of them as a profile needs, and gzip around it.
 //!
-//! Knows field numbers of nothing. Invariant: a field that is zero or empty is left out, as the format's own writers do.
+//! Knows field numbers of nothing. Invariant: a field that is zero or empty is left out, as the
+//! format's own writers do.
 
 use crate::report::out::Out;
 use miniz_oxide::deflate::core::{
@@ -56,7 +57,8 @@ impl Message {
     }
 }
 
-/// A gzip file without a name and a time, written piece by piece: the same pieces give the same bytes.
+/// A gzip file without a name and a time, written piece by piece: the same pieces give the same
+/// bytes.
 pub(super) struct Gzip<'w> {
     out: Out<'w>,
     compressor: Box<CompressorOxide>,
@@ -74,7 +76,8 @@ impl<'w> Gzip<'w> {
         Gzip { out, compressor: Box::new(CompressorOxide::new(flags)), crc: !0, size: 0 }
     }
 
-    /// Writes what a message has, and leaves it empty. False if a write has failed: there is no point in continuing.
+    /// Writes what a message has, and leaves it empty. False if a write has failed: there is no
+    /// point in continuing.
     pub(super) fn take(&mut self, message: &mut Message) -> bool {
         self.crc = crc32(self.crc, &message.0);
         // The size modulo 2^32 is what the format wants.

@@ -30,15 +30,15 @@ const SITES: usize = 1_000;
 const THREAD_NAME: usize = 40;
 
 impl Text<'_> {
-    pub(super) fn findings(&mut self, report: &Report, findings: &[Finding<'_>], word: &str, told: usize) {
-        for (at, finding) in findings.iter().take(told).enumerate() {
+    pub(super) fn findings(&mut self, report: &Report, findings: &[Finding<'_>], word: &str, most: usize) {
+        for (at, finding) in findings.iter().take(most).enumerate() {
             let head = format!("{word} {} of {}", at + 1, findings.len());
             self.finding(report, finding, &head);
         }
-        if findings.len() > told {
-            let rest: u64 = findings.iter().skip(told).map(|p| p.stats.leaked + p.stats.suspects).sum();
+        if findings.len() > most {
+            let rest: u64 = findings.iter().skip(most).map(|p| p.stats.leaked + p.stats.suspects).sum();
             self.out.push('\n');
-            self.prose(0, &wording::more_findings(findings.len() - told, rest));
+            self.prose(0, &wording::more_findings(findings.len() - most, rest));
         }
     }
 
@@ -103,7 +103,8 @@ impl Text<'_> {
         self.prose(6, &wording::stacks_in_total(finding.sites.len()));
     }
 
-    /// `a.b.C.m(C.java:7)`, as Java prints it; packages become initials if the terminal is too narrow.
+    /// `a.b.C.m(C.java:7)`, as Java prints it; packages become initials if the terminal is too
+    /// narrow.
     fn frame(&self, frame: &Frame, indent: usize) -> String {
         let finding = source(frame);
         let whole = words::frame(frame);
@@ -156,15 +157,15 @@ pub(in crate::report) fn source(frame: &Frame) -> String {
 
 /// A few threads by name. Names that differ only in digits are one; long names are cut.
 pub(in crate::report) fn threads(finding: &Finding<'_>) -> Option<String> {
-    let asked = finding.sites.iter().take(SITES);
-    let mut names: Vec<String> = asked.flat_map(|site| site.site.threads()).collect();
+    let worst = finding.sites.iter().take(SITES);
+    let mut names: Vec<String> = worst.flat_map(|site| site.site.threads()).collect();
     names.sort();
     names.dedup();
     let numberless = |name: &str| -> String { name.chars().filter(|c| !c.is_ascii_digit()).collect() };
     let all = names.len();
     names.dedup_by_key(|name| numberless(name));
     let more = if names.len() < all || names.len() > THREADS { ", …" } else { "" };
-    let told: Vec<String> = names
+    let shown: Vec<String> = names
         .iter()
         .take(THREADS)
         .map(|name| match name.char_indices().nth(THREAD_NAME) {
@@ -173,7 +174,7 @@ pub(in crate::report) fn threads(finding: &Finding<'_>) -> Option<String> {
         })
         .collect();
     let noun = if all > 1 { "threads" } else { "thread" };
-    (!told.is_empty()).then(|| format!("{noun} {}{more}", told.join(", ")))
+    (!shown.is_empty()).then(|| format!("{noun} {}{more}", shown.join(", ")))
 }
 
 /// How the number of live instances changes; for suspects also what that looks like.
@@ -190,7 +191,8 @@ pub(in crate::report) fn way(report: &Report, finding: &Finding<'_>) -> Option<S
     Some(wording::trend(&words, looks_like))
 }
 
-/// The retaining paths of the live instances that were examined; paths that differ in indexes only are one.
+/// The retaining paths of the live instances that were examined; paths that differ in indexes only
+/// are one.
 pub(in crate::report) fn held(report: &Report, finding: &Finding<'_>) -> Vec<String> {
     let all = || finding.sites.iter().flat_map(|site| report.retention.of(site.site.stable_id));
     let looked_at = all().count();
@@ -251,9 +253,9 @@ mod tests {
     use crate::report::tests::report;
 
     #[test]
-    fn threads_that_differ_in_numbers_are_told_once() {
+    fn threads_that_differ_in_numbers_are_one() {
         let long = "elasticsearch[data][[compressed-1][0]: Lucene Merge Thread #0]";
-        for (names, told) in [
+        for (names, shown) in [
             (&["main"][..], "thread main"),
             (&["main", "main"], "thread main"),
             (&["pool-1-thread-1", "pool-1-thread-2", "x"], "threads pool-1-thread-1, x, …"),
@@ -269,7 +271,10 @@ mod tests {
             let thread = crate::model::ThreadId(1);
             session.created(session.id(thread), site, thread, crate::model::Nanos(0)).unwrap();
             names.iter().for_each(|name| session.name_thread(site, (*name).into()));
-            assert_eq!(threads(&findings(&report(&session).classification.sites).unwrap()[0]).unwrap(), told);
+            assert_eq!(
+                threads(&findings(&report(&session).classification.sites).unwrap()[0]).unwrap(),
+                shown
+            );
         }
     }
 }

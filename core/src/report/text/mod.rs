@@ -1,8 +1,8 @@
 //! The text report: for a reader who does not know this tool and has ten seconds.
 //!
 //! First a line for `grep`, then leaks, worst first, then suspects, expected instances, totals and
-//! health. One line if nothing is wrong. Findings and totals have modules of their own. Invariant: no
-//! text of the program (names of classes, threads and files) reaches a terminal unescaped.
+//! health. One line if nothing is wrong. Findings and totals have modules of their own. Invariant:
+//! no text of the program (names of classes, threads and files) reaches a terminal unescaped.
 
 pub(in crate::report) mod finding;
 pub(in crate::report) mod totals;

@@ -1,6 +1,7 @@
 //! What stands below the findings: rules, totals, adopted instances, health.
 //!
-//! Invariant: what the findings leave out (covered, too young, clean, without a stack) is a number here.
+//! Invariant: what the findings leave out (covered, too young, clean, without a stack) is a number
+//! here.
 
 use super::{BOLD, RED, Text, YELLOW};
 use crate::analysis::classify::Severity;
@@ -45,13 +46,13 @@ impl Text<'_> {
         if unused.is_empty() {
             return;
         }
-        let told: Vec<_> = unused
+        let listed: Vec<_> = unused
             .iter()
             .take(RULES)
             .map(|rule| format!("{} ({})", cut(&rule.text), cut(&rule.source)))
             .collect();
         let more = unused.len().saturating_sub(RULES);
-        let line = wording::unused_rules(unused.len(), &told.join(", "), more);
+        let line = wording::unused_rules(unused.len(), &listed.join(", "), more);
         self.out.push('\n');
         self.prose(0, &line);
     }
@@ -202,7 +203,7 @@ mod tests {
     const MADE: &str = "java.util.zip.Inflater.<init>";
 
     /// A report of 21 pooled ones and three leaks, under rules of the user's own.
-    fn told(rules: &str) -> Report {
+    fn under_rules(rules: &str) -> Report {
         let sites = [
             (Kind::Inflater, &[MADE, "a.Pool.get"][..], 21, 0, 0, 0),
             (Kind::Inflater, &[MADE, "a.Codec.decode"], 9, 6, 0, 3),
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn rules_over_their_maximum() {
-        let text = text(&told("live:a.Pool.* max=16"));
+        let text = text(&under_rules("live:a.Pool.* max=16"));
         let lines = "        16  live:a.Pool.* max=16\n            over its maximum: 21 found, 16 allowed\n";
         assert!(
             text.contains(lines) && text.contains("\nSUSPECT 1 of 1  a.Pool.get(Pool.java:11)\n"),
@@ -246,15 +247,15 @@ mod tests {
                 ),
             ),
         ] {
-            let text = text(&told(rules));
+            let text = text(&under_rules(rules));
             let found = text.lines().find(|line| line.starts_with("RULES"));
             assert_eq!(found, line, "{text}");
         }
-        let long = text(&told(&format!("live:*\nleak:*\nleak:{}", "x".repeat(4_000))));
+        let long = text(&under_rules(&format!("live:*\nleak:*\nleak:{}", "x".repeat(4_000))));
         assert_eq!(long.lines().count(), 3);
         assert!(long.len() < 500, "{long}");
         // Built-in rules do not count.
-        let mut unused = told("live:*\nleak:*");
+        let mut unused = under_rules("live:*\nleak:*");
         unused.rules.extend(Rule::built_in());
         unused.classification.covered.resize(unused.rules.len(), 0);
         unused.classification.excess.resize(unused.rules.len(), 0);
@@ -264,14 +265,14 @@ mod tests {
     #[test]
     fn what_is_as_in_the_baseline_is_a_number_and_no_news() {
         let known = |pool, leaked| {
-            let mut baseline = told("leak,live:*").as_baseline("old\u{1b}.json");
+            let mut baseline = under_rules("leak,live:*").as_baseline("old\u{1b}.json");
             assert!(baseline.sites.is_empty());
-            for classified in told("").classification.sites {
+            for classified in under_rules("").classification.sites {
                 let pooled = classified.stats.leaked == 0;
                 let old = Known { leaked, suspects: if pooled { pool } else { 0 } };
                 baseline.sites.insert(classified.site.stable_id, old);
             }
-            told("").against(&baseline)
+            under_rules("").against(&baseline)
         };
         let all = known(21, 3);
         assert_eq!(

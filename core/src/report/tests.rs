@@ -71,7 +71,7 @@ fn retention(report: &Report) -> Retention {
     let outbox = [
         by("a local variable of org.acme.Main.main in thread main", &["java.util.zip.Deflater"]),
         Retained::Nothing(Some(ReferenceStrength::Finalizer)),
-        Retained::Unknown("not found: the search was given up after 2s".into()),
+        Retained::Unknown("not found: the search stopped after 2s (option gc_roots_timeout)".into()),
     ];
     Retention {
         streams: [(of(Kind::Deflater), outbox.into()), (of(Kind::Inflater), vec![pool("[3]"), pool("[4]")])]

@@ -13,8 +13,9 @@ use std::path::Path;
 /// The characters, as ranges in rising order:
 /// - C0, DEL and C1: terminals obey them;
 /// - the bidirectional controls and the line and paragraph separators: they reorder or break a line;
-/// - Unicode's `Default_Ignorable_Code_Point` (zero-width characters, fillers, tags, variation selectors …) and the
-///   interlinear annotation characters: they are shown as nothing, so that two names that differ look the same.
+/// - Unicode's `Default_Ignorable_Code_Point` (zero-width characters, fillers, tags, variation
+///   selectors …) and the interlinear annotation characters: they are invisible, so that different names
+///   look the same.
 const HOSTILE: [(char, char); 19] = [
     ('\u{0}', '\u{1f}'),
     ('\u{7f}', '\u{9f}'),

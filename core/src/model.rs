@@ -167,7 +167,7 @@ pub struct ThreadId(pub u64);
 
 impl ThreadId {
     /// Stands for the unknown creator of an adopted instance.
-    pub const NOBODY: ThreadId = ThreadId(0);
+    pub const UNKNOWN: ThreadId = ThreadId(0);
 }
 
 /// Time since the session began, in nanoseconds.

@@ -229,7 +229,7 @@ impl Session {
         self.dropped_many(reason, 1);
     }
 
-    /// So many events were not counted.
+    /// This number of events was not counted.
     pub fn dropped_many(&self, reason: &'static str, events: u64) {
         if events > 0 {
             self.note(|gaps| *gaps.dropped.entry(reason.into()).or_default() += events);
@@ -370,7 +370,7 @@ mod tests {
     use crate::model::{Frame, Role};
 
     #[test]
-    fn a_life_is_told_whole() {
+    fn every_event_is_counted() {
         let session = Session::default();
         let frame = Frame { class: "a.B".into(), method: "c".into(), file: None, line: None };
         let stack = Stack { frames: vec![frame], truncated: false, subclass: None };

@@ -195,7 +195,7 @@ fn adopt(
     match life {
         Some(Life::Open) => {
             // No thread created it for this audit, so any shard will do.
-            let id = audit.session.id(ThreadId::NOBODY);
+            let id = audit.session.id(ThreadId::UNKNOWN);
             // Before the tag: an `end()` that sees the tag takes no lock.
             audit.session.adopted(id, kind, agent.now()).map_err(out_of_memory)?;
             if let Err(error) = audit.jvmti.set_tag(instance, id.0.cast_signed()) {

@@ -87,7 +87,7 @@ fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
     // a leak.
     let mut actor = threads::actor(agent, audit.jvmti, jni).unwrap_or_else(|_| {
         audit.session.unreadable("a thread that called end() could not be identified");
-        Actor { thread: ThreadId::NOBODY, role: Role::Program }
+        Actor { thread: ThreadId::UNKNOWN, role: Role::Program }
     });
     let Some(id) = adoption::tag_ending(context, instance)? else {
         // JDK 8's finalizer calls end() on every instance, also on those that were ended long ago.

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_estimate_is_never_told_as_a_measurement() {
+    fn an_estimate_is_never_shown_as_a_measurement() {
         for zlib in ["", "1.2.13", "1.3.1.zlib-ng"] {
             let estimate = Footprint::estimate(zlib);
             assert_eq!((estimate.approx_prefix(), estimate.measured), ("≈", false), "{zlib}");

@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn ways_are_found_and_garbage_is_told_from_them() {
+    fn paths_are_found_and_garbage_has_none() {
         for (heap, first, second) in [
             (&[][..], None, None),
             (&[(100, 0)], Some((100, vec![0])), None),

@@ -125,7 +125,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_is_an_error_and_one_that_is_read_gets_all() {
+    fn a_pipe_without_a_reader_is_an_error_and_one_with_a_reader_gets_all() {
         let folder = folder("pipe");
         let path = folder.join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());

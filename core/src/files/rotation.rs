@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_deleted_is_told_once_and_what_is_gone_not_at_all() {
+    fn what_cannot_be_deleted_is_an_error_once_and_what_is_gone_is_none() {
         let folder = folder("rotation-errors");
         let mut rotation = Rotation::default();
         // What happens to each file before the next is written, and whether an error is returned.

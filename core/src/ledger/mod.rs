@@ -6,12 +6,11 @@
 //!   found ───▶         └─ freed by the collector ────────▶ collected
 //! ```
 //!
-//! `found` is for adopted ones: open already when counting began, so that no site is known. They are counted apart.
-//! A record lives from the constructor's return to the first of the three arrows, no longer: an instance that
-//! was ended costs nothing but its site's counters.
-//! Leaves stacks and names to others. Invariant: within a shard, each site's
-//! `created = ended + late + collected + live` at every moment that its lock is free; an instance lives in one
-//! shard, so the sum over shards taken one after the other is exact too, while other threads go on.
+//! `found` is for adopted instances: they were open when counting began, so they have no site and are
+//! counted apart. A record lives from the return of the constructor to the first of the three arrows: an
+//! instance that was ended costs nothing but the counters of its site. Stacks and names are elsewhere.
+//! Invariant: within a shard, `created = ended + late + collected + live` for each site whenever its lock
+//! is free. An instance lives in one shard, so the sum over shards is exact, too, while other threads run.
 
 use crate::model::{
     Actor, InstanceId, Kind, Nanos, Origin, OutOfMemory, Outcome, PerKind, Role, SiteId, ThreadId,
@@ -109,7 +108,7 @@ impl Tally {
 
 /// Ids are given once in a process: an instance that was followed by an earlier ledger is unknown
 /// to this one. They begin far beyond small numbers and addresses, which other agents use for tags:
-/// HotSpot tells whoever walks the heap what others' tags were on, too, if it was just freed.
+/// HotSpot reports objects with tags of other agents to a heap walk, too, if they were just freed.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 44);
 
 /// The open instances and the counts, in shards.
@@ -179,7 +178,7 @@ impl Ledger {
     pub fn adopted(&self, id: InstanceId, kind: Kind, now: Nanos) -> Result<(), OutOfMemory> {
         let mut shard = self.shard_of(id);
         shard.live.try_reserve(1)?;
-        let record = Record { origin: Origin::Adopted(kind), created: now, thread: ThreadId::NOBODY };
+        let record = Record { origin: Origin::Adopted(kind), created: now, thread: ThreadId::UNKNOWN };
         shard.live.insert(id, record);
         shard.adopted.get_mut(kind).created += 1;
         Ok(())

@@ -107,7 +107,7 @@ fn a_reset_keeps_what_is_live_as_adopted() {
 }
 
 #[test]
-fn the_young_are_told() {
+fn the_young_are_counted() {
     let ledger = Ledger::default();
     for made in [1, 5, 9] {
         ledger.make(SITE, MAIN, Nanos(made));
@@ -131,7 +131,7 @@ fn ids_are_never_zero_and_never_the_same() {
 }
 
 #[test]
-fn names_are_asked_for_a_few_times_only() {
+fn names_are_requested_a_few_times_only() {
     let ledger = Ledger::default();
     let created = |thread| ledger.created(ledger.id(thread), SITE, thread, Nanos(0)).unwrap();
     let requests = (0..1_000).filter(|_| created(MAIN)).count();

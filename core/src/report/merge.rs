@@ -22,7 +22,7 @@ const MOST: u64 = 1 << 53;
 const MOST_OPEN: u64 = 1 << 40;
 
 /// Values that are listed of a command, a JVM or options that differ.
-const TOLD: usize = 5;
+const MAX_VALUES: usize = 5;
 
 /// Sums reports that were read. Ages are compared, so all of them count time from their own
 /// snapshot, as those that were read do.
@@ -137,8 +137,8 @@ fn distinct<'a>(values: impl Iterator<Item = &'a str>) -> String {
     if let [(value, _)] = known.as_slice() {
         return (*value).to_owned();
     }
-    let rest = known.len().saturating_sub(TOLD);
-    let some = known.iter().take(TOLD).map(|(value, times)| format!("{times} × {value:?}"));
+    let rest = known.len().saturating_sub(MAX_VALUES);
+    let some = known.iter().take(MAX_VALUES).map(|(value, times)| format!("{times} × {value:?}"));
     let more = (rest > 0).then(|| format!("and {rest} others"));
     some.chain(more).collect::<Vec<_>>().join(", ")
 }

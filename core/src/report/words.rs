@@ -28,7 +28,7 @@ pub(super) fn placed(frame: &Frame) -> String {
     format!("{}.{}{line}", frame.class, frame.method)
 }
 
-/// `org.acme.Codec.decode(Codec.java:12)`, as a stack trace shows it, with hostile characters escaped.
+/// `org.acme.Codec.decode(Codec.java:12)`, as in a stack trace, with control characters escaped.
 pub fn frame(frame: &Frame) -> String {
     clean(&format!("{}.{}({})", frame.class, frame.method, source(frame)))
 }

@@ -60,7 +60,7 @@ mod tests {
     use crate::model::Kind;
 
     #[test]
-    fn only_what_is_above_it_is_told() {
+    fn only_what_is_above_it_is_reported() {
         let frames = &[MADE, "a.B.c"][..];
         for (leaked, live, old, reported, known) in [
             (5, 7, None, (5, 7), (0, 0)),

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_is_told_from_a_leak() {
+    fn a_pool_is_distinguished_from_a_leak() {
         let rush = |n: u64| [3, 9, 40, 17, 5, 22, 31, 4, 12][(n * 7 % 9) as usize];
         for (case, lives, tendency) in [
             ("nothing", vec![], "nothing"),

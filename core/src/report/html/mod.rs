@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_asked_of_anybody() {
+    fn nothing_is_loaded() {
         let page = page(&sample());
         for word in ["http:", "https:", "src=", "url(", "@import", "fetch(", "innerHTML", "eval("] {
             assert!(!page.contains(word), "{word}");

@@ -1,7 +1,7 @@
-//! What the open page does: order and filters of the table, the stacks that wait in the data, the flame graph.
+//! The open page: order and filters of the table, stacks that are in the data only, the flame graph.
 //!
-//! Rows, sentences and charts were written by the agent and are only moved here. Invariant: names become text
-//! (`textContent`), never markup.
+//! Rows, sentences and charts are written by the agent and only moved here. Invariant: names become
+//! text (`textContent`), never markup.
 
 'use strict';
 (() => {
@@ -33,7 +33,7 @@
   const open = (site) => ['leak', 'suspect'].includes(data.groups[site.finding]);
   const blameFrames = new Set(sites.filter(open).map(blameFrameOf));
 
-  /** Which nodes have a frame with these words in it; and which have one on their way from the root. */
+  /** The nodes whose frame contains these words, and those with such a node between them and the root. */
   function search(words) {
     const wanted = words.trim().toLowerCase();
     if (!wanted) return null;
@@ -105,7 +105,7 @@
     head.append(button);
     const key = head.dataset.key;
     button.addEventListener('click', () => {
-      // Numbers from the largest down, names and ranks from the first on; the second click turns it round.
+      // Numbers start with the largest, names and ranks with the first; a second click reverses it.
       const up = order.key === key ? !order.up : key === 'rank' || key === 'name';
       order = { key, up };
       for (const other of table.querySelectorAll('[aria-sort]')) other.removeAttribute('aria-sort');
@@ -227,7 +227,7 @@
   }
   addEventListener('hashchange', follow);
 
-  // ---- The flame graph: drawn from the node that is zoomed in on, as far as a frame is wide enough to be seen.
+  // ---- The flame graph: drawn from the zoomed node on, as far as frames are wide enough.
 
   const ROW = 22, NARROWEST = 2, LABELLED = 30;
   const graph = by('graph');

@@ -102,7 +102,7 @@ fn over() -> Report {
 }
 
 #[test]
-fn rules_and_baselines_are_told() {
+fn rules_and_baselines_are_written_and_read() {
     let value = |report: &Report| -> serde_json::Value {
         serde_json::from_slice(&rendered(report, Format::Json)).unwrap()
     };

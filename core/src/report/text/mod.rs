@@ -34,8 +34,8 @@ impl Style {
     /// The narrowest terminal that lines are fitted to.
     const NARROWEST: usize = 40;
 
-    /// The style for a terminal with this number of columns. `variable` reads the environment: `NO_COLOR`
-    /// (<https://no-color.org>) and `TERM` decide about colour.
+    /// The style for a terminal with this number of columns. `variable` reads the environment:
+    /// `NO_COLOR` (<https://no-color.org>) and `TERM` decide about colour.
     pub fn for_terminal(columns: Option<usize>, variable: impl Fn(&str) -> Option<OsString>) -> Style {
         let no_colour = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = variable("TERM").is_none_or(|terminal| terminal == "dumb");
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_what_asked_for_it() {
+    fn the_trigger_is_named() {
         for (trigger, number, said) in [
             (Trigger::Exit, None, "at exit"),
             (Trigger::Interval, Some(12), "snapshot 12 (interval)"),

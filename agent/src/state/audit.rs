@@ -1,7 +1,7 @@
 //! One audit: its options, the JVMTI environment whose tags and events it uses, and all that it
 //! records.
 //!
-//! [`crate::control::lifecycle`] begins and ends it. Invariant: when the last hook has released it,
+//! `control::lifecycle` begins and ends it. Invariant: when the last hook has released it,
 //! the environment is disposed, and with it every tag.
 
 use crate::state::redefinitions::Redefinitions;

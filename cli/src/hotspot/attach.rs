@@ -1,7 +1,7 @@
 //! The client side of HotSpot's attach protocol: make the JVM listen, send one request, read the
 //! answer.
 //!
-//! Owns the files and the socket of the protocol; [`crate::request`] decides what to request. A JVM
+//! Owns the files and the socket of the protocol; [`mod@crate::request`] decides what to request. A JVM
 //! opens `/tmp/.java_pidN` when it receives SIGQUIT and finds `.attach_pidN` in its current folder
 //! or in `/tmp`. Invariant: SIGQUIT is sent at most once, to a JVM that will look for that file,
 //! and the file stays until the JVM has looked. In any other case the signal prints a thread dump

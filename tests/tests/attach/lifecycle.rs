@@ -55,7 +55,7 @@ fn armed_by_command(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey("churn 2")?;
     ensure_disarmed(&mut program)?;
     program.obey("open 8")?;
-    program.refused("dump", &[], 1, "arm it first")?;
+    program.refused("dump", &[], 1, "arm one first")?;
     program.zaudit("attach", &[])?;
     program.ensure_state("armed")?;
     program.wait_for_threads(&["zaudit"])?;
@@ -227,7 +227,7 @@ fn by_jcmd(kit: &Kit, jdk: &Jdk) -> Result<()> {
         ("status", "", 0, "state: armed"),
         ("disarm", &report_option, 0, "disarmed; the report is in "),
         ("disarm", "", 1, "no audit is under way"),
-        ("reset", "", 1, "arm it first"),
+        ("reset", "", 1, "arm one first"),
         ("help", "", 0, "gc_timeout"),
         ("rest", "", 2, "unknown"),
     ] {

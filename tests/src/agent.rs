@@ -1,7 +1,7 @@
 //! The library under test: `ZAUDIT_LIB`, else built here in release mode, as users load it; and the command beside it.
 //!
 //! Invariant: what is tested was built from this tree, by this run (cargo says in its own messages where it put it).
-//! Every build of a release in this repository, in scripts too, is the same call of cargo ([`RELEASE`]): another choice
+//! Every build of a release in this repository, in scripts too, is the same call of cargo (`RELEASE`): another choice
 //! of packages gives dependencies other features, and all would be built again.
 
 use crate::{Result, repository, target_dir};

@@ -351,7 +351,7 @@ pub struct Site {
     pub truncated: bool,
     /// Innermost first.
     pub frames: Vec<Frame>,
-    /// Where they are in the stack table, until [`Report`](super::Report) has looked them up.
+    /// Where they are in the stack table, until [`Report`] has looked them up.
     pub stack: Option<usize>,
     /// Who keeps a few of the live ones.
     pub retention: Vec<Retained>,

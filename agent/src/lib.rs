@@ -15,7 +15,7 @@
 //!   Session::created ────────▶ Session::ended                  Session::freed
 //!          └── stacks (which site) · ledger (which instance, which outcome) ──┐
 //!                                                                             ▼
-//!   exit, signal, command, interval ▶ control::reports ▶ Session::snapshot ▶ analysis ▶ report ▶ files
+//!   exit, signal, command ▶ control::reports ▶ Session::snapshot ▶ analysis ▶ report ▶ files
 //! ```
 //!
 //! Each floor may name the floors below it, never one above, and modules form no cycle:

@@ -68,7 +68,8 @@ impl<'a> Code<'a> {
             let name = reader.u2()?;
             let length = reader.u4()?;
             let body = reader.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-            let text = pool.utf8(name).ok_or_else(|| Refusal::new("an attribute in Code has no name"))?;
+            let text =
+                pool.utf8(name).ok_or_else(|| Refusal::new("an attribute in Code has no name"))?;
             attributes.push(Attribute { name, relocate: relocation(text), body });
         }
         reader.finish()?;
@@ -139,9 +140,10 @@ impl<'a> Code<'a> {
         let (code, map) = layout::lay_out(self.bytes, &entry, &before_return)?;
         // The stack is empty on entry; before a return it may be as deep as the method ever makes
         // it.
-        let max_stack = self.max_stack.checked_add(return_stack).map(|stack| stack.max(entry_stack));
         let max_stack =
-            max_stack.ok_or_else(|| Refusal::new("the operand stack would be deeper than 65,535"))?;
+            self.max_stack.checked_add(return_stack).map(|stack| stack.max(entry_stack));
+        let max_stack = max_stack
+            .ok_or_else(|| Refusal::new("the operand stack would be deeper than 65,535"))?;
 
         let mut out = Vec::with_capacity(code.len() + self.exceptions.len() + 64);
         out.put_u2(max_stack);
@@ -151,7 +153,8 @@ impl<'a> Code<'a> {
         out.put(&tables::exceptions(self.exceptions, &map)?);
         out.put_u2(u16::try_from(self.attributes.len()).unwrap_or(u16::MAX));
         for attribute in &self.attributes {
-            let moved = attribute.relocate.map(|relocate| relocate(attribute.body, &map)).transpose()?;
+            let moved =
+                attribute.relocate.map(|relocate| relocate(attribute.body, &map)).transpose()?;
             let body = moved.as_deref().unwrap_or(attribute.body);
             out.put_u2(attribute.name);
             out.put_u4(length_u4(body.len())?);
@@ -173,11 +176,15 @@ fn relocation(name: &[u8]) -> Option<Relocate> {
         b"StackMapTable" => frames::relocate,
         b"LineNumberTable" => tables::lines,
         b"LocalVariableTable" | b"LocalVariableTypeTable" => tables::variables,
-        b"RuntimeVisibleTypeAnnotations" | b"RuntimeInvisibleTypeAnnotations" => tables::type_annotations,
+        b"RuntimeVisibleTypeAnnotations" | b"RuntimeInvisibleTypeAnnotations" => {
+            tables::type_annotations
+        }
         b"CharacterRangeTable" => tables::character_ranges,
         // CLDC's frames for other virtual machines. HotSpot never reads them, so no test could show
         // that they were moved correctly, and a copy would be wrong.
-        b"StackMap" => |_, _| Err(Refusal::new("the code has a CLDC StackMap, which is not supported")),
+        b"StackMap" => {
+            |_, _| Err(Refusal::new("the code has a CLDC StackMap, which is not supported"))
+        }
         _ => return None,
     })
 }
@@ -228,7 +235,10 @@ mod tests {
         assert_eq!(method.splice(splice(Where::Return, &[0], 0)), Ok(3));
         let out = class.to_bytes().unwrap();
         let class = ClassFile::parse(&out).unwrap();
-        assert_eq!(class.methods()[0].code().unwrap().bytes(), [3, 87, 0, 172, 0, 173, 191, 0, 177]);
+        assert_eq!(
+            class.methods()[0].code().unwrap().bytes(),
+            [3, 87, 0, 172, 0, 173, 191, 0, 177]
+        );
     }
 
     #[test]
@@ -250,7 +260,11 @@ mod tests {
         ] {
             assert!(method.splice(splice(Where::Entry, code, 0)).is_err(), "{code:?}");
         }
-        assert_eq!(class.to_bytes().unwrap(), bytes, "a snippet that was refused leaves nothing behind");
+        assert_eq!(
+            class.to_bytes().unwrap(),
+            bytes,
+            "a snippet that was refused leaves nothing behind"
+        );
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub(super) fn delegation(
             ),
             INVOKESPECIAL => {
                 let Some(called) = pool.method(index) else {
-                    return Err(Refusal::new("`invokespecial` names something other than a method"));
+                    return Err(Refusal::new(
+                        "`invokespecial` names something other than a method",
+                    ));
                 };
                 if called.name != b"<init>" {
                     continue;
@@ -98,7 +100,10 @@ mod tests {
             // this(new T()), super(new T()), super(new S(new T(), new S()))
             (&["new T", "T.<init>", "T.<init>"], Delegation::This),
             (&["new T", "T.<init>", "S.<init>"], Delegation::Super),
-            (&["new S", "new T", "T.<init>", "new S", "S.<init>", "S.<init>", "S.<init>"], Delegation::Super),
+            (
+                &["new S", "new T", "T.<init>", "new S", "S.<init>", "S.<init>", "S.<init>"],
+                Delegation::Super,
+            ),
             (&["new T", "new X", "X.<init>", "T.<init>", "T.<init>"], Delegation::This),
             // Objects created after super().
             (&["S.<init>", "new T", "T.<init>", "new S", "S.<init>"], Delegation::Super),

@@ -26,7 +26,9 @@ pub(super) fn relocate(body: &[u8], map: &PcMap) -> Result<Vec<u8>, Refusal> {
         let delta = match tag {
             0..=63 => u16::from(tag),
             64..=127 => u16::from(tag - 64),
-            128..=246 => return Err(Refusal::new(format!("stack map frame type {tag} is reserved"))),
+            128..=246 => {
+                return Err(Refusal::new(format!("stack map frame type {tag} is reserved")));
+            }
             _ => reader.u2()?,
         };
         let old = old_base + u32::from(delta);
@@ -100,7 +102,12 @@ mod tests {
 
     /// The table's body after `entry` nops in front of `code`, and `before_return` in front of each
     /// return.
-    fn moved(code: Vec<u8>, table: &[u8], entry: usize, before_return: usize) -> Result<Vec<u8>, String> {
+    fn moved(
+        code: Vec<u8>,
+        table: &[u8],
+        entry: usize,
+        before_return: usize,
+    ) -> Result<Vec<u8>, String> {
         let out = rewrite(TestCode::of(code).with("StackMapTable", table), entry, before_return);
         out.map(|code| code.attributes[0].1.clone()).map_err(|refusal| refusal.to_string())
     }
@@ -140,10 +147,18 @@ mod tests {
             // frame.
             (&[65, 8, 0, 2], 1, &[66, 8, 0, 3]),
             (&[252, 0, 1, 8, 0, 2], 1, &[252, 0, 2, 8, 0, 3]),
-            (&[255, 0, 1, 0, 1, 8, 0, 2, 0, 1, 8, 0, 5], 1, &[255, 0, 2, 0, 1, 8, 0, 3, 0, 1, 8, 0, 6]),
+            (
+                &[255, 0, 1, 0, 1, 8, 0, 2, 0, 1, 8, 0, 5],
+                1,
+                &[255, 0, 2, 0, 1, 8, 0, 3, 0, 1, 8, 0, 6],
+            ),
         ] {
             let body = |frame: &[u8]| [&[0, 1], frame].concat();
-            assert_eq!(moved(plain(70), &body(table), entry, 0), Ok(body(expected)), "{table:?} by {entry}");
+            assert_eq!(
+                moved(plain(70), &body(table), entry, 0),
+                Ok(body(expected)),
+                "{table:?} by {entry}"
+            );
         }
     }
 

@@ -58,7 +58,10 @@ impl<'a> Instruction<'a> {
     /// Whether control may continue anywhere but at the next instruction, exceptions aside.
     pub(super) fn leaves(&self) -> bool {
         let returns_from_subroutine = self.opcode() == RET || self.widened() == Some(RET);
-        self.shape != Shape::Plain || self.is_return() || self.opcode() == ATHROW || returns_from_subroutine
+        self.shape != Shape::Plain
+            || self.is_return()
+            || self.opcode() == ATHROW
+            || returns_from_subroutine
     }
 
     /// The bytes after the opcode, or after a switch's padding.
@@ -106,7 +109,9 @@ impl<'a> Instruction<'a> {
             59..=78 => (Some(u16::from((opcode - 59) % 4)), matches!(opcode, 63..=66 | 71..=74)),
             _ => (None, false),
         };
-        first.is_some_and(|first| first == local || (two_slots && first.checked_add(1) == Some(local)))
+        first.is_some_and(|first| {
+            first == local || (two_slots && first.checked_add(1) == Some(local))
+        })
     }
 }
 
@@ -151,7 +156,9 @@ fn measure(rest: &[u8], pc: usize) -> Result<(Shape, usize), Refusal> {
     let mut reader = Reader::new(rest, "the code");
     let opcode = reader.u1()?;
     Ok(match opcode {
-        0..=15 | 26..=53 | 59..=131 | 133..=152 | 172..=177 | 190 | 191 | 194 | 195 => (Shape::Plain, 1),
+        0..=15 | 26..=53 | 59..=131 | 133..=152 | 172..=177 | 190 | 191 | 194 | 195 => {
+            (Shape::Plain, 1)
+        }
         // bipush, ldc, loads, stores, ret, newarray.
         16 | 18 | 21..=25 | 54..=58 | RET | 188 => (Shape::Plain, 2),
         // sipush, ldc_w, ldc2_w, iinc, fields, invokes, new, anewarray, checkcast, instanceof.
@@ -178,15 +185,19 @@ fn measure(rest: &[u8], pc: usize) -> Result<(Shape, usize), Refusal> {
             // No method holds more than 65,535 bytes, so a larger count is refused before it is
             // multiplied.
             let least = if opcode == TABLESWITCH { 1 } else { 0 };
-            let count = usize::try_from(count).ok().filter(|count| (least..=0xFFFF).contains(count));
             let count =
-                count.ok_or_else(|| Refusal::new(format!("the switch at pc {pc} has an invalid size")))?;
+                usize::try_from(count).ok().filter(|count| (least..=0xFFFF).contains(count));
+            let count = count.ok_or_else(|| {
+                Refusal::new(format!("the switch at pc {pc} has an invalid size"))
+            })?;
             (shape, 1 + padding(pc) + header + each * count)
         }
         WIDE => match reader.u1()? {
             21..=25 | 54..=58 | RET => (Shape::Plain, 4),
             IINC => (Shape::Plain, 6),
-            other => return Err(Refusal::new(format!("`wide` at pc {pc} precedes opcode {other}"))),
+            other => {
+                return Err(Refusal::new(format!("`wide` at pc {pc} precedes opcode {other}")));
+            }
         },
         _ => return Err(Refusal::new(format!("opcode {opcode} at pc {pc} is unknown"))),
     })
@@ -234,7 +245,11 @@ mod tests {
             for opcode in opcodes {
                 let code = [opcode, 0, 0, 0, 0];
                 let first = Instructions::of(&code).next().unwrap();
-                assert_eq!(first.map_or(0, |instruction| instruction.bytes.len()), len, "opcode {opcode}");
+                assert_eq!(
+                    first.map_or(0, |instruction| instruction.bytes.len()),
+                    len,
+                    "opcode {opcode}"
+                );
             }
         }
     }
@@ -258,9 +273,18 @@ mod tests {
             (&[18], "the code is truncated"),
             (&[170, 0, 0, 9, 0, 0, 0, 0], "the switch at pc 0 has non-zero padding"),
             // low 1, high 0; a count of -1; a count past what any method can hold
-            (&[170, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0], "the switch at pc 0 has an invalid size"),
-            (&[171, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255], "the switch at pc 0 has an invalid size"),
-            (&[171, 0, 0, 0, 0, 0, 0, 0, 127, 255, 255, 255], "the switch at pc 0 has an invalid size"),
+            (
+                &[170, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0],
+                "the switch at pc 0 has an invalid size",
+            ),
+            (
+                &[171, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255],
+                "the switch at pc 0 has an invalid size",
+            ),
+            (
+                &[171, 0, 0, 0, 0, 0, 0, 0, 127, 255, 255, 255],
+                "the switch at pc 0 has an invalid size",
+            ),
             (&[0, 196, 0], "`wide` at pc 1 precedes opcode 0"),
             (&[202], "opcode 202 at pc 0 is unknown"),
         ] {

@@ -73,7 +73,11 @@ fn to_u2(pc: u32) -> Result<u16, Refusal> {
 }
 
 /// Puts `entry` in front of the first instruction and `before_return` in front of each return.
-pub(super) fn lay_out(code: &[u8], entry: &[u8], before_return: &[u8]) -> Result<(Vec<u8>, PcMap), Refusal> {
+pub(super) fn lay_out(
+    code: &[u8],
+    entry: &[u8],
+    before_return: &[u8],
+) -> Result<(Vec<u8>, PcMap), Refusal> {
     let map = measure(code, entry, before_return)?;
     let mut out = Vec::with_capacity(code.len() + entry.len());
     out.put(entry);
@@ -120,9 +124,11 @@ fn measure(code: &[u8], entry: &[u8], before_return: &[u8]) -> Result<PcMap, Ref
 fn emit(instruction: &Instruction<'_>, out: &mut Vec<u8>, map: &PcMap) -> Result<(), Refusal> {
     let (old_pc, new_pc) = (instruction.pc, out.len());
     let retarget = |offset: i32| -> Result<i32, Refusal> {
-        let target = i64::try_from(old_pc).ok().and_then(|pc| u32::try_from(pc + i64::from(offset)).ok());
-        let target = target
-            .ok_or_else(|| Refusal::new(format!("the branch at pc {old_pc} has a target before the code")))?;
+        let target =
+            i64::try_from(old_pc).ok().and_then(|pc| u32::try_from(pc + i64::from(offset)).ok());
+        let target = target.ok_or_else(|| {
+            Refusal::new(format!("the branch at pc {old_pc} has a target before the code"))
+        })?;
         let moved = i64::from(map.landing(target)?) - i64::try_from(new_pc).unwrap_or(i64::MAX);
         i32::try_from(moved).map_err(|_| Refusal::new("a branch moved out of range"))
     };
@@ -172,7 +178,9 @@ mod tests {
 
     /// What `code` becomes with `entry` nops on entry and `before_return` nops before each return.
     fn spliced(code: &[u8], entry: usize, before_return: usize) -> Result<Vec<u8>, String> {
-        rewrite(TestCode::of(code), entry, before_return).map(|code| code.bytes).map_err(|r| r.to_string())
+        rewrite(TestCode::of(code), entry, before_return)
+            .map(|code| code.bytes)
+            .map_err(|r| r.to_string())
     }
 
     #[test]
@@ -201,7 +209,10 @@ mod tests {
     fn wide_jumps_and_subroutines_move() {
         // goto_w +6; return; jsr -1; jsr_w -4
         let out = spliced(&[200, 0, 0, 0, 6, RETURN, 168, 255, 255, 201, 255, 255, 255, 252], 0, 1);
-        assert_eq!(out, Ok(vec![200, 0, 0, 0, 7, 0, RETURN, 168, 255, 254, 201, 255, 255, 255, 251]));
+        assert_eq!(
+            out,
+            Ok(vec![200, 0, 0, 0, 7, 0, RETURN, 168, 255, 254, 201, 255, 255, 255, 251])
+        );
     }
 
     #[test]
@@ -219,10 +230,13 @@ mod tests {
             assert_eq!(out, expected, "{entry} in front");
         }
         // The same with a lookupswitch for -1, whose case jumps back to the start.
-        let code = [3, 171, 0, 0, 0, 0, 0, 19, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255, 255, 255, RETURN];
+        let code =
+            [3, 171, 0, 0, 0, 0, 0, 19, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255, 255, 255, RETURN];
         let out = spliced(&code, 2, 1).unwrap();
-        let expected =
-            [0, 0, 3, 171, 0, 0, 0, 17, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255, 255, 255, 0, RETURN];
+        let expected = [
+            0, 0, 3, 171, 0, 0, 0, 17, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255, 255, 255, 0,
+            RETURN,
+        ];
         assert_eq!(out, expected);
     }
 

@@ -207,12 +207,13 @@ impl<'a> Method<'a> {
                 continue;
             }
             if code.is_some() {
-                return Err(
-                    Refusal::new("a method has two Code attributes").of(&format!("{name}{descriptor}"))
-                );
+                return Err(Refusal::new("a method has two Code attributes")
+                    .of(&format!("{name}{descriptor}")));
             }
-            code =
-                Some(Code::parse(body, pool).map_err(|refusal| refusal.of(&format!("{name}{descriptor}")))?);
+            code = Some(
+                Code::parse(body, pool)
+                    .map_err(|refusal| refusal.of(&format!("{name}{descriptor}")))?,
+            );
             before = until_length;
             after = reader.clone();
         }
@@ -274,7 +275,8 @@ impl fmt::Display for Method<'_> {
 }
 
 fn text(pool: &Pool<'_>, index: u16) -> Result<String, Refusal> {
-    let text = pool.utf8(index).ok_or_else(|| Refusal::new("a method has no name or no descriptor"))?;
+    let text =
+        pool.utf8(index).ok_or_else(|| Refusal::new("a method has no name or no descriptor"))?;
     Ok(String::from_utf8_lossy(text).into_owned())
 }
 
@@ -301,8 +303,14 @@ mod tests {
         let mut class = ClassFile::parse(&bytes).unwrap();
         assert_eq!(class.name(), "a/T");
         let [s, n] = class.methods_mut() else { panic!("two methods") };
-        assert_eq!((s.name(), s.descriptor(), s.is_static(), s.code().is_some()), ("s", "(I)V", true, true));
-        assert_eq!((n.name(), n.descriptor(), n.is_static(), n.code().is_some()), ("n", "()I", false, false));
+        assert_eq!(
+            (s.name(), s.descriptor(), s.is_static(), s.code().is_some()),
+            ("s", "(I)V", true, true)
+        );
+        assert_eq!(
+            (n.name(), n.descriptor(), n.is_static(), n.code().is_some()),
+            ("n", "()I", false, false)
+        );
         let refused = n.splice(Splice { at: Where::Entry, code: vec![], stack: 0 }).unwrap_err();
         assert_eq!(refused.to_string(), "n()I: the method has no code");
         assert_eq!(class.to_bytes().unwrap(), bytes);
@@ -332,8 +340,10 @@ mod tests {
         assert_eq!(refusal(&[&good[..], &[0]].concat()), "the class file has 1 trailing bytes");
         assert_eq!(refusal(&good[..good.len() - 1]), "the class file is truncated");
         let mut twice = good.clone();
-        let name_before = |body: &[u8]| good.windows(body.len()).position(|w| w == body).unwrap() - 6;
-        let code = [&2u16.to_be_bytes()[..], &8u16.to_be_bytes(), &1u32.to_be_bytes(), &[177]].concat();
+        let name_before =
+            |body: &[u8]| good.windows(body.len()).position(|w| w == body).unwrap() - 6;
+        let code =
+            [&2u16.to_be_bytes()[..], &8u16.to_be_bytes(), &1u32.to_be_bytes(), &[177]].concat();
         let (code, marker) = (name_before(&code), name_before(b"after"));
         twice.copy_within(code..code + 2, marker);
         assert_eq!(refusal(&twice), "m()V: a method has two Code attributes");

@@ -134,7 +134,12 @@ impl<'a> Pool<'a> {
     /// # Errors
     /// The pool has no index left (of 65,535), or a text is longer than 65,535 bytes or not plain
     /// ASCII, as all of our own names are.
-    pub fn method_ref(&mut self, class: &str, name: &str, descriptor: &str) -> Result<u16, Refusal> {
+    pub fn method_ref(
+        &mut self,
+        class: &str,
+        name: &str,
+        descriptor: &str,
+    ) -> Result<u16, Refusal> {
         let class = self.text(class)?;
         let class = self.index_of(Entry::Class(class))?;
         let name = self.text(name)?;

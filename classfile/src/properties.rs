@@ -76,7 +76,8 @@ struct Model {
 impl Model {
     fn random(dice: &mut Dice) -> Self {
         let count = 1 + dice.below(60);
-        let some = |dice: &mut Dice| (0..dice.below(4)).map(|_| dice.below(count)).collect::<Vec<_>>();
+        let some =
+            |dice: &mut Dice| (0..dice.below(4)).map(|_| dice.below(count)).collect::<Vec<_>>();
         let items = (0..count).map(|_| match dice.below(12) {
             0 | 1 => Item::Return,
             2 => Item::Branch(153 + dice.below(16) as u8, dice.below(count)),
@@ -97,7 +98,8 @@ impl Model {
             1 => Type::Object,
             _ => Type::Int,
         };
-        let types = |dice: &mut Dice, limit| (0..dice.below(limit)).map(|_| one_type(dice)).collect();
+        let types =
+            |dice: &mut Dice, limit| (0..dice.below(limit)).map(|_| one_type(dice)).collect();
         let mut frames = Vec::new();
         for at in 0..count {
             if dice.chance(30) {
@@ -193,7 +195,8 @@ impl Model {
             lines.put_u2(77);
         }
         let mut variables = (self.scopes.len() as u16).to_be_bytes().to_vec();
-        let mut annotations = ((self.scopes.len() + self.offsets.len()) as u16).to_be_bytes().to_vec();
+        let mut annotations =
+            ((self.scopes.len() + self.offsets.len()) as u16).to_be_bytes().to_vec();
         for [from, to] in &self.scopes {
             let scope = [start(from), landing(to) - start(from)];
             variables.put(&u2s(&[scope[0], scope[1], 1, 2, 3]));
@@ -274,7 +277,8 @@ fn for_random_methods(count: u64, check: impl Fn(&Model, &mut Dice)) {
     for seed in 1..=count {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let model = Model::random(&mut dice);
-        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&model, &mut dice)));
+        let checked =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&model, &mut dice)));
         assert!(checked.is_ok(), "seed {seed}: {model:?}");
     }
 }
@@ -284,7 +288,11 @@ fn splicing_into_bytes_is_splicing_into_the_model() {
     for_random_methods(3_000, |model, dice| {
         for (entry, before_return) in [(0, 0), (dice.below(90), 0), (0, dice.below(90)), (4, 4)] {
             let rewritten = rewrite(model.assemble(0, 0), entry, before_return).unwrap();
-            assert_eq!(rewritten, model.assemble(entry, before_return), "{entry} and {before_return}");
+            assert_eq!(
+                rewritten,
+                model.assemble(entry, before_return),
+                "{entry} and {before_return}"
+            );
         }
     });
 }
@@ -321,9 +329,15 @@ fn bytes_that_are_damaged_are_refused_or_come_through_unchanged() {
         let mut bytes = class_of(model.assemble(0, 0));
         for at in 0..bytes.len() {
             let was = bytes[at];
-            for damage in
-                [0, 1, was ^ 0x80, was.wrapping_add(1), was.wrapping_sub(1), 255, dice.below(256) as u8]
-            {
+            for damage in [
+                0,
+                1,
+                was ^ 0x80,
+                was.wrapping_add(1),
+                was.wrapping_sub(1),
+                255,
+                dice.below(256) as u8,
+            ] {
                 bytes[at] = damage;
                 round_trips(&bytes);
                 // A snippet that moves everything: any result is acceptable, except a panic.

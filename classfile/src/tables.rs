@@ -107,7 +107,9 @@ pub(super) fn type_annotations(body: &[u8], map: &PcMap) -> Result<Vec<u8>, Refu
                 out.put_u1(reader.u1()?);
             }
             _ => {
-                return Err(Refusal::new(format!("a type annotation in code has the target {target:#04x}")));
+                return Err(Refusal::new(format!(
+                    "a type annotation in code has the target {target:#04x}"
+                )));
             }
         }
         let start = reader.clone();
@@ -136,11 +138,15 @@ fn skip_annotation(reader: &mut Reader<'_>, depth: u32) -> Result<(), Refusal> {
 /// An element value (JVMS §4.7.16.1).
 fn skip_value(reader: &mut Reader<'_>, depth: u32) -> Result<(), Refusal> {
     if depth > MAX_DEPTH {
-        return Err(Refusal::new(format!("annotations are nested more than {MAX_DEPTH} levels deep")));
+        return Err(Refusal::new(format!(
+            "annotations are nested more than {MAX_DEPTH} levels deep"
+        )));
     }
     let tag = reader.u1()?;
     match tag {
-        b'B' | b'C' | b'D' | b'F' | b'I' | b'J' | b'S' | b'Z' | b's' | b'c' => reader.take(2).map(drop),
+        b'B' | b'C' | b'D' | b'F' | b'I' | b'J' | b'S' | b'Z' | b's' | b'c' => {
+            reader.take(2).map(drop)
+        }
         b'e' => reader.take(4).map(drop),
         b'@' => skip_annotation(reader, depth + 1),
         b'[' => {
@@ -202,9 +208,13 @@ mod tests {
     #[test]
     fn character_ranges_end_inside() {
         let entry = |start, last| u2s(&[1, start, last, 1, 2, 3, 4, 5]);
-        for ((start, last), (new_start, new_last)) in
-            [((0, 0), (3, 3)), ((0, 3), (3, 10)), ((1, 1), (4, 6)), ((2, 2), (7, 7)), ((0, 65_535), (3, 2))]
-        {
+        for ((start, last), (new_start, new_last)) in [
+            ((0, 0), (3, 3)),
+            ((0, 3), (3, 10)),
+            ((1, 1), (4, 6)),
+            ((2, 2), (7, 7)),
+            ((0, 65_535), (3, 2)),
+        ] {
             let out = moved("CharacterRangeTable", entry(start, last));
             assert_eq!(out, Ok(entry(new_start, new_last)), "{start} to {last}");
         }
@@ -249,11 +259,15 @@ mod tests {
     fn type_annotations_that_are_malformed_are_refused() {
         let deep = |levels: usize| {
             let mut body =
-                [b"\0\x01\x43\0\0\0\0\x05\0\x01\0\x01".as_slice(), &b"[\0\x01".repeat(levels)].concat();
+                [b"\0\x01\x43\0\0\0\0\x05\0\x01\0\x01".as_slice(), &b"[\0\x01".repeat(levels)]
+                    .concat();
             body.extend(b"I\0\x01");
             body
         };
-        assert_eq!(moved("RuntimeVisibleTypeAnnotations", deep(63)).map(|out| out.len()), Ok(deep(63).len()));
+        assert_eq!(
+            moved("RuntimeVisibleTypeAnnotations", deep(63)).map(|out| out.len()),
+            Ok(deep(63).len())
+        );
         for (body, reason) in [
             (deep(64), "annotations are nested more than 64 levels deep"),
             (deep(10_000), "annotations are nested more than 64 levels deep"),
@@ -262,7 +276,10 @@ mod tests {
             (b"\0\x01\x42\0\0\0\0\x05\0\x01\0\x01?".to_vec(), "annotation value tag 63 is unknown"),
             (b"\0\x01\x42\0".to_vec(), "a type annotation table is truncated"),
         ] {
-            assert_eq!(moved("RuntimeVisibleTypeAnnotations", body), Err(format!("m()V: {reason}")));
+            assert_eq!(
+                moved("RuntimeVisibleTypeAnnotations", body),
+                Err(format!("m()V: {reason}"))
+            );
         }
     }
 }

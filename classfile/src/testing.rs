@@ -25,7 +25,8 @@ pub struct Assembler {
 
 impl Assembler {
     pub fn class(name: &str, superclass: &str) -> Self {
-        let mut class = Self { entries: Vec::new(), this_class: 0, super_class: 0, methods: Vec::new() };
+        let mut class =
+            Self { entries: Vec::new(), this_class: 0, super_class: 0, methods: Vec::new() };
         class.this_class = class.class_ref(name);
         class.super_class = class.class_ref(superclass);
         class
@@ -110,7 +111,8 @@ impl Assembler {
         // Code is between two attributes that must not change.
         let (code_name, marker) = (self.utf8("Code"), self.utf8("Marker"));
         method.put_u2(3);
-        for (name, body) in [(marker, b"before".as_slice()), (code_name, &body), (marker, b"after")] {
+        for (name, body) in [(marker, b"before".as_slice()), (code_name, &body), (marker, b"after")]
+        {
             method.put_u2(name);
             method.put_u4(body.len() as u32);
             method.put(body);
@@ -187,15 +189,18 @@ pub fn rewrite(code: TestCode, entry: usize, before_return: usize) -> Result<Tes
 fn read_back(bytes: &[u8]) -> Result<TestCode, Refusal> {
     let class = ClassFile::parse(bytes)?;
     let names = ["StackMapTable", "LineNumberTable", "LocalVariableTable", "CharacterRangeTable"];
-    let names = names.iter().chain(&["LocalVariableTypeTable", "RuntimeVisibleTypeAnnotations", "Unknown"]);
+    let names =
+        names.iter().chain(&["LocalVariableTypeTable", "RuntimeVisibleTypeAnnotations", "Unknown"]);
     let marker = bytes.windows(6).position(|window| window == b"before").unwrap();
     let u2 = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
-    let u4 =
-        |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize;
+    let u4 = |at: usize| {
+        u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize
+    };
     let code = marker + 6 + 6;
     let len = u4(code + 4);
     let mut at = code + 8 + len;
-    let exceptions = (0..usize::from(u2(at))).map(|i| [0, 2, 4, 6].map(|o| u2(at + 2 + 8 * i + o))).collect();
+    let exceptions =
+        (0..usize::from(u2(at))).map(|i| [0, 2, 4, 6].map(|o| u2(at + 2 + 8 * i + o))).collect();
     at += 2 + 8 * usize::from(u2(at));
     let mut attributes = Vec::new();
     let count = u2(at);

@@ -274,12 +274,20 @@ pub(crate) struct Top {
 /// empty line; `--help` shows it better.
 pub(crate) fn usage_error(error: &clap::Error) -> CliError {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return CliError::new(Code::Usage, "a command is needed: run, attach, ps …", "see zaudit --help");
+        return CliError::new(
+            Code::Usage,
+            "a command is needed: run, attach, ps …",
+            "see zaudit --help",
+        );
     }
     let text = error.to_string();
-    let message: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let message: Vec<&str> =
+        text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     let message = message.join(" ");
-    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).unwrap_or("see zaudit --help");
+    let tip = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("tip: "))
+        .unwrap_or("see zaudit --help");
     CliError::new(Code::Usage, message.strip_prefix("error: ").unwrap_or(&message), tip)
 }
 
@@ -345,12 +353,14 @@ mod tests {
 
     #[test]
     fn formats_are_the_agent_s() {
-        let parse = |name: &str| Arguments::try_parse_from(["zaudit", "render", "r", "--format", name]);
+        let parse =
+            |name: &str| Arguments::try_parse_from(["zaudit", "render", "r", "--format", name]);
         for format in Format::ALL {
             let Command::Render(render) = parse(format.name()).unwrap().command else { panic!() };
             assert_eq!(render.outlet.format(), format);
             let mut command = Arguments::command();
-            let help = command.find_subcommand_mut("render").unwrap().render_long_help().to_string();
+            let help =
+                command.find_subcommand_mut("render").unwrap().render_long_help().to_string();
             assert!(
                 help.contains(&format!("{}: ", format.name())) && help.contains(format.purpose()),
                 "{help}"
@@ -363,8 +373,9 @@ mod tests {
 
     #[test]
     fn the_program_s_words_are_its_own() {
-        let parsed =
-            Arguments::try_parse_from(["zaudit", "run", "gc", "depth=5", "--", "java", "--help", "-x"]);
+        let parsed = Arguments::try_parse_from([
+            "zaudit", "run", "gc", "depth=5", "--", "java", "--help", "-x",
+        ]);
         let Command::Run(run) = parsed.unwrap().command else { panic!() };
         assert_eq!(run.options, ["gc", "depth=5"]);
         assert_eq!(run.program, ["java", "--help", "-x"]);

@@ -43,9 +43,19 @@ mod tests {
         {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in
-            ["", "2", "s", "-1s", "2d", "0s", "25h", "1e9s", "1..2s", "ms", "99999999999999999999999h"]
-        {
+        for text in [
+            "",
+            "2",
+            "s",
+            "-1s",
+            "2d",
+            "0s",
+            "25h",
+            "1e9s",
+            "1..2s",
+            "ms",
+            "99999999999999999999999h",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -53,7 +53,11 @@ impl CliError {
 
     /// The process has ended.
     pub(crate) fn gone(pid: i32) -> Self {
-        Self::new(Code::NoProcess, format!("process {pid} has ended"), "zaudit ps lists the running JVMs")
+        Self::new(
+            Code::NoProcess,
+            format!("process {pid} has ended"),
+            "zaudit ps lists the running JVMs",
+        )
     }
 }
 

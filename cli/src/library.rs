@@ -25,7 +25,8 @@ pub(crate) fn ours(named: Option<&Path>) -> Result<PathBuf, CliError> {
     }
     let program = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
     let folder = program.as_deref().and_then(Path::parent);
-    let candidates = folder.map(|folder| [folder.join(LIBRARY), folder.join("../lib").join(LIBRARY)]);
+    let candidates =
+        folder.map(|folder| [folder.join(LIBRARY), folder.join("../lib").join(LIBRARY)]);
     candidates
         .into_iter()
         .flatten()
@@ -33,7 +34,11 @@ pub(crate) fn ours(named: Option<&Path>) -> Result<PathBuf, CliError> {
         .map(|path| path.canonicalize().unwrap_or(path))
         .ok_or_else(|| {
             let message = format!("there is no {LIBRARY} beside zaudit or in ../lib");
-            CliError::new(Code::LibraryUnseen, message, "name it with --library PATH or ZAUDIT_LIBRARY")
+            CliError::new(
+                Code::LibraryUnseen,
+                message,
+                "name it with --library PATH or ZAUDIT_LIBRARY",
+            )
         })
 }
 
@@ -74,12 +79,14 @@ pub(crate) fn for_target(target: &Target, named: Option<&Path>) -> Result<PathBu
         }
         // We see it and the JVM does not: it has another mount namespace, or a chroot.
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => {
-            let message = format!("process {pid} has a file system of its own, and {shown} is not in it");
+            let message =
+                format!("process {pid} has a file system of its own, and {shown} is not in it");
             Err(CliError::new(Code::LibraryUnseen, message, copy(&path)))
         }
         Err(error) => {
             let message = format!("cannot read {shown}: {}", reason(&error));
-            let hint = "give --library the path that the process sees; /proc/PID/root is its root folder";
+            let hint =
+                "give --library the path that the process sees; /proc/PID/root is its root folder";
             Err(CliError::new(Code::LibraryUnseen, message, hint))
         }
     }
@@ -109,9 +116,14 @@ fn expect_agent(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     if bytes.windows(ENTRY.len()).any(|window| window == ENTRY) {
         return Ok(());
     }
-    let message =
-        format!("{path} has no Agent_OnAttach: it is not a zaudit library, or from an older zaudit");
-    Err(CliError::new(Code::LibraryUnseen, message, format!("use the {LIBRARY} that came with this zaudit")))
+    let message = format!(
+        "{path} has no Agent_OnAttach: it is not a zaudit library, or from an older zaudit"
+    );
+    Err(CliError::new(
+        Code::LibraryUnseen,
+        message,
+        format!("use the {LIBRARY} that came with this zaudit"),
+    ))
 }
 
 #[cfg(test)]
@@ -120,9 +132,13 @@ mod tests {
 
     #[test]
     fn agents_are_recognized() {
-        let check = |bytes: &[u8]| expect_agent(Path::new("/l.so"), bytes).map_err(|error| error.message);
+        let check =
+            |bytes: &[u8]| expect_agent(Path::new("/l.so"), bytes).map_err(|error| error.message);
         assert_eq!(check(b"\x7fELF\x02\x01 \0Agent_OnLoad\0Agent_OnAttach\0"), Ok(()));
-        assert!(check(b"\x7fELF\x02\x01 \0Agent_OnLoad\0").is_err_and(|why| why.contains("older zaudit")));
+        assert!(
+            check(b"\x7fELF\x02\x01 \0Agent_OnLoad\0")
+                .is_err_and(|why| why.contains("older zaudit"))
+        );
         for bytes in [&b""[..], b"\x7fELF", b"\x7fELF\x01Agent_OnAttach\0", b"#!/bin/sh"] {
             assert!(check(bytes).is_err_and(|why| why.contains("not a 64-bit")));
         }

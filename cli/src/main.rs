@@ -38,7 +38,9 @@ fn main() -> ExitCode {
     let error = match Arguments::try_parse() {
         Ok(arguments) => run(&arguments).err(),
         // Help and version are requested output, not errors.
-        Err(error) if !error.use_stderr() => output::write(error.render().to_string().as_bytes()).err(),
+        Err(error) if !error.use_stderr() => {
+            output::write(error.render().to_string().as_bytes()).err()
+        }
         Err(error) => Some(arguments::usage_error(&error)),
     };
     let Some(error) = error else { return ExitCode::SUCCESS };
@@ -84,7 +86,11 @@ fn audited(pid: i32, named: Option<&Path>) -> Result<(Target, PathBuf), CliError
     let target = Target::find(pid)?;
     if target.presence() == Presence::Absent {
         let message = format!("process {pid} is not audited: there is no libzaudit.so in it");
-        return Err(CliError::new(Code::Failed, message, format!("zaudit attach {pid} starts an audit")));
+        return Err(CliError::new(
+            Code::Failed,
+            message,
+            format!("zaudit attach {pid} starts an audit"),
+        ));
     }
     let library = library::for_target(&target, named)?;
     Ok((target, library))

@@ -24,7 +24,9 @@ pub(crate) fn write(bytes: &[u8]) -> Result<Reader, CliError> {
 }
 
 /// Writes to standard output what `fill` writes.
-pub(crate) fn write_with(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Reader, CliError> {
+pub(crate) fn write_with(
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<Reader, CliError> {
     let mut stdout = BufWriter::new(io::stdout().lock());
     match fill(&mut stdout).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(Reader::There),
@@ -92,11 +94,10 @@ mod tests {
                 .into_iter()
                 .map(|name| folder.join(name))
                 .collect();
-        for plant in
-            [(|target, path| symlink(target, path)) as fn(&Path, &Path) -> io::Result<()>, |target, path| {
-                fs::hard_link(target, path)
-            }]
-        {
+        for plant in [
+            (|target, path| symlink(target, path)) as fn(&Path, &Path) -> io::Result<()>,
+            |target, path| fs::hard_link(target, path),
+        ] {
             for planted in guesses.iter().chain([&path]) {
                 drop(fs::remove_file(planted));
                 plant(&target, planted).unwrap();

@@ -47,7 +47,8 @@ impl Reply {
 pub(crate) fn not_loaded(pid: i32, library: &Path, text: &str) -> CliError {
     let library = library.display();
     if text.contains("Dynamic agent loading is not enabled") {
-        let message = format!("process {pid} takes no agents while it runs (-XX:-EnableDynamicAgentLoading)");
+        let message =
+            format!("process {pid} takes no agents while it runs (-XX:-EnableDynamicAgentLoading)");
         return CliError::new(
             Code::AttachOff,
             message,
@@ -64,9 +65,11 @@ pub(crate) fn not_loaded(pid: i32, library: &Path, text: &str) -> CliError {
     }
     let Some(why) = text.lines().map(str::trim).find(|line| line.contains(':')) else {
         let why = if text.is_empty() { "it gives no reason" } else { text };
-        let message =
-            format!("process {pid} could not load {library} or found no Agent_OnAttach in it: {why}");
-        let hint = "check that it is this zaudit's libzaudit.so and that the JVM's user can read it";
+        let message = format!(
+            "process {pid} could not load {library} or found no Agent_OnAttach in it: {why}"
+        );
+        let hint =
+            "check that it is this zaudit's libzaudit.so and that the JVM's user can read it";
         return CliError::new(Code::LibraryUnseen, message, hint);
     };
     let hint = if why.contains("cannot open shared object") {
@@ -78,7 +81,11 @@ pub(crate) fn not_loaded(pid: i32, library: &Path, text: &str) -> CliError {
     } else {
         "zaudit attach --help explains --library"
     };
-    CliError::new(Code::LibraryUnseen, format!("process {pid} could not load {library}: {why}"), hint)
+    CliError::new(
+        Code::LibraryUnseen,
+        format!("process {pid} could not load {library}: {why}"),
+        hint,
+    )
 }
 
 #[cfg(test)]
@@ -95,14 +102,20 @@ mod tests {
             (b"0\n0\n", Reply::Returned(0)),
             (b"0\n1", Reply::Returned(1)),
             (b"0\nsomething first\nreturn code: 1\n", Reply::Returned(1)),
-            (b"0\nlib was not loaded.\nlib: no\n", Reply::NotLoaded("lib was not loaded.\nlib: no".into())),
+            (
+                b"0\nlib was not loaded.\nlib: no\n",
+                Reply::NotLoaded("lib was not loaded.\nlib: no".into()),
+            ),
             (b"-1\n", Reply::NotLoaded(String::new())),
             (b"101\n", Reply::NotLoaded("error 101 of the attach protocol".into())),
             (b"0\n", Reply::NotLoaded(String::new())),
             (b"", Reply::NotLoaded(String::new())),
             (b"0", Reply::NotLoaded(String::new())),
             (b"\n\n\n", Reply::NotLoaded(String::new())),
-            (b"0\nreturn code: 99999999999999", Reply::NotLoaded("return code: 99999999999999".into())),
+            (
+                b"0\nreturn code: 99999999999999",
+                Reply::NotLoaded("return code: 99999999999999".into()),
+            ),
         ] {
             assert_eq!(Reply::parse(bytes), reply, "{}", String::from_utf8_lossy(bytes));
         }

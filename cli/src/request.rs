@@ -57,7 +57,8 @@ impl AgentRequest<'_> {
         let answer = ResponseFile { folder: target.temporary(), name: format!("{stem}-answer") };
         let report = ResponseFile { folder: target.temporary(), name: format!("{stem}-report") };
         let options = self.text(&report, &answer)?;
-        let words = [b"load".as_slice(), library.as_os_str().as_bytes(), b"true", options.as_bytes()];
+        let words =
+            [b"load".as_slice(), library.as_os_str().as_bytes(), b"true", options.as_bytes()];
         if library.as_os_str().len() > LONGEST_ARGUMENT {
             let message = format!(
                 "the path {} is longer than the {LONGEST_ARGUMENT} bytes that a JVM accepts",
@@ -72,17 +73,25 @@ impl AgentRequest<'_> {
         let code = loop {
             match Reply::parse(&attach::request(target, &words, deadline)?) {
                 Reply::Returned(code) => break code,
-                Reply::NotLoaded(text) => return Err(reply::not_loaded(target.pid, library, &text)),
+                Reply::NotLoaded(text) => {
+                    return Err(reply::not_loaded(target.pid, library, &text));
+                }
                 Reply::TooEarly => attach::wait_for_start(target, deadline)?,
             }
         };
         let message = answer.read(target, LARGEST.0).unwrap_or_default();
         let text = String::from_utf8_lossy(&message).into_owned();
         if code != 0 {
-            let silent =
-                format!("the agent in process {} failed with code {code} and no message", target.pid);
+            let silent = format!(
+                "the agent in process {} failed with code {code} and no message",
+                target.pid
+            );
             let message = if text.trim().is_empty() { silent } else { text };
-            return Err(CliError::new(if code == 2 { Code::Usage } else { Code::Failed }, message, ""));
+            return Err(CliError::new(
+                if code == 2 { Code::Usage } else { Code::Failed },
+                message,
+                "",
+            ));
         }
         let report = match self.report.then(|| report.read(target, LARGEST.1)) {
             None => None,
@@ -96,7 +105,11 @@ impl AgentRequest<'_> {
 
     /// `dump,format=json,file=…,reply_file=…`. Our own options come last, because the last value
     /// wins.
-    fn text(&self, report: &ResponseFile<'_>, answer: &ResponseFile<'_>) -> Result<String, CliError> {
+    fn text(
+        &self,
+        report: &ResponseFile<'_>,
+        answer: &ResponseFile<'_>,
+    ) -> Result<String, CliError> {
         let mut items = vec![self.command.to_owned()];
         items.extend(self.options.iter().cloned());
         if self.report {
@@ -107,8 +120,10 @@ impl AgentRequest<'_> {
         if text.len() <= LONGEST_ARGUMENT {
             return Ok(text);
         }
-        let message =
-            format!("the options are {} bytes long, and a JVM accepts {LONGEST_ARGUMENT}", text.len());
+        let message = format!(
+            "the options are {} bytes long, and a JVM accepts {LONGEST_ARGUMENT}",
+            text.len()
+        );
         Err(CliError::new(
             Code::Usage,
             message,
@@ -126,9 +141,11 @@ pub(crate) fn lost(target: &Target, why: &str) -> CliError {
 /// 64 random bits as hexadecimal digits.
 fn token() -> Result<String, CliError> {
     let mut bytes = [0; 8];
-    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).map_err(|error| {
-        CliError::new(Code::Failed, format!("cannot read /dev/urandom: {}", reason(&error)), "")
-    })?;
+    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).map_err(
+        |error| {
+            CliError::new(Code::Failed, format!("cannot read /dev/urandom: {}", reason(&error)), "")
+        },
+    )?;
     Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 

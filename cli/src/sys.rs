@@ -89,7 +89,13 @@ pub(crate) fn user_name(user: u32) -> Option<String> {
     let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
     // SAFETY: the buffer is passed with its length; `entry` and `found` are writable.
     let code = unsafe {
-        libc::getpwuid_r(user, &raw mut entry, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found)
+        libc::getpwuid_r(
+            user,
+            &raw mut entry,
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            &raw mut found,
+        )
     };
     if code != 0 || found.is_null() || entry.pw_name.is_null() {
         return None;
@@ -115,8 +121,9 @@ pub(crate) fn signal(process: Option<BorrowedFd<'_>>, pid: i32, number: c_int) -
         Some(process) => {
             let none = std::ptr::null::<libc::siginfo_t>();
             // SAFETY: a descriptor that is open, a number, and no further information.
-            let result =
-                unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), number, none, 0) };
+            let result = unsafe {
+                libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), number, none, 0)
+            };
             if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
         }
     }
@@ -130,10 +137,16 @@ pub(crate) fn open_folder(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Opens `name` below the folder `at`.
-pub(crate) fn open_at(at: BorrowedFd<'_>, name: &OsStr, flags: c_int, mode: u32) -> io::Result<OwnedFd> {
+pub(crate) fn open_at(
+    at: BorrowedFd<'_>,
+    name: &OsStr,
+    flags: c_int,
+    mode: u32,
+) -> io::Result<OwnedFd> {
     let name = c_string(name)?;
     // SAFETY: an open folder and a terminated string.
-    let result = unsafe { libc::openat(at.as_raw_fd(), name.as_ptr(), flags | libc::O_CLOEXEC, mode) };
+    let result =
+        unsafe { libc::openat(at.as_raw_fd(), name.as_ptr(), flags | libc::O_CLOEXEC, mode) };
     descriptor(result.into())
 }
 
@@ -175,7 +188,11 @@ pub(crate) fn connect(path: &Path) -> io::Result<OwnedFd> {
     // SAFETY: three numbers go in, a descriptor comes out.
     let socket = descriptor(
         unsafe {
-            libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0)
+            libc::socket(
+                libc::AF_UNIX,
+                libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+                0,
+            )
         }
         .into(),
     )?;
@@ -198,7 +215,10 @@ pub(crate) fn connect(path: &Path) -> io::Result<OwnedFd> {
 
 /// Waits until one of `descriptors` is readable or at its end, at most for `limit`. Returns for
 /// each whether it is. A signal ends the wait, too.
-pub(crate) fn wait<const N: usize>(descriptors: [Option<BorrowedFd<'_>>; N], limit: Duration) -> [bool; N] {
+pub(crate) fn wait<const N: usize>(
+    descriptors: [Option<BorrowedFd<'_>>; N],
+    limit: Duration,
+) -> [bool; N] {
     // poll(2) ignores negative numbers.
     let mut polled = descriptors.map(|descriptor| libc::pollfd {
         fd: descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd()),

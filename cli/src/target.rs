@@ -87,7 +87,11 @@ pub(crate) fn status(pid: i32) -> Result<Status, CliError> {
     if status.process != pid {
         let process = status.process;
         let message = format!("{pid} is a thread of process {process}");
-        return Err(CliError::new(Code::NoProcess, message, format!("use the id of the process: {process}")));
+        return Err(CliError::new(
+            Code::NoProcess,
+            message,
+            format!("use the id of the process: {process}"),
+        ));
     }
     Ok(status)
 }
@@ -96,7 +100,9 @@ pub(crate) fn status(pid: i32) -> Result<Status, CliError> {
 /// container often may not inspect the processes of other users, but may become any of them.
 fn as_either<T>(status: &Status, work: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match work() {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && sys::effective().0 == 0 => {
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied && sys::effective().0 == 0 =>
+        {
             let _user = sys::impersonate(status.user, status.group)?;
             work()
         }
@@ -118,12 +124,17 @@ fn not_permitted(pid: i32, status: &Status) -> CliError {
         return CliError::new(Code::NotPermitted, message, hint);
     }
     if own_user != 0 && own_group != status.group {
-        let message = format!("process {pid} runs as group {}, and we as group {own_group}", status.group);
+        let message =
+            format!("process {pid} runs as group {}, and we as group {own_group}", status.group);
         let hint = "a JVM answers only its own group: run zaudit through sg or newgrp, or as root";
         return CliError::new(Code::NotPermitted, message, hint);
     }
     let message = format!("the system does not let us look into process {pid}");
-    CliError::new(Code::NotPermitted, message, "run zaudit as root, in a container with --cap-add SYS_PTRACE")
+    CliError::new(
+        Code::NotPermitted,
+        message,
+        "run zaudit as root, in a container with --cap-add SYS_PTRACE",
+    )
 }
 
 /// The files that a process has mapped.
@@ -162,7 +173,9 @@ impl Target {
         let status = status(pid)?;
         let process = match sys::pidfd(pid) {
             Ok(process) => Some(process),
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(CliError::gone(pid)),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
+                return Err(CliError::gone(pid));
+            }
             Err(_) => None,
         };
         let own = sys::effective();
@@ -172,7 +185,11 @@ impl Target {
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::PermissionDenied => not_permitted(pid, &status),
             _ if !Path::new(&format!("/proc/{pid}")).exists() => CliError::gone(pid),
-            _ => CliError::new(Code::Failed, format!("cannot read /proc/{pid}: {}", reason(&error)), ""),
+            _ => CliError::new(
+                Code::Failed,
+                format!("cannot read /proc/{pid}: {}", reason(&error)),
+                "",
+            ),
         };
         expect_64_bits(pid, &status).map_err(&failed)??;
         let maps = maps(pid, &status).map_err(&failed)?;
@@ -184,9 +201,15 @@ impl Target {
             if ended {
                 return Err(CliError::gone(pid));
             }
-            let message =
-                format!("process {pid} ({}) is not a HotSpot JVM: no libjvm.so is in it", status.name);
-            return Err(CliError::new(Code::NotHotSpot, message, "zaudit ps lists the running JVMs"));
+            let message = format!(
+                "process {pid} ({}) is not a HotSpot JVM: no libjvm.so is in it",
+                status.name
+            );
+            return Err(CliError::new(
+                Code::NotHotSpot,
+                message,
+                "zaudit ps lists the running JVMs",
+            ));
         }
         if status.stopped() {
             let message = format!("process {pid} is stopped, by a signal or a debugger");
@@ -198,12 +221,18 @@ impl Target {
         }
         let root = format!("/proc/{pid}/root");
         let root = as_either(&status, || sys::open_folder(Path::new(&root))).map_err(&failed)?;
-        let temporary = as_either(&status, || sys::open_within(root.as_fd(), Path::new("/tmp"), FOLDER))
-            .map_err(|error| {
-                let message = format!("cannot open /tmp of process {pid}: {}", reason(&error));
-                CliError::new(Code::Failed, message, "a JVM accepts commands through a socket in /tmp")
-            })?;
-        let perfdata = performance_data(&status, temporary.as_fd()).and_then(|bytes| PerfData::parse(&bytes));
+        let temporary =
+            as_either(&status, || sys::open_within(root.as_fd(), Path::new("/tmp"), FOLDER))
+                .map_err(|error| {
+                    let message = format!("cannot open /tmp of process {pid}: {}", reason(&error));
+                    CliError::new(
+                        Code::Failed,
+                        message,
+                        "a JVM accepts commands through a socket in /tmp",
+                    )
+                })?;
+        let perfdata =
+            performance_data(&status, temporary.as_fd()).and_then(|bytes| PerfData::parse(&bytes));
         Ok(Self { pid, status, process, root, temporary, maps, perfdata })
     }
 
@@ -271,7 +300,8 @@ impl Target {
 
     /// Whether the JVM is still starting, as far as is known.
     pub(crate) fn starting(&self) -> bool {
-        performance_data(&self.status, self.temporary()).is_some_and(|bytes| PerfData::starting(&bytes))
+        performance_data(&self.status, self.temporary())
+            .is_some_and(|bytes| PerfData::starting(&bytes))
     }
 
     /// Whether the JVM accepts agents while it runs, as far as its flags tell.
@@ -285,7 +315,8 @@ impl Target {
             return Flags::of(flags);
         }
         let read = |name: &str| {
-            as_either(&self.status, || fs::read(format!("/proc/{}/{name}", self.pid))).unwrap_or_default()
+            as_either(&self.status, || fs::read(format!("/proc/{}/{name}", self.pid)))
+                .unwrap_or_default()
         };
         Flags::collect(&read("cmdline"), &read("environ"), &|path| self.text(path))
     }
@@ -294,7 +325,8 @@ impl Target {
     fn text(&self, path: &str) -> Option<String> {
         let folder = fs::read_link(format!("/proc/{}/cwd", self.pid)).unwrap_or_default();
         let path = folder.join(path);
-        let file = as_either(&self.status, || self.open(&path, libc::O_RDONLY | libc::O_NONBLOCK)).ok()?;
+        let file =
+            as_either(&self.status, || self.open(&path, libc::O_RDONLY | libc::O_NONBLOCK)).ok()?;
         let mut text = Vec::new();
         file.metadata().ok().filter(fs::Metadata::is_file)?;
         file.take(64 << 10).read_to_end(&mut text).ok()?;
@@ -348,7 +380,8 @@ fn performance_data(status: &Status, temporary: BorrowedFd<'_>) -> Option<Vec<u8
         file.take(LARGEST_PERFDATA).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     };
-    let listed = as_either(status, || fs::read_dir(format!("/proc/self/fd/{}", temporary.as_raw_fd())));
+    let listed =
+        as_either(status, || fs::read_dir(format!("/proc/self/fd/{}", temporary.as_raw_fd())));
     listed
         .ok()?
         .flatten()

@@ -12,10 +12,11 @@ use std::path::Path;
 
 /// The characters, as ranges in rising order:
 /// - C0, DEL and C1: terminals obey them;
-/// - the bidirectional controls and the line and paragraph separators: they reorder or break a line;
+/// - the bidirectional controls and the line and paragraph separators: they reorder or break a
+///   line;
 /// - Unicode's `Default_Ignorable_Code_Point` (zero-width characters, fillers, tags, variation
-///   selectors …) and the interlinear annotation characters: they are invisible, so that different names
-///   look the same.
+///   selectors …) and the interlinear annotation characters: they are invisible, so that different
+///   names look the same.
 const HOSTILE: [(char, char); 19] = [
     ('\u{0}', '\u{1f}'),
     ('\u{7f}', '\u{9f}'),
@@ -88,9 +89,12 @@ pub fn unescaped(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find("\\u{") {
         let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
         out.push_str(before);
-        let digits = from.get(3..).and_then(|from| from.split_once('}')).map_or("", |(digits, _)| digits);
+        let digits =
+            from.get(3..).and_then(|from| from.split_once('}')).map_or("", |(digits, _)| digits);
         let c = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
-        let c = c.filter(|c| is_hostile(*c) && c.escape_unicode().eq(from.chars().take(digits.len() + 4)));
+        let c = c.filter(|c| {
+            is_hostile(*c) && c.escape_unicode().eq(from.chars().take(digits.len() + 4))
+        });
         let taken = match c {
             Some(c) => {
                 out.push(c);
@@ -146,7 +150,8 @@ impl<W: Write> Write for Json<W> {
         match std::str::from_utf8(&whole) {
             Ok(text) => self.text(text)?,
             Err(error) if error.error_len().is_none() => {
-                let (valid, begun) = whole.split_at_checked(error.valid_up_to()).unwrap_or_default();
+                let (valid, begun) =
+                    whole.split_at_checked(error.valid_up_to()).unwrap_or_default();
                 self.text(&String::from_utf8_lossy(valid))?;
                 self.begun = begun.to_vec();
             }
@@ -191,7 +196,8 @@ mod tests {
         ] {
             assert!((first..=last).all(is_hostile), "{first:?}");
         }
-        for c in (' '..='~').chain(['ä', '·', '→', '≈', '\u{a0}', '\u{fffd}', '中', '\u{1F600}']) {
+        for c in (' '..='~').chain(['ä', '·', '→', '≈', '\u{a0}', '\u{fffd}', '中', '\u{1F600}'])
+        {
             assert!(!is_hostile(c), "{c:?}");
         }
         assert!((char::MIN..=char::MAX).all(|c| is_hostile(c) || !c.is_control()));

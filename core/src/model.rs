@@ -115,7 +115,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes, in the order in which reports list them.
-    pub const ALL: [Outcome; 4] = [Outcome::Ended, Outcome::Late, Outcome::Collected, Outcome::Live];
+    pub const ALL: [Outcome; 4] =
+        [Outcome::Ended, Outcome::Late, Outcome::Collected, Outcome::Live];
 
     /// The word that reports use.
     pub fn name(self) -> &'static str {

@@ -178,7 +178,8 @@ impl Session {
         self.ended_again.clear();
         Kind::ALL.iter().for_each(|kind| self.ended_unknown.get(*kind).store(0, Ordering::Relaxed));
         self.note(|gaps| {
-            *gaps = Gaps { missing_hooks: std::mem::take(&mut gaps.missing_hooks), ..Gaps::default() }
+            *gaps =
+                Gaps { missing_hooks: std::mem::take(&mut gaps.missing_hooks), ..Gaps::default() }
         });
     }
 
@@ -193,7 +194,12 @@ impl Session {
     }
 
     /// Records the stack of a double end that was not seen before under this key.
-    pub fn learn_double_end(&self, kind: Kind, key: StackKey, stack: Stack) -> Result<SiteId, OutOfMemory> {
+    pub fn learn_double_end(
+        &self,
+        kind: Kind,
+        key: StackKey,
+        stack: Stack,
+    ) -> Result<SiteId, OutOfMemory> {
         self.double_ends.learn(kind, key, stack)
     }
 
@@ -219,7 +225,8 @@ impl Session {
 
     /// The oldest live instances of each of these sites, `most` of them at most.
     pub fn oldest(&self, stable_ids: &[u64], most: usize) -> Vec<(u64, Vec<InstanceId>)> {
-        let sites: Vec<_> = stable_ids.iter().filter_map(|id| Some((*id, self.stacks.find(*id)?))).collect();
+        let sites: Vec<_> =
+            stable_ids.iter().filter_map(|id| Some((*id, self.stacks.find(*id)?))).collect();
         let mut found = self.ledger.oldest(sites.iter().map(|(_, site)| *site), most);
         sites.into_iter().filter_map(|(id, site)| Some((id, found.remove(&site)?))).collect()
     }
@@ -289,7 +296,10 @@ impl Session {
             sites,
             others,
             ended_again: self.all_double_ends()?,
-            ended_unknown: PerKind { inflater: unknown(Kind::Inflater), deflater: unknown(Kind::Deflater) },
+            ended_unknown: PerKind {
+                inflater: unknown(Kind::Inflater),
+                deflater: unknown(Kind::Deflater),
+            },
             adopted,
             overflowed: self.stacks.overflowed(),
             gaps: self.gaps(),
@@ -298,7 +308,10 @@ impl Session {
 
     /// The sites where something is not ended and the busiest of the others, and the sums of the
     /// rest.
-    fn worth_telling(&self, tallies: &[Tally]) -> Result<(Vec<SiteTally>, PerKind<Others>), OutOfMemory> {
+    fn worth_telling(
+        &self,
+        tallies: &[Tally],
+    ) -> Result<(Vec<SiteTally>, PerKind<Others>), OutOfMemory> {
         let busiest = self.busiest_ended(tallies)?;
         let open = tallies.iter().filter(|tally| !is_empty(tally) && !all_ended(tally)).count();
         let mut sites = Vec::new();
@@ -326,7 +339,8 @@ impl Session {
     /// ids.
     fn busiest_ended(&self, tallies: &[Tally]) -> Result<Vec<SiteId>, OutOfMemory> {
         let mut busiest: Vec<(Reverse<u64>, SiteId)> = Vec::new();
-        for (at, tally) in tallies.iter().enumerate().filter(|(_, t)| !is_empty(t) && all_ended(t)) {
+        for (at, tally) in tallies.iter().enumerate().filter(|(_, t)| !is_empty(t) && all_ended(t))
+        {
             let id = SiteId(u32::try_from(at).unwrap_or(u32::MAX));
             push(&mut busiest, (Reverse(tally.counts.created), id))?;
         }
@@ -383,7 +397,11 @@ mod tests {
         session.dropped("no tag");
         assert!(session.ended(first, main, Nanos(3)));
         assert!(!session.ended(first, main, Nanos(4)));
-        assert_eq!(session.double_end(Kind::Inflater, StackKey(5)), None, "who ends is not who made it");
+        assert_eq!(
+            session.double_end(Kind::Inflater, StackKey(5)),
+            None,
+            "who ends is not who made it"
+        );
         session.ended_again(session.learn_double_end(Kind::Inflater, StackKey(5), stack).unwrap());
         session.ended_again(session.double_end(Kind::Inflater, StackKey(5)).unwrap());
         let id = session.snapshot(Nanos(4), Duration::ZERO).unwrap().sites[0].site.stable_id;
@@ -402,8 +420,10 @@ mod tests {
     #[test]
     fn hooks_found_later_are_no_longer_missing() {
         let session = Session::default();
-        session.hooks_missing("java.util.zip.Inflater", vec!["java.util.zip.Inflater.end()".into()]);
-        session.hooks_missing("java.util.zip.Deflater", vec!["java.util.zip.Deflater.end()".into()]);
+        session
+            .hooks_missing("java.util.zip.Inflater", vec!["java.util.zip.Inflater.end()".into()]);
+        session
+            .hooks_missing("java.util.zip.Deflater", vec!["java.util.zip.Deflater.end()".into()]);
         session.hooks_missing("java.util.zip.Inflater", vec![]);
         let missing = session.snapshot(Nanos(0), Duration::ZERO).unwrap().gaps.missing_hooks;
         assert_eq!(missing.into_iter().collect::<Vec<_>>(), ["java.util.zip.Deflater.end()"]);

@@ -119,7 +119,8 @@ impl Stacks {
 
     /// Takes a stack seen for the first time under this key, and gives its site.
     pub fn learn(&self, kind: Kind, key: StackKey, stack: Stack) -> Result<SiteId, OutOfMemory> {
-        let site = self.interned.lock().unwrap_or_else(PoisonError::into_inner).intern(kind, stack)?;
+        let site =
+            self.interned.lock().unwrap_or_else(PoisonError::into_inner).intern(kind, stack)?;
         if self.key_count.fetch_add(1, Ordering::Relaxed) >= MAX_KEYS {
             self.keys.clear();
             self.key_count.store(1, Ordering::Relaxed);
@@ -336,7 +337,10 @@ mod tests {
 
     #[test]
     fn the_id_is_the_same_in_every_run() {
-        assert_eq!(format!("{:016x}", stable_id(Kind::Inflater, &stack(&["x"]))), "d8d59f101765c79a");
+        assert_eq!(
+            format!("{:016x}", stable_id(Kind::Inflater, &stack(&["x"]))),
+            "d8d59f101765c79a"
+        );
     }
 
     #[test]

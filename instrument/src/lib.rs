@@ -109,7 +109,11 @@ pub struct Instrumented {
 /// Internal names of the classes that have hooks, each once.
 pub fn targets() -> impl Iterator<Item = &'static str> {
     let first = |at: usize, class| !HOOKS.iter().take(at).any(|hook| hook.class == class);
-    HOOKS.iter().enumerate().filter(move |(at, hook)| first(*at, hook.class)).map(|(_, hook)| hook.class)
+    HOOKS
+        .iter()
+        .enumerate()
+        .filter(move |(at, hook)| first(*at, hook.class))
+        .map(|(_, hook)| hook.class)
 }
 
 /// Places the hooks of `class_name` in its class file.
@@ -123,7 +127,10 @@ pub fn instrument(class_name: &str, bytes: &[u8]) -> Result<Instrumented, Refusa
     }
     let mut class = ClassFile::parse(bytes)?;
     if class.name() != class_name {
-        return Err(Refusal::new(format!("expected the class {class_name}, found {}", class.name())));
+        return Err(Refusal::new(format!(
+            "expected the class {class_name}, found {}",
+            class.name()
+        )));
     }
     let mut placed = Vec::new();
     let mut missing = Vec::new();
@@ -152,7 +159,9 @@ fn place(
     }
     if candidates == 0 {
         missing.push(match hook.selector {
-            Selector::MakingConstructors => format!("{}: no constructor calls super(…)", hook.class),
+            Selector::MakingConstructors => {
+                format!("{}: no constructor calls super(…)", hook.class)
+            }
             Selector::Named(name, descriptor) | Selector::Static(name, descriptor) => {
                 format!("{}.{name}{descriptor}: no such method", hook.class)
             }
@@ -161,12 +170,14 @@ fn place(
     if chosen.is_empty() {
         return Ok(());
     }
-    let call = class.pool_mut().method_ref(HELPER_CLASS, hook.callback.method(), CALLBACK_DESCRIPTOR)?;
+    let call =
+        class.pool_mut().method_ref(HELPER_CLASS, hook.callback.method(), CALLBACK_DESCRIPTOR)?;
     let [high, low] = call.to_be_bytes();
     const ACONST_NULL: u8 = 1;
     const ALOAD_0: u8 = 42;
     const INVOKESTATIC: u8 = 184;
-    let argument = if matches!(hook.selector, Selector::Static(..)) { ACONST_NULL } else { ALOAD_0 };
+    let argument =
+        if matches!(hook.selector, Selector::Static(..)) { ACONST_NULL } else { ALOAD_0 };
     let splice = Splice { at: hook.at, code: vec![argument, INVOKESTATIC, high, low], stack: 1 };
     for index in chosen {
         let Some(method) = class.methods_mut().get_mut(index) else { continue };
@@ -199,7 +210,9 @@ fn choose(selector: Selector, class: &ClassFile<'_>, method: &Method<'_>) -> Res
         return Ok(false);
     }
     match (matches!(selector, Selector::Static(..)), method.is_static()) {
-        (false, true) => return Err(Refusal::new("the method is static and has no instance to report")),
+        (false, true) => {
+            return Err(Refusal::new("the method is static and has no instance to report"));
+        }
         (true, false) => return Err(Refusal::new("the method is not static")),
         (true, true) => return Ok(true),
         (false, false) => {}
@@ -288,7 +301,10 @@ mod tests {
     #[test]
     fn hooks_go_where_the_table_says() {
         let bytes = inflater(
-            &[("(Z)V", "java/lang/Object", &[153, 0, 4, RETURN, RETURN]), ("()V", INFLATER, &[RETURN])],
+            &[
+                ("(Z)V", "java/lang/Object", &[153, 0, 4, RETURN, RETURN]),
+                ("()V", INFLATER, &[RETURN]),
+            ],
             &[(1, Some(&[RETURN]))],
         );
         let out = instrument(INFLATER, &bytes).unwrap();
@@ -301,7 +317,8 @@ mod tests {
             ]
         );
         let class = ClassFile::parse(&out.bytes).unwrap();
-        let code: Vec<_> = class.methods().iter().map(|method| method.code().unwrap().bytes()).collect();
+        let code: Vec<_> =
+            class.methods().iter().map(|method| method.code().unwrap().bytes()).collect();
         assert_eq!(code[0].len(), 4 + 3 + 2 * (1 + 4), "a call in front of both returns");
         assert_eq!(code[1].len(), 4 + 1, "the constructor that delegates is as it was");
         let [42, 184, high, low, RETURN] = code[2] else { panic!("{:?}", code[2]) };
@@ -367,7 +384,11 @@ mod tests {
         let bytes = inflater(&[], &[]);
         for (name, bytes, reason) in [
             ("java/lang/String", &bytes[..], "java/lang/String has no hooks"),
-            (DEFLATER, &bytes, "expected the class java/util/zip/Deflater, found java/util/zip/Inflater"),
+            (
+                DEFLATER,
+                &bytes,
+                "expected the class java/util/zip/Deflater, found java/util/zip/Inflater",
+            ),
             (INFLATER, &bytes[1..], "not a class file"),
         ] {
             assert_eq!(instrument(name, bytes).unwrap_err().to_string(), reason);

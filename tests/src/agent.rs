@@ -1,8 +1,10 @@
-//! The library under test: `ZAUDIT_LIB`, else built here in release mode, as users load it; and the command beside it.
+//! The library under test: `ZAUDIT_LIB`, else built here in release mode, as users load it; and the
+//! command beside it.
 //!
-//! Invariant: what is tested was built from this tree, by this run (cargo says in its own messages where it put it).
-//! Every build of a release in this repository, in scripts too, is the same call of cargo (`RELEASE`): another choice
-//! of packages gives dependencies other features, and all would be built again.
+//! Invariant: what is tested was built from this tree, by this run (cargo says in its own messages
+//! where it put it). Every build of a release in this repository, in scripts too, is the same call
+//! of cargo (`RELEASE`): another choice of packages gives dependencies other features, and all
+//! would be built again.
 
 use crate::{Result, repository, target_dir};
 use serde_json::Value;
@@ -14,8 +16,8 @@ use std::sync::OnceLock;
 /// The packages of a release.
 const RELEASE: [&str; 5] = ["--release", "--package", "zaudit", "--package", "zaudit-cli"];
 
-/// The agent whose hooks and allocations fail on demand. It is optimised, but not linked as a whole: nothing is
-/// measured on it, and that takes most of the time that a build takes.
+/// The agent whose hooks and allocations fail on demand. It is optimised, but not linked as a
+/// whole: nothing is measured on it, and that takes most of the time that a build takes.
 const FAULTY: [&str; 10] = [
     "--release",
     "--package",
@@ -42,16 +44,19 @@ pub fn library() -> Result<PathBuf> {
         .clone()
 }
 
-/// The agent with its hooks made to panic on demand; it lives in a target directory of its own, so that the released
-/// one is never it.
+/// The agent with its hooks made to panic on demand; it lives in a target directory of its own, so
+/// that the released one is never it.
 pub fn faulty_library() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf>> = OnceLock::new();
-    BUILT.get_or_init(|| shared_library(&artifacts(&FAULTY, target_dir().join("fault-injection"))?)).clone()
+    BUILT
+        .get_or_init(|| shared_library(&artifacts(&FAULTY, target_dir().join("fault-injection"))?))
+        .clone()
 }
 
 /// The `zaudit` command as released.
 pub fn command() -> Result<PathBuf> {
-    let path = release()?.iter().find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    let path =
+        release()?.iter().find_map(|message| message["executable"].as_str().map(PathBuf::from));
     path.ok_or_else(|| "cargo named no command".into())
 }
 
@@ -88,6 +93,8 @@ fn artifacts(flags: &[&str], into: PathBuf) -> Result<Vec<Value>> {
     Ok(String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == "zaudit")
+        .filter(|message| {
+            message["reason"] == "compiler-artifact" && message["target"]["name"] == "zaudit"
+        })
         .collect())
 }

@@ -1,7 +1,7 @@
 //! A child that runs, and one that has ended: what it prints, writes and ends with.
 //!
-//! How it is started is [`crate::jvm`]'s. Invariant: a child never outlives its test; it is killed after a limit, or when its
-//! value is dropped.
+//! How it is started is [`crate::jvm`]'s. Invariant: a child never outlives its test; it is killed
+//! after a limit, or when its value is dropped.
 
 use crate::report::Report;
 use crate::{Result, target_dir};
@@ -47,7 +47,11 @@ enum Event {
     Stderr(Vec<u8>),
 }
 
-fn read_aside(pipe: Option<impl Read + Send + 'static>, sender: Sender<Event>, event: fn(Vec<u8>) -> Event) {
+fn read_aside(
+    pipe: Option<impl Read + Send + 'static>,
+    sender: Sender<Event>,
+    event: fn(Vec<u8>) -> Event,
+) {
     let Some(pipe) = pipe else { return };
     std::thread::spawn(move || {
         let mut lines = BufReader::new(pipe);
@@ -146,7 +150,9 @@ impl Running {
     /// Sends it a line.
     pub fn say(&mut self, line: &str) -> Result<()> {
         let stdin = self.stdin.as_mut().ok_or("its stdin is closed")?;
-        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).map_err(|error| format!("stdin: {error}"))
+        writeln!(stdin, "{line}")
+            .and_then(|()| stdin.flush())
+            .map_err(|error| format!("stdin: {error}"))
     }
 
     /// Closes its stdin.
@@ -262,13 +268,15 @@ impl Ended {
         self.status.code().or_else(|| self.status.signal().map(|number| 128 + number)).unwrap_or(-1)
     }
 
-    /// What the program printed: its stdout without the complaints of `-Xcheck:jni`, which go there, too.
+    /// What the program printed: its stdout without the complaints of `-Xcheck:jni`, which go
+    /// there, too.
     #[must_use]
     pub fn printed(&self) -> String {
         self.sorted_stdout().0
     }
 
-    /// What `-Xcheck:jni` complained of, each complaint once. JDK 8 has such complaints about itself.
+    /// What `-Xcheck:jni` complained of, each complaint once. JDK 8 has such complaints about
+    /// itself.
     #[must_use]
     pub fn complaints(&self) -> BTreeSet<String> {
         self.sorted_stdout().1
@@ -330,8 +338,8 @@ impl Ended {
     /// The report that it left at exit, whatever it says of its own health.
     pub fn unhealthy_report(&self) -> Result<Report> {
         let path = self.dir.0.join("r.json");
-        let text =
-            fs::read_to_string(&path).map_err(|error| format!("{}: {error}\n{self}", path.display()))?;
+        let text = fs::read_to_string(&path)
+            .map_err(|error| format!("{}: {error}\n{self}", path.display()))?;
         Report::read(&text)
     }
 
@@ -343,7 +351,12 @@ impl Ended {
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\nended with {}", shown_output(&self.shown, &self.stdout, &self.stderr), self.status)
+        write!(
+            f,
+            "{}\nended with {}",
+            shown_output(&self.shown, &self.stdout, &self.stderr),
+            self.status
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! The `zaudit` command, asked about a child as a user asks it, and what it said.
 //!
-//! Building it is [`crate::agent`]'s. Invariant: it is the released command with the library under test, and nothing of
-//! the caller's own Java or zaudit environment reaches it.
+//! Building it is [`crate::agent`]'s. Invariant: it is the released command with the library under
+//! test, and nothing of the caller's own Java or zaudit environment reaches it.
 
 use crate::ensure;
 use crate::report::Report;
@@ -69,7 +69,11 @@ impl Said {
     pub fn of(command: &mut Command) -> Result<Self> {
         let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+        Ok(Self {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        })
     }
 
     /// Ensures that it did as asked, without a word on stderr, and gives what it printed.
@@ -80,8 +84,10 @@ impl Said {
 
     /// Ensures that it refused with this exit code, in one line that has these words.
     pub fn refused(self, code: i32, words: &str) -> Result<()> {
-        let one_line = self.stderr.starts_with("zaudit: ") && self.stderr.trim_end().lines().count() == 1;
-        let right = self.code == Some(code) && self.stdout.is_empty() && self.stderr.contains(words);
+        let one_line =
+            self.stderr.starts_with("zaudit: ") && self.stderr.trim_end().lines().count() == 1;
+        let right =
+            self.code == Some(code) && self.stdout.is_empty() && self.stderr.contains(words);
         ensure!(one_line && right, "{code} and {words:?} expected: {self:?}");
         Ok(())
     }

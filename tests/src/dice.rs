@@ -18,7 +18,8 @@ impl Dice {
     #[must_use]
     pub fn from_clock() -> Self {
         let given = std::env::var("ZAUDIT_SEED").ok().and_then(|seed| seed.parse().ok());
-        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        let clock =
+            || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
         Self::from_seed(given.unwrap_or_else(clock))
     }
 

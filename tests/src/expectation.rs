@@ -1,12 +1,15 @@
-//! What a fixture should come to: the counts that its first comment states, and how they are compared with a report.
+//! What a fixture should come to: the counts that its first comment states, and how they are
+//! compared with a report.
 //!
-//! Invariant: a stated expectation adds up (`created = ended + late + collected + live`) before anything is run.
+//! Invariant: a stated expectation adds up (`created = ended + late + collected + live`) before
+//! anything is run.
 
 use crate::Result;
 use crate::report::{Counts, Kind};
 use std::fmt;
 
-/// A stated count. Programs that are cut off in the middle of their work have counts that nobody can state exactly.
+/// A stated count. Programs that are cut off in the middle of their work have counts that nobody
+/// can state exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// This many, to the unit.
@@ -83,21 +86,25 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    /// `inflater created 3, late 3; deflater created 1, ended 1`, or `nothing`. What is not named is 0.
+    /// `inflater created 3, late 3; deflater created 1, ended 1`, or `nothing`. What is not named
+    /// is 0.
     pub fn parse(text: &str) -> Result<Self> {
-        let mut expectation = Self { inflater: [Count::Exactly(0); 6], deflater: [Count::Exactly(0); 6] };
+        let mut expectation =
+            Self { inflater: [Count::Exactly(0); 6], deflater: [Count::Exactly(0); 6] };
         if text == "nothing" {
             return Ok(expectation);
         }
         for part in text.split(';').map(str::trim) {
-            let (kind, counts) = part.split_once(' ').ok_or_else(|| format!("{part:?} states no counts"))?;
+            let (kind, counts) =
+                part.split_once(' ').ok_or_else(|| format!("{part:?} states no counts"))?;
             let stated = match kind {
                 "inflater" => &mut expectation.inflater,
                 "deflater" => &mut expectation.deflater,
                 other => return Err(format!("{other:?} is neither `inflater` nor `deflater`")),
             };
             for pair in counts.split(',').map(str::trim) {
-                let (verdict, count) = pair.split_once(' ').ok_or_else(|| format!("{pair:?} is no count"))?;
+                let (verdict, count) =
+                    pair.split_once(' ').ok_or_else(|| format!("{pair:?} is no count"))?;
                 let slot = VERDICTS
                     .iter()
                     .position(|name| *name == verdict)
@@ -109,7 +116,8 @@ impl Expectation {
         Ok(expectation)
     }
 
-    /// What becomes of it under a collector that never collects: nothing is ever `late` or `collected`.
+    /// What becomes of it under a collector that never collects: nothing is ever `late` or
+    /// `collected`.
     #[must_use]
     pub fn without_gc(&self) -> Self {
         let fold = |stated: Stated| {
@@ -129,12 +137,21 @@ impl Expectation {
             Kind::Inflater => self.inflater,
             Kind::Deflater => self.deflater,
         };
-        let counted =
-            [actual.created, actual.ended, actual.late, actual.collected, actual.live, actual.expected];
+        let counted = [
+            actual.created,
+            actual.ended,
+            actual.late,
+            actual.collected,
+            actual.live,
+            actual.expected,
+        ];
         (0..VERDICTS.len())
             .filter(|&slot| !stated[slot].admits(counted[slot]))
             .map(|slot| {
-                format!("{kind} {}: {} expected, {} counted", VERDICTS[slot], stated[slot], counted[slot])
+                format!(
+                    "{kind} {}: {} expected, {} counted",
+                    VERDICTS[slot], stated[slot], counted[slot]
+                )
             })
             .collect()
     }
@@ -164,22 +181,29 @@ mod tests {
 
     #[test]
     fn stated_and_counted() {
-        let stated =
-            Expectation::parse("inflater created 1_000, ended 998, collected 2; deflater created 1, ended 1");
+        let stated = Expectation::parse(
+            "inflater created 1_000, ended 998, collected 2; deflater created 1, ended 1",
+        );
         let stated = stated.expect("adds up");
         assert!(stated.differences(Kind::Inflater, &counts(1000, 998, 0, 2, 0)).is_empty());
         assert!(stated.differences(Kind::Deflater, &counts(1, 1, 0, 0, 0)).is_empty());
         assert_eq!(stated.differences(Kind::Inflater, &counts(1000, 998, 1, 1, 0)).len(), 2);
-        assert!(stated.without_gc().differences(Kind::Inflater, &counts(1000, 998, 0, 0, 2)).is_empty());
+        assert!(
+            stated.without_gc().differences(Kind::Inflater, &counts(1000, 998, 0, 0, 2)).is_empty()
+        );
     }
 
     #[test]
     fn words() {
         let stated =
-            Expectation::parse("inflater created some, ended any, live any, collected any").expect("fine");
+            Expectation::parse("inflater created some, ended any, live any, collected any")
+                .expect("fine");
         assert!(stated.differences(Kind::Inflater, &counts(7, 0, 0, 7, 0)).is_empty());
         assert_eq!(stated.differences(Kind::Inflater, &counts(0, 0, 0, 0, 0)).len(), 1);
-        assert_eq!(stated.without_gc().differences(Kind::Inflater, &counts(7, 0, 0, 7, 0)).len(), 1);
+        assert_eq!(
+            stated.without_gc().differences(Kind::Inflater, &counts(7, 0, 0, 7, 0)).len(),
+            1
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! The real programs that read the agent's formats, as the repository's `scripts/readers` finds or gets them.
+//! The real programs that read the agent's formats, as the repository's `scripts/readers` finds or
+//! gets them.
 //!
-//! Invariant: a program that cannot be had becomes ignored tests with a line on stderr; nothing passes because nothing read it.
+//! Invariant: a program that cannot be had becomes ignored tests with a line on stderr; nothing
+//! passes because nothing read it.
 
 use crate::{Result, repository};
 use std::collections::BTreeMap;
@@ -22,8 +24,9 @@ impl ExternalTools {
         if !matches!(output.status.code(), Some(0 | 1)) {
             return Err(format!("{} ended with {}", script.display(), output.status));
         }
-        let line =
-            |line: &str| line.split_once(' ').map(|(name, path)| (name.to_owned(), PathBuf::from(path)));
+        let line = |line: &str| {
+            line.split_once(' ').map(|(name, path)| (name.to_owned(), PathBuf::from(path)))
+        };
         Ok(Self(String::from_utf8_lossy(&output.stdout).lines().filter_map(line).collect()))
     }
 

@@ -1,7 +1,8 @@
 //! The Java programs under `java-fixtures/`: what their first comment promises, and their classes.
 //!
-//! A fixture is one behaviour in one class with a `main`, plain Java 8 unless it stands in `since<N>/`. Its first comment says
-//! what it does in prose, then what it comes to, in lines of `key: value`:
+//! A fixture is one behaviour in one class with a `main`, plain Java 8 unless it stands in
+//! `since<N>/`. Its first comment says what it does in prose, then what it comes to, in lines of
+//! `key: value`:
 //!
 //! ```text
 //! // A GZIPInputStream that nobody closes: its Inflater is freed by the GC only.
@@ -10,14 +11,15 @@
 //! // options: gc,depth=64                         (the agent's; default `gc`)
 //! // java: -Xss512k                               (more flags for the JVM)
 //! // exit: 3                                      (default 0)
-//! // frame: Plugin.open                           (this frame is in one of its sites; may be repeated)
+//! // frame: Plugin.open                           (in one of its sites; may be repeated)
 //! // class: Main$Own                              (one of its sites is of this subclass)
-//! // truncated: 64                                (one of its sites says so, and has no more frames than this)
-//! // again: 12 Main.close                         (so many calls of end() there found their stream ended; may be repeated)
+//! // truncated: 64                                (one of its sites is cut there)
+//! // again: 12 Main.close                         (calls of end() there on what was ended)
 //! // says: call end() in                          (the hint of one of its sites begins so)
 //! ```
 //!
-//! Invariant: a line that cannot be understood is an error that names file and line, never a looser test.
+//! Invariant: a line that cannot be understood is an error that names file and line, never a looser
+//! test.
 
 use crate::expectation::Expectation;
 use crate::jdks::{Jdk, default_jdk};
@@ -112,7 +114,9 @@ impl Fixture {
         match key {
             "options" => self.options = value.into(),
             "java" => self.java = value.split_whitespace().map(String::from).collect(),
-            "exit" => self.exit = value.parse().map_err(|_| format!("exit {value:?} is no number"))?,
+            "exit" => {
+                self.exit = value.parse().map_err(|_| format!("exit {value:?} is no number"))?
+            }
             "frame" => self.frames.push(value.into()),
             "again" => {
                 let wrong = || format!("again {value:?} is no number and frame");
@@ -126,7 +130,8 @@ impl Fixture {
                     Some(value.parse().map_err(|_| format!("truncated {value:?} is no number"))?);
             }
             _ => {
-                let places = key.strip_prefix("expect on ").ok_or_else(|| format!("unknown key {key:?}"))?;
+                let places =
+                    key.strip_prefix("expect on ").ok_or_else(|| format!("unknown key {key:?}"))?;
                 for place in places.split_whitespace() {
                     if place != "Epsilon" && place.parse::<u32>().is_err() {
                         return Err(format!("{place:?} is neither a release nor `Epsilon`"));
@@ -141,7 +146,8 @@ impl Fixture {
 
 /// One lower-case word is a key, and so is `expect on …`; anything else before a colon is prose.
 fn is_key(text: &str) -> bool {
-    text.starts_with("expect on ") || (!text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase()))
+    text.starts_with("expect on ")
+        || (!text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase()))
 }
 
 /// A folder of sources for one release.
@@ -207,7 +213,8 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Compiles into a folder named by what went in, so that each test binary of a run finds what the first one made.
+/// Compiles into a folder named by what went in, so that each test binary of a run finds what the
+/// first one made.
 fn compile(sources: &Sources, jdk: &Jdk) -> Result<PathBuf> {
     let mut hasher = DefaultHasher::new();
     (&sources.files, jdk.major, &jdk.home).hash(&mut hasher);
@@ -229,7 +236,11 @@ fn compile(sources: &Sources, jdk: &Jdk) -> Result<PathBuf> {
         .output()
         .map_err(|error| format!("{}: {error}", jdk.tool("javac").display()))?;
     if !output.status.success() {
-        return Err(format!("javac of JDK {}:\n{}", jdk.major, String::from_utf8_lossy(&output.stderr)));
+        return Err(format!(
+            "javac of JDK {}:\n{}",
+            jdk.major,
+            String::from_utf8_lossy(&output.stderr)
+        ));
     }
     publish(&fresh, &classes)?;
     Ok(classes)
@@ -241,7 +252,8 @@ mod tests {
     use crate::report::{Counts, Kind};
 
     const GOOD: &str = "// What it does: this.\n// expect: inflater created 3, collected 3\n\
-                        // expect on 8 11: inflater created 3, late 3\n// exit: 3\n// frame: A.b\n\nclass A {}\n// options: x\n";
+                        // expect on 8 11: inflater created 3, late 3\n// exit: 3\n// frame:
+                        // A.b\n\nclass A {}\n// options: x\n";
 
     #[test]
     fn a_comment_is_read() {

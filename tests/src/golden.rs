@@ -1,4 +1,5 @@
-//! Texts that are stored, and change only on purpose: compared line by line, rewritten by `BLESS=1`.
+//! Texts that are stored, and change only on purpose: compared line by line, rewritten by
+//! `BLESS=1`.
 //!
 //! Invariant: a golden that is missing is a failure, and only `BLESS=1` writes one.
 
@@ -31,15 +32,16 @@ fn compare(path: &Path, actual: &str, bless: bool) -> Result<()> {
         }
         return fs::write(path, actual).map_err(failed);
     }
-    let stored = fs::read_to_string(path).map_err(|error| format!("{}; BLESS=1 writes it", failed(error)))?;
+    let stored = fs::read_to_string(path)
+        .map_err(|error| format!("{}; BLESS=1 writes it", failed(error)))?;
     match difference(&stored, actual) {
         None => Ok(()),
         Some(lines) => Err(format!("{} differs; BLESS=1 rewrites it\n{lines}", path.display())),
     }
 }
 
-/// Where two texts differ: the lines between the first and the last difference, `-` of the stored text and `+` of
-/// the actual one, with some that are the same around them.
+/// Where two texts differ: the lines between the first and the last difference, `-` of the stored
+/// text and `+` of the actual one, with some that are the same around them.
 #[must_use]
 pub fn difference(stored: &str, actual: &str) -> Option<String> {
     if stored == actual {
@@ -48,8 +50,9 @@ pub fn difference(stored: &str, actual: &str) -> Option<String> {
     // With their ends, so that a missing line end is a difference.
     let lines = |text: &str| text.split_inclusive('\n').map(str::to_owned).collect::<Vec<_>>();
     let (old, new) = (lines(stored), lines(actual));
-    let same =
-        |pairs: &mut dyn Iterator<Item = (&String, &String)>| pairs.take_while(|(a, b)| a == b).count();
+    let same = |pairs: &mut dyn Iterator<Item = (&String, &String)>| {
+        pairs.take_while(|(a, b)| a == b).count()
+    };
     let before = same(&mut old.iter().zip(&new));
     let after = same(&mut old[before..].iter().rev().zip(new[before..].iter().rev()));
     let (old_end, new_end) = (old.len() - after, new.len() - after);

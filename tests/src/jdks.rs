@@ -1,7 +1,8 @@
 //! Which JDKs there are: `ZAUDIT_JDKS=/a:/b`, else what the repository's `scripts/jdks` prints.
 //!
-//! Installing them is that script's work. Invariant: a JDK that should be there and is not becomes an ignored test with
-//! a line on stderr, and no JDK at all a failure; nothing passes because nothing ran.
+//! Installing them is that script's work. Invariant: a JDK that should be there and is not becomes
+//! an ignored test with a line on stderr, and no JDK at all a failure; nothing passes because
+//! nothing ran.
 
 use crate::{Result, repository};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ pub struct Jdk {
 }
 
 impl Jdk {
-    /// The JDK in `home`, its release read from what its own `java -version` says: not every build has a `release` file.
+    /// The JDK in `home`, its release read from what its own `java -version` says: not every build
+    /// has a `release` file.
     pub fn at(home: &Path) -> Result<Self> {
         let java = home.join("bin/java");
         let failed = |why: String| format!("{}: {why}", java.display());
@@ -44,7 +46,8 @@ impl Jdk {
     }
 }
 
-/// `openjdk version "1.8.0_462"` is 8, `openjdk version "17.0.15" 2025-04-15` is 17, `openjdk version "28-ea"` is 28.
+/// `openjdk version "1.8.0_462"` is 8, `openjdk version "17.0.15" 2025-04-15` is 17,
+/// `openjdk version "28-ea"` is 28.
 fn major_of(said: &str) -> Option<u32> {
     let version = said.split_once("version \"")?.1;
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
@@ -84,15 +87,17 @@ pub fn missing(jdks: &[Jdk]) -> Vec<u32> {
 
 /// The JDK of the extra cases: 17, else the newest.
 pub fn default_jdk(jdks: &[Jdk]) -> Result<&Jdk> {
-    jdks.iter().find(|jdk| jdk.major == DEFAULT).or(jdks.last()).ok_or_else(|| "no JDK at all".into())
+    jdks.iter()
+        .find(|jdk| jdk.major == DEFAULT)
+        .or(jdks.last())
+        .ok_or_else(|| "no JDK at all".into())
 }
 
 fn from_script() -> Result<Vec<Jdk>> {
     let script = repository().join("scripts/jdks");
-    let output = Command::new(&script)
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("{}: {error}; or set ZAUDIT_JDKS=/path/a:/path/b", script.display()))?;
+    let output = Command::new(&script).stderr(Stdio::inherit()).output().map_err(|error| {
+        format!("{}: {error}; or set ZAUDIT_JDKS=/path/a:/path/b", script.display())
+    })?;
     if !output.status.success() {
         return Err(format!("{} ended with {}", script.display(), output.status));
     }
@@ -101,7 +106,8 @@ fn from_script() -> Result<Vec<Jdk>> {
 
 /// A line of the script: `<major> <JAVA_HOME>`. What the `release` file says must agree.
 fn parse_line(line: &str) -> Result<Jdk> {
-    let (major, home) = line.split_once(' ').ok_or_else(|| format!("scripts/jdks printed {line:?}"))?;
+    let (major, home) =
+        line.split_once(' ').ok_or_else(|| format!("scripts/jdks printed {line:?}"))?;
     let jdk = Jdk::at(Path::new(home))?;
     if jdk.major.to_string() == major {
         Ok(jdk)
@@ -133,6 +139,9 @@ mod tests {
         assert!(parse_line("17 relative").is_err());
         assert!(parse_line("x17 /jdk").is_err());
         let error = parse_line("17 /a jdk").unwrap_err();
-        assert!(error.starts_with("/a jdk/bin/java: "), "a home may have blanks in its name: {error}");
+        assert!(
+            error.starts_with("/a jdk/bin/java: "),
+            "a home may have blanks in its name: {error}"
+        );
     }
 }

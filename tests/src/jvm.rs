@@ -1,6 +1,8 @@
-//! A JVM to be started as a value: which JDK, which flags, which program, which options of the agent.
+//! A JVM to be started as a value: which JDK, which flags, which program, which options of the
+//! agent.
 //!
-//! What becomes of it is [`crate::child`]'s. Invariant: nothing of the caller's own Java or zaudit environment reaches it.
+//! What becomes of it is [`crate::child`]'s. Invariant: nothing of the caller's own Java or zaudit
+//! environment reaches it.
 
 use crate::Result;
 use crate::child::{Ended, Folder, Running};
@@ -33,7 +35,8 @@ impl Jvm {
         Ok(Self::program(jdk, fixture.classes.as_os_str(), &fixture.name)?.flags(&fixture.java))
     }
 
-    /// The class `main`, found in `class_path`, on `jdk`, with no agent yet, in a fresh folder of its own.
+    /// The class `main`, found in `class_path`, on `jdk`, with no agent yet, in a fresh folder of
+    /// its own.
     pub fn program(jdk: &Jdk, class_path: &OsStr, main: &str) -> Result<Self> {
         Ok(Self {
             jdk: jdk.clone(),
@@ -66,7 +69,8 @@ impl Jvm {
         self
     }
 
-    /// Loads the agent with these options and a JSON report in the file `r.json` of the child's folder.
+    /// Loads the agent with these options and a JSON report in the file `r.json` of the child's
+    /// folder.
     #[must_use]
     pub fn audited(self, library: &Path, options: &str) -> Self {
         let file = self.dir.0.join("r.json");
@@ -120,7 +124,12 @@ impl Jvm {
     pub fn spawn(self) -> Result<Running> {
         let mut words: Vec<OsString> = Vec::new();
         if let Some(line) = &self.shell {
-            words.extend(["sh".into(), "-c".into(), format!("{line}; exec \"$@\"").into(), "sh".into()]);
+            words.extend([
+                "sh".into(),
+                "-c".into(),
+                format!("{line}; exec \"$@\"").into(),
+                "sh".into(),
+            ]);
         }
         words.extend(self.under);
         words.push(self.jdk.tool("java").into());

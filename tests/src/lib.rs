@@ -1,10 +1,12 @@
-//! What the suites under `tests/` share: JDKs, compiled fixtures, a child JVM as a value, reports read back.
+//! What the suites under `tests/` share: JDKs, compiled fixtures, a child JVM as a value, reports
+//! read back.
 //!
-//! Reading order: [`jdks`] says on what, [`fixtures`] and [`expectation`] say what should come out, [`agent`] builds the
-//! library under test, [`jvm`] and [`child`] run it, [`command`] speaks to it, [`report`] reads what it said, as
-//! [`external_tools`] do, [`golden`] compares it with what is stored, and [`suite`] makes the list of cases. Nothing here
-//! shares a type with the agent:
-//! the wire formats are read by structs of the tests' own, so that a renamed field is a failure and not a refactoring.
+//! Reading order: [`jdks`] says on what, [`fixtures`] and [`expectation`] say what should come out,
+//! [`agent`] builds the library under test, [`jvm`] and [`child`] run it, [`command`] speaks to it,
+//! [`report`] reads what it said, as [`external_tools`] do, [`golden`] compares it with what is
+//! stored, and [`suite`] makes the list of cases. Nothing here shares a type with the agent: the
+//! wire formats are read by structs of the tests' own, so that a renamed field is a failure and not
+//! a refactoring.
 
 pub mod agent;
 pub mod child;
@@ -24,7 +26,8 @@ pub mod suite;
 
 use std::path::{Path, PathBuf};
 
-/// What a helper answers: a value, or why there is none, in words for the person who reads the test's output.
+/// What a helper answers: a value, or why there is none, in words for the person who reads the
+/// test's output.
 pub type Result<T> = std::result::Result<T, String>;
 
 /// The root of the repository.
@@ -43,7 +46,8 @@ pub fn target_dir() -> PathBuf {
         .map_or_else(|| repository().join("target"), Path::to_path_buf)
 }
 
-/// A file made of other files comes to be under its own name in one step, or not at all: other test binaries may look.
+/// A file made of other files comes to be under its own name in one step, or not at all: other test
+/// binaries may look.
 pub fn publish(made: &Path, name: &Path) -> Result<()> {
     match std::fs::rename(made, name) {
         Ok(()) => Ok(()),

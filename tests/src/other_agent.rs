@@ -1,4 +1,5 @@
-//! Agents of another kind (java.lang.instrument), made of sources under `java-fixtures/`, as jars for `-javaagent`.
+//! Agents of another kind (java.lang.instrument), made of sources under `java-fixtures/`, as jars
+//! for `-javaagent`.
 //!
 //! Invariant: each is made anew for each JVM that wants it, so that nobody waits for anybody.
 
@@ -14,7 +15,8 @@ pub fn jar(env: &TestEnv, dir: &Path) -> Result<PathBuf> {
     made(env, dir, "OtherAgent", &["tools/OtherAgent.java"])
 }
 
-/// `redefined/Redefining.java`, made in `dir`, which then has the versions of its class `Made` in folders.
+/// `redefined/Redefining.java`, made in `dir`, which then has the versions of its class `Made` in
+/// folders.
 pub fn redefining(env: &TestEnv, dir: &Path) -> Result<PathBuf> {
     for (version, source) in [
         ("first", "redefined/Made.java"),
@@ -28,10 +30,12 @@ pub fn redefining(env: &TestEnv, dir: &Path) -> Result<PathBuf> {
 
 /// The agent `name` of these sources.
 fn made(env: &TestEnv, dir: &Path, name: &str, sources: &[&str]) -> Result<PathBuf> {
-    let (classes, manifest, jar) = (dir.join("classes"), dir.join("manifest"), dir.join("other.jar"));
+    let (classes, manifest, jar) =
+        (dir.join("classes"), dir.join("manifest"), dir.join("other.jar"));
     compile(env, &classes, sources)?;
     let able = "Can-Retransform-Classes: true\nCan-Redefine-Classes: true\n";
-    let names = format!("Premain-Class: {name}\nLauncher-Agent-Class: {name}\nMain-Class: {name}\n");
+    let names =
+        format!("Premain-Class: {name}\nLauncher-Agent-Class: {name}\nMain-Class: {name}\n");
     fs::write(&manifest, format!("{names}{able}")).map_err(|error| error.to_string())?;
     let mut archiver = Command::new(env.default_jdk().tool("jar"));
     archiver.arg("cfm").args([&jar, &manifest]).arg("-C").arg(&classes).arg(".");
@@ -42,7 +46,8 @@ fn made(env: &TestEnv, dir: &Path, name: &str, sources: &[&str]) -> Result<PathB
 /// Compiles for every release.
 fn compile(env: &TestEnv, into: &Path, sources: &[&str]) -> Result<()> {
     let jdk = env.default_jdk();
-    let level: &[&str] = if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
+    let level: &[&str] =
+        if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
     fs::create_dir(into).map_err(|error| error.to_string())?;
     let sources = sources.iter().map(|source| repository().join("java-fixtures").join(source));
     let mut javac = Command::new(jdk.tool("javac"));

@@ -1,4 +1,5 @@
-//! The JSON report, read back by structs of the tests' own (design §8), and what must hold in every one of them.
+//! The JSON report, read back by structs of the tests' own (design §8), and what must hold in every
+//! one of them.
 
 mod fields;
 
@@ -10,7 +11,8 @@ use std::collections::HashSet;
 impl Report {
     /// Reads a report and checks its fields against the schema, but not what they say.
     pub fn read(text: &str) -> Result<Self> {
-        let fields = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}\n{text}"))?;
+        let fields =
+            serde_json::from_str(text).map_err(|error| format!("no JSON: {error}\n{text}"))?;
         schema::check(&fields).map_err(|wrong| format!("{wrong}\n{text}"))?;
         Self::without_schema(text)
     }
@@ -74,7 +76,10 @@ impl Report {
             }
             ensure(site.counts.created > 0, format!("{name}: nothing was made there"));
             ensure(site.lateness_byte_seconds >= 0.0, format!("{name}: lateness is negative"));
-            ensure(site.oldest_live_seconds.is_none_or(|age| age >= 0.0), format!("{name}: age is negative"));
+            ensure(
+                site.oldest_live_seconds.is_none_or(|age| age >= 0.0),
+                format!("{name}: age is negative"),
+            );
             ensure(
                 (site.counts.expected == 0) == site.rule.is_none(),
                 format!("{name}: `expected` without a rule"),
@@ -92,18 +97,24 @@ impl Report {
                 format!("{name}: innermost frame is {innermost:?}"),
             );
             for frame in &site.frames {
-                let foreign = !frame.class.starts_with("zaudit.") && !frame.class.contains(['/', ';']);
+                let foreign =
+                    !frame.class.starts_with("zaudit.") && !frame.class.contains(['/', ';']);
                 ensure(foreign, format!("{name}: frame {frame}"));
             }
         }
-        let known: u64 = self.sites.iter().map(|site| site.known.leaked + site.known.suspects).sum();
+        let known: u64 =
+            self.sites.iter().map(|site| site.known.leaked + site.known.suspects).sum();
         ensure(
             known == self.baseline.as_ref().map_or(0, |baseline| baseline.known),
             format!("{known} are known, and the baseline is {:?}", self.baseline),
         );
         for rule in &self.rules {
-            let sound = rule.over == (rule.excess > 0) && rule.max.is_none_or(|max| rule.matched <= max);
-            ensure(sound && (rule.max.is_some() || !rule.over), format!("a rule is not sound: {rule:?}"));
+            let sound =
+                rule.over == (rule.excess > 0) && rule.max.is_none_or(|max| rule.matched <= max);
+            ensure(
+                sound && (rule.max.is_some() || !rule.over),
+                format!("a rule is not sound: {rule:?}"),
+            );
         }
         let matched: u64 = self.rules.iter().map(|rule| rule.matched).sum();
         let expected = self.totals.inflater.counts.expected + self.totals.deflater.counts.expected;
@@ -115,7 +126,10 @@ impl Report {
                 sum += &others.counts;
                 ensure(others.sites > 0, format!("no other sites of {kind} are there: {others:?}"));
             }
-            ensure(sum == *total, format!("totals of {kind} are {total:?}, the sites sum up to {sum:?}"));
+            ensure(
+                sum == *total,
+                format!("totals of {kind} are {total:?}, the sites sum up to {sum:?}"),
+            );
             let adopted = self.totals.adopted.of(kind).counts;
             ensure(adopted.is_balanced(), format!("adopted {kind}s do not add up: {adopted:?}"));
         }
@@ -214,8 +228,10 @@ mod tests {
             ("\"frame_table\": []", "\"frame_table\": FRAMES"),
             ("\"frame\": [], \"caller\": []", "\"frame\": [1, 0], \"caller\": [null, 0]"),
         ];
-        let text = replaced.iter().fold(REPORT.to_owned(), |text, (from, to)| text.replace(from, to));
-        let (from, to) = (text.find("[{\"class\"").unwrap(), text.find("\"retention\": []").unwrap());
+        let text =
+            replaced.iter().fold(REPORT.to_owned(), |text, (from, to)| text.replace(from, to));
+        let (from, to) =
+            (text.find("[{\"class\"").unwrap(), text.find("\"retention\": []").unwrap());
         let frames = text[from..to].trim_end().trim_end_matches(',').to_owned();
         text.replace(&frames, "[]").replace("FRAMES", &frames)
     }
@@ -260,8 +276,14 @@ mod tests {
                 "\"created\": 3, \"ended\": 1, \"late\": 0, \"collected\": 2,\n",
                 "\"created\": 3, \"ended\": 1, \"late\": 0, \"collected\": 1,\n",
             ),
-            ("{\"inflater\": {\"created\": 3, \"ended\": 1", "{\"inflater\": {\"created\": 3, \"ended\": 2"),
-            ("\"adopted\": {\"found\": 5, \"ended\": 2", "\"adopted\": {\"found\": 6, \"ended\": 3"),
+            (
+                "{\"inflater\": {\"created\": 3, \"ended\": 1",
+                "{\"inflater\": {\"created\": 3, \"ended\": 2",
+            ),
+            (
+                "\"adopted\": {\"found\": 5, \"ended\": 2",
+                "\"adopted\": {\"found\": 6, \"ended\": 3",
+            ),
             ("\"found\": 2, \"ended\": 1", "\"found\": 2, \"ended\": 2"),
             ("00ff", "00fg"),
             ("\"leaked\": 2", "\"leaked\": 1"),

@@ -1,7 +1,8 @@
 //! `docs/report.schema.json`, and whether a report is as it says.
 //!
-//! Owns a checker of the few keywords that the schema uses; `tests/tests/schema.rs` holds it against a real validator. Invariant: a keyword
-//! that it does not know is an error, never passed over.
+//! Owns a checker of the few keywords that the schema uses; `tests/tests/schema.rs` holds it
+//! against a real validator. Invariant: a keyword that it does not know is an error, never passed
+//! over.
 
 use crate::Result;
 use serde_json::Value;
@@ -45,7 +46,9 @@ impl<'a> Checker<'a> {
                 },
                 "const" => value == rule,
                 "enum" => rule.as_array().expect("an array").contains(value),
-                "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().expect("a number")),
+                "minimum" => {
+                    value.as_f64().is_none_or(|number| number >= rule.as_f64().expect("a number"))
+                }
                 "pattern" => {
                     assert_eq!(rule, "^[0-9a-f]{16}$", "the one pattern that is known");
                     let digits = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);

@@ -1,6 +1,8 @@
-//! What every suite works with (JDKs, fixtures, the agent), made ready once, and the list of its cases.
+//! What every suite works with (JDKs, fixtures, the agent), made ready once, and the list of its
+//! cases.
 //!
-//! Invariant: a suite that cannot be set up fails, and so does one that hangs; it never comes out green with nothing in it.
+//! Invariant: a suite that cannot be set up fails, and so does one that hangs; it never comes out
+//! green with nothing in it.
 
 use crate::fixtures::{self, Fixture};
 use crate::jdks::{self, Jdk};
@@ -59,12 +61,14 @@ pub fn main(cases: impl FnOnce(&TestEnv) -> Vec<Trial>) -> ExitCode {
     main_with(|env| Ok(cases(env)))
 }
 
-/// The same for a suite that prepares more. What cannot be prepared is no trial: a filter would pass it over.
+/// The same for a suite that prepares more. What cannot be prepared is no trial: a filter would
+/// pass it over.
 pub fn main_with(cases: impl FnOnce(&TestEnv) -> Result<Vec<Trial>>) -> ExitCode {
     run(Arguments::from_args(), cases)
 }
 
-/// The same for a suite whose cases wait for clocks most of the time: twice as many as usual run at once.
+/// The same for a suite whose cases wait for clocks most of the time: twice as many as usual run at
+/// once.
 pub fn main_that_waits(cases: impl FnOnce(&TestEnv) -> Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     let processors = thread::available_parallelism().map_or(1, usize::from);
@@ -134,7 +138,8 @@ fn is_root() -> bool {
 /// Whether a program of this name can be started.
 fn in_path(name: &str) -> bool {
     let executable = |path: PathBuf| {
-        fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        fs::metadata(path)
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     };
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| executable(folder.join(name)))
@@ -159,13 +164,14 @@ pub fn missing(jdks: &[Jdk]) -> Vec<Trial> {
 /// The longest case takes minutes on a busy machine; what takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// How often a case repeats what can go wrong by chance: `number` times as many as `ZAUDIT_ROUNDS` says (default 1), for
-/// runs that may take long.
+/// How often a case repeats what can go wrong by chance: `number` times as many as `ZAUDIT_ROUNDS`
+/// says (default 1), for runs that may take long.
 pub fn rounds(number: u32) -> Result<u32> {
     match std::env::var("ZAUDIT_ROUNDS") {
-        Ok(factor) => {
-            factor.parse().map(|factor: u32| number * factor).map_err(|_| format!("ZAUDIT_ROUNDS={factor}"))
-        }
+        Ok(factor) => factor
+            .parse()
+            .map(|factor: u32| number * factor)
+            .map_err(|_| format!("ZAUDIT_ROUNDS={factor}")),
         Err(_) => Ok(number),
     }
 }
@@ -189,7 +195,8 @@ pub fn case(
     })
 }
 
-/// A test that needs something of the machine or of its JDK: an ignored one where that is not there.
+/// A test that needs something of the machine or of its JDK: an ignored one where that is not
+/// there.
 pub fn case_needing(
     env: &TestEnv,
     name: impl Into<String>,
@@ -227,8 +234,12 @@ pub fn on_jdk(
     case_needing(env, format!("jdk{}::{name}", jdk.major), needs, jdk, test)
 }
 
-/// `jdkN::NAME` for each JDK and each of these tests, which need something of the machine or of the JDK.
-pub fn per_jdk_needing<N, S, T>(env: &TestEnv, tests: impl IntoIterator<Item = (N, S, T)>) -> Vec<Trial>
+/// `jdkN::NAME` for each JDK and each of these tests, which need something of the machine or of the
+/// JDK.
+pub fn per_jdk_needing<N, S, T>(
+    env: &TestEnv,
+    tests: impl IntoIterator<Item = (N, S, T)>,
+) -> Vec<Trial>
 where
     N: Into<String>,
     S: AsRef<[Need]>,
@@ -245,7 +256,8 @@ where
     trials
 }
 
-/// Fails the test, with a message, unless a condition holds. The message is a format string, or a string.
+/// Fails the test, with a message, unless a condition holds. The message is a format string, or a
+/// string.
 #[macro_export]
 macro_rules! ensure {
     ($holds:expr, $format:literal $($arguments:tt)*) => {

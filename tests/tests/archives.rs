@@ -1,7 +1,7 @@
 //! JVMs that make a class archive (CDS) or an AOT cache, and JVMs that use one.
 //!
-//! Invariant: where HotSpot takes agents, output, exit code and archive are those of the bare JVM; where it refuses them,
-//! its own message is the only one, because our library is not even loaded.
+//! Invariant: where HotSpot takes agents, output, exit code and archive are those of the bare JVM;
+//! where it refuses them, its own message is the only one, because our library is not even loaded.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -20,7 +20,11 @@ use zaudit_tests::suite::{self, TestEnv, ensure_counts, on_jdk};
 const ARCHIVES: [(&str, u32, &[&str]); 3] = [
     ("at_exit", 17, &["-XX:ArchiveClassesAtExit=ARCHIVE"]),
     ("auto", 21, &["-XX:+AutoCreateSharedArchive", "-XX:SharedArchiveFile=ARCHIVE"]),
-    ("dump", 17, &["-Xshare:dump", "-XX:SharedArchiveFile=ARCHIVE", "-XX:SharedClassListFile=LIST"]),
+    (
+        "dump",
+        17,
+        &["-Xshare:dump", "-XX:SharedArchiveFile=ARCHIVE", "-XX:SharedClassListFile=LIST"],
+    ),
 ];
 
 /// The same for an AOT cache, in two steps and in one.
@@ -47,14 +51,21 @@ fn main() -> ExitCode {
     suite::main(|env| {
         let mut trials = env.missing();
         for jdk in env.jdks.iter().filter(|jdk| jdk.major >= 17) {
-            for (name, _, flags) in ARCHIVES.into_iter().filter(|(_, since, _)| *since <= jdk.major) {
+            for (name, _, flags) in ARCHIVES.into_iter().filter(|(_, since, _)| *since <= jdk.major)
+            {
                 for (way, label) in [(Way::Flags, "flags"), (Way::ToolOptions, "tool_options")] {
                     let name = format!("{name}::refused_by_{label}");
-                    trials.push(trial(env, jdk, &name, way, move |place, way| refused(place, way, flags)));
+                    trials.push(trial(env, jdk, &name, way, move |place, way| {
+                        refused(place, way, flags)
+                    }));
                 }
-                trials.push(trial(env, jdk, &format!("{name}::used"), Way::Flags, move |place, _| {
-                    archive_is_used(place, flags)
-                }));
+                trials.push(trial(
+                    env,
+                    jdk,
+                    &format!("{name}::used"),
+                    Way::Flags,
+                    move |place, _| archive_is_used(place, flags),
+                ));
             }
             if jdk.major >= AOT {
                 for (label, way, test) in [
@@ -83,7 +94,8 @@ fn trial(
     on_jdk(env, jdk, name, &[], move |env: &TestEnv, jdk: &Jdk| test(&Place::new(env, jdk)?, way))
 }
 
-/// A folder with the program `NeverEnded` in a jar (classes in folders are not archived), and archives of it.
+/// A folder with the program `NeverEnded` in a jar (classes in folders are not archived), and
+/// archives of it.
 struct Place<'a> {
     env: &'a TestEnv,
     jdk: &'a Jdk,
@@ -98,7 +110,8 @@ impl<'a> Place<'a> {
         let mut archiver = Command::new(jdk.tool("jar"));
         archiver.arg("cf").arg(&jar).arg("-C").arg(&env.fixture("NeverEnded")?.classes);
         Said::of(archiver.arg("NeverEnded.class"))?.done()?;
-        fs::write(folder.0.join("list"), "java/lang/Object\nNeverEnded\n").map_err(|e| e.to_string())?;
+        fs::write(folder.0.join("list"), "java/lang/Object\nNeverEnded\n")
+            .map_err(|e| e.to_string())?;
         Ok(Self { env, jdk, folder, jar })
     }
 
@@ -113,7 +126,10 @@ impl<'a> Place<'a> {
     /// Flags with the names of files put in.
     fn flags(&self, flags: &[&str], archive: &str) -> Vec<String> {
         let path = |name| self.file(name).display().to_string();
-        flags.iter().map(|f| f.replace("ARCHIVE", &path(archive)).replace("LIST", &path("list"))).collect()
+        flags
+            .iter()
+            .map(|f| f.replace("ARCHIVE", &path(archive)).replace("LIST", &path("list")))
+            .collect()
     }
 
     /// With these flags, and with the agent if it has `options`.
@@ -123,7 +139,10 @@ impl<'a> Place<'a> {
         if let Some(options) = options {
             let report = jvm.dir().join("r.json");
             let library = self.env.library.display();
-            flags.push(format!("-agentpath:{library}=file={},format=json,{options}", report.display()));
+            flags.push(format!(
+                "-agentpath:{library}=file={},format=json,{options}",
+                report.display()
+            ));
         }
         let file = self.file("arguments");
         match way {
@@ -175,7 +194,8 @@ fn refused(place: &Place, way: Way, flags: &[&str]) -> Result<()> {
     let ended = place.run(way, flags, "made.jsa", Some("gc"))?;
     ensure!(ended.code() == 1, "HotSpot takes agents here now: {ended}");
     let printed = ended.printed();
-    let words = printed.contains("Error occurred during CDS dumping") && printed.contains("JVMTI agent");
+    let words =
+        printed.contains("Error occurred during CDS dumping") && printed.contains("JVMTI agent");
     ensure!(words && ended.messages().is_empty(), "other words: {ended}");
     ensure!(!place.file("made.jsa").exists(), "there is an archive: {ended}");
     Ok(())
@@ -190,7 +210,8 @@ fn archive_is_used(place: &Place, flags: &[&str]) -> Result<()> {
     place.ensure_used(&place.flags(flags, "made.jsa"))
 }
 
-/// The bare JVM and one with the agent, side by side. What is printed is the same, and one line says why nothing is audited.
+/// The bare JVM and one with the agent, side by side. What is printed is the same, and one line
+/// says why nothing is audited.
 fn record(place: &Place, way: Way, flags: &[&str]) -> Result<()> {
     let bare = place.run(way, flags, "bare.aot", None)?;
     let ended = place.run(way, flags, "made.aot", Some("gc,exit_code=23"))?;
@@ -198,8 +219,8 @@ fn record(place: &Place, way: Way, flags: &[&str]) -> Result<()> {
     ensure!(same && bare.code() == 0, "{bare}\n{ended}");
     let messages = ended.messages();
     let flag = flags.first().and_then(|flag| flag.split('=').next()).unwrap_or_default();
-    let said =
-        messages.len() == 1 && messages[0].starts_with("zaudit: auditing is disabled: this JVM records");
+    let said = messages.len() == 1
+        && messages[0].starts_with("zaudit: auditing is disabled: this JVM records");
     ensure!(said && messages[0].contains(flag), "one line about {flag} expected: {ended}");
     let others = |ended: &Ended| ended.foreign_stderr().lines().count();
     ensure!(others(&ended) == others(&bare), "stderr differs\n{bare}\n{ended}");

@@ -1,7 +1,8 @@
-//! Options that make no sense and files that cannot be written: one clear line, and the program does not notice.
+//! Options that make no sense and files that cannot be written: one clear line, and the program
+//! does not notice.
 //!
-//! Invariant: a bad option never keeps the JVM from starting unless `strict` asks for it, and a report is never lost: what
-//! cannot go to its file goes to stderr.
+//! Invariant: a bad option never keeps the JVM from starting unless `strict` asks for it, and a
+//! report is never lost: what cannot go to its file goes to stderr.
 
 use libtest_mimic::Trial;
 use std::ffi::OsString;
@@ -58,7 +59,9 @@ fn main() -> ExitCode {
     suite::main(|env| {
         let mut trials: Vec<Trial> = Vec::new();
         for (name, options, named) in OPTIONS {
-            trials.push(case(env, format!("option::{name}"), move |env| bad_option(env, options, named)));
+            trials.push(case(env, format!("option::{name}"), move |env| {
+                bad_option(env, options, named)
+            }));
         }
         for (name, file) in FILES {
             trials.push(case(env, format!("file::{name}"), move |env| bad_file(env, file)));
@@ -148,17 +151,22 @@ fn in_the_environment(env: &TestEnv) -> Result<()> {
 
 fn in_a_file(env: &TestEnv) -> Result<()> {
     let jvm = jvm(env)?;
-    fs::write(jvm.dir().join("some.options"), "gc\ndepth=many\n").map_err(|error| error.to_string())?;
+    fs::write(jvm.dir().join("some.options"), "gc\ndepth=many\n")
+        .map_err(|error| error.to_string())?;
     let ended = jvm.agent(&env.library, "@some.options").run()?;
     unharmed(env, &ended)?;
     ensure_one_line(&ended, &["depth", "many"])?;
     ensure_summary(&ended)
 }
 
-/// A report that cannot go to its file goes to stderr, in the form that was asked for. It may be told at the start already.
+/// A report that cannot go to its file goes to stderr, in the form that was asked for. It may be
+/// told at the start already.
 fn bad_file(env: &TestEnv, file: &str) -> Result<()> {
-    for (format, begins) in [("text", "SUMMARY: zaudit:"), ("json", "\"schema\": \"zaudit-report/1\"")] {
-        let ended = jvm(env)?.agent(&env.library, format!("gc,format={format},file={file}")).run()?;
+    for (format, begins) in
+        [("text", "SUMMARY: zaudit:"), ("json", "\"schema\": \"zaudit-report/1\"")]
+    {
+        let ended =
+            jvm(env)?.agent(&env.library, format!("gc,format={format},file={file}")).run()?;
         unharmed(env, &ended)?;
         ensure_told(&ended, file, 1..=2)?;
         ensure_report(&ended, begins)?;
@@ -179,7 +187,8 @@ fn no_rights(env: &TestEnv) -> Result<()> {
     bad_file(env, "/proc/zaudit.json")
 }
 
-/// A demanded report whose file cannot be written: a line, the report on stderr, and the program runs on.
+/// A demanded report whose file cannot be written: a line, the report on stderr, and the program
+/// runs on.
 fn demanded(env: &TestEnv) -> Result<()> {
     let fixture = env.fixture("Garbage")?;
     let jvm = Jvm::new(env.default_jdk(), fixture)?.agent(&env.library, "gc,file=missing/r.txt");

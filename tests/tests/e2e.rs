@@ -1,7 +1,9 @@
-//! Every fixture on every JDK, and on the default JDK with every collector and compiler: counts to the unit.
+//! Every fixture on every JDK, and on the default JDK with every collector and compiler: counts to
+//! the unit.
 //!
-//! Each case runs its program twice, bare and audited. Invariant: the two runs differ in nothing that
-//! the program's user can see, and the audited one's report says exactly what the fixture's first comment says.
+//! Each case runs its program twice, bare and audited. Invariant: the two runs differ in nothing
+//! that the program's user can see, and the audited one's report says exactly what the fixture's
+//! first comment says.
 
 use libtest_mimic::Trial;
 use std::process::ExitCode;
@@ -81,7 +83,8 @@ fn row(env: &TestEnv, mode: &str, flags: &'static [&'static str], jdk: &Jdk) -> 
 
 impl Case {
     fn check(&self, env: &TestEnv) -> Result<()> {
-        // Compiling all of the bare program first would take minutes more, and its output is the same.
+        // Compiling all of the bare program first would take minutes more, and its output is the
+        // same.
         let bare = self.jvm(if self.mode == XCOMP { &[] } else { self.flags })?.run()?;
         ensure!(bare.code() == self.fixture.exit, "the bare program is not as it says: {bare}");
         let audited = self.jvm(self.flags)?.audited(&env.library, &self.fixture.options).run()?;
@@ -100,19 +103,23 @@ impl Case {
         Ok(Jvm::new(&self.jdk, &self.fixture)?.flags(CHECKS).flags(flags))
     }
 
-    /// Where the fixture says who ends what is ended already, all that do are told, and nobody else.
+    /// Where the fixture says who ends what is ended already, all that do are told, and nobody
+    /// else.
     fn ensure_again(&self, report: &Report) -> Result<()> {
         let stated = &self.fixture.again;
-        let told: Vec<_> = report.ended_again.iter().map(|e| (e.frame.to_string(), e.times)).collect();
+        let told: Vec<_> =
+            report.ended_again.iter().map(|e| (e.frame.to_string(), e.times)).collect();
         ensure!(stated.is_empty() || told == *stated, "ended again: {told:#?}, not {stated:#?}");
         Ok(())
     }
 
     /// Frames, subclass, hint and truncation are as the fixture says.
     fn ensure_sites(&self, report: &Report) -> Result<()> {
-        let own: Vec<&Site> = report.sites.iter().filter(|site| site.is_of(&self.fixture.name)).collect();
+        let own: Vec<&Site> =
+            report.sites.iter().filter(|site| site.is_of(&self.fixture.name)).collect();
         for frame in &self.fixture.frames {
-            let found = own.iter().any(|site| site.frames.iter().any(|here| here.to_string() == *frame));
+            let found =
+                own.iter().any(|site| site.frames.iter().any(|here| here.to_string() == *frame));
             ensure!(found, "no site has the frame {frame}: {own:#?}");
         }
         if let Some(class) = &self.fixture.class {
@@ -139,7 +146,8 @@ impl Case {
     }
 }
 
-/// The program printed the same and ended the same; the JVM had nothing to complain of that it had not before.
+/// The program printed the same and ended the same; the JVM had nothing to complain of that it had
+/// not before.
 fn unharmed(bare: &Ended, audited: &Ended) -> Result<()> {
     let both = || format!("bare: {bare}\naudited: {audited}");
     ensure!(audited.printed() == bare.printed(), "stdout differs\n{}", both());
@@ -152,12 +160,16 @@ fn unharmed(bare: &Ended, audited: &Ended) -> Result<()> {
     Ok(())
 }
 
-/// A site's id is made of its kind and frames: two runs of one program give the same ids, generated classes or not.
+/// A site's id is made of its kind and frames: two runs of one program give the same ids, generated
+/// classes or not.
 fn ids_are_stable(env: &TestEnv) -> Result<()> {
     for name in ["LambdaFrames", "Reflective", "GzipForgotten"] {
         let fixture = env.fixture(name)?;
         let ids = || -> Result<Vec<String>> {
-            let report = Jvm::new(env.default_jdk(), fixture)?.audited(&env.library, "gc").run()?.report()?;
+            let report = Jvm::new(env.default_jdk(), fixture)?
+                .audited(&env.library, "gc")
+                .run()?
+                .report()?;
             let own = report.sites.iter().filter(|site| site.is_of(name));
             let mut ids: Vec<String> = own.map(|site| site.id.clone()).collect();
             ids.sort();

@@ -1,6 +1,8 @@
-//! What the agent finds around it: descriptors, pipes and links that are not what they should be, another agent.
+//! What the agent finds around it: descriptors, pipes and links that are not what they should be,
+//! another agent.
 //!
-//! Invariant: whatever the surroundings, the program ends by itself, with its own exit code, and its report is somewhere.
+//! Invariant: whatever the surroundings, the program ends by itself, with its own exit code, and
+//! its report is somewhere.
 
 use std::fs;
 use std::os::unix::fs::{lchown, symlink};
@@ -80,8 +82,9 @@ fn pipe_that_nobody_reads(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// How much longer than without an agent a JVM may take at most. The agent's own bound is 2 s; it was 10 s for each pipe
-/// and 5 s for standard error. This asserts that there is a bound, on a machine that may be busy; it measures nothing.
+/// How much longer than without an agent a JVM may take at most. The agent's own bound is 2 s; it
+/// was 10 s for each pipe and 5 s for standard error. This asserts that there is a bound, on a
+/// machine that may be busy; it measures nothing.
 const DELAY: Duration = Duration::from_secs(5);
 
 fn timed(jvm: Jvm) -> Result<(Ended, Duration)> {
@@ -89,7 +92,8 @@ fn timed(jvm: Jvm) -> Result<(Ended, Duration)> {
     Ok((jvm.run()?, begun.elapsed()))
 }
 
-/// Three pipes that are open and never read, one of them standard error: together they delay the end only shortly.
+/// Three pipes that are open and never read, one of them standard error: together they delay the
+/// end only shortly.
 fn pipe_that_is_never_read(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = || Jvm::new(jdk, env.fixture("ManySites")?);
     let (bare, quick) = timed(jvm()?)?;
@@ -105,8 +109,8 @@ fn pipe_that_is_never_read(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         ensure!(slow < quick + DELAY, "{quick:?} without an agent, {slow:?} with {options}");
         // What the pipe did not take came on standard error.
         let messages = ended.messages();
-        let said =
-            messages.len() == 1 && messages[0].contains("the reader of the pipe does not read the report");
+        let said = messages.len() == 1
+            && messages[0].contains("the reader of the pipe does not read the report");
         ensure!(!heard || said && ended.stderr().contains("\"schema\""), ended.to_string());
     }
     Ok(())
@@ -130,7 +134,8 @@ fn give_away(path: &Path) -> Result<()> {
     lchown(path, Some(65_533), Some(65_533)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Somebody who may write to the folder puts a pipe in the report's place and reads it: he gets nothing.
+/// Somebody who may write to the folder puts a pipe in the report's place and reads it: he gets
+/// nothing.
 fn pipe_of_another_user(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = never_ended(env, jdk, "gc,file=pipe")?;
     let planted = jvm.dir().join("pipe");
@@ -138,15 +143,18 @@ fn pipe_of_another_user(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     give_away(&planted)?;
     let ended = jvm.after("exec 3<>pipe; cat <pipe 3>&- >stolen & true").run()?;
     let messages = ended.messages();
-    let said = messages.len() == 2 && messages.iter().all(|line| line.contains("named pipe of another user"));
+    let said = messages.len() == 2
+        && messages.iter().all(|line| line.contains("named pipe of another user"));
     ensure!(said, "refused at the start and at the end: {ended}");
     ensure!(ended.stderr().contains("SUMMARY: zaudit: LEAK"), "no report: {ended}");
-    let stolen = fs::read_to_string(ended.dir().join("stolen")).map_err(|error| error.to_string())?;
+    let stolen =
+        fs::read_to_string(ended.dir().join("stolen")).map_err(|error| error.to_string())?;
     ensure!(stolen.is_empty() && ended.code() == 0, "another user has read: {stolen}");
     Ok(())
 }
 
-/// Somebody who may write to the folder puts a link to the program's own output in the report's place.
+/// Somebody who may write to the folder puts a link to the program's own output in the report's
+/// place.
 fn link_of_another_user(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let bare = Jvm::new(jdk, env.fixture("NeverEnded")?)?.run()?;
     let jvm = never_ended(env, jdk, "gc,file=r.json")?;
@@ -191,8 +199,8 @@ fn stderr_that_nobody_reads(env: &TestEnv) -> Result<()> {
     Ok(())
 }
 
-/// Started without stdin, stdout and stderr, a process gets their numbers for the files that it opens first. The agent's own
-/// pipe must not be among them: whoever prints would ring it.
+/// Started without stdin, stdout and stderr, a process gets their numbers for the files that it
+/// opens first. The agent's own pipe must not be among them: whoever prints would ring it.
 fn closed_streams(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let fixture = env.fixture("WithoutStreams")?;
     let jvm = Jvm::new(jdk, fixture)?.args(&["ready", "go"]).audited(&env.library, "gc");
@@ -217,7 +225,8 @@ fn closed_streams(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     ensure_counts(fixture, &expected, &ended.report()?)
 }
 
-/// No Java code runs on account of the agent that the program could see: with `gc` this is a case of the matrix.
+/// No Java code runs on account of the agent that the program could see: with `gc` this is a case
+/// of the matrix.
 fn loader_that_prints(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let fixture = env.fixture("SystemLoader")?;
     let bare = Jvm::new(jdk, fixture)?.run()?;
@@ -227,7 +236,8 @@ fn loader_that_prints(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }
 
-/// Whenever an agent has a class transformed, the JVM asks all agents, and begins with the original bytes.
+/// Whenever an agent has a class transformed, the JVM asks all agents, and begins with the original
+/// bytes.
 fn other_agent(env: &TestEnv, jdk: &Jdk, after: bool) -> Result<()> {
     let fixture = env.fixture("SiteVariety")?;
     let jvm = Jvm::new(jdk, fixture)?.flags(["-Xcheck:jni"]);

@@ -1,6 +1,7 @@
 //! However the program ends, there is a report, and its exit code is what it would have been.
 //!
-//! Invariant: each way of ending is tried bare, too; what the bare JVM does is the measure, not what this page thinks.
+//! Invariant: each way of ending is tried bare, too; what the bare JVM does is the measure, not
+//! what this page thinks.
 
 use libtest_mimic::Trial;
 use std::process::ExitCode;
@@ -24,7 +25,8 @@ const ENDINGS: [(&str, Option<&str>, i32); 7] = [
     ("wait", Some("HUP"), 129),
 ];
 
-/// Collectors with threads of their own, which the JVM stops on its way out: a collection asked for after that never is.
+/// Collectors with threads of their own, which the JVM stops on its way out: a collection asked for
+/// after that never is.
 const CONCURRENT: [(&str, &[&str]); 2] =
     [("zgc", &["-XX:+UseZGC"]), ("shenandoah", &["-XX:+UseShenandoahGC"])];
 
@@ -104,7 +106,8 @@ fn end(jvm: Jvm, signal: Option<&str>) -> Result<Ended> {
     running.finish()
 }
 
-/// The JVM goes down under threads that are in the middle of a hook: races are looked for more than once.
+/// The JVM goes down under threads that are in the middle of a hook: races are looked for more than
+/// once.
 fn ten_times(env: &TestEnv, jdk: &Jdk, name: &str) -> Result<()> {
     let fixture = env.fixture(name)?;
     for _ in 0..10 {
@@ -116,23 +119,26 @@ fn ten_times(env: &TestEnv, jdk: &Jdk, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a collection leaves to a thread that hangs is never done: the wait for it ends, and the report owns up to it.
+/// What a collection leaves to a thread that hangs is never done: the wait for it ends, and the
+/// report owns up to it.
 fn blocked(env: &TestEnv, jdk: &Jdk, name: &str) -> Result<()> {
     let fixture = env.fixture(name)?;
     let bare = Jvm::new(jdk, fixture)?.run()?;
     let ended = Jvm::new(jdk, fixture)?.audited(&env.library, "gc,gc_timeout=300ms").run()?;
     ensure!(ended.printed() == bare.printed() && ended.code() == 0, "{bare}\n{ended}");
     let report = ended.unhealthy_report()?;
-    let unsettled = report.health.details.get("unsettled").map(ToString::to_string).unwrap_or_default();
+    let unsettled =
+        report.health.details.get("unsettled").map(ToString::to_string).unwrap_or_default();
     ensure!(unsettled.contains("gc_timeout"), "not a word about the wait: {unsettled}\n{ended}");
     let wrong = report.check().err().unwrap_or_default();
     ensure!(wrong.len() == 1 && !report.health.ok, "only health is to be wrong: {wrong:#?}");
     Ok(())
 }
 
-/// A JVM on its way out waits up to 300 ms for each Java thread that is in native code, and such is the agent's own. Nothing but
-/// the clock shows it. So the best of a few runs is compared with the best of as many bare ones beside them: a busy
-/// machine makes some runs slow, not all of them, and the agent itself takes some milliseconds.
+/// A JVM on its way out waits up to 300 ms for each Java thread that is in native code, and such is
+/// the agent's own. Nothing but the clock shows it. So the best of a few runs is compared with the
+/// best of as many bare ones beside them: a busy machine makes some runs slow, not all of them, and
+/// the agent itself takes some milliseconds.
 fn exit_is_not_delayed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, env.fixture("Ending")?)?.args(&["exit"])) };
     let timed = |jvm: Jvm| -> Result<Duration> {

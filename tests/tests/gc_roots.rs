@@ -1,6 +1,8 @@
-//! Who keeps live streams, on real JVMs: each way in which the fixture `Retained` keeps one, and what the search must not do.
+//! Who keeps live streams, on real JVMs: each way in which the fixture `Retained` keeps one, and
+//! what the search must not do.
 //!
-//! Invariant: a way that is told is the one in the fixture's source, field by field; what nobody keeps is told as such.
+//! Invariant: a way that is told is the one in the fixture's source, field by field; what nobody
+//! keeps is told as such.
 
 use std::process::ExitCode;
 use zaudit_tests::Result;
@@ -51,8 +53,12 @@ const KEPT: &[(&str, &str, &[&str])] = &[
 const UNREACHABLE: [&str; 3] = ["garbage", "circle", "weakOnly"];
 
 /// The collectors, and the releases since which they are tried.
-const COLLECTORS: [(&str, u32); 4] =
-    [("-XX:+UseG1GC", 8), ("-XX:+UseSerialGC", 8), ("-XX:+UseZGC", 17), ("-XX:+UseShenandoahGC", 17)];
+const COLLECTORS: [(&str, u32); 4] = [
+    ("-XX:+UseG1GC", 8),
+    ("-XX:+UseSerialGC", 8),
+    ("-XX:+UseZGC", 17),
+    ("-XX:+UseShenandoahGC", 17),
+];
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
@@ -90,7 +96,8 @@ fn ways(env: &TestEnv, jdk: &Jdk, collector: &str) -> Result<()> {
     ensure!(ended.code() == 0 && ended.stderr().is_empty(), ended.to_string());
     // JDK 8 has complaints about itself, and about a signal that is taken.
     ensure!(jdk.major == 8 || ended.complaints().is_empty(), ended.to_string());
-    // The walks are no business of the audit's own tags: the counts of the second report are those of the first.
+    // The walks are no business of the audit's own tags: the counts of the second report are those
+    // of the first.
     let last = ended.report()?;
     for report in [&on_demand, &last] {
         let pause = report.retention_pause_seconds;
@@ -101,7 +108,8 @@ fn ways(env: &TestEnv, jdk: &Jdk, collector: &str) -> Result<()> {
         let weakest = if jdk.major == 8 { "finalizer" } else { "weak" };
         for made in UNREACHABLE {
             let held = &of(report, made)?.retention;
-            let right = held.len() == 1 && held[0].unreachable == Some(true) && held[0].path.is_none();
+            let right =
+                held.len() == 1 && held[0].unreachable == Some(true) && held[0].path.is_none();
             ensure!(right && held[0].reference.as_deref().is_none_or(|name| name == weakest), {
                 format!("{made}: {held:?}")
             });
@@ -121,7 +129,8 @@ fn kept(report: &Report) -> Result<()> {
         let expected = site.counts.live.min(3);
         ensure!(site.retention.len() as u64 == expected, "{made}: {:?}", site.retention);
         for held in &site.retention {
-            let is = |step: &String| if step.starts_with('[') { "[]".to_owned() } else { step.clone() };
+            let is =
+                |step: &String| if step.starts_with('[') { "[]".to_owned() } else { step.clone() };
             let path: Vec<String> = held.path.iter().flatten().map(is).collect();
             let right = [*steps, &[INFLATER]].concat();
             ensure!(held.root.as_deref() == Some(root) && path == right, "{made}: {held:?}");
@@ -157,11 +166,13 @@ fn of<'a>(report: &'a Report, method: &str) -> Result<&'a Site> {
 
 /// The search ends when its time is over, and says so.
 fn out_of_time(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    let ended = retained(env, jdk)?.audited(&env.library, "gc_roots=1,gc_roots_timeout=0s").run()?;
+    let ended =
+        retained(env, jdk)?.audited(&env.library, "gc_roots=1,gc_roots_timeout=0s").run()?;
     let report = ended.report()?;
     let held: Vec<&Retained> = report.sites.iter().flat_map(|site| &site.retention).collect();
-    let gave_up =
-        |held: &&&Retained| held.unknown.as_deref().is_some_and(|why| why.contains("gc_roots_timeout"));
+    let gave_up = |held: &&&Retained| {
+        held.unknown.as_deref().is_some_and(|why| why.contains("gc_roots_timeout"))
+    };
     // What was found before is kept: roots come first in a walk.
     let (lost, found): (Vec<&&Retained>, Vec<&&Retained>) = held.iter().partition(gave_up);
     ensure!(lost.len() > 5 && found.iter().all(|held| held.root.is_some()), "{held:?}");

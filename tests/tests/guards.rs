@@ -1,6 +1,8 @@
-//! What happens when the agent itself is at fault, on a build whose hooks fail on demand (`ZAUDIT_FAULT`).
+//! What happens when the agent itself is at fault, on a build whose hooks fail on demand
+//! (`ZAUDIT_FAULT`).
 //!
-//! Invariant: the program goes on with its own output and exit code, and the agent says once what befell it.
+//! Invariant: the program goes on with its own output and exit code, and the agent says once what
+//! befell it.
 
 use std::process::ExitCode;
 use zaudit_tests::Result;
@@ -43,7 +45,8 @@ static BARE: Once<(u32, &str), Outcome> = Once::new();
 /// Runs `fixture` bare and with the failing agent, and ensures that the program did not notice.
 fn faulty(env: &TestEnv, jdk: &Jdk, fault: &str, fixture: &'static str) -> Result<Ended> {
     let library = agent::faulty_library()?;
-    let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, env.fixture(fixture)?)?.flags(["-Xcheck:jni"])) };
+    let jvm =
+        || -> Result<Jvm> { Ok(Jvm::new(jdk, env.fixture(fixture)?)?.flags(["-Xcheck:jni"])) };
     let bare = BARE.get((jdk.major, fixture), || Ok(jvm()?.run()?.into()))?;
     let ended = jvm()?.env("ZAUDIT_FAULT", fault).audited(&library, "gc").run()?;
     ensure!(ended.printed() == bare.printed, "stdout differs\n{bare}\n{ended}");
@@ -64,14 +67,16 @@ fn panics(env: &TestEnv, jdk: &Jdk, fault: &str, fixture: &'static str) -> Resul
     }
     ensure!(told == 1, "told {told} times: {ended}");
     // A native backtrace has addresses or numbered frames, whether or not the library has symbols.
-    let backtrace =
-        stderr.lines().filter(|line| line.contains("0x") || line.trim_start().starts_with("0:")).count();
+    let backtrace = stderr
+        .lines()
+        .filter(|line| line.contains("0x") || line.trim_start().starts_with("0:"))
+        .count();
     ensure!(backtrace > 0, "no backtrace: {ended}");
     Ok(())
 }
 
-/// A hook that makes an Inflater itself: nothing recurs for ever, the program's own are counted, and the report owns up
-/// to those that it could not count.
+/// A hook that makes an Inflater itself: nothing recurs for ever, the program's own are counted,
+/// and the report owns up to those that it could not count.
 fn reenters(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let ended = faulty(env, jdk, "reenter", "Ended")?;
     ensure!(ended.messages().is_empty(), "nothing to say: {ended}");
@@ -88,7 +93,8 @@ fn reenters(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 fn loaded_twice(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let fixture = env.fixture("NeverEnded")?;
     let bare = Jvm::new(jdk, fixture)?.run()?;
-    let jvm = Jvm::new(jdk, fixture)?.audited(&env.library, "gc").agent(&env.library, "file=second.txt");
+    let jvm =
+        Jvm::new(jdk, fixture)?.audited(&env.library, "gc").agent(&env.library, "file=second.txt");
     let ended = jvm.run()?;
     ensure!(ended.printed() == bare.printed() && ended.code() == bare.code(), ended.to_string());
     let messages = ended.messages();

@@ -1,8 +1,10 @@
-//! The gallery of known leaks: published libraries, the JDK itself, clean uses and pools, each held against what is known of it.
+//! The gallery of known leaks: published libraries, the JDK itself, clean uses and pools, each held
+//! against what is known of it.
 //!
-//! The cases stand in `tests/known_leaks/cases.txt` (how to read it is said at its top), the programs that call the libraries in
-//! `tests/known_leaks/triggers`; Maven gets the libraries. Invariant: a case names all that its program may leak, so a
-//! verdict too many fails as one too few does.
+//! The cases stand in `tests/known_leaks/cases.txt` (how to read it is said at its top), the
+//! programs that call the libraries in `tests/known_leaks/triggers`; Maven gets the libraries.
+//! Invariant: a case names all that its program may leak, so a verdict too many fails as one too
+//! few does.
 
 use libtest_mimic::Trial;
 use std::collections::hash_map::DefaultHasher;
@@ -19,7 +21,8 @@ use zaudit_tests::report::{Counts, Kind, Report, Severity, Site};
 use zaudit_tests::suite::{self, TestEnv};
 use zaudit_tests::{Result, publish, repository, target_dir};
 
-/// How often a trigger does its work: enough for what grows with the calls to differ from what does not.
+/// How often a trigger does its work: enough for what grows with the calls to differ from what does
+/// not.
 const CALLS: u64 = 7;
 
 /// What must come of the instances of one kind that were made at one place.
@@ -81,7 +84,8 @@ fn trial(env: &TestEnv, cases: &[Case], case: &Case, major: u32) -> Option<Trial
 impl Case {
     /// The trigger and the versions of what it is run with.
     fn name(&self) -> String {
-        let version = |library: &String| library.rsplit_once(':').map(|(_, version)| version.to_owned());
+        let version =
+            |library: &String| library.rsplit_once(':').map(|(_, version)| version.to_owned());
         let versions: Vec<String> = self.libraries.iter().take(1).filter_map(version).collect();
         if versions.is_empty() {
             self.trigger.clone()
@@ -115,9 +119,11 @@ impl Case {
 
     /// All in which `report` differs from what is known.
     fn wrong(&self, report: &Report) -> Vec<String> {
-        let mut wrong: Vec<String> = self.expected.iter().filter_map(|one| one.difference(report)).collect();
+        let mut wrong: Vec<String> =
+            self.expected.iter().filter_map(|one| one.difference(report)).collect();
         for site in &report.sites {
-            let known = |verdict| self.expected.iter().any(|one| one.verdict == verdict && one.is_of(site));
+            let known =
+                |verdict| self.expected.iter().any(|one| one.verdict == verdict && one.is_of(site));
             let fits = match site.severity {
                 Severity::Clean => true,
                 Severity::Suspect => known(SiteStats::Live),
@@ -132,8 +138,10 @@ impl Case {
 
     /// A program of two JDKs is compiled by each: what their libraries offer differs.
     fn compiled(&self, libraries: &str, jdk: &Jdk) -> Result<PathBuf> {
-        let source = repository().join("tests/known_leaks/triggers").join(format!("{}.java", self.trigger));
-        let text = fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+        let source =
+            repository().join("tests/known_leaks/triggers").join(format!("{}.java", self.trigger));
+        let text = fs::read_to_string(&source)
+            .map_err(|error| format!("{}: {error}", source.display()))?;
         let mut hasher = DefaultHasher::new();
         (&text, libraries, &jdk.home).hash(&mut hasher);
         let name = format!("{}-{:016x}", self.trigger, hasher.finish());
@@ -181,14 +189,16 @@ impl Case {
             return Ok(known);
         }
         let said = ASKED.get_or_init(|| ask_maven(all)).clone()?;
-        self.known_class_path().ok_or_else(|| format!("Maven cannot get {:?}:\n{said}", self.libraries))
+        self.known_class_path()
+            .ok_or_else(|| format!("Maven cannot get {:?}:\n{said}", self.libraries))
     }
 
     /// What Maven said before; it holds as long as the files are there.
     fn known_class_path(&self) -> Option<String> {
         let list = fs::read_to_string(work().join("maven").join(self.folder()).join(LIST)).ok()?;
         let list = list.trim();
-        (!list.is_empty() && list.split(':').all(|file| Path::new(file).exists())).then(|| list.into())
+        (!list.is_empty() && list.split(':').all(|file| Path::new(file).exists()))
+            .then(|| list.into())
     }
 
     fn pom(&self) -> String {
@@ -210,7 +220,11 @@ impl Case {
 impl Expected {
     fn is_of(&self, site: &Site) -> bool {
         // The frames of java.util.zip, and the first one outside of it.
-        let inner = site.frames.iter().take_while(|frame| frame.class.starts_with("java.util.zip.")).count();
+        let inner = site
+            .frames
+            .iter()
+            .take_while(|frame| frame.class.starts_with("java.util.zip."))
+            .count();
         site.kind == self.kind
             && site.frames.iter().take(inner + 1).any(|frame| frame.to_string() == self.frame)
     }
@@ -232,11 +246,15 @@ impl Expected {
         if !right {
             return Some(format!("expected {self:?} in {CALLS} calls, found {found:?}"));
         }
-        let leaks = || report.sites.iter().filter(|site| site.severity == Severity::Leak && self.is_of(site));
-        let says =
-            |words: &str| leaks().all(|site| site.hint.as_ref().is_some_and(|hint| hint.contains(words)));
+        let leaks = || {
+            report.sites.iter().filter(|site| site.severity == Severity::Leak && self.is_of(site))
+        };
+        let says = |words: &str| {
+            leaks().all(|site| site.hint.as_ref().is_some_and(|hint| hint.contains(words)))
+        };
         let words = self.says.as_deref().unwrap_or_default();
-        let told = || leaks().map(|site| site.hint.as_deref().unwrap_or("nothing")).collect::<Vec<_>>();
+        let told =
+            || leaks().map(|site| site.hint.as_deref().unwrap_or("nothing")).collect::<Vec<_>>();
         (!says(words)).then(|| format!("{self:?}: the hint is {:?}", told()))
     }
 }
@@ -255,22 +273,29 @@ fn pom(name: &str, rest: &str) -> String {
     )
 }
 
-/// Asks Maven once for all libraries that are not known yet; what one of them lacks keeps no other from being got. Answers what it said.
+/// Asks Maven once for all libraries that are not known yet; what one of them lacks keeps no other
+/// from being got. Answers what it said.
 fn ask_maven(all: &[Case]) -> Result<String> {
     let maven = work().join("maven");
     let mut modules = String::new();
     let mut seen = Vec::new();
-    for case in all.iter().filter(|case| !case.libraries.is_empty() && case.known_class_path().is_none()) {
+    for case in
+        all.iter().filter(|case| !case.libraries.is_empty() && case.known_class_path().is_none())
+    {
         let folder = maven.join(case.folder());
         if !seen.contains(&folder) {
-            fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+            fs::create_dir_all(&folder)
+                .map_err(|error| format!("{}: {error}", folder.display()))?;
             write(&folder.join("pom.xml"), &case.pom())?;
             modules += &format!("<module>{}</module>", case.folder());
             seen.push(folder);
         }
     }
     let file = maven.join("pom.xml");
-    write(&file, &pom("all", &format!("<packaging>pom</packaging>\n<modules>{modules}</modules>")))?;
+    write(
+        &file,
+        &pom("all", &format!("<packaging>pom</packaging>\n<modules>{modules}</modules>")),
+    )?;
     let output = Command::new("mvn")
         .args(["-q", "-B", "-Dstyle.color=never", "--fail-at-end", "-DincludeScope=runtime"])
         // Below each module's own folder.
@@ -318,10 +343,14 @@ fn parse(text: &str) -> Result<Vec<Case>> {
                 let case = cases.last_mut().ok_or_else(|| place("belongs to no case"))?;
                 match words {
                     ["says", words @ ..] if !words.is_empty() => {
-                        let one = case.expected.last_mut().filter(|one| one.verdict == SiteStats::Leak);
-                        one.ok_or_else(|| place("belongs to no leak"))?.says = Some(words.join(" "));
+                        let one =
+                            case.expected.last_mut().filter(|one| one.verdict == SiteStats::Leak);
+                        one.ok_or_else(|| place("belongs to no leak"))?.says =
+                            Some(words.join(" "));
                     }
-                    ["skip", reason @ ..] if !reason.is_empty() => case.skip = Some(reason.join(" ")),
+                    ["skip", reason @ ..] if !reason.is_empty() => {
+                        case.skip = Some(reason.join(" "))
+                    }
                     [verdict, kind, count, frame] => {
                         let one = Expected::parse(verdict, kind, count, frame);
                         case.expected.push(one.ok_or_else(|| place("no verdict, kind or count"))?);
@@ -385,14 +414,18 @@ fn refuses() -> Result<()> {
 /// A leak that is there in every release, held against what it is not.
 fn notices(env: &TestEnv) -> Result<()> {
     let case = |expected: &str| {
-        let mut cases = parse(&format!("ZipOfNothing on {}\n    {expected}\n", env.default_jdk().major))?;
+        let mut cases =
+            parse(&format!("ZipOfNothing on {}\n    {expected}\n", env.default_jdk().major))?;
         cases.pop().ok_or_else(|| "no case".to_owned())
     };
     let right = case("leak inflater 1 java.util.zip.ZipInputStream.<init>")?;
     let report = right.run(env, &[], env.default_jdk())?.report()?;
     ensure!(right.wrong(&report).is_empty(), "{:?}", right.wrong(&report));
     for (expected, complaints) in [
-        ("leak inflater 1 java.util.zip.ZipInputStream.<init>\n    says close the ZipInputStream", 0),
+        (
+            "leak inflater 1 java.util.zip.ZipInputStream.<init>\n    says close the ZipInputStream",
+            0,
+        ),
         ("leak inflater 1 java.util.zip.ZipInputStream.<init>\n    says what nobody says", 1),
         ("leak inflater 2 java.util.zip.ZipInputStream.<init>", 1),
         ("leak deflater 1 java.util.zip.ZipInputStream.<init>", 2),

@@ -1,7 +1,8 @@
-//! What the agent does where the process has no memory left: on a build whose allocations fail on demand
-//! (`ZAUDIT_FAULT`), and under a real limit of the address space.
+//! What the agent does where the process has no memory left: on a build whose allocations fail on
+//! demand (`ZAUDIT_FAULT`), and under a real limit of the address space.
 //!
-//! Invariant: whatever cannot be allocated, the program goes on with its own output and exit code, and what was lost is said.
+//! Invariant: whatever cannot be allocated, the program goes on with its own output and exit code,
+//! and what was lost is said.
 
 use std::process::{Command, ExitCode};
 use zaudit_tests::Result;
@@ -15,9 +16,11 @@ use zaudit_tests::once::{Once, Outcome};
 use zaudit_tests::report::{Kind, Report};
 use zaudit_tests::suite::{self, TestEnv, ensure_counts, per_jdk};
 
-/// Where allocations fail: in a hook from its beginning, while a new stack is learnt, in `end()`, in ObjectFree, in the making of a
-/// report, in each renderer, in a command; and everywhere from the start on.
-const STAGES: [&str; 8] = ["created", "learn", "ended", "freed", "report", "render", "attach", "all"];
+/// Where allocations fail: in a hook from its beginning, while a new stack is learnt, in `end()`,
+/// in ObjectFree, in the making of a report, in each renderer, in a command; and everywhere from
+/// the start on.
+const STAGES: [&str; 8] =
+    ["created", "learn", "ended", "freed", "report", "render", "attach", "all"];
 
 /// Every format at once.
 const FILES: &str = "file=r.txt,file=r.html,file=r.json,file=r.pb.gz,file=r.collapsed,file=r.prom";
@@ -38,7 +41,8 @@ fn main() -> ExitCode {
             env,
             STAGES.into_iter().flat_map(|stage| {
                 ["NeverEnded", "ManyStacks"].map(|fixture| {
-                    let test = move |env: &TestEnv, jdk: &Jdk| without_memory(env, jdk, stage, fixture);
+                    let test =
+                        move |env: &TestEnv, jdk: &Jdk| without_memory(env, jdk, stage, fixture);
                     (format!("none_in_{stage}::{fixture}"), test)
                 })
             }),
@@ -61,14 +65,18 @@ fn without_memory(env: &TestEnv, jdk: &Jdk, stage: &str, fixture: &'static str) 
         Ok(Jvm::new(jdk, env.fixture(fixture)?)?.args(args))
     };
     let bare = BARE.get((jdk.major, fixture), || Ok(jvm()?.run()?.into()))?;
-    let faulty =
-        jvm()?.env("ZAUDIT_FAULT", &format!("memory-{stage}")).agent(&library, format!("gc,{FILES}"));
+    let faulty = jvm()?
+        .env("ZAUDIT_FAULT", &format!("memory-{stage}"))
+        .agent(&library, format!("gc,{FILES}"));
     let mut running = faulty.spawn()?;
     if fixture == "ManyStacks" {
         running.wait_for("ready")?;
         // A report through the channel of commands, whatever becomes of it.
-        let said =
-            Zaudit::ready(env)?.with_library(library).ask("dump", running.pid(), &["--format", "json"])?;
+        let said = Zaudit::ready(env)?.with_library(library).ask(
+            "dump",
+            running.pid(),
+            &["--format", "json"],
+        )?;
         if let Some(text) = (said.code == Some(0)).then_some(said.stdout) {
             ensure_adds_up(&Report::read(&text)?)?;
         }
@@ -108,7 +116,10 @@ fn lost_is_counted(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let dropped = report.health.dropped()?;
     let created = report.totals.inflater.counts.created;
     ensure!(created == 0 && dropped == whole && !report.health.ok, {
-        format!("{whole} were made; {created} in the report, {dropped} dropped: {:?}", report.health)
+        format!(
+            "{whole} were made; {created} in the report, {dropped} dropped: {:?}",
+            report.health
+        )
     });
     Ok(())
 }
@@ -137,7 +148,8 @@ fn ensure_adds_up(report: &Report) -> Result<()> {
 /// A report of very many deep stacks does not need the memory that they take.
 fn limited(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let fixture = env.fixture("ManyStacks")?;
-    // A report with all of their frames takes more than the limit: some 100 MB, in a list that doubles.
+    // A report with all of their frames takes more than the limit: some 100 MB, in a list that
+    // doubles.
     let args = ["2048", "220"];
     let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, fixture)?.flags(["-Xmx128m"]).args(&args)) };
     let bare = jvm()?.run()?.into();
@@ -154,8 +166,9 @@ fn limited(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         let size = std::fs::metadata(&file).map_err(|error| format!("{format}: {error}"))?.len();
         ensure!(size < 16 << 20, "{format}: {size} bytes");
     }
-    let report =
-        Report::parse(&std::fs::read_to_string(running.dir().join("dump.json")).unwrap_or_default())?;
+    let report = Report::parse(
+        &std::fs::read_to_string(running.dir().join("dump.json")).unwrap_or_default(),
+    )?;
     let inflaters = &report.totals.inflater.counts;
     // JDK 8 keeps a few of its own.
     ensure!(inflaters.ended >= 2_048 && inflaters.late + inflaters.collected == 0, {
@@ -168,9 +181,11 @@ fn limited(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 
 /// From now on a process gets so much more address space than it has, and no more.
 fn limit_address_space(pid: u32, more: u64) -> Result<()> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
-    let size =
-        status.lines().find_map(|line| line.strip_prefix("VmSize:")?.split_whitespace().next()?.parse().ok());
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
+        .map_err(|error| error.to_string())?;
+    let size = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmSize:")?.split_whitespace().next()?.parse().ok());
     let size: u64 = size.ok_or("no VmSize")?;
     let limit = format!("--as={}", size * 1_024 + more);
     Said::of(Command::new("prlimit").args(["--pid", &pid.to_string(), &limit]))?.done().map(drop)
@@ -184,7 +199,8 @@ fn clean_stacks(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let others = report.other_sites.inflater.as_ref().ok_or("no other sites")?;
     let listed = report.sites.iter().filter(|site| site.is_of("ManyStacks")).count() as u64;
     ensure!(listed <= 1_000 && listed + others.sites >= 8_192, "{listed} and {others:?}");
-    let size = std::fs::metadata(ended.dir().join("r.json")).map_err(|error| error.to_string())?.len();
+    let size =
+        std::fs::metadata(ended.dir().join("r.json")).map_err(|error| error.to_string())?.len();
     ensure!(size < 2 << 20, "{size} bytes");
     let total = &report.totals.inflater.counts;
     ensure!(total.created >= 2 * 8_192 && total.created == total.ended + total.live, "{total:?}");

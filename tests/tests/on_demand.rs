@@ -1,4 +1,5 @@
-//! Reports on demand: the agent's signal, SIGQUIT and `jcmd JVMTI.data_dump`; numbered, exact, and no harm to the last one.
+//! Reports on demand: the agent's signal, SIGQUIT and `jcmd JVMTI.data_dump`; numbered, exact, and
+//! no harm to the last one.
 //!
 //! Invariant: a signal that the program or its parent has a use for is never the agent's.
 
@@ -44,7 +45,8 @@ fn garbage(env: &TestEnv, jdk: &Jdk, options: &str) -> Result<Jvm> {
     Ok(Jvm::new(jdk, env.fixture("Garbage")?)?.flags(checks(jdk)).audited(&env.library, options))
 }
 
-/// JDK 8 under `-Xcheck:jni` prints all its handlers when SIGUSR1 has one, so the agent leaves that signal alone there.
+/// JDK 8 under `-Xcheck:jni` prints all its handlers when SIGUSR1 has one, so the agent leaves that
+/// signal alone there.
 fn checks(jdk: &Jdk) -> Option<&'static str> {
     (jdk.major > 8).then_some("-Xcheck:jni")
 }
@@ -131,16 +133,20 @@ fn text_on_stderr(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// The program has just collected; the agent collects nothing, and must know all that died all the same. `ObjectFree`
-/// comes from a service thread since JDK 16: what is pending must be asked for.
+/// The program has just collected; the agent collects nothing, and must know all that died all the
+/// same. `ObjectFree` comes from a service thread since JDK 16: what is pending must be asked for.
 fn exact_after_gc(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    let concurrent = ["-XX:+UseZGC", "-XX:+UseShenandoahGC"].into_iter().filter(|_| jdk.major >= 17);
-    for flag in ["-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC"].into_iter().chain(concurrent) {
+    let concurrent =
+        ["-XX:+UseZGC", "-XX:+UseShenandoahGC"].into_iter().filter(|_| jdk.major >= 17);
+    for flag in
+        ["-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC"].into_iter().chain(concurrent)
+    {
         for _ in 0..2 {
             let mut running = ready(garbage(env, jdk, "")?.flags([flag]))?;
             running.signal("USR1")?;
             let report = running.wait_for_report("r.1.json")?;
-            ensure_report(env, jdk, &report, Trigger::Signal).map_err(|why| format!("{flag}: {why}"))?;
+            ensure_report(env, jdk, &report, Trigger::Signal)
+                .map_err(|why| format!("{flag}: {why}"))?;
             ensure_end(env, jdk, running)?;
         }
     }
@@ -150,10 +156,15 @@ fn exact_after_gc(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 /// `gc` collects before a demanded report, too: garbage that the program left is not called live.
 fn gc_on_demand(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let fixture = env.fixture("Ending")?;
-    let jvm = Jvm::new(jdk, fixture)?.flags(checks(jdk)).args(&["wait"]).audited(&env.library, "gc");
+    let jvm =
+        Jvm::new(jdk, fixture)?.flags(checks(jdk)).args(&["wait"]).audited(&env.library, "gc");
     let mut running = ready(jvm)?;
     running.signal("USR1")?;
-    ensure_counts(fixture, &fixture.expected(jdk.major, false), &running.wait_for_report("r.1.json")?)?;
+    ensure_counts(
+        fixture,
+        &fixture.expected(jdk.major, false),
+        &running.wait_for_report("r.1.json")?,
+    )?;
     running.close();
     let ended = running.finish()?;
     ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
@@ -162,8 +173,10 @@ fn gc_on_demand(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 fn program_takes_the_signal(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let fixture = env.fixture("TakesSignal")?;
     // JDK 8 lets no program have SIGUSR1.
-    let (signal, options) = if jdk.major == 8 { ("WINCH", "gc,signal=WINCH") } else { ("USR1", "gc") };
-    let mut running = ready(Jvm::new(jdk, fixture)?.args(&[signal]).audited(&env.library, options))?;
+    let (signal, options) =
+        if jdk.major == 8 { ("WINCH", "gc,signal=WINCH") } else { ("USR1", "gc") };
+    let mut running =
+        ready(Jvm::new(jdk, fixture)?.args(&[signal]).audited(&env.library, options))?;
     running.signal(signal)?;
     running.wait_for(&format!("handled SIG{signal}"))?;
     running.close();
@@ -172,8 +185,8 @@ fn program_takes_the_signal(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }
 
-/// A parent had SIGUSR1 ignored: it stays so, and SIGQUIT is still there for a report. Who asked for that very signal is
-/// told in one line; who did not is not bothered.
+/// A parent had SIGUSR1 ignored: it stays so, and SIGQUIT is still there for a report. Who asked
+/// for that very signal is told in one line; who did not is not bothered.
 fn ignored_at_start(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (options, lines) in [("gc", 0), ("gc,signal=USR1", 1)] {
         let mut running = ready(garbage(env, jdk, options)?.after("trap '' USR1"))?;
@@ -200,7 +213,8 @@ fn reduced_signals(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     ensure_end(env, jdk, running)
 }
 
-/// Signals that come faster than reports can be written: at least one report, no harm, and the last one whole.
+/// Signals that come faster than reports can be written: at least one report, no harm, and the last
+/// one whole.
 fn many_signals(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let mut running = ready(garbage(env, jdk, "gc")?)?;
     for _ in 0..100 {
@@ -210,13 +224,15 @@ fn many_signals(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     ensure_end(env, jdk, running)
 }
 
-/// Reports that are taken while four threads make, end and forget: each of them adds up, which reading it checks, no count
-/// goes back, and the last one has as many as the program says that it made.
+/// Reports that are taken while four threads make, end and forget: each of them adds up, which
+/// reading it checks, no count goes back, and the last one has as many as the program says that it
+/// made.
 fn exact_while_threads_go_on(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, env.fixture("Churning")?)?.args(&["count"]).audited(&env.library, "");
     let mut running = ready(jvm)?;
     let created = |report: &Report| {
-        [Kind::Inflater, Kind::Deflater].map(|kind| report.sum(kind, |site| site.is_of("Churning")).created)
+        [Kind::Inflater, Kind::Deflater]
+            .map(|kind| report.sum(kind, |site| site.is_of("Churning")).created)
     };
     let mut before = [0, 0];
     for number in 1..=12 {
@@ -235,8 +251,9 @@ fn exact_while_threads_go_on(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// Snapshots of a program that has the JVM tell of frees all the time. To ask for those that are pending must not meet the
-/// JVM's own thread that tells of them: JDK 17 to 26 stood still for ever, within seconds.
+/// Snapshots of a program that has the JVM tell of frees all the time. To ask for those that are
+/// pending must not meet the JVM's own thread that tells of them: JDK 17 to 26 stood still for
+/// ever, within seconds.
 fn flood_of_frees(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, env.fixture("FloodOfFrees")?)?.flags(["-Xmx48m"]);
     let mut running = ready(jvm.audited(&env.library, "interval=100ms,max_snapshots=5"))?;

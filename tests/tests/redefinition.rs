@@ -1,6 +1,8 @@
-//! Classes that another agent redefines: each instance is at the line that its maker had in the version that ran.
+//! Classes that another agent redefines: each instance is at the line that its maker had in the
+//! version that ran.
 //!
-//! Invariant: what is expected is known to the unit, or bounded by what the program itself has counted.
+//! Invariant: what is expected is known to the unit, or bounded by what the program itself has
+//! counted.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -58,7 +60,9 @@ fn run(env: &TestEnv, jdk: &Jdk, folder: &Path, way: &str, loaded: Loaded) -> Re
     versions.push(folder);
     let jvm = || -> Result<Jvm> {
         let jvm = match loaded {
-            Loaded::ByFlag => Jvm::program(jdk, jar.as_os_str(), "Redefining")?.flags([&flag]).args(&[way]),
+            Loaded::ByFlag => {
+                Jvm::program(jdk, jar.as_os_str(), "Redefining")?.flags([&flag]).args(&[way])
+            }
             Loaded::ByLauncher => {
                 Jvm::program(jdk, jar.as_os_str(), "-jar")?.args(&[&jar.display().to_string(), way])
             }
@@ -93,7 +97,8 @@ fn made(ended: &Ended, method: &str) -> Result<BTreeMap<u32, u64>> {
 /// The line that ends with the comment `mark`, in a version of the class.
 fn line(version: &str, mark: &str) -> Result<u32> {
     let path = repository().join("java-fixtures/redefined").join(version).join("Made.java");
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let found = text.lines().position(|line| line.ends_with(&format!("// {mark}")));
     let index = found.ok_or_else(|| format!("{}: no line {mark}", path.display()))?;
     u32::try_from(index + 1).map_err(|error| error.to_string())
@@ -132,14 +137,16 @@ fn staying(env: &TestEnv, jdk: &Jdk, folder: &Path) -> Result<()> {
 fn flipping(env: &TestEnv, jdk: &Jdk, folder: &Path) -> Result<()> {
     let ended = run(env, jdk, folder, "flipping", Loaded::ByFlag)?;
     let printed = ended.printed();
-    let numbers: Vec<u64> = printed.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<u64> =
+        printed.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [first, moved, either] = numbers[..] else {
         return Err(format!("three numbers expected: {ended}"));
     };
     let lines = made(&ended, "make")?;
     let at = |line: u32| lines.get(&line).copied().unwrap_or(0);
     let (at_first, at_moved) = (at(line("", "make")?), at(line("moved", "make")?));
-    let right = at_first >= first && at_moved >= moved && at_first + at_moved == first + moved + either;
+    let right =
+        at_first >= first && at_moved >= moved && at_first + at_moved == first + moved + either;
     ensure!(right && first > 0 && moved > 0, {
         format!("{first} and {moved} are sure, {either} are either, and these were seen: {lines:?}")
     });

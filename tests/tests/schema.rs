@@ -1,7 +1,8 @@
-//! `docs/report.schema.json` before a validator that others use, and our own small checker beside it.
+//! `docs/report.schema.json` before a validator that others use, and our own small checker beside
+//! it.
 //!
-//! Invariant: both say the same of every sample. The validator is Python's `jsonschema`, from the machine or from its
-//! registry; where it cannot be had, what needs it is an ignored test.
+//! Invariant: both say the same of every sample. The validator is Python's `jsonschema`, from the
+//! machine or from its registry; where it cannot be had, what needs it is an ignored test.
 
 use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
@@ -20,7 +21,10 @@ fn main() -> ExitCode {
     let agrees = "a_validator_agrees_with_our_checker";
     let trials = vec![
         test("reports_are_as_the_schema_has_them", reports_are_as_the_schema_has_them),
-        test("an_undocumented_field_is_refused_anywhere", an_undocumented_field_is_refused_anywhere),
+        test(
+            "an_undocumented_field_is_refused_anywhere",
+            an_undocumented_field_is_refused_anywhere,
+        ),
         match python() {
             Ok(python) => Trial::test(agrees, move || {
                 a_validator_agrees_with_our_checker(&python);
@@ -60,8 +64,10 @@ fn python() -> Result<PathBuf, String> {
     }
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let folder =
-        cache.or_else(home).ok_or("there is no cache folder")?.join("zaudit/tools/jsonschema-4.26.0");
+    let folder = cache
+        .or_else(home)
+        .ok_or("there is no cache folder")?
+        .join("zaudit/tools/jsonschema-4.26.0");
     let python = folder.join("bin/python");
     if !has(&python) {
         let folder = folder.to_str().ok_or("the cache folder has no plain name")?;
@@ -80,7 +86,8 @@ fn python() -> Result<PathBuf, String> {
     Ok(python)
 }
 
-/// What the validator says of each: whether it is valid. It takes its time, so each processor has its share.
+/// What the validator says of each: whether it is valid. It takes its time, so each processor has
+/// its share.
 fn validated(python: &Path, samples: &[Value]) -> Vec<bool> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let shares = samples.chunks(samples.len().div_ceil(processors));
@@ -108,7 +115,10 @@ fn validated_share(python: &Path, samples: &[Value]) -> Vec<bool> {
 }
 
 fn golden() -> Value {
-    serde_json::from_str(&std::fs::read_to_string(root().join("tests/goldens/report.json")).unwrap()).unwrap()
+    serde_json::from_str(
+        &std::fs::read_to_string(root().join("tests/goldens/report.json")).unwrap(),
+    )
+    .unwrap()
 }
 
 /// Every value of a report, by its pointer.
@@ -116,7 +126,9 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     found.push(at.to_owned());
     match value {
         Value::Object(members) => {
-            members.iter().for_each(|(name, member)| pointers(member, &format!("{at}/{name}"), found));
+            members
+                .iter()
+                .for_each(|(name, member)| pointers(member, &format!("{at}/{name}"), found));
         }
         // The first of each tells for the others.
         Value::Array(items) => {
@@ -130,7 +142,8 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
 fn damaged(report: &Value) -> Vec<Value> {
     let mut found = Vec::new();
     pointers(report, "", &mut found);
-    let values = [Value::Null, json!(-1), json!(1.5), json!("x"), json!([7]), json!({"x": 1}), json!(true)];
+    let values =
+        [Value::Null, json!(-1), json!(1.5), json!("x"), json!([7]), json!({"x": 1}), json!(true)];
     let mut samples = Vec::new();
     for pointer in &found {
         for value in &values {
@@ -167,7 +180,11 @@ fn reports_are_as_the_schema_has_them() {
     let damaged = damaged(&golden());
     let refused = damaged.iter().filter(|sample| schema::check(sample).is_err()).count();
     // A number for a number, a string for a string: some damage is none.
-    assert!(refused > damaged.len() / 2 && refused < damaged.len(), "{refused} of {}", damaged.len());
+    assert!(
+        refused > damaged.len() / 2 && refused < damaged.len(),
+        "{refused} of {}",
+        damaged.len()
+    );
 }
 
 fn a_validator_agrees_with_our_checker(python: &Path) {
@@ -187,7 +204,9 @@ fn an_undocumented_field_is_refused_anywhere() {
         // The reasons of the health are anybody's words.
         let mut sample = golden.clone();
         let value = sample.pointer_mut(&pointer).unwrap();
-        if value.is_object() && !["/health/dropped", "/health/unreadable"].contains(&pointer.as_str()) {
+        if value.is_object()
+            && !["/health/dropped", "/health/unreadable"].contains(&pointer.as_str())
+        {
             value["undocumented"] = 1.into();
             let wrong = schema::check(&sample).unwrap_err();
             assert!(wrong.contains("\"undocumented\" is not in it"), "{wrong}");

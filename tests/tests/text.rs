@@ -1,7 +1,8 @@
-//! The text report, held against goldens: what a person reads changes only when somebody meant it to.
+//! The text report, held against goldens: what a person reads changes only when somebody meant it
+//! to.
 //!
-//! What differs from run to run (ages, process ids, times, folders) is replaced first. `BLESS=1` rewrites the goldens.
-//! Invariant: a golden that is not there is a failure.
+//! What differs from run to run (ages, process ids, times, folders) is replaced first. `BLESS=1`
+//! rewrites the goldens. Invariant: a golden that is not there is a failure.
 
 use std::process::ExitCode;
 use zaudit_tests::ensure;
@@ -21,7 +22,9 @@ const GOLDENS: [(&str, &str, &str); 5] = [
 
 fn main() -> ExitCode {
     suite::main(|env| {
-        let trial = |(name, fixture, options)| case(env, name, move |env| same(env, name, fixture, options));
+        let trial = |(name, fixture, options)| {
+            case(env, name, move |env| same(env, name, fixture, options))
+        };
         let mut trials: Vec<_> = GOLDENS.into_iter().map(trial).collect();
         trials.push(case(env, "normalised", |_| normalises()));
         trials
@@ -29,14 +32,15 @@ fn main() -> ExitCode {
 }
 
 fn same(env: &TestEnv, name: &str, fixture: &str, options: &str) -> Result<()> {
-    let ended = Jvm::new(env.default_jdk(), env.fixture(fixture)?)?.agent(&env.library, options).run()?;
+    let ended =
+        Jvm::new(env.default_jdk(), env.fixture(fixture)?)?.agent(&env.library, options).run()?;
     let text = normalised(&ended.stderr());
     ensure!(text.contains("SUMMARY: zaudit:"), "no report: {ended}");
     golden(&repository().join("tests/goldens/text").join(format!("{name}.txt")), &text)
 }
 
-/// What no two runs or builds of a JDK share becomes `#`: the line about the process, times and latenesses, lines of the
-/// JDK's own sources.
+/// What no two runs or builds of a JDK share becomes `#`: the line about the process, times and
+/// latenesses, lines of the JDK's own sources.
 fn normalised(text: &str) -> String {
     let mut lines = String::new();
     let mut about_process = false;
@@ -63,7 +67,10 @@ fn without_times(line: &str) -> String {
         let (number, unit) = (core(&words[index - 1]), core(&words[index]));
         let plain = if TIMES.contains(&unit.as_str()) { "s" } else { "B·s" };
         let known = plain == "s" || LATENESSES.contains(&unit.as_str());
-        if known && !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || ".,".contains(c)) {
+        if known
+            && !number.is_empty()
+            && number.chars().all(|c| c.is_ascii_digit() || ".,".contains(c))
+        {
             words[index - 1] = words[index - 1].replacen(&number, "#", 1);
             words[index] = words[index].replacen(&unit, plain, 1);
         }
@@ -71,7 +78,8 @@ fn without_times(line: &str) -> String {
     words.join(" ")
 }
 
-/// `java.util.zip.Inflater.<init>(Inflater.java:132)` becomes `…(Inflater.java:#)`; the fixtures' own lines stay.
+/// `java.util.zip.Inflater.<init>(Inflater.java:132)` becomes `…(Inflater.java:#)`; the fixtures'
+/// own lines stay.
 fn without_jdk_line(line: &str) -> String {
     let frame = line.trim_start_matches([' ', '>']);
     match line.rsplit_once(".java:") {
@@ -82,7 +90,10 @@ fn without_jdk_line(line: &str) -> String {
 
 fn normalises() -> Result<()> {
     for (text, expected) in [
-        ("SUMMARY\nzaudit 0.1.0, at exit after 12 ms, pid 7:\n  Main\n\nLEAK", "SUMMARY\nzaudit #\n\nLEAK\n"),
+        (
+            "SUMMARY\nzaudit 0.1.0, at exit after 12 ms, pid 7:\n  Main\n\nLEAK",
+            "SUMMARY\nzaudit #\n\nLEAK\n",
+        ),
         (
             "each held ≈39.1 KiB for 12.5 ms on average (3.25 MiB·s)",
             "each held ≈39.1 KiB for # s on average (# B·s)\n",

@@ -1,4 +1,5 @@
-//! The house rules that a machine can check: which room may name which, and documents that must equal the code.
+//! The house rules that a machine can check: which room may name which, and documents that must
+//! equal the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -29,7 +30,8 @@ const GROUPS: [&str; 9] = [
 ];
 
 /// The floors of the agent from the bottom up: a module names none above its own.
-const FLOORS: [&str; 5] = ["agent/sys", "agent/state", "agent/observe", "agent/inspect", "agent/control"];
+const FLOORS: [&str; 5] =
+    ["agent/sys", "agent/state", "agent/observe", "agent/inspect", "agent/control"];
 
 /// The list of modules, and which others each of them names.
 const MODULES: &str = "tests/modules.txt";
@@ -65,10 +67,14 @@ fn sources() -> BTreeMap<PathBuf, String> {
     found
 }
 
-/// What a file names in paths that begin with a package, as `core::report::Report`. Comments do not count.
+/// What a file names in paths that begin with a package, as `core::report::Report`. Comments do not
+/// count.
 fn paths(text: &str, package: &str) -> Vec<Vec<String>> {
-    let code: String =
-        text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+    let code: String = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(""))
+        .collect::<Vec<_>>()
+        .join("\n");
     let mut found = Vec::new();
     for (folder, name) in PACKAGES {
         let prefix = if folder == package { "crate" } else { name };
@@ -143,7 +149,9 @@ fn edges() -> BTreeMap<String, BTreeSet<String>> {
             named.extend(other.filter(|other| other != module && !is_root(other)));
         }
         // Siblings are also named by `super::`.
-        if let Some((group, _)) = module.rsplit_once('/').filter(|(group, _)| GROUPS.contains(group)) {
+        if let Some((group, _)) =
+            module.rsplit_once('/').filter(|(group, _)| GROUPS.contains(group))
+        {
             let crate_path = format!("crate{}::", &group[package.len()..].replace('/', "::"));
             for path in paths(&text.replace("use super::", &format!("use {crate_path}")), package) {
                 let other = (1..=path.len()).rev().map(|length| path[..length].join("/"));
@@ -158,11 +166,13 @@ fn edges() -> BTreeMap<String, BTreeSet<String>> {
 
 /// A package's or group's own file has no code but the list of its modules.
 fn is_root(module: &str) -> bool {
-    (PACKAGES.iter().any(|(package, _)| *package == module) && !["classfile", "instrument"].contains(&module))
+    (PACKAGES.iter().any(|(package, _)| *package == module)
+        && !["classfile", "instrument"].contains(&module))
         || GROUPS.contains(&module)
 }
 
-/// An explicit list: a new arrow between two modules is a decision, to be seen in a change. `BLESS=1` writes it.
+/// An explicit list: a new arrow between two modules is a decision, to be seen in a change.
+/// `BLESS=1` writes it.
 #[test]
 fn modules_name_each_other_as_the_list_says() {
     let mut text = String::new();
@@ -199,7 +209,8 @@ fn modules_form_no_circle() {
 
 #[test]
 fn arrows_run_downward_only() {
-    let floor = |module: &str| FLOORS.iter().position(|floor| module.starts_with(&format!("{floor}/")));
+    let floor =
+        |module: &str| FLOORS.iter().position(|floor| module.starts_with(&format!("{floor}/")));
     let package = |module: &str| module.split('/').next().unwrap_or("").to_owned();
     for (module, named) in edges() {
         for other in named {
@@ -222,7 +233,8 @@ fn arrows_run_downward_only() {
 fn every_file_says_what_it_owns() {
     for path in sources().into_keys() {
         let text = fs::read_to_string(&path).unwrap();
-        let opening = if path.extension().is_some_and(|name| name == "css") { "/*! " } else { "//! " };
+        let opening =
+            if path.extension().is_some_and(|name| name == "css") { "/*! " } else { "//! " };
         assert!(text.starts_with(opening), "{} does not open with `{opening}`", path.display());
     }
 }
@@ -231,8 +243,11 @@ fn every_file_says_what_it_owns() {
 fn unsafe_stays_where_the_jvm_and_the_system_are() {
     for (path, module) in sources() {
         let text = fs::read_to_string(&path).unwrap();
-        let has = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe "));
-        let may = module.starts_with("agent/") || module.starts_with("bench/") || module == "cli/sys";
+        let has = text
+            .lines()
+            .any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe "));
+        let may =
+            module.starts_with("agent/") || module.starts_with("bench/") || module == "cli/sys";
         assert!(
             !has || may || text.contains("#![forbid(unsafe_code)]"),
             "{} has unsafe code",
@@ -241,7 +256,8 @@ fn unsafe_stays_where_the_jvm_and_the_system_are() {
     }
 }
 
-/// Documents have parts that are made from the code, between `<!-- NAME -->` and `<!-- /NAME -->`. `BLESS=1` writes them.
+/// Documents have parts that are made from the code, between `<!-- NAME -->` and `<!-- /NAME -->`.
+/// `BLESS=1` writes them.
 #[test]
 fn documents_have_the_tables_of_the_code() {
     use zaudit_core::options;
@@ -253,7 +269,8 @@ fn documents_have_the_tables_of_the_code() {
         let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
         let path = root().join(document);
         let page = fs::read_to_string(&path).unwrap();
-        let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("{document} has no {begin}"));
+        let (before, rest) =
+            page.split_once(&begin).unwrap_or_else(|| panic!("{document} has no {begin}"));
         let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{document} has no {end}"));
         let now = format!("{before}{begin}{text}{end}{after}");
         golden::golden(&path, &now)
@@ -312,7 +329,10 @@ fn the_page_on_security_names_tests_that_exist() {
     for (file, test) in named {
         let text = fs::read_to_string(root().join(format!("{file}.rs")));
         let text = text.unwrap_or_else(|error| panic!("SECURITY.md names {file}.rs: {error}"));
-        assert!(text.contains(&format!("fn {test}(")), "SECURITY.md: there is no {test} in {file}.rs");
+        assert!(
+            text.contains(&format!("fn {test}(")),
+            "SECURITY.md: there is no {test} in {file}.rs"
+        );
     }
     for item in page.split("\n- ").skip(1).flat_map(|rest| rest.split("\n\n").next()) {
         assert!(item.contains(".rs::"), "SECURITY.md names no test: {item}");
@@ -324,12 +344,14 @@ fn documents() -> Vec<PathBuf> {
     let folders = ["", "docs", "docs/examples", ".github", ".github/ISSUE_TEMPLATE"];
     let files = folders.iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
     let files = files.map(|file| file.unwrap().path());
-    let found: Vec<_> = files.filter(|path| path.extension().is_some_and(|name| name == "md")).collect();
+    let found: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|name| name == "md")).collect();
     assert!(found.len() > 15, "the documents were found: {found:?}");
     found
 }
 
-/// Words of no technical English, each with a better one in `docs/glossary.md` or in any dictionary.
+/// Words of no technical English, each with a better one in `docs/glossary.md` or in any
+/// dictionary.
 const BANNED: [&str; 14] = [
     "told",
     "asked",
@@ -362,11 +384,17 @@ fn documents_have_100_columns_and_plain_words() {
             assert!(apart || line.chars().count() <= 100, "more than 100 columns: {}", place());
             let prose: Vec<&str> = line.split('`').step_by(2).collect();
             let prose = format!(" {} ", prose.join(" ").to_lowercase());
-            let words: Vec<&str> =
-                prose.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+            let words: Vec<&str> = prose
+                .split(|c: char| !c.is_alphanumeric())
+                .filter(|word| !word.is_empty())
+                .collect();
             let words = format!(" {} ", words.join(" "));
             for banned in BANNED {
-                assert!(!words.contains(&format!(" {banned} ")), "no {banned:?} in documents: {}", place());
+                assert!(
+                    !words.contains(&format!(" {banned} ")),
+                    "no {banned:?} in documents: {}",
+                    place()
+                );
             }
         }
     }
@@ -377,20 +405,26 @@ fn documents_have_100_columns_and_plain_words() {
 fn links_in_documents_lead_somewhere() {
     let anchors = |path: &Path| -> Vec<String> {
         let text = fs::read_to_string(path).unwrap();
-        let headings =
-            text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+        let headings = text
+            .lines()
+            .filter(|line| line.starts_with('#'))
+            .map(|line| line.trim_start_matches('#').trim());
         let kept = |c: &char| c.is_alphanumeric() || *c == ' ' || *c == '-' || *c == '_';
         headings
-            .map(|title| title.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-"))
+            .map(|title| {
+                title.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+            })
             .collect()
     };
     for path in documents() {
         let page = fs::read_to_string(&path).unwrap();
         let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for target in targets.filter(|target| !target.contains("://")) {
-            let (file, heading) =
-                target.split_once('#').map_or((target, None), |(file, heading)| (file, Some(heading)));
-            let file = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let (file, heading) = target
+                .split_once('#')
+                .map_or((target, None), |(file, heading)| (file, Some(heading)));
+            let file =
+                if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
             assert!(file.exists(), "{} links to {target}", path.display());
             if let Some(heading) = heading {
                 assert!(
@@ -415,7 +449,10 @@ fn the_examples_are_what_the_renderers_write() {
             fs::write(examples.join(name), &golden).unwrap();
         }
         let example = fs::read(examples.join(name)).unwrap_or_default();
-        assert!(example == golden, "docs/examples/{name} is not tests/goldens/{name}; BLESS=1 copies it");
+        assert!(
+            example == golden,
+            "docs/examples/{name} is not tests/goldens/{name}; BLESS=1 copies it"
+        );
     }
     for file in fs::read_dir(&examples).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
@@ -423,12 +460,15 @@ fn the_examples_are_what_the_renderers_write() {
     }
 }
 
-/// Messages are headings in code, with `…` for what varies; each part must be in the text of one source file.
+/// Messages are headings in code, with `…` for what varies; each part must be in the text of one
+/// source file.
 #[test]
 fn the_page_on_troubleshooting_quotes_messages_that_are_printed() {
     let texts: Vec<String> = sources()
         .into_iter()
-        .filter(|(_, module)| ["core", "agent", "cli"].iter().any(|package| module.starts_with(package)))
+        .filter(|(_, module)| {
+            ["core", "agent", "cli"].iter().any(|package| module.starts_with(package))
+        })
         .map(|(path, _)| literals(&fs::read_to_string(path).unwrap()))
         .collect();
     let page = fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
@@ -456,9 +496,11 @@ fn literals(text: &str) -> String {
 #[test]
 fn the_page_on_suppressions_has_the_built_in_rules() {
     let page = fs::read_to_string(root().join("docs/suppressions.md")).unwrap();
-    let section = page.split("\n## Built-in rules\n").nth(1).expect("docs/suppressions.md has the section");
+    let section =
+        page.split("\n## Built-in rules\n").nth(1).expect("docs/suppressions.md has the section");
     let listed = section.split("```").nth(1).expect("and in it a list");
-    let (rules, complaints) = zaudit_core::analysis::rules::Rule::read_file("docs/suppressions.md", listed);
+    let (rules, complaints) =
+        zaudit_core::analysis::rules::Rule::read_file("docs/suppressions.md", listed);
     let texts = |rules: Vec<zaudit_core::analysis::rules::Rule>| {
         rules.into_iter().map(|rule| rule.text).collect::<Vec<_>>()
     };
@@ -479,7 +521,8 @@ fn tracked(extensions: &[&str]) -> Vec<String> {
     assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
     let names = String::from_utf8(output.stdout).unwrap();
     let ours = |name: &&str| {
-        let known = Path::new(name).extension().is_some_and(|own| extensions.iter().any(|one| own == *one));
+        let known =
+            Path::new(name).extension().is_some_and(|own| extensions.iter().any(|one| own == *one));
         known && !NOT_WRITTEN.iter().any(|not| name.starts_with(not)) && root().join(name).exists()
     };
     let found: Vec<String> = names.split('\0').filter(ours).map(str::to_owned).collect();
@@ -493,11 +536,17 @@ fn wide_comments(source: &str) -> Vec<usize> {
         let comment = line.trim_start().starts_with("//") && !line.contains("://");
         comment && line.chars().count() > WIDTH
     };
-    source.lines().enumerate().filter(|(_, line)| is_wide(line)).map(|(number, _)| number + 1).collect()
+    source
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| is_wide(line))
+        .map(|(number, _)| number + 1)
+        .collect()
 }
 
-/// The banned words in a text, with the numbers of their lines. In any case, and as whole words; a name of code such as
-/// `is_told_twice` has them too. One that is quoted alone is a name: the user `nobody`.
+/// The banned words in a text, with the numbers of their lines. In any case, and as whole words; a
+/// name of code such as `is_told_twice` has them too. One that is quoted alone is a name: the user
+/// `nobody`.
 fn banned(text: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -509,8 +558,11 @@ fn banned(text: &str) -> Vec<(usize, &'static str)> {
                 let quoted = before == after && before.is_some_and(|c| c == '`' || c == '"');
                 !quoted && ![before, after].into_iter().flatten().any(char::is_alphanumeric)
             };
-            found
-                .extend(line.match_indices(word).filter(|(at, _)| is_whole(*at)).map(|_| (number + 1, word)));
+            found.extend(
+                line.match_indices(word)
+                    .filter(|(at, _)| is_whole(*at))
+                    .map(|_| (number + 1, word)),
+            );
         }
     }
     found
@@ -523,7 +575,9 @@ fn none_left<T: std::fmt::Debug>(what: &str, mut files: Vec<(String, Vec<T>)>) {
     let total: usize = files.iter().map(|(_, found)| found.len()).sum();
     let lines: Vec<String> = files
         .iter()
-        .map(|(name, found)| format!("{:5} {name}: {:?}", found.len(), &found[..found.len().min(5)]))
+        .map(|(name, found)| {
+            format!("{:5} {name}: {:?}", found.len(), &found[..found.len().min(5)])
+        })
         .collect();
     assert!(total == 0, "{total} {what} in {} files:\n{}", files.len(), lines.join("\n"));
 }
@@ -533,7 +587,6 @@ fn read(name: &str) -> String {
 }
 
 #[test]
-#[ignore = "comments are not there yet; run it with --ignored to see what is left"]
 fn comments_are_no_wider_than_they_may_be() {
     let of = |name: String| (name.clone(), wide_comments(&read(&name)));
     none_left("comments that are too wide", tracked(&["rs"]).into_iter().map(of).collect());
@@ -557,7 +610,8 @@ fn no_banned_word_is_used() {
 #[test]
 fn what_is_too_wide_or_banned_is_found() {
     let wide = "x".repeat(WIDTH + 1);
-    let source = format!("// {wide}\nlet {wide};\n    /// {wide}\n//! https://a/{wide}\n// short\n");
+    let source =
+        format!("// {wide}\nlet {wide};\n    /// {wide}\n//! https://a/{wide}\n// short\n");
     assert_eq!(wide_comments(&source), [1, 3]);
     // Characters count, not bytes.
     assert_eq!(wide_comments(&format!("// {}", "é".repeat(WIDTH - 3))), [0; 0]);

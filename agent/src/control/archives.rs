@@ -24,8 +24,9 @@ pub(crate) fn recording(release: u32) -> Option<String> {
 /// The flag among `flags` that makes a JVM record. The last value of a flag applies.
 fn recording_flag<'a>(flags: &'a [String]) -> Option<String> {
     // HotSpot accepts `:=` in place of `=`.
-    let value =
-        |flag: &'a String, name: &str| flag.strip_prefix(name)?.trim_start_matches(':').strip_prefix('=');
+    let value = |flag: &'a String, name: &str| {
+        flag.strip_prefix(name)?.trim_start_matches(':').strip_prefix('=')
+    };
     let last = |name: &str| flags.iter().rev().find_map(|flag| Some((flag, value(flag, name)?)));
     match last("-XX:AOTMode") {
         Some((flag, "record")) => Some(flag.clone()),
@@ -43,7 +44,8 @@ mod tests {
     /// newline.
     fn found(launcher: bool, arguments: &[&str], environment: &[&str]) -> Option<String> {
         let named = |name: &str| {
-            let found = environment.iter().find_map(|one| one.strip_prefix(name)?.strip_prefix('='));
+            let found =
+                environment.iter().find_map(|one| one.strip_prefix(name)?.strip_prefix('='));
             found.map(|value| value.replace('|', "\n"))
         };
         let start = Start {
@@ -68,8 +70,16 @@ mod tests {
             (&["-XX:AOTMode=auto", OUTPUT, "Main"], &[], OUTPUT),
             (&["-XX:AOTMode=off", RECORD, "Main"], &[], RECORD),
             (&["--add-modules", "a.b", OUTPUT, "-jar", "a.jar"], &[], OUTPUT),
-            (&["@args", "Main"], &["@args=-cp \"C:\\\\x y\"  # a comment|'-XX:AOTMode=record'|"], RECORD),
-            (&["-cp", "x", "@args"], &["@args=-XX:AOTCacheOutput=a.aot Main -XX:AOTMode=off"], OUTPUT),
+            (
+                &["@args", "Main"],
+                &["@args=-cp \"C:\\\\x y\"  # a comment|'-XX:AOTMode=record'|"],
+                RECORD,
+            ),
+            (
+                &["-cp", "x", "@args"],
+                &["@args=-XX:AOTCacheOutput=a.aot Main -XX:AOTMode=off"],
+                OUTPUT,
+            ),
             (&["Main"], &["JDK_JAVA_OPTIONS=-Dx='a b' -XX:AOTMode=record"], RECORD),
             (&["Main"], &["JDK_JAVA_OPTIONS=@args", "@args=-XX:AOTMode=record"], RECORD),
             (&["-jar", "a.jar"], &["JAVA_TOOL_OPTIONS=-Xmx1g -XX:AOTCacheOutput=a.aot"], OUTPUT),
@@ -79,7 +89,10 @@ mod tests {
         ] {
             assert_eq!(found(true, arguments, environment).as_deref(), Some(flag), "{arguments:?}");
         }
-        assert_eq!(found(false, &["-cp", "x", "-J-XX:AOTMode=record"], &[]).as_deref(), Some(RECORD));
+        assert_eq!(
+            found(false, &["-cp", "x", "-J-XX:AOTMode=record"], &[]).as_deref(),
+            Some(RECORD)
+        );
         assert!(found(false, &["A.java"], &["JAVA_TOOL_OPTIONS=-XX:AOTMode=record"]).is_some());
     }
 
@@ -98,7 +111,10 @@ mod tests {
             (&["--disable-@files", "@args", "Main"], &["@args=-XX:AOTMode=record"]),
             (&["@@args", "Main"], &["@args=-XX:AOTMode=record"]),
             (&["--module=m/Main", RECORD], &[]),
-            (&["-Dflag=-XX:AOTMode=record", "Main"], &["JAVA_TOOL_OPTIONS='-Da= -XX:AOTMode=record'"]),
+            (
+                &["-Dflag=-XX:AOTMode=record", "Main"],
+                &["JAVA_TOOL_OPTIONS='-Da= -XX:AOTMode=record'"],
+            ),
             (&["Main"], &["_JAVA_OPTIONS=-XX:AOTMode=off", "JAVA_TOOL_OPTIONS=-XX:AOTMode=record"]),
             (&["Main"], &["JDK_AOT_VM_OPTIONS=-XX:AOTMode=record"]),
             (&["-XX:Flags=f", "-XX:AOTMode=on", "Main"], &["@f=AOTMode=record"]),

@@ -90,10 +90,16 @@ fn arm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
 }
 
 /// Arms after a delay.
-pub(crate) fn wait_to_arm(agent: &'static Agent, jni: Jni, delay: Duration, options: &Options) -> Answer {
+pub(crate) fn wait_to_arm(
+    agent: &'static Agent,
+    jni: Jni,
+    delay: Duration,
+    options: &Options,
+) -> Answer {
     let _control = agent.control();
     lifecycle::check_can_arm(agent)?;
-    let at = Instant::now().checked_add(delay).ok_or("the delay is too long for the system's clock")?;
+    let at =
+        Instant::now().checked_add(delay).ok_or("the delay is too long for the system's clock")?;
     lifecycle::prepare(agent, jni)?;
     lifecycle::start_worker(agent, jni, Some((at, options.clone())))?;
     Ok(format!("the audit will start in {delay:?}"))
@@ -102,7 +108,9 @@ pub(crate) fn wait_to_arm(agent: &'static Agent, jni: Jni, delay: Duration, opti
 fn adopted(audit: &Audit) -> String {
     let (_, adopted, _) = match audit.session.sums() {
         Ok(sums) => sums,
-        Err(why) => return format!("; the number of instances that were already open is unknown: {why}"),
+        Err(why) => {
+            return format!("; the number of instances that were already open is unknown: {why}");
+        }
     };
     let found: Vec<_> = Kind::ALL
         .iter()
@@ -110,7 +118,11 @@ fn adopted(audit: &Audit) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, kind)| some(number, kind))
         .collect();
-    if found.is_empty() { String::new() } else { format!("; already open: {}", found.join(" and ")) }
+    if found.is_empty() {
+        String::new()
+    } else {
+        format!("; already open: {}", found.join(" and "))
+    }
 }
 
 fn reset(agent: &'static Agent) -> Answer {
@@ -128,7 +140,10 @@ fn disarm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
         DisarmOutcome::Done(Err(why)) => return Err(format!("disarmed, but {why}")),
         DisarmOutcome::NoReport(why) => return Err(format!("{why}; the audit continues")),
         DisarmOutcome::Busy => {
-            return Err("another report is being written, or the JVM is exiting; the audit continues".into());
+            return Err(
+                "another report is being written, or the JVM is exiting; the audit continues"
+                    .into(),
+            );
         }
         DisarmOutcome::NotArmed => {}
     }
@@ -153,7 +168,10 @@ fn status(agent: &Agent) -> String {
             match agent.worker.arms_at() {
                 _ if agent.is_shut_down() => "shut down".into(),
                 Some(at) => {
-                    format!("waiting (arms in {} s)", at.saturating_duration_since(Instant::now()).as_secs())
+                    format!(
+                        "waiting (arms in {} s)",
+                        at.saturating_duration_since(Instant::now()).as_secs()
+                    )
                 }
                 None => "disarmed".into(),
             },
@@ -164,7 +182,10 @@ fn status(agent: &Agent) -> String {
     line("state", "armed".into());
     line("seconds", format!("{:.1}", now.since(epoch.since).as_secs_f64()));
     if let Some(end) = audit.ends_at() {
-        line("disarms in", format!("{} s", end.saturating_duration_since(Instant::now()).as_secs()));
+        line(
+            "disarms in",
+            format!("{} s", end.saturating_duration_since(Instant::now()).as_secs()),
+        );
     }
     let Ok((sums, adopted, sites)) = audit.session.sums() else {
         line("health", OutOfMemory.to_string());

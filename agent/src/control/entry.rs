@@ -24,7 +24,11 @@ use zaudit_core::options::{self, Command, Options, Parsed};
 
 /// Called by the JVM for `-agentpath` (JVMTI, "Agent Start-Up (OnLoad phase)").
 #[unsafe(no_mangle)]
-extern "system" fn Agent_OnLoad(vm: *mut JavaVM, options: *const c_char, _reserved: *mut c_void) -> jint {
+extern "system" fn Agent_OnLoad(
+    vm: *mut JavaVM,
+    options: *const c_char,
+    _reserved: *mut c_void,
+) -> jint {
     allocator::set_up();
     guard::install_panic_hook();
     #[cfg(feature = "fault-injection")]
@@ -97,13 +101,15 @@ fn with_bytes<T: Default>(
 ) -> T {
     match str::from_utf8(bytes) {
         Ok(text) => read(parsed, text, &|path| {
-            let bytes =
-                read_small(path.as_ref(), MAX_OPTIONS_BYTES).map_err(|error| files::reason(&error))?;
+            let bytes = read_small(path.as_ref(), MAX_OPTIONS_BYTES)
+                .map_err(|error| files::reason(&error))?;
             String::from_utf8(bytes).map_err(|_| "the file is not UTF-8".into())
         }),
         Err(_) => {
             let shown = String::from_utf8_lossy(bytes);
-            parsed.complaints.push(format!("the options are not UTF-8; they are ignored: {shown:?}"));
+            parsed
+                .complaints
+                .push(format!("the options are not UTF-8; they are ignored: {shown:?}"));
             T::default()
         }
     }
@@ -112,7 +118,11 @@ fn with_bytes<T: Default>(
 /// Called by the JVM for each attach (JVMTI, "Agent Start-Up (Live phase)"). It is the command
 /// channel.
 #[unsafe(no_mangle)]
-extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _reserved: *mut c_void) -> jint {
+extern "system" fn Agent_OnAttach(
+    vm: *mut JavaVM,
+    options: *const c_char,
+    _reserved: *mut c_void,
+) -> jint {
     allocator::set_up();
     guard::install_panic_hook();
     #[cfg(feature = "fault-injection")]
@@ -122,7 +132,8 @@ extern "system" fn Agent_OnAttach(vm: *mut JavaVM, options: *const c_char, _rese
         let mut parsed = Parsed::default();
         with_text(options, &mut parsed, Parsed::read_command);
         commands::reply(
-            &Err("the command failed with an internal error; see the standard error of the JVM".into()),
+            &Err("the command failed with an internal error; see the standard error of the JVM"
+                .into()),
             &parsed.options,
         )
     };
@@ -154,7 +165,10 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
         return commands::NOT_UNDERSTOOD;
     }
     let Some(jni) = Jni::of_this_thread() else {
-        return commands::reply(&Err("the current thread has no JNI environment".into()), &parsed.options);
+        return commands::reply(
+            &Err("the current thread has no JNI environment".into()),
+            &parsed.options,
+        );
     };
     jni.check_exceptions();
     agent.program_begins();
@@ -189,8 +203,9 @@ fn jvmti(vm: *mut JavaVM) -> Result<Jvmti, String> {
                 std::thread::sleep(Duration::from_millis(2));
             }
             other => {
-                return other
-                    .map_err(|code| format!("JNI GetEnv returned no JVMTI environment (error {code})"));
+                return other.map_err(|code| {
+                    format!("JNI GetEnv returned no JVMTI environment (error {code})")
+                });
             }
         }
     }
@@ -203,7 +218,8 @@ fn install(vm: *mut JavaVM, options: Options) -> Result<&'static Agent, String> 
     let jvmti = jvmti(vm)?;
     if let Some(flag) = archives::recording(jvmti.release()) {
         // SAFETY: no other code has this environment.
-        unsafe { jvmti.dispose() }.map_err(|error| format!("JVMTI DisposeEnvironment failed: {error}"))?;
+        unsafe { jvmti.dispose() }
+            .map_err(|error| format!("JVMTI DisposeEnvironment failed: {error}"))?;
         return Err(format!(
             "this JVM records for an AOT cache ({flag}), which cannot contain instrumented classes; \
              to audit it, start it without that flag"
@@ -219,7 +235,8 @@ fn install(vm: *mut JavaVM, options: Options) -> Result<&'static Agent, String> 
     callbacks.VMDeath = Some(on_vm_death);
     callbacks.DataDumpRequest = Some(on_data_dump_request);
     jvmti.set_callbacks(&callbacks).map_err(failed("SetEventCallbacks"))?;
-    let agent = Agent::new(jvmti, options).install().ok_or("another thread is loading the agent")?;
+    let agent =
+        Agent::new(jvmti, options).install().ok_or("another thread is loading the agent")?;
     for event in [JVMTI_EVENT_VM_INIT, JVMTI_EVENT_VM_DEATH] {
         jvmti.notify(event, true).map_err(failed("SetEventNotificationMode"))?;
     }

@@ -72,18 +72,26 @@ pub(crate) fn check_can_arm(agent: &Agent) -> Result<(), String> {
 pub(crate) fn prepare(agent: &Agent, jni: Jni) -> Result<(), String> {
     if agent.classes.get().is_none() {
         let classes = jni
-            .with_locals(LOCAL_REFS, || define_helper(jni).and_then(|helper| Classes::find(jni, helper)))
+            .with_locals(LOCAL_REFS, || {
+                define_helper(jni).and_then(|helper| Classes::find(jni, helper))
+            })
             .unwrap_or_else(|| Err(OUT_OF_MEMORY.into()))?;
         agent.classes.get_or_init(|| classes);
     }
     Ok(())
 }
 
-fn set_up(agent: &'static Agent, jni: Jni, options: &Options, expected: Expectations) -> Result<(), String> {
+fn set_up(
+    agent: &'static Agent,
+    jni: Jni,
+    options: &Options,
+    expected: Expectations,
+) -> Result<(), String> {
     let failed = |function: &'static str| move |error| format!("JVMTI {function} failed: {error}");
     prepare(agent, jni)?;
     let jvmti = agent.new_environment()?;
-    let audit = Arc::new(Audit::new(jvmti, options.clone(), expected, agent.now(), !agent.has_begun()));
+    let audit =
+        Arc::new(Audit::new(jvmti, options.clone(), expected, agent.now(), !agent.has_begun()));
     jvmti.add_capabilities(&events::capabilities()).map_err(failed("AddCapabilities"))?;
     jvmti.set_callbacks(&events::callbacks()).map_err(failed("SetEventCallbacks"))?;
     // The hook stays enabled: when another agent retransforms these classes, the JVM begins again
@@ -91,7 +99,9 @@ fn set_up(agent: &'static Agent, jni: Jni, options: &Options, expected: Expectat
     jvmti
         .notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, true)
         .map_err(failed("SetEventNotificationMode(ClassFileLoadHook)"))?;
-    jvmti.notify(JVMTI_EVENT_OBJECT_FREE, true).map_err(failed("SetEventNotificationMode(ObjectFree)"))?;
+    jvmti
+        .notify(JVMTI_EVENT_OBJECT_FREE, true)
+        .map_err(failed("SetEventNotificationMode(ObjectFree)"))?;
     if options.adopt {
         audit.begin_adoption();
     }
@@ -182,10 +192,9 @@ fn take_down(agent: &'static Agent) -> Option<String> {
         failed = Some(format!("cannot disable reports on SIGQUIT: {error}"));
     }
     // With the event disabled, the JVM begins from the original bytes and calls other agents only.
-    let restored = audit
-        .jvmti
-        .notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false)
-        .and_then(|()| hooked(agent).iter().try_for_each(|(_, class)| audit.jvmti.retransform(&[*class])));
+    let restored = audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false).and_then(|()| {
+        hooked(agent).iter().try_for_each(|(_, class)| audit.jvmti.retransform(&[*class]))
+    });
     // ObjectFree stays enabled until its environment is disposed: setting its mode may deadlock the
     // JVM (see `sys::object_free`).
     if let Err(error) = restored {
@@ -230,9 +239,9 @@ fn enable_signal(agent: &Agent, options: &Options) {
 fn define_helper(jni: Jni) -> Result<jclass, String> {
     let c = |text: &str| CString::new(text).map_err(|error| error.to_string());
     let name = c(instrument::HELPER_CLASS)?;
-    let class = jni
-        .define_boot_class(&name, &instrument::helper_class())
-        .ok_or("cannot define the helper class; another copy of libzaudit.so is loaded in this JVM")?;
+    let class = jni.define_boot_class(&name, &instrument::helper_class()).ok_or(
+        "cannot define the helper class; another copy of libzaudit.so is loaded in this JVM",
+    )?;
     let descriptor = c(instrument::CALLBACK_DESCRIPTOR)?;
     let (created, ended) = (c(Callback::Created.method())?, c(Callback::Ended.method())?);
     let ending = c(Callback::Ending.method())?;

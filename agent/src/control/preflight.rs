@@ -44,8 +44,9 @@ pub(crate) fn load_inputs(options: &Options) -> (Expectations, Vec<String>) {
         Ok(baseline) => Some(baseline),
         Err(why) => {
             let path = escape::path(path);
-            problems
-                .push(format!("cannot read the baseline {path}: {why}; every finding is reported as new"));
+            problems.push(format!(
+                "cannot read the baseline {path}: {why}; every finding is reported as new"
+            ));
             None
         }
     });
@@ -65,14 +66,17 @@ pub(crate) fn load_inputs(options: &Options) -> (Expectations, Vec<String>) {
             problems.push("interval needs the option file; no snapshots will be written".into());
         }
         if options.format.is_some_and(|format| !format.is_text()) {
-            problems
-                .push("this format needs the option file; the report will be text on standard error".into());
+            problems.push(
+                "this format needs the option file; the report will be text on standard error"
+                    .into(),
+            );
         }
     }
     (Expectations { rules, baseline }, problems)
 }
 
 fn read_baseline(path: &Path) -> Result<Baseline, String> {
-    let file = posix::TimedReader::open(path, MAX_BASELINE_BYTES).map_err(|error| files::reason(&error))?;
+    let file = posix::TimedReader::open(path, MAX_BASELINE_BYTES)
+        .map_err(|error| files::reason(&error))?;
     Report::read_baseline(file, &path.display().to_string())
 }

@@ -106,7 +106,8 @@ pub(crate) fn snapshot(agent: &Agent, audit: &Audit) {
         return;
     }
     let Some(turn) = agent.reports.begin(Duration::ZERO) else { return };
-    let numbered = audit.options.max_snapshots > 1 || files.iter().any(Pattern::tells_reports_apart);
+    let numbered =
+        audit.options.max_snapshots > 1 || files.iter().any(Pattern::tells_reports_apart);
     let number = numbered.then(|| turn.next_number());
     let failed = match build(agent, audit, Trigger::Interval, number, Prepared::default()) {
         Ok(report) if suppressed_by_quiet(&report, audit) => Vec::new(),
@@ -126,7 +127,8 @@ fn write_snapshots(report: &Report, audit: &Audit, number: Option<u32>) -> Vec<S
     rotations.resize_with(audit.options.files.len(), Rotation::default);
     let each = paths(report, &audit.options, number).into_iter().zip(rotations.iter_mut());
     // A file that fails does not prevent the others.
-    let written = each.map(|(path, rotation)| write_snapshot(report, &audit.options, &path, rotation));
+    let written =
+        each.map(|(path, rotation)| write_snapshot(report, &audit.options, &path, rotation));
     written.filter_map(Result::err).collect()
 }
 
@@ -187,7 +189,8 @@ pub(crate) fn write_final(agent: &Agent) {
 /// Forces a GC and searches for paths to GC roots, where the options say so.
 fn prepare(context: Context<'_>, options: &Options) -> Prepared {
     let Context { agent, audit, jni } = context;
-    let unsettled = if options.gc { gc::collect_and_wait(agent, jni, options.gc_timeout) } else { None };
+    let unsettled =
+        if options.gc { gc::collect_and_wait(agent, jni, options.gc_timeout) } else { None };
     agent.drain(audit);
     Prepared { unsettled, retention: gc_roots::find_paths(context, options) }
 }
@@ -196,7 +199,8 @@ fn prepare(context: Context<'_>, options: &Options) -> Prepared {
 /// delivered.
 fn deliver(agent: &Agent, audit: &Audit) -> Option<String> {
     let thread_class = agent.classes.get().map(|classes| classes.thread);
-    let delivered = thread_class.map_or(Ok(()), |any| object_free::deliver_pending(audit.jvmti, any));
+    let delivered =
+        thread_class.map_or(Ok(()), |any| object_free::deliver_pending(audit.jvmti, any));
     agent.drain(audit);
     let error = delivered.err()?;
     Some(format!("pending ObjectFree events were not delivered: {error}; {MAYBE_GARBAGE}"))
@@ -294,7 +298,8 @@ fn write_to_stderr(report: &Report, format: Option<Format>) {
     // A binary format would be unreadable among the program's own output.
     let format = format.filter(|format| format.is_text()).unwrap_or(Format::Text);
     let mut stderr = BufWriter::new(posix::Stderr::new());
-    let written = render(report, format, posix::stderr_style(), &mut stderr).and_then(|()| stderr.flush());
+    let written =
+        render(report, format, posix::stderr_style(), &mut stderr).and_then(|()| stderr.flush());
     if let Err(error) = written
         && error.kind() == io::ErrorKind::OutOfMemory
     {
@@ -360,8 +365,14 @@ fn write_command(report: &Report, to: &Options, own: &Options) -> Result<String,
 /// Whether `quiet` suppresses a report that was not requested explicitly: it has no findings, and
 /// no earlier snapshot had findings that a reader would still take as current.
 fn suppressed_by_quiet(report: &Report, audit: &Audit) -> bool {
-    let no_snapshot =
-        || audit.rotations.lock().unwrap_or_else(PoisonError::into_inner).iter().all(Rotation::is_empty);
+    let no_snapshot = || {
+        audit
+            .rotations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .all(Rotation::is_empty)
+    };
     audit.options.quiet.value && report.nothing_to_tell() && no_snapshot()
 }
 

@@ -58,8 +58,9 @@ pub(crate) fn start(
 
 fn launch(agent: &Agent, jni: Jni) -> Result<(), String> {
     let classes = agent.classes.get().ok_or("the JDK's classes are not known yet")?;
-    let failed =
-        |function: &'static str| move |error: jvmtiError| format!("JVMTI {function} failed: {error}");
+    let failed = |function: &'static str| {
+        move |error: jvmtiError| format!("JVMTI {function} failed: {error}")
+    };
     let group = agent.jvmti.top_groups().map_err(failed("GetTopThreadGroups"))?.first().copied();
     let thread = jni
         .new_thread(classes.thread, group.unwrap_or(std::ptr::null_mut()), c"zaudit")
@@ -108,9 +109,10 @@ fn serve(agent: &'static Agent, jni: Jni, duties: &Duties) {
                 if reasons.has(WakeReason::FREED) {
                     agent.drain(&audit);
                 }
-                for (wake, trigger) in
-                    [(WakeReason::SIGNAL, Trigger::Signal), (WakeReason::DATA_DUMP, Trigger::DataDump)]
-                {
+                for (wake, trigger) in [
+                    (WakeReason::SIGNAL, Trigger::Signal),
+                    (WakeReason::DATA_DUMP, Trigger::DataDump),
+                ] {
                     if reasons.has(wake) {
                         (duties.report)(Context { agent, audit: &audit, jni }, trigger);
                     }

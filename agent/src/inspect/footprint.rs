@@ -78,7 +78,8 @@ fn measure(zip: &Path, jni: Option<Jni>) -> Footprint {
         return shared.measure().unwrap_or_else(|| Footprint::estimate(&version));
     }
     // Hidden symbols. zlib-ng frees a block in its own way, so its blocks cannot be counted.
-    let version = std::fs::read(zip).ok().and_then(|bytes| built_in_version(&bytes)).unwrap_or_default();
+    let version =
+        std::fs::read(zip).ok().and_then(|bytes| built_in_version(&bytes)).unwrap_or_default();
     let measured = version.starts_with("1.") && !version.contains("ng");
     let hidden = || Hidden::of(&library)?.measure(jni?, &version);
     measured.then(hidden).flatten().unwrap_or_else(|| Footprint::estimate(&version))
@@ -112,8 +113,11 @@ unsafe fn symbol<T>(library: &Library, name: &CStr) -> Option<Symbol<T>> {
 fn built_in_version(library: &[u8]) -> Option<String> {
     const BEFORE: &[u8] = b" inflate 1.";
     let at = library.windows(BEFORE.len()).position(|bytes| bytes == BEFORE)?;
-    let version =
-        library.get(at + BEFORE.len() - 2..)?.iter().take(24).take_while(|byte| byte.is_ascii_graphic());
+    let version = library
+        .get(at + BEFORE.len() - 2..)?
+        .iter()
+        .take(24)
+        .take_while(|byte| byte.is_ascii_graphic());
     let ng = library.windows(7).any(|bytes| bytes == b"zlib-ng");
     let version: String = version.map(|byte| char::from(*byte)).collect();
     Some(if ng { format!("{version}.zlib-ng") } else { version })
@@ -132,7 +136,11 @@ fn usable(block: *mut c_void) -> u64 {
     unsafe { libc::malloc_usable_size(block) as u64 }
 }
 
-unsafe extern "C" fn counting_alloc(count: *mut c_void, items: c_uint, size: c_uint) -> *mut c_void {
+unsafe extern "C" fn counting_alloc(
+    count: *mut c_void,
+    items: c_uint,
+    size: c_uint,
+) -> *mut c_void {
     // SAFETY: `calloc` takes any numbers.
     let block = unsafe { libc::calloc(items as usize, size as usize) };
     // SAFETY: zlib passes what it was given: a `Count` that outlives the `z_stream`, used on this
@@ -176,8 +184,16 @@ struct Shared {
 
 type Work = unsafe extern "C" fn(*mut ZStream, c_int) -> c_int;
 type End = unsafe extern "C" fn(*mut ZStream) -> c_int;
-type DeflateInit =
-    unsafe extern "C" fn(*mut ZStream, c_int, c_int, c_int, c_int, c_int, *const c_char, c_int) -> c_int;
+type DeflateInit = unsafe extern "C" fn(
+    *mut ZStream,
+    c_int,
+    c_int,
+    c_int,
+    c_int,
+    c_int,
+    *const c_char,
+    c_int,
+) -> c_int;
 
 impl Shared {
     /// The zlib that this library is linked to.
@@ -207,8 +223,10 @@ impl Shared {
             return None;
         }
         let (inflater, deflater) = (self.inflater()?, self.deflater(LEVEL, STRATEGY, WINDOW_BITS)?);
-        let kinds =
-            |pick: fn((u64, u64)) -> u64| PerKind { inflater: pick(inflater), deflater: pick(deflater) };
+        let kinds = |pick: fn((u64, u64)) -> u64| PerKind {
+            inflater: pick(inflater),
+            deflater: pick(deflater),
+        };
         plausible(&version, kinds(|(fresh, _)| fresh), kinds(|(_, used)| used))
     }
 
@@ -226,7 +244,16 @@ impl Shared {
         measure_one(
             // SAFETY: a `z_stream` with an allocator, as deflateInit2 requires.
             |stream| unsafe {
-                (self.deflate_init)(stream, level, DEFLATED, window, MEMORY, strategy, (self.version)(), SIZE)
+                (self.deflate_init)(
+                    stream,
+                    level,
+                    DEFLATED,
+                    window,
+                    MEMORY,
+                    strategy,
+                    (self.version)(),
+                    SIZE,
+                )
             },
             &self.deflate,
             &self.deflate_end,
@@ -235,7 +262,11 @@ impl Shared {
 }
 
 /// Creates, uses and ends one `z_stream`. Returns the bytes of a new and of a used one.
-fn measure_one(init: impl FnOnce(*mut ZStream) -> c_int, work: &Work, end: &End) -> Option<(u64, u64)> {
+fn measure_one(
+    init: impl FnOnce(*mut ZStream) -> c_int,
+    work: &Work,
+    end: &End,
+) -> Option<(u64, u64)> {
     let count = Count::default();
     let mut output = [0_u8; 64];
     // SAFETY: a `z_stream` begins zeroed; it is allocated as the JDK's is, because that is part of
@@ -310,7 +341,10 @@ mod tests {
             .map(|(level, strategy, window)| zlib.deflater(level, strategy, window).unwrap())
             .collect();
         let near = |a: u64, b: u64| a.abs_diff(b) < ROUNDING;
-        assert!(all.iter().all(|(fresh, used)| near(*fresh, all[0].0) && near(*used, all[0].1)), "{all:?}");
+        assert!(
+            all.iter().all(|(fresh, used)| near(*fresh, all[0].0) && near(*used, all[0].1)),
+            "{all:?}"
+        );
     }
 
     #[test]

@@ -66,8 +66,8 @@ fn wait_until_idle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
             std::thread::sleep(POLL_INTERVAL);
             let queued = agent.classes.get().is_some_and(|classes| classes.finalizers_queued(jni));
             // A query for a thread that has ended fails; that thread has nothing left to do.
-            let all_idle =
-                !queued && reclaimers.iter().all(|t| threads::is_idle(agent, jni, *t).unwrap_or(true));
+            let all_idle = !queued
+                && reclaimers.iter().all(|t| threads::is_idle(agent, jni, *t).unwrap_or(true));
             idle = if all_idle { idle + 1 } else { 0 };
             in_total += u32::from(all_idle);
         }

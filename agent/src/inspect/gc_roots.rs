@@ -110,7 +110,8 @@ pub(crate) fn find_paths(context: Context<'_>, options: &Options) -> Retention {
     });
     let (retained, pause) =
         found.unwrap_or_else(|| Err("the JVM is out of memory".into())).unwrap_or_else(|why| {
-            let unknown = Retained::Unknown(format!("the search for a path to a GC root failed: {why}"));
+            let unknown =
+                Retained::Unknown(format!("the search for a path to a GC root failed: {why}"));
             (vec![unknown; instances.len()], Duration::ZERO)
         });
     let mut retention = Retention { pause: Some(pause), ..Retention::default() };
@@ -132,8 +133,9 @@ fn worst_instances(
     let worst: Vec<u64> =
         suspects.map(|site| site.site.stable_id).take(MAX_INSTANCES.div_ceil(per_site)).collect();
     let oldest = audit.session.oldest(&worst, per_site);
-    let tags =
-        oldest.into_iter().flat_map(|(site, ids)| ids.into_iter().map(move |id| (site, id.0.cast_signed())));
+    let tags = oldest
+        .into_iter()
+        .flat_map(|(site, ids)| ids.into_iter().map(move |id| (site, id.0.cast_signed())));
     Ok(tags.take(MAX_INSTANCES).collect())
 }
 
@@ -165,7 +167,9 @@ fn search(
     let retained = paths.into_iter().zip(alive).enumerate().map(|(node, (path, alive))| {
         Ok(match (path, &stopped) {
             (Some((root, steps)), _) => names.render(root, &steps),
-            (None, _) if !alive => Retained::Unknown("it was ended or collected before the search".into()),
+            (None, _) if !alive => {
+                Retained::Unknown("it was ended or collected before the search".into())
+            }
             (None, Some(why)) => Retained::Unknown(why.clone()),
             (None, None) => {
                 let node = Node::try_from(node).unwrap_or(Node::MAX);
@@ -198,7 +202,13 @@ struct Walk {
 
 impl Walk {
     fn new(jvmti: Jvmti, instances: usize) -> Walk {
-        Walk { jvmti, graph: Graph::new(instances), roles: Vec::new(), holders: 0, pause: Duration::ZERO }
+        Walk {
+            jvmti,
+            graph: Graph::new(instances),
+            roles: Vec::new(),
+            holders: 0,
+            pause: Duration::ZERO,
+        }
     }
 
     /// Tags the threads: they are roots with a name of their own.
@@ -223,10 +233,14 @@ impl Walk {
                 _ => {}
             }
         }
-        let (Some(reference), Some(soft), Some(last)) = (reference, soft, last) else { return Ok(()) };
+        let (Some(reference), Some(soft), Some(last)) = (reference, soft, last) else {
+            return Ok(());
+        };
         let fields = self.jvmti.fields(reference)?;
-        let referent =
-            fields.iter().position(|field| field.name == "referent").ok_or(jvmtiError::NOT_FOUND)?;
+        let referent = fields
+            .iter()
+            .position(|field| field.name == "referent")
+            .ok_or(jvmtiError::NOT_FOUND)?;
         for class in all.into_iter().filter(|class| jni.is_assignable(*class, reference)) {
             let strength = match () {
                 () if jni.is_assignable(class, soft) => ReferenceStrength::Soft,
@@ -328,7 +342,12 @@ impl Walk {
 }
 
 /// Records one reference.
-fn visit(graph: &mut Graph<Root>, roles: &[ClassRole], holders: &mut jlong, reference: &Reference) -> Visit {
+fn visit(
+    graph: &mut Graph<Root>,
+    roles: &[ClassRole],
+    holders: &mut jlong,
+    reference: &Reference,
+) -> Visit {
     let role = |tag: jlong| roles.get(usize::try_from(tag - CLASSES).ok()?).copied();
     let (to, tagged) = match node_of(reference.to) {
         Some(node) if graph.wants(node) => (node, reference.to),
@@ -386,8 +405,12 @@ fn next(holders: &mut jlong) -> jlong {
 fn root(kind: raw::jvmtiHeapReferenceKind, frame: Option<(jlong, jmethodID)>) -> Option<Root> {
     let (thread, method) = frame.unwrap_or((0, std::ptr::null_mut()));
     Some(match kind {
-        raw::JVMTI_HEAP_REFERENCE_STACK_LOCAL => Root::Frame { kind: "a local variable", thread, method },
-        raw::JVMTI_HEAP_REFERENCE_JNI_LOCAL => Root::Frame { kind: "a JNI local reference", thread, method },
+        raw::JVMTI_HEAP_REFERENCE_STACK_LOCAL => {
+            Root::Frame { kind: "a local variable", thread, method }
+        }
+        raw::JVMTI_HEAP_REFERENCE_JNI_LOCAL => {
+            Root::Frame { kind: "a JNI local reference", thread, method }
+        }
         raw::JVMTI_HEAP_REFERENCE_JNI_GLOBAL => Root::Other("a JNI global reference"),
         raw::JVMTI_HEAP_REFERENCE_MONITOR => Root::Other("a locked monitor"),
         raw::JVMTI_HEAP_REFERENCE_THREAD => Root::Other("a thread"),

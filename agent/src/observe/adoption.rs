@@ -19,8 +19,12 @@ use zaudit_core::model::{InstanceId, OutOfMemory, ThreadId};
 
 /// When marked instances are inspected: at once, and again for constructors and `end()` calls that
 /// were running in bytecode without hooks. Each entry is the delay after the one before.
-const RECHECK_DELAYS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(2), Duration::from_millis(10), Duration::from_millis(40)];
+const RECHECK_DELAYS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(2),
+    Duration::from_millis(10),
+    Duration::from_millis(40),
+];
 
 /// Instances inspected at a time: HotSpot allows 65,536 local references (`MaxJNILocalCapacity`).
 const BATCH: usize = 32_768;
@@ -93,15 +97,18 @@ pub(crate) fn tag_ending(
 pub(crate) fn run(context @ Context { agent, audit, jni }: Context<'_>) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
     let marked = match mark(audit, classes, jni, 0..GC_FIRST_ABOVE) {
-        Ok(GC_FIRST_ABOVE) => {
-            agent.jvmti.force_gc().and_then(|()| mark(audit, classes, jni, GC_FIRST_ABOVE..MAX_CANDIDATES))
-        }
+        Ok(GC_FIRST_ABOVE) => agent
+            .jvmti
+            .force_gc()
+            .and_then(|()| mark(audit, classes, jni, GC_FIRST_ABOVE..MAX_CANDIDATES)),
         other => other,
     };
     let batches = marked.map_or(0, |found| found.div_ceil(BATCH));
     let inspected = (0..batches).try_for_each(|batch| {
-        jni.with_locals(BATCH + LOCAL_REFS, || inspect_batch(context, classes, tags::candidate(batch)))
-            .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
+        jni.with_locals(BATCH + LOCAL_REFS, || {
+            inspect_batch(context, classes, tags::candidate(batch))
+        })
+        .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
     });
     audit.end_adoption(marked == Ok(0));
     marked.and(inspected)
@@ -112,16 +119,18 @@ pub(crate) fn run(context @ Context { agent, audit, jni }: Context<'_>) -> Resul
 fn mark(audit: &Audit, classes: &Classes, jni: Jni, mut numbers: Range<usize>) -> Result<usize> {
     jni.with_locals(LOCAL_REFS, || {
         let is_audited = |class: &jobject| {
-            jni.is_assignable(*class, classes.inflater) || jni.is_assignable(*class, classes.deflater)
+            jni.is_assignable(*class, classes.inflater)
+                || jni.is_assignable(*class, classes.deflater)
         };
-        let searched: Vec<_> = audit.jvmti.loaded_classes()?.into_iter().filter(is_audited).collect();
+        let searched: Vec<_> =
+            audit.jvmti.loaded_classes()?.into_iter().filter(is_audited).collect();
         for class in &searched {
             audit.jvmti.set_tag(*class, SEARCHED)?;
         }
         let began = Instant::now();
-        let walked = audit
-            .jvmti
-            .tag_instances_of_tagged_classes(|| numbers.next().map(|number| tags::candidate(number / BATCH)));
+        let walked = audit.jvmti.tag_instances_of_tagged_classes(|| {
+            numbers.next().map(|number| tags::candidate(number / BATCH))
+        });
         audit.add_pause(began.elapsed());
         for class in &searched {
             audit.jvmti.set_tag(*class, 0)?;

@@ -76,7 +76,12 @@ pub(crate) fn resolve(
             Ok(frame) => frames.extend(frame),
             Err(_) => {
                 audit.session.unreadable("a frame's method could not be read");
-                frames.push(Frame { class: "?".into(), method: "?".into(), file: None, line: None });
+                frames.push(Frame {
+                    class: "?".into(),
+                    method: "?".into(),
+                    file: None,
+                    line: None,
+                });
             }
         }
     }
@@ -106,7 +111,8 @@ pub(crate) fn class_name(jvmti: Jvmti, class: jclass) -> Result<String> {
 /// address of a hidden class (`Main$$Lambda.0x00007f…`, `/` on JDK 8), the counter of a lambda, of
 /// a generated accessor or of a proxy.
 fn stable_name(signature: &str) -> String {
-    let name = signature.strip_prefix('L').and_then(|name| name.strip_suffix(';')).unwrap_or(signature);
+    let name =
+        signature.strip_prefix('L').and_then(|name| name.strip_suffix(';')).unwrap_or(signature);
     // In a signature slashes separate packages; the address of a hidden class follows a dot.
     let name = name.split('.').next().unwrap_or(name).replace('/', ".");
     if let Some(end) = name.find("$$Lambda") {
@@ -124,7 +130,11 @@ fn stable_name(signature: &str) -> String {
 
 /// The line of the last entry at or before a position; native methods have the position -1.
 fn line_at(lines: &[Line], location: i64) -> Option<u32> {
-    lines.iter().filter(|line| line.start <= location).max_by_key(|line| line.start).map(|line| line.number)
+    lines
+        .iter()
+        .filter(|line| line.start <= location)
+        .max_by_key(|line| line.start)
+        .map(|line| line.number)
 }
 
 #[cfg(test)]
@@ -142,7 +152,10 @@ mod tests {
             ("LMain$$Lambda$1;", "Main$$Lambda"),
             ("LMain$$Lambda$1/12345;", "Main$$Lambda"),
             ("Lorg/acme/Hidden.0x000001;", "org.acme.Hidden"),
-            ("Lsun/reflect/GeneratedConstructorAccessor7;", "sun.reflect.GeneratedConstructorAccessor"),
+            (
+                "Lsun/reflect/GeneratedConstructorAccessor7;",
+                "sun.reflect.GeneratedConstructorAccessor",
+            ),
             ("Ljdk/proxy2/$Proxy12;", "jdk.proxy2.$Proxy"),
             ("Lorg/acme/Sha256;", "org.acme.Sha256"),
         ] {
@@ -152,8 +165,11 @@ mod tests {
 
     #[test]
     fn lines_are_found_in_unsorted_tables() {
-        let lines: Vec<_> = [(0, 10), (8, 12), (4, 11)].map(|(start, number)| Line { start, number }).into();
-        for (location, line) in [(-1, None), (0, Some(10)), (3, Some(10)), (5, Some(11)), (99, Some(12))] {
+        let lines: Vec<_> =
+            [(0, 10), (8, 12), (4, 11)].map(|(start, number)| Line { start, number }).into();
+        for (location, line) in
+            [(-1, None), (0, Some(10)), (3, Some(10)), (5, Some(11)), (99, Some(12))]
+        {
             assert_eq!(line_at(&lines, location), line);
         }
     }
@@ -165,7 +181,8 @@ mod tests {
         for a in 1..40 {
             for b in 1..40 {
                 for location in 0..4 {
-                    for (cut, version) in [(false, 0), (true, 0), (false, 1), (true, 1), (false, 2)] {
+                    for (cut, version) in [(false, 0), (true, 0), (false, 1), (true, 1), (false, 2)]
+                    {
                         let frames = [frame(a * 8, location), frame(b * 8, 7)];
                         assert!(seen.insert(key(&frames, cut, version)));
                     }

@@ -56,7 +56,8 @@ extern "system" fn on_class_file(
     }
     // SAFETY: the JVM passes a NUL-terminated string.
     let name = unsafe { CStr::from_ptr(name) };
-    let Some(target) = instrument::targets().find(|target| target.as_bytes() == name.to_bytes()) else {
+    let Some(target) = instrument::targets().find(|target| target.as_bytes() == name.to_bytes())
+    else {
         return;
     };
     guard::entry(|| {
@@ -90,7 +91,9 @@ fn on_redefinition(jni: Jni, class: jclass) {
     let (Some(audit), Some(classes)) = (audit.as_deref(), classes) else { return };
     jni.check_exceptions();
     if classes.redefined.is_none() {
-        audit.session.unreadable("classes were redefined: line numbers may be from an older version");
+        audit
+            .session
+            .unreadable("classes were redefined: line numbers may be from an older version");
     }
     audit.redefinitions.begins(jni, classes.redefined, class);
 }

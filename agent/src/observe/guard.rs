@@ -59,7 +59,10 @@ pub(crate) fn install_panic_hook() {
             return;
         }
         let what = panic.payload_as_str().unwrap_or("panic");
-        let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(|at| format!(" at {}:{}", at.file(), at.line()))
+            .unwrap_or_default();
         say(&format!("internal error{place}: {what}"));
         let mut text = String::new();
         backtrace::trace(|frame| {

@@ -69,8 +69,9 @@ fn on_created(context: Context<'_>, instance: jobject) -> Result<()> {
         || audit.session.unlearned(kind),
     )?;
     let id = audit.session.id(thread);
-    let wants_name =
-        adoption::tag_created(audit, instance, id, || audit.session.created(id, site, thread, agent.now()))?;
+    let wants_name = adoption::tag_created(audit, instance, id, || {
+        audit.session.created(id, site, thread, agent.now())
+    })?;
     if wants_name && !allocator::is_pressed() {
         match threads::name(agent, jni) {
             Ok(name) => audit.session.name_thread(site, name),
@@ -158,7 +159,11 @@ fn site(
 }
 
 /// The name of the instance's class if it is a subclass of the audited one.
-fn subclass(Context { agent, audit, jni }: Context<'_>, audited: &str, instance: jobject) -> Option<String> {
+fn subclass(
+    Context { agent, audit, jni }: Context<'_>,
+    audited: &str,
+    instance: jobject,
+) -> Option<String> {
     let class = jni.class_of(instance);
     let name = capture::class_name(agent.jvmti, class);
     jni.delete_local(class);
@@ -179,7 +184,9 @@ fn reason(what: &'static str, error: jvmtiError) -> &'static str {
         // After VMDeath, or on a thread that the JVM is taking down.
         (_, E::WRONG_PHASE) => "the JVM was exiting",
         (_, E::OUT_OF_MEMORY) => "the process had no memory left for it",
-        (_, E::UNATTACHED_THREAD | E::THREAD_NOT_ALIVE | E::INVALID_THREAD) => "the thread was exiting",
+        (_, E::UNATTACHED_THREAD | E::THREAD_NOT_ALIVE | E::INVALID_THREAD) => {
+            "the thread was exiting"
+        }
         ("constructor", _) => "a constructor call could not be recorded",
         _ => "an end() call could not be recorded",
     }

@@ -120,10 +120,16 @@ mod tests {
         let outermost: Vec<usize> = (1..=OUTERMOST).rev().collect();
         // Longer; shorter, with enough frames left; shorter, with too few; only a few frames left;
         // none left.
-        for depths in [&[100, 200][..], &[100, 70], &[100, 50], &[100, 5], &[100, 0], &[500, 90, 60, 300]] {
+        for depths in
+            [&[100, 200][..], &[100, 70], &[100, 50], &[100, 5], &[100, 0], &[500, 90, 60, 300]]
+        {
             let (answer, seen, skips) = look(depths, usize::MAX);
             let last = depths[depths.len() - 1].min(OUTERMOST);
-            assert_eq!((answer, seen), (Ok(false), outermost[OUTERMOST - last..].to_vec()), "{skips:?}");
+            assert_eq!(
+                (answer, seen),
+                (Ok(false), outermost[OUTERMOST - last..].to_vec()),
+                "{skips:?}"
+            );
         }
     }
 
@@ -131,13 +137,18 @@ mod tests {
     fn a_stack_that_never_rests_is_given_up() {
         let depths: Vec<usize> = (0..100).map(|at| if at % 2 == 0 { 100 } else { 20 }).collect();
         let (answer, seen, skips) = look(&depths, 1);
-        assert_eq!((answer, seen.len(), skips.len()), (Err(jvmtiError::ILLEGAL_ARGUMENT), 0, 2 * ATTEMPTS));
+        assert_eq!(
+            (answer, seen.len(), skips.len()),
+            (Err(jvmtiError::ILLEGAL_ARGUMENT), 0, 2 * ATTEMPTS)
+        );
     }
 
     #[test]
     fn a_refusal_is_handed_on() {
         let mut buffer = [MaybeUninit::<usize>::uninit(); ROOM];
-        for error in [jvmtiError::WRONG_PHASE, jvmtiError::THREAD_NOT_ALIVE, jvmtiError::ILLEGAL_ARGUMENT] {
+        for error in
+            [jvmtiError::WRONG_PHASE, jvmtiError::THREAD_NOT_ALIVE, jvmtiError::ILLEGAL_ARGUMENT]
+        {
             assert_eq!(any(&mut buffer, |_, _| Err(error), |_| Ok(true)), Err(error));
         }
     }

@@ -81,7 +81,8 @@ fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     // an instance before it carries anything keeps this result, and its virtual threads are counted
     // as that thread.
     let classes = agent.classes.get();
-    let carries = jni.is_virtual(thread) || classes.is_some_and(|known| known.is_carrier(jni, thread));
+    let carries =
+        jni.is_virtual(thread) || classes.is_some_and(|known| known.is_carrier(jni, thread));
     jni.delete_local(thread);
     if carries {
         // What a carrier does before it carries anything is its own: its `Thread` object has a tag,
@@ -89,7 +90,11 @@ fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
         KNOWN.set(Known::Carrier);
         return virtual_actor(agent, tags, jni);
     }
-    let role = if is_reclaimer(agent, jni, std::ptr::null_mut())? { Role::Reclaimer } else { Role::Program };
+    let role = if is_reclaimer(agent, jni, std::ptr::null_mut())? {
+        Role::Reclaimer
+    } else {
+        Role::Program
+    };
     let actor = Actor { thread: new_id(), role };
     KNOWN.set(Known::Platform(actor));
     Ok(actor)

@@ -82,7 +82,9 @@ impl Audit {
     ) -> Audit {
         let armed = Instant::now();
         Audit {
-            next_snapshot: Mutex::new(options.interval.and_then(|interval| armed.checked_add(interval))),
+            next_snapshot: Mutex::new(
+                options.interval.and_then(|interval| armed.checked_add(interval)),
+            ),
             jvmti,
             options,
             expected,
@@ -174,7 +176,9 @@ impl Audit {
 impl Drop for Audit {
     fn drop(&mut self) {
         let failed = |why: String| {
-            posix::say(&format!("could not dispose the JVMTI environment of the finished audit: {why}"));
+            posix::say(&format!(
+                "could not dispose the JVMTI environment of the finished audit: {why}"
+            ));
         };
         if let Err(error) = object_free::untag_before_dispose(self.jvmti) {
             // To dispose it now might deadlock the JVM; its tags stay, and have no effect.

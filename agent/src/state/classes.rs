@@ -51,11 +51,13 @@ impl Classes {
             let local = jni
                 .boot_class(any, name)
                 .ok_or_else(|| format!("this JVM has no class {}", name.to_string_lossy()))?;
-            let global = jni.global(local).ok_or("JNI NewGlobalRef failed: the JVM is out of memory");
+            let global =
+                jni.global(local).ok_or("JNI NewGlobalRef failed: the JVM is out of memory");
             jni.delete_local(local);
             global.map_err(str::to_owned)
         };
-        let (inflater, deflater) = (class(c"java.util.zip.Inflater")?, class(c"java.util.zip.Deflater")?);
+        let (inflater, deflater) =
+            (class(c"java.util.zip.Inflater")?, class(c"java.util.zip.Deflater")?);
         // JDK 8 has one ZStreamRef for both classes, JDK 9 and later one nested class each
         // (JDK-8185582).
         let shared = (c"java.util.zip.ZStreamRef", c"Ljava/util/zip/ZStreamRef;");

@@ -30,19 +30,24 @@ pub(crate) const MAX_FRAME_ROLES: usize = 8_192;
 /// Does not cover `Cleaner.Cleanable.clean()`, which the program calls, nor `Finalizer.register`,
 /// which every thread calls that creates an object with a finalizer.
 pub(crate) fn frame_role(signature: &str, method: &str) -> FrameRole {
-    let class = signature.strip_prefix('L').and_then(|name| name.strip_suffix(';')).unwrap_or(signature);
+    let class =
+        signature.strip_prefix('L').and_then(|name| name.strip_suffix(';')).unwrap_or(signature);
     match (class, method) {
-        ("java/lang/ref/Reference$ReferenceHandler", _) | ("jdk/internal/ref/CleanerImpl", "run") => {
-            FrameRole::ReclaimingLoop
-        }
+        ("java/lang/ref/Reference$ReferenceHandler", _)
+        | ("jdk/internal/ref/CleanerImpl", "run") => FrameRole::ReclaimingLoop,
         ("java/lang/ref/Reference", "waitForReferencePendingList") => FrameRole::PendingList,
-        ("java/lang/ref/Reference" | "java/lang/ref/NativeReferenceQueue", _) => FrameRole::ReferenceQueue,
+        ("java/lang/ref/Reference" | "java/lang/ref/NativeReferenceQueue", _) => {
+            FrameRole::ReferenceQueue
+        }
         ("java/lang/Object" | "sun/misc/Unsafe", _) => FrameRole::Waiting,
         (class, "finalize") if class.starts_with("java/util/zip/") => FrameRole::InstanceFinalizer,
         (class, _) if class.starts_with("java/lang/ref/Finalizer$") => FrameRole::ReclaimingLoop,
-        (class, _) if class.starts_with("java/lang/ref/ReferenceQueue") => FrameRole::ReferenceQueue,
+        (class, _) if class.starts_with("java/lang/ref/ReferenceQueue") => {
+            FrameRole::ReferenceQueue
+        }
         (class, _)
-            if class.starts_with("java/util/concurrent/") || class.starts_with("jdk/internal/misc/") =>
+            if class.starts_with("java/util/concurrent/")
+                || class.starts_with("jdk/internal/misc/") =>
         {
             FrameRole::Waiting
         }
@@ -63,9 +68,17 @@ mod tests {
             ("Ljava/lang/ref/Finalizer;", "<init>", FrameRole::Other),
             ("Ljava/lang/ref/Reference$ReferenceHandler;", "run", FrameRole::ReclaimingLoop),
             ("Ljdk/internal/ref/CleanerImpl;", "run", FrameRole::ReclaimingLoop),
-            ("Ljdk/internal/ref/CleanerImpl$PhantomCleanableRef;", "performCleanup", FrameRole::Other),
+            (
+                "Ljdk/internal/ref/CleanerImpl$PhantomCleanableRef;",
+                "performCleanup",
+                FrameRole::Other,
+            ),
             ("Ljava/util/zip/Inflater;", "finalize", FrameRole::InstanceFinalizer),
-            ("Ljava/util/zip/Deflater$FinalizableZStreamRef;", "finalize", FrameRole::InstanceFinalizer),
+            (
+                "Ljava/util/zip/Deflater$FinalizableZStreamRef;",
+                "finalize",
+                FrameRole::InstanceFinalizer,
+            ),
             ("Ljava/util/zip/Inflater;", "end", FrameRole::Other),
             ("Ljava/lang/ref/ReferenceQueue;", "remove", FrameRole::ReferenceQueue),
             ("Ljava/lang/ref/Reference;", "waitForReferencePendingList", FrameRole::PendingList),

@@ -107,12 +107,17 @@ impl Redefinitions {
         let watched = field.zip(jni.weak(class).map(|weak| Arc::new(Watched(weak))));
         let Some((field, watched)) = watched else {
             // The moment of the installation cannot be detected: drop everything cached so far.
-            self.0.rcu(|table| Table { installed: table.installed + 1, pending: table.pending.clone() });
+            self.0.rcu(|table| Table {
+                installed: table.installed + 1,
+                pending: table.pending.clone(),
+            });
             return;
         };
         let (now, caller) = (Instant::now(), std::thread::current().id());
         let relation = |known: &Arc<Watched>| known.relation(jni, class);
-        self.0.rcu(|table| table.expect((now, caller), &watched, relation, |it| it.count(jni, field)));
+        self.0.rcu(|table| {
+            table.expect((now, caller), &watched, relation, |it| it.count(jni, field))
+        });
     }
 }
 
@@ -191,7 +196,8 @@ impl<C: Clone> Table<C> {
         }
         let Some(begun) = count(class).filter(|_| !known) else { return table };
         let of_caller = |pending: &Pending<C>| pending.caller == caller;
-        let full = table.pending.iter().filter(|it| of_caller(it)).count() >= MAX_WATCHED_PER_THREAD;
+        let full =
+            table.pending.iter().filter(|it| of_caller(it)).count() >= MAX_WATCHED_PER_THREAD;
         let oldest = match full {
             true => table.pending.iter().position(of_caller),
             false => (table.pending.len() >= MAX_WATCHED).then_some(0),
@@ -259,7 +265,8 @@ mod tests {
         let counts = |sub, base| [sub, 0, 0, 0, 0, 0, 0, 0, base, 0];
         // Whichever is first on its way, and whichever is installed first.
         for (first, second) in [(0, 8), (8, 0)] {
-            let table = || expect(expect(Table::default(), first, &counts(3, 0)), second, &counts(3, 0));
+            let table =
+                || expect(expect(Table::default(), first, &counts(3, 0)), second, &counts(3, 0));
             let mut table_of_base_first = table();
             assert_eq!(look(&mut table_of_base_first, NOW, &counts(4, 1)).1, [0], "{first}");
             assert_eq!(look(&mut table_of_base_first, NOW, &counts(5, 1)).1, [0; 0], "{first}");
@@ -317,7 +324,8 @@ mod tests {
     #[test]
     fn the_last_classes_of_a_thread_stand_for_all_of_its_call() {
         let counts = [0; 20];
-        let mut table = (10..20).fold(Table::default(), |table, class| expect(table, class, &counts));
+        let mut table =
+            (10..20).fold(Table::default(), |table, class| expect(table, class, &counts));
         let (version, watched) = look(&mut table, NOW, &counts);
         assert_eq!((version, watched), (2, (12..20).collect()));
     }
@@ -326,7 +334,9 @@ mod tests {
     fn a_full_table_drops_the_oldest_and_goes_on() {
         let counts = [0; MAX_WATCHED + 30];
         let by_itself = |table: Table<usize>, class: usize| {
-            std::thread::scope(|scope| scope.spawn(|| expect(table, class, &counts)).join().unwrap())
+            std::thread::scope(|scope| {
+                scope.spawn(|| expect(table, class, &counts)).join().unwrap()
+            })
         };
         let mut table = (10..=10 + MAX_WATCHED).fold(Table::default(), by_itself);
         let (version, watched) = look(&mut table, NOW, &counts);

@@ -60,8 +60,9 @@ pub(crate) fn set_up() {
     DONE.get_or_init(|| {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new anonymous mapping, at an address that the system chooses.
-        let start =
-            unsafe { libc::mmap(ptr::null_mut(), SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+        let start = unsafe {
+            libc::mmap(ptr::null_mut(), SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
+        };
         if start != libc::MAP_FAILED {
             START.store(start as usize, Ordering::Release);
         }
@@ -128,7 +129,10 @@ fn take(layout: Layout) -> *mut u8 {
         let first = free.load(Ordering::Relaxed);
         if first != 0 {
             // SAFETY: a block in the list is free and holds the address of the next one.
-            free.store(unsafe { ptr::with_exposed_provenance::<usize>(first).read() }, Ordering::Relaxed);
+            free.store(
+                unsafe { ptr::with_exposed_provenance::<usize>(first).read() },
+                Ordering::Relaxed,
+            );
             return Some(first);
         }
         let begin = TOP.load(Ordering::Relaxed).next_multiple_of(size);
@@ -177,8 +181,12 @@ fn system_has_memory() -> bool {
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's layout is passed on.
-        let block = if system_has_memory() { unsafe { System.alloc(layout) } } else { ptr::null_mut() };
+        let block = if system_has_memory() {
+            // SAFETY: the caller's layout is passed on.
+            unsafe { System.alloc(layout) }
+        } else {
+            ptr::null_mut()
+        };
         if block.is_null() { take(layout) } else { block }
     }
 
@@ -271,13 +279,23 @@ mod tests {
                 bytes(*block, size).fill(number as u8);
             }
             for (number, block) in all.iter().enumerate() {
-                assert!(bytes(*block, size).iter().all(|byte| *byte == number as u8), "blocks overlap");
+                assert!(
+                    bytes(*block, size).iter().all(|byte| *byte == number as u8),
+                    "blocks overlap"
+                );
             }
             let top = TOP.load(Ordering::Relaxed);
             // In whatever order they are freed.
-            all.iter().step_by(2).chain(all.iter().skip(1).step_by(2)).for_each(|it| give_back(*it, layout));
+            all.iter()
+                .step_by(2)
+                .chain(all.iter().skip(1).step_by(2))
+                .for_each(|it| give_back(*it, layout));
             let again: Vec<*mut u8> = (0..20).map(|_| take(layout)).collect();
-            assert_eq!(TOP.load(Ordering::Relaxed), top, "no new space is needed for the same again");
+            assert_eq!(
+                TOP.load(Ordering::Relaxed),
+                top,
+                "no new space is needed for the same again"
+            );
             again.into_iter().for_each(|block| give_back(block, layout));
         }
         assert_eq!(USED.load(Ordering::Relaxed), 0);

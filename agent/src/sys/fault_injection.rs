@@ -59,7 +59,8 @@ pub(crate) struct Stage(bool);
 /// reserve is used up, too.
 pub(crate) fn memory(stage: &str) -> Stage {
     let out = std::env::var("ZAUDIT_FAULT").is_ok_and(|fault| {
-        fault.strip_prefix("memory-").map(|rest| rest.strip_suffix(PINNED).unwrap_or(rest)) == Some(stage)
+        fault.strip_prefix("memory-").map(|rest| rest.strip_suffix(PINNED).unwrap_or(rest))
+            == Some(stage)
     });
     Stage(out && !NONE_HERE.replace(true))
 }

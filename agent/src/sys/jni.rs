@@ -82,11 +82,18 @@ impl Jni {
     pub(crate) fn boot_class(self, any: jclass, name: &CStr) -> Option<jclass> {
         let class = self.class_of(any);
         let signature = c"(Ljava/lang/String;ZLjava/lang/ClassLoader;)Ljava/lang/Class;";
-        let method =
-            self.not_null(jni!(self, GetStaticMethodID, class, c"forName".as_ptr(), signature.as_ptr()))?;
+        let method = self.not_null(jni!(
+            self,
+            GetStaticMethodID,
+            class,
+            c"forName".as_ptr(),
+            signature.as_ptr()
+        ))?;
         let name = self.not_null(jni!(self, NewStringUTF, name.as_ptr()))?;
-        let arguments = [jni::jvalue { l: name }, jni::jvalue { z: 0 }, jni::jvalue { l: ptr::null_mut() }];
-        let found = self.not_null(jni!(self, CallStaticObjectMethodA, class, method, arguments.as_ptr()));
+        let arguments =
+            [jni::jvalue { l: name }, jni::jvalue { z: 0 }, jni::jvalue { l: ptr::null_mut() }];
+        let found =
+            self.not_null(jni!(self, CallStaticObjectMethodA, class, method, arguments.as_ptr()));
         self.delete_local(name);
         self.delete_local(class);
         found
@@ -108,7 +115,14 @@ impl Jni {
     /// Defines a class in the boot loader.
     pub(crate) fn define_boot_class(self, name: &CStr, bytes: &[u8]) -> Option<jclass> {
         let length = jint::try_from(bytes.len()).ok()?;
-        self.not_null(jni!(self, DefineClass, name.as_ptr(), ptr::null_mut(), bytes.as_ptr().cast(), length))
+        self.not_null(jni!(
+            self,
+            DefineClass,
+            name.as_ptr(),
+            ptr::null_mut(),
+            bytes.as_ptr().cast(),
+            length
+        ))
     }
 
     pub(crate) fn register(self, class: jclass, methods: &[jni::JNINativeMethod]) -> bool {
@@ -168,7 +182,12 @@ impl Jni {
         self.not_null(jni!(self, GetFieldID, class, name.as_ptr(), signature.as_ptr()))
     }
 
-    pub(crate) fn static_field(self, class: jclass, name: &CStr, signature: &CStr) -> Option<jfieldID> {
+    pub(crate) fn static_field(
+        self,
+        class: jclass,
+        name: &CStr,
+        signature: &CStr,
+    ) -> Option<jfieldID> {
         self.not_null(jni!(self, GetStaticFieldID, class, name.as_ptr(), signature.as_ptr()))
     }
 

@@ -68,8 +68,11 @@ impl Start<'_> {
         let variable = |name| words(&(self.variable)(name).unwrap_or_default(), false);
         let mut given = variable("JAVA_TOOL_OPTIONS");
         if self.is_launcher {
-            given
-                .extend(self.before_program([variable("JDK_JAVA_OPTIONS"), self.arguments.clone()].concat()));
+            given.extend(
+                self.before_program(
+                    [variable("JDK_JAVA_OPTIONS"), self.arguments.clone()].concat(),
+                ),
+            );
         } else {
             let passed = |word: &String| word.strip_prefix("-J").map(str::to_owned);
             given.extend(self.arguments.iter().filter_map(passed));
@@ -105,7 +108,9 @@ impl Start<'_> {
                     _ if is_value => is_value = false,
                     "--disable-@files" => expand = false,
                     "-jar" | "-m" | "--module" => return flags,
-                    word if !word.starts_with('-') || word.starts_with("--module=") => return flags,
+                    word if !word.starts_with('-') || word.starts_with("--module=") => {
+                        return flags;
+                    }
                     word if WITH_VALUE.contains(&word) => is_value = true,
                     _ => flags.push(word),
                 }
@@ -128,7 +133,9 @@ fn words(text: &str, file: bool) -> Vec<String> {
                 quote = Some(letter);
                 word.get_or_insert_default();
             }
-            '#' if file && word.is_none() => while letters.next().is_some_and(|letter| letter != '\n') {},
+            '#' if file && word.is_none() => {
+                while letters.next().is_some_and(|letter| letter != '\n') {}
+            }
             _ if letter.is_ascii_whitespace() => words.extend(word.take()),
             _ => word.get_or_insert_default().push(letter),
         }

@@ -134,8 +134,10 @@ impl Jvmti {
             unsafe { *tag = next };
             0
         }
-        let callbacks =
-            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit::<F>), ..Default::default() };
+        let callbacks = jvmti::jvmtiHeapCallbacks {
+            heap_iteration_callback: Some(visit::<F>),
+            ..Default::default()
+        };
         let filter = jvmti::JVMTI_HEAP_FILTER_CLASS_UNTAGGED | jvmti::JVMTI_HEAP_FILTER_TAGGED;
         call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut mark).cast())
     }
@@ -153,8 +155,10 @@ impl Jvmti {
             unsafe { *tag = 0 };
             0
         }
-        let callbacks =
-            jvmti::jvmtiHeapCallbacks { heap_iteration_callback: Some(visit), ..Default::default() };
+        let callbacks = jvmti::jvmtiHeapCallbacks {
+            heap_iteration_callback: Some(visit),
+            ..Default::default()
+        };
         let filter = jvmti::JVMTI_HEAP_FILTER_UNTAGGED;
         call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, ptr::null())
     }
@@ -175,8 +179,10 @@ impl Jvmti {
         ) -> jint {
             jvmti::JVMTI_VISIT_ABORT
         }
-        let callbacks =
-            jvmti::jvmtiHeapCallbacks { heap_reference_callback: Some(visit), ..Default::default() };
+        let callbacks = jvmti::jvmtiHeapCallbacks {
+            heap_reference_callback: Some(visit),
+            ..Default::default()
+        };
         call!(self, FollowReferences, 0, ptr::null_mut(), start, &callbacks, ptr::null())
     }
 
@@ -306,7 +312,11 @@ impl Jvmti {
         all
     }
 
-    pub(crate) fn run_agent_thread(self, thread: jobject, body: jvmti::jvmtiStartFunction) -> Result<()> {
+    pub(crate) fn run_agent_thread(
+        self,
+        thread: jobject,
+        body: jvmti::jvmtiStartFunction,
+    ) -> Result<()> {
         const NORM_PRIORITY: jint = 5;
         call!(self, RunAgentThread, thread, Some(body), ptr::null(), NORM_PRIORITY)
     }
@@ -316,7 +326,12 @@ impl Jvmti {
     }
 
     pub(crate) fn retransform(self, classes: &[jclass]) -> Result<()> {
-        call!(self, RetransformClasses, jint::try_from(classes.len()).unwrap_or(jint::MAX), classes.as_ptr())
+        call!(
+            self,
+            RetransformClasses,
+            jint::try_from(classes.len()).unwrap_or(jint::MAX),
+            classes.as_ptr()
+        )
     }
 
     /// The JDK's release: 8, 11, 17 … A version that is not a number is 1.8.
@@ -376,7 +391,9 @@ fn collected<T>(elements: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
 unsafe fn slice<'a, T>(start: *const T, count: jint) -> &'a [T] {
     match usize::try_from(count) {
         // SAFETY: the caller guarantees it.
-        Ok(count) if count > 0 && !start.is_null() => unsafe { std::slice::from_raw_parts(start, count) },
+        Ok(count) if count > 0 && !start.is_null() => unsafe {
+            std::slice::from_raw_parts(start, count)
+        },
         _ => &[],
     }
 }

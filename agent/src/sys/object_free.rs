@@ -32,10 +32,14 @@ pub(crate) fn deliver_pending(jvmti: Jvmti, any: jclass) -> std::result::Result<
     if jvmti.release() < 16 {
         return Ok(());
     }
-    jvmti.flush_dead_tags(any).map_err(|error| format!("JVMTI FollowReferences failed: {error}"))?;
+    jvmti
+        .flush_dead_tags(any)
+        .map_err(|error| format!("JVMTI FollowReferences failed: {error}"))?;
     match wait_for_service_thread() {
         true => Ok(()),
-        false => Err(format!("the JVM's service thread did not finish within {SERVICE_THREAD_TIMEOUT:?}")),
+        false => Err(format!(
+            "the JVM's service thread did not finish within {SERVICE_THREAD_TIMEOUT:?}"
+        )),
     }
 }
 
@@ -94,8 +98,9 @@ fn wait_for_service_thread() -> bool {
 /// The `stat` file of the thread with this name.
 fn stat_of_thread(name: &str) -> Option<PathBuf> {
     let threads = fs::read_dir("/proc/self/task").ok()?.flatten().map(|entry| entry.path());
-    let named =
-        |thread: &PathBuf| fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim_end() == name);
+    let named = |thread: &PathBuf| {
+        fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+    };
     threads.into_iter().find(named).map(|thread| thread.join("stat"))
 }
 

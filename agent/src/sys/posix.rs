@@ -56,7 +56,8 @@ impl Write for Stderr {
         loop {
             let left = patience.left().as_millis();
             let begun = Instant::now();
-            let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+            let mut poll =
+                libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
             // SAFETY: one `pollfd` is passed, with the count 1.
             let ready = unsafe { libc::poll(&mut poll, 1, i32::try_from(left).unwrap_or(0)) };
             patience.spend(begun.elapsed());
@@ -66,7 +67,8 @@ impl Write for Stderr {
             // poll(2) guarantees that this much can be written without blocking (pipe(7)).
             let piece = bytes.get(..libc::PIPE_BUF).unwrap_or(bytes);
             // SAFETY: the piece has the length that is passed.
-            let written = unsafe { libc::write(libc::STDERR_FILENO, piece.as_ptr().cast(), piece.len()) };
+            let written =
+                unsafe { libc::write(libc::STDERR_FILENO, piece.as_ptr().cast(), piece.len()) };
             match usize::try_from(written) {
                 Ok(count) => return Ok(count),
                 Err(_) => match io::Error::last_os_error() {
@@ -117,7 +119,10 @@ impl TimedReader {
     }
 
     fn open_for(path: &Path, limit: usize, timeout: Duration) -> io::Result<TimedReader> {
-        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+        let file = File::options()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)?;
         let is_file = file.metadata()?.is_file();
         Ok(TimedReader { file, is_file, deadline: Instant::now() + timeout, limit, read: 0 })
     }
@@ -128,12 +133,17 @@ impl Read for TimedReader {
         let count = loop {
             match self.file.read(piece) {
                 Ok(0) if self.read == 0 && !self.is_file && !piece.is_empty() => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the pipe has no writer"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "the pipe has no writer",
+                    ));
                 }
                 Ok(count) => break count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                Err(_) if Instant::now() < self.deadline => std::thread::sleep(Duration::from_millis(1)),
+                Err(_) if Instant::now() < self.deadline => {
+                    std::thread::sleep(Duration::from_millis(1))
+                }
                 Err(_) => {
                     let why = "timed out: the pipe has no more data and was not closed";
                     return Err(io::Error::new(io::ErrorKind::TimedOut, why));
@@ -243,7 +253,8 @@ pub(crate) fn fail_at_exit(code: u8, why: String) -> bool {
         return false;
     }
     // SAFETY: `on_exit(3)` has this type.
-    let on_exit: extern "C" fn(Handler, *mut libc::c_void) -> i32 = unsafe { std::mem::transmute(found) };
+    let on_exit: extern "C" fn(Handler, *mut libc::c_void) -> i32 =
+        unsafe { std::mem::transmute(found) };
     on_exit(exiting, std::ptr::null_mut()) == 0
 }
 
@@ -276,18 +287,26 @@ mod tests {
         let why = |path: &Path| read_small(path, 8_192).unwrap_err().to_string();
         for (size, fits) in [(0, true), (8_192, true), (8_193, false), (1 << 20, false)] {
             std::fs::write(&file, vec![b'x'; size]).unwrap();
-            assert_eq!(read_small(&file, 8_192).is_ok_and(|bytes| bytes.len() == size), fits, "{size}");
+            assert_eq!(
+                read_small(&file, 8_192).is_ok_and(|bytes| bytes.len() == size),
+                fits,
+                "{size}"
+            );
         }
         assert_eq!(why(&file), "larger than 8 KiB");
         assert_eq!(why(Path::new("/dev/zero")), "larger than 8 KiB");
-        assert!(why(&folder).contains("directory") && why(&folder.join("none")).contains("No such file"));
+        assert!(
+            why(&folder).contains("directory")
+                && why(&folder.join("none")).contains("No such file")
+        );
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert_eq!(why(&pipe), "the pipe has no writer");
         // What a shell makes of `<(command)`: a command that ends, and one that does not.
         let (reader, mut writer) = io::pipe().unwrap();
         let name = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
         writer.write_all(b"one").unwrap();
-        let error = TimedReader::open_for(&name, 8_192, Duration::ZERO).and_then(read_all).unwrap_err();
+        let error =
+            TimedReader::open_for(&name, 8_192, Duration::ZERO).and_then(read_all).unwrap_err();
         assert_eq!(error.to_string(), "timed out: the pipe has no more data and was not closed");
         writer.write_all(b"two").unwrap();
         drop(writer);

@@ -7,10 +7,13 @@
 //! `scripts/bench` loads it. Invariant: a failed call ends the process, so that no number is
 //! measured on an agent that does nothing.
 
-use jvmti_bindings::sys::jni::{JNI_OK, JNIEnv, JNINativeMethod, JavaVM, jclass, jint, jlong, jobject};
+use jvmti_bindings::sys::jni::{
+    JNI_OK, JNIEnv, JNINativeMethod, JavaVM, jclass, jint, jlong, jobject,
+};
 use jvmti_bindings::sys::jvmti::{
-    JVMTI_DISABLE, JVMTI_ENABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_VM_INIT, JVMTI_VERSION_1_2,
-    jvmtiCapabilities, jvmtiEnv, jvmtiError, jvmtiEvent, jvmtiEventCallbacks, jvmtiFrameInfo,
+    JVMTI_DISABLE, JVMTI_ENABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_VM_INIT,
+    JVMTI_VERSION_1_2, jvmtiCapabilities, jvmtiEnv, jvmtiError, jvmtiEvent, jvmtiEventCallbacks,
+    jvmtiFrameInfo,
 };
 use std::ffi::{CStr, CString, c_char, c_uchar, c_void};
 use std::mem::MaybeUninit;
@@ -67,7 +70,14 @@ macro_rules! jni {
 extern "system" fn created(_env: *mut JNIEnv, _class: jclass, instance: jobject) {
     let mut frames = [const { MaybeUninit::<jvmtiFrameInfo>::uninit() }; FRAMES];
     let mut count = 0;
-    jvmti!(GetStackTrace, ptr::null_mut(), 1, FRAMES as jint, frames.as_mut_ptr().cast(), &mut count);
+    jvmti!(
+        GetStackTrace,
+        ptr::null_mut(),
+        1,
+        FRAMES as jint,
+        frames.as_mut_ptr().cast(),
+        &mut count
+    );
     jvmti!(SetTag, instance, TAG);
 }
 
@@ -82,7 +92,11 @@ extern "system" fn ended(_env: *mut JNIEnv, _class: jclass, instance: jobject) {
 
 /// Called by the JVM for `-agentpath`.
 #[unsafe(no_mangle)]
-extern "system" fn Agent_OnLoad(vm: *mut JavaVM, _options: *const c_char, _reserved: *mut c_void) -> jint {
+extern "system" fn Agent_OnLoad(
+    vm: *mut JavaVM,
+    _options: *const c_char,
+    _reserved: *mut c_void,
+) -> jint {
     let mut env: *mut c_void = ptr::null_mut();
     // SAFETY: the JVM passes its own invocation table, and `env` outlives the call.
     if unsafe { ((**vm).GetEnv)(vm, &mut env, JVMTI_VERSION_1_2) } != JNI_OK {
@@ -108,8 +122,14 @@ fn notify(mode: u32, event: jvmtiEvent) {
 extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: jobject) {
     let bytes = instrument::helper_class();
     let name = c_string(HELPER_CLASS);
-    let helper =
-        jni!(env, DefineClass, name.as_ptr(), ptr::null_mut(), bytes.as_ptr().cast(), bytes.len() as jint);
+    let helper = jni!(
+        env,
+        DefineClass,
+        name.as_ptr(),
+        ptr::null_mut(),
+        bytes.as_ptr().cast(),
+        bytes.len() as jint
+    );
     if helper.is_null() {
         fail("cannot define the helper class");
     }

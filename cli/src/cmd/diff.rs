@@ -40,7 +40,8 @@ pub(crate) fn run(diff: &Diff) -> Result<(), CliError> {
 
 fn text(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> String {
     let mut out = summary(changes);
-    let length = |report: &Report| Duration::try_from_secs_f64(report.age_seconds).unwrap_or_default();
+    let length =
+        |report: &Report| Duration::try_from_secs_f64(report.age_seconds).unwrap_or_default();
     for (which, (report, name)) in ["old", "new"].into_iter().zip(reports) {
         let (age, command) = (duration(length(report)), &report.process.command);
         let _ = writeln!(out, "  {which}  {}: {age} of {}", clean(name), clean(command));
@@ -65,12 +66,13 @@ fn text(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> String {
 fn summary(changes: &[Change<'_>]) -> String {
     let more = |pick: fn(Option<&ClassifiedSite>) -> u64| {
         kinds(|kind| {
-            let of_kind = changes.iter().filter(|c| c.classified().is_some_and(|j| j.site.kind == kind));
+            let of_kind =
+                changes.iter().filter(|c| c.classified().is_some_and(|j| j.site.kind == kind));
             of_kind.map(|change| pick(change.new).saturating_sub(pick(change.old))).sum()
         })
     };
-    let numbers =
-        ChangeKind::ALL.map(|kind| (changes.iter().filter(|change| change.kind == kind).count(), kind));
+    let numbers = ChangeKind::ALL
+        .map(|kind| (changes.iter().filter(|change| change.kind == kind).count(), kind));
     let clauses: Vec<_> = numbers
         .into_iter()
         .filter(|(number, _)| *number > 0)
@@ -99,10 +101,12 @@ fn write_change(out: &mut String, change: &Change<'_>) {
     let Some(classified) = change.classified() else { return };
     let frames: Vec<&Frame> = classified.site.frames().collect();
     let blame_frame = first_own_frame(&classified.site);
-    let blamed =
-        frames.get(blame_frame).map_or_else(|| "(no stack)".into(), |blame_frame| frame(blame_frame));
+    let blamed = frames
+        .get(blame_frame)
+        .map_or_else(|| "(no stack)".into(), |blame_frame| frame(blame_frame));
     let kind_of_change = change.kind.name().to_uppercase();
-    let class = classified.site.subclass.as_deref().map(|class| format!(" ({class})")).unwrap_or_default();
+    let class =
+        classified.site.subclass.as_deref().map(|class| format!(" ({class})")).unwrap_or_default();
     let kind = classified.stats.kind.class();
     let _ = writeln!(out, "\n{kind_of_change:<7}{:<8}{blamed}", change.severity().name());
     let ((leaked, suspects), (leaked_now, suspects_now)) = (found(change.old), found(change.new));
@@ -116,13 +120,18 @@ fn write_change(out: &mut String, change: &Change<'_>) {
     ];
     // The number created at a site that is not listed is not known.
     let known = numbers.iter().filter(|(name, _, _)| !change.unlisted || *name != "created");
-    let numbers = known.filter(|(_, old, new)| old + new > 0).map(|(name, old, new)| match old == new {
-        true => format!("{} {name}", grouped(*new)),
-        false => format!("{name} {} → {}", grouped(*old), grouped(*new)),
-    });
+    let numbers =
+        known.filter(|(_, old, new)| old + new > 0).map(|(name, old, new)| match old == new {
+            true => format!("{} {name}", grouped(*new)),
+            false => format!("{name} {} → {}", grouped(*old), grouped(*new)),
+        });
     let numbers = numbers.collect::<Vec<_>>().join(" · ");
-    let _ =
-        writeln!(out, "    {kind}s{}: {numbers} · site {:016x}", clean(&class), classified.site.stable_id);
+    let _ = writeln!(
+        out,
+        "    {kind}s{}: {numbers} · site {:016x}",
+        clean(&class),
+        classified.site.stable_id
+    );
     if let Some(before) = change.moved_from {
         let (leaked, suspects) = found(Some(before));
         let _ = writeln!(
@@ -297,7 +306,8 @@ mod tests {
         assert_eq!(text, std::fs::read_to_string(golden).unwrap(), "BLESS=1 writes it");
         assert_eq!(json["worse"], true);
         assert_eq!(json["sites"][0]["moved_from"], "88385d8677efa39e");
-        let kinds: Vec<_> = json["sites"].as_array().unwrap().iter().map(|site| &site["change"]).collect();
+        let kinds: Vec<_> =
+            json["sites"].as_array().unwrap().iter().map(|site| &site["change"]).collect();
         assert_eq!(kinds, ["new", "grown", "gone", "gone"]);
         assert_eq!(json["sites"][3]["new"], serde_json::Value::Null);
     }

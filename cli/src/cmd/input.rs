@@ -20,7 +20,8 @@ const LARGEST: u64 = 1 << 30;
 /// Reads a report; `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<Report, CliError> {
     let failed = |why: String| {
-        let hint = "zaudit dump PID --format json makes one, and so does the agent's option format=json";
+        let hint =
+            "zaudit dump PID --format json makes one, and so does the agent's option format=json";
         CliError::new(Code::Usage, format!("cannot read {}: {why}", path.display()), hint)
     };
     let mut bytes = Vec::new();
@@ -40,9 +41,8 @@ pub(crate) fn read(path: &Path) -> Result<Report, CliError> {
 /// Writes a report in the format and to the file of `outlet`.
 pub(crate) fn write(report: &Report, outlet: &Outlet) -> Result<(), CliError> {
     match &outlet.output {
-        Some(path) => {
-            OutputFile::open(path)?.fill_with(&mut |to| report.render(outlet.format(), Style::default(), to))
-        }
+        Some(path) => OutputFile::open(path)?
+            .fill_with(&mut |to| report.render(outlet.format(), Style::default(), to)),
         None => output::write_with(|to| report.render(outlet.format(), style(), to)).map(|_| ()),
     }
 }

@@ -44,7 +44,10 @@ mod tests {
         let page = String::from_utf8(page().unwrap()).unwrap();
         for subcommand in Arguments::command().get_subcommands() {
             let name = subcommand.get_name();
-            assert!(page.contains(&format!("ZAUDIT {}", name.to_uppercase())), "{name} is not in the page");
+            assert!(
+                page.contains(&format!("ZAUDIT {}", name.to_uppercase())),
+                "{name} is not in the page"
+            );
             for shell in clap_complete::Shell::value_variants() {
                 let text = String::from_utf8(completions(*shell)).unwrap();
                 assert!(text.contains(name), "{name} is not completed by {shell}");

@@ -12,13 +12,16 @@ use zaudit_core::report::{self, Report};
 /// Writes several reports as one.
 pub(crate) fn run(merge: &Merge) -> Result<(), CliError> {
     input::expect_readable(&merge.outlet)?;
-    let reports = merge.reports.iter().map(|path| input::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let reports =
+        merge.reports.iter().map(|path| input::read(path)).collect::<Result<Vec<_>, _>>()?;
     if let Some((one, other)) = same_run(&reports) {
-        let name =
-            |at: usize| merge.reports.get(at).map(|path| path.display().to_string()).unwrap_or_default();
+        let name = |at: usize| {
+            merge.reports.get(at).map(|path| path.display().to_string()).unwrap_or_default()
+        };
         let line = format!("{} and {} look like reports of one run", name(one), name(other));
         // The sum is still wanted if the warning cannot be written.
-        let _ = writeln!(io::stderr(), "zaudit: {}; what they share is counted twice", one_line(&line));
+        let _ =
+            writeln!(io::stderr(), "zaudit: {}; what they share is counted twice", one_line(&line));
     }
     let merged = report::merge(&reports).map_err(|why| CliError::new(Code::Usage, why, ""))?;
     input::write(&merged, &merge.outlet)
@@ -32,8 +35,10 @@ fn same_run(reports: &[Report]) -> Option<(usize, usize)> {
         (process.pid, process.started, process.command.clone(), process.jvm.clone())
     };
     let mut known = HashMap::new();
-    reports.iter().enumerate().filter(|(_, report)| report.process.reports == 1).find_map(|(at, report)| {
-        let before = known.insert(key(report), at)?;
-        Some((before, at))
-    })
+    reports.iter().enumerate().filter(|(_, report)| report.process.reports == 1).find_map(
+        |(at, report)| {
+            let before = known.insert(key(report), at)?;
+            Some((before, at))
+        },
+    )
 }

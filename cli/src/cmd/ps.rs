@@ -74,7 +74,8 @@ fn looks_like_java(pid: i32, status: &Status) -> bool {
 }
 
 fn shown(rows: &[Row]) -> String {
-    let width = |of: fn(&Row) -> usize, least: usize| rows.iter().map(of).max().unwrap_or(0).max(least);
+    let width =
+        |of: fn(&Row) -> usize, least: usize| rows.iter().map(of).max().unwrap_or(0).max(least);
     let pids = width(|row| row.pid.to_string().len(), 3);
     let users = width(|row| row.user.chars().count(), 4);
     // A long reason shifts only its own line.
@@ -100,8 +101,10 @@ mod tests {
             state: state.into(),
             command: command.into(),
         };
-        let rows =
-            [row(7, "-", "Main"), row(4242, "cannot attach: process 4242 belongs to x", "A\x1b[2J\nB")];
+        let rows = [
+            row(7, "-", "Main"),
+            row(4242, "cannot attach: process 4242 belongs to x", "A\x1b[2J\nB"),
+        ];
         assert_eq!(
             shown(&rows),
             " PID  USER  STATE  COMMAND\n   7  root  -      Main\n4242  root  cannot attach: process 4242 belongs to x  A\\u{1b}[2J B\n"

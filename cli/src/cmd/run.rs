@@ -22,7 +22,11 @@ pub(crate) fn run(named: Option<&Path>, run: &Run) -> Result<Infallible, CliErro
     let library = library::for_program(named)?;
     let flag = agent_flag(&library, &run.options);
     let Some((program, arguments)) = run.program.split_first() else {
-        return Err(CliError::new(Code::Usage, "there is no program to run", "zaudit run -- java …"));
+        return Err(CliError::new(
+            Code::Usage,
+            "there is no program to run",
+            "zaudit run -- java …",
+        ));
     };
     let mut command = Command::new(program);
     if Path::new(program).file_name() == Some(OsStr::new("java")) {
@@ -66,7 +70,11 @@ fn extended(before: Option<OsString>, flag: &OsStr) -> Result<OsString, CliError
     let quote: &[u8] = match (has(|byte| *byte == b'"'), has(|byte| *byte == b'\'')) {
         (true, true) => {
             let message = "the library's path and the options contain both kinds of quotes";
-            return Err(CliError::new(Code::Usage, message, "put the options into a file and give @FILE"));
+            return Err(CliError::new(
+                Code::Usage,
+                message,
+                "put the options into a file and give @FILE",
+            ));
         }
         (true, false) => b"'",
         (false, true) => b"\"",
@@ -103,7 +111,10 @@ mod tests {
             (None, "-a:/a'b", "\"-a:/a'b\""),
             (None, "-a:/a\"b", "'-a:/a\"b'"),
         ] {
-            assert_eq!(extended(before.map(OsString::from), OsStr::new(flag)), Ok(OsString::from(after)));
+            assert_eq!(
+                extended(before.map(OsString::from), OsStr::new(flag)),
+                Ok(OsString::from(after))
+            );
         }
         assert_eq!(extended(None, OsStr::new("-a'\"")).unwrap_err().code, Code::Usage);
     }

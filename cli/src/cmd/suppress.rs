@@ -49,7 +49,8 @@ struct File {
 
 fn built_in() -> String {
     let rules = Rule::built_in();
-    let mut text = String::from("# The built-in rules of zaudit, in the order in which they apply.\n");
+    let mut text =
+        String::from("# The built-in rules of zaudit, in the order in which they apply.\n");
     rules.iter().for_each(|rule| text.push_str(&format!("{}\n", rule.text)));
     text
 }
@@ -69,17 +70,22 @@ fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
     let mut file = File { text: head(report), left_out: Vec::new() };
     for (rule, all) in report.classification.over(&report.rules) {
         let (all, max) = (grouped(all), grouped(rule.max.unwrap_or_default()));
-        let source = if rule.source.is_empty() { String::new() } else { format!(" ({})", rule.source) };
+        let source =
+            if rule.source.is_empty() { String::new() } else { format!(" ({})", rule.source) };
         file.leave_out(&format!(
             "the rule {}{source} is over its maximum, {all} of at most {max}: if that is right, raise it there",
             rule.text
         ));
     }
     // Two lines of one method have the same rule.
-    let (mut rules, mut comments, mut known) = (Vec::new(), Vec::<Vec<String>>::new(), HashMap::new());
+    let (mut rules, mut comments, mut known) =
+        (Vec::new(), Vec::<Vec<String>>::new(), HashMap::new());
     for proposal in proposals {
         let Some(rule) = proposal.rule else {
-            file.leave_out(&format!("{}: these names cannot be written in a rule", proposal.comment));
+            file.leave_out(&format!(
+                "{}: these names cannot be written in a rule",
+                proposal.comment
+            ));
             continue;
         };
         let at = *known.entry(rule.text.clone()).or_insert(rules.len());
@@ -108,7 +114,8 @@ fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
 /// How many each rule has to cover, when it stands after the rules of the report.
 fn counts(report: &Report, rules: &[Rule]) -> Vec<u64> {
     // A text that is not a rule covers nothing.
-    let read = |rule: &Rule| Rule::parse(&rule.text, rule.built_in).unwrap_or_else(|_| rule.clone());
+    let read =
+        |rule: &Rule| Rule::parse(&rule.text, rule.built_in).unwrap_or_else(|_| rule.clone());
     let own: Vec<Rule> = report.rules.iter().map(read).collect();
     let (own, proposed) = (RuleIndex::new(&own), RuleIndex::new(rules));
     let over = |at: usize| report.classification.excess.get(at).is_some_and(|excess| *excess > 0);
@@ -119,7 +126,8 @@ fn counts(report: &Report, rules: &[Rule]) -> Vec<u64> {
             (leaked + known.leaked, Rule::speaks_of_leaks as fn(&Rule, Kind) -> bool),
             (suspects + known.suspects, Rule::speaks_of_live),
         ] {
-            if count == 0 || own.first(classified.site.frames(), |rule| speaks(rule, kind)).is_some_and(over)
+            if count == 0
+                || own.first(classified.site.frames(), |rule| speaks(rule, kind)).is_some_and(over)
             {
                 continue;
             }
@@ -152,13 +160,19 @@ impl File {
     fn comment(&mut self, text: &str) {
         let text = escape::text(text);
         let cut = text.char_indices().nth(MAX_COMMENT).and_then(|(end, _)| text.get(..end));
-        let _ = writeln!(self.text, "# {}{}", cut.unwrap_or(&text), if cut.is_some() { "…" } else { "" });
+        let _ = writeln!(
+            self.text,
+            "# {}{}",
+            cut.unwrap_or(&text),
+            if cut.is_some() { "…" } else { "" }
+        );
     }
 
     fn leave_out(&mut self, why: &str) {
         self.text.push('\n');
         self.comment(&format!("Left out: {why}"));
-        self.left_out.push(format!("left out: {}", why.chars().take(MAX_COMMENT).collect::<String>()));
+        self.left_out
+            .push(format!("left out: {}", why.chars().take(MAX_COMMENT).collect::<String>()));
     }
 }
 
@@ -235,7 +249,8 @@ mod tests {
         let (read, complaints) = Rule::read_file("own.rules", own);
         assert_eq!(complaints, [""; 0], "{own}");
         rules.extend(read);
-        let report = Report::new(process, Footprint::default(), &snapshot, rules, Arc::default()).unwrap();
+        let report =
+            Report::new(process, Footprint::default(), &snapshot, rules, Arc::default()).unwrap();
         match baseline {
             Some(old) => report.against(&old.as_baseline("old.json")),
             None => report,
@@ -256,13 +271,16 @@ mod tests {
         let clean = report(&session, &both, None);
         assert_eq!(error(&clean), None, "{}", file.text);
         // One more fails.
-        let leaked =
-            |report: &Report| report.classification.sites.iter().map(|site| site.stats.leaked).sum::<u64>();
+        let leaked = |report: &Report| {
+            report.classification.sites.iter().map(|site| site.stats.leaked).sum::<u64>()
+        };
         for at in 0..sites.len() {
             let mut more = sites.to_vec();
             more[at].2 += 1;
             let more = self::session(&more);
-            if sites[at].2 > 0 && leaked(&report(&more, own, None)) > leaked(&report(&session, own, None)) {
+            if sites[at].2 > 0
+                && leaked(&report(&more, own, None)) > leaked(&report(&session, own, None))
+            {
                 assert!(error(&report(&more, &both, None)).is_some(), "{at} {}", file.text);
             }
         }
@@ -283,7 +301,12 @@ mod tests {
                 (Kind::Inflater, CODEC, 3, 1_200),
                 (Kind::Deflater, CODEC, 0, 2),
                 (Kind::Deflater, &[("a.Fine", "x")], 0, 0),
-                (Kind::Inflater, &[("java.util.zip.ZipFile", "getInflater"), ("a.Main", "main")], 0, 9),
+                (
+                    Kind::Inflater,
+                    &[("java.util.zip.ZipFile", "getInflater"), ("a.Main", "main")],
+                    0,
+                    9,
+                ),
             ],
             "live:a.Codec.* < nobody.*",
         );
@@ -327,7 +350,9 @@ mod tests {
     #[test]
     fn names_that_a_rule_cannot_have_are_left_out() {
         let long = "x".repeat(10_000);
-        for class in ["a.B*", "a.B < c", "a.B\nleak:*", "a #b", "<script>", long.as_str(), "b max=9 "] {
+        for class in
+            ["a.B*", "a.B < c", "a.B\nleak:*", "a #b", "<script>", long.as_str(), "b max=9 "]
+        {
             let method = if class.contains("max") { "" } else { "c" };
             let session = session(&[
                 (Kind::Inflater, &[(class, method)], 1, 0),
@@ -337,9 +362,15 @@ mod tests {
             let (rules, complaints) = Rule::read_file("x", &file.text);
             assert_eq!((rules.len(), complaints.len()), (1, 0), "{}", file.text);
             assert!(rules[0].text.ends_with(" << d.E.f max=2"));
-            assert!(file.text.contains("\n# Left out: 1 of 1 Inflaters never ended: "), "{}", file.text);
+            assert!(
+                file.text.contains("\n# Left out: 1 of 1 Inflaters never ended: "),
+                "{}",
+                file.text
+            );
             assert_eq!(file.left_out.len(), 1);
-            assert!(file.text.len() < 2_000 && file.text.chars().all(|c| c == '\n' || !c.is_control()));
+            assert!(
+                file.text.len() < 2_000 && file.text.chars().all(|c| c == '\n' || !c.is_control())
+            );
         }
     }
 
@@ -347,7 +378,8 @@ mod tests {
     fn rules_for_hostile_names_are_escaped_and_fit() {
         let names: BTreeSet<String> = escape::samples().map(|c| format!("{c}a{c}")).collect();
         let frames: Vec<_> = names.iter().map(|name| [(name.as_str(), name.as_str())]).collect();
-        let sites: Vec<Made<'_>> = frames.iter().map(|frames| (Kind::Inflater, &frames[..], 2, 1)).collect();
+        let sites: Vec<Made<'_>> =
+            frames.iter().map(|frames| (Kind::Inflater, &frames[..], 2, 1)).collect();
         let text = rules(&sites, "");
         assert!(!text.contains(|c| c != '\n' && escape::is_hostile(c)), "{text:?}");
         assert_eq!(text.matches("\nleak:").count(), sites.len());
@@ -398,7 +430,8 @@ mod tests {
                 let (leaked, live) = (dice.below(3) as u64, dice.below(3) as u64);
                 (Kind::ALL[dice.below(2)], frames, leaked, live)
             };
-            let sites: Vec<Made<'_>> = stacks.iter().map(|frames| site(frames.as_slice())).collect();
+            let sites: Vec<Made<'_>> =
+                stacks.iter().map(|frames| site(frames.as_slice())).collect();
             rules(&sites, own[turn % own.len()]);
         }
     }

@@ -65,7 +65,11 @@ fn report(top: &Top, target: &Target, library: &Path) -> Result<Report, CliError
     let report = answer.report.ok_or_else(|| request::lost(target, &answer.text))?;
     Report::read(&report).map_err(|error| {
         let message = format!("cannot read the report of process {}: {error}", target.pid);
-        CliError::new(Code::Failed, message, "use the zaudit that came with the library in that process")
+        CliError::new(
+            Code::Failed,
+            message,
+            "use the zaudit that came with the library in that process",
+        )
     })
 }
 

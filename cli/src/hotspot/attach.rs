@@ -1,11 +1,11 @@
 //! The client side of HotSpot's attach protocol: make the JVM listen, send one request, read the
 //! answer.
 //!
-//! Owns the files and the socket of the protocol; [`mod@crate::request`] decides what to request. A JVM
-//! opens `/tmp/.java_pidN` when it receives SIGQUIT and finds `.attach_pidN` in its current folder
-//! or in `/tmp`. Invariant: SIGQUIT is sent at most once, to a JVM that will look for that file,
-//! and the file stays until the JVM has looked. In any other case the signal prints a thread dump
-//! into the program's output.
+//! Owns the files and the socket of the protocol; [`mod@crate::request`] decides what to request. A
+//! JVM opens `/tmp/.java_pidN` when it receives SIGQUIT and finds `.attach_pidN` in its current
+//! folder or in `/tmp`. Invariant: SIGQUIT is sent at most once, to a JVM that will look for that
+//! file, and the file stays until the JVM has looked. In any other case the signal prints a thread
+//! dump into the program's output.
 
 use crate::duration::Deadline;
 use crate::error::{CliError, Code};
@@ -50,8 +50,9 @@ pub(crate) fn expect_possible(target: &Target) -> Result<(), CliError> {
     }
     let pid = target.pid;
     if !target.takes_commands() {
-        let message =
-            format!("process {pid} takes no commands: it was started with -XX:+DisableAttachMechanism");
+        let message = format!(
+            "process {pid} takes no commands: it was started with -XX:+DisableAttachMechanism"
+        );
         let hint = match target.presence() {
             Presence::Absent => "restart it without that flag, or under zaudit run".into(),
             _ => format!("kill -USR1 {pid} makes its agent write a report"),
@@ -73,7 +74,11 @@ pub(crate) fn expect_possible(target: &Target) -> Result<(), CliError> {
 }
 
 /// Sends the request and reads the whole answer.
-pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> Result<Vec<u8>, CliError> {
+pub(crate) fn request(
+    target: &Target,
+    words: &[&[u8]],
+    deadline: &Deadline,
+) -> Result<Vec<u8>, CliError> {
     wait_until_live(target, deadline)?;
     let mut socket = match connect(target)? {
         Some(socket) => {
@@ -99,7 +104,11 @@ pub(crate) fn request(target: &Target, words: &[&[u8]], deadline: &Deadline) -> 
     read(target, &mut socket, deadline)
 }
 
-fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result<Vec<u8>, CliError> {
+fn read(
+    target: &Target,
+    socket: &mut UnixStream,
+    deadline: &Deadline,
+) -> Result<Vec<u8>, CliError> {
     let mut answer = Vec::new();
     let mut buffer = [0; 4_096];
     // After ctrl-C, wait a little longer for the answer: before that, the agent's files are not
@@ -121,7 +130,11 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
         match socket.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => answer.extend_from_slice(buffer.get(..count).unwrap_or_default()),
-            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+                ) => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
             Err(error) => return Err(io_error(target, &error)),
         }
@@ -137,15 +150,21 @@ fn read(target: &Target, socket: &mut UnixStream, deadline: &Deadline) -> Result
     }
     let own = sys::effective() == (target.status.user, target.status.group);
     // A JVM that is exiting closes its socket first.
-    if target.ends_within(if own { END.min(deadline.left().unwrap_or_default()) } else { Duration::ZERO }) {
+    if target.ends_within(if own {
+        END.min(deadline.left().unwrap_or_default())
+    } else {
+        Duration::ZERO
+    }) {
         return Err(CliError::gone(target.pid));
     }
     let message = format!("process {} closed the connection without an answer", target.pid);
     if own {
         return Err(CliError::new(Code::Failed, message, "it may be ending; try again"));
     }
-    let hint =
-        format!("a JVM answers only its own user and group: run zaudit as {}", user(target.status.user));
+    let hint = format!(
+        "a JVM answers only its own user and group: run zaudit as {}",
+        user(target.status.user)
+    );
     Err(CliError::new(Code::NotPermitted, message, hint))
 }
 
@@ -157,7 +176,8 @@ fn io_error(target: &Target, error: &io::Error) -> CliError {
 fn timeout_error(target: &Target, deadline: &Deadline, what: &str) -> CliError {
     let stopped = target.status_now().is_some_and(|status| status.stopped());
     let why = if stopped { "it is stopped" } else { "it hangs, or is very busy" };
-    let message = format!("process {} has not {what} within {}: {why}", target.pid, duration(deadline.limit));
+    let message =
+        format!("process {} has not {what} within {}: {why}", target.pid, duration(deadline.limit));
     let hint = if stopped {
         format!("continue it: kill -CONT {}", target.pid)
     } else {
@@ -174,14 +194,20 @@ fn open_socket(target: &Target) -> Result<Option<File>, CliError> {
     let Ok(file) = sys::open_at(target.temporary(), &name, flags, 0) else { return Ok(None) };
     let file = File::from(file);
     match file.metadata() {
-        Ok(found) if found.file_type().is_socket() && found.uid() == target.status.user => Ok(Some(file)),
+        Ok(found) if found.file_type().is_socket() && found.uid() == target.status.user => {
+            Ok(Some(file))
+        }
         Ok(found) if found.uid() != target.status.user => {
             let message = format!(
                 "/tmp/.java_pid{} belongs to {}, and is not the JVM's socket",
                 target.status.own_pid,
                 user(found.uid())
             );
-            Err(CliError::new(Code::Failed, message, "remove it if it is not needed, and try again"))
+            Err(CliError::new(
+                Code::Failed,
+                message,
+                "remove it if it is not needed, and try again",
+            ))
         }
         _ => Ok(None),
     }
@@ -196,11 +222,17 @@ fn connect(target: &Target) -> Result<Option<UnixStream>, CliError> {
     match sys::connect(&path) {
         Ok(socket) => Ok(Some(UnixStream::from(socket))),
         // Left by a process that was killed, or just removed.
-        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
+            ) =>
+        {
             Ok(None)
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            let message = format!("process {} does not answer the commands in its queue", target.pid);
+            let message =
+                format!("process {} does not answer the commands in its queue", target.pid);
             Err(CliError::new(
                 Code::NoAnswer,
                 message,
@@ -208,7 +240,8 @@ fn connect(target: &Target) -> Result<Option<UnixStream>, CliError> {
             ))
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let message = format!("no permission to connect to the attach socket of process {}", target.pid);
+            let message =
+                format!("no permission to connect to the attach socket of process {}", target.pid);
             let hint = format!("run zaudit as {}", user(target.status.user));
             Err(CliError::new(Code::NotPermitted, message, hint))
         }
@@ -247,7 +280,8 @@ fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, Cli
         return Err(match error.raw_os_error() {
             Some(libc::ESRCH) => CliError::gone(target.pid),
             _ => {
-                let message = format!("cannot send SIGQUIT to process {}: {}", target.pid, reason(&error));
+                let message =
+                    format!("cannot send SIGQUIT to process {}: {}", target.pid, reason(&error));
                 CliError::new(Code::NotPermitted, message, "run zaudit as root")
             }
         });
@@ -273,7 +307,10 @@ fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, Cli
 
 /// Waits until a starting JVM handles SIGQUIT, which would kill it before that. Returns a
 /// connection if it listens anyway, as with `-Xrs` and `-XX:+StartAttachListener`.
-fn wait_for_signal_handlers(target: &Target, deadline: &Deadline) -> Result<Option<UnixStream>, CliError> {
+fn wait_for_signal_handlers(
+    target: &Target,
+    deadline: &Deadline,
+) -> Result<Option<UnixStream>, CliError> {
     let start = Deadline::after(HANDLERS_TIMEOUT.min(deadline.limit));
     loop {
         match expect_possible(target) {
@@ -340,18 +377,21 @@ impl AttachFile {
         for folder in temporary.into_iter().chain(target.current()) {
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
             let mut existed = false;
-            let opened =
-                sys::open_at(folder.as_fd(), &name, flags, 0o600).or_else(|error| match error.kind() {
+            let opened = sys::open_at(folder.as_fd(), &name, flags, 0o600).or_else(|error| {
+                match error.kind() {
                     // From another client, or left by one that gave up. It serves as well.
                     io::ErrorKind::AlreadyExists => {
                         existed = true;
                         sys::open_at(folder.as_fd(), &name, libc::O_PATH | libc::O_NOFOLLOW, 0)
                     }
                     _ => Err(error),
-                });
+                }
+            });
             let attach_file = AttachFile { folder, name: name.clone(), existed };
             match opened.map(File::from).and_then(|file| file.metadata()) {
-                Ok(found) if found.is_file() && found.uid() == target.status.user => return Ok(attach_file),
+                Ok(found) if found.is_file() && found.uid() == target.status.user => {
+                    return Ok(attach_file);
+                }
                 // Network file systems may map root to another user.
                 Ok(_) => {
                     attach_file.remove();
@@ -366,7 +406,11 @@ impl AttachFile {
             target.pid,
             reason(&why)
         );
-        Err(CliError::new(Code::Failed, message, "the JVM opens its attach socket only if this file exists"))
+        Err(CliError::new(
+            Code::Failed,
+            message,
+            "the JVM opens its attach socket only if this file exists",
+        ))
     }
 
     /// Removes the file. It may be gone already.

@@ -22,21 +22,25 @@ impl PerfData {
         }
         let number = |at: usize| -> Option<usize> {
             let four: [u8; 4] = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
-            let value = if order == 1 { u32::from_le_bytes(four) } else { u32::from_be_bytes(four) };
+            let value =
+                if order == 1 { u32::from_le_bytes(four) } else { u32::from_be_bytes(four) };
             value.try_into().ok()
         };
         let (mut at, count) = (number(24)?, number(28)?);
         let mut strings = Vec::new();
         for _ in 0..count {
             let Some(length) = number(at).filter(|length| *length >= 20) else { break };
-            let Some(entry) = at.checked_add(length).and_then(|end| bytes.get(at..end)) else { break };
+            let Some(entry) = at.checked_add(length).and_then(|end| bytes.get(at..end)) else {
+                break;
+            };
             if entry.get(12) == Some(&TEXT)
                 && let (Some(name), Some(size), Some(data)) =
                     (number(at + 4), number(at + 8), number(at + 16))
                 && let Some(name) = entry.get(name..).and_then(terminated)
                 && let Some(value) = data.checked_add(size).and_then(|end| entry.get(data..end))
             {
-                let value = terminated(value).unwrap_or_else(|| String::from_utf8_lossy(value).into_owned());
+                let value = terminated(value)
+                    .unwrap_or_else(|| String::from_utf8_lossy(value).into_owned());
                 strings.push((name, value));
             }
             at += length;
@@ -118,7 +122,9 @@ mod tests {
     #[test]
     fn data_of_a_starting_jvm() {
         let mut bytes = good();
-        assert!(!PerfData::starting(&bytes) && !PerfData::starting(b"") && !PerfData::starting(&[0; 9]));
+        assert!(
+            !PerfData::starting(&bytes) && !PerfData::starting(b"") && !PerfData::starting(&[0; 9])
+        );
         bytes[7] = 0;
         assert_eq!(PerfData::parse(&bytes), None);
         assert!(PerfData::starting(&bytes));

@@ -30,10 +30,16 @@ pub(crate) struct Flags(Vec<String>);
 impl Flags {
     /// Collects them from `/proc/PID/cmdline` and `/proc/PID/environ`. `read` returns the text of a
     /// file that is named there.
-    pub(crate) fn collect(cmdline: &[u8], environ: &[u8], read: &dyn Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn collect(
+        cmdline: &[u8],
+        environ: &[u8],
+        read: &dyn Fn(&str) -> Option<String>,
+    ) -> Self {
         let variable = |name: &str| {
             let words = words(environ).find_map(|word| {
-                word.split_once('=').filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+                word.split_once('=')
+                    .filter(|(known, _)| *known == name)
+                    .map(|(_, value)| value.to_owned())
             });
             split(&words.unwrap_or_default())
         };

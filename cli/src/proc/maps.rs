@@ -37,8 +37,9 @@ impl Maps {
     /// Whether this is HotSpot. OpenJ9 has a `libjvm.so`, too, which only forwards to its own
     /// library.
     pub(crate) fn hotspot(&self) -> bool {
-        let openj9 =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"libj9vm"));
+        let openj9 = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"libj9vm"))
+        };
         self.named(OsStr::new("libjvm.so")).is_some() && !self.0.iter().any(openj9)
     }
 }
@@ -79,7 +80,8 @@ mod tests {
     use super::*;
 
     fn maps(paths: &[&str]) -> Maps {
-        let line = |path: &&str| format!("7f5c2e000000-7f5c2e021000 r-xp 00000000 fe:00 131 {path}\n");
+        let line =
+            |path: &&str| format!("7f5c2e000000-7f5c2e021000 r-xp 00000000 fe:00 131 {path}\n");
         Maps::parse(paths.iter().map(line).collect::<String>().as_bytes())
     }
 
@@ -92,7 +94,11 @@ mod tests {
             ("/line\\012break/libzaudit.so", "/line\nbreak/libzaudit.so"),
         ] {
             let found = maps(&["[heap]", written, written, "//anon"]);
-            assert_eq!(found.named(OsStr::new("libzaudit.so")), Some(&PathBuf::from(meant)), "{written}");
+            assert_eq!(
+                found.named(OsStr::new("libzaudit.so")),
+                Some(&PathBuf::from(meant)),
+                "{written}"
+            );
             assert_eq!(found.0.len(), 2, "{found:?}");
         }
         assert_eq!(maps(&["/lib/libzaudit.so.1"]).named(OsStr::new("libzaudit.so")), None);
@@ -107,9 +113,15 @@ mod tests {
 
     #[test]
     fn other_text_is_ignored() {
-        for text in
-            [&b""[..], b"\n\n", b"a b c d e", b"a b c d e ", b"     ", b"1 2 3 4 5 relative", &[0xff; 64]]
-        {
+        for text in [
+            &b""[..],
+            b"\n\n",
+            b"a b c d e",
+            b"a b c d e ",
+            b"     ",
+            b"1 2 3 4 5 relative",
+            &[0xff; 64],
+        ] {
             assert_eq!(Maps::parse(text), Maps::default(), "{text:?}");
         }
     }

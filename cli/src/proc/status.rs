@@ -75,7 +75,9 @@ mod tests {
         let status = Status::parse(JVM).unwrap();
         assert_eq!((status.process, status.own_pid), (4242, 3));
         assert_eq!((status.user, status.group, status.state), (1000, 1001, 'S'));
-        assert!(status.catches(3) && !status.catches(9) && !status.catches(0) && !status.catches(65));
+        assert!(
+            status.catches(3) && !status.catches(9) && !status.catches(0) && !status.catches(65)
+        );
         assert!(!status.stopped() && !status.ended());
         assert_eq!(status.name, "java");
     }
@@ -88,9 +90,11 @@ mod tests {
 
     #[test]
     fn states() {
-        for (state, stopped, ended) in
-            [("T (stopped)", true, false), ("t (tracing stop)", true, false), ("Z (zombie)", false, true)]
-        {
+        for (state, stopped, ended) in [
+            ("T (stopped)", true, false),
+            ("t (tracing stop)", true, false),
+            ("Z (zombie)", false, true),
+        ] {
             let status = Status::parse(&JVM.replace("S (sleeping)", state)).unwrap();
             assert_eq!((status.stopped(), status.ended()), (stopped, ended), "{state}");
         }
@@ -105,9 +109,13 @@ mod tests {
 
     #[test]
     fn other_text_is_refused() {
-        for text in
-            ["", "Name:", "State:\t\n", &JVM.replace("4242", "x"), &JVM.replace("SigCgt:\t2", "SigCgt:\tz")]
-        {
+        for text in [
+            "",
+            "Name:",
+            "State:\t\n",
+            &JVM.replace("4242", "x"),
+            &JVM.replace("SigCgt:\t2", "SigCgt:\tz"),
+        ] {
             assert_eq!(Status::parse(text), None, "{text}");
         }
     }

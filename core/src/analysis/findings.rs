@@ -83,8 +83,9 @@ pub fn findings(sites: &[ClassifiedSite]) -> Result<Vec<Finding<'_>>, OutOfMemor
         let inner: Vec<&Frame> = classified.site.frames().take(blame_frame + 1).collect();
         let next = groups.len();
         known.try_reserve(1)?;
-        let at =
-            *known.entry((classified.site.kind, classified.site.subclass.as_deref(), inner)).or_insert(next);
+        let at = *known
+            .entry((classified.site.kind, classified.site.subclass.as_deref(), inner))
+            .or_insert(next);
         match groups.get_mut(at) {
             Some((sites, _)) => push(sites, classified)?,
             None => push(&mut groups, (vec![classified], blame_frame))?,
@@ -147,7 +148,9 @@ pub fn together<'a>(
     most.extend(sums.into_iter().map(|((frame, kind), times)| (Reverse(times), frame, kind)));
     most.sort_unstable();
     let most = most.into_iter().take(MAX_DOUBLE_ENDS);
-    Ok(most.map(|(Reverse(times), frame, kind)| DoubleEnd { kind, times, frame: frame.clone() }).collect())
+    Ok(most
+        .map(|(Reverse(times), frame, kind)| DoubleEnd { kind, times, frame: frame.clone() })
+        .collect())
 }
 
 /// Index of the innermost frame outside the JDK, else of the innermost outside `java.util.zip`.
@@ -196,12 +199,15 @@ mod tests {
             .unwrap()
             .iter()
             .map(|p| {
-                let blame_frame = p.sites[0].site.frames().nth(p.blame_frame).unwrap().class.clone();
+                let blame_frame =
+                    p.sites[0].site.frames().nth(p.blame_frame).unwrap().class.clone();
                 (blame_frame, p.stats.ratio())
             })
             .collect();
-        let expected =
-            [("a.Bad", "0 of 56 were ended: nothing calls end()"), ("a.Codec", "all 80 were ended")];
+        let expected = [
+            ("a.Bad", "0 of 56 were ended: nothing calls end()"),
+            ("a.Codec", "all 80 were ended"),
+        ];
         assert_eq!(found, expected.map(|(class, ratio)| (class.to_owned(), ratio.to_owned())));
         // Where both callers lose some, the finding is about their common frame.
         let classification = classified(&[
@@ -219,13 +225,24 @@ mod tests {
             let double_end = session.learn_double_end(kind, StackKey(key), stack(frames)).unwrap();
             (0..times).for_each(|_| session.ended_again(double_end));
         };
-        again(Kind::Inflater, 1, &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.e"], 2);
-        again(Kind::Inflater, 2, &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.f"], 3);
+        again(
+            Kind::Inflater,
+            1,
+            &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.e"],
+            2,
+        );
+        again(
+            Kind::Inflater,
+            2,
+            &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.f"],
+            3,
+        );
         again(Kind::Deflater, 3, &[END, "a.G.h"], 4);
         again(Kind::Inflater, 4, &[END], 4);
         let stacks = session.snapshot(Nanos(0), Duration::ZERO).unwrap().ended_again;
         let lines_found = double_ends(&stacks).unwrap();
-        let lines: Vec<_> = lines_found.iter().map(|e| (e.kind, e.times, e.frame.method.as_str())).collect();
+        let lines: Vec<_> =
+            lines_found.iter().map(|e| (e.kind, e.times, e.frame.method.as_str())).collect();
         assert_eq!(
             lines,
             [(Kind::Inflater, 5, "c"), (Kind::Deflater, 4, "h"), (Kind::Inflater, 4, "end")],
@@ -243,7 +260,10 @@ mod tests {
     #[test]
     fn the_blame_frame_is_the_user_s_own() {
         for (frames, blame_frame) in [
-            (&[MADE, "java.util.zip.GZIPInputStream.<init>", "org.acme.A.b", "org.acme.C.d"][..], "b"),
+            (
+                &[MADE, "java.util.zip.GZIPInputStream.<init>", "org.acme.A.b", "org.acme.C.d"][..],
+                "b",
+            ),
             (&[MADE, "java.util.zip.ZipFile.x", "java.util.jar.JarFile.y"], "y"),
             (&[MADE], "<init>"),
         ] {

@@ -33,7 +33,8 @@ impl Footprint {
         } else {
             // zlib 1.2 to 1.3: `inflate_state`, and the window with the first output;
             // `deflate_state` with window, `prev`, `head` and pending buffer of 64 KiB each.
-            let fresh = PerKind { inflater: Z_STREAM + 7_152, deflater: Z_STREAM + 5_936 + 4 * 65_536 };
+            let fresh =
+                PerKind { inflater: Z_STREAM + 7_152, deflater: Z_STREAM + 5_936 + 4 * 65_536 };
             (fresh, PerKind { inflater: fresh.inflater + 32_768, ..fresh })
         };
         Footprint { zlib: zlib.into(), measured: false, fresh, each: used }

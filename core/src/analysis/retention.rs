@@ -70,7 +70,8 @@ impl Retained {
     pub fn shape(&self) -> String {
         match self {
             Retained::By { root, path } => {
-                let steps = path.iter().map(|step| if step.starts_with('[') { "[…]" } else { step });
+                let steps =
+                    path.iter().map(|step| if step.starts_with('[') { "[…]" } else { step });
                 std::iter::once(root.as_str()).chain(steps).collect::<Vec<_>>().join(" → ")
             }
             other => other.words(),
@@ -91,8 +92,12 @@ impl Retained {
                 }
                 finding::held_by(steps.into_iter())
             }
-            Retained::Nothing(None | Some(ReferenceStrength::Cleared)) => finding::UNREACHABLE.into(),
-            Retained::Nothing(Some(ReferenceStrength::Finalizer)) => finding::ONLY_FINALIZABLE.into(),
+            Retained::Nothing(None | Some(ReferenceStrength::Cleared)) => {
+                finding::UNREACHABLE.into()
+            }
+            Retained::Nothing(Some(ReferenceStrength::Finalizer)) => {
+                finding::ONLY_FINALIZABLE.into()
+            }
             Retained::Nothing(Some(ReferenceStrength::Soft)) => finding::ONLY_SOFTLY_HELD.into(),
             Retained::Unknown(why) => why.clone(),
         }
@@ -216,7 +221,8 @@ impl<R> Graph<R> {
     pub fn settle(&mut self) -> Result<bool, OutOfMemory> {
         let before = self.came_from()?;
         // All that may lead to an instance without a root.
-        self.wanted = self.leading_to(self.all_streams().filter(|stream| !before.contains_key(stream)))?;
+        self.wanted =
+            self.leading_to(self.all_streams().filter(|stream| !before.contains_key(stream)))?;
         let begun = self.begun;
         self.wanted.iter_mut().enumerate().for_each(|(node, needed)| *needed &= node >= begun);
         self.begun = self.nodes;
@@ -248,7 +254,10 @@ impl<R> Graph<R> {
                     let Some(edge) = edge else { break };
                     at = edge.from;
                 }
-                Some((self.roots.get(&at)?, Steps { kept: steps.into_iter().rev().collect(), left_out }))
+                Some((
+                    self.roots.get(&at)?,
+                    Steps { kept: steps.into_iter().rev().collect(), left_out },
+                ))
             })
             .collect();
         Ok(ways)
@@ -257,8 +266,10 @@ impl<R> Graph<R> {
     /// The strongest of the weak references to this node, or to what leads to it.
     pub fn weak_hold(&self, node: Node) -> Result<Option<ReferenceStrength>, OutOfMemory> {
         let leading = self.leading_to([node])?;
-        let weak =
-            self.weak.iter().filter(|(node, _)| leading.get(**node as usize).copied().unwrap_or(false));
+        let weak = self
+            .weak
+            .iter()
+            .filter(|(node, _)| leading.get(**node as usize).copied().unwrap_or(false));
         Ok(weak.map(|(_, weak)| *weak).max())
     }
 
@@ -334,7 +345,9 @@ mod tests {
         loop {
             walks += 1;
             for (from, to) in heap {
-                let Some(to) = known.get(to).copied().filter(|to| graph.wants(*to)) else { continue };
+                let Some(to) = known.get(to).copied().filter(|to| graph.wants(*to)) else {
+                    continue;
+                };
                 if *from >= 100 {
                     graph.rooted(to, || *from);
                 } else {
@@ -348,7 +361,9 @@ mod tests {
         }
         let name = |node| *known.iter().find(|(_, known)| **known == node).unwrap().0;
         let ways = graph.ways().unwrap().into_iter().map(|way| {
-            way.map(|(root, steps)| (*root, steps.kept.into_iter().map(|step| name(step.node)).collect()))
+            way.map(|(root, steps)| {
+                (*root, steps.kept.into_iter().map(|step| name(step.node)).collect())
+            })
         });
         (ways.collect(), walks)
     }
@@ -418,11 +433,18 @@ mod tests {
 
     #[test]
     fn what_is_held_in_words() {
-        let by = Retained::By { root: "static a.B.POOL".into(), path: vec!["[3]".into(), "a.Own".into()] };
+        let by = Retained::By {
+            root: "static a.B.POOL".into(),
+            path: vec!["[3]".into(), "a.Own".into()],
+        };
         let chain = ["a.Link.next", "a.Link.next", "… 9 more steps", "a.Link.next", "a.Own"];
-        let chain = Retained::By { root: "thread main".into(), path: chain.map(str::to_owned).into() };
+        let chain =
+            Retained::By { root: "thread main".into(), path: chain.map(str::to_owned).into() };
         for (held, words) in [
-            (chain, "held by thread main → a.Link.next (2 times) → … 9 more steps → a.Link.next → a.Own"),
+            (
+                chain,
+                "held by thread main → a.Link.next (2 times) → … 9 more steps → a.Link.next → a.Own",
+            ),
             (by, "held by static a.B.POOL → [3] → a.Own"),
             (Retained::Nothing(None), "unreachable, not yet collected"),
             (Retained::Nothing(Some(ReferenceStrength::Cleared)), "unreachable, not yet collected"),
@@ -442,9 +464,14 @@ mod tests {
         let mut graph: Graph<()> = Graph::new(2);
         let holder = graph.add();
         graph.refers(holder, 0, None);
-        for weak in [ReferenceStrength::Finalizer, ReferenceStrength::Soft, ReferenceStrength::Cleared] {
+        for weak in
+            [ReferenceStrength::Finalizer, ReferenceStrength::Soft, ReferenceStrength::Cleared]
+        {
             graph.weakly(holder, weak);
         }
-        assert_eq!((graph.weak_hold(0), graph.weak_hold(1)), (Ok(Some(ReferenceStrength::Soft)), Ok(None)));
+        assert_eq!(
+            (graph.weak_hold(0), graph.weak_hold(1)),
+            (Ok(Some(ReferenceStrength::Soft)), Ok(None))
+        );
     }
 }

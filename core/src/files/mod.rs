@@ -74,7 +74,8 @@ pub(crate) mod tests {
 
     /// A new folder for one test, which deletes it.
     pub(crate) fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("zaudit-dump-{}-{name}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("zaudit-dump-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         folder
     }
@@ -115,7 +116,9 @@ pub(crate) mod tests {
         let link = folder.join("stdout");
         std::os::unix::fs::symlink(format!("/proc/self/fd/{}", file.as_raw_fd()), &link).unwrap();
         assert!(
-            is_special(&link) && is_special(Path::new("/dev/stderr")) && !is_special(&folder.join("out.txt"))
+            is_special(&link)
+                && is_special(Path::new("/dev/stderr"))
+                && !is_special(&folder.join("out.txt"))
         );
         write(&link, b"one ").unwrap();
         write(&link, b"two").unwrap();
@@ -146,10 +149,16 @@ pub(crate) mod tests {
     #[test]
     fn errors_say_why() {
         let folder = folder("errors");
-        assert_eq!(reason(&write(Path::new("/dev/full"), b"x").unwrap_err()), "No space left on device");
+        assert_eq!(
+            reason(&write(Path::new("/dev/full"), b"x").unwrap_err()),
+            "No space left on device"
+        );
         assert_eq!(reason(&write(&folder, b"x").unwrap_err()), "is a directory");
         assert_eq!(reason(&check(&folder).unwrap_err()), "is a directory");
-        assert_eq!(reason(&check(&folder.join("none/r.json")).unwrap_err()), "No such file or directory");
+        assert_eq!(
+            reason(&check(&folder.join("none/r.json")).unwrap_err()),
+            "No such file or directory"
+        );
         assert!(check(Path::new("r.json")).is_ok());
         fs::remove_dir_all(folder).unwrap();
     }

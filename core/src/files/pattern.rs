@@ -124,7 +124,8 @@ pub fn utc(time: SystemTime) -> [u64; 6] {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
@@ -177,7 +178,8 @@ mod tests {
         ] {
             assert_eq!(file_name_part(name), part);
         }
-        let path = Pattern::parse("r-%h").unwrap().path(&Naming { pid: 1, time: at(0), number: None });
+        let path =
+            Pattern::parse("r-%h").unwrap().path(&Naming { pid: 1, time: at(0), number: None });
         assert_eq!(path.components().count(), 1);
         assert!(path.to_str().unwrap().len() > "r-".len());
     }

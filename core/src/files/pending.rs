@@ -51,7 +51,10 @@ impl Pending {
                 Outlet::File { file, temporary }
             }
         };
-        Ok(Pending { buffer: Some(BufWriter::with_capacity(BUFFER, outlet)), path: path.to_owned() })
+        Ok(Pending {
+            buffer: Some(BufWriter::with_capacity(BUFFER, outlet)),
+            path: path.to_owned(),
+        })
     }
 
     /// Writes what is left in the buffer and gives the file its name.
@@ -110,12 +113,20 @@ impl Write for Outlet {
 
 /// A new file in the folder of `path`, and its name. `O_EXCL` refuses every entry that exists,
 /// links included.
-fn create_beside(mode: u32, path: &Path, token: &mut dyn FnMut() -> u64) -> io::Result<(File, PathBuf)> {
+fn create_beside(
+    mode: u32,
+    path: &Path,
+    token: &mut dyn FnMut() -> u64,
+) -> io::Result<(File, PathBuf)> {
     if path.file_name().is_none() {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+    options
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
     let mut tried = Err(io::Error::from(io::ErrorKind::AlreadyExists));
     for _ in 0..TRIES {
         // The length does not depend on the file's own name, which may be as long as the system
@@ -205,7 +216,8 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(planted(4)).status().unwrap().success());
         symlink("/dev/null", planted(5)).unwrap();
         let mut tokens = 0..;
-        let (file, temporary) = create_beside(0o600, &path, &mut || tokens.next().unwrap()).unwrap();
+        let (file, temporary) =
+            create_beside(0o600, &path, &mut || tokens.next().unwrap()).unwrap();
         assert_eq!(temporary, planted(6));
         assert!(file.metadata().unwrap().is_file());
         unchanged();

@@ -51,7 +51,8 @@ mod tests {
     use crate::files::tests::folder;
 
     fn left(folder: &Path) -> Vec<String> {
-        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let name =
+            |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
         let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(name).collect();
         names.sort();
         names
@@ -75,7 +76,8 @@ mod tests {
             let path = folder.join(format!("r.{number}.json"));
             fs::write(&path, "").unwrap();
             rotation.wrote(&path, 2).unwrap();
-            let expected: Vec<_> = expected.iter().map(|number| format!("r.{number}.json")).collect();
+            let expected: Vec<_> =
+                expected.iter().map(|number| format!("r.{number}.json")).collect();
             assert_eq!(left(&folder), expected, "after {number}");
         }
         assert!(!rotation.is_empty());

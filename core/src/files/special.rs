@@ -273,9 +273,9 @@ mod tests {
             }
         }
         let disks = fs::read_dir("/dev").unwrap().flatten().map(|entry| entry.path());
-        for disk in disks
-            .filter(|path| fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_block_device()))
-        {
+        for disk in disks.filter(|path| {
+            fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_block_device())
+        }) {
             let error = open(&disk, Patience::default()).unwrap_err();
             assert!(error.to_string().starts_with("is a block device"), "{error}");
         }
@@ -306,7 +306,8 @@ mod tests {
         pipe(&path);
         // Held for both ways, so that no end of it is missing.
         let _held = File::options().read(true).write(true).open(&path).unwrap();
-        let mut special = open(&path, Patience::Limited(Duration::from_millis(20))).unwrap().unwrap();
+        let mut special =
+            open(&path, Patience::Limited(Duration::from_millis(20))).unwrap().unwrap();
         let error = special.write_all(&vec![0; 1 << 20]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         fs::remove_dir_all(folder).unwrap();

@@ -6,11 +6,12 @@
 //!   found ───▶         └─ freed by the collector ────────▶ collected
 //! ```
 //!
-//! `found` is for adopted instances: they were open when counting began, so they have no site and are
-//! counted apart. A record lives from the return of the constructor to the first of the three arrows: an
-//! instance that was ended costs nothing but the counters of its site. Stacks and names are elsewhere.
-//! Invariant: within a shard, `created = ended + late + collected + live` for each site whenever its lock
-//! is free. An instance lives in one shard, so the sum over shards is exact, too, while other threads run.
+//! `found` is for adopted instances: they were open when counting began, so they have no site and
+//! are counted apart. A record lives from the return of the constructor to the first of the three
+//! arrows: an instance that was ended costs nothing but the counters of its site. Stacks and names
+//! are elsewhere. Invariant: within a shard, `created = ended + late + collected + live` for each
+//! site whenever its lock is free. An instance lives in one shard, so the sum over shards is exact,
+//! too, while other threads run.
 
 use crate::model::{
     Actor, InstanceId, Kind, Nanos, Origin, OutOfMemory, Outcome, PerKind, Role, SiteId, ThreadId,
@@ -148,7 +149,9 @@ impl Ledger {
     /// An id for a new instance, in the shard of the thread that makes it. The instance is tagged
     /// with it before it is entered: one that cannot be tagged is never in the ledger.
     pub fn id(&self, thread: ThreadId) -> InstanceId {
-        InstanceId((NEXT_ID.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64))
+        InstanceId(
+            (NEXT_ID.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64),
+        )
     }
 
     /// A constructor returned. True if this thread's name should be given to the site. An error
@@ -178,7 +181,8 @@ impl Ledger {
     pub fn adopted(&self, id: InstanceId, kind: Kind, now: Nanos) -> Result<(), OutOfMemory> {
         let mut shard = self.shard_of(id);
         shard.live.try_reserve(1)?;
-        let record = Record { origin: Origin::Adopted(kind), created: now, thread: ThreadId::UNKNOWN };
+        let record =
+            Record { origin: Origin::Adopted(kind), created: now, thread: ThreadId::UNKNOWN };
         shard.live.insert(id, record);
         shard.adopted.get_mut(kind).created += 1;
         Ok(())
@@ -281,7 +285,10 @@ impl Ledger {
 
     /// The sums of each kind and of the adopted ones, with no memory for each site and without
     /// ages. A site without a kind came after the caller's look at the site table.
-    pub fn sums(&self, kind_of: impl Fn(SiteId) -> Option<Kind>) -> (PerKind<Tally>, PerKind<Tally>) {
+    pub fn sums(
+        &self,
+        kind_of: impl Fn(SiteId) -> Option<Kind>,
+    ) -> (PerKind<Tally>, PerKind<Tally>) {
         let (mut sums, mut adopted) = (PerKind::<Tally>::default(), PerKind::<Tally>::default());
         for number in 0..SHARDS {
             let shard = self.shard(number);
@@ -310,7 +317,8 @@ impl Ledger {
         sites: impl Iterator<Item = SiteId>,
         most: usize,
     ) -> HashMap<SiteId, Vec<InstanceId>> {
-        let mut found: HashMap<SiteId, Vec<(Nanos, u64)>> = sites.map(|site| (site, Vec::new())).collect();
+        let mut found: HashMap<SiteId, Vec<(Nanos, u64)>> =
+            sites.map(|site| (site, Vec::new())).collect();
         let keep = |oldest: &mut Vec<(Nanos, u64)>| {
             oldest.sort_unstable();
             oldest.truncate(most);
@@ -327,7 +335,8 @@ impl Ledger {
             }
         }
         found.values_mut().for_each(keep);
-        let ids = |oldest: Vec<(Nanos, u64)>| oldest.into_iter().map(|(_, id)| InstanceId(id)).collect();
+        let ids =
+            |oldest: Vec<(Nanos, u64)>| oldest.into_iter().map(|(_, id)| InstanceId(id)).collect();
         found.into_iter().map(|(site, oldest)| (site, ids(oldest))).collect()
     }
 

@@ -29,7 +29,10 @@ fn each_arrow_of_the_diagram_is_taken_once() {
     let ledger = Ledger::default();
     let ids: Vec<_> = (0..5).map(|n| ledger.make(SITE, MAIN, Nanos(n))).collect();
     assert!(ledger.ended(ids[0], by(1, Role::Program), Nanos(10)));
-    assert!(!ledger.ended(ids[0], by(1, Role::Program), Nanos(11)), "the second end() counts nowhere");
+    assert!(
+        !ledger.ended(ids[0], by(1, Role::Program), Nanos(11)),
+        "the second end() counts nowhere"
+    );
     assert!(ledger.ended(ids[1], by(2, Role::Program), Nanos(10)));
     assert!(ledger.ended(ids[2], by(9, Role::Reclaimer), Nanos(102)));
     ledger.freed(ids[3], Nanos(1_003));
@@ -137,7 +140,11 @@ fn names_are_requested_a_few_times_only() {
     let requests = (0..1_000).filter(|_| created(MAIN)).count();
     assert_eq!(requests, 1, "one thread is named once");
     let requests = (0..1_000).filter(|n| created(ThreadId(n * 64))).count();
-    assert_eq!(requests, usize::from(MAX_NAME_REQUESTS), "many threads of one shard are named a few times");
+    assert_eq!(
+        requests,
+        usize::from(MAX_NAME_REQUESTS),
+        "many threads of one shard are named a few times"
+    );
 }
 
 #[test]

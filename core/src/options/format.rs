@@ -131,7 +131,10 @@ impl Format {
     pub fn parse(name: &str) -> Result<Option<Format>, String> {
         let found = FORMATS.iter().find(|spec| spec.name == name);
         if found.is_none() && name != "auto" {
-            return Err(format!("must be one of auto, {}", Format::ALL.map(Format::name).join(", ")));
+            return Err(format!(
+                "must be one of auto, {}",
+                Format::ALL.map(Format::name).join(", ")
+            ));
         }
         Ok(found.map(|spec| spec.format))
     }
@@ -139,7 +142,8 @@ impl Format {
     /// By the extension of a file; text for any that is not in the table.
     pub fn of_file(path: &Path) -> Format {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let selects = |spec: &&FormatSpec| spec.extensions.iter().any(|extension| name.ends_with(extension));
+        let selects =
+            |spec: &&FormatSpec| spec.extensions.iter().any(|extension| name.ends_with(extension));
         FORMATS.iter().find(selects).map_or(Format::Text, |spec| spec.format)
     }
 

@@ -177,7 +177,11 @@ impl Parsed {
     }
 
     /// Reads `[COMMAND,]key[=value],…`; without a command it is [`Command::Arm`].
-    pub fn read_command(&mut self, text: &str, read: &dyn Fn(&str) -> Result<String, String>) -> Command {
+    pub fn read_command(
+        &mut self,
+        text: &str,
+        read: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Command {
         let (command, options) = command(text);
         self.read(options, read);
         command
@@ -206,7 +210,9 @@ impl Parsed {
             self.options.files = before;
         } else {
             let mut at = 0..;
-            self.options.given.retain(|item| at.next() >= Some(given_before) || !item.starts_with("file="));
+            self.options
+                .given
+                .retain(|item| at.next() >= Some(given_before) || !item.starts_with("file="));
         }
     }
 
@@ -271,7 +277,8 @@ fn split(text: &str) -> Vec<String> {
 /// The most similar name: at most two edits away, or one that begins with this.
 fn nearest(name: &str) -> Option<&'static str> {
     let names = || TABLE.iter().map(|row| row.name).chain(COMMANDS.iter().map(|row| row.name));
-    let close = names().map(|known| (distance(name, known), known)).filter(|(slips, _)| *slips <= 2).min();
+    let close =
+        names().map(|known| (distance(name, known), known)).filter(|(slips, _)| *slips <= 2).min();
     let begun = || names().find(|known| name.len() >= 2 && known.starts_with(name));
     close.map(|(_, known)| known).or_else(begun)
 }
@@ -338,8 +345,11 @@ pub fn markdown() -> String {
             let (short, long) = (row.short, row.long());
             text.push_str(&format!("\n### `{}`\n", in_markdown(row).replace("\\|", "|")));
             text.push_str(&wrapped(&format!("{}. {long}", capital(short))));
-            let alias =
-                if row.alias.is_empty() { String::new() } else { format!(" Alias: `{}`.", row.alias) };
+            let alias = if row.alias.is_empty() {
+                String::new()
+            } else {
+                format!(" Alias: `{}`.", row.alias)
+            };
             text.push_str(&format!("Default: {}.{alias}\n", row.default));
         }
     }

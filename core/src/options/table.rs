@@ -5,7 +5,9 @@
 //! default changes nothing.
 
 use super::values::{duration, duration_or_none, exit_code, fail_on, number, signal, switch};
-use super::{Choice, Command, FORMATS, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, MAX_DEPTH, Options};
+use super::{
+    Choice, Command, FORMATS, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, MAX_DEPTH, Options,
+};
 use crate::files::Pattern;
 use std::path::PathBuf;
 
@@ -39,7 +41,11 @@ impl Row {
         let extensions = FORMATS.iter().filter_map(|spec| {
             let extension = spec.extensions.first()?;
             let named = extension.strip_prefix('.') == Some(spec.name);
-            Some(if named { format!("`{extension}`") } else { format!("`{extension}` ({})", spec.name) })
+            Some(if named {
+                format!("`{extension}`")
+            } else {
+                format!("`{extension}` ({})", spec.name)
+            })
         });
         self.long.replace("{extensions}", &extensions.collect::<Vec<_>>().join(", "))
     }
@@ -155,7 +161,9 @@ pub(super) const TABLE: &[Row] = &[
         short: "write a snapshot at this interval; needs a file",
         long: "The last snapshot survives whatever kills the process.",
         set: |options, value| match duration_or_none(value)? {
-            Some(time) if time < LEAST_INTERVAL => Err(format!("must be at least {LEAST_INTERVAL:?}")),
+            Some(time) if time < LEAST_INTERVAL => {
+                Err(format!("must be at least {LEAST_INTERVAL:?}"))
+            }
             interval => {
                 options.interval = interval;
                 Ok(())

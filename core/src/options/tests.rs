@@ -23,10 +23,19 @@ fn good_ones() {
         ("gc,gc=false", Options::default()),
         ("depth=1k", Options::default()),
         ("depth=64", Options { depth: 64, ..Options::default() }),
-        ("gc_timeout=250ms", Options { gc_timeout: Duration::from_millis(250), ..Options::default() }),
+        (
+            "gc_timeout=250ms",
+            Options { gc_timeout: Duration::from_millis(250), ..Options::default() },
+        ),
         ("gc_timeout=2m", Options { gc_timeout: Duration::from_secs(120), ..Options::default() }),
-        (r"file=a\,b.txt", Options { files: vec![Pattern::parse("a,b.txt").unwrap()], ..Options::default() }),
-        (r"file=a\b.txt", Options { files: vec![Pattern::parse(r"a\b.txt").unwrap()], ..Options::default() }),
+        (
+            r"file=a\,b.txt",
+            Options { files: vec![Pattern::parse("a,b.txt").unwrap()], ..Options::default() },
+        ),
+        (
+            r"file=a\b.txt",
+            Options { files: vec![Pattern::parse(r"a\b.txt").unwrap()], ..Options::default() },
+        ),
         ("@good", Options { depth: 7, gc: true, ..json }),
         ("quiet", Options { quiet: Choice { value: true, explicit: true }, ..Options::default() }),
         (
@@ -36,14 +45,24 @@ fn good_ones() {
         ("duration=10m,duration=none", Options::default()),
         (
             "interval=100ms,max_snapshots=3",
-            Options { interval: Some(Duration::from_millis(100)), max_snapshots: 3, ..Options::default() },
+            Options {
+                interval: Some(Duration::from_millis(100)),
+                max_snapshots: 3,
+                ..Options::default()
+            },
         ),
         ("exit_code=23", Options { exit_code: Some(23), ..Options::default() }),
         ("exitcode=23", Options { exit_code: Some(23), ..Options::default() }),
-        ("duration=1.5s", Options { duration: Some(Duration::from_millis(1_500)), ..Options::default() }),
+        (
+            "duration=1.5s",
+            Options { duration: Some(Duration::from_millis(1_500)), ..Options::default() },
+        ),
         (
             "fail_on=live:7,bytes:64m",
-            Options { fail_on: FailOn { live: Some(7), bytes: Some(64 << 20) }, ..Options::default() },
+            Options {
+                fail_on: FailOn { live: Some(7), bytes: Some(64 << 20) },
+                ..Options::default()
+            },
         ),
         (
             "suppressions=a,suppressions=b",
@@ -51,7 +70,11 @@ fn good_ones() {
         ),
         (
             "default_suppressions=false,baseline=old.json",
-            Options { default_suppressions: false, baseline: Some("old.json".into()), ..Options::default() },
+            Options {
+                default_suppressions: false,
+                baseline: Some("old.json".into()),
+                ..Options::default()
+            },
         ),
         ("baseline=old.json,baseline=none", Options::default()),
         (
@@ -63,7 +86,10 @@ fn good_ones() {
                 ..Options::default()
             },
         ),
-        ("signal=none", Options { signal: Choice { value: None, explicit: true }, ..Options::default() }),
+        (
+            "signal=none",
+            Options { signal: Choice { value: None, explicit: true }, ..Options::default() },
+        ),
     ] {
         let parsed = parse(text);
         assert_eq!(parsed.complaints, [""; 0], "{text}");
@@ -141,7 +167,11 @@ fn a_command_comes_first_or_it_is_arm() {
     ] {
         let mut parsed = Parsed::default();
         let found = parsed.read_command(text, &|_| Err("none".into()));
-        assert_eq!((found, parsed.options.gc, parsed.complaints.len()), (command, gc, complaints), "{text}");
+        assert_eq!(
+            (found, parsed.options.gc, parsed.complaints.len()),
+            (command, gc, complaints),
+            "{text}"
+        );
     }
 }
 
@@ -169,19 +199,22 @@ fn what_is_good_beside_what_is_bad_holds() {
 
 #[test]
 fn distances() {
-    for (a, b, slips) in
-        [("", "abc", 3), ("abc", "abc", 0), ("fromat", "format", 2), ("kitten", "sitting", 3), ("gc", "", 2)]
-    {
+    for (a, b, slips) in [
+        ("", "abc", 3),
+        ("abc", "abc", 0),
+        ("fromat", "format", 2),
+        ("kitten", "sitting", 3),
+        ("gc", "", 2),
+    ] {
         assert_eq!(distance(a, b), slips, "{a} {b}");
     }
 }
 
 #[test]
 fn the_default_column_is_the_default() {
-    for row in TABLE
-        .iter()
-        .filter(|row| !row.value.is_empty() && !["file", "reply_file", "suppressions"].contains(&row.name))
-    {
+    for row in TABLE.iter().filter(|row| {
+        !row.value.is_empty() && !["file", "reply_file", "suppressions"].contains(&row.name)
+    }) {
         let mut options = Options::default();
         (row.set)(&mut options, row.default).unwrap();
         options.signal.explicit = false;
@@ -199,7 +232,10 @@ fn help_fits_a_terminal() {
 #[test]
 fn names_and_texts_are_sound() {
     for row in TABLE {
-        assert_eq!(TABLE.iter().filter(|other| [other.name, other.alias].contains(&row.name)).count(), 1);
+        assert_eq!(
+            TABLE.iter().filter(|other| [other.name, other.alias].contains(&row.name)).count(),
+            1
+        );
         assert!(
             !row.short.ends_with('.') && (row.long.is_empty() || row.long.ends_with('.')),
             "{}",
@@ -207,5 +243,9 @@ fn names_and_texts_are_sound() {
         );
         assert!(row.short.starts_with(char::is_lowercase), "{}", row.name);
     }
-    assert_eq!(TABLE.iter().filter(|row| row.in_readme).count(), 10, "as many as a reader takes in");
+    assert_eq!(
+        TABLE.iter().filter(|row| row.in_readme).count(),
+        10,
+        "as many as a reader takes in"
+    );
 }

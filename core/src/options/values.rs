@@ -64,7 +64,8 @@ pub(super) fn fail_on(known: &mut FailOn, value: &str) -> Result<(), String> {
 
 /// A whole number, with `k`, `m` or `g` for powers of 1,024.
 pub(super) fn number(value: &str) -> Result<u64, String> {
-    let (digits, unit) = value.split_at(value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let (digits, unit) =
+        value.split_at(value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
     let shift = match unit.to_ascii_lowercase().as_str() {
         "" => 0,
         "k" => 10,
@@ -79,7 +80,8 @@ pub(super) fn number(value: &str) -> Result<u64, String> {
 /// Parses a time with its unit, such as `500ms`, `1.5s`, `10m` or `1h`. The error is part of a
 /// sentence.
 pub fn duration(value: &str) -> Result<Duration, String> {
-    let (number, unit) = value.split_at(value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let (number, unit) =
+        value.split_at(value.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
     let seconds = match unit {
         "ms" => 0.001,
         "s" => 1.0,
@@ -90,8 +92,11 @@ pub fn duration(value: &str) -> Result<Duration, String> {
     };
     // Not what a float's parser takes besides: signs, exponents, infinity.
     let is_decimal = number.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let number: f64 =
-        number.parse().ok().filter(|_| is_decimal).ok_or("must be a number with a unit, such as 5s")?;
+    let number: f64 = number
+        .parse()
+        .ok()
+        .filter(|_| is_decimal)
+        .ok_or("must be a number with a unit, such as 5s")?;
     let millis = (number * seconds * 1_000.0).round();
     if millis > u64::MAX as f64 / 2.0 {
         return Err("the time is too long".into());

@@ -26,7 +26,9 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
         if leaks { ("leaked", |leaked, _| leaked) } else { ("live", |_, live| live) };
     let mut out = Out::new(to);
     let sites = || {
-        let number = |classified: &ClassifiedSite| pick(classified.stats.leaked, classified.stats.tally.live);
+        let number = |classified: &ClassifiedSite| {
+            pick(classified.stats.leaked, classified.stats.tally.live)
+        };
         report
             .classification
             .sites
@@ -51,9 +53,12 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
     }
     for kind in Kind::ALL {
         let class = kind.class();
-        let others = report.classification.others.get(kind).map_or(0, |others| others.stats.tally.live);
+        let others =
+            report.classification.others.get(kind).map_or(0, |others| others.stats.tally.live);
         let tally = report.adopted.get(kind);
-        for (name, number) in [(OTHERS, pick(0, others)), (ADOPTED, pick(super::lost(tally), tally.live))] {
+        for (name, number) in
+            [(OTHERS, pick(0, others)), (ADOPTED, pick(super::lost(tally), tally.live))]
+        {
             if number > 0 {
                 let _ = writeln!(out, "{root};{name};java.util.zip.{class} {number}");
             }

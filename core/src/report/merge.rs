@@ -66,8 +66,13 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
             *merged.ended_again.get_mut(kind) += report.ended_again.get(kind);
             *merged.ended_unknown.get_mut(kind) += report.ended_unknown.get(kind);
             bounded(merged.adopted.get(kind))?;
-            let numbers = [merged.classification.totals.get(kind).created, *merged.ended_again.get(kind)];
-            if numbers.into_iter().chain([*merged.ended_unknown.get(kind)]).any(|number| number > MOST) {
+            let numbers =
+                [merged.classification.totals.get(kind).created, *merged.ended_again.get(kind)];
+            if numbers
+                .into_iter()
+                .chain([*merged.ended_unknown.get(kind)])
+                .any(|number| number > MOST)
+            {
                 return Err(TOO_MANY.into());
             }
         }
@@ -214,9 +219,11 @@ impl Sites {
                 known.site.name_threads(classified.site.threads());
             }
             // A copy of its own: the report that it comes from keeps the names that it has.
-            None => {
-                self.all.push(ClassifiedSite { site: Arc::new(Site::clone(&classified.site)), stats, rule })
-            }
+            None => self.all.push(ClassifiedSite {
+                site: Arc::new(Site::clone(&classified.site)),
+                stats,
+                rule,
+            }),
         }
         Ok(())
     }
@@ -259,7 +266,9 @@ fn add_health(health: &mut Health, more: &Health) {
         }
     }
     gaps.unsettled = match (gaps.unsettled.take(), unsettled) {
-        (Some(said), Some(more)) if !said.contains(more.as_str()) => Some(format!("{said}; {more}")),
+        (Some(said), Some(more)) if !said.contains(more.as_str()) => {
+            Some(format!("{said}; {more}"))
+        }
         (said, more) => said.or_else(|| more.clone()),
     };
     health.sums_off = health.sums_off.saturating_add(more.sums_off);
@@ -312,7 +321,10 @@ mod tests {
                 (2 * part.created, 2 * part.live, 2 * part.expected)
             );
             assert!(merged.adopted.get(kind).is_balanced());
-            assert_eq!(merged.adopted.get(kind).counts.created, 2 * sample.adopted.get(kind).counts.created);
+            assert_eq!(
+                merged.adopted.get(kind).counts.created,
+                2 * sample.adopted.get(kind).counts.created
+            );
             assert_eq!(merged.native.each.get(kind), sample.native.each.get(kind));
         }
         for (sum, part) in merged.classification.sites.iter().zip(&sample.classification.sites) {
@@ -339,18 +351,32 @@ mod tests {
             .unwrap();
         let rules = vec![Rule::parse("live:a.Pool.* max=16", false).unwrap()];
         let over =
-            Report::new(sample().process, Footprint::default(), &snapshot, rules, Arc::default()).unwrap();
-        let parts =
-            [read(&over), read(&sample().against(&known)), read(&over), read(&sample().against(&known))];
+            Report::new(sample().process, Footprint::default(), &snapshot, rules, Arc::default())
+                .unwrap();
+        let parts = [
+            read(&over),
+            read(&sample().against(&known)),
+            read(&over),
+            read(&sample().against(&known)),
+        ];
         let merged = merge(&parts).unwrap();
         assert_eq!(
-            (merged.rules[0].max, merged.classification.covered[0], merged.classification.excess[0]),
+            (
+                merged.rules[0].max,
+                merged.classification.covered[0],
+                merged.classification.excess[0]
+            ),
             (Some(32), 32, 10)
         );
         let baseline = merged.baseline.as_ref().unwrap();
         assert_eq!((baseline.file.as_str(), baseline.sites, baseline.known), ("old.json", 4, 386));
-        assert_eq!(rendered_text(Format::Json, &read(&merged)), rendered_text(Format::Json, &merged));
-        assert!(rendered_text(Format::Text, &merged).contains("over its maximum: 42 found, 32 allowed"));
+        assert_eq!(
+            rendered_text(Format::Json, &read(&merged)),
+            rendered_text(Format::Json, &merged)
+        );
+        assert!(
+            rendered_text(Format::Text, &merged).contains("over its maximum: 42 found, 32 allowed")
+        );
     }
 
     #[test]
@@ -370,13 +396,17 @@ mod tests {
         assert_eq!(super::distinct(["a", "a"].into_iter()), "a");
         assert_eq!(super::distinct(["a", "b\n", "a"].into_iter()), "2 × \"a\", 1 × \"b\\n\"");
         let many: Vec<String> = (0..9).map(|n| n.to_string()).collect();
-        assert!(super::distinct(many.iter().map(String::as_str)).ends_with("1 × \"4\", and 4 others"));
+        assert!(
+            super::distinct(many.iter().map(String::as_str)).ends_with("1 × \"4\", and 4 others")
+        );
     }
 
     #[test]
     fn sums_that_are_too_large_are_refused() {
-        let json =
-            rendered_text(Format::Json, &report(&session(&[(Kind::Inflater, &[MADE, "a.B.c"], 7, 0, 0, 0)])));
+        let json = rendered_text(
+            Format::Json,
+            &report(&session(&[(Kind::Inflater, &[MADE, "a.B.c"], 7, 0, 0, 0)])),
+        );
         let huge = json
             .replace("\"created\": 7,", "\"created\": 700000000000,")
             .replace("\"live\": 7,", "\"live\": 700000000000,");

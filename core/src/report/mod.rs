@@ -171,7 +171,10 @@ impl Report {
             retention: Retention::default(),
             rules,
             baseline: None,
-            ended_again: PerKind { inflater: again(Kind::Inflater), deflater: again(Kind::Deflater) },
+            ended_again: PerKind {
+                inflater: again(Kind::Inflater),
+                deflater: again(Kind::Deflater),
+            },
             double_ends: double_ends(&snapshot.ended_again)?,
             ended_unknown: snapshot.ended_unknown,
             snapshot_nanos: snapshot.taken,
@@ -182,7 +185,8 @@ impl Report {
     pub fn as_baseline(&self, file: &str) -> Baseline {
         let found = |classified: &ClassifiedSite| {
             let SiteStats { leaked, suspects, known, .. } = classified.stats;
-            let known = Known { leaked: leaked + known.leaked, suspects: suspects + known.suspects };
+            let known =
+                Known { leaked: leaked + known.leaked, suspects: suspects + known.suspects };
             (known != Known::default()).then_some((classified.site.stable_id, known))
         };
         let sites = self.classification.sites.iter().filter_map(found).collect();
@@ -203,7 +207,10 @@ impl Report {
 
     /// Rules of the user that matched nothing.
     pub fn unused_rules(&self) -> impl Iterator<Item = &Rule> {
-        let used = self.rules.iter().zip(self.classification.covered.iter().zip(&self.classification.excess));
+        let used = self
+            .rules
+            .iter()
+            .zip(self.classification.covered.iter().zip(&self.classification.excess));
         used.filter(|(rule, (covered, excess))| !rule.built_in && **covered + **excess == 0)
             .map(|(rule, _)| rule)
     }
@@ -226,10 +233,12 @@ impl Report {
     }
 
     fn found_something(&self) -> bool {
-        let clean = self.classification.sites.iter().all(|site| site.stats.severity() == Severity::Clean);
+        let clean =
+            self.classification.sites.iter().all(|site| site.stats.severity() == Severity::Clean);
         let adopted = Kind::ALL.iter().map(|kind| self.adopted.get(*kind));
         !clean
-            || (self.adopts_the_program_s() && adopted.map(|tally| lost(tally) + tally.live).sum::<u64>() > 0)
+            || (self.adopts_the_program_s()
+                && adopted.map(|tally| lost(tally) + tally.live).sum::<u64>() > 0)
     }
 
     /// Native bytes that all live instances hold, expected and adopted ones included.

@@ -51,7 +51,8 @@ impl<'w> Exposition<'w> {
     fn process(&mut self, report: &Report) {
         let process = &report.process;
         self.head("zaudit_info", "gauge", "Version of zaudit and of the JVM; always 1.");
-        let about = format!(",version=\"{}\",jvm={}", env!("CARGO_PKG_VERSION"), quoted(&process.jvm));
+        let about =
+            format!(",version=\"{}\",jvm={}", env!("CARGO_PKG_VERSION"), quoted(&process.jvm));
         self.sample("zaudit_info", &about, 1);
         for (name, help, value) in [
             (
@@ -86,10 +87,16 @@ impl<'w> Exposition<'w> {
         self.metric("created_total", "Instances created since counting began.", created);
         for outcome in Outcome::ALL {
             let help = format!("Instances {}.", outcome.description());
-            self.metric(&metric_of(outcome), &help, |kind| totals.get(kind).of(outcome).to_string());
+            self.metric(&metric_of(outcome), &help, |kind| {
+                totals.get(kind).of(outcome).to_string()
+            });
         }
         let expected = |kind| report.classification.totals.get(kind).expected.to_string();
-        self.metric("expected", "Of the late, collected and live instances: covered by a rule.", expected);
+        self.metric(
+            "expected",
+            "Of the late, collected and live instances: covered by a rule.",
+            expected,
+        );
 
         let mut sums: PerKind<(u64, u64, u128)> = PerKind::default();
         for stats in report.classification.all_stats() {
@@ -106,15 +113,22 @@ impl<'w> Exposition<'w> {
             "Live instances that no rule covers and that are at least min_age old.",
             |kind| sums.get(kind).1.to_string(),
         );
-        let lateness =
-            |kind| seconds(u64::try_from((sums.get(kind).2 + 500_000) / 1_000_000).unwrap_or(u64::MAX));
+        let lateness = |kind| {
+            seconds(u64::try_from((sums.get(kind).2 + 500_000) / 1_000_000).unwrap_or(u64::MAX))
+        };
         self.metric(
             "lateness_seconds_total",
             "Time for which late and collected instances kept their memory, summed up.",
             lateness,
         );
-        let held = |kind| report.native.bytes(kind, report.classification.totals.get(kind).live).to_string();
-        self.metric("held_bytes", "Native bytes that live instances hold, without adopted ones.", held);
+        let held = |kind| {
+            report.native.bytes(kind, report.classification.totals.get(kind).live).to_string()
+        };
+        self.metric(
+            "held_bytes",
+            "Native bytes that live instances hold, without adopted ones.",
+            held,
+        );
         self.metric("stream_bytes", "Native bytes that one instance holds.", |kind| {
             report.native.each.get(kind).to_string()
         });
@@ -148,16 +162,23 @@ impl<'w> Exposition<'w> {
         for finding in findings(&report.classification.sites)? {
             let blame_frame =
                 finding.sites.first().and_then(|site| site.site.frames().nth(finding.blame_frame));
-            let Some(blame_frame) = blame_frame.filter(|_| finding.stats.severity() != Severity::Clean)
+            let Some(blame_frame) =
+                blame_frame.filter(|_| finding.stats.severity() != Severity::Clean)
             else {
                 continue;
             };
-            let labels =
-                format!(",kind=\"{}\",place={}", finding.stats.kind.name(), quoted(&placed(blame_frame)));
-            let numbers = [finding.stats.leaked, finding.stats.tally.live, finding.stats.bytes_held()];
+            let labels = format!(
+                ",kind=\"{}\",place={}",
+                finding.stats.kind.name(),
+                quoted(&placed(blame_frame))
+            );
+            let numbers =
+                [finding.stats.leaked, finding.stats.tally.live, finding.stats.bytes_held()];
             let room = samples.len() < FINDINGS;
             match samples.iter_mut().find(|(known, _)| *known == labels) {
-                Some((_, sums)) => sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number),
+                Some((_, sums)) => {
+                    sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number)
+                }
                 None if room => samples.push((labels, numbers)),
                 None => {}
             }
@@ -168,7 +189,10 @@ impl<'w> Exposition<'w> {
                 "Of the worst findings: late and collected instances that no rule covers.",
             ),
             ("zaudit_place_live", "Of the worst findings: live instances."),
-            ("zaudit_place_held_bytes", "Of the worst findings: native bytes that live instances hold."),
+            (
+                "zaudit_place_held_bytes",
+                "Of the worst findings: native bytes that live instances hold.",
+            ),
         ];
         for (at, (name, help)) in heads.into_iter().enumerate() {
             self.head(name, "gauge", help);
@@ -208,7 +232,9 @@ mod tests {
 
     fn text(report: &Report) -> String {
         let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
-        String::from_utf8(rendered(report, Format::Prom)).unwrap().replace(&version, "version=\"VERSION\"")
+        String::from_utf8(rendered(report, Format::Prom))
+            .unwrap()
+            .replace(&version, "version=\"VERSION\"")
     }
 
     #[test]
@@ -235,7 +261,10 @@ mod tests {
         let made: Vec<_> =
             stacks.iter().map(|stack| (Kind::Inflater, stack.as_slice(), 3, 0, 0, 1)).collect();
         let text = text(&report(&session(&made)));
-        assert_eq!(text.lines().filter(|line| line.starts_with("zaudit_place_leaked{")).count(), FINDINGS);
+        assert_eq!(
+            text.lines().filter(|line| line.starts_with("zaudit_place_leaked{")).count(),
+            FINDINGS
+        );
     }
 
     /// Two paths through the JDK to one line are two findings of one name.
@@ -247,7 +276,8 @@ mod tests {
             (Kind::Inflater, &[inner, "java.util.zip.Y.a", blamed], 5, 0, 0, 2),
         ]);
         let text = text(&report(&session));
-        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("zaudit_place_leaked{")).collect();
+        let lines: Vec<_> =
+            text.lines().filter(|line| line.starts_with("zaudit_place_leaked{")).collect();
         assert_eq!(lines.len(), 1, "{text}");
         assert!(lines[0].ends_with(r#",kind="inflater",place="a.B.c:12"} 3"#), "{}", lines[0]);
     }

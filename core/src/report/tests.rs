@@ -51,7 +51,8 @@ pub(crate) fn sample() -> Report {
     history.record(&snapshot).unwrap();
     let process = process(taken, Nanos(500_000_000));
     let report =
-        Report::new(process, Footprint::default(), &snapshot, Rule::built_in(), Arc::new(history)).unwrap();
+        Report::new(process, Footprint::default(), &snapshot, Rule::built_in(), Arc::new(history))
+            .unwrap();
     Report { retention: retention(&report), ..report }
 }
 
@@ -62,7 +63,10 @@ fn retention(report: &Report) -> Retention {
         path: path.iter().map(|step| (*step).into()).collect(),
     };
     let pool = |at: &str| {
-        by("static org.acme.Pool.IDLE", &["java.util.ArrayDeque.elements", at, "java.util.zip.Inflater"])
+        by(
+            "static org.acme.Pool.IDLE",
+            &["java.util.ArrayDeque.elements", at, "java.util.zip.Inflater"],
+        )
     };
     let of = |kind| {
         let suspect = |site: &&ClassifiedSite| site.stats.suspects > 0 && site.stats.kind == kind;
@@ -71,11 +75,16 @@ fn retention(report: &Report) -> Retention {
     let outbox = [
         by("a local variable of org.acme.Main.main in thread main", &["java.util.zip.Deflater"]),
         Retained::Nothing(Some(ReferenceStrength::Finalizer)),
-        Retained::Unknown("not found: the search stopped after 2s (option gc_roots_timeout)".into()),
+        Retained::Unknown(
+            "not found: the search stopped after 2s (option gc_roots_timeout)".into(),
+        ),
     ];
     Retention {
-        streams: [(of(Kind::Deflater), outbox.into()), (of(Kind::Inflater), vec![pool("[3]"), pool("[4]")])]
-            .into(),
+        streams: [
+            (of(Kind::Deflater), outbox.into()),
+            (of(Kind::Inflater), vec![pool("[3]"), pool("[4]")]),
+        ]
+        .into(),
         pause: Some(Duration::from_millis(180)),
     }
 }
@@ -84,8 +93,14 @@ fn retention(report: &Report) -> Retention {
 pub(crate) fn report(session: &crate::session::Session) -> Report {
     let taken = Nanos(60_500_000_000);
     let snapshot = session.snapshot(taken, Duration::ZERO).unwrap();
-    Report::new(process(taken, Nanos(0)), Footprint::default(), &snapshot, Rule::built_in(), Arc::default())
-        .unwrap()
+    Report::new(
+        process(taken, Nanos(0)),
+        Footprint::default(),
+        &snapshot,
+        Rule::built_in(),
+        Arc::default(),
+    )
+    .unwrap()
 }
 
 /// A leak whose names try to break out of every format.
@@ -95,10 +110,15 @@ pub(crate) fn hostile() -> crate::session::Session {
         "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600};\n3 4".to_owned(),
         format!("<script>alert('x')</script>{} 7", "x".repeat(10_000)),
     ];
-    let frame =
-        |name: String| Frame { class: name.clone(), method: name.clone(), file: Some(name), line: None };
+    let frame = |name: String| Frame {
+        class: name.clone(),
+        method: name.clone(),
+        file: Some(name),
+        line: None,
+    };
     let [subclass, thread] = names.clone();
-    let stack = Stack { frames: names.map(frame).to_vec(), truncated: false, subclass: Some(subclass) };
+    let stack =
+        Stack { frames: names.map(frame).to_vec(), truncated: false, subclass: Some(subclass) };
     let session = crate::session::Session::default();
     let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
     session.name_thread(site, thread);
@@ -167,7 +187,7 @@ pub(crate) fn golden(name: &str, bytes: &[u8]) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, bytes).unwrap();
     }
-    let expected =
-        std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; BLESS=1 writes it", path.display()));
+    let expected = std::fs::read(&path)
+        .unwrap_or_else(|e| panic!("{}: {e}; BLESS=1 writes it", path.display()));
     assert_eq!(String::from_utf8_lossy(bytes), String::from_utf8_lossy(&expected), "{name}");
 }

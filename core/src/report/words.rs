@@ -81,7 +81,9 @@ mod tests {
             Value::String(text) if free => text.push_str(with),
             Value::Array(items) => items.iter_mut().for_each(|item| spoil(item, free, with)),
             Value::Object(fields) => {
-                fields.iter_mut().for_each(|(name, field)| spoil(field, FREE.contains(&name.as_str()), with));
+                fields
+                    .iter_mut()
+                    .for_each(|(name, field)| spoil(field, FREE.contains(&name.as_str()), with));
             }
             _ => {}
         }
@@ -94,20 +96,23 @@ mod tests {
         root["health"]["unsettled"] = "no collection".into();
         root["health"]["dropped"] = serde_json::json!({ format!("no tag{hostile}"): 7 });
         root["health"]["missing_hooks"] = serde_json::json!(["a hook"]);
-        root["baseline"] = serde_json::json!({ "file": "old.json", "taken": 1.0, "sites": 3, "known": 1 });
+        root["baseline"] =
+            serde_json::json!({ "file": "old.json", "taken": 1.0, "sites": 3, "known": 1 });
         let rule = serde_json::json!({ "text": "live:a.b", "built_in": false, "source": "own.rules:1", "matched": 0 });
         root["rules"].as_array_mut().unwrap().push(rule);
         spoil(&mut root, false, &hostile);
         let report = Report::read(&serde_json::to_vec(&root).unwrap()).unwrap();
         let narrow = Style { width: Some(60), colour: false };
-        for (format, style) in
-            Format::ALL.into_iter().flat_map(|format| [(format, Style::default()), (format, narrow)])
+        for (format, style) in Format::ALL
+            .into_iter()
+            .flat_map(|format| [(format, Style::default()), (format, narrow)])
         {
             let bytes = rendered_in(&report, format, style);
             let (text, binary) = match format {
-                Format::Pprof => {
-                    (miniz_oxide::inflate::decompress_to_vec(&bytes[10..bytes.len() - 8]).unwrap(), true)
-                }
+                Format::Pprof => (
+                    miniz_oxide::inflate::decompress_to_vec(&bytes[10..bytes.len() - 8]).unwrap(),
+                    true,
+                ),
                 _ => (bytes, false),
             };
             let text = String::from_utf8_lossy(&text);
@@ -131,7 +136,11 @@ mod tests {
             (&[0, 998, 1_001, 1_000], 60, Some("flat at about 1,000 for 2 h")),
             (&[3, 40, 12, 30, 7], 30, Some("between 3 and 40 over 2 h")),
             (&[16, 1_204], 180, Some("16 → 1,204 over 3 h, in 2 snapshots")),
-            (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 6, 8, 10, 12], 1, Some("grew 0 → 12 over the last 7 min")),
+            (
+                &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 6, 8, 10, 12],
+                1,
+                Some("grew 0 → 12 over the last 7 min"),
+            ),
         ] {
             let point = |(at, live): (usize, &u64)| Point {
                 at: Nanos(at as u64 * minutes * 60_000_000_000),

@@ -11,7 +11,9 @@ pub fn ratio(created: u64, ended: u64, lost: bool) -> String {
         (0, _) => format!("all {} {were} ended", grouped(created)),
         _ if !lost => format!("{of} {were} ended so far"),
         (_, 0) => format!("{of} {were} ended: nothing calls end()"),
-        (rest, ended) if rest * 10 <= ended => format!("{of} {were} ended: some path does not call end()"),
+        (rest, ended) if rest * 10 <= ended => {
+            format!("{of} {were} ended: some path does not call end()")
+        }
         _ => format!("{of} {were} ended: only some paths call end()"),
     }
 }
@@ -153,9 +155,15 @@ mod tests {
     fn one_and_many() {
         assert_eq!(more_frames(0, false), None);
         assert_eq!(more_frames(1, false).unwrap(), "… 1 more frame; format=json lists all");
-        assert_eq!(more_findings(1, 2), "… and 1 more finding with 2 instances; format=json lists all");
+        assert_eq!(
+            more_findings(1, 2),
+            "… and 1 more finding with 2 instances; format=json lists all"
+        );
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
         assert_eq!(live(1, "4 KiB", second, second), "1 live, holding 4 KiB, created 1 s ago");
-        assert_eq!(live(2, "8 KiB", minute, second), "2 live, holding 8 KiB, created 60 s to 1 s ago");
+        assert_eq!(
+            live(2, "8 KiB", minute, second),
+            "2 live, holding 8 KiB, created 60 s to 1 s ago"
+        );
     }
 }

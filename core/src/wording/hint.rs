@@ -18,7 +18,9 @@ pub fn zip_file_not_closed() -> String {
 
 /// The finalizer or Cleaner of the object around it called `end()`.
 pub fn owner_left_to_finalizer(site: &str) -> String {
-    format!("the object that owns it was left to its finalizer or Cleaner; close that object in {site}")
+    format!(
+        "the object that owns it was left to its finalizer or Cleaner; close that object in {site}"
+    )
 }
 
 /// `line` is the call that ends an instance twice.
@@ -39,7 +41,12 @@ pub fn gzip_constructor_throws(site: &str, some_are_ended: bool) -> String {
 }
 
 /// A `DeflaterOutputStream` and its like.
-pub fn output_stream_not_closed(stream: &str, kind: &str, site: &str, some_are_ended: bool) -> String {
+pub fn output_stream_not_closed(
+    stream: &str,
+    kind: &str,
+    site: &str,
+    some_are_ended: bool,
+) -> String {
     let paths = paths(some_are_ended);
     format!(
         "close the {stream} created in {site}{paths}; finish() and flush() do not end its {kind}, \
@@ -48,9 +55,16 @@ pub fn output_stream_not_closed(stream: &str, kind: &str, site: &str, some_are_e
 }
 
 /// An `InflaterInputStream` and its like.
-pub fn input_stream_not_closed(stream: &str, kind: &str, site: &str, some_are_ended: bool) -> String {
+pub fn input_stream_not_closed(
+    stream: &str,
+    kind: &str,
+    site: &str,
+    some_are_ended: bool,
+) -> String {
     let paths = paths(some_are_ended);
-    format!("close the {stream} created in {site}{paths}; reading it to its end does not end its {kind}")
+    format!(
+        "close the {stream} created in {site}{paths}; reading it to its end does not end its {kind}"
+    )
 }
 
 /// `class` extends Inflater or Deflater.
@@ -115,5 +129,7 @@ pub fn possible_pool(class: &str, live: u64) -> String {
 
 /// The number of live instances grows.
 pub fn growing(kind: &str, site: &str) -> String {
-    format!("find out what retains the {kind}s created in {site} (gc_roots=3 shows it), and end them there")
+    format!(
+        "find out what retains the {kind}s created in {site} (gc_roots=3 shows it), and end them there"
+    )
 }

@@ -107,7 +107,10 @@ pub fn unbalanced(sites: u64) -> String {
 /// Stacks that are deeper than the option `depth`.
 pub fn truncated(sites: u64) -> String {
     let stacks = count(usize::try_from(sites).unwrap_or(usize::MAX), "stack");
-    format!("{stacks} {} truncated at the outer end (option depth); the counts are exact", was(sites))
+    format!(
+        "{stacks} {} truncated at the outer end (option depth); the counts are exact",
+        was(sites)
+    )
 }
 
 #[cfg(test)]

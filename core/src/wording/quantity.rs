@@ -83,9 +83,13 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
         }
-        for (number, text) in
-            [(0, "0 B"), (1_023, "1023 B"), (40_032, "39.1 KiB"), (1 << 20, "1 MiB"), (3 << 41, "6 TiB")]
-        {
+        for (number, text) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (40_032, "39.1 KiB"),
+            (1 << 20, "1 MiB"),
+            (3 << 41, "6 TiB"),
+        ] {
             assert_eq!(bytes(number), text);
         }
         for (millis, text) in [

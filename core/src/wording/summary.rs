@@ -7,7 +7,9 @@ use std::time::Duration;
 pub fn leak(instances: &str, number: u64, findings: usize) -> String {
     let from = count(findings, "finding");
     let (was, them) = (was(number), them(number));
-    format!("LEAK: {instances} in {from} {was} never ended; only the garbage collector freed {them}")
+    format!(
+        "LEAK: {instances} in {from} {was} never ended; only the garbage collector freed {them}"
+    )
 }
 
 /// Suspects beside leaks.
@@ -17,14 +19,22 @@ pub fn suspects(instances: &str, number: u64) -> String {
 }
 
 /// Suspects where nothing leaked for certain. `held` is a size such as `≈39.1 KiB`.
-pub fn only_suspects(leaks: Leaks, instances: &str, number: u64, findings: usize, held: &str) -> String {
+pub fn only_suspects(
+    leaks: Leaks,
+    instances: &str,
+    number: u64,
+    findings: usize,
+    held: &str,
+) -> String {
     let (new, since) = leaks.words();
     let from = count(findings, "finding");
     let they = match number {
         1 => "is a suspect: it is live and holds",
         _ => "are suspects: they are live and hold",
     };
-    format!("no {new}certain leaks{since}, but {instances} in {from} {they} {held} (a pool or a leak)")
+    format!(
+        "no {new}certain leaks{since}, but {instances} in {from} {they} {held} (a pool or a leak)"
+    )
 }
 
 /// Which leaks a clean summary speaks of.
@@ -71,7 +81,9 @@ pub fn as_in_baseline(number: &str) -> String {
 /// Adopted instances that were lost.
 pub fn adopted_lost(instances: &str, number: u64) -> String {
     let (was, them) = (was(number), them(number));
-    format!("{instances} created before the audit {was} never ended; only the garbage collector freed {them}")
+    format!(
+        "{instances} created before the audit {was} never ended; only the garbage collector freed {them}"
+    )
 }
 
 /// Adopted instances that are live.

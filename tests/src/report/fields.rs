@@ -468,7 +468,8 @@ impl Health {
     /// How many were dropped, for all reasons together.
     pub fn dropped(&self) -> Result<u64, String> {
         let odd = || format!("`dropped` is no map of reasons to numbers: {:?}", self.details);
-        let reasons = self.details.get("dropped").and_then(|reasons| reasons.as_object()).ok_or_else(odd)?;
+        let reasons =
+            self.details.get("dropped").and_then(|reasons| reasons.as_object()).ok_or_else(odd)?;
         reasons.values().map(|number| number.as_u64().ok_or_else(odd)).sum()
     }
 }

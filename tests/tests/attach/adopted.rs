@@ -1,7 +1,7 @@
 //! What is open before the audit begins: found to the unit, and followed to its end.
 //!
-//! Adopted instances have no stack, so that only their number tells whose they are. Invariant: what a program has open and
-//! nothing else is adopted, whatever else goes on meanwhile.
+//! Adopted instances have no stack, so that only their number tells whose they are. Invariant: what
+//! a program has open and nothing else is adopted, whatever else goes on meanwhile.
 
 use super::{Kit, Program, Test};
 use zaudit_tests::Result;
@@ -22,8 +22,8 @@ pub const TESTS: &[(&str, u32, Test)] = &[
 
 const KINDS: [Kind; 2] = [Kind::Inflater, Kind::Deflater];
 
-/// How to ask for a report of what was dropped. The program has collected it; but on JDK 8 finalizers are to free it, and
-/// only the agent waits until they are done.
+/// How to ask for a report of what was dropped. The program has collected it; but on JDK 8
+/// finalizers are to free it, and only the agent waits until they are done.
 fn settled(jdk: &Jdk) -> &'static [&'static str] {
     if jdk.major == 8 { &["--gc"] } else { &[] }
 }
@@ -35,12 +35,14 @@ fn own(program: &Program, jdk: &Jdk) -> Result<u64> {
     }
     program.zaudit("attach", &[])?;
     let adopted = program.report("disarm", &[])?.totals.adopted;
-    let few = adopted.inflater.counts.live < 50 && adopted.both.live == adopted.inflater.counts.live;
+    let few =
+        adopted.inflater.counts.live < 50 && adopted.both.live == adopted.inflater.counts.live;
     ensure!(few, "JDK 8 has a few Inflaters open: {adopted:?}");
     Ok(adopted.inflater.counts.live)
 }
 
-/// Ensures what became of the adopted ones of a kind, beside the JVM's own. What was dropped is `late` on JDK 8.
+/// Ensures what became of the adopted ones of a kind, beside the JVM's own. What was dropped is
+/// `late` on JDK 8.
 fn ensure_adopted(report: &Report, jdk: &Jdk, kind: Kind, own: u64, right: Adopted) -> Result<()> {
     let lost = right.collected;
     let own = if kind == Kind::Inflater { own } else { 0 };
@@ -63,7 +65,8 @@ fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey("ended 1000")?;
     let said = program.zaudit("attach", &[])?;
     let number = |number: u64| format!("{},{:03}", number / 1000, number % 1000);
-    let right = format!("already open: {} Inflaters and {} Deflaters", number(1000 + own), number(1000));
+    let right =
+        format!("already open: {} Inflaters and {} Deflaters", number(1000 + own), number(1000));
     ensure!(said.contains(&right), "{right:?} expected: {said}");
     let all = Adopted { found: 1000, live: 1000, ..Adopted::default() };
     let report = program.report("dump", &[])?;
@@ -84,8 +87,9 @@ fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.end().map(drop)
 }
 
-/// Others make, end and forget while the search goes on. When they have stopped, what is live of the adopted ones is what
-/// the program has kept. In the last round that is said by the report at exit.
+/// Others make, end and forget while the search goes on. When they have stopped, what is live of
+/// the adopted ones is what the program has kept. In the last round that is said by the report at
+/// exit.
 fn under_churn(kit: &Kit, jdk: &Jdk) -> Result<()> {
     const KEPT: u64 = 100;
     let rounds = suite::rounds(10)?;
@@ -193,9 +197,11 @@ fn reset(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let all = Adopted { found: 115, live: 115, ..Adopted::default() };
     for kind in KINDS {
         ensure_adopted(&after, jdk, kind, own, all)?;
-        let (made, age) = (oldest(&before, kind), after.totals.adopted.of(kind).oldest_live_seconds);
+        let (made, age) =
+            (oldest(&before, kind), after.totals.adopted.of(kind).oldest_live_seconds);
         // What was made before the reset is older than the new counts, and no younger than it was.
-        let kept = age.is_some_and(|age| age >= made && age > after.process.armed_seconds && made > 0.0);
+        let kept =
+            age.is_some_and(|age| age >= made && age > after.process.armed_seconds && made > 0.0);
         ensure!(kept, "{kind}s were {made} s old, and are {age:?}");
     }
     program.obey("release")?;
@@ -208,7 +214,8 @@ fn reset(kit: &Kit, jdk: &Jdk) -> Result<()> {
         ensure!((own_sites.created, own_sites.ended, own_sites.live) == (40, 25, 15), {
             format!("{own_sites:?}")
         });
-        let right = Adopted { found: 115, ended: 75, collected: 20, live: 20, ..Adopted::default() };
+        let right =
+            Adopted { found: 115, ended: 75, collected: 20, live: 20, ..Adopted::default() };
         ensure_adopted(&last, jdk, kind, own, right)?;
     }
     program.end().map(drop)

@@ -1,7 +1,7 @@
 //! Arming and disarming again and again, while threads stand in the very constructors and `end()`s.
 //!
-//! `ZAUDIT_ROUNDS` says how often. Invariant: within each armed window the counts are exact, and after the last one
-//! nothing is left of it.
+//! `ZAUDIT_ROUNDS` says how often. Invariant: within each armed window the counts are exact, and
+//! after the last one nothing is left of it.
 
 use super::{Kit, Test};
 use zaudit_tests::Result;
@@ -21,15 +21,18 @@ pub const TESTS: &[(&str, u32, Test)] = &[
 const MADE: u64 = 40;
 const ENDED: u64 = 25;
 
-/// Threads of each sort that make and end; each has one of them open at a time, and each sort one more.
+/// Threads of each sort that make and end; each has one of them open at a time, and each sort one
+/// more.
 const CHURNERS: u64 = 2;
 
 fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
-    // Each takes JDK 8 a second and more, as all that is dropped passes its finalizer, and no other JDK much less,
-    // because -Xcheck:jni counts the local references at each call. Every eighth has a report in its midst.
+    // Each takes JDK 8 a second and more, as all that is dropped passes its finalizer, and no other
+    // JDK much less, because -Xcheck:jni counts the local references at each call. Every eighth has
+    // a report in its midst.
     let few = jdk.major == 8 || collector != "-XX:+UseG1GC";
     let cycles = suite::rounds(if few { 16 } else { 24 })?;
-    // With a small heap there is little garbage to walk over: it is how often it happens that counts.
+    // With a small heap there is little garbage to walk over: it is how often it happens that
+    // counts.
     let jvm = || Ok::<_, String>(kit.scripted(jdk)?.flags([collector, "-Xmx96m", "-Xcheck:jni"]));
     let mut bare = kit.start(jvm()?)?;
     let mut program = kit.start(jvm()?)?;
@@ -68,12 +71,17 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
     program.ensure_hooked(false)?;
     program.obey("calm")?;
     let ended = program.end()?;
-    // JDK 8's runFinalization0 leaves out a check, and whichever call is next on that thread is blamed for it. The agent
-    // calls no static void method.
-    let own =
-        |complaint: &&String| jdk.major == 8 && complaint.contains("required to from CallStaticVoidMethod");
-    let fresh: Vec<String> =
-        ended.complaints().difference(&known).filter(|complaint| !own(complaint)).cloned().collect();
+    // JDK 8's runFinalization0 leaves out a check, and whichever call is next on that thread is
+    // blamed for it. The agent calls no static void method.
+    let own = |complaint: &&String| {
+        jdk.major == 8 && complaint.contains("required to from CallStaticVoidMethod")
+    };
+    let fresh: Vec<String> = ended
+        .complaints()
+        .difference(&known)
+        .filter(|complaint| !own(complaint))
+        .cloned()
+        .collect();
     ensure!(fresh.is_empty(), "-Xcheck:jni complains: {fresh:#?}");
     Ok(())
 }
@@ -81,7 +89,8 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
 /// Reading the report has checked its sums and that nothing was missed.
 fn ensure_window(report: &Report, most: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
-        let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
+        let window =
+            report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
         let right = Counts { created: MADE, ended: ENDED, live: MADE - ENDED, ..Counts::default() };
         ensure!(window == right, "{kind}s of the window: {right:?} made, {window:?} counted");
         let churned = report.sum(kind, |site| site.is_of("Scripted"));

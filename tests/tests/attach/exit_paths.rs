@@ -1,6 +1,7 @@
 //! Commands that fly while the JVM ends.
 //!
-//! Invariant: the program ends as it does without us, with its own exit code and output, and no command waits for ever.
+//! Invariant: the program ends as it does without us, with its own exit code and output, and no
+//! command waits for ever.
 
 use super::{Kit, Program, Test, ensure_printed};
 use std::process::Child;
@@ -21,7 +22,8 @@ const FLIGHTS: [(&[&str], &[&str]); 3] = [
 
 fn commands_while_it_ends(kit: &Kit, jdk: &Jdk) -> Result<()> {
     // Every order twice: the program's end comes before, between and after the commands.
-    let orders = FLIGHTS.iter().flat_map(|flight| (0..=flight.1.len()).map(move |end| (flight, end)));
+    let orders =
+        FLIGHTS.iter().flat_map(|flight| (0..=flight.1.len()).map(move |end| (flight, end)));
     let orders: Vec<_> = orders.collect();
     for ((before, flying), end) in orders.iter().chain(&orders) {
         let mut program = kit.start(kit.scripted(jdk)?)?;
@@ -45,8 +47,10 @@ fn commands_while_it_ends(kit: &Kit, jdk: &Jdk) -> Result<()> {
         // There is no last line: the program is stopped in the middle.
         let (last, said) = said.split_last().ok_or("it has said nothing")?;
         ensure_printed(&ended, said.to_vec(), last, 7).map_err(here)?;
-        let harm =
-            ended.stderr().lines().any(|line| line.contains("internal error") || line.contains("fatal"));
+        let harm = ended
+            .stderr()
+            .lines()
+            .any(|line| line.contains("internal error") || line.contains("fatal"));
         ensure!(!harm, here(ended.to_string()));
         for (command, flight) in flights {
             let output = flight.wait_with_output().map_err(|error| error.to_string())?;

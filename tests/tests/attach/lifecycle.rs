@@ -1,4 +1,5 @@
-//! One life: loaded without a hook, armed by command or by the clock, disarmed by either; and what is refused meanwhile.
+//! One life: loaded without a hook, armed by command or by the clock, disarmed by either; and what
+//! is refused meanwhile.
 //!
 //! Invariant: what was refused has changed nothing.
 
@@ -35,14 +36,21 @@ fn loaded(kit: &Kit, jdk: &Jdk, options: &str) -> Result<Jvm> {
 /// Ensures what the report says of `count` windows of 40, of which 25 were ended.
 fn ensure_windows(report: &Report, count: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
-        let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
-        let right = Counts { created: 40 * count, ended: 25 * count, live: 15 * count, ..Counts::default() };
+        let window =
+            report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
+        let right = Counts {
+            created: 40 * count,
+            ended: 25 * count,
+            live: 15 * count,
+            ..Counts::default()
+        };
         ensure!(window == right, "{kind}s of the window: {right:?} made, {window:?} counted");
     }
     Ok(())
 }
 
-/// Ensures that nothing is audited, by all that can be told from outside and from within. Something must churn.
+/// Ensures that nothing is audited, by all that can be told from outside and from within. Something
+/// must churn.
 fn ensure_disarmed(program: &mut Program) -> Result<()> {
     program.wait_for_threads(&[])?;
     program.ensure_state("disarmed")?;
@@ -75,9 +83,10 @@ fn armed_by_command(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(report.process.trigger == Trigger::Exit && !report.process.from_start, "{report:#?}");
     ensure_windows(&report, 1)?;
     for kind in [Kind::Inflater, Kind::Deflater] {
-        let opened = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.open"));
-        let made_abroad =
-            report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted$Maker.call"));
+        let opened =
+            report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.open"));
+        let made_abroad = report
+            .sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted$Maker.call"));
         let lost = opened.late + opened.collected + made_abroad.late + made_abroad.collected;
         ensure!(lost == 40, "gc does not hold: {opened:?} {made_abroad:?}");
     }
@@ -140,7 +149,8 @@ fn delay_and_disarm(kit: &Kit, jdk: &Jdk) -> Result<()> {
         program.ensure_state("waiting (arms in 35")?;
         let said = kit.zaudit.ask("disarm", program.running.pid(), &[])?;
         ensure!(
-            said.code == Some(0) && (said.stdout + &said.stderr).contains("the pending audit was cancelled"),
+            said.code == Some(0)
+                && (said.stdout + &said.stderr).contains("the pending audit was cancelled"),
             "the reply does not say that the pending audit was cancelled"
         );
         program.obey("churn 2")?;
@@ -187,9 +197,12 @@ fn garbage_options(kit: &Kit, jdk: &Jdk) -> Result<()> {
     // The library is there from here on.
     program.zaudit("attach", &[])?;
     program.zaudit("disarm", &[])?;
-    for (option, why) in
-        [("depth=frog", "depth"), ("detph=3", "did you mean \"depth\""), ("=", "name"), ("\u{e9}", "unknown")]
-    {
+    for (option, why) in [
+        ("depth=frog", "depth"),
+        ("detph=3", "did you mean \"depth\""),
+        ("=", "name"),
+        ("\u{e9}", "unknown"),
+    ] {
         program.refused("attach", &["gc", option], 2, why)?;
         ensure_disarmed(&mut program)?;
     }
@@ -206,7 +219,9 @@ fn load(jdk: &Jdk, program: &Program, library: &Path, options: &str) -> Result<S
     let pid = program.running.pid().to_string();
     let library = library.to_str().ok_or("the library's path is no UTF-8")?;
     let mut command = Command::new(jdk.tool("jcmd"));
-    command.args([&pid, "JVMTI.agent_load", library, &format!("\"{options}\"")]).stdin(Stdio::null());
+    command
+        .args([&pid, "JVMTI.agent_load", library, &format!("\"{options}\"")])
+        .stdin(Stdio::null());
     Said::of(&mut command)?.done()
 }
 
@@ -237,7 +252,8 @@ fn by_jcmd(kit: &Kit, jdk: &Jdk) -> Result<()> {
         ensure!(said.contains(&format!("return code: {code}")), {
             format!("{options}: {code} expected: {said}")
         });
-        let told = std::fs::read_to_string(&answer).map_err(|error| format!("{options}: {error}"))?;
+        let told =
+            std::fs::read_to_string(&answer).map_err(|error| format!("{options}: {error}"))?;
         ensure!(told.contains(words), "{options}: {words:?} expected: {told}");
         std::fs::remove_file(&answer).map_err(|error| error.to_string())?;
         if report.exists() {
@@ -270,8 +286,8 @@ fn second_copy_at_the_start(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.running.close();
     let ended = program.running.finish()?;
     let messages = ended.messages();
-    let told =
-        messages.len() == 1 && messages.iter().all(|line| line.contains("another copy of libzaudit.so"));
+    let told = messages.len() == 1
+        && messages.iter().all(|line| line.contains("another copy of libzaudit.so"));
     ensure!(told && ended.code() == 0 && ended.foreign_stderr().is_empty(), ended.to_string());
     ensure_windows(&ended.report()?, 1)
 }

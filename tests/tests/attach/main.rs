@@ -1,7 +1,8 @@
 //! Audits that begin and end while the program runs, on real JVMs, by the `zaudit` command.
 //!
-//! Owns what all cases share: a program that obeys, and what the world sees of an audit from outside. What is tested is
-//! told by the rooms below. Invariant: each case ends with the program unharmed, or says what harm was done.
+//! Owns what all cases share: a program that obeys, and what the world sees of an audit from
+//! outside. What is tested is told by the rooms below. Invariant: each case ends with the program
+//! unharmed, or says what harm was done.
 
 mod adopted;
 mod cycles;
@@ -114,13 +115,15 @@ impl Program {
     /// Ensures what `zaudit status` says of the state.
     pub fn ensure_state(&self, state: &str) -> Result<()> {
         let status = self.zaudit("status", &[])?;
-        let right =
-            status.lines().any(|line| line.strip_prefix("state: ").is_some_and(|s| s.starts_with(state)));
+        let right = status
+            .lines()
+            .any(|line| line.strip_prefix("state: ").is_some_and(|s| s.starts_with(state)));
         ensure!(right, "{state} expected:\n{status}");
         Ok(())
     }
 
-    /// Ensures whether calls of hooks stand in the bytecode. Something must churn, or none would be seen.
+    /// Ensures whether calls of hooks stand in the bytecode. Something must churn, or none would be
+    /// seen.
     pub fn ensure_hooked(&mut self, hooked: bool) -> Result<()> {
         // One look is enough where they are there; that none is has to be looked for.
         let looks = if hooked { 50_000 } else { 2_000 };
@@ -143,7 +146,8 @@ impl Program {
         }
     }
 
-    /// Lets it end, and ensures that it printed what it should, and that nobody said anything on its stderr.
+    /// Lets it end, and ensures that it printed what it should, and that nobody said anything on
+    /// its stderr.
     pub fn end(mut self) -> Result<Ended> {
         self.running.close();
         let said = std::mem::take(&mut self.said);
@@ -168,6 +172,10 @@ fn ensure_printed(ended: &Ended, mut said: Vec<String>, last: &str, code: i32) -
 fn own_threads(pid: u32) -> Result<Vec<String>> {
     let tasks = format!("/proc/{pid}/task");
     let names = fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))?;
-    let names = names.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
-    Ok(names.map(|name| name.trim_end().to_owned()).filter(|name| name.starts_with("zaudit")).collect())
+    let names =
+        names.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    Ok(names
+        .map(|name| name.trim_end().to_owned())
+        .filter(|name| name.starts_with("zaudit"))
+        .collect())
 }

@@ -33,8 +33,8 @@ fn other_agent(kit: &Kit, jdk: &Jdk, argument: &str) -> Result<()> {
         ensure_theirs(&program.answer("closed")?)?;
         let report = program.report("disarm", &[])?;
         for kind in [Kind::Inflater, Kind::Deflater] {
-            let window =
-                report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
+            let window = report
+                .sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
             let right = (window.created, window.ended, window.live) == (40, 25, 15);
             ensure!(right, "40 {kind}s made, 25 ended: {window:?}");
         }

@@ -23,8 +23,10 @@ const REPORT: [&str; 2] = ["file=r.json", "format=json"];
 
 fn ensure_window(report: &Report, created: u64, ended: u64) -> Result<()> {
     for kind in [Kind::Inflater, Kind::Deflater] {
-        let window = report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
-        let right = (window.created, window.ended, window.live) == (created, ended, created - ended);
+        let window =
+            report.sum(kind, |site| site.frames.iter().any(|f| f.to_string() == "Scripted.window"));
+        let right =
+            (window.created, window.ended, window.live) == (created, ended, created - ended);
         ensure!(right, "{created} {kind}s made, {ended} ended: {window:?}");
     }
     Ok(())
@@ -40,8 +42,8 @@ fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.zaudit("attach", &REPORT)?;
     for round in 1..=20 {
         program.obey("window 8 5")?;
-        // Now and then with a collection of its own. It may not come to an end of what finalizers do: others give them
-        // more all the time, and then the report says so, as it should.
+        // Now and then with a collection of its own. It may not come to an end of what finalizers
+        // do: others give them more all the time, and then the report says so, as it should.
         let words: &[&str] = if round % 10 == 0 { &["--gc"] } else { &[] };
         let text = kit
             .zaudit
@@ -57,8 +59,8 @@ fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.end().map(drop)
 }
 
-/// An audit that ends while the JVM still tells it what was freed: since JDK 16 a thread of the JVM's own does that, and
-/// whoever waits for it inside the JVM may keep all of it from going on.
+/// An audit that ends while the JVM still tells it what was freed: since JDK 16 a thread of the
+/// JVM's own does that, and whoever waits for it inside the JVM may keep all of it from going on.
 fn cycles_while_the_collector_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut program = kit.start(kit.scripted(jdk)?.flags(["-Xmx192m"]))?;
     for line in ["leak 3", "press 2"] {
@@ -98,7 +100,8 @@ fn send(pid: u32, signal: i32) -> Result<()> {
     Ok(())
 }
 
-/// SIGQUIT has the JVM print all its threads in between what the program prints: only its end is looked at.
+/// SIGQUIT has the JVM print all its threads in between what the program prints: only its end is
+/// looked at.
 fn commands_in_a_storm_of_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut program = kit.start(kit.scripted(jdk)?)?;
     program.obey("churn 2")?;
@@ -121,7 +124,11 @@ fn commands_in_a_storm_of_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
         });
         for round in 0..10 {
             let report = program.report("dump", &[])?;
-            ensure_window(&report, if round == 0 { 40 } else { 0 }, if round == 0 { 25 } else { 0 })?;
+            ensure_window(
+                &report,
+                if round == 0 { 40 } else { 0 },
+                if round == 0 { 25 } else { 0 },
+            )?;
             program.report("disarm", &[])?;
             let said = program.zaudit("attach", &REPORT)?;
             ensure!(said.contains("already open: "), said.clone());

@@ -1,6 +1,7 @@
 //! What one command or audit leaves to the next, or to the JVM's end: nothing that hinders it.
 //!
-//! Invariant: where something of the kind went wrong the case hangs or differs; none looks at a clock.
+//! Invariant: where something of the kind went wrong the case hangs or differs; none looks at a
+//! clock.
 
 use super::{Kit, ensure_unharmed, ready};
 use std::fs;
@@ -11,8 +12,8 @@ use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Trigger;
 
-/// Frees that come between the last report of an audit and its end must not keep those of the next one from the ledger,
-/// be it that nobody asks for a report.
+/// Frees that come between the last report of an audit and its end must not keep those of the next
+/// one from the ledger, be it that nobody asks for a report.
 pub fn second_audit_hears_of_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, kit.env.fixture("FloodOfFrees")?)?.flags(["-Xmx48m"]);
     let mut running = ready(jvm)?;
@@ -20,7 +21,9 @@ pub fn second_audit_hears_of_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
         kit.ask("attach", running.pid(), &[])?.done()?;
         let mut looks = 0;
         let collected_nothing = |status: &str| {
-            status.lines().any(|line| line.starts_with("inflaters:") && line.contains(" collected 0, "))
+            status
+                .lines()
+                .any(|line| line.starts_with("inflaters:") && line.contains(" collected 0, "))
         };
         while collected_nothing(&kit.ask("status", running.pid(), &[])?.done()?) {
             looks += 1;
@@ -34,7 +37,8 @@ pub fn second_audit_hears_of_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// The time of an audit is up while the JVM, on its way out, waits for finalizers: the report is the JVM's last one then.
+/// The time of an audit is up while the JVM, on its way out, waits for finalizers: the report is
+/// the JVM's last one then.
 pub fn time_is_up_at_the_end(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, kit.env.fixture("BlockedFinalizer")?)?;
     let ended = jvm.audited(&kit.library, "gc,gc_timeout=3s,duration=1s").run()?;
@@ -60,13 +64,19 @@ pub fn pipes_instead_of_files(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure_unharmed(running, pid)
 }
 
-/// Whoever armed wanted the answer to that in a file; the next one wants its own, and on standard error.
+/// Whoever armed wanted the answer to that in a file; the next one wants its own, and on standard
+/// error.
 pub fn each_answer_has_its_own_place(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut running = ready(kit.garbage(jdk)?)?;
     let answer = running.dir().join("answer");
     let load = |options: String| {
         let library = kit.library.display().to_string();
-        let words = [running.pid().to_string(), "JVMTI.agent_load".into(), library, format!("\"{options}\"")];
+        let words = [
+            running.pid().to_string(),
+            "JVMTI.agent_load".into(),
+            library,
+            format!("\"{options}\""),
+        ];
         let output = Command::new(jdk.tool("jcmd")).args(words).stdin(Stdio::null()).output();
         let output = output.map_err(|error| format!("jcmd: {error}"))?;
         ensure!(output.status.success(), "{output:?}");

@@ -34,23 +34,30 @@ pub fn run_is_the_program(kit: &Kit, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// A start script is not called `java`: its JVMs are told by their environment, which adds to what was there.
+/// A start script is not called `java`: its JVMs are told by their environment, which adds to what
+/// was there.
 pub fn run_through_the_environment(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let script = kit.folder.join("start script");
     fs::write(&script, "#!/bin/sh\nexec \"$@\"\n").map_err(|error| error.to_string())?;
     open_to_all(&script)?;
-    let (zaudit, script) = (kit.zaudit.to_str().unwrap_or_default(), script.to_str().unwrap_or_default());
+    let (zaudit, script) =
+        (kit.zaudit.to_str().unwrap_or_default(), script.to_str().unwrap_or_default());
     let jvm = Jvm::new(jdk, kit.env.fixture("UncaughtException")?)?;
     let jvm = jvm.under([zaudit, "run", "gc", "file=with blank.json", "format=json", "--", script]);
     let ended = jvm.after("export JAVA_TOOL_OPTIONS=-Dour.own=1").run()?;
-    ensure!(ended.code() == 1 && ended.stderr().contains("-Dour.own=1 \"-agentpath:"), ended.to_string());
+    ensure!(
+        ended.code() == 1 && ended.stderr().contains("-Dour.own=1 \"-agentpath:"),
+        ended.to_string()
+    );
     ended.report_in("with blank.json").map(|_| ())
 }
 
 pub fn run_refuses(kit: &Kit, _: &Jdk) -> Result<()> {
     kit.zaudit(["run", "fromat=json", "--", "java"])?.refused(2, "did you mean \"format\"")?;
-    kit.zaudit(["run", "gc", "--", "/nowhere/java"])?.refused(1, "cannot run /nowhere/java: No such file")?;
-    kit.zaudit(["run", "--library", "/nowhere.so", "--", "java"])?.refused(7, "/nowhere.so: No such file")?;
+    kit.zaudit(["run", "gc", "--", "/nowhere/java"])?
+        .refused(1, "cannot run /nowhere/java: No such file")?;
+    kit.zaudit(["run", "--library", "/nowhere.so", "--", "java"])?
+        .refused(7, "/nowhere.so: No such file")?;
     kit.zaudit(["run", "gc"])?.refused(2, "")?;
     kit.zaudit(["dmp", "1"])?.refused(2, "dump")
 }

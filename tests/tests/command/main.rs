@@ -1,8 +1,10 @@
-//! The `zaudit` command on real JVMs: a whole life from attach to disarm, programs that it starts, tables that it prints.
+//! The `zaudit` command on real JVMs: a whole life from attach to disarm, programs that it starts,
+//! tables that it prints.
 //!
-//! What one audit leaves to the next, and a command to the next, is [`consecutive_audits`]'s, `zaudit run` [`launching`]'s, `zaudit top` [`watching`]'s, reports in files [`saved`]'s, and what
-//! must be refused, and in which words, [`refusals`]'. Invariant: nothing that the command does shows in the
-//! program's own output, and none of its files stays.
+//! What one audit leaves to the next, and a command to the next, is [`consecutive_audits`]'s,
+//! `zaudit run` [`launching`]'s, `zaudit top` [`watching`]'s, reports in files [`saved`]'s, and
+//! what must be refused, and in which words, [`refusals`]'. Invariant: nothing that the command
+//! does shows in the program's own output, and none of its files stays.
 
 mod consecutive_audits;
 mod launching;
@@ -97,7 +99,8 @@ fn trials(env: &TestEnv, kit: &Kit) -> Vec<Trial> {
     trials.extend(per_jdk_needing(env, needing));
     trials.extend(ONCE.map(|(name, test)| once(name, &[], test)));
     trials.extend(ONCE_NEEDING.map(|(name, needs, test)| once(name, &needs, test)));
-    let runs = Need::Other("a kernel that runs 32-bit programs", refusals::runs_narrow_programs(kit));
+    let runs =
+        Need::Other("a kernel that runs 32-bit programs", refusals::runs_narrow_programs(kit));
     trials.push(once("narrow_program", &[runs], refusals::narrow_program));
     trials
 }
@@ -169,8 +172,8 @@ fn ready(jvm: Jvm) -> Result<Running> {
     Ok(running)
 }
 
-/// Lets the program end, and ensures that it printed what it prints without us, ended as it does, and that no file of ours
-/// is where it ran or in `/tmp`.
+/// Lets the program end, and ensures that it printed what it prints without us, ended as it does,
+/// and that no file of ours is where it ran or in `/tmp`.
 fn ensure_unharmed(mut running: Running, own_pid: u32) -> Result<()> {
     let left = |folder: &Path| -> Vec<PathBuf> {
         let ours = [format!(".attach_pid{own_pid}"), format!(".zaudit-{own_pid}-")];
@@ -189,7 +192,9 @@ fn ensure_unharmed(mut running: Running, own_pid: u32) -> Result<()> {
     ensure!(ended.code() == 0 && ended.printed() == "ready\ndone\n", ended.to_string());
     // JDK 21 and later warn of agents that come while the JVM runs; that is theirs.
     let stderr = ended.stderr();
-    let odd = stderr.lines().find(|line| !line.starts_with("WARNING: ") && !line.starts_with("Picked up "));
+    let odd = stderr
+        .lines()
+        .find(|line| !line.starts_with("WARNING: ") && !line.starts_with("Picked up "));
     ensure!(odd.is_none(), ended.to_string());
     Ok(())
 }
@@ -251,7 +256,8 @@ fn whole_life(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure_unharmed(running, pid)
 }
 
-/// A JVM takes signals, commands and agents one after the other while it starts; SIGQUIT before its time ends it.
+/// A JVM takes signals, commands and agents one after the other while it starts; SIGQUIT before its
+/// time ends it.
 fn just_starting(kit: &Kit, jdk: &Jdk) -> Result<()> {
     for _ in 0..4 {
         let mut running = kit.garbage(jdk)?.spawn()?;
@@ -261,7 +267,8 @@ fn just_starting(kit: &Kit, jdk: &Jdk) -> Result<()> {
             std::thread::yield_now();
         }
         if let Err(why) = kit.ask("attach", pid, &[])?.done() {
-            let what_became_of_it = running.finish().map_or_else(|error| error, |ended| ended.to_string());
+            let what_became_of_it =
+                running.finish().map_or_else(|error| error, |ended| ended.to_string());
             return Err(format!("{why}\n{what_became_of_it}"));
         }
         running.wait_for("ready")?;
@@ -274,7 +281,8 @@ fn just_starting(kit: &Kit, jdk: &Jdk) -> Result<()> {
 /// The user with the number 65534.
 pub const OTHER_USER: &str = "nobody";
 
-/// A user (`nobody`) who may look through folders as the tests' own user does: the JDKs may be where only that user gets.
+/// A user (`nobody`) who may look through folders as the tests' own user does: the JDKs may be
+/// where only that user gets.
 pub const AS_OTHER_USER: [&str; 7] = [
     "setpriv",
     "--reuid=65534",
@@ -301,7 +309,8 @@ fn another_users_jvm(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure_unharmed(running, pid)
 }
 
-/// With `-Xrs` SIGQUIT would end the JVM: it opens its socket when it starts. Only when that is gone nothing can be done.
+/// With `-Xrs` SIGQUIT would end the JVM: it opens its socket when it starts. Only when that is
+/// gone nothing can be done.
 fn started_with_reduced_signals(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let running = ready(kit.garbage(jdk)?.flags(["-Xrs"]))?;
     let pid = running.pid();
@@ -319,8 +328,18 @@ fn page_and_completions(kit: &Kit, _: &Jdk) -> Result<()> {
         texts.push(kit.zaudit(["completions", shell])?.done()?);
     }
     for text in &texts {
-        for name in ["run", "attach", "dump", "status", "reset", "disarm", "ps", "top", "completions", "man"]
-        {
+        for name in [
+            "run",
+            "attach",
+            "dump",
+            "status",
+            "reset",
+            "disarm",
+            "ps",
+            "top",
+            "completions",
+            "man",
+        ] {
             ensure!(text.contains(name), "no {name} in\n{text}");
         }
     }
@@ -335,7 +354,8 @@ fn page_and_completions(kit: &Kit, _: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// A JVM in process and mount namespaces of its own, where the library is not to be seen until it is copied in.
+/// A JVM in process and mount namespaces of its own, where the library is not to be seen until it
+/// is copied in.
 fn other_namespaces(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let hidden = kit.folder.join("hidden");
     let inside = format!("mount -t tmpfs none {} && exec \"$@\"", hidden.display());

@@ -1,8 +1,11 @@
-//! What the `zaudit` command must refuse: each obstacle is a real one, each refusal one line with its own exit code.
+//! What the `zaudit` command must refuse: each obstacle is a real one, each refusal one line with
+//! its own exit code.
 //!
 //! Invariant: a program that was refused to us never notices.
 
-use super::{AS_OTHER_USER, Kit, OTHER_USER, Said, ensure_unharmed, kill, listed, open_to_all, ready};
+use super::{
+    AS_OTHER_USER, Kit, OTHER_USER, Said, ensure_unharmed, kill, listed, open_to_all, ready,
+};
 use std::fs;
 use std::os::unix::fs::{lchown, symlink};
 use std::os::unix::net::UnixListener;
@@ -44,7 +47,8 @@ impl Drop for Brief {
 pub fn no_such_process(kit: &Kit, _: &Jdk) -> Result<()> {
     // Above the largest that Linux gives.
     for subcommand in ["attach", "dump", "status", "reset", "disarm", "top"] {
-        kit.ask(subcommand, 4_194_305, &[])?.refused(3, "there is no process 4194305; zaudit ps")?;
+        kit.ask(subcommand, 4_194_305, &[])?
+            .refused(3, "there is no process 4194305; zaudit ps")?;
     }
     let mut ended = Brief::start(Command::new("true").stdout(Stdio::piped()))?;
     // A child that has ended and that nobody has asked after.
@@ -88,8 +92,8 @@ fn narrow() -> Vec<u8> {
     bytes
 }
 
-/// The same as a file, which is written once and before there are cases: who forks while it is open for writing keeps it
-/// from being run.
+/// The same as a file, which is written once and before there are cases: who forks while it is open
+/// for writing keeps it from being run.
 fn narrow_file(kit: &Kit) -> PathBuf {
     kit.folder.join("narrow")
 }
@@ -99,7 +103,12 @@ pub fn runs_narrow_programs(kit: &Kit) -> Result<()> {
     let path = narrow_file(kit);
     fs::write(&path, narrow()).map_err(|error| error.to_string())?;
     open_to_all(&path)?;
-    Command::new(&path).stdin(Stdio::null()).spawn().map(Brief).map(drop).map_err(|error| error.to_string())
+    Command::new(&path)
+        .stdin(Stdio::null())
+        .spawn()
+        .map(Brief)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 pub fn narrow_program(kit: &Kit, _: &Jdk) -> Result<()> {
@@ -116,14 +125,18 @@ pub fn somebody_else(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let pid = running.pid().to_string();
     let as_other_user = |words: &[&str]| {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&kit.zaudit).args(words);
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&kit.zaudit)
+            .args(words);
         Said::of(command.stdin(Stdio::null()))
     };
     for subcommand in ["attach", "status", "top"] {
         as_other_user(&[subcommand, &pid])?.refused(5, "belongs to root; run zaudit as root")?;
     }
     let table = as_other_user(&["ps"])?.done()?;
-    let line = table.lines().find(|line| line.split_whitespace().next() == Some(&pid)).unwrap_or_default();
+    let line =
+        table.lines().find(|line| line.split_whitespace().next() == Some(&pid)).unwrap_or_default();
     ensure!(line.contains("cannot attach: ") && line.contains("belongs to root"), table.clone());
     let pid = running.pid();
     ensure_unharmed(running, pid)
@@ -200,8 +213,9 @@ pub fn stopped(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure_unharmed(running, pid)
 }
 
-/// A JVM whose log nobody reads: the pipe is full, and the VM's own thread waits in the midst of a collection. The signal
-/// that we have sent reaches it when it goes on, and then it must not print a thread dump.
+/// A JVM whose log nobody reads: the pipe is full, and the VM's own thread waits in the midst of a
+/// collection. The signal that we have sent reaches it when it goes on, and then it must not print
+/// a thread dump.
 pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let churning = kit.env.fixture("Churning")?;
     let jvm = Jvm::new(jdk, churning)?.flags(["-XX:+UseSerialGC", "-Xmx8m", "-Xlog:gc*"]);
@@ -243,7 +257,8 @@ fn waits_in_write(pid: u32) -> bool {
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
         let read = |path: &Path, name| fs::read_to_string(path.join(name)).unwrap_or_default();
         tasks.map(|task| task.path()).any(|task| {
-            read(&task, "comm").starts_with("VM Thread") && read(&task, "syscall").starts_with("1 0x1 ")
+            read(&task, "comm").starts_with("VM Thread")
+                && read(&task, "syscall").starts_with("1 0x1 ")
         })
     };
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -293,7 +308,9 @@ pub fn no_library(kit: &Kit, jdk: &Jdk) -> Result<()> {
     fs::create_dir_all(&alone).map_err(|error| error.to_string())?;
     fs::copy(&kit.zaudit, alone.join("zaudit")).map_err(|error| error.to_string())?;
     Said::of(
-        Command::new(alone.join("zaudit")).args(["attach", &pid.to_string()]).env_remove("ZAUDIT_LIBRARY"),
+        Command::new(alone.join("zaudit"))
+            .args(["attach", &pid.to_string()])
+            .env_remove("ZAUDIT_LIBRARY"),
     )?
     .refused(7, "--library PATH")?;
     ensure_unharmed(running, pid)
@@ -316,9 +333,11 @@ pub fn not_audited(kit: &Kit, jdk: &Jdk) -> Result<()> {
     for subcommand in ["dump", "status", "reset", "disarm", "top"] {
         kit.ask(subcommand, pid, &[])?.refused(1, &format!("zaudit attach {pid} starts"))?;
     }
-    // Whatever cannot be written is told before the agent is asked: the last report comes only once.
+    // Whatever cannot be written is told before the agent is asked: the last report comes only
+    // once.
     kit.ask("attach", pid, &[])?.done()?;
-    kit.ask("disarm", pid, &["--output", "/nowhere/report.txt"])?.refused(1, "/nowhere/report.txt")?;
+    kit.ask("disarm", pid, &["--output", "/nowhere/report.txt"])?
+        .refused(1, "/nowhere/report.txt")?;
     let status = kit.ask("status", pid, &[])?.done()?;
     ensure!(status.contains("state: armed"), status.clone());
     kit.ask("disarm", pid, &[])?.done()?;

@@ -1,6 +1,7 @@
 //! `zaudit render`, `diff` and `merge` on reports that real JVMs have left.
 //!
-//! Invariant: what is made of a JSON report is what the agent itself made of the same run, byte for byte.
+//! Invariant: what is made of a JSON report is what the agent itself made of the same run, byte for
+//! byte.
 
 use super::{Kit, Said};
 use std::fs;
@@ -40,7 +41,10 @@ pub fn rendered_as_the_agent_does(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let text = String::from_utf8_lossy(&read(&json)?).into_owned();
     let given = format!("\"options\": \"gc,min_age=1ms,file={},file=", json.display());
     ensure!(text.contains(&given), text.clone());
-    ensure!(report(&text)?.sum(Kind::Inflater, |site| site.is_of("Garbage")).created == 12, text.clone());
+    ensure!(
+        report(&text)?.sum(Kind::Inflater, |site| site.is_of("Garbage")).created == 12,
+        text.clone()
+    );
     for name in NAMES {
         let again = folder.join(format!("again-{name}"));
         let words = [Path::new("render"), &json, Path::new("--output"), &again];
@@ -68,9 +72,13 @@ pub fn compared(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(said.contains("\nGONE ") && !said.contains("\nNEW "), said.clone());
     let said = diff(&clean, &leaks, &[])?;
     ensure!(said.code == Some(1) && said.stderr.is_empty(), "{said:?}");
-    ensure!(said.stdout.contains("\nNEW    leak    Garbage.once(Garbage.java:"), said.stdout.clone());
+    ensure!(
+        said.stdout.contains("\nNEW    leak    Garbage.once(Garbage.java:"),
+        said.stdout.clone()
+    );
     let said = diff(&clean, &leaks, &["--format", "json"])?;
-    let json: serde_json::Value = serde_json::from_str(&said.stdout).map_err(|error| error.to_string())?;
+    let json: serde_json::Value =
+        serde_json::from_str(&said.stdout).map_err(|error| error.to_string())?;
     let site = &json["sites"][0];
     let right = json["worse"] == true && site["change"] == "new" && site["new"]["leaked"] == 10;
     ensure!(said.code == Some(1) && right && site["old"].is_null(), said.stdout.clone());
@@ -83,7 +91,9 @@ pub fn summed_up(kit: &Kit, jdk: &Jdk) -> Result<()> {
         parts.push(run(kit, jdk, fixture, keep)?.join("r.json"));
     }
     let paths = || parts.iter().map(PathBuf::as_path);
-    let words = || [Path::new("merge"), Path::new("--format"), Path::new("json")].into_iter().chain(paths());
+    let words = || {
+        [Path::new("merge"), Path::new("--format"), Path::new("json")].into_iter().chain(paths())
+    };
     // What must hold in every report is checked with it: above all, that it adds up.
     let merged = report(&kit.zaudit(words())?.done()?)?;
     let mut sums = [0, 0];
@@ -94,7 +104,8 @@ pub fn summed_up(kit: &Kit, jdk: &Jdk) -> Result<()> {
     }
     let total = &merged.totals.inflater.counts;
     ensure!([total.created, total.collected + total.late] == sums, "{sums:?} and {total:?}");
-    let site = merged.sites.iter().find(|site| site.is_of("Garbage")).ok_or("no site of the fixture")?;
+    let site =
+        merged.sites.iter().find(|site| site.is_of("Garbage")).ok_or("no site of the fixture")?;
     ensure!(site.counts.created == 24 && site.counts.collected == 20, site.describe());
     // In any format, and with a word where it is one report twice.
     let twice = kit.zaudit([Path::new("merge"), &parts[0], &parts[0]])?;
@@ -107,13 +118,17 @@ pub fn no_reports(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let folder = run(kit, jdk, "Ended", "refused")?;
     let [json, text, nothing] = ["r.json", "r.txt", "nowhere"].map(|name| folder.join(name));
     let other = folder.join("other.json");
-    let newer = String::from_utf8_lossy(&read(&json)?).replace("zaudit-report/1", "zaudit-report/9");
+    let newer =
+        String::from_utf8_lossy(&read(&json)?).replace("zaudit-report/1", "zaudit-report/9");
     fs::write(&other, newer).map_err(|error| error.to_string())?;
     for (path, words) in [
         (&text, "not a zaudit JSON report"),
         (&nothing, "No such file"),
         (&folder, "Is a directory"),
-        (&other, "unsupported schema \"zaudit-report/9\"; this version of zaudit reads zaudit-report/1"),
+        (
+            &other,
+            "unsupported schema \"zaudit-report/9\"; this version of zaudit reads zaudit-report/1",
+        ),
     ] {
         let path = path.as_path();
         kit.zaudit([Path::new("render"), path])?.refused(2, words)?;
@@ -121,7 +136,8 @@ pub fn no_reports(kit: &Kit, jdk: &Jdk) -> Result<()> {
         kit.zaudit([Path::new("diff"), &json, path])?.refused(2, words)?;
     }
     let output = folder.join("not/there.html");
-    kit.zaudit([Path::new("render"), &json, Path::new("--output"), &output])?.refused(1, "cannot write to")
+    kit.zaudit([Path::new("render"), &json, Path::new("--output"), &output])?
+        .refused(1, "cannot write to")
 }
 
 /// Text has colours there, and what is no text is not written to it.
@@ -130,7 +146,11 @@ pub fn rendered_on_a_terminal(kit: &Kit, jdk: &Jdk) -> Result<()> {
     for (format, escapes, words) in [
         ("text", true, "SUMMARY: zaudit: no leaks"),
         ("json", false, "zaudit-report/1"),
-        ("pprof", false, "zaudit: pprof is binary, and standard output is a terminal; name a file: --output"),
+        (
+            "pprof",
+            false,
+            "zaudit: pprof is binary, and standard output is a terminal; name a file: --output",
+        ),
     ] {
         let line = format!("{} render {} --format {format}", kit.zaudit.display(), json.display());
         let mut script = Command::new("script");

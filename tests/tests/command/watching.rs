@@ -11,7 +11,8 @@ use zaudit_tests::child::Running;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 
-/// Starts `zaudit top`, waits until it has shown `count` tables, and gives it back with what it printed.
+/// Starts `zaudit top`, waits until it has shown `count` tables, and gives it back with what it
+/// printed.
 fn top(kit: &Kit, pid: u32, count: usize) -> Result<(Child, BufReader<ChildStdout>)> {
     let pid = pid.to_string();
     let mut command = kit.command();
@@ -62,7 +63,8 @@ pub fn top_on_a_terminal(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let pid = running.pid();
     kit.ask("attach", pid, &[])?.done()?;
     let line = format!("timeout -s INT 1 {} top {pid} --interval 100ms", kit.zaudit.display());
-    let said = Said::of(Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()))?;
+    let said =
+        Said::of(Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()))?;
     let (enter, leave) = ("\x1b[?1049h", "\x1b[?25h\x1b[?1049l");
     let right = said.stdout.contains(enter) && said.stdout.trim_end().ends_with(leave);
     ensure!(right && said.stdout.contains("CREATED"), "{said:?}");

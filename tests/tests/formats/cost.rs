@@ -1,7 +1,8 @@
-//! What a report costs: the time of each renderer, its bytes, and the memory beyond the state that it reports.
+//! What a report costs: the time of each renderer, its bytes, and the memory beyond the state that
+//! it reports.
 //!
-//! Run by `scripts/bench --formats`, no test. Invariant: no time is judged; each renderer writes to a sink that counts, in pieces
-//! as a file gets them.
+//! Run by `scripts/bench --formats`, no test. Invariant: no time is judged; each renderer writes to
+//! a sink that counts, in pieces as a file gets them.
 
 use crate::report;
 use std::fs;
@@ -28,8 +29,9 @@ enum Lives {
     Leaked,
 }
 
-/// Prints the table: milliseconds of wall time (the median of some rounds, and the slowest) and of the processor, the size, and how much the
-/// resident set grew at most from the snapshot to the last byte.
+/// Prints the table: milliseconds of wall time (the median of some rounds, and the slowest) and of
+/// the processor, the size, and how much the resident set grew at most from the snapshot to the
+/// last byte.
 pub(crate) fn print() -> ExitCode {
     println!(
         "{:>7} {:<16}  {:<10} {:>9} {:>9} {:>9} {:>12} {:>12}",
@@ -53,7 +55,9 @@ pub(crate) fn print() -> ExitCode {
                 let (begun, ran) = (Instant::now(), on_cpu());
                 let mut sink = BufWriter::with_capacity(64 << 10, Counting(0));
                 let report = report(&session);
-                report.render(format, Style::default(), &mut sink).expect("a sink takes everything");
+                report
+                    .render(format, Style::default(), &mut sink)
+                    .expect("a sink takes everything");
                 sink.flush().expect("a sink takes everything");
                 times.push(begun.elapsed().as_secs_f64() * 1e3);
                 cpu = cpu.min(on_cpu() - ran);
@@ -98,7 +102,8 @@ impl Write for Counting {
 /// Milliseconds that this thread has had a processor for.
 fn on_cpu() -> f64 {
     let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    told.split_whitespace().next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1e6
+    told.split_whitespace().next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or(f64::NAN)
+        / 1e6
 }
 
 /// The resident set, without what was freed, and with its highest mark put back to it.
@@ -120,7 +125,9 @@ fn status(field: &str) -> u64 {
 fn session(sites: usize, lives: Lives) -> Session {
     let session = Session::default();
     for at in 0..sites {
-        let site = session.learn(Kind::ALL[at % 2], StackKey(at as u64), stack(at)).expect("there is memory");
+        let site = session
+            .learn(Kind::ALL[at % 2], StackKey(at as u64), stack(at))
+            .expect("there is memory");
         session.name_thread(site, format!("pool-1-thread-{}", at % 64));
         let enter = || enter(&session, site);
         let leak = || session.freed(enter(), Nanos(1_000_000_000));

@@ -1,7 +1,9 @@
-//! Each format in the hands of the real programs that it was made for, of real JVMs and of names that nobody should give.
+//! Each format in the hands of the real programs that it was made for, of real JVMs and of names
+//! that nobody should give.
 //!
-//! Profiles are [`profiles`]', one line a stack is [`stacks`]', metrics and alerts [`metrics`]'. Getting the programs is `scripts/readers`' work.
-//! Invariant: what a program makes of a file is compared with the JSON report of the same snapshot, never with the renderer's own words.
+//! Profiles are [`profiles`]', one line a stack is [`stacks`]', metrics and alerts [`metrics`]'.
+//! Getting the programs is `scripts/readers`' work. Invariant: what a program makes of a file is
+//! compared with the JSON report of the same snapshot, never with the renderer's own words.
 
 mod cost;
 mod metrics;
@@ -134,10 +136,14 @@ impl Kit {
 fn one_snapshot_many_files(kit: &Kit) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let run = kit.run("GzipForgotten")?;
-    for (extension, mode) in [("json", 0o600), ("pb.gz", 0o600), ("collapsed", 0o600), ("prom", 0o644)] {
+    for (extension, mode) in
+        [("json", 0o600), ("pb.gz", 0o600), ("collapsed", 0o600), ("prom", 0o644)]
+    {
         let path = run.path(extension);
-        let found =
-            fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?.permissions().mode();
+        let found = fs::metadata(&path)
+            .map_err(|error| format!("{}: {error}", path.display()))?
+            .permissions()
+            .mode();
         ensure!(found & 0o777 == mode, "{}: {found:o}", path.display());
     }
     Ok(())
@@ -162,14 +168,19 @@ fn filtered(command: &mut Command, input: &[u8]) -> Result<Said> {
     let output = child.wait_with_output().map_err(failed)?;
     writer.join().map_err(|_| "the writer panicked")?.map_err(failed)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Said { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+    Ok(Said {
+        code: output.status.code(),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    })
 }
 
 /// What speedscope makes of files.
 fn speedscope(kit: &Kit, files: &[&Path]) -> Result<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/speedscope.cjs");
     let mut command = Command::new("node");
-    let said = Said::of(command.arg(script).arg(kit.tools.path("speedscope")?).args(files))?.done()?;
+    let said =
+        Said::of(command.arg(script).arg(kit.tools.path("speedscope")?).args(files))?.done()?;
     serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))
 }
 
@@ -208,7 +219,8 @@ fn report(session: &Session) -> Report {
     .expect("there is memory")
 }
 
-/// Names that try to break out of every format: the innermost frame, the culprit, its caller, the subclass and the thread.
+/// Names that try to break out of every format: the innermost frame, the culprit, its caller, the
+/// subclass and the thread.
 fn hostile() -> Report {
     let names = [
         "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600};\n3 4".to_owned(),

@@ -1,4 +1,5 @@
-//! Metrics in the hands of promtool, of node_exporter's textfile collector and of Prometheus; the alerts of `docs/`.
+//! Metrics in the hands of promtool, of node_exporter's textfile collector and of Prometheus; the
+//! alerts of `docs/`.
 //!
 //! Invariant: what Prometheus answers is compared with the JSON report of the same snapshot.
 
@@ -21,14 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn check(kit: &Kit) -> Result<()> {
     let runs = [kit.run("GzipForgotten")?.text("prom")?, kit.run("LiveAtExit")?.text("prom")?];
     for text in [runs[0].as_bytes(), runs[1].as_bytes(), &rendered(&hostile(), Format::Prom)] {
-        let said = filtered(kit.tools.command("promtool")?.args(["check", "metrics"]), text)?.done()?;
+        let said =
+            filtered(kit.tools.command("promtool")?.args(["check", "metrics"]), text)?.done()?;
         ensure!(said.is_empty(), said);
     }
     Ok(())
 }
 
 pub(crate) fn alerts(kit: &Kit) -> Result<()> {
-    for (words, file) in [(["check", "rules"], "alerts.yml"), (["test", "rules"], "alerts-test.yml")] {
+    for (words, file) in
+        [(["check", "rules"], "alerts.yml"), (["test", "rules"], "alerts-test.yml")]
+    {
         let mut command = kit.tools.command("promtool")?;
         let said = Said::of(command.current_dir(repository().join("docs")).args(words).arg(file))?;
         ensure!(said.code == Some(0) && said.stdout.contains("SUCCESS"), "{words:?}: {said:?}");
@@ -36,8 +40,8 @@ pub(crate) fn alerts(kit: &Kit) -> Result<()> {
     Ok(())
 }
 
-/// The files of three JVMs in one folder, two of them of one program, and one with hostile names; through the collector and a
-/// Prometheus.
+/// The files of three JVMs in one folder, two of them of one program, and one with hostile names;
+/// through the collector and a Prometheus.
 pub(crate) fn scraped(kit: &Kit) -> Result<()> {
     let folder = Folder::fresh()?;
     let files = folder.0.join("textfile");
@@ -98,14 +102,17 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
             expected.push(("leaked", run.sum(|site| of(site) * leaked(site))?));
             expected.push(("adopted_live", number(&json["totals"]["adopted"][kind], "live")));
             for (metric, expected) in expected {
-                let found = asked(&prometheus, &format!("zaudit_{metric}{{{whose},kind=\"{kind}\"}}"))?;
+                let found =
+                    asked(&prometheus, &format!("zaudit_{metric}{{{whose},kind=\"{kind}\"}}"))?;
                 ensure!(found == [expected], {
                     format!("{metric} of {kind}: {found:?}, the report says {expected}")
                 });
             }
             let lateness = run.sum(|site| of(site) * number(site, "lateness_seconds"))?;
-            let found =
-                asked(&prometheus, &format!("zaudit_lateness_seconds_total{{{whose},kind=\"{kind}\"}}"))?;
+            let found = asked(
+                &prometheus,
+                &format!("zaudit_lateness_seconds_total{{{whose},kind=\"{kind}\"}}"),
+            )?;
             ensure!(found.len() == 1 && (found[0] - lateness).abs() <= 0.001, {
                 format!("{found:?} {lateness}")
             });
@@ -122,7 +129,8 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
         let places = asked(&prometheus, &format!("sum(zaudit_place_leaked{{{whose}}})"))?;
         ensure!(places == [run.sum(leaked)?], "{places:?}");
     }
-    let culprit = asked(&prometheus, r#"count(zaudit_place_leaked{place=~"GzipForgotten.pack:[0-9]+"})"#)?;
+    let culprit =
+        asked(&prometheus, r#"count(zaudit_place_leaked{place=~"GzipForgotten.pack:[0-9]+"})"#)?;
     ensure!(culprit == [2.0], "two JVMs of one program: {culprit:?}");
     let hostile = asked(&prometheus, r#"zaudit_place_leaked{place=~"a\"},.*</script>.*"}"#)?;
     ensure!(hostile == [1.0], "hostile names: {hostile:?}");
@@ -149,8 +157,9 @@ impl Served {
         });
         let mut log = String::new();
         let address = loop {
-            let line =
-                said.recv_timeout(PATIENCE).map_err(|_| format!("{command:?} does not listen:\n{log}"))?;
+            let line = said
+                .recv_timeout(PATIENCE)
+                .map_err(|_| format!("{command:?} does not listen:\n{log}"))?;
             if let (true, Some((_, port))) =
                 (line.contains("Listening on"), line.split_once("address=127.0.0.1:"))
             {
@@ -179,7 +188,8 @@ fn got(address: &str, page: &str) -> Result<String> {
     write!(stream, "GET {page} HTTP/1.0\r\nHost: {address}\r\n\r\n").map_err(failed)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(failed)?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address}{page}: {answer}"))?;
+    let (head, body) =
+        answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address}{page}: {answer}"))?;
     ensure!(head.contains(" 200 "), "{address}{page}: {answer}");
     Ok(body.to_owned())
 }
@@ -204,7 +214,8 @@ fn relayed(exporter: String) -> Result<Relayed> {
                 "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
                 body.len()
             );
-            let answered = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+            let answered =
+                stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
             if answered.is_err() || sender.send(()).is_err() {
                 return;
             }

@@ -1,6 +1,7 @@
 //! Profiles in the hands of `go tool pprof` and of speedscope's importer.
 //!
-//! Invariant: sums are compared to the unit; only lateness, which is rounded at each site, may be off by one a site.
+//! Invariant: sums are compared to the unit; only lateness, which is rounded at each site, may be
+//! off by one a site.
 
 use crate::{Kit, Run, bytes_each, hostile, leaked, number, speedscope, written};
 use serde_json::Value;
@@ -38,8 +39,10 @@ fn sums(raw: &str) -> Result<[i64; 6]> {
     let mut sums = [0; 6];
     for line in samples.filter_map(|line| line.split_once(": ").map(|(values, _)| values)) {
         // Labels stand in lines of their own, `kind:[inflater]`.
-        let Ok(values) =
-            line.split_whitespace().map(str::parse::<i64>).collect::<std::result::Result<Vec<_>, _>>()
+        let Ok(values) = line
+            .split_whitespace()
+            .map(str::parse::<i64>)
+            .collect::<std::result::Result<Vec<_>, _>>()
         else {
             continue;
         };
@@ -97,11 +100,18 @@ pub(crate) fn sums_are_the_report_s(kit: &Kit) -> Result<()> {
             .flat_map(|site| site["frames"].as_array().into_iter().flatten());
         for frame in frames.chain(json["frame_table"].as_array().into_iter().flatten()) {
             let text = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
-            let line = format!("{}.{} {}:{}:0", text("class"), text("method"), text("file"), frame["line"]);
+            let line = format!(
+                "{}.{} {}:{}:0",
+                text("class"),
+                text("method"),
+                text("file"),
+                frame["line"]
+            );
             ensure!(raw.contains(&line), "no {line} in\n{raw}");
         }
         // What is worth a look comes first.
-        let first = if found[0] > 0 { "leaked_space/bytes[dflt]" } else { "live_space/bytes[dflt]" };
+        let first =
+            if found[0] > 0 { "leaked_space/bytes[dflt]" } else { "live_space/bytes[dflt]" };
         ensure!(raw.contains(first), "no {first} in\n{raw}");
     }
     Ok(())
@@ -123,7 +133,9 @@ pub(crate) fn several_jvms_add_up(kit: &Kit) -> Result<()> {
         format!("{twice}:\n{top}")
     });
     let tags = pprof(kit, &["-tags", "-sample_index=alloc_objects"], &paths)?;
-    for tag in ["severity:", "kind:", "thread:", ": leak", ": clean", ": inflater", ": deflater", ": main"] {
+    for tag in
+        ["severity:", "kind:", "thread:", ": leak", ": clean", ": inflater", ": deflater", ": main"]
+    {
         ensure!(tags.contains(tag), "no {tag} in\n{tags}");
     }
     Ok(())
@@ -132,7 +144,9 @@ pub(crate) fn several_jvms_add_up(kit: &Kit) -> Result<()> {
 pub(crate) fn nothing_is_left_of_a_difference(kit: &Kit) -> Result<()> {
     let (one, other) = (kit.run("SiteVariety")?, kit.run("SiteVariety")?);
     let base = format!("-base={}", one.path("pb.gz").display());
-    for (file, left) in [(other.path("pb.gz"), 0.0), (kit.run("GzipForgotten")?.path("pb.gz"), f64::NAN)] {
+    for (file, left) in
+        [(other.path("pb.gz"), 0.0), (kit.run("GzipForgotten")?.path("pb.gz"), f64::NAN)]
+    {
         let top = pprof(kit, &[&base, "-top", "-sample_index=leaked_objects"], &[&file])?;
         let nothing = top.contains("Total samples = 0 ");
         ensure!(nothing == (left == 0.0), top.clone());
@@ -172,8 +186,8 @@ pub(crate) fn speedscope_agrees(kit: &Kit) -> Result<()> {
     let (_folder, hostile) = written(&hostile(), Format::Pprof, "hostile.pb.gz")?;
     let read = speedscope(kit, &[&path, &stacks, &hostile])?;
     let json = run.json()?;
-    let space =
-        run.sum(|site| leaked(site) * bytes_each(&json, site["kind"].as_str().unwrap_or_default()))?;
+    let space = run
+        .sum(|site| leaked(site) * bytes_each(&json, site["kind"].as_str().unwrap_or_default()))?;
     let expected = [
         ("r.pb.gz", "bytes", space),
         ("r.collapsed", "none", run.sum(leaked)?),

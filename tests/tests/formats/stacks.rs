@@ -18,12 +18,17 @@ fn drawn(kit: &Kit, stacks: &[u8]) -> Result<[String; 2]> {
 
 pub(crate) fn pictures(kit: &Kit) -> Result<()> {
     // What leaked where something leaked, else what is live.
-    for (program, root) in [("GzipForgotten", "leaked"), ("SiteVariety", "leaked"), ("LiveAtExit", "live")] {
+    for (program, root) in
+        [("GzipForgotten", "leaked"), ("SiteVariety", "leaked"), ("LiveAtExit", "live")]
+    {
         let run = kit.run(program)?;
-        let total = if root == "leaked" { run.sum(leaked)? } else { run.sum(|site| number(site, "live"))? };
+        let total =
+            if root == "leaked" { run.sum(leaked)? } else { run.sum(|site| number(site, "live"))? };
         let text = run.text("collapsed")?;
         for svg in drawn(kit, text.as_bytes())? {
-            for title in [format!("<title>{root} ({total} samples, 100"), format!("<title>{program}.main:")] {
+            for title in
+                [format!("<title>{root} ({total} samples, 100"), format!("<title>{program}.main:")]
+            {
                 ensure!(svg.contains(&title), "{program}: no {title} for\n{text}\n{svg}");
             }
         }

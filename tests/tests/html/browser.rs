@@ -1,7 +1,8 @@
 //! A real browser with one page open, driven as a person drives it: clicks, keys, looks.
 //!
-//! Speaks the DevTools protocol over the browser's own pipe; there is no port and no driver between. Invariant: what
-//! the page complains of, asks the network for, or pops up is kept, and [`Browser::silent`] tells of it.
+//! Speaks the DevTools protocol over the browser's own pipe; there is no port and no driver
+//! between. Invariant: what the page complains of, asks the network for, or pops up is kept, and
+//! [`Browser::silent`] tells of it.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -41,7 +42,8 @@ pub struct Browser {
 /// The program, or why there is none.
 pub fn program() -> Result<PathBuf> {
     let script = repository().join("scripts/chromium");
-    let output = Command::new(&script).output().map_err(|error| format!("{}: {error}", script.display()))?;
+    let output =
+        Command::new(&script).output().map_err(|error| format!("{}: {error}", script.display()))?;
     if output.status.success() {
         Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
     } else {
@@ -63,8 +65,7 @@ impl Browser {
         let scheme = if look.dark { "dark" } else { "light" };
         let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         browser.call("Emulation.setEmulatedMedia", features)?;
-        let metrics =
-            json!({"width": look.width, "height": 900, "deviceScaleFactor": 1, "mobile": look.width < 600});
+        let metrics = json!({"width": look.width, "height": 900, "deviceScaleFactor": 1, "mobile": look.width < 600});
         browser.call("Emulation.setDeviceMetricsOverride", metrics)?;
         if !look.scripts {
             browser.call("Emulation.setScriptExecutionDisabled", json!({"value": true}))?;
@@ -73,7 +74,9 @@ impl Browser {
         // The empty page that a browser begins with has been loaded, too.
         let ours = |event: &&Value| {
             event["method"] == "Page.frameNavigated"
-                && event["params"]["frame"]["url"].as_str().is_some_and(|url| url.starts_with("file:"))
+                && event["params"]["frame"]["url"]
+                    .as_str()
+                    .is_some_and(|url| url.starts_with("file:"))
         };
         let loaded = |events: &[Value]| {
             let since = events.iter().position(|event| ours(&event));
@@ -129,7 +132,8 @@ impl Browser {
         if bytes.pop() != Some(0) {
             return Err("the browser is gone".into());
         }
-        serde_json::from_slice(&bytes).map_err(|error| format!("the browser said nonsense: {error}"))
+        serde_json::from_slice(&bytes)
+            .map_err(|error| format!("the browser said nonsense: {error}"))
     }
 
     /// One command and its answer.
@@ -139,7 +143,9 @@ impl Browser {
         if let Some(session) = &self.session {
             call["sessionId"] = json!(session);
         }
-        self.to.write_all(format!("{call}\0").as_bytes()).map_err(|error| format!("{method}: {error}"))?;
+        self.to
+            .write_all(format!("{call}\0").as_bytes())
+            .map_err(|error| format!("{method}: {error}"))?;
         loop {
             let message = self.message()?;
             if message["id"] == self.calls {
@@ -151,7 +157,9 @@ impl Browser {
             // A dialog stops the page until it is answered; it is told of at the end.
             if message["method"] == "Page.javascriptDialogOpening" {
                 let answer = json!({"id": 0, "method": "Page.handleJavaScriptDialog", "params": {"accept": true}, "sessionId": self.session});
-                self.to.write_all(format!("{answer}\0").as_bytes()).map_err(|error| error.to_string())?;
+                self.to
+                    .write_all(format!("{answer}\0").as_bytes())
+                    .map_err(|error| error.to_string())?;
             }
             self.events.push(message);
         }
@@ -159,7 +167,8 @@ impl Browser {
 
     /// What an expression comes to in the page.
     pub fn ask(&mut self, expression: &str) -> Result<Value> {
-        let parameters = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let parameters =
+            json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let answer = self.call("Runtime.evaluate", parameters)?;
         match &answer["exceptionDetails"] {
             Value::Null => Ok(answer["result"]["value"].clone()),
@@ -170,7 +179,11 @@ impl Browser {
     /// Ensures that an expression comes to this.
     pub fn ensure(&mut self, expression: &str, expected: impl Into<Value>) -> Result<()> {
         let (found, expected) = (self.ask(expression)?, expected.into());
-        if found == expected { Ok(()) } else { Err(format!("{expression} is {found}, not {expected}")) }
+        if found == expected {
+            Ok(())
+        } else {
+            Err(format!("{expression} is {found}, not {expected}"))
+        }
     }
 
     /// Ensures that an expression comes to this before long: the page has something to do first.
@@ -183,7 +196,11 @@ impl Browser {
             expected.to_string()
         );
         let found = self.ask(&patient)?;
-        if found == expected { Ok(()) } else { Err(format!("{expression} is {found}, not {expected}")) }
+        if found == expected {
+            Ok(())
+        } else {
+            Err(format!("{expression} is {found}, not {expected}"))
+        }
     }
 
     /// A click with the mouse in the middle of the first element of these, where it can be seen.
@@ -201,7 +218,8 @@ impl Browser {
         let node = self.node(selector)?;
         self.call("DOM.scrollIntoViewIfNeeded", json!({"nodeId": node}))?;
         let quads = self.call("DOM.getContentQuads", json!({"nodeId": node}))?;
-        let corner = |at: usize| quads["quads"][0][at].as_f64().ok_or(format!("{selector} cannot be seen"));
+        let corner =
+            |at: usize| quads["quads"][0][at].as_f64().ok_or(format!("{selector} cannot be seen"));
         Ok([(corner(0)? + corner(4)?) / 2.0, (corner(1)? + corner(5)?) / 2.0])
     }
 
@@ -214,10 +232,12 @@ impl Browser {
         }
     }
 
-    /// Whether the first element of these can be seen. It is the browser that answers, so it does where the page's scripts are off.
+    /// Whether the first element of these can be seen. It is the browser that answers, so it does
+    /// where the page's scripts are off.
     pub fn sees(&mut self, selector: &str) -> Result<bool> {
-        let visible =
-            format!("document.querySelector({selector:?}).checkVisibility({{contentVisibilityAuto: true}})");
+        let visible = format!(
+            "document.querySelector({selector:?}).checkVisibility({{contentVisibilityAuto: true}})"
+        );
         Ok(self.ask(&visible)? == true)
     }
 
@@ -264,7 +284,8 @@ impl Browser {
         shot["data"].as_str().map(String::from).ok_or_else(|| "no picture".into())
     }
 
-    /// Ensures that the page complained of nothing, loaded nothing but itself, and popped nothing up.
+    /// Ensures that the page complained of nothing, loaded nothing but itself, and popped nothing
+    /// up.
     pub fn silent(&mut self) -> Result<()> {
         self.call("Page.getLayoutMetrics", json!({}))?;
         let loud = |event: &&Value| match event["method"].as_str() {

@@ -1,9 +1,10 @@
-//! The HTML report in a real Chromium: it is silent, its table and flame graph do what they promise, by mouse and by keyboard, with
-//! scripts and without, whatever the names.
+//! The HTML report in a real Chromium: it is silent, its table and flame graph do what they
+//! promise, by mouse and by keyboard, with scripts and without, whatever the names.
 //!
-//! The browser is [`browser`]'s, the pages are [`pages`]'. Where no Chromium can be had every case is ignored, and says so. The
-//! ignored case `pictures` leaves a picture of each page in the folder that `ZAUDIT_PICTURES` names. Invariant: a page
-//! that complains, asks the network for anything or pops anything up fails its case.
+//! The browser is [`browser`]'s, the pages are [`pages`]'. Where no Chromium can be had every case
+//! is ignored, and says so. The ignored case `pictures` leaves a picture of each page in the folder
+//! that `ZAUDIT_PICTURES` names. Invariant: a page that complains, asks the network for anything or
+//! pops anything up fails its case.
 
 mod browser;
 mod pages;
@@ -57,7 +58,9 @@ fn main() -> ExitCode {
         .collect();
     trials.push(trial(&program, "without_scripts", without_scripts));
     trials.push(trial(&program, "of_a_real_program", of_a_real_program));
-    trials.push(trial(&program, "pictures", pictures).with_kind("on request").with_ignored_flag(true));
+    trials.push(
+        trial(&program, "pictures", pictures).with_kind("on request").with_ignored_flag(true),
+    );
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -74,14 +77,16 @@ fn trial(
 }
 
 /// The names in the table's second column, top down.
-const NAMES: &str =
-    "[...document.querySelectorAll('#table .row th')].map(th => th.querySelector('code').textContent)";
+const NAMES: &str = "[...document.querySelectorAll('#table .row th')].map(th => th.querySelector('code').textContent)";
 const FIRST: &str = "document.querySelector('#table .row code').textContent";
 const ROWS: &str = "document.querySelectorAll('#table .row').length";
 
 fn summary(page: &mut Browser) -> Result<()> {
     page.ensure("document.querySelector('h1').textContent.startsWith('LEAK: 38 Inflaters and 1,460 Deflaters in 2 findings were never ended')", true)?;
-    page.ensure("document.querySelector('.first a code').textContent", "org.acme.http.Gzip.encode")?;
+    page.ensure(
+        "document.querySelector('.first a code').textContent",
+        "org.acme.http.Gzip.encode",
+    )?;
     page.ensure("document.querySelectorAll('svg.growth').length > 2", true)?;
     page.ensure(
         "document.querySelector('#health p').textContent",
@@ -89,7 +94,10 @@ fn summary(page: &mut Browser) -> Result<()> {
     )?;
     page.ensure("document.querySelectorAll('button:not([type=button])').length", 0)?;
     // Every control has a name.
-    page.ensure("[...document.querySelectorAll('input')].every(input => input.labels.length === 1)", true)
+    page.ensure(
+        "[...document.querySelectorAll('input')].every(input => input.labels.length === 1)",
+        true,
+    )
 }
 
 fn sorted_by_click(page: &mut Browser) -> Result<()> {
@@ -119,7 +127,10 @@ fn sorted_by_key(page: &mut Browser) -> Result<()> {
 fn searched(page: &mut Browser) -> Result<()> {
     page.click("#find")?;
     page.write("handler.READ(")?;
-    page.ensure(NAMES, serde_json::json!(["org.acme.codec.Frame.decode", "org.acme.codec.Body.inflate"]))?;
+    page.ensure(
+        NAMES,
+        serde_json::json!(["org.acme.codec.Frame.decode", "org.acme.codec.Body.inflate"]),
+    )?;
     page.ensure("document.querySelector('#shown').textContent", "2 of 2 shown, 4 filtered out")?;
     page.write("nothing has this")?;
     page.ensure(ROWS, 0)
@@ -170,7 +181,9 @@ fn linked(page: &mut Browser) -> Result<()> {
 
 fn zoomed_by_click(page: &mut Browser) -> Result<()> {
     let frame = |name: &str| {
-        format!("[...document.querySelectorAll('.frame')].find(frame => frame.title.startsWith('{name}('))")
+        format!(
+            "[...document.querySelectorAll('.frame')].find(frame => frame.title.startsWith('{name}('))"
+        )
     };
     page.ensure("document.querySelectorAll('#crumbs button').length", 0)?;
     page.ask(&format!("{}.id = 'push'", frame("org.acme.http.Push.send")))?;
@@ -214,7 +227,10 @@ fn zoomed_by_key(page: &mut Browser) -> Result<()> {
     )?;
     page.press("Enter")?;
     page.ensure("document.activeElement.getAttribute('aria-level')", "5")?;
-    page.ensure("document.activeElement.offsetWidth === document.querySelector('#graph').offsetWidth", true)?;
+    page.ensure(
+        "document.activeElement.offsetWidth === document.querySelector('#graph').offsetWidth",
+        true,
+    )?;
     page.press("Escape")?;
     page.ensure("document.querySelectorAll('.frame.above').length", 0)?;
     page.ensure("document.querySelectorAll('.frame[tabindex=\"0\"]').length", 1)
@@ -222,7 +238,10 @@ fn zoomed_by_key(page: &mut Browser) -> Result<()> {
 
 fn weighed(page: &mut Browser) -> Result<()> {
     let told = |page: &mut Browser, words: &str| {
-        page.ensure(&format!("document.querySelector('.frame.all').title.startsWith('All: {words}')"), true)
+        page.ensure(
+            &format!("document.querySelector('.frame.all').title.startsWith('All: {words}')"),
+            true,
+        )
     };
     page.ensure("document.querySelector('[name=weight]:checked').value", "leaked")?;
     told(page, "1,498 leaked,")?;
@@ -239,11 +258,17 @@ fn weighed(page: &mut Browser) -> Result<()> {
 /// Bytes that were measured have no `≈`, neither in the table nor in the flame graph.
 fn measured(page: &mut Browser) -> Result<()> {
     page.click("[name=weight][value=held]")?;
-    page.ensure("document.querySelector('.frame.all').title.startsWith('All: 39.1 KiB held')", true)?;
+    page.ensure(
+        "document.querySelector('.frame.all').title.startsWith('All: 39.1 KiB held')",
+        true,
+    )?;
     page.click("[name=weight][value=lateness]")?;
     page.ensure("document.querySelector('.frame.all').title.includes(' of lateness')", true)?;
     page.ensure("document.querySelector('main').textContent.includes('≈')", false)?;
-    page.ensure("[...document.querySelectorAll('[title]')].some(frame => frame.title.includes('≈'))", false)
+    page.ensure(
+        "[...document.querySelectorAll('[title]')].some(frame => frame.title.includes('≈'))",
+        false,
+    )
 }
 
 fn found_in_the_graph(page: &mut Browser) -> Result<()> {
@@ -263,7 +288,9 @@ fn hostile(page: &mut Browser) -> Result<()> {
         0,
     )?;
     // Opened, searched and drawn: every way that a name takes into the page.
-    page.ask("document.querySelectorAll('#table details').forEach(details => { details.open = true })")?;
+    page.ask(
+        "document.querySelectorAll('#table details').forEach(details => { details.open = true })",
+    )?;
     for control in ["#find", "#find-frame"] {
         page.click(control)?;
         page.write("<script>")?;
@@ -277,7 +304,10 @@ fn hostile(page: &mut Browser) -> Result<()> {
 }
 
 fn clean(page: &mut Browser) -> Result<()> {
-    page.ensure("document.querySelector('h1').textContent", "no leaks: 2,000 of 2,000 Inflaters ended")?;
+    page.ensure(
+        "document.querySelector('h1').textContent",
+        "no leaks: 2,000 of 2,000 Inflaters ended",
+    )?;
     page.ensure("document.querySelectorAll('.first, .frame.blamed').length", 0)?;
     page.ensure("document.querySelector('[name=weight]:checked').value", "created")?;
     page.click("[name=weight][value=leaked]")?;
@@ -285,7 +315,10 @@ fn clean(page: &mut Browser) -> Result<()> {
 }
 
 fn empty(page: &mut Browser) -> Result<()> {
-    page.ensure("document.querySelector('h1').textContent", "no leaks: no Inflater or Deflater was created")?;
+    page.ensure(
+        "document.querySelector('h1').textContent",
+        "no leaks: no Inflater or Deflater was created",
+    )?;
     page.ensure("document.querySelectorAll('#table, #flame').length", 0)
 }
 
@@ -301,7 +334,8 @@ fn crowd(page: &mut Browser) -> Result<()> {
         "document.querySelector('#p1 details.site:last-child .stack').textContent.split('\\n').length",
         4,
     )?;
-    let callers = "new Set([...document.querySelectorAll('#p1 .from')].map(from => from.textContent)).size";
+    let callers =
+        "new Set([...document.querySelectorAll('#p1 .from')].map(from => from.textContent)).size";
     page.ensure(callers, 30)
 }
 
@@ -338,7 +372,8 @@ fn many(page: &mut Browser) -> Result<()> {
 
 /// The table is there, its stacks can be opened, and what needs a script does not show.
 fn without_scripts(program: &Path) -> Result<()> {
-    let mut page = Browser::open(program, &pages::service()?, Look { scripts: false, ..Look::default() })?;
+    let mut page =
+        Browser::open(program, &pages::service()?, Look { scripts: false, ..Look::default() })?;
     for (selector, seen) in [
         ("#p1 .row", true),
         ("#p6 .row", true),
@@ -362,13 +397,17 @@ fn of_a_real_program(program: &Path) -> Result<()> {
     let mut page = Browser::open(program, &ended.dir().join("report.html"), Look::default())?;
     page.ensure("document.querySelector('h1').textContent.startsWith('LEAK: ')", true)?;
     page.ensure("document.querySelectorAll('.frame.blamed').length > 0", true)?;
-    page.ensure("[...document.querySelectorAll('.run dd')].at(-1).textContent", "gc,file=report.html")?;
+    page.ensure(
+        "[...document.querySelectorAll('.run dd')].at(-1).textContent",
+        "gc,file=report.html",
+    )?;
     page.silent()
 }
 
 /// Whoever changes the page looks at these.
 fn pictures(program: &Path) -> Result<()> {
-    let folder = PathBuf::from(env::var_os("ZAUDIT_PICTURES").ok_or("ZAUDIT_PICTURES names no folder")?);
+    let folder =
+        PathBuf::from(env::var_os("ZAUDIT_PICTURES").ok_or("ZAUDIT_PICTURES names no folder")?);
     let dark = Look { dark: true, ..Look::default() };
     let narrow = Look { width: 400, ..Look::default() };
     let mut all = vec![
@@ -393,7 +432,11 @@ fn pictures(program: &Path) -> Result<()> {
         if name == "report" {
             save(&folder.join("flame.png"), &browser.picture(Some("#flame"))?)?;
         }
-        println!("{name}: {} bytes, {:?}", fs::metadata(&page).map_or(0, |data| data.len()), begun.elapsed());
+        println!(
+            "{name}: {} bytes, {:?}",
+            fs::metadata(&page).map_or(0, |data| data.len()),
+            begun.elapsed()
+        );
     }
     Ok(())
 }
@@ -401,7 +444,8 @@ fn pictures(program: &Path) -> Result<()> {
 fn save(file: &Path, picture: &str) -> Result<()> {
     let text = file.with_extension("base64");
     fs::write(&text, picture).map_err(|error| format!("{}: {error}", text.display()))?;
-    let output = Command::new("base64").arg("-d").arg(&text).output().map_err(|error| error.to_string())?;
+    let output =
+        Command::new("base64").arg("-d").arg(&text).output().map_err(|error| error.to_string())?;
     fs::write(file, output.stdout).map_err(|error| format!("{}: {error}", file.display()))?;
     fs::remove_file(&text).map_err(|error| error.to_string())
 }

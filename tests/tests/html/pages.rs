@@ -1,4 +1,5 @@
-//! The pages that are looked at: made by the renderer itself, of sessions that no JVM had to live through.
+//! The pages that are looked at: made by the renderer itself, of sessions that no JVM had to live
+//! through.
 //!
 //! Invariant: the same page has the same bytes in every run.
 
@@ -40,7 +41,8 @@ pub struct Story {
 }
 
 impl Story {
-    /// `created` instances of a stack, innermost first; of them `ended` by the program and `collected` by nobody.
+    /// `created` instances of a stack, innermost first; of them `ended` by the program and
+    /// `collected` by nobody.
     pub fn site(&mut self, kind: Kind, stack: &[&str], [created, ended, collected]: [u64; 3]) {
         let frames = stack.iter().map(|name| frame(name)).collect();
         self.stacks += 1;
@@ -85,12 +87,15 @@ impl Story {
             reports: 1,
             rss_bytes: None,
         };
-        let report = Report::new(process, self.native, &snapshot, Rule::built_in(), Arc::new(self.history))
-            .expect("there is memory");
+        let report =
+            Report::new(process, self.native, &snapshot, Rule::built_in(), Arc::new(self.history))
+                .expect("there is memory");
         let file = target_dir().join("page").join(format!("{name}.html"));
         fs::create_dir_all(target_dir().join("page")).map_err(|error| error.to_string())?;
         let mut page = BufWriter::new(File::create(&file).map_err(|error| error.to_string())?);
-        report.render(Format::Html, Style::default(), &mut page).map_err(|error| error.to_string())?;
+        report
+            .render(Format::Html, Style::default(), &mut page)
+            .map_err(|error| error.to_string())?;
         page.flush().map_err(|error| error.to_string())?;
         Ok(file)
     }
@@ -111,8 +116,8 @@ fn frame(name: &str) -> Frame {
 const INFLATER: &str = "java.util.zip.Inflater.<init>";
 const DEFLATER: &str = "java.util.zip.Deflater.<init>";
 
-/// A service with a leak in one class that two callers share, a leak on an error path, something that grows, a pool,
-/// what the JDK keeps, and what is as it should be.
+/// A service with a leak in one class that two callers share, a leak on an error path, something
+/// that grows, a pool, what the JDK keeps, and what is as it should be.
 pub fn service() -> Result<PathBuf> {
     const RUN: [&str; 3] = [
         "org.acme.http.Worker.run",
@@ -120,12 +125,16 @@ pub fn service() -> Result<PathBuf> {
         "java.lang.Thread.run",
     ];
     let mut story = Story::default();
-    let on_worker =
-        |inner: &[&'static str]| -> Vec<&'static str> { inner.iter().copied().chain(RUN).collect() };
+    let on_worker = |inner: &[&'static str]| -> Vec<&'static str> {
+        inner.iter().copied().chain(RUN).collect()
+    };
     let gzip = [DEFLATER, "java.util.zip.GZIPOutputStream.<init>", "org.acme.http.Gzip.encode"];
     let reply = on_worker(&[&gzip[..], &["org.acme.http.Handler.reply"]].concat());
-    let push = on_worker(&[&gzip[..], &["org.acme.http.Push.send", "org.acme.http.Handler.event"]].concat());
-    let decode = on_worker(&[INFLATER, "org.acme.codec.Frame.decode", "org.acme.http.Handler.read"]);
+    let push = on_worker(
+        &[&gzip[..], &["org.acme.http.Push.send", "org.acme.http.Handler.event"]].concat(),
+    );
+    let decode =
+        on_worker(&[INFLATER, "org.acme.codec.Frame.decode", "org.acme.http.Handler.read"]);
     let good = on_worker(&[INFLATER, "org.acme.codec.Body.inflate", "org.acme.http.Handler.read"]);
     let pool = [INFLATER, "org.acme.codec.Pool.<clinit>", "org.acme.Main.main"];
     let zip = [
@@ -134,7 +143,8 @@ pub fn service() -> Result<PathBuf> {
         "java.util.zip.ZipFile.getInputStream",
         "org.acme.Main.main",
     ];
-    let grows = on_worker(&[DEFLATER, "org.acme.session.Session.<init>", "org.acme.http.Handler.login"]);
+    let grows =
+        on_worker(&[DEFLATER, "org.acme.session.Session.<init>", "org.acme.http.Handler.login"]);
     story.site(Kind::Deflater, &reply, [1_200, 0, 1_150]);
     story.site(Kind::Deflater, &push, [310, 0, 310]);
     story.site(Kind::Inflater, &decode, [10_000, 9_962, 38]);
@@ -164,14 +174,22 @@ pub fn hostile() -> Result<PathBuf> {
 pub fn measured() -> Result<PathBuf> {
     let mut story = Story::default();
     story.native.measured = true;
-    story.site(Kind::Inflater, &[INFLATER, "org.acme.Codec.decode", "org.acme.Main.main"], [12, 2, 9]);
+    story.site(
+        Kind::Inflater,
+        &[INFLATER, "org.acme.Codec.decode", "org.acme.Main.main"],
+        [12, 2, 9],
+    );
     story.page("measured", "org.acme.Main")
 }
 
 /// Nothing leaks.
 pub fn clean() -> Result<PathBuf> {
     let mut story = Story::default();
-    story.site(Kind::Inflater, &[INFLATER, "org.acme.Codec.decode", "org.acme.Main.main"], [2_000, 2_000, 0]);
+    story.site(
+        Kind::Inflater,
+        &[INFLATER, "org.acme.Codec.decode", "org.acme.Main.main"],
+        [2_000, 2_000, 0],
+    );
     story.page("clean", "org.acme.Main")
 }
 
@@ -198,10 +216,13 @@ pub fn many() -> Result<PathBuf> {
         let inner: Vec<String> = (0..14)
             .map(|depth| format!("org.acme.layer{depth}.Step{}.call", (number / (depth + 1)) % 60))
             .collect();
-        let outer: Vec<String> = (0..14).map(|depth| format!("org.acme.server.Stage{depth}.run")).collect();
+        let outer: Vec<String> =
+            (0..14).map(|depth| format!("org.acme.server.Stage{depth}.run")).collect();
         let names = [INFLATER, &culprit].into_iter();
-        let stack: Vec<&str> =
-            names.chain(inner.iter().map(String::as_str)).chain(outer.iter().map(String::as_str)).collect();
+        let stack: Vec<&str> = names
+            .chain(inner.iter().map(String::as_str))
+            .chain(outer.iter().map(String::as_str))
+            .collect();
         story.site(Kind::Inflater, &stack, [1 + number % 7, number % 2, number % 3 / 2]);
     }
     story.page("many", "org.acme.Main --many")

@@ -1,4 +1,5 @@
-//! What processes get from an audited JVM that starts them: no descriptor, no blocked and no ignored signal of the agent's.
+//! What processes get from an audited JVM that starts them: no descriptor, no blocked and no
+//! ignored signal of the agent's.
 //!
 //! Invariant: the measure is what children of the bare JVM get.
 
@@ -13,7 +14,8 @@ use zaudit_tests::jvm::Jvm;
 use zaudit_tests::suite::TestEnv;
 
 /// What a child sees of itself. The lists' own descriptors are the shell's in both cases.
-const PROBE: &str = "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status\nls /proc/self/fd\necho probed\n";
+const PROBE: &str =
+    "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status\nls /proc/self/fd\necho probed\n";
 
 /// Runs the probe once, or with `reports` after each of two reports, too. What came out each time.
 fn probed(jvm: Jvm, line: &str, reports: bool) -> Result<Vec<String>> {
@@ -34,7 +36,8 @@ fn probed(jvm: Jvm, line: &str, reports: bool) -> Result<Vec<String>> {
     let printed = ended.printed();
     let pieces: Vec<String> = printed.split("probed\n").map(String::from).collect();
     let pieces: Vec<String> = pieces.into_iter().filter(|piece| piece.contains("SigIgn")).collect();
-    let cut = pieces.iter().map(|piece| piece[piece.find("Sig").unwrap_or(0)..].to_owned()).collect();
+    let cut =
+        pieces.iter().map(|piece| piece[piece.find("Sig").unwrap_or(0)..].to_owned()).collect();
     Ok(cut)
 }
 
@@ -60,7 +63,8 @@ pub(super) fn nothing_is_inherited_by_system(env: &TestEnv, jdk: &Jdk) -> Result
     ensure_same(env, jdk, "NativeCode", "sh probe.sh")
 }
 
-/// The agent holds no descriptor; the file that it writes just now is closed in every program that the process executes.
+/// The agent holds no descriptor; the file that it writes just now is closed in every program that
+/// the process executes.
 pub(super) fn descriptors_close_on_exec(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = || Jvm::new(jdk, env.fixture("Garbage")?);
     let mut bare = jvm()?.spawn()?;

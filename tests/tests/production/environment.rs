@@ -1,6 +1,8 @@
-//! The agent in every JVM that is started from here (`JAVA_TOOL_OPTIONS`), and options that come from elsewhere.
+//! The agent in every JVM that is started from here (`JAVA_TOOL_OPTIONS`), and options that come
+//! from elsewhere.
 //!
-//! Invariant: a JVM with nothing to tell leaves no trace but the line that the JVM itself prints about the variable.
+//! Invariant: a JVM with nothing to tell leaves no trace but the line that the JVM itself prints
+//! about the variable.
 
 use super::{ensure_messages, listed, newer, read, write};
 use std::path::{Path, PathBuf};
@@ -28,9 +30,14 @@ fn picked_up(flag: &str) -> String {
 fn tool(jdk: &Jdk, dir: &Path, words: &[&str], flag: Option<&str>) -> Result<Output> {
     let (name, args) = words.split_first().ok_or("no tool is named")?;
     let mut command = Command::new(jdk.tool(name));
-    for name in
-        [VARIABLE, "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "JDK_JAVAC_OPTIONS", "CLASSPATH", "ZAUDIT_OPTIONS"]
-    {
+    for name in [
+        VARIABLE,
+        "_JAVA_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "JDK_JAVAC_OPTIONS",
+        "CLASSPATH",
+        "ZAUDIT_OPTIONS",
+    ] {
         command.env_remove(name);
     }
     command.envs(flag.map(|flag| (VARIABLE, flag))).env("LC_ALL", "C.UTF-8");
@@ -38,7 +45,8 @@ fn tool(jdk: &Jdk, dir: &Path, words: &[&str], flag: Option<&str>) -> Result<Out
     output.map_err(|error| format!("{name}: {error}"))
 }
 
-/// A compiler, also one that complains, and an archiver: their output is what it is bare, and so is what they make.
+/// A compiler, also one that complains, and an archiver: their output is what it is bare, and so is
+/// what they make.
 pub(super) fn tools(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let flag = flag(&env.library, "file=%p.json,format=json");
     let (bare, audited) = (workshop(env, jdk)?, workshop(env, jdk)?);
@@ -59,12 +67,14 @@ pub(super) fn tools(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         ensure!(String::from_utf8_lossy(&with.stderr) == expected, both());
     }
     ensure!(read(&audited.dir().join("Bad.java")).is_ok(), "the sources are gone");
-    let bytes = |jvm: &Jvm| std::fs::read(jvm.dir().join("Good.class")).map_err(|error| error.to_string());
+    let bytes =
+        |jvm: &Jvm| std::fs::read(jvm.dir().join("Good.class")).map_err(|error| error.to_string());
     ensure!(bytes(&bare)? == bytes(&audited)?, "the compiler made something else");
     let names = listed(audited.dir())?;
-    ensure!(names == ["Bad.java", "Good.class", "Good.java", "User.class", "User.java", "good.jar"], {
-        format!("{names:?}")
-    });
+    ensure!(
+        names == ["Bad.java", "Good.class", "Good.java", "User.class", "User.java", "good.jar"],
+        "{names:?}"
+    );
     Ok(())
 }
 
@@ -75,12 +85,14 @@ fn workshop(env: &TestEnv, jdk: &Jdk) -> Result<Jvm> {
     write(&jvm.dir().join("Good.java"), good)?;
     let user = "class User { Good good; }\n";
     write(&jvm.dir().join("User.java"), user)?;
-    let bad = "import java.util.*;\npublic class Bad { List list = new ArrayList(); int x = \"no\"; }\n";
+    let bad =
+        "import java.util.*;\npublic class Bad { List list = new ArrayList(); int x = \"no\"; }\n";
     write(&jvm.dir().join("Bad.java"), bad)?;
     Ok(jvm)
 }
 
-/// What a program prints that starts three JVMs, one of them through a shell, and the JSON files that come of it.
+/// What a program prints that starts three JVMs, one of them through a shell, and the JSON files
+/// that come of it.
 fn family(env: &TestEnv, jdk: &Jdk, flag: Option<&str>) -> Result<(Ended, Vec<PathBuf>)> {
     let java = jdk.tool("java").display().to_string();
     let leaking = env.fixture("NeverEnded")?;
@@ -100,7 +112,8 @@ fn family(env: &TestEnv, jdk: &Jdk, flag: Option<&str>) -> Result<(Ended, Vec<Pa
     Ok((ended, files))
 }
 
-/// The children that leak leave a report under their own process id; their parent and the clean one leave none.
+/// The children that leak leave a report under their own process id; their parent and the clean one
+/// leave none.
 pub(super) fn children(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let flag = flag(&env.library, "gc,file=%p.json,format=json");
     let (bare, none) = family(env, jdk, None)?;
@@ -124,19 +137,25 @@ pub(super) fn aloud(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (options, summaries) in [("gc", 0), ("gc,quiet=false", 1), ("gc,quiet", 0)] {
         let flag = flag(&env.library, options);
         let ended = Jvm::new(jdk, env.fixture("Ended")?)?.env(VARIABLE, &flag).run()?;
-        let rest =
-            ended.stderr().strip_prefix(&picked_up(&flag)).map(String::from).ok_or("no word of the JVM's")?;
-        let told = rest.lines().filter(|line| line.starts_with("SUMMARY: zaudit: no leaks")).count();
+        let rest = ended
+            .stderr()
+            .strip_prefix(&picked_up(&flag))
+            .map(String::from)
+            .ok_or("no word of the JVM's")?;
+        let told =
+            rest.lines().filter(|line| line.starts_with("SUMMARY: zaudit: no leaks")).count();
         ensure!(told == summaries && rest.is_empty() == (told == 0), "{options}: {ended}");
     }
     Ok(())
 }
 
-/// Snapshots of a JVM that has nothing to tell are left out, too; one that has something leaves its last report.
+/// Snapshots of a JVM that has nothing to tell are left out, too; one that has something leaves its
+/// last report.
 pub(super) fn snapshots(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let flag = flag(&env.library, "interval=100ms,file=r-%p.json,format=json");
     let start = |what| -> Result<_> {
-        let jvm = Jvm::new(jdk, env.fixture("Finishing")?)?.args(&["wait", what]).env(VARIABLE, &flag);
+        let jvm =
+            Jvm::new(jdk, env.fixture("Finishing")?)?.args(&["wait", what]).env(VARIABLE, &flag);
         let mut running = jvm.spawn()?;
         running.wait_for("ready")?;
         Ok(running)
@@ -185,7 +204,8 @@ pub(super) fn quiet(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// A snapshot had something to tell, and in the end there is nothing: the last report says so in its place.
+/// A snapshot had something to tell, and in the end there is nothing: the last report says so in
+/// its place.
 pub(super) fn quiet_at_last(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, env.fixture("Finishing")?)?.args(&["wait", "tidy"]);
     let mut running = jvm.audited(&env.library, "quiet,interval=100ms").spawn()?;
@@ -211,7 +231,8 @@ pub(super) fn quiet_at_last(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// Options from the environment, from files, from files that the environment names; the flag's own come last and win.
+/// Options from the environment, from files, from files that the environment names; the flag's own
+/// come last and win.
 pub(super) fn options_from_anywhere(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     const FILE: &str = "# for the test\nfile=r.json, format=json\n\n  gc\n";
     for (variable, given) in [

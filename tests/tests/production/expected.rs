@@ -14,8 +14,7 @@ use zaudit_tests::suite::TestEnv;
 use zaudit_tests::{Result, agent};
 
 const CODE: i32 = 23;
-const LEAK: &str =
-    "zaudit: exit code 23 instead of 0: 3 Inflaters were never ended; only the garbage collector freed them";
+const LEAK: &str = "zaudit: exit code 23 instead of 0: 3 Inflaters were never ended; only the garbage collector freed them";
 const OPEN: &str = "zaudit: exit code 23 instead of 0: 3 Inflaters are suspects (fail_on=live:1)";
 
 /// Runs the program that leaks or keeps three, with files beside it.
@@ -35,9 +34,10 @@ fn ensure_failed(ended: &Ended, line: Option<&str>) -> Result<()> {
 
 /// What became of the program's own, whatever is thought of it.
 fn ensure_counts(report: &Report, lost: u64, live: u64, expected: u64) -> Result<()> {
-    let counts =
-        report.sum(Kind::Inflater, |site| site.is_of("Finishing") && !site.frames.iter().any(is_zip));
-    let right = (counts.late + counts.collected, counts.live, counts.expected) == (lost, live, expected);
+    let counts = report
+        .sum(Kind::Inflater, |site| site.is_of("Finishing") && !site.frames.iter().any(is_zip));
+    let right =
+        (counts.late + counts.collected, counts.live, counts.expected) == (lost, live, expected);
     ensure!(right, "{lost} lost, {live} live, {expected} expected: {counts:?}");
     Ok(())
 }
@@ -54,7 +54,8 @@ fn zaudit(words: &[&str], folder: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The rules that are written out of a report make the same run clean, and one that finds more fails again.
+/// The rules that are written out of a report make the same run clean, and one that finds more
+/// fails again.
 pub(super) fn suppressed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (what, lost, live, line) in [("leak", 3, 0, LEAK), ("keep", 0, 3, OPEN)] {
         let failing = run(env, jdk, what, &[], ",fail_on=live:1")?;
@@ -81,9 +82,8 @@ pub(super) fn suppressed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         ensure!(over.code() == CODE, over.to_string());
         let rule = rule.trim_end().replace("max=3", "max=2");
         ensure!(
-            over.messages()
-                .iter()
-                .any(|line| line.ends_with(&format!("rule {rule} is over its maximum: 3 found, 2 allowed"))),
+            over.messages().iter().any(|line| line
+                .ends_with(&format!("rule {rule} is over its maximum: 3 found, 2 allowed"))),
             over.to_string()
         );
         let report = over.report()?;
@@ -99,8 +99,13 @@ pub(super) fn over_the_maximum(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let ended = run(env, jdk, "keep", &[("pool.rules", rules)], ",suppressions=pool.rules")?;
     let line = "zaudit: exit code 23 instead of 0: rule live:Finishing.keep max=2 is over its maximum: 3 found, 2 allowed";
     ensure_failed(&ended, Some(line))?;
-    let ended =
-        run(env, jdk, "leak", &[("pool.rules", rules)], ",suppressions=pool.rules,file=r.txt,format=auto")?;
+    let ended = run(
+        env,
+        jdk,
+        "leak",
+        &[("pool.rules", rules)],
+        ",suppressions=pool.rules,file=r.txt,format=auto",
+    )?;
     ensure!(ended.code() == CODE, ended.to_string());
     let text = read(&ended.dir().join("r.txt"))?;
     let unused = "RULES not used: 2 rules: live:Finishing.keep max=2 (pool.rules:1), leak:Finishing.keep max=0 (pool.rules:2)";
@@ -108,7 +113,8 @@ pub(super) fn over_the_maximum(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// Without the built-in rules the JDK's own caches are like anybody's, and everything still adds up.
+/// Without the built-in rules the JDK's own caches are like anybody's, and everything still adds
+/// up.
 pub(super) fn nothing_built_in(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let plain = run(env, jdk, "keep", &[], "")?;
     let ended = run(env, jdk, "keep", &[], ",default_suppressions=false,fail_on=live:1")?;
@@ -124,7 +130,8 @@ pub(super) fn nothing_built_in(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let options = ",default_suppressions=false,suppressions=jdk.rules";
     let listed = run(env, jdk, "keep", &[("jdk.rules", &list)], options)?;
     ensure_failed(&listed, None)?;
-    let texts = |report: &Report| report.rules.iter().map(|rule| rule.text.clone()).collect::<Vec<_>>();
+    let texts =
+        |report: &Report| report.rules.iter().map(|rule| rule.text.clone()).collect::<Vec<_>>();
     let listed = listed.report()?;
     ensure!(texts(&listed) == texts(&plain), "{:?}", listed.rules);
     Ok(())
@@ -142,9 +149,10 @@ pub(super) fn baseline(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         let report = same.report()?;
         ensure_counts(&report, lost, live, 0)?;
         ensure!(report.sites.iter().all(|site| site.severity == Severity::Clean), same.to_string());
-        ensure!(report.baseline.as_ref().is_some_and(|old| old.known == 3 && old.file == "old.json"), {
+        ensure!(
+            report.baseline.as_ref().is_some_and(|old| old.known == 3 && old.file == "old.json"),
             same.to_string()
-        });
+        );
         // The baseline of a run that had one is as good.
         let chained = read(&same.dir().join("r.json"))?;
         ensure_failed(&run(env, jdk, what, &[("old.json", &chained)], BASELINE)?, None)?;
@@ -156,7 +164,13 @@ pub(super) fn baseline(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         let other = read(&run(env, jdk, "clean", &[], "")?.dir().join("r.json"))?;
         let new = run(env, jdk, what, &[("old.json", &other)], BASELINE)?;
         ensure_failed(&new, Some(line))?;
-        let text = run(env, jdk, what, &[("old.json", &old)], ",baseline=old.json,file=r.txt,format=auto")?;
+        let text = run(
+            env,
+            jdk,
+            what,
+            &[("old.json", &old)],
+            ",baseline=old.json,file=r.txt,format=auto",
+        )?;
         let text = read(&text.dir().join("r.txt"))?;
         ensure!(
             text.starts_with("SUMMARY: zaudit: no new ")
@@ -169,7 +183,8 @@ pub(super) fn baseline(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 
 /// The report with one less at each site that has any.
 fn fewer(report: &str) -> Result<String> {
-    let mut root: serde_json::Value = serde_json::from_str(report).map_err(|error| error.to_string())?;
+    let mut root: serde_json::Value =
+        serde_json::from_str(report).map_err(|error| error.to_string())?;
     for site in root["sites"].as_array_mut().into_iter().flatten() {
         for field in ["leaked", "suspects"] {
             let count = site[field].as_u64().ok_or("no count")?;
@@ -179,7 +194,8 @@ fn fewer(report: &str) -> Result<String> {
     Ok(root.to_string())
 }
 
-/// A baseline that cannot be read is one line, and all is told; with `strict` the JVM does not start.
+/// A baseline that cannot be read is one line, and all is told; with `strict` the JVM does not
+/// start.
 pub(super) fn bad_baselines(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (name, text, why) in [
         ("missing.json", "", "No such file or directory"),
@@ -196,8 +212,9 @@ pub(super) fn bad_baselines(env: &TestEnv, jdk: &Jdk) -> Result<()> {
             "unsupported schema \"other/1\"; this version of zaudit reads zaudit-report/1",
         ),
     ] {
-        let line =
-            format!("zaudit: cannot read the baseline {name}: {why}; every finding is reported as new");
+        let line = format!(
+            "zaudit: cannot read the baseline {name}: {why}; every finding is reported as new"
+        );
         let files: &[(&str, &str)] = if name == "old.json" { &[(name, text)] } else { &[] };
         let ended = run(env, jdk, "leak", files, &format!(",baseline={name}"))?;
         ensure_messages(&ended, &[&line, LEAK])?;

@@ -1,6 +1,8 @@
-//! The gate: `exit_code` and `fail_on` against every way to end, with leaks, without, and with leaks that rules cover.
+//! The gate: `exit_code` and `fail_on` against every way to end, with leaks, without, and with
+//! leaks that rules cover.
 //!
-//! Invariant: each ending is tried bare, too; only where that gives 0 may the gate say otherwise, and then with one line.
+//! Invariant: each ending is tried bare, too; only where that gives 0 may the gate say otherwise,
+//! and then with one line.
 
 use super::{ensure_messages, read, write};
 use std::path::Path;
@@ -14,8 +16,7 @@ use zaudit_tests::suite::TestEnv;
 use zaudit_tests::{Result, agent};
 
 const CODE: i32 = 23;
-const LEAK: &str =
-    "zaudit: exit code 23 instead of 0: 3 Inflaters were never ended; only the garbage collector freed them";
+const LEAK: &str = "zaudit: exit code 23 instead of 0: 3 Inflaters were never ended; only the garbage collector freed them";
 
 fn finishing(env: &TestEnv, jdk: &Jdk, args: &[&str]) -> Result<Jvm> {
     Ok(Jvm::new(jdk, env.fixture("Finishing")?)?.args(args))
@@ -28,7 +29,8 @@ fn gated(env: &TestEnv, jdk: &Jdk, args: &[&str], more: &str) -> Result<Jvm> {
 /// The counts of what the program did beside one that it ended.
 fn ensure_lost(ended: &Ended, lost: u64, live: u64, expected: u64) -> Result<()> {
     let counts = ended.report()?.sum(Kind::Inflater, |site| site.is_of("Finishing"));
-    let right = (counts.late + counts.collected, counts.live, counts.expected) == (lost, live, expected);
+    let right =
+        (counts.late + counts.collected, counts.live, counts.expected) == (lost, live, expected);
     ensure!(right, "{lost} lost, {live} live, {expected} expected: {counts:?}\n{ended}");
     Ok(())
 }
@@ -49,7 +51,10 @@ pub(super) fn table(env: &TestEnv, jdk: &Jdk, way: &str) -> Result<()> {
         ensure!(bare.code() == own, "{own} expected of the bare JVM: {bare}");
         let jvm = gated(env, jdk, &args, if covered { ",suppressions=known.rules" } else { "" })?;
         if covered {
-            write(&jvm.dir().join("known.rules"), "# Known, and nobody minds.\nleak:Finishing.leak\n")?;
+            write(
+                &jvm.dir().join("known.rules"),
+                "# Known, and nobody minds.\nleak:Finishing.leak\n",
+            )?;
         }
         let ended = jvm.run()?;
         let row = || format!("{what}, covered: {covered}, own code {own}, {due} is due\n{ended}");
@@ -66,7 +71,9 @@ pub(super) fn table(env: &TestEnv, jdk: &Jdk, way: &str) -> Result<()> {
 
 /// What the JVM or a signal says stands.
 pub(super) fn other_endings(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    for (way, signal, due) in [("uncaught", None, 1), ("wait", Some("TERM"), 143), ("wait", None, CODE)] {
+    for (way, signal, due) in
+        [("uncaught", None, 1), ("wait", Some("TERM"), 143), ("wait", None, CODE)]
+    {
         let mut running = gated(env, jdk, &[way, "leak"], "")?.spawn()?;
         running.wait_for("ready")?;
         match signal {
@@ -87,7 +94,8 @@ pub(super) fn limits(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let ended = gated(env, jdk, &KEEP, "")?.run()?;
     ensure!(ended.code() == 0, "live ones alone are no failure: {ended}");
     ensure_lost(&ended, 0, 3, 0)?;
-    let held: u64 = ended.report()?.sites.iter().filter(|s| s.is_of("Finishing")).map(|s| s.bytes_held).sum();
+    let held: u64 =
+        ended.report()?.sites.iter().filter(|s| s.is_of("Finishing")).map(|s| s.bytes_held).sum();
     ensure!(held > 0, "nothing is held: {ended}");
     let digits = held.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
@@ -134,14 +142,16 @@ pub(super) fn much_output_first(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 /// 100,000 numbered lines, each of them whole.
 fn ensure_lines(lines: &[&str], word: &str) -> Result<()> {
     ensure!(lines.len() == 100_000, "{} lines", lines.len());
-    let wrong = lines.iter().enumerate().find(|(number, line)| **line != format!("{word} {number}"));
+    let wrong =
+        lines.iter().enumerate().find(|(number, line)| **line != format!("{word} {number}"));
     ensure!(wrong.is_none(), "{wrong:?}");
     Ok(())
 }
 
 /// What native code has left in C's own buffer comes out when the process exits, whatever its code.
 pub(super) fn native_output(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    let jvm = || -> Result<Jvm> { Ok(Jvm::new(jdk, env.fixture("NativeCode")?)?.args(&["100000"])) };
+    let jvm =
+        || -> Result<Jvm> { Ok(Jvm::new(jdk, env.fixture("NativeCode")?)?.args(&["100000"])) };
     let bare = jvm()?.run()?;
     ensure!(bare.code() == 0, bare.to_string());
     let ended = jvm()?.audited(&env.library, "gc,exit_code=23").run()?;
@@ -163,7 +173,8 @@ fn ensure_fails(mut running: Running) -> Result<Ended> {
     running.close();
     let ended = running.finish()?;
     ensure!(ended.code() == CODE && ended.printed() == "ready\ndone\n", ended.to_string());
-    let told: Vec<String> = ended.messages().into_iter().filter(|line| line.contains("exit code")).collect();
+    let told: Vec<String> =
+        ended.messages().into_iter().filter(|line| line.contains("exit code")).collect();
     ensure!(told == [LEAK], ended.to_string());
     Ok(ended)
 }

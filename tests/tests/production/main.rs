@@ -1,7 +1,8 @@
-//! Audits that run for good: snapshots, trends, the gate, and the agent in every JVM that a shell or a build starts.
+//! Audits that run for good: snapshots, trends, the gate, and the agent in every JVM that a shell
+//! or a build starts.
 //!
-//! The cases stand in rooms of their own. Invariant: whatever befalls the agent's files, and whatever the gate says, the
-//! program prints what it prints and does what it does.
+//! The cases stand in rooms of their own. Invariant: whatever befalls the agent's files, and
+//! whatever the gate says, the program prints what it prints and does what it does.
 
 mod children;
 mod environment;
@@ -84,7 +85,8 @@ const ONCE: [(&str, Test); 16] = [
 ];
 
 /// On the oldest, the default and the newest JDK: Maven takes its time.
-const WITH_MAVEN: [(&str, Test); 2] = [("maven::leak", maven::leak), ("maven::mended", maven::mended)];
+const WITH_MAVEN: [(&str, Test); 2] =
+    [("maven::leak", maven::leak), ("maven::mended", maven::mended)];
 
 fn main() -> ExitCode {
     suite::main_that_waits(|env| {
@@ -94,7 +96,8 @@ fn main() -> ExitCode {
         trials.extend(per_jdk_needing(env, SINCE_25));
         let with_maven = env.jdks.iter().filter(|jdk| *jdk == default || ends.contains(&Some(jdk)));
         trials.extend(
-            with_maven.flat_map(|jdk| WITH_MAVEN.map(|(name, test)| on_jdk(env, jdk, name, &[], test))),
+            with_maven
+                .flat_map(|jdk| WITH_MAVEN.map(|(name, test)| on_jdk(env, jdk, name, &[], test))),
         );
         trials.extend(ONCE.map(|(name, test)| case_needing(env, name, &[], default, test)));
         trials.extend(storage::full_disk(env));
@@ -102,12 +105,14 @@ fn main() -> ExitCode {
     })
 }
 
-/// Seconds since 1970, as reports have them. A report that was taken later knows all that was done until now.
+/// Seconds since 1970, as reports have them. A report that was taken later knows all that was done
+/// until now.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// Waits for a report in the file `name` that was taken later than `after`. All that is read on the way is checked, too.
+/// Waits for a report in the file `name` that was taken later than `after`. All that is read on the
+/// way is checked, too.
 fn newer(running: &mut Running, name: &str, after: f64) -> Result<Report> {
     const LIMIT: Duration = Duration::from_secs(60);
     let deadline = Instant::now() + LIMIT;

@@ -1,7 +1,9 @@
-//! A Maven build whose tests leak: Surefire's forked JVM ends with the gate's code, and the build fails and says why.
+//! A Maven build whose tests leak: Surefire's forked JVM ends with the gate's code, and the build
+//! fails and says why.
 //!
-//! The project stands in `java-fixtures/maven`, and `docs/build-tools.md` explains it. Invariant: the project leaks as it
-//! stands; each test works on a copy of its own, which it mends, covers or builds otherwise.
+//! The project stands in `java-fixtures/maven`, and `docs/build-tools.md` explains it. Invariant:
+//! the project leaks as it stands; each test works on a copy of its own, which it mends, covers or
+//! builds otherwise.
 
 use super::{listed, read, write};
 use std::fs;
@@ -13,8 +15,7 @@ use zaudit_tests::jvm::Jvm;
 use zaudit_tests::suite::TestEnv;
 use zaudit_tests::{Result, repository};
 
-const WHY: &str =
-    "zaudit: exit code 23 instead of 0: 1 Deflater was never ended; only the garbage collector freed it";
+const WHY: &str = "zaudit: exit code 23 instead of 0: 1 Deflater was never ended; only the garbage collector freed it";
 
 /// A copy of the project, and the JDK that Surefire's JVM is of.
 struct Project {
@@ -65,7 +66,8 @@ impl Project {
             .map_err(|error| format!("mvn: {error} (Debian's package maven has it)"))?;
         let said = [output.stdout, output.stderr].concat();
         let mut reports = Vec::new();
-        for name in listed(&self.file("target"))?.iter().filter(|name| name.starts_with("zaudit-")) {
+        for name in listed(&self.file("target"))?.iter().filter(|name| name.starts_with("zaudit-"))
+        {
             reports.push(read(&self.file("target").join(name))?);
         }
         Ok(Build {
@@ -95,13 +97,17 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 impl Build {
-    /// All tests passed, and the build failed all the same; who reads its output knows why, who reads the report knows where.
+    /// All tests passed, and the build failed all the same; who reads its output knows why, who
+    /// reads the report knows where.
     fn ensure_failed(&self) -> Result<()> {
         let why = || format!("{}\n{:#?}", self.output, self.reports);
         ensure!(self.output.contains("Tests run: 1, Failures: 0, Errors: 0, Skipped: 0"), why());
         ensure!(!self.passed && self.output.contains("BUILD FAILURE"), why());
         ensure!(self.output.lines().any(|line| line.ends_with(WHY)), why());
-        ensure!(self.reports.len() == 1 && self.reports[0].contains("shop.Packer.pack(Packer.java:"), why());
+        ensure!(
+            self.reports.len() == 1 && self.reports[0].contains("shop.Packer.pack(Packer.java:"),
+            why()
+        );
         Ok(())
     }
 
@@ -125,12 +131,14 @@ pub(super) fn mended(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     project.build(&[])?.ensure_passed()
 }
 
-/// What the page tells people to write is what the project has, and the line that it has them look for is the agent's.
+/// What the page tells people to write is what the project has, and the line that it has them look
+/// for is the agent's.
 pub(super) fn page(_bench: &TestEnv, _jdk: &Jdk) -> Result<()> {
     let page = read(&repository().join("docs/build-tools.md"))?;
     let pom = read(&repository().join("java-fixtures/maven/pom.xml"))?;
     let settings = page.split("```xml\n").nth(1).and_then(|rest| rest.split("```").next());
-    let lines: Vec<&str> = settings.ok_or("the page shows no settings")?.lines().map(str::trim).collect();
+    let lines: Vec<&str> =
+        settings.ok_or("the page shows no settings")?.lines().map(str::trim).collect();
     let strange: Vec<&&str> = lines
         .iter()
         .filter(|line| !line.is_empty() && !pom.lines().any(|own| own.trim() == **line))
@@ -157,11 +165,16 @@ pub(super) fn fork_modes(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let project = Project::copied(env, jdk)?;
     let factory = "org.apache.maven.plugin.surefire.extensions.SurefireForkNodeFactory";
     let node = format!("<configuration><forkNode implementation=\"{factory}\"/></configuration>");
-    project.edit("pom.xml", "<version>3.5.2</version>", &format!("<version>3.5.2</version>{node}"))?;
+    project.edit(
+        "pom.xml",
+        "<version>3.5.2</version>",
+        &format!("<version>3.5.2</version>{node}"),
+    )?;
     project.build(&[])?.ensure_failed().map_err(|why| format!("{factory}: {why}"))
 }
 
-/// Without a JVM of their own the tests run in Maven's, which has no agent: nothing is audited, and the page warns of it.
+/// Without a JVM of their own the tests run in Maven's, which has no agent: nothing is audited, and
+/// the page warns of it.
 pub(super) fn no_fork(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Project::copied(env, jdk)?.build(&["-DforkCount=0"])?.ensure_passed()
 }

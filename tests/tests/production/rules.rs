@@ -56,7 +56,8 @@ pub(super) fn bad_rules(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 pub(super) fn bad_rules_are_strict(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let ended = leaking(env, jdk, SOME_BAD.as_bytes(), "suppressions=known.rules,strict")?;
     let lines =
-        [&COMPLAINTS[..], &["zaudit: the JVM does not start, because the option strict is set"]].concat();
+        [&COMPLAINTS[..], &["zaudit: the JVM does not start, because the option strict is set"]]
+            .concat();
     ensure_messages(&ended, &lines)?;
     ensure!(ended.code() == 1 && !ended.printed().contains("ready"), ended.to_string());
     Ok(())
@@ -82,22 +83,28 @@ pub(super) fn no_rules(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 
 /// Bytes of any kind are a few short lines, with nothing in them that a terminal obeys.
 pub(super) fn hostile_rules(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let bytes: Vec<u8> =
+        (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let ended = leaking(env, jdk, &bytes, "suppressions=known.rules")?;
     ensure_unharmed(&ended)?;
     ensure_covered(&ended, 0)?;
     let lines = ended.messages();
-    let few = (1..=22).contains(&lines.len()) && lines.iter().all(|line| line.chars().count() < 300);
+    let few =
+        (1..=22).contains(&lines.len()) && lines.iter().all(|line| line.chars().count() < 300);
     ensure!(few && lines.iter().all(|line| line.contains("known.rules")), ended.to_string());
     ensure!(!ended.stderr().contains(|c: char| c.is_control() && c != '\n'), ended.to_string());
     Ok(())
 }
 
-/// The option may be given more than once, and also what cannot be read leaves the other files' rules in force.
+/// The option may be given more than once, and also what cannot be read leaves the other files'
+/// rules in force.
 pub(super) fn two_files_of_rules(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let options = "suppressions=missing.rules,suppressions=known.rules";
     let ended = leaking(env, jdk, b"\xef\xbb\xbfleak:Finishing.leak\r\n", options)?;
     ensure_unharmed(&ended)?;
-    ensure_messages(&ended, &["zaudit: cannot read rules from missing.rules: No such file or directory"])?;
+    ensure_messages(
+        &ended,
+        &["zaudit: cannot read rules from missing.rules: No such file or directory"],
+    )?;
     ensure_covered(&ended, 3)
 }

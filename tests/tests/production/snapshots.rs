@@ -1,7 +1,8 @@
-//! Snapshots of `interval`: whole whenever the process is killed, private, counted, named, and no more than are wanted.
+//! Snapshots of `interval`: whole whenever the process is killed, private, counted, named, and no
+//! more than are wanted.
 //!
-//! Disks and folders that fail are [`crate::storage`]'s. Invariant: moments are chosen by chance, and the same chance can be had
-//! again: a test that fails names its seed.
+//! Disks and folders that fail are [`crate::storage`]'s. Invariant: moments are chosen by chance,
+//! and the same chance can be had again: a test that fails names its seed.
 
 use super::{ensure_messages, listed, newer, read, write};
 use std::fs;
@@ -30,16 +31,19 @@ fn busy(env: &TestEnv, jdk: &Jdk, options: &str) -> Result<Jvm> {
     Ok(jvm.audited(&env.library, options))
 }
 
-/// Killed with no warning, at any moment: what is in the file is whole, and nobody else may read it.
+/// Killed with no warning, at any moment: what is in the file is whole, and nobody else may read
+/// it.
 pub(super) fn killed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    let asked = std::env::var("ZAUDIT_KILLS").ok().and_then(|number| number.parse().ok()).unwrap_or(KILLS);
+    let asked =
+        std::env::var("ZAUDIT_KILLS").ok().and_then(|number| number.parse().ok()).unwrap_or(KILLS);
     let rounds = asked.div_ceil(env.jdks.len());
     let mut dice = Dice::from_clock();
     let seed = dice.seed();
     let mut found = 0;
     for round in 0..rounds {
         let left = kill(env, jdk, round % 5 == 0, &mut dice);
-        found += usize::from(left.map_err(|why| format!("ZAUDIT_SEED={seed}, round {round}: {why}"))?);
+        found +=
+            usize::from(left.map_err(|why| format!("ZAUDIT_SEED={seed}, round {round}: {why}"))?);
     }
     ensure!(found * 2 > rounds, "only {found} of {rounds} left a snapshot: nothing was tried");
     Ok(())
@@ -84,13 +88,15 @@ fn kill(env: &TestEnv, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<boo
 }
 
 fn ensure_private(path: &Path) -> Result<()> {
-    let found = fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let found =
+        fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mode = found.permissions().mode() & 0o7777;
     ensure!(found.is_file() && mode == 0o600, "{}: {found:?}, mode {mode:o}", path.display());
     Ok(())
 }
 
-/// Neither a link in the report's place nor one that has the name of a temporary file is written through.
+/// Neither a link in the report's place nor one that has the name of a temporary file is written
+/// through.
 pub(super) fn link_is_replaced(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     // A shell's process id is that of the JVM into which it turns.
     let trap = "umask 0; ln -s precious .r.json.$$.tmp";
@@ -116,7 +122,8 @@ pub(super) fn link_is_replaced(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         let mut names = listed(ended.dir())?;
         names.retain(|name| *name != trapped);
         ensure!(names == ["precious", "r.json"], "{:?}", listed(ended.dir()));
-        let stays = fs::symlink_metadata(ended.dir().join(&trapped)).is_ok_and(|found| found.is_symlink());
+        let stays =
+            fs::symlink_metadata(ended.dir().join(&trapped)).is_ok_and(|found| found.is_symlink());
         ensure!(stays, "a link that is not the agent's was removed");
         ensure!(read(&precious)? == "precious", "it was written through a link");
         ensure_private(&link)?;
@@ -125,7 +132,8 @@ pub(super) fn link_is_replaced(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// `max_snapshots=3`: the three newest, in a row, the last report beside them, and every file of others.
+/// `max_snapshots=3`: the three newest, in a row, the last report beside them, and every file of
+/// others.
 pub(super) fn newest_are_kept(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = busy(env, jdk, "interval=100ms,max_snapshots=3")?;
     let foreign = ["r.0.json", "r.1.json.bak", "r.999999.json", "r.x.json", "s.1.json"];
@@ -145,7 +153,8 @@ pub(super) fn newest_are_kept(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let names = listed(ended.dir())?;
     let mut numbers = Vec::new();
     for name in names.iter().filter(|name| !foreign.contains(&name.as_str()) && *name != "r.json") {
-        let number = name.strip_prefix("r.").and_then(|rest| rest.strip_suffix(".json")?.parse().ok());
+        let number =
+            name.strip_prefix("r.").and_then(|rest| rest.strip_suffix(".json")?.parse().ok());
         numbers.push(number.ok_or_else(|| format!("whose file is {name}? {names:?}"))?);
     }
     numbers.sort_unstable();
@@ -165,7 +174,8 @@ pub(super) fn newest_are_kept(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// Host, process, number and time in the name, and a percent sign; two are kept, and the last report is number 0.
+/// Host, process, number and time in the name, and a percent sign; two are kept, and the last
+/// report is number 0.
 pub(super) fn names(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, env.fixture("BusySites")?)?.flags(["-Xmx64m"]);
     let options = "interval=100ms,max_snapshots=2,format=json,file=%%-%h-%p-%n-%t.json";
@@ -176,8 +186,10 @@ pub(super) fn names(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' };
     let begins = format!("%-{}-{pid}-", host.trim().chars().map(plain).collect::<String>());
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !listed(running.dir())?.iter().any(|name| name.starts_with(&format!("{begins}5-"))) {
-        ensure!(Instant::now() < deadline, "no number 5 in {:?}", listed(running.dir()));
+    let number = |name: &String| name.strip_prefix(&begins)?.split_once('-')?.0.parse::<u32>().ok();
+    // On a busy machine the fifth is deleted before anybody looks.
+    while !listed(running.dir())?.iter().filter_map(number).any(|number| number >= 5) {
+        ensure!(Instant::now() < deadline, "no fifth snapshot in {:?}", listed(running.dir()));
         std::thread::sleep(Duration::from_millis(5));
     }
     running.close();
@@ -199,7 +211,8 @@ pub(super) fn names(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 /// The number in a file's name, and the report in it, whose time is the name's.
 fn named(ended: &Ended, name: &str, begins: &str) -> Result<(u32, zaudit_tests::report::Process)> {
     let odd = || format!("{name} is no {begins}NUMBER-TIME.json");
-    let rest = name.strip_prefix(begins).and_then(|rest| rest.strip_suffix(".json")).ok_or_else(odd)?;
+    let rest =
+        name.strip_prefix(begins).and_then(|rest| rest.strip_suffix(".json")).ok_or_else(odd)?;
     let (number, time) = rest.split_once('-').ok_or_else(odd)?;
     let process = ended.report_in(name)?.process;
     let expected = std::process::Command::new("date")
@@ -211,7 +224,8 @@ fn named(ended: &Ended, name: &str, begins: &str) -> Result<(u32, zaudit_tests::
     Ok((number.parse().map_err(|_| odd())?, process))
 }
 
-/// The JVM goes down while one snapshot comes after the other: the last report is the one that stays.
+/// The JVM goes down while one snapshot comes after the other: the last report is the one that
+/// stays.
 pub(super) fn snapshot_while_it_ends(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let mut dice = Dice::from_clock();
     let seed = dice.seed();
@@ -224,7 +238,10 @@ pub(super) fn snapshot_while_it_ends(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         running.close();
         let ended = running.finish()?;
         let why = || format!("ZAUDIT_SEED={seed}, round {round}: {ended}");
-        ensure!(ended.code() == 7 && ended.stderr().is_empty() && ended.printed() == "ready\n", why());
+        ensure!(
+            ended.code() == 7 && ended.stderr().is_empty() && ended.printed() == "ready\n",
+            why()
+        );
         ensure!(listed(ended.dir())? == ["r.json"], "{:?}\n{}", listed(ended.dir()), why());
         let process = ended.report()?.process;
         ensure!(process.trigger == Trigger::Exit, "{process:?}\n{}", why());
@@ -238,14 +255,20 @@ pub(super) fn interval_without_a_file(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, env.fixture("NeverEnded")?)?;
     let ended = jvm.agent(&env.library, "gc,interval=100ms").run()?;
     ensure_messages(&ended, &[NO_FILE])?;
-    ensure!(ended.code() == 0 && ended.stderr().contains("SUMMARY: zaudit: LEAK"), ended.to_string());
+    ensure!(
+        ended.code() == 0 && ended.stderr().contains("SUMMARY: zaudit: LEAK"),
+        ended.to_string()
+    );
     Ok(())
 }
 
 pub(super) fn interval_without_a_file_is_strict(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, env.fixture("NeverEnded")?)?;
     let ended = jvm.agent(&env.library, "interval=100ms,strict").run()?;
-    ensure_messages(&ended, &[NO_FILE, "zaudit: the JVM does not start, because the option strict is set"])?;
+    ensure_messages(
+        &ended,
+        &[NO_FILE, "zaudit: the JVM does not start, because the option strict is set"],
+    )?;
     ensure!(ended.code() == 1 && !ended.printed().contains("packed"), ended.to_string());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A disk that fills up and a folder that goes away under a running audit, and both come back.
 //!
-//! Invariant: the disk is a small real one, mounted for the test; where that is not allowed the test says that it
-//! was skipped.
+//! Invariant: the disk is a small real one, mounted for the test; where that is not allowed the
+//! test says that it was skipped.
 
 use super::snapshots::with_snapshots;
 use super::{listed, newer, read};
@@ -66,7 +66,8 @@ fn fills_up(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for _ in 0..2 {
         fill(&disk.0, &mut running)?;
         let kept = read(&file)?;
-        before = Report::parse(&kept).map_err(|why| format!("the snapshot before is not whole: {why}"))?;
+        before = Report::parse(&kept)
+            .map_err(|why| format!("the snapshot before is not whole: {why}"))?;
         tried_again(&disk.0, 3)?;
         ensure_no_rests(&disk.0)?;
         ensure!(read(&file)? == kept, "what could not be written took the place of what was there");
@@ -81,7 +82,8 @@ fn fills_up(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// Writes to the disk until a snapshot has failed: one that is written meanwhile makes room by what it replaces.
+/// Writes to the disk until a snapshot has failed: one that is written meanwhile makes room by what
+/// it replaces.
 fn fill(disk: &Path, running: &mut Running) -> Result<()> {
     let mut filler = File::create(disk.join("filler")).map_err(|error| error.to_string())?;
     let enough = AtomicBool::new(false);
@@ -99,7 +101,8 @@ fn fill(disk: &Path, running: &mut Running) -> Result<()> {
     })
 }
 
-/// Waits until the agent has begun or dropped a file in `folder` so many times more, which shows in the folder's own time.
+/// Waits until the agent has begun or dropped a file in `folder` so many times more, which shows in
+/// the folder's own time.
 fn tried_again(folder: &Path, times: usize) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     let changed = || fs::metadata(folder).map(|found| (found.mtime(), found.mtime_nsec()));
@@ -126,7 +129,8 @@ fn ensure_no_rests(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets the program end: it did not notice, the agent said so many lines, and the last report is right.
+/// Lets the program end: it did not notice, the agent said so many lines, and the last report is
+/// right.
 fn ends_well(
     env: &TestEnv,
     jdk: &Jdk,

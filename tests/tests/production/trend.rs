@@ -1,6 +1,8 @@
-//! A pool that was filled once and a leak that climbs, told from each other by snapshots; and instances too young to be judged.
+//! A pool that was filled once and a leak that climbs, told from each other by snapshots; and
+//! instances too young to be judged.
 //!
-//! Invariant: the leak takes a step after each snapshot, when the test says so, and no clock decides what comes out.
+//! Invariant: the leak takes a step after each snapshot, when the test says so, and no clock
+//! decides what comes out.
 
 use super::{newer, now, read};
 use std::time::{Duration, Instant};
@@ -36,7 +38,8 @@ fn site(report: &Report, kind: Kind) -> Result<&Site> {
     }
 }
 
-/// The pool is flat and the leak grew, in the snapshots and in the last report; both have their points at the same moments.
+/// The pool is flat and the leak grew, in the snapshots and in the last report; both have their
+/// points at the same moments.
 pub(super) fn pool_and_leak(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = pool_and_leak_jvm(env, jdk)?.audited(&env.library, "interval=100ms");
     let mut running = jvm.spawn()?;
@@ -79,10 +82,16 @@ fn ensure_ways(report: &Report, leaked: u64) -> Result<()> {
     ensure_points(report, pool, POOL)?;
     ensure_points(report, leak, leaked)?;
     let why = || format!("{pool:#?}\n{leak:#?}");
-    ensure!(pool.tendency.as_deref() == Some("flat") && leak.tendency.as_deref() == Some("grew"), why());
+    ensure!(
+        pool.tendency.as_deref() == Some("flat") && leak.tendency.as_deref() == Some("grew"),
+        why()
+    );
     let moments = |site: &Site| site.trend.iter().map(|point| point.seconds).collect::<Vec<_>>();
     ensure!(moments(pool) == moments(leak), why());
-    ensure!([pool, leak].iter().all(|site| site.trend.is_sorted_by(|a, b| a.live <= b.live)), why());
+    ensure!(
+        [pool, leak].iter().all(|site| site.trend.is_sorted_by(|a, b| a.live <= b.live)),
+        why()
+    );
     Ok(())
 }
 
@@ -115,13 +124,15 @@ pub(super) fn in_words(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let pool = place("PoolAndLeak.fill").ok_or_else(|| text.clone())?;
     ensure!(pool.contains("flat at 16 for ") && !pool.contains("grew"), "{text}\n{ended}");
     let leak = place("PoolAndLeak.leak").ok_or_else(|| text.clone())?;
-    let grew =
-        leak.contains("grew ") && leak.contains(&format!(" → {leaked} over ")) && !leak.contains("flat at");
+    let grew = leak.contains("grew ")
+        && leak.contains(&format!(" → {leaked} over "))
+        && !leak.contains("flat at");
     ensure!(grew, "{leaked} leaked: {text}\n{ended}");
     Ok(())
 }
 
-/// What is younger than `min_age` is no suspect yet, and becomes one; each snapshot's own ages say which it is.
+/// What is younger than `min_age` is no suspect yet, and becomes one; each snapshot's own ages say
+/// which it is.
 pub(super) fn min_age(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     const MIN_AGE: f64 = 2.0;
     let jvm = pool_and_leak_jvm(env, jdk)?.audited(&env.library, "interval=100ms,min_age=2s");
@@ -136,7 +147,8 @@ pub(super) fn min_age(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         taken = snapshot.process.taken;
         let leak = site(&snapshot, Kind::Deflater)?;
         let why = || format!("{leak:#?}");
-        let (youngest, oldest) = leak.youngest_live_seconds.zip(leak.oldest_live_seconds).ok_or_else(why)?;
+        let (youngest, oldest) =
+            leak.youngest_live_seconds.zip(leak.oldest_live_seconds).ok_or_else(why)?;
         if oldest < MIN_AGE {
             young = true;
             ensure!(leak.young == STEP && leak.severity == Severity::Clean, why());

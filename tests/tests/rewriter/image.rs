@@ -1,7 +1,8 @@
 //! Every class of a JDK's own run-time image, and the Java programs that read and link them.
 //!
-//! Owns: compiling `java-fixtures/tools`, and the stream that `RuntimeImage` writes. Invariant: a stream that does not
-//! end with the number of classes in it is an error, so no class is lost unnoticed.
+//! Owns: compiling `java-fixtures/tools`, and the stream that `RuntimeImage` writes. Invariant: a
+//! stream that does not end with the number of classes in it is an error, so no class is lost
+//! unnoticed.
 
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ impl Workspace {
     /// Finds and compiles everything.
     pub(crate) fn ready() -> Result<Self, String> {
         let jdks = jdks::found()?;
-        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rewriter-{}", std::process::id()));
+        let scratch =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rewriter-{}", std::process::id()));
         let workspace = Self { tools: scratch.join("tools"), jdks, scratch };
         let sources = ["RuntimeImage.java", "LinkClasses.java", "zaudit/Hooks.java"];
         let folder = repository().join("java-fixtures/tools");
@@ -35,11 +37,17 @@ impl Workspace {
 
     /// A `zaudit.Hooks` that counts.
     pub(crate) fn hooks(&self) -> Result<Vec<u8>, String> {
-        std::fs::read(self.tools.join("zaudit/Hooks.class")).map_err(|error| format!("zaudit.Hooks: {error}"))
+        std::fs::read(self.tools.join("zaudit/Hooks.class"))
+            .map_err(|error| format!("zaudit.Hooks: {error}"))
     }
 
     /// Compiles for Java 8 with the default JDK; `debug` says which tables to write.
-    pub(crate) fn compile(&self, sources: &[PathBuf], to: &Path, debug: &str) -> Result<(), String> {
+    pub(crate) fn compile(
+        &self,
+        sources: &[PathBuf],
+        to: &Path,
+        debug: &str,
+    ) -> Result<(), String> {
         let jdk = jdks::default_jdk(&self.jdks)?;
         std::fs::create_dir_all(to).map_err(|error| format!("{}: {error}", to.display()))?;
         let level: &[&str] =
@@ -64,12 +72,14 @@ impl Drop for Workspace {
     }
 }
 
-/// How long a program may take; far above what the slowest needs. A rewritten JDK may well run in circles.
+/// How long a program may take; far above what the slowest needs. A rewritten JDK may well run in
+/// circles.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Runs a program with nothing of the caller's Java environment, and hands back what it printed.
 pub(crate) fn run(command: &mut Command) -> Result<String, String> {
-    let failed = |error: std::io::Error, command: &Command| format!("{:?}: {error}", command.get_program());
+    let failed =
+        |error: std::io::Error, command: &Command| format!("{:?}: {error}", command.get_program());
     let piped = bare(command).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().map_err(|error| failed(error, command))?;
     let (sender, receiver) = channel();
@@ -78,7 +88,8 @@ pub(crate) fn run(command: &mut Command) -> Result<String, String> {
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
             let outcome = stream.map_or(Ok(0), |mut stream| stream.read_to_end(&mut bytes));
-            let _ = sender.send((first, outcome.map(|_| String::from_utf8_lossy(&bytes).into_owned())));
+            let _ =
+                sender.send((first, outcome.map(|_| String::from_utf8_lossy(&bytes).into_owned())));
         });
     };
     read(true, child.stdout.take().map(|stream| Box::new(stream) as _));
@@ -90,13 +101,15 @@ pub(crate) fn run(command: &mut Command) -> Result<String, String> {
             let _ = child.wait();
             return Err(format!("{:?} did not end in {LIMIT:?}", command.get_program()));
         };
-        *(if first { &mut out } else { &mut err }) = text.map_err(|error| failed(error, command))?;
+        *(if first { &mut out } else { &mut err }) =
+            text.map_err(|error| failed(error, command))?;
     }
     let status = child.wait().map_err(|error| failed(error, command))?;
     if status.success() {
         return Ok(out);
     }
-    // The command line of a patched JDK fills pages, and what matters stands at the start of the output.
+    // The command line of a patched JDK fills pages, and what matters stands at the start of the
+    // output.
     let said: String = (out + &err).chars().take(4_000).collect();
     Err(format!("{:?} ended with {status}:\n{said}", command.get_program()))
 }
@@ -135,12 +148,19 @@ impl Classes {
         java.current_dir(&workspace.scratch);
         let mut child = bare(&mut java).spawn().map_err(|error| format!("{java:?}: {error}"))?;
         let stdout = child.stdout.take().ok_or("no stdout")?;
-        Ok(Self { child, stream: BufReader::with_capacity(1 << 16, stdout), count: 0, ended: false })
+        Ok(Self {
+            child,
+            stream: BufReader::with_capacity(1 << 16, stdout),
+            count: 0,
+            ended: false,
+        })
     }
 
     fn bytes(&mut self, len: usize) -> Result<Vec<u8>, String> {
         let mut bytes = vec![0; len];
-        self.stream.read_exact(&mut bytes).map_err(|error| format!("the image is cut short: {error}"))?;
+        self.stream
+            .read_exact(&mut bytes)
+            .map_err(|error| format!("the image is cut short: {error}"))?;
         Ok(bytes)
     }
 

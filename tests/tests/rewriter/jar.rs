@@ -1,7 +1,8 @@
-//! Jar files, nothing compressed: thirty thousand small files would take longer to write than the JVM to read them.
+//! Jar files, nothing compressed: thirty thousand small files would take longer to write than the
+//! JVM to read them.
 //!
-//! Owns: the three records of the ZIP format (APPNOTE 4.3.7, 4.3.12, 4.3.16). Invariant: names are ASCII and fewer
-//! than 65,536, which `finish` checks.
+//! Owns: the three records of the ZIP format (APPNOTE 4.3.7, 4.3.12, 4.3.16). Invariant: names are
+//! ASCII and fewer than 65,536, which `finish` checks.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -18,7 +19,8 @@ pub(crate) struct Jar {
 /// From the version needed to the length of the name, which both kinds of header share.
 fn common(name: &str, bytes: &[u8]) -> Vec<u8> {
     // Version 1.0, no flags, stored, midnight of 1980-01-01.
-    let mut header: Vec<u8> = [10u16, 0, 0, 0, 0x21].iter().flat_map(|item| item.to_le_bytes()).collect();
+    let mut header: Vec<u8> =
+        [10u16, 0, 0, 0, 0x21].iter().flat_map(|item| item.to_le_bytes()).collect();
     let len = bytes.len() as u32;
     header.extend([crc32(bytes), len, len].iter().flat_map(|item| item.to_le_bytes()));
     header.extend((name.len() as u16).to_le_bytes());
@@ -67,7 +69,9 @@ impl Jar {
 
 fn crc32(bytes: &[u8]) -> u32 {
     static TABLE: [u32; 256] = table();
-    !bytes.iter().fold(!0, |crc, byte| TABLE[((crc ^ u32::from(*byte)) & 0xFF) as usize] ^ (crc >> 8))
+    !bytes
+        .iter()
+        .fold(!0, |crc, byte| TABLE[((crc ^ u32::from(*byte)) & 0xFF) as usize] ^ (crc >> 8))
 }
 
 const fn table() -> [u32; 256] {

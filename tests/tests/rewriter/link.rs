@@ -1,12 +1,14 @@
 //! A JDK whose own classes were all rewritten, and which links every one of them.
 //!
-//! Owns: jars of rewritten classes, starting a JVM on them, and comparing it with the same JVM on its own classes.
-//! Invariant: a class that links on the bare JDK and not on the rewritten one is a failure, whatever the error is.
+//! Owns: jars of rewritten classes, starting a JVM on them, and comparing it with the same JVM on
+//! its own classes. Invariant: a class that links on the bare JDK and not on the rewritten one is a
+//! failure, whatever the error is.
 //!
-//! All modules are patched at once and the JVM *boots* on them, so java.base's rewritten code really runs, hooks and
-//! all. `zaudit.Hooks` is patched into java.base in a package of its own, and that package is exported to every module:
-//! a class on the boot class path's end would not do, for java.base does not read the unnamed module. JDK 8 has no
-//! modules, and -Xbootclasspath/p does all of it.
+//! All modules are patched at once and the JVM *boots* on them, so java.base's rewritten code
+//! really runs, hooks and all. `zaudit.Hooks` is patched into java.base in a package of its own,
+//! and that package is exported to every module: a class on the boot class path's end would not do,
+//! for java.base does not read the unnamed module. JDK 8 has no modules, and -Xbootclasspath/p does
+//! all of it.
 
 use crate::image::{ClassBytes, Workspace, run};
 use crate::jar::Jar;
@@ -41,9 +43,8 @@ impl Patch {
         let failed = |error| format!("{module}/{name}: {error}");
         let jar = match self.jars.entry(module.to_owned()) {
             Entry::Occupied(jar) => jar.into_mut(),
-            Entry::Vacant(none) => {
-                none.insert(Jar::create(&self.folder.join(format!("{module}.jar"))).map_err(failed)?)
-            }
+            Entry::Vacant(none) => none
+                .insert(Jar::create(&self.folder.join(format!("{module}.jar"))).map_err(failed)?),
         };
         jar.add(&format!("{name}.class"), bytes).map_err(failed)
     }
@@ -92,7 +93,8 @@ pub(crate) struct Linked {
     pub(crate) failures: BTreeMap<String, String>,
 }
 
-/// Links these classes (binary names) in a JVM with all modules and the verifier on for its own classes.
+/// Links these classes (binary names) in a JVM with all modules and the verifier on for its own
+/// classes.
 pub(crate) fn link(
     jdk: &Jdk,
     workspace: &Workspace,
@@ -112,8 +114,8 @@ pub(crate) fn link(
         "-XX:+BytecodeVerificationLocal",
         "-XX:+BytecodeVerificationRemote",
     ]);
-    // Class files of version 50 would be handed to the old verifier, which does not look at frames. Archived classes
-    // are not read from where the patch is.
+    // Class files of version 50 would be handed to the old verifier, which does not look at frames.
+    // Archived classes are not read from where the patch is.
     java.args(["-XX:+IgnoreUnrecognizedVMOptions", "-XX:-FailOverToOldVerifier", "-Xshare:off"]);
     java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
     if jdk.major > 8 {
@@ -143,7 +145,8 @@ pub(crate) fn link(
     Err(format!("{} names went in, and out came:\n{printed}", names.len()))
 }
 
-/// Splices `snippet` in at these places of every method that has code, and says in how many places it stands.
+/// Splices `snippet` in at these places of every method that has code, and says in how many places
+/// it stands.
 pub(crate) fn splice_everywhere(
     class: &mut ClassFile<'_>,
     places: &[Where],
@@ -152,10 +155,12 @@ pub(crate) fn splice_everywhere(
 ) -> Result<usize, Refusal> {
     let mut count = 0;
     for method in class.methods_mut() {
-        // HotSpot takes `Object.finalize()` for no finalizer because it is empty. With a call in it every object would
-        // have one, and the JVM would not start.
+        // HotSpot takes `Object.finalize()` for no finalizer because it is empty. With a call in it
+        // every object would have one, and the JVM would not start.
         let code = method.code().map(Code::bytes);
-        if code.is_none() || (!snippet.is_empty() && method.name() == "finalize" && code == Some(&[RETURN])) {
+        if code.is_none()
+            || (!snippet.is_empty() && method.name() == "finalize" && code == Some(&[RETURN]))
+        {
             continue;
         }
         for &at in places {
@@ -173,7 +178,8 @@ pub(crate) fn hook_everywhere(bytes: &[u8]) -> Result<(Vec<u8>, usize), Refusal>
     }
     let call = class.pool_mut().method_ref("zaudit/Hooks", "created", "(Ljava/lang/Object;)V")?;
     let [high, low] = call.to_be_bytes();
-    let places = splice_everywhere(&mut class, &[Where::Entry, Where::Return], &[1, 184, high, low], 1)?;
+    let places =
+        splice_everywhere(&mut class, &[Where::Entry, Where::Return], &[1, 184, high, low], 1)?;
     Ok((class.to_bytes()?, places))
 }
 

@@ -1,7 +1,8 @@
 //! The class file rewriter on every class of every JDK's own run-time image.
 //!
-//! Owns: the stages that each JDK goes through, and the goldens. Leaves to `rewriter/`: reading images, linking.
-//! Invariant: each stage prints how many classes it looked at, and looking at none is a failure.
+//! Owns: the stages that each JDK goes through, and the goldens. Leaves to `rewriter/`: reading
+//! images, linking. Invariant: each stage prints how many classes it looked at, and looking at none
+//! is a failure.
 
 mod image;
 mod jar;
@@ -51,8 +52,9 @@ fn main() -> ExitCode {
         });
     }
     let own = Arc::clone(&workspace);
-    trials
-        .push(Trial::test("character_ranges", move || shapes::character_ranges(&own).map_err(Failed::from)));
+    trials.push(Trial::test("character_ranges", move || {
+        shapes::character_ranges(&own).map_err(Failed::from)
+    }));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -111,7 +113,8 @@ fn verify(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
         }
         match link::hook_everywhere(&class.bytes) {
             Ok((bytes, count)) => {
-                ClassFile::parse(&bytes).map_err(|refusal| format!("{} again: {refusal}", class.name))?;
+                ClassFile::parse(&bytes)
+                    .map_err(|refusal| format!("{} again: {refusal}", class.name))?;
                 patch.add(&class.module, &class.name, &bytes)?;
                 names.push(link::binary(&class.name));
                 places += count;
@@ -122,7 +125,8 @@ fn verify(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
     }
     let written = start.elapsed();
     let rewritten = link::link(jdk, workspace, &modules, &names, Some(&mut patch))?;
-    // Some classes of some JDKs need types that are not there; they fail on the bare JDK too, in the same way.
+    // Some classes of some JDKs need types that are not there; they fail on the bare JDK too, in
+    // the same way.
     let bare = if rewritten.failures.is_empty() {
         Linked::default()
     } else {
@@ -150,7 +154,11 @@ fn verify(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
     if names.is_empty() || rewritten.calls == 0 {
         return Err("the rewritten classes were not used".into());
     }
-    if worse.is_empty() && refused.is_empty() { Ok(()) } else { Err(some_of(&[worse, refused].concat())) }
+    if worse.is_empty() && refused.is_empty() {
+        Ok(())
+    } else {
+        Err(some_of(&[worse, refused].concat()))
+    }
 }
 
 /// The class of an error that is listed as `class<tab>message`.
@@ -163,7 +171,8 @@ fn is_ours(error: &str) -> bool {
     ["java.lang.VerifyError", "java.lang.ClassFormatError"].contains(&kind(error))
 }
 
-/// A class that pops from an empty stack, one in each module: the patch is looked at and the verifier is on.
+/// A class that pops from an empty stack, one in each module: the patch is looked at and the
+/// verifier is on.
 fn a_bad_class_is_noticed(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
     let mut patch = Patch::new(jdk, workspace, "bad")?;
     let mut bad = BTreeMap::new();
@@ -190,13 +199,15 @@ fn a_bad_class_is_noticed(jdk: &Jdk, workspace: &Workspace) -> Result<(), String
         names.push(link::binary(name));
     }
     let linked = link::link(jdk, workspace, &modules, &names, Some(&mut patch))?;
-    let noticed = linked.failures.values().filter(|error| kind(error) == "java.lang.VerifyError").count();
+    let noticed =
+        linked.failures.values().filter(|error| kind(error) == "java.lang.VerifyError").count();
     eprintln!("JDK {}: {noticed} of {} bad classes noticed", jdk.major, names.len());
     let least = if jdk.major == 8 { 1 } else { 20 };
     if noticed == names.len() && noticed >= least { Ok(()) } else { Err(format!("{linked:?}")) }
 }
 
-/// The real hooks in this JDK's real classes: every one finds its place, and all that comes of it links.
+/// The real hooks in this JDK's real classes: every one finds its place, and all that comes of it
+/// links.
 fn hooks(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
     let mut patch = Patch::new(jdk, workspace, "hooks")?;
     // JDK 8 inflates while it starts, so these hooks need a class whose methods are there.
@@ -209,13 +220,18 @@ fn hooks(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
         if !instrument::targets().any(|target| target == class.name) {
             continue;
         }
-        let out = instrument::instrument(&class.name, &class.bytes).map_err(|refusal| refusal.to_string())?;
+        let out = instrument::instrument(&class.name, &class.bytes)
+            .map_err(|refusal| refusal.to_string())?;
         let placed: Vec<_> =
             out.placed.iter().map(|placed| (placed.method.as_str(), placed.callback)).collect();
         // The other constructors delegate to these.
         let expected = match class.name.as_str() {
-            "java/util/zip/Inflater" => [("<init>(Z)V", Callback::Created), ("end()V", Callback::Ended)],
-            "java/util/zip/Deflater" => [("<init>(IZ)V", Callback::Created), ("end()V", Callback::Ended)],
+            "java/util/zip/Inflater" => {
+                [("<init>(Z)V", Callback::Created), ("end()V", Callback::Ended)]
+            }
+            "java/util/zip/Deflater" => {
+                [("<init>(IZ)V", Callback::Created), ("end()V", Callback::Ended)]
+            }
             _ => [("halt(I)V", Callback::Ending), ("shutdown()V", Callback::Ending)],
         };
         if placed != expected || !out.missing.is_empty() {
@@ -230,7 +246,8 @@ fn hooks(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
     }
     let mut patch = Patch::new(jdk, workspace, "helper")?;
     patch.add_hooks(&instrument::helper_class())?;
-    let linked = link::link(jdk, workspace, &modules, &["zaudit.Hooks".to_owned()], Some(&mut patch))?;
+    let linked =
+        link::link(jdk, workspace, &modules, &["zaudit.Hooks".to_owned()], Some(&mut patch))?;
     if linked.linked == 1 { Ok(()) } else { Err(format!("the helper class: {linked:?}")) }
 }
 

@@ -1,10 +1,12 @@
 //! What a rewritten method looks like: goldens of the shapes that are easily rewritten wrongly.
 //!
-//! Owns: `java-fixtures/tools/Shapes.java`, spliced and disassembled by the JDK's own javap, method by method, against
-//! `tests/goldens/rewriter/`. Invariant: a golden that is missing fails; `BLESS=1` writes it.
+//! Owns: `java-fixtures/tools/Shapes.java`, spliced and disassembled by the JDK's own javap, method
+//! by method, against `tests/goldens/rewriter/`. Invariant: a golden that is missing fails;
+//! `BLESS=1` writes it.
 //!
-//! javap and not a disassembler of ours: it shares no mistake with the rewriter. What it prints has been the same from
-//! JDK 11 on, up to constant pool indexes and blanks, which are taken out; so has what its javac compiles.
+//! javap and not a disassembler of ours: it shares no mistake with the rewriter. What it prints has
+//! been the same from JDK 11 on, up to constant pool indexes and blanks, which are taken out; so
+//! has what its javac compiles.
 
 use crate::image::{Workspace, run};
 use crate::link;
@@ -16,7 +18,8 @@ use zaudit_tests::golden;
 use zaudit_tests::jdks::{self, Jdk};
 use zaudit_tests::repository;
 
-/// Golden file and method. Four are the shapes that go wrong; the others are their smaller and rarer cousins.
+/// Golden file and method. Four are the shapes that go wrong; the others are their smaller and
+/// rarer cousins.
 pub(crate) const GOLDENS: [(&str, &str); 6] = [
     ("many-returns", "manyReturns"),
     ("switch", "switches"),
@@ -31,7 +34,11 @@ pub(crate) fn jdk(workspace: &Workspace) -> Option<&Jdk> {
     jdks::default_jdk(&workspace.jdks).ok().filter(|jdk| jdk.major >= 11)
 }
 
-fn compiled(workspace: &Workspace, folder: &str, debug: &str) -> Result<(PathBuf, Vec<u8>), String> {
+fn compiled(
+    workspace: &Workspace,
+    folder: &str,
+    debug: &str,
+) -> Result<(PathBuf, Vec<u8>), String> {
     let folder = workspace.scratch.join(folder);
     workspace.compile(&[repository().join("java-fixtures/tools/Shapes.java")], &folder, debug)?;
     let file = folder.join("Shapes.class");
@@ -53,12 +60,18 @@ fn spliced(bytes: &[u8]) -> Result<Vec<u8>, zaudit_classfile::Refusal> {
 }
 
 /// Compares the listing of one method with its golden.
-pub(crate) fn golden(workspace: &Workspace, jdk: &Jdk, golden: &str, method: &str) -> Result<(), String> {
+pub(crate) fn golden(
+    workspace: &Workspace,
+    jdk: &Jdk,
+    golden: &str,
+    method: &str,
+) -> Result<(), String> {
     let (file, bytes) = compiled(workspace, golden, "-g")?;
     let bytes = spliced(&bytes).map_err(|refusal| refusal.to_string())?;
     fs::write(&file, bytes).map_err(|error| format!("{}: {error}", file.display()))?;
     let listing = run(Command::new(jdk.tool("javap")).args(["-c", "-v", "-p"]).arg(&file))?;
-    let actual = listing_of(&listing, method).ok_or_else(|| format!("no {method} in\n{listing}"))?;
+    let actual =
+        listing_of(&listing, method).ok_or_else(|| format!("no {method} in\n{listing}"))?;
     golden::golden(&repository().join(format!("tests/goldens/rewriter/{golden}.txt")), &actual)
 }
 

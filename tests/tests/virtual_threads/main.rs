@@ -35,7 +35,11 @@ const COLLECTORS: [Collector; 8] = [
     (
         "shenandoah_generational",
         25..=u32::MAX,
-        &["-XX:+UnlockExperimentalVMOptions", "-XX:+UseShenandoahGC", "-XX:ShenandoahGCMode=generational"],
+        &[
+            "-XX:+UnlockExperimentalVMOptions",
+            "-XX:+UseShenandoahGC",
+            "-XX:ShenandoahGCMode=generational",
+        ],
     ),
     (
         EPSILON,
@@ -121,7 +125,11 @@ impl Kit {
         let jvm = Jvm::new(&self.jdk, env.fixture("VirtualLives")?)?;
         let record = ["-XX:StartFlightRecording:filename=r.jfr,settings=profile", "-Xlog:jfr*=off"];
         let record = record.into_iter().filter(|_| recorded);
-        Ok(jvm.flags(flags).flags(["-XX:+EnableDynamicAgentLoading"]).flags(self.flags).flags(record))
+        Ok(jvm
+            .flags(flags)
+            .flags(["-XX:+EnableDynamicAgentLoading"])
+            .flags(self.flags)
+            .flags(record))
     }
 
     fn start(&self, jvm: Jvm) -> Result<Program> {
@@ -208,7 +216,8 @@ fn cycles(kit: &Kit, env: &TestEnv) -> Result<()> {
             }
             _ => {
                 let made = program.obey("resume")?;
-                ensure_lives(&program.report("disarm", kit.gc())?, &made, kit.lost()).map_err(here)?;
+                ensure_lives(&program.report("disarm", kit.gc())?, &made, kit.lost())
+                    .map_err(here)?;
             }
         }
         program.obey("end")?;
@@ -229,7 +238,10 @@ fn virtual_cleaner(kit: &Kit, env: &TestEnv) -> Result<()> {
 /// Has the JVM write all its threads, virtual ones included, to a file.
 fn dump_threads(jdk: &Jdk, pid: u32, words: &[&str]) -> Result<()> {
     let mut jcmd = Command::new(jdk.tool("jcmd"));
-    jcmd.arg(pid.to_string()).args(["Thread.dump_to_file", "-overwrite"]).args(words).stdin(Stdio::null());
+    jcmd.arg(pid.to_string())
+        .args(["Thread.dump_to_file", "-overwrite"])
+        .args(words)
+        .stdin(Stdio::null());
     let said = Said::of(&mut jcmd)?;
     ensure!(said.code == Some(0) && said.stdout.contains("Created"), "{said:?}");
     Ok(())

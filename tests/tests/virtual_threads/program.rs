@@ -115,7 +115,8 @@ pub fn ensure_lives(report: &Report, made: &Ledger, lost: Lost) -> Result<()> {
     for site in &report.sites {
         ensure_whole(site)?;
         if !site.is_of("VirtualLives$Churn") {
-            let depth = site.frames.iter().filter(|f| f.to_string() == "VirtualLives$Life.down").count();
+            let depth =
+                site.frames.iter().filter(|f| f.to_string() == "VirtualLives$Life.down").count();
             let sum = counted.entry(format!("{}@{depth}", site.kind)).or_default();
             let counts = &site.counts;
             let parts = [counts.created, counts.ended, counts.late, counts.collected, counts.live];
@@ -135,7 +136,9 @@ pub fn ensure_lives(report: &Report, made: &Ledger, lost: Lost) -> Result<()> {
         let right = right && created == made.created && ended == made.ended && late == 0;
         ensure!(right, {
             let counts = [created, ended, late, collected, live];
-            format!("{name}: {made:?}, and the report has {counts:?} (created, ended, late, collected, live)")
+            format!(
+                "{name}: {made:?}, and the report has {counts:?} (created, ended, late, collected, live)"
+            )
         });
     }
     Ok(())
@@ -151,7 +154,8 @@ const OUTERMOST: [&str; 3] = [
 /// Ensures that no frame is missing between the constructor and the first frame of the thread.
 fn ensure_whole(site: &Site) -> Result<()> {
     let names: Vec<String> = site.frames.iter().rev().map(ToString::to_string).collect();
-    let outermost = names.iter().map(String::as_str).filter(|name| !name.contains("VThreadContinuation"));
+    let outermost =
+        names.iter().map(String::as_str).filter(|name| !name.contains("VThreadContinuation"));
     let reaches = outermost.take(OUTERMOST.len()).eq(OUTERMOST);
     // The calls of a recursion follow each other.
     let down = |name: &String| name == "VirtualLives$Life.down";

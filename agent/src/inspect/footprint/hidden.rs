@@ -59,8 +59,11 @@ impl Hidden {
         let deflater = counted(jni, deflater, |_| (), &self.deflater_end)?;
         // A Deflater allocates everything in its constructor (deflateInit2_ in every zlib since
         // 1.1).
-        let found =
-            plausible(version, PerKind { inflater: fresh, deflater }, PerKind { inflater: each, deflater })?;
+        let found = plausible(
+            version,
+            PerKind { inflater: fresh, deflater },
+            PerKind { inflater: each, deflater },
+        )?;
         Some(Footprint { measured: self.inflate.is_some(), ..found })
     }
 }

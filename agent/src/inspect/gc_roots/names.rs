@@ -24,7 +24,9 @@ impl Names {
         let mut tags = HashSet::new();
         for (root, steps) in paths.iter().flatten() {
             tags.extend(match root {
-                Root::Static(tag) | Root::Thread(tag) | Root::Frame { thread: tag, .. } => Some(*tag),
+                Root::Static(tag) | Root::Thread(tag) | Root::Frame { thread: tag, .. } => {
+                    Some(*tag)
+                }
                 Root::Other(_) => None,
             });
             tags.extend(steps.kept.iter().map(|step| tag_of(step.node)));
@@ -47,7 +49,8 @@ impl Names {
                 self.thread(*tag)
             }
             Root::Frame { kind, thread, method } => {
-                let method = self.method(*method).map(|method| format!(" of {method}")).unwrap_or_default();
+                let method =
+                    self.method(*method).map(|method| format!(" of {method}")).unwrap_or_default();
                 format!("{kind}{method} in {}", self.thread(*thread))
             }
             Root::Other(text) => (*text).to_owned(),
@@ -63,7 +66,8 @@ impl Names {
             });
         }
         path.push(
-            object(steps.len().saturating_sub(1)).map_or_else(unknown, |instance| self.class_of(instance)),
+            object(steps.len().saturating_sub(1))
+                .map_or_else(unknown, |instance| self.class_of(instance)),
         );
         Retained::By { root, path }
     }
@@ -99,7 +103,8 @@ impl Names {
         let (Some(holder), Some(held)) = (holder, held) else { return unknown() };
         let mut class = self.jni.class_of(holder);
         while !class.is_null() {
-            let found = self.named(class, held, false, |field| self.jni.object_field(holder, field));
+            let found =
+                self.named(class, held, false, |field| self.jni.object_field(holder, field));
             let superclass = self.jni.superclass(class);
             self.jni.delete_local(class);
             if let Some(name) = found {

@@ -3,7 +3,8 @@
 //! Contains no policy. Invariant: during a heap walk no function of the JVM is called.
 
 use super::{
-    Jvmti, Result, check, collected, copied, jclass, jint, jlong, jmethodID, jobject, jvmtiError, slice,
+    Jvmti, Result, check, collected, copied, jclass, jint, jlong, jmethodID, jobject, jvmtiError,
+    slice,
 };
 use jvmti_bindings::sys::jni::jfieldID;
 use jvmti_bindings::sys::jvmti;
@@ -133,10 +134,20 @@ impl Jvmti {
     pub(crate) fn objects_with_any(self, tags: &[jlong]) -> Result<Vec<(jlong, jobject)>> {
         let wanted = jint::try_from(tags.len()).unwrap_or(jint::MAX);
         let (mut count, mut objects, mut found) = (0, ptr::null_mut(), ptr::null_mut());
-        call!(self, GetObjectsWithTags, wanted, tags.as_ptr(), &mut count, &mut objects, &mut found)?;
+        call!(
+            self,
+            GetObjectsWithTags,
+            wanted,
+            tags.as_ptr(),
+            &mut count,
+            &mut objects,
+            &mut found
+        )?;
         // SAFETY: on success both have `count` entries.
         let all = unsafe {
-            collected(slice(found, count).iter().copied().zip(slice(objects, count).iter().copied()))
+            collected(
+                slice(found, count).iter().copied().zip(slice(objects, count).iter().copied()),
+            )
         };
         self.deallocate(objects.cast());
         self.deallocate(found.cast());

@@ -84,8 +84,9 @@ impl<'a> Change<'a> {
     fn weight(&self) -> (u8, u64) {
         let (before, now) = (found(self.old), found(self.new));
         let bytes = |one: u64, other: u64| {
-            one.saturating_sub(other)
-                .saturating_mul(self.classified().map_or(0, |classified| classified.stats.bytes_each))
+            one.saturating_sub(other).saturating_mul(
+                self.classified().map_or(0, |classified| classified.stats.bytes_each),
+            )
         };
         match self.kind {
             ChangeKind::New | ChangeKind::Grown if now.0 > before.0 => (3, bytes(now.0, before.0)),
@@ -104,7 +105,12 @@ pub(crate) fn found(classified: Option<&ClassifiedSite>) -> (u64, u64) {
 /// All changes, worst first, in the same order for the same two reports.
 pub(crate) fn changes<'a>(old: &'a Report, new: &'a Report) -> Vec<Change<'a>> {
     let by_id = |report: &'a Report| -> HashMap<u64, &'a ClassifiedSite> {
-        report.classification.sites.iter().map(|classified| (classified.site.stable_id, classified)).collect()
+        report
+            .classification
+            .sites
+            .iter()
+            .map(|classified| (classified.site.stable_id, classified))
+            .collect()
     };
     let (before, now) = (by_id(old), by_id(new));
     let kept = new
@@ -112,17 +118,23 @@ pub(crate) fn changes<'a>(old: &'a Report, new: &'a Report) -> Vec<Change<'a>> {
         .sites
         .iter()
         .map(|classified| (before.get(&classified.site.stable_id).copied(), Some(classified)));
-    let left =
-        old.classification.sites.iter().filter(|classified| !now.contains_key(&classified.site.stable_id));
+    let left = old
+        .classification
+        .sites
+        .iter()
+        .filter(|classified| !now.contains_key(&classified.site.stable_id));
     let pairs = kept.chain(left.map(|classified| (Some(classified), None)));
-    let mut changes: Vec<Change<'_>> = pairs.filter_map(|(old, new)| Change::of(old, new)).collect();
+    let mut changes: Vec<Change<'_>> =
+        pairs.filter_map(|(old, new)| Change::of(old, new)).collect();
     let [old_leaves_out, new_leaves_out] =
         [old, new].map(|report| report.classification.sites_left_out() > 0);
     for change in &mut changes {
-        change.unlisted = change.old.is_none() && old_leaves_out || change.new.is_none() && new_leaves_out;
+        change.unlisted =
+            change.old.is_none() && old_leaves_out || change.new.is_none() && new_leaves_out;
     }
     find_moved(&mut changes);
-    let id = |change: &Change<'_>| change.classified().map_or(0, |classified| classified.site.stable_id);
+    let id =
+        |change: &Change<'_>| change.classified().map_or(0, |classified| classified.site.stable_id);
     changes.sort_by_key(|change| (Reverse(change.weight()), id(change)));
     changes
 }
@@ -134,13 +146,16 @@ type Names<'a> = (Kind, Option<&'a str>, Vec<(&'a str, &'a str)>);
 /// each release of the program, so that an old leak would look new.
 fn find_moved(changes: &mut [Change<'_>]) {
     fn names(classified: &ClassifiedSite) -> Names<'_> {
-        let frames = classified.site.frames().map(|frame| (frame.class.as_str(), frame.method.as_str()));
+        let frames =
+            classified.site.frames().map(|frame| (frame.class.as_str(), frame.method.as_str()));
         (classified.site.kind, classified.site.subclass.as_deref(), frames.collect())
     }
     // A site has moved only if the other report does not have it, and if there is only one
     // candidate.
     let mut gone: HashMap<Names<'_>, Option<&ClassifiedSite>> = HashMap::new();
-    for old in changes.iter().filter(|it| it.new.is_none() && !it.unlisted).filter_map(|change| change.old) {
+    for old in
+        changes.iter().filter(|it| it.new.is_none() && !it.unlisted).filter_map(|change| change.old)
+    {
         gone.entry(names(old)).and_modify(|several| *several = None).or_insert(Some(old));
     }
     for change in changes.iter_mut().filter(|change| change.old.is_none()) {
@@ -156,7 +171,8 @@ pub(crate) mod tests {
     /// The agent's golden report, after some change.
     pub(crate) fn report(change: impl FnOnce(&mut Value)) -> Report {
         let mut root =
-            serde_json::from_slice(include_bytes!("../../../../tests/goldens/report.json")).unwrap();
+            serde_json::from_slice(include_bytes!("../../../../tests/goldens/report.json"))
+                .unwrap();
         change(&mut root);
         Report::read(&serde_json::to_vec(&root).unwrap()).unwrap()
     }
@@ -181,7 +197,10 @@ pub(crate) mod tests {
 
     fn kinds(old: &Report, new: &Report) -> Vec<(ChangeKind, String)> {
         let name = |classified: &ClassifiedSite| format!("{:016x}", classified.site.stable_id);
-        changes(old, new).iter().map(|change| (change.kind, change.classified().map(name).unwrap())).collect()
+        changes(old, new)
+            .iter()
+            .map(|change| (change.kind, change.classified().map(name).unwrap()))
+            .collect()
     }
 
     #[test]
@@ -211,7 +230,8 @@ pub(crate) mod tests {
             (ChangeKind::Shrunk, "a3"),
             (ChangeKind::Gone, "a2"),
         ];
-        let expected: Vec<_> = expected.into_iter().map(|(kind, id)| (kind, format!("{id:0>16}"))).collect();
+        let expected: Vec<_> =
+            expected.into_iter().map(|(kind, id)| (kind, format!("{id:0>16}"))).collect();
         assert_eq!(kinds(&old, &new), expected);
         // Bytes decide between two changes of the same rank.
         let more = numbers([(5, 5), (1, 0), (0, 3), (20, 0), (1, 1), (0, 0)]);

@@ -37,8 +37,9 @@ pub(crate) fn render(
     let mut lines = vec![format!("zaudit top  process {pid}  {}", one_line(&now.process.command))];
     for kind in Kind::ALL {
         let numbers = Numbers::of_kind(now, kind);
-        let change =
-            before.map(|before| changes(numbers, Numbers::of_kind(before, kind))).unwrap_or_default();
+        let change = before
+            .map(|before| changes(numbers, Numbers::of_kind(before, kind)))
+            .unwrap_or_default();
         let change = if change.is_empty() { change } else { format!(" ({change})") };
         let outcomes = outcomes(now, numbers);
         lines.push(format!("{}s  {} created{change}, {outcomes}", kind.name(), numbers.created));
@@ -175,7 +176,8 @@ fn row(report: &Report, finding: &Finding<'_>, last: Option<Numbers>) -> String 
         (difference(created, last.created), difference(live, last.live))
     });
     let held = held(report, bytes_held);
-    let blamed = finding.sites.first().and_then(|worst| worst.site.frames().nth(finding.blame_frame));
+    let blamed =
+        finding.sites.first().and_then(|worst| worst.site.frames().nth(finding.blame_frame));
     let blamed = blamed.map_or_else(|| "(no stack)".into(), frame);
     let kind = finding.stats.kind.name();
     format!(
@@ -226,7 +228,10 @@ mod tests {
 
     /// The words of the line that ends with this frame.
     fn words(text: &str, end: &str) -> Vec<String> {
-        let line = text.lines().find(|line| line.ends_with(end)).unwrap_or_else(|| panic!("{end}: {text}"));
+        let line = text
+            .lines()
+            .find(|line| line.ends_with(end))
+            .unwrap_or_else(|| panic!("{end}: {text}"));
         line.split_whitespace().map(str::to_owned).collect()
     }
 
@@ -311,7 +316,8 @@ mod tests {
         changed.render(Format::Text, Style::default(), &mut report).unwrap();
         let report = String::from_utf8(report).unwrap();
         let findings = findings(&changed.classification.sites).unwrap();
-        let rows: Vec<&str> = text.lines().skip_while(|line| !line.ends_with("FINDING")).skip(1).collect();
+        let rows: Vec<&str> =
+            text.lines().skip_while(|line| !line.ends_with("FINDING")).skip(1).collect();
         assert_eq!(rows.len(), findings.len(), "{text}");
         assert!(findings.len() < changed.classification.sites.len());
         for blamed in [
@@ -320,7 +326,8 @@ mod tests {
             "org.acme.Codec.decode(Codec.java:11)",
         ] {
             assert_eq!(rows.iter().filter(|row| row.ends_with(blamed)).count(), 1, "{text}");
-            let heading = |line: &str| !line.starts_with(' ') && line.ends_with(&format!("  {blamed}"));
+            let heading =
+                |line: &str| !line.starts_with(' ') && line.ends_with(&format!("  {blamed}"));
             assert!(report.lines().any(heading), "{blamed} is not blamed in: {report}");
         }
         assert_eq!(words(&text, "Codec.decode(Codec.java:11)")[0], "4000");

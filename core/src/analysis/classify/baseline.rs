@@ -41,8 +41,10 @@ impl Classification {
         for classified in &mut self.sites {
             let Some(old) = baseline.sites.get(&classified.site.stable_id) else { continue };
             let stats = &mut classified.stats;
-            stats.known =
-                Known { leaked: old.leaked.min(stats.leaked), suspects: old.suspects.min(stats.suspects) };
+            stats.known = Known {
+                leaked: old.leaked.min(stats.leaked),
+                suspects: old.suspects.min(stats.suspects),
+            };
             stats.leaked -= stats.known.leaked;
             stats.suspects -= stats.known.suspects;
             sum += stats.known.sum();
@@ -74,14 +76,17 @@ mod tests {
                 (Kind::Inflater, &[MADE, "x.Y.z"], 1, 0, 0, 1),
             ]);
             let of = |classification: &Classification| {
-                let found =
-                    classification.sites.iter().find(|site| site.site.frames().any(|f| f.class == "a.B"));
+                let found = classification
+                    .sites
+                    .iter()
+                    .find(|site| site.site.frames().any(|f| f.class == "a.B"));
                 found.map(|classified| (classified.site.stable_id, classified.stats)).unwrap()
             };
             let (id, before) = of(&classification);
             let sites = old.map(|(leaked, suspects)| (id, Known { leaked, suspects })).into_iter();
             let sites = sites.chain([(7, Known::default())]).collect();
-            let baseline = Baseline { file: "old.json".into(), taken: SystemTime::UNIX_EPOCH, sites };
+            let baseline =
+                Baseline { file: "old.json".into(), taken: SystemTime::UNIX_EPOCH, sites };
             let sum = classification.against(&baseline);
             let (_, stats) = of(&classification);
             assert_eq!((stats.leaked, stats.suspects), reported, "{leaked} {live} {old:?}");

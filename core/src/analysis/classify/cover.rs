@@ -24,7 +24,8 @@ impl Classification {
         for classified in &mut self.sites {
             classified.cover(rules, &index, &mut used);
         }
-        (self.covered, self.excess) = used.into_iter().map(|used| (used.covered, used.excess)).unzip();
+        (self.covered, self.excess) =
+            used.into_iter().map(|used| (used.covered, used.excess)).unzip();
     }
 }
 
@@ -38,7 +39,8 @@ impl ClassifiedSite {
         let of_live = first(tally.live > 0, Rule::speaks_of_live);
         let mut ask = |found: Option<usize>, all: u64, grown_up: u64| -> Option<u64> {
             let (rule, used) = (rules.get(found?)?, used.get_mut(found?)?);
-            let covered = rule.max.map_or(all, |max| grown_up.min(max.saturating_sub(used.covered)));
+            let covered =
+                rule.max.map_or(all, |max| grown_up.min(max.saturating_sub(used.covered)));
             used.covered += covered;
             used.excess += grown_up.saturating_sub(covered);
             (covered > 0).then_some(covered)
@@ -71,7 +73,11 @@ mod tests {
 
     /// Of each site in the order of the table: leaked, suspects, expected. And of each rule:
     /// covered, excess.
-    fn covered(sites: &[Made<'_>], young: &[u64], texts: &[&str]) -> (Vec<[u64; 3]>, Vec<[u64; 2]>) {
+    fn covered(
+        sites: &[Made<'_>],
+        young: &[u64],
+        texts: &[&str],
+    ) -> (Vec<[u64; 3]>, Vec<[u64; 2]>) {
         let mut snapshot = session(sites).snapshot(Nanos(2_000_000_000), Duration::ZERO).unwrap();
         let ids: Vec<_> = snapshot.sites.iter().map(|seen| seen.site.stable_id).collect();
         for (seen, young) in snapshot.sites.iter_mut().zip(young) {
@@ -79,7 +85,12 @@ mod tests {
         }
         let classification = classify(&snapshot, &Footprint::default(), &rules(texts)).unwrap();
         let stats = |id| {
-            classification.sites.iter().find(|classified| classified.site.stable_id == id).unwrap().stats
+            classification
+                .sites
+                .iter()
+                .find(|classified| classified.site.stable_id == id)
+                .unwrap()
+                .stats
         };
         let stats_of = |id| {
             let stats: SiteStats = stats(id);
@@ -89,8 +100,12 @@ mod tests {
             [stats.leaked, stats.suspects, stats.expected]
         };
         let sites: Vec<_> = ids.into_iter().map(stats_of).collect();
-        let used: Vec<_> =
-            classification.covered.iter().zip(&classification.excess).map(|(c, e)| [*c, *e]).collect();
+        let used: Vec<_> = classification
+            .covered
+            .iter()
+            .zip(&classification.excess)
+            .map(|(c, e)| [*c, *e])
+            .collect();
         assert_eq!(
             sites.iter().map(|stats| stats[2]).sum::<u64>(),
             classification.covered.iter().sum::<u64>(),
@@ -121,7 +136,8 @@ mod tests {
     #[test]
     fn leaks_and_live_ones_may_have_a_rule_each() {
         let sites = [(Kind::Inflater, &[MADE, POOL][..], 9, 2, 1, 2)];
-        let (stats, used) = covered(&sites, &[], &["leak:a.Pool.*", "live:a.Pool.*", "leak,live:*"]);
+        let (stats, used) =
+            covered(&sites, &[], &["leak:a.Pool.*", "live:a.Pool.*", "leak,live:*"]);
         assert_eq!((stats, used), (vec![[0, 0, 7]], vec![[3, 0], [4, 0], [0, 0]]));
     }
 
@@ -158,7 +174,11 @@ mod tests {
             (10, "leak,live:* max=6", [0, 0, 6], [6, 0]),
             (10, "leak,live:* max=0", [1, 5, 0], [0, 6]),
         ] {
-            assert_eq!(covered(&sites, &[young], &[rule]), (vec![stats], vec![used]), "{young} {rule}");
+            assert_eq!(
+                covered(&sites, &[young], &[rule]),
+                (vec![stats], vec![used]),
+                "{young} {rule}"
+            );
         }
     }
 }

@@ -46,7 +46,8 @@ impl Classification {
     /// cover in all.
     pub fn over<'a>(&'a self, rules: &'a [Rule]) -> impl Iterator<Item = (&'a Rule, u64)> + 'a {
         let used = rules.iter().zip(self.covered.iter().zip(&self.excess));
-        used.filter(|(_, (_, excess))| **excess > 0).map(|(rule, (covered, excess))| (rule, covered + excess))
+        used.filter(|(_, (_, excess))| **excess > 0)
+            .map(|(rule, (covered, excess))| (rule, covered + excess))
     }
 
     /// Sums over the sites of each kind, in words.
@@ -73,7 +74,8 @@ mod tests {
     fn what_fails() {
         let leak = (Kind::Inflater, &[MADE, "a.Leak.x"][..], 9, 6, 1, 2);
         let open = (Kind::Deflater, &[MADE, "a.Open.x"][..], 4, 0, 0, 0);
-        let covered = (Kind::Inflater, &[MADE, "java.util.zip.ZipFile.getInflater"][..], 50, 0, 0, 0);
+        let covered =
+            (Kind::Inflater, &[MADE, "java.util.zip.ZipFile.getInflater"][..], 50, 0, 0, 0);
         let ended = (Kind::Inflater, &[MADE, "a.Fine.x"][..], 5, 5, 0, 0);
         const LEAK: &str = "3 Inflaters were never ended; only the garbage collector freed them";
         const LIVE: &str = "4 Deflaters are suspects (fail_on=live:4)";
@@ -102,9 +104,10 @@ mod tests {
     fn a_rule_over_its_maximum_fails_it() {
         let open = session(&[(Kind::Deflater, &[MADE, "a.Pool.x"][..], 21, 0, 0, 0)]);
         let snapshot = open.snapshot(Nanos(3), Duration::ZERO).unwrap();
-        for (max, why) in
-            [(20, Some("rule live:a.Pool.* max=20 is over its maximum: 21 found, 20 allowed")), (21, None)]
-        {
+        for (max, why) in [
+            (20, Some("rule live:a.Pool.* max=20 is over its maximum: 21 found, 20 allowed")),
+            (21, None),
+        ] {
             let rules = [Rule::parse(&format!("live:a.Pool.* max={max}"), false).unwrap()];
             let classification = classify(&snapshot, &Footprint::default(), &rules).unwrap();
             assert_eq!(classification.failure(&rules, &FailOn::default()).as_deref(), why);
@@ -112,7 +115,8 @@ mod tests {
         let rules: Vec<_> = (0..5).map(|n| format!("live:a.Pool.* < *{n} max=0")).collect();
         let frames: Vec<String> = (0..5).map(|n| format!("b.C.x{n}")).collect();
         let many: Vec<_> = frames.iter().map(|frame| [MADE, "a.Pool.x", frame]).collect();
-        let many: Vec<_> = many.iter().map(|frames| (Kind::Inflater, &frames[..], 1, 0, 0, 0)).collect();
+        let many: Vec<_> =
+            many.iter().map(|frames| (Kind::Inflater, &frames[..], 1, 0, 0, 0)).collect();
         let rules: Vec<_> = rules.iter().map(|text| Rule::parse(text, false).unwrap()).collect();
         let snapshot = session(&many).snapshot(Nanos(3), Duration::ZERO).unwrap();
         let why = classify(&snapshot, &Footprint::default(), &rules)
@@ -138,6 +142,9 @@ mod tests {
         session.freed(lost, Nanos(2));
         let snapshot = session.snapshot(Nanos(3), Duration::ZERO).unwrap();
         let on = FailOn { live: Some(1), bytes: Some(1) };
-        assert_eq!(classify(&snapshot, &Footprint::default(), &[]).unwrap().failure(&[], &on), None);
+        assert_eq!(
+            classify(&snapshot, &Footprint::default(), &[]).unwrap().failure(&[], &on),
+            None
+        );
     }
 }

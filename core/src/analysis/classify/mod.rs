@@ -1,8 +1,8 @@
 //! What the numbers mean: which sites leak for certain, which are suspects, in which order.
 //!
 //! Pure functions of a snapshot and the rules. Adopted instances are not classified: they have no
-//! stack, so there is no line to fix and no frame for a rule. What rules cover is [`cover`]'s, what
-//! an earlier report has is [`baseline`]'s. Invariant: no count is changed on the way.
+//! stack, so there is no line to fix and no frame for a rule. What rules cover is `cover`'s, what
+//! an earlier report has is `baseline`'s. Invariant: no count is changed on the way.
 
 mod baseline;
 mod cover;
@@ -188,7 +188,8 @@ pub(crate) mod tests {
             for n in 0..*created {
                 let id = session.id(ThreadId(1));
                 session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
-                let by = |role| Actor { thread: ThreadId(1 + u64::from(role == Role::Reclaimer)), role };
+                let by =
+                    |role| Actor { thread: ThreadId(1 + u64::from(role == Role::Reclaimer)), role };
                 let second = Nanos(1_000_000_000);
                 if n < *ended {
                     session.ended(id, by(Role::Program), second);
@@ -242,11 +243,23 @@ pub(crate) mod tests {
         let totals = classification.totals.inflater;
         assert_eq!(
             totals,
-            Totals { created: 13, ended: 5, late: 1, collected: 3, live: 4, expected: 4, ended_elsewhere: 0 }
+            Totals {
+                created: 13,
+                ended: 5,
+                late: 1,
+                collected: 3,
+                live: 4,
+                expected: 4,
+                ended_elsewhere: 0
+            }
         );
         assert_eq!(classification.totals.deflater.collected, 2);
-        let site =
-            classification.sites.iter().map(|site| site.stats).find(|site| site.tally.live > 0).unwrap();
+        let site = classification
+            .sites
+            .iter()
+            .map(|site| site.stats)
+            .find(|site| site.tally.live > 0)
+            .unwrap();
         assert_eq!((site.leaked, site.suspects, site.severity()), (4, 0, Severity::Leak));
         assert_eq!(classification.covered.iter().sum::<u64>(), 4);
         assert_eq!(classification.mismatches, 0);
@@ -266,9 +279,14 @@ pub(crate) mod tests {
             let session = session(&[(Kind::Inflater, frames, 1 + live, 0, 0, 1)]);
             let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
             snapshot.sites[0].tally.young = young;
-            let classification = classify(&snapshot, &Footprint::default(), &Rule::built_in()).unwrap();
+            let classification =
+                classify(&snapshot, &Footprint::default(), &Rule::built_in()).unwrap();
             let site = classification.sites[0].stats;
-            assert_eq!((site.leaked, site.suspects, site.expected), stats, "{frames:?} {live} {young}");
+            assert_eq!(
+                (site.leaked, site.suspects, site.expected),
+                stats,
+                "{frames:?} {live} {young}"
+            );
             assert_eq!(site.too_young(), if site.expected > 0 { 0 } else { young });
             assert_eq!(
                 (site.tally.live, classification.totals.inflater.live),

@@ -25,7 +25,11 @@ impl Others {
     /// The sums that a snapshot has, if there are any.
     pub(super) fn of(kind: Kind, others: &session::Others, native: &Footprint) -> Option<Others> {
         let session::Others { sites, truncated, tally } = *others;
-        (sites > 0).then(|| Others { sites, truncated, stats: SiteStats::without_rules(kind, tally, native) })
+        (sites > 0).then(|| Others {
+            sites,
+            truncated,
+            stats: SiteStats::without_rules(kind, tally, native),
+        })
     }
 
     /// Adds more of the same kind to what there is.
@@ -45,7 +49,8 @@ impl Classification {
     pub(crate) fn leave_out_clean(&mut self) {
         let mut room = Room::CLEAN;
         let mut fitting = |open: bool| {
-            let of_this_sort = self.sites.iter().filter(|classified| is_clean(classified) == Some(open));
+            let of_this_sort =
+                self.sites.iter().filter(|classified| is_clean(classified) == Some(open));
             of_this_sort.take_while(|classified| room.take(&classified.site)).count()
         };
         let (mut open, mut ended) = (fitting(true), fitting(false));
@@ -69,7 +74,8 @@ impl Classification {
 
     /// Number of sites with a truncated stack, those that are not listed included.
     pub(crate) fn truncated_sites(&self) -> u64 {
-        let listed = self.sites.iter().filter(|classified| classified.site.truncated).count() as u64;
+        let listed =
+            self.sites.iter().filter(|classified| classified.site.truncated).count() as u64;
         listed + self.others().map(|others| others.truncated).sum::<u64>()
     }
 
@@ -87,7 +93,8 @@ impl Classification {
 /// None where something is wrong; else whether something is open or lost nevertheless.
 fn is_clean(classified: &ClassifiedSite) -> Option<bool> {
     let SiteStats { tally, known, .. } = &classified.stats;
-    let clean = classified.stats.severity() == Severity::Clean && known.sum() == 0 && tally.is_balanced();
+    let clean =
+        classified.stats.severity() == Severity::Clean && known.sum() == 0 && tally.is_balanced();
     clean.then_some(tally.counts.created > tally.counts.ended)
 }
 
@@ -114,13 +121,16 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(n, stack)| match n {
-                n if n < ended => (Kind::Inflater, &stack[..], 1 + n as u64 % 7, 1 + n as u64 % 7, 0, 0),
+                n if n < ended => {
+                    (Kind::Inflater, &stack[..], 1 + n as u64 % 7, 1 + n as u64 % 7, 0, 0)
+                }
                 n if n < ended + pooled => (Kind::Inflater, &stack[..], 1, 0, 0, 0),
                 _ => (Kind::Inflater, &stack[..], 2, 1, 0, 1),
             })
             .collect();
         let snapshot = session(&made).snapshot(Nanos(9), Duration::ZERO).unwrap();
-        classify(&snapshot, &Footprint::default(), &[Rule::parse("live:a.Pool.*", false).unwrap()]).unwrap()
+        classify(&snapshot, &Footprint::default(), &[Rule::parse("live:a.Pool.*", false).unwrap()])
+            .unwrap()
     }
 
     #[test]
@@ -135,15 +145,17 @@ mod tests {
             let classification = classified(ended, pooled, leaked);
             assert_eq!(classification.sites.len(), listed, "{ended} {pooled} {leaked}");
             assert_eq!(classification.sites_left_out(), (ended + pooled + leaked - listed) as u64);
-            let of = |pick: fn(&SiteStats) -> u64| classification.all_stats().map(pick).sum::<u64>();
+            let of =
+                |pick: fn(&SiteStats) -> u64| classification.all_stats().map(pick).sum::<u64>();
             let totals = classification.totals.inflater;
             assert_eq!(of(|v| v.tally.counts.created), totals.created);
             assert_eq!(of(|v| v.tally.counts.ended), totals.ended);
             assert_eq!((of(|v| v.expected), totals.expected), (pooled as u64, pooled as u64));
             assert_eq!(of(|v| v.leaked), leaked as u64);
             let kept = |name: &str| {
-                let class =
-                    |site: &&ClassifiedSite| site.site.frames().nth(1).unwrap().class.starts_with(name);
+                let class = |site: &&ClassifiedSite| {
+                    site.site.frames().nth(1).unwrap().class.starts_with(name)
+                };
                 classification.sites.iter().filter(class).count()
             };
             assert_eq!(kept("a.Leak"), leaked);

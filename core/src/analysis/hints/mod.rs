@@ -1,6 +1,6 @@
 //! What to change: one hint a finding, from the shape of its stack and its numbers.
 //!
-//! Owns what the shape of a finding is; the table of hints is [`rules`]'s, the sentences are
+//! Owns what the shape of a finding is; the table of hints is `rules`'s, the sentences are
 //! [`crate::wording::hint`]'s. Invariant: ids are unique and never change.
 
 mod rules;
@@ -231,7 +231,12 @@ mod tests {
         // Kind, stack, created, ended, late, collected; the release; the direction; the hint.
         let mut spoken = BTreeSet::new();
         for (made, release, way, begins) in [
-            ((I, pool, 4, 1, 0, 3), 17, None, "close every ZipFile and every stream of its entries; ZipFile"),
+            (
+                (I, pool, 4, 1, 0, 3),
+                17,
+                None,
+                "close every ZipFile and every stream of its entries; ZipFile",
+            ),
             (
                 (I, direct, 4, 0, 3, 1),
                 17,
@@ -313,7 +318,8 @@ mod tests {
         ] {
             let classification = classified(&[made]);
             let findings = findings(&classification.sites).unwrap();
-            let context = Context { release: Some(release), tendency: way.map(goes), double_ends: &[] };
+            let context =
+                Context { release: Some(release), tendency: way.map(goes), double_ends: &[] };
             let said = hint(&findings[0], context).map(|hint| hint.message).unwrap_or_default();
             assert!(said.starts_with(begins), "{said}");
             let input = HintInput::new(&findings[0], context).unwrap();
@@ -372,7 +378,8 @@ mod tests {
             said.map(|hint| (hint.id, hint.message)),
             Some((
                 "subclass-not-ended",
-                "call end(); if a.Own overrides end(), the override must call super.end()".to_owned()
+                "call end(); if a.Own overrides end(), the override must call super.end()"
+                    .to_owned()
             ))
         );
     }

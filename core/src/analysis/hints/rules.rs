@@ -43,23 +43,33 @@ pub(super) static HINTS: &[Hint] = &[
                 && input.ends_again().is_some()
         },
         message: |input| {
-            let line = input.ends_again().map(|double_end| called(&double_end.frame)).unwrap_or_default();
+            let line =
+                input.ends_again().map(|double_end| called(&double_end.frame)).unwrap_or_default();
             hint::wrong_instance_ended(&line, input.kind(), &input.site())
         },
     },
     // A `GZIPInputStream` whose constructor may throw (JDK-8210471).
     Hint {
         id: "gzip-constructor-throws",
-        applies: |input| input.leaks() && input.stream() == Some("GZIPInputStream") && input.release_is(..21),
+        applies: |input| {
+            input.leaks() && input.stream() == Some("GZIPInputStream") && input.release_is(..21)
+        },
         message: |input| hint::gzip_constructor_throws(&input.site(), input.some_are_ended()),
     },
     // A stream of the JDK that compresses or decompresses what is written to it.
     Hint {
         id: "output-stream-not-closed",
-        applies: |input| input.leaks() && input.stream().is_some_and(|name| name.ends_with("OutputStream")),
+        applies: |input| {
+            input.leaks() && input.stream().is_some_and(|name| name.ends_with("OutputStream"))
+        },
         message: |input| {
             let stream = input.stream().unwrap_or_default();
-            hint::output_stream_not_closed(stream, input.kind(), &input.site(), input.some_are_ended())
+            hint::output_stream_not_closed(
+                stream,
+                input.kind(),
+                &input.site(),
+                input.some_are_ended(),
+            )
         },
     },
     // A stream of the JDK that is read from.
@@ -68,7 +78,12 @@ pub(super) static HINTS: &[Hint] = &[
         applies: |input| input.leaks() && input.stream().is_some(),
         message: |input| {
             let stream = input.stream().unwrap_or_default();
-            hint::input_stream_not_closed(stream, input.kind(), &input.site(), input.some_are_ended())
+            hint::input_stream_not_closed(
+                stream,
+                input.kind(),
+                &input.site(),
+                input.some_are_ended(),
+            )
         },
     },
     // A subclass of Inflater or Deflater, which may hide `end()`.
@@ -80,7 +95,9 @@ pub(super) static HINTS: &[Hint] = &[
     // No frame of the application is on the stack.
     Hint {
         id: "jdk-only",
-        applies: |input| input.leaks() && in_jdk(&input.blame_frame.class) && input.stream().is_none(),
+        applies: |input| {
+            input.leaks() && in_jdk(&input.blame_frame.class) && input.stream().is_none()
+        },
         message: |input| hint::jdk_only(&input.site()),
     },
     // Created by a class of the JDK that is not a stream of `java.util.zip`.

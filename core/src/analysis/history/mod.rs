@@ -51,7 +51,8 @@ impl History {
         self.taken.push(snapshot.taken);
         self.all().for_each(|series| series.push(0));
         for seen in snapshot.sites.iter().filter(|seen| seen.tally.live > 0) {
-            let series = self.sites.entry(seen.site.stable_id).or_insert_with(|| vec![0; before + 1]);
+            let series =
+                self.sites.entry(seen.site.stable_id).or_insert_with(|| vec![0; before + 1]);
             set_newest(series, seen.tally.live);
         }
         for kind in Kind::ALL {
@@ -99,7 +100,8 @@ impl History {
     }
 
     fn sum<'a>(&self, all: impl Iterator<Item = &'a Vec<u32>>) -> Option<Series> {
-        let mut points: Vec<Point> = self.taken.iter().map(|at| Point { at: *at, live: 0 }).collect();
+        let mut points: Vec<Point> =
+            self.taken.iter().map(|at| Point { at: *at, live: 0 }).collect();
         for series in all {
             points.iter_mut().zip(series).for_each(|(point, live)| point.live += u64::from(*live));
         }
@@ -174,7 +176,8 @@ mod tests {
 
     /// Numbers that look like chance and are the same in each run.
     fn chance(seed: &mut u64) -> u64 {
-        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *seed =
+            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         *seed >> 33
     }
 
@@ -197,7 +200,10 @@ mod tests {
                 (last.taken, last.sites[1].tally.live) = (Nanos(at), live);
                 history.record(&last).unwrap();
                 let points = history.trend(id).unwrap().points;
-                assert!(points.len() <= POINTS && points.len() as u64 >= (number + 1).min(POINTS as u64 / 2));
+                assert!(
+                    points.len() <= POINTS
+                        && points.len() as u64 >= (number + 1).min(POINTS as u64 / 2)
+                );
                 assert_eq!(points.last(), Some(&Point { at: Nanos(at), live }));
                 assert_eq!(points[0].live, 1, "the first is kept");
                 assert!(points.is_sorted_by(|a, b| a.at < b.at && a.live < b.live));

@@ -99,14 +99,20 @@ impl Series {
         if later.len() >= LEAST_POINTS_LATELY && climbs(later, most(earlier)) {
             let begin = later.first()?;
             let over = last.at.since(begin.at);
-            return Some(Trend { way: Direction::GrewLately, from: begin.live, to: last.live, over });
+            return Some(Trend {
+                way: Direction::GrewLately,
+                from: begin.live,
+                to: last.live,
+                over,
+            });
         }
         if enough && falls(points) {
             return whole(Direction::Fell);
         }
         let over = plateau(points, last.live / RIPPLE);
         if over >= last.at.since(first.at) / PLATEAU {
-            let way = if plateau(points, 0) == over { Direction::Flat } else { Direction::FlatAbout };
+            let way =
+                if plateau(points, 0) == over { Direction::Flat } else { Direction::FlatAbout };
             return Some(Trend { way, from: last.live, to: last.live, over });
         }
         if !enough {
@@ -125,11 +131,15 @@ impl Series {
 fn climbs(points: &[Point], before: u64) -> bool {
     let Some([first, second, third, fourth]) = quarters(points) else { return false };
     let rise = |from: Quarter, to: Quarter| to.floor.checked_sub(from.floor);
-    let (Some(a), Some(b), Some(c)) = (rise(first, second), rise(second, third), rise(third, fourth)) else {
+    let (Some(a), Some(b), Some(c)) =
+        (rise(first, second), rise(second, third), rise(third, fourth))
+    else {
         return false;
     };
-    let over =
-        points.last().zip(points.first()).map_or(Duration::ZERO, |(last, first)| last.at.since(first.at));
+    let over = points
+        .last()
+        .zip(points.first())
+        .map_or(Duration::ZERO, |(last, first)| last.at.since(first.at));
     c > 0
         && fourth.floor > first.ceiling.max(before)
         && a.max(b).max(c) * 4 <= (a + b + c) * 3
@@ -158,7 +168,8 @@ fn quarters(points: &[Point]) -> Option<[Quarter; 4]> {
     let quarter = |point: &Point| (point.at.since(first.at).as_nanos() * 4 / span).min(3);
     let mut held = first.live;
     Some([0, 1, 2, 3].map(|number| {
-        let lives = || points.iter().filter(|point| quarter(point) == number).map(|point| point.live);
+        let lives =
+            || points.iter().filter(|point| quarter(point) == number).map(|point| point.live);
         let (floor, ceiling) = (lives().min().unwrap_or(held), lives().max().unwrap_or(held));
         held = lives().next_back().unwrap_or(held);
         Quarter { floor, ceiling }
@@ -168,7 +179,8 @@ fn quarters(points: &[Point]) -> Option<[Quarter; 4]> {
 /// Since when the numbers differ from the newest by no more than `ripple`.
 fn plateau(points: &[Point], ripple: u64) -> Duration {
     let Some(last) = points.last() else { return Duration::ZERO };
-    let begin = points.iter().rev().take_while(|point| point.live.abs_diff(last.live) <= ripple).last();
+    let begin =
+        points.iter().rev().take_while(|point| point.live.abs_diff(last.live) <= ripple).last();
     begin.map_or(Duration::ZERO, |begin| last.at.since(begin.at))
 }
 
@@ -177,7 +189,8 @@ mod tests {
     use super::*;
 
     fn trend(lives: &[u64]) -> Series {
-        let point = |(minute, live): (usize, &u64)| Point { at: minutes(minute as u64), live: *live };
+        let point =
+            |(minute, live): (usize, &u64)| Point { at: minutes(minute as u64), live: *live };
         Series { points: lives.iter().enumerate().map(point).collect() }
     }
 
@@ -189,7 +202,9 @@ mod tests {
     fn described(lives: &[u64]) -> String {
         match trend(lives).tendency() {
             None => "nothing".into(),
-            Some(Trend { way: way @ (Direction::Flat | Direction::FlatAbout), to, over, .. }) => {
+            Some(Trend {
+                way: way @ (Direction::Flat | Direction::FlatAbout), to, over, ..
+            }) => {
                 format!("{way:?} {to} {} min", over.as_secs() / 60)
             }
             Some(Trend { way, from, to, .. }) => format!("{way:?} {from} {to}"),
@@ -213,7 +228,11 @@ mod tests {
             ("filled at the end", [vec![0; 25], vec![16; 5]].concat(), "Varied 0 16"),
             ("filled slowly, by half-time", series(30, |n| n.min(15)), "Flat 15 14 min"),
             ("filled slowly, for long", series(30, |n| n.min(19)), "Flat 19 10 min"),
-            ("one more at the end", [vec![0; 8], vec![16; 20], vec![17; 2]].concat(), "Varied 0 17"),
+            (
+                "one more at the end",
+                [vec![0; 8], vec![16; 20], vec![17; 2]].concat(),
+                "Varied 0 17",
+            ),
             ("two sizes", [vec![8; 10], vec![16; 20]].concat(), "Flat 16 19 min"),
             ("with a ripple", series(30, |n| 1_000 + n * 7 % 13), "FlatAbout 1008 29 min"),
             // A leak.
@@ -225,7 +244,11 @@ mod tests {
                 "GrewLately 1515 1529",
             ),
             ("one in a busy program", series(60, |n| n * 4 + rush(n)), "Grew 3 248"),
-            ("one that began at half-time", series(40, |n| n.saturating_sub(20) * 5), "GrewLately 0 95"),
+            (
+                "one that began at half-time",
+                series(40, |n| n.saturating_sub(20) * 5),
+                "GrewLately 0 95",
+            ),
             ("a step a day", series(5 * 12, |n| 10 + n / 12 * 10), "Grew 10 50"),
             ("two days of that", series(2 * 12, |n| 10 + n / 12 * 10), "Flat 20 11 min"),
             ("four snapshots", vec![4, 8, 15, 16], "Grew 4 16"),
@@ -254,14 +277,18 @@ mod tests {
     fn less_than_a_second_tells_nothing() {
         for (millis, tells) in [(999, false), (1_000, true)] {
             let point = |at: u64| Point { at: Nanos(at * 1_000_000), live: 16 };
-            assert_eq!(Series { points: vec![point(0), point(millis)] }.tendency().is_some(), tells);
+            assert_eq!(
+                Series { points: vec![point(0), point(millis)] }.tendency().is_some(),
+                tells
+            );
         }
     }
 
     #[test]
     fn a_burst_of_reports_weighs_no_more_than_its_time() {
-        let hourly =
-            |lives: &[u64]| trend(lives).points.into_iter().map(|p| Point { at: Nanos(p.at.0 * 60), ..p });
+        let hourly = |lives: &[u64]| {
+            trend(lives).points.into_iter().map(|p| Point { at: Nanos(p.at.0 * 60), ..p })
+        };
         let burst = |live| (0..40).map(move |n| Point { at: minutes(600 + n), live });
         let climb: Vec<Point> = hourly(&series(10, |n| n * 2)).chain(burst(20)).collect();
         assert_eq!(Series { points: climb }.tendency().unwrap().way.name(), "grew");

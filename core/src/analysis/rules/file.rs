@@ -34,9 +34,8 @@ impl Rule {
                     ));
                     break;
                 }
-                Ok(rule) => {
-                    Rule::parse(rule, false).map(|rule| Rule { source: format!("{name}:{number}"), ..rule })
-                }
+                Ok(rule) => Rule::parse(rule, false)
+                    .map(|rule| Rule { source: format!("{name}:{number}"), ..rule }),
             };
             match result {
                 Ok(rule) => rules.push(rule),
@@ -57,8 +56,9 @@ fn without_comment(line: &str) -> Result<&str, String> {
     if line.len() > MAX_LINE {
         return Err(format!("the line is longer than {MAX_LINE} bytes"));
     }
-    let begins =
-        |at: usize| line.get(..at).is_none_or(|before| before.is_empty() || before.ends_with([' ', '\t']));
+    let begins = |at: usize| {
+        line.get(..at).is_none_or(|before| before.is_empty() || before.ends_with([' ', '\t']))
+    };
     let comment = line.match_indices('#').map(|(at, _)| at).find(|at| begins(*at));
     Ok(comment.and_then(|at| line.get(..at)).unwrap_or(line).trim())
 }
@@ -103,7 +103,11 @@ mod tests {
             ),
         ] {
             let (read, complained) = Rule::read_file("r.rules", text);
-            assert_eq!(read.iter().map(|rule| rule.text.as_str()).collect::<Vec<_>>(), rules, "{text:?}");
+            assert_eq!(
+                read.iter().map(|rule| rule.text.as_str()).collect::<Vec<_>>(),
+                rules,
+                "{text:?}"
+            );
             assert!(read.iter().all(|rule| !rule.built_in && rule.source.starts_with("r.rules:")));
             assert_eq!(complained, complaints, "{text:?}");
         }

@@ -62,12 +62,18 @@ mod tests {
         const NAMES: [&str; 6] = ["a.B.c", "a.B.<init>", "java.util.X.y", "d.E.f", "*", "a.*"];
         // All rules of one and two patterns, in a few orders.
         let mut texts: Vec<String> = NAMES.iter().map(|name| format!("leak:{name}")).collect();
-        for (outer, inner) in NAMES.iter().flat_map(|outer| NAMES.iter().map(move |inner| (outer, inner))) {
-            texts.extend([format!("live:{inner} < {outer}"), format!("leak,live:{inner} << {outer}")]);
+        for (outer, inner) in
+            NAMES.iter().flat_map(|outer| NAMES.iter().map(move |inner| (outer, inner)))
+        {
+            texts.extend([
+                format!("live:{inner} < {outer}"),
+                format!("leak,live:{inner} << {outer}"),
+            ]);
         }
         for turn in 0..texts.len() {
             texts.rotate_left(turn);
-            let rules: Vec<Rule> = texts.iter().map(|text| Rule::parse(text, false).unwrap()).collect();
+            let rules: Vec<Rule> =
+                texts.iter().map(|text| Rule::parse(text, false).unwrap()).collect();
             let index = RuleIndex::new(&rules);
             for stack in [
                 &[][..],
@@ -78,7 +84,8 @@ mod tests {
             ] {
                 let stack = frames(stack);
                 for speaks in [|rule: &Rule| rule.leak, |rule: &Rule| rule.live] {
-                    let first = rules.iter().position(|rule| speaks(rule) && rule.fits(stack.iter()));
+                    let first =
+                        rules.iter().position(|rule| speaks(rule) && rule.fits(stack.iter()));
                     assert_eq!(index.first(stack.iter(), speaks), first, "{stack:?}");
                 }
             }

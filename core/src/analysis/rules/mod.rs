@@ -128,7 +128,12 @@ mod tests {
                 false,
             ),
             (
-                &["a.B.getInflater", "org.acme.X.y", "c.D.getInflater", "java.lang.ClassLoader.loadClass"],
+                &[
+                    "a.B.getInflater",
+                    "org.acme.X.y",
+                    "c.D.getInflater",
+                    "java.lang.ClassLoader.loadClass",
+                ],
                 true,
             ),
             (&["java.util.zip.ZipFile.getInflater"], false),
@@ -157,7 +162,11 @@ mod tests {
             ("inflater,leak,deflater:x.y", deflater, (true, false)),
         ] {
             let rule = Rule::parse(text, false).unwrap();
-            assert_eq!((rule.speaks_of_leaks(kind), rule.speaks_of_live(kind)), speaks, "{text} {kind:?}");
+            assert_eq!(
+                (rule.speaks_of_leaks(kind), rule.speaks_of_live(kind)),
+                speaks,
+                "{text} {kind:?}"
+            );
         }
     }
 }

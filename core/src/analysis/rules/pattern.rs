@@ -15,7 +15,10 @@ pub(super) struct Pattern {
 
 /// Whether the patterns are found one after the other, innermost frame first. All frames at which a
 /// pattern may end are carried to the next one: backtracking would take years for `* < * < * < *`.
-pub(super) fn fits<'a>(patterns: &[Pattern], frames: impl Iterator<Item = &'a Frame> + Clone) -> bool {
+pub(super) fn fits<'a>(
+    patterns: &[Pattern],
+    frames: impl Iterator<Item = &'a Frame> + Clone,
+) -> bool {
     // For each frame: whether the patterns so far fit, the last of them here. Before the first
     // there is no frame.
     let mut ends: Option<Vec<bool>> = None;
@@ -64,7 +67,8 @@ fn glob(pattern: &str, class: &str, method: &str) -> bool {
     rest = after;
     let Some(last) = parts.next_back() else { return rest.is_empty() };
     for part in parts {
-        let Some(at) = (0..=rest.len()).find(|at| rest.get(*at..).is_some_and(|r| r.starts_with(part)))
+        let Some(at) =
+            (0..=rest.len()).find(|at| rest.get(*at..).is_some_and(|r| r.starts_with(part)))
         else {
             return false;
         };

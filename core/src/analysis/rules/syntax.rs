@@ -18,18 +18,22 @@ const CONSTRUCTORS: [&str; 2] = ["<init>", "<clinit>"];
 impl Rule {
     /// Reads one rule. The error says what is wrong with it.
     pub fn parse(text: &str, built_in: bool) -> Result<Rule, String> {
-        let (words, rest) =
-            text.split_once(':').ok_or("must be leak:PATTERN, live:PATTERN or leak,live:PATTERN")?;
+        let (words, rest) = text
+            .split_once(':')
+            .ok_or("must be leak:PATTERN, live:PATTERN or leak,live:PATTERN")?;
         let (rest, max) = maximum(rest)?;
         let source = if built_in { BUILT_IN_SOURCE } else { "" };
-        let mut rule = Rule { patterns: patterns(rest)?, ..Rule::from_report(text, built_in, source, max) };
+        let mut rule =
+            Rule { patterns: patterns(rest)?, ..Rule::from_report(text, built_in, source, max) };
         for word in words.split(',').map(str::trim) {
             match (word, Kind::ALL.into_iter().find(|kind| kind.name() == word)) {
                 ("leak", _) => rule.leak = true,
                 ("live", _) => rule.live = true,
                 (_, Some(kind)) => *rule.kinds.get_mut(kind) = true,
                 (other, None) => {
-                    return Err(format!("unknown word {other:?}; use leak, live, inflater or deflater"));
+                    return Err(format!(
+                        "unknown word {other:?}; use leak, live, inflater or deflater"
+                    ));
                 }
             }
         }
@@ -46,9 +50,10 @@ impl Rule {
     /// with whether only the JDK's own may stand between it and the one before. None if a name
     /// cannot be written so that it means itself.
     pub fn literal(leak: bool, frames: &[(&Frame, bool)]) -> Option<Rule> {
-        let patterns = frames
-            .iter()
-            .map(|(frame, near)| Pattern { text: format!("{}.{}", frame.class, frame.method), near: *near });
+        let patterns = frames.iter().map(|(frame, near)| Pattern {
+            text: format!("{}.{}", frame.class, frame.method),
+            near: *near,
+        });
         let rule = Rule {
             text: String::new(),
             built_in: false,
@@ -105,7 +110,12 @@ fn maximum(text: &str) -> Result<(&str, Option<u64>), String> {
         // No sign, no unit.
         Some(digits) => match digits.parse() {
             Ok(max) if digits.starts_with(|c: char| c.is_ascii_digit()) => (rest, Some(max)),
-            _ => return Err(format!("{MAX} must have a whole number up to {}, not {digits:?}", u64::MAX)),
+            _ => {
+                return Err(format!(
+                    "{MAX} must have a whole number up to {}, not {digits:?}",
+                    u64::MAX
+                ));
+            }
         },
     };
     Ok((rest, max))
@@ -118,8 +128,11 @@ fn patterns(text: &str) -> Result<Vec<Pattern>, String> {
         let pattern = pattern.trim();
         if pattern.split_whitespace().any(|word| word.starts_with(MAX)) {
             return Err(format!("{MAX}N may stand only once, at the end"));
-        } else if pattern.ends_with('>') && !CONSTRUCTORS.iter().any(|name| pattern.ends_with(name)) {
-            return Err("< and > may be part of a name only in CLASS.<init> and CLASS.<clinit>".into());
+        } else if pattern.ends_with('>') && !CONSTRUCTORS.iter().any(|name| pattern.ends_with(name))
+        {
+            return Err(
+                "< and > may be part of a name only in CLASS.<init> and CLASS.<clinit>".into()
+            );
         } else if !pattern.is_empty() {
             patterns.push(Pattern { text: escape::unescaped(pattern).into_owned(), near });
             near = false;
@@ -218,8 +231,12 @@ mod tests {
         let made = frame("java.util.zip.Deflater", "<init>");
         let own = frame("a.B$1", "<init>");
         let far = frame("a.Main", "main");
-        let rule = Rule::literal(true, &[(&made, false), (&own, true), (&far, false)]).unwrap().at_most(3);
-        assert_eq!(rule.text, "leak:java.util.zip.Deflater.<init> << a.B$1.<init> < a.Main.main max=3");
+        let rule =
+            Rule::literal(true, &[(&made, false), (&own, true), (&far, false)]).unwrap().at_most(3);
+        assert_eq!(
+            rule.text,
+            "leak:java.util.zip.Deflater.<init> << a.B$1.<init> < a.Main.main max=3"
+        );
         assert!(rule.fits([&made, &own, &far].into_iter()));
         for (class, method, written) in [
             ("a.B", "c", true),
@@ -303,7 +320,8 @@ mod tests {
             let Ok(rule) = Rule::parse(&text, false) else { continue };
             taken += 1;
             let own = rule.to_string();
-            let again = Rule::parse(&own, false).unwrap_or_else(|why| panic!("{text:?} {own:?} {why}"));
+            let again =
+                Rule::parse(&own, false).unwrap_or_else(|why| panic!("{text:?} {own:?} {why}"));
             assert_eq!(Rule { text: text.clone(), ..again }, rule, "{own:?}");
             let (rules, complaints) = Rule::read_file("x", &text);
             assert!(rules.len() + complaints.len() <= text.lines().count() + 1, "{text:?}");

@@ -23,7 +23,9 @@ pub(super) fn history(trend: Option<&Series>, begun: Nanos) -> String {
     let Some((trend, words)) = trend.and_then(|trend| Some((trend, tendency(trend)?))) else {
         return String::new();
     };
-    let (Some(first), Some(last)) = (trend.points.first(), trend.points.last()) else { return String::new() };
+    let (Some(first), Some(last)) = (trend.points.first(), trend.points.last()) else {
+        return String::new();
+    };
     let most = trend.points.iter().map(|point| point.live).max().unwrap_or(0).max(1);
     let span = last.at.since(first.at).as_secs_f64();
     let finding = |point: &Point| {

@@ -28,7 +28,11 @@ struct Data<'a> {
 }
 
 /// Writes the data as JSON that may stand in a `<script>`.
-pub(super) fn data(findings: &[Finding<'_>], measured: bool, to: &mut Out<'_>) -> Result<(), OutOfMemory> {
+pub(super) fn data(
+    findings: &[Finding<'_>],
+    measured: bool,
+    to: &mut Out<'_>,
+) -> Result<(), OutOfMemory> {
     let data = Data::of(findings, !measured)?;
     let result = serde_json::to_writer(ScriptData(&mut *to), &data);
     to.serialized(result);
@@ -55,7 +59,9 @@ impl<'a> Data<'a> {
 
     /// Parent and frame of each node in turn; the first is the root.
     fn nodes(&self) -> impl Iterator<Item = u32> + Clone {
-        [0, 0].into_iter().chain(self.tree.nodes.iter().flat_map(|(caller, frame)| [*caller, *frame]))
+        [0, 0]
+            .into_iter()
+            .chain(self.tree.nodes.iter().flat_map(|(caller, frame)| [*caller, *frame]))
     }
 
     /// Of each site, in the order of the findings: its finding, its innermost node, the index of
@@ -119,7 +125,10 @@ mod tests {
         out.finish().unwrap();
         let data: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let nodes: Vec<usize> = serde_json::from_value(data["nodes"].clone()).unwrap();
-        assert!(nodes.chunks(2).skip(1).enumerate().all(|(before, node)| node[0] <= before), "{nodes:?}");
+        assert!(
+            nodes.chunks(2).skip(1).enumerate().all(|(before, node)| node[0] <= before),
+            "{nodes:?}"
+        );
         let stacks: Vec<String> = data["sites"]
             .as_array()
             .unwrap()

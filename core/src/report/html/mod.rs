@@ -98,8 +98,12 @@ impl Page<'_, '_> {
     fn summary(&mut self) {
         let (leaks, suspects) = leaks_and_suspects(self.findings);
         let clauses = summary_clauses(self.report, leaks, suspects);
-        let worst =
-            self.findings.iter().map(|finding| finding.stats.severity()).max().unwrap_or(Severity::Clean);
+        let worst = self
+            .findings
+            .iter()
+            .map(|finding| finding.stats.severity())
+            .max()
+            .unwrap_or(Severity::Clean);
         let lost: u64 = Kind::ALL.iter().map(|kind| lost(self.report.adopted.get(*kind))).sum();
         let mood = match worst {
             Severity::Leak => "leak",
@@ -127,7 +131,9 @@ impl Page<'_, '_> {
 
     /// The few numbers that matter.
     fn figures(&mut self) {
-        let sum = |of: fn(&SiteStats) -> u64| -> u64 { self.report.classification.all_stats().map(of).sum() };
+        let sum = |of: fn(&SiteStats) -> u64| -> u64 {
+            self.report.classification.all_stats().map(of).sum()
+        };
         let lateness: f64 = self.report.classification.all_stats().map(SiteStats::lateness).sum();
         let held = match sum(SiteStats::bytes_held) {
             0 => "nothing".to_owned(),
@@ -213,7 +219,8 @@ impl Page<'_, '_> {
         }
         self.out.push_str("</fieldset><output id=\"shown\" aria-live=\"polite\"></output></div>\n");
         self.table();
-        self.out.push_str("<p class=\"js\"><button type=\"button\" id=\"more\" hidden></button></p>\n");
+        self.out
+            .push_str("<p class=\"js\"><button type=\"button\" id=\"more\" hidden></button></p>\n");
         self.out.push_str(
             "<noscript><p>Without JavaScript, this page has no flame graph, no search and no sorting. ",
         );
@@ -313,7 +320,8 @@ mod tests {
     fn every_place_is_in_the_page_and_the_rest_waits_in_a_template() {
         let names: Vec<String> = (0..table::ROWS + 7).map(|n| format!("a.B{n}.c")).collect();
         let stacks: Vec<[&str; 2]> = names.iter().map(|name| [MADE, name.as_str()]).collect();
-        let made: Vec<_> = stacks.iter().map(|stack| (Kind::Inflater, &stack[..], 1, 0, 0, 1)).collect();
+        let made: Vec<_> =
+            stacks.iter().map(|stack| (Kind::Inflater, &stack[..], 1, 0, 0, 1)).collect();
         let page = page(&report(&session(&made)));
         let (table, rest) = page.split_once("<template").unwrap();
         assert_eq!(table.matches(" data-at=").count(), table::ROWS);
@@ -326,8 +334,17 @@ mod tests {
         for (ended, collected, said) in
             [(1, 1, Some("Fix this first")), (1, 0, Some("Check this first")), (2, 0, None)]
         {
-            let page = page(&report(&session(&[(Kind::Inflater, &[MADE, "a.B.c"], 2, ended, 0, collected)])));
-            let found = ["Fix this first", "Check this first"].into_iter().find(|words| page.contains(words));
+            let page = page(&report(&session(&[(
+                Kind::Inflater,
+                &[MADE, "a.B.c"],
+                2,
+                ended,
+                0,
+                collected,
+            )])));
+            let found = ["Fix this first", "Check this first"]
+                .into_iter()
+                .find(|words| page.contains(words));
             assert_eq!(found, said);
         }
     }
@@ -336,12 +353,14 @@ mod tests {
     fn rules_that_were_not_used_or_went_over_are_said() {
         use crate::analysis::rules::Rule;
         let session = session(&[(Kind::Inflater, &[MADE, "a.Pool.b"], 5, 0, 0, 0)]);
-        let rules = ["live:a.Pool.* max=3", "live:a.<b>.*"].map(|text| Rule::parse(text, false).unwrap());
+        let rules =
+            ["live:a.Pool.* max=3", "live:a.<b>.*"].map(|text| Rule::parse(text, false).unwrap());
         let taken = crate::model::Nanos(1);
         let snapshot = session.snapshot(taken, std::time::Duration::ZERO).unwrap();
         let process = report(&session).process;
         let page = page(
-            &Report::new(process, Default::default(), &snapshot, rules.into(), Default::default()).unwrap(),
+            &Report::new(process, Default::default(), &snapshot, rules.into(), Default::default())
+                .unwrap(),
         );
         assert!(page.contains("over its maximum: 5 found, 3 allowed"), "{page}");
         assert!(page.contains("Unused rule: <code>live:a.&lt;b&gt;.*</code>"), "{page}");

@@ -55,7 +55,11 @@ impl Page<'_, '_> {
             }
             first_site += finding.sites.len();
         }
-        self.out.push_str(if self.findings.len() > ROWS { "</template>\n" } else { "</table></div>\n" });
+        self.out.push_str(if self.findings.len() > ROWS {
+            "</template>\n"
+        } else {
+            "</table></div>\n"
+        });
     }
 
     fn finding(&mut self, finding: &Finding<'_>, at: usize, first_site: usize) {
@@ -80,7 +84,8 @@ impl Page<'_, '_> {
                 _ => write!(self.out, "<td>{figure}</td>"),
             };
         }
-        let class = worst.site.subclass.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
+        let class =
+            worst.site.subclass.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
         let _ = write!(
             self.out,
             "</tr>\n<tr class=\"more\"><td></td><td colspan=\"6\"><details><summary>{}s{}: {}</summary>\n",
@@ -112,20 +117,32 @@ impl Page<'_, '_> {
             let _ = writeln!(self.out, "<p>{}</p>", Plain(&sentences.join(" · ")));
         }
         if let Some(hint) = self.report.hint(finding) {
-            let _ = writeln!(self.out, "<p class=\"hint\"><b>Hint:</b> {}.</p>", Plain(&hint.message));
+            let _ =
+                writeln!(self.out, "<p class=\"hint\"><b>Hint:</b> {}.</p>", Plain(&hint.message));
         }
         for line in held(self.report, finding) {
             let _ = writeln!(self.out, "<p>{}</p>", Plain(&line));
         }
         let history = &self.report.history;
-        let trend = history.together(finding.sites.iter().map(|classified| classified.site.stable_id));
+        let trend =
+            history.together(finding.sites.iter().map(|classified| classified.site.stable_id));
         let chart = chart::history(trend.as_ref(), self.report.process.armed);
         if let Some(way) = way(self.report, finding) {
-            let _ = writeln!(self.out, "<figure>{chart}<figcaption>{}</figcaption></figure>", Plain(&way));
+            let _ = writeln!(
+                self.out,
+                "<figure>{chart}<figcaption>{}</figcaption></figure>",
+                Plain(&way)
+            );
         }
     }
 
-    fn site(&mut self, finding: &Finding<'_>, classified: &ClassifiedSite, with_stack: bool, number: usize) {
+    fn site(
+        &mut self,
+        finding: &Finding<'_>,
+        classified: &ClassifiedSite,
+        with_stack: bool,
+        number: usize,
+    ) {
         let id = format!("s{:016x}", classified.site.stable_id);
         if finding.sites.len() == 1 {
             let _ = write!(self.out, "<div class=\"site\" id=\"{id}\">");
@@ -146,7 +163,11 @@ impl Page<'_, '_> {
         if with_stack {
             self.stack(finding, classified);
         }
-        self.out.push_str(if finding.sites.len() == 1 { "</pre></div>\n" } else { "</pre></details>\n" });
+        self.out.push_str(if finding.sites.len() == 1 {
+            "</pre></div>\n"
+        } else {
+            "</pre></details>\n"
+        });
     }
 
     /// As Java prints it, so that an editor that is given a copy finds the lines.

@@ -88,7 +88,8 @@ impl Page<'_, '_> {
             let (text, source) = (Plain(&rule.text), Plain(&rule.source));
             let _ = writeln!(self.out, "<p>Unused rule: <code>{text}</code> ({source}).</p>");
         }
-        let used = self.report.rules.iter().zip(classification.covered.iter().zip(&classification.excess));
+        let used =
+            self.report.rules.iter().zip(classification.covered.iter().zip(&classification.excess));
         let used: Vec<_> = used.filter(|(_, (covered, excess))| **covered + **excess > 0).collect();
         if used.is_empty() {
             return;
@@ -140,12 +141,14 @@ impl Page<'_, '_> {
 
     fn run(&mut self) {
         let process = &self.report.process;
-        let age = duration(Duration::try_from_secs_f64(self.report.age_seconds).unwrap_or_default());
+        let age =
+            duration(Duration::try_from_secs_f64(self.report.age_seconds).unwrap_or_default());
         let whose = match process.reports {
             0 | 1 => process.pid.to_string(),
             several => format!("merged from {several} reports"),
         };
-        let options = if process.options.is_empty() { "none".to_owned() } else { process.options.clone() };
+        let options =
+            if process.options.is_empty() { "none".to_owned() } else { process.options.clone() };
         let lines = [
             ("Program", process.command.clone()),
             ("Process", whose),

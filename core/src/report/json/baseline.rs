@@ -1,7 +1,7 @@
 //! A baseline out of a JSON report: what was found at each site, and nothing else of it.
 //!
 //! The report may be large, and it is read in the process that is audited: site by site, through a
-//! small buffer. Invariant: it accepts what [`super::read`] accepts, with the same meaning.
+//! small buffer. Invariant: it accepts what [`mod@super::read`] accepts, with the same meaning.
 
 use super::read::{Wrong, checked, date, failed, stats, tally};
 use super::wire;
@@ -20,7 +20,8 @@ pub(in crate::report) fn read(from: impl Read, file: &str) -> Result<Baseline, W
     let mut refused = None;
     let root = Root { refused: &mut refused };
     let found = (&mut json).deserialize_map(root).and_then(|found| json.end().map(|()| found));
-    let Found { schema, taken, sites } = found.map_err(|error| refused.unwrap_or_else(|| failed(error)))?;
+    let Found { schema, taken, sites } =
+        found.map_err(|error| refused.unwrap_or_else(|| failed(error)))?;
     checked(&schema.ok_or("not a zaudit JSON report: no field schema")?)?;
     Ok(Baseline {
         file: file.into(),
@@ -74,7 +75,9 @@ impl<'de> Visitor<'de> for Root<'_> {
                     let date = date(taken, "taken").map_err(|wrong| refuse(self.refused, wrong))?;
                     found.taken = Some(date);
                 }
-                "sites" => found.sites = Some(map.next_value_seed(Sites { refused: self.refused })?),
+                "sites" => {
+                    found.sites = Some(map.next_value_seed(Sites { refused: self.refused })?)
+                }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -108,7 +111,9 @@ impl<'de> Visitor<'de> for Sites<'_> {
             let wrong = match known(&site) {
                 Ok((_, known)) if known == Known::default() => continue,
                 Ok((id, known)) if !sites.contains_key(&id) => {
-                    sites.try_reserve(1).map_err(|error| refuse(self.refused, error.to_string()))?;
+                    sites
+                        .try_reserve(1)
+                        .map_err(|error| refuse(self.refused, error.to_string()))?;
                     sites.insert(id, known);
                     continue;
                 }
@@ -126,7 +131,8 @@ fn known(site: &wire::Site<'_>) -> Result<(u64, Known), Wrong> {
     let id = super::read::id(site)?;
     // Sums that are off were said in that report; here they do no harm.
     let tally = tally(site, &Health { sums_off: 1, ..Health::default() })?;
-    let SiteStats { leaked, suspects, known, .. } = stats(site, super::read::kind(&site.kind)?, tally, 0)?;
+    let SiteStats { leaked, suspects, known, .. } =
+        stats(site, super::read::kind(&site.kind)?, tally, 0)?;
     Ok((id, Known { leaked: leaked + known.leaked, suspects: suspects + known.suspects }))
 }
 
@@ -148,8 +154,11 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let json = String::from_utf8(rendered(&crate::report::tests::sample(), crate::options::Format::Json))
-            .unwrap();
+        let json = String::from_utf8(rendered(
+            &crate::report::tests::sample(),
+            crate::options::Format::Json,
+        ))
+        .unwrap();
         for (from, to, says) in [
             ("zaudit-report/1", "zaudit-report/2", "unsupported schema \"zaudit-report/2\""),
             ("\"schema\"", "\"scheme\"", "not a zaudit JSON report: no field schema"),
@@ -162,7 +171,8 @@ mod tests {
             assert!(said.starts_with(says), "{to}: {said}");
             assert_eq!(said.contains(" at line "), says.ends_with(": "), "{to}: {said}");
         }
-        for bytes in [&b""[..], b"[]", b"{}", b"{\"schema\":\"", &json.as_bytes()[..json.len() / 2]] {
+        for bytes in [&b""[..], b"[]", b"{}", b"{\"schema\":\"", &json.as_bytes()[..json.len() / 2]]
+        {
             assert!(read(bytes, "x").is_err());
         }
     }

@@ -26,11 +26,15 @@ pub(super) fn read_native(
     native: Option<&wire::Footprint<'_>>,
     each: PerKind<u64>,
 ) -> Result<Footprint, String> {
-    let Some(native) = native else { return Ok(Footprint { fresh: each, each, ..Footprint::default() }) };
+    let Some(native) = native else {
+        return Ok(Footprint { fresh: each, each, ..Footprint::default() });
+    };
     let fresh = PerKind { inflater: native.inflater.fresh, deflater: native.deflater.fresh };
     match Kind::ALL.map(|kind| *fresh.get(kind)).into_iter().find(|bytes| *bytes > MOST_BYTES) {
         Some(bytes) => Err(format!("fresh is {bytes}, more than the maximum {MOST_BYTES}")),
-        None => Ok(Footprint { zlib: native.zlib.to_string(), measured: native.measured, fresh, each }),
+        None => {
+            Ok(Footprint { zlib: native.zlib.to_string(), measured: native.measured, fresh, each })
+        }
     }
 }
 
@@ -42,16 +46,19 @@ pub(super) fn held(held: &Retained) -> wire::Retained<'_> {
             path: Some(path.iter().map(|step| Cow::from(step.as_str())).collect()),
             ..none
         },
-        Retained::Nothing(weak) => {
-            wire::Retained { unreachable: Some(true), reference: weak.map(|weak| weak.name().into()), ..none }
-        }
+        Retained::Nothing(weak) => wire::Retained {
+            unreachable: Some(true),
+            reference: weak.map(|weak| weak.name().into()),
+            ..none
+        },
         Retained::Unknown(why) => wire::Retained { unknown: Some(why.as_str().into()), ..none },
     }
 }
 
 pub(super) fn read_held(held: wire::Retained<'_>) -> Result<Retained, String> {
     let weak = |name: Cow<'_, str>| {
-        let all = [ReferenceStrength::Cleared, ReferenceStrength::Finalizer, ReferenceStrength::Soft];
+        let all =
+            [ReferenceStrength::Cleared, ReferenceStrength::Finalizer, ReferenceStrength::Soft];
         let known = all.into_iter().find(|weak| weak.name() == name);
         known.ok_or_else(|| format!("unknown reference {name:?}"))
     };
@@ -62,13 +69,23 @@ pub(super) fn read_held(held: wire::Retained<'_>) -> Result<Retained, String> {
             unreachable: None,
             reference: None,
             unknown: None,
-        } => Ok(Retained::By { root: root.into(), path: path.into_iter().map(Into::into).collect() }),
-        wire::Retained { root: None, path: None, unreachable: Some(true), reference, unknown: None } => {
-            Ok(Retained::Nothing(reference.map(weak).transpose()?))
+        } => {
+            Ok(Retained::By { root: root.into(), path: path.into_iter().map(Into::into).collect() })
         }
-        wire::Retained { root: None, path: None, unreachable: None, reference: None, unknown: Some(why) } => {
-            Ok(Retained::Unknown(why.into()))
-        }
+        wire::Retained {
+            root: None,
+            path: None,
+            unreachable: Some(true),
+            reference,
+            unknown: None,
+        } => Ok(Retained::Nothing(reference.map(weak).transpose()?)),
+        wire::Retained {
+            root: None,
+            path: None,
+            unreachable: None,
+            reference: None,
+            unknown: Some(why),
+        } => Ok(Retained::Unknown(why.into())),
         _ => Err("a retention is neither a path nor unreachable nor unknown".into()),
     }
 }

@@ -72,8 +72,9 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     let wire::Totals { inflater, deflater, adopted } = &root.totals;
     let kinds = PerKind { inflater, deflater };
     let each = both(|kind| at_most(kinds.get(kind).bytes_each, MOST_BYTES, "bytes_each"))?;
-    let from_json =
-        |rule: &wire::Rule<'_>| Rule::from_report(&rule.text, rule.built_in, &rule.source, rule.max);
+    let from_json = |rule: &wire::Rule<'_>| {
+        Rule::from_report(&rule.text, rule.built_in, &rule.source, rule.max)
+    };
     let rules: Vec<Rule> = root.rules.iter().map(from_json).collect();
     let uses = |of: fn(&wire::Rule<'_>) -> u64, name| {
         root.rules.iter().map(|rule| at_most(of(rule), MOST, name)).collect::<Result<Vec<u64>, _>>()
@@ -90,8 +91,9 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     let mut series = HashMap::new();
     let mut sum = Tally::default();
     let mut sites = Vec::with_capacity(root.sites.len());
-    let pause =
-        root.retention_pause_seconds.map(|pause| in_range(pause, MOST_SECONDS, "retention_pause_seconds"));
+    let pause = root
+        .retention_pause_seconds
+        .map(|pause| in_range(pause, MOST_SECONDS, "retention_pause_seconds"));
     let pause = pause.transpose()?.map(Duration::from_secs_f64);
     let mut retention = Retention { pause, ..Retention::default() };
     for mut site in root.sites {
@@ -99,8 +101,9 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
         let held: Result<Vec<_>, _> =
             std::mem::take(&mut site.retention).into_iter().map(memory::read_held).collect();
         let held = held.map_err(|wrong| format!("invalid site {id:?}: {wrong}"))?;
-        let (classified, live) = self::site(site, &each, &rules, &health, &table, &mut frames, &mut history)
-            .map_err(|wrong| format!("invalid site {id:?}: {wrong}"))?;
+        let (classified, live) =
+            self::site(site, &each, &rules, &health, &table, &mut frames, &mut history)
+                .map_err(|wrong| format!("invalid site {id:?}: {wrong}"))?;
         if !seen.insert(classified.site.stable_id) {
             return Err(format!("duplicate site {id:?}"));
         }
@@ -114,15 +117,18 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
         }
         sites.push(classified);
     }
-    let others = PerKind { inflater: &root.other_sites.inflater, deflater: &root.other_sites.deflater };
+    let others =
+        PerKind { inflater: &root.other_sites.inflater, deflater: &root.other_sites.deflater };
     let others = both(|kind| {
         let listed = others.get(kind).as_ref();
-        let others = listed.map(|listed| self::others(listed, kind, *each.get(kind), &health)).transpose();
+        let others =
+            listed.map(|listed| self::others(listed, kind, *each.get(kind), &health)).transpose();
         let others = others.map_err(|wrong| format!("invalid other_sites: {wrong}"))?;
         others.iter().for_each(|others| sum.add(&others.stats.tally));
         bounded(&sum).map(|()| others)
     })?;
-    let double_ends: Result<Vec<DoubleEnd>, Wrong> = root.ended_again.into_iter().map(double_end).collect();
+    let double_ends: Result<Vec<DoubleEnd>, Wrong> =
+        root.ended_again.into_iter().map(double_end).collect();
     let native = memory::read_native(root.native.as_ref(), each)?;
     Ok(Report {
         age_seconds: in_range(root.process.armed_seconds, MOST_SECONDS, "armed_seconds")?,
@@ -283,12 +289,20 @@ fn numbers(counts: &wire::Counts, lateness_seconds: f64) -> Result<Tally, Wrong>
 }
 
 /// The sums of clean sites that are not listed: nothing of them is a leak or a suspect.
-fn others(listed: &wire::Others, kind: Kind, bytes_each: u64, health: &Health) -> Result<Others, Wrong> {
+fn others(
+    listed: &wire::Others,
+    kind: Kind,
+    bytes_each: u64,
+    health: &Health,
+) -> Result<Others, Wrong> {
     let counts = &listed.counts;
     let tally = Tally { young: listed.young, ..numbers(counts, listed.lateness_seconds)? };
     sound(&tally, health)?;
-    let expected =
-        at_most(counts.expected, tally.counts.late + tally.counts.collected + tally.live, "expected")?;
+    let expected = at_most(
+        counts.expected,
+        tally.counts.late + tally.counts.collected + tally.live,
+        "expected",
+    )?;
     // What is neither covered by a rule nor too young is a leak or a suspect, and listed.
     at_most(
         tally.counts.late + tally.counts.collected + tally.live - expected,
@@ -334,7 +348,10 @@ impl Table {
         let known = listed.len();
         let sound = of_node.len() == caller.len()
             && of_node.iter().all(|frame| (*frame as usize) < known)
-            && caller.iter().enumerate().all(|(at, caller)| caller.is_none_or(|it| (it as usize) < at));
+            && caller
+                .iter()
+                .enumerate()
+                .all(|(at, caller)| caller.is_none_or(|it| (it as usize) < at));
         if !sound {
             return Err("invalid stack_table".into());
         }
@@ -349,13 +366,15 @@ impl Table {
         let mut at = Some(leaf);
         while let Some(node) = at {
             let found = self.nodes.get(node as usize);
-            let Some((frame, caller)) = found.and_then(|(f, c)| Some((self.frames.get(*f)?, *c))) else {
+            let Some((frame, caller)) = found.and_then(|(f, c)| Some((self.frames.get(*f)?, *c)))
+            else {
                 return Err(format!("stack {leaf} is not in stack_table"));
             };
             if stack.len() >= Table::DEEPEST {
                 return Err(format!("stack {leaf} has more than {} frames", Table::DEEPEST));
             }
-            let left = self.left.get().checked_sub(1).ok_or("the stacks have too many frames in total")?;
+            let left =
+                self.left.get().checked_sub(1).ok_or("the stacks have too many frames in total")?;
             self.left.set(left);
             stack.push(Arc::clone(frame));
             at = caller;
@@ -376,9 +395,9 @@ pub(super) fn stats(
     // as it can be: no leak is lost.
     let leaked = site.leaked.unwrap_or(freed - expected.saturating_sub(tally.live).min(freed));
     let without_rules = freed + tally.live - expected;
-    let suspects = site
-        .suspects
-        .unwrap_or_else(|| without_rules.saturating_sub(leaked).min(tally.live.saturating_sub(tally.young)));
+    let suspects = site.suspects.unwrap_or_else(|| {
+        without_rules.saturating_sub(leaked).min(tally.live.saturating_sub(tally.young))
+    });
     let known = Known { leaked: site.known.leaked, suspects: site.known.suspects };
     at_most(leaked.saturating_add(known.leaked), freed, "leaked")?;
     at_most(suspects.saturating_add(known.suspects), tally.live, "suspects")?;
@@ -470,7 +489,11 @@ impl Trends {
 }
 
 fn at_most(number: u64, most: u64, name: &str) -> Result<u64, Wrong> {
-    if number <= most { Ok(number) } else { Err(format!("{name} is {number}, more than the maximum {most}")) }
+    if number <= most {
+        Ok(number)
+    } else {
+        Err(format!("{name} is {number}, more than the maximum {most}"))
+    }
 }
 
 fn in_range(seconds: f64, most: f64, name: &str) -> Result<f64, Wrong> {

@@ -18,7 +18,8 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 }
@@ -50,7 +51,8 @@ fn generated(chance: &mut Chance) -> Session {
             .learn(kind, StackKey(number), Stack { frames, truncated: number == 3, subclass })
             .unwrap();
         session.name_thread(site, name());
-        let again = Stack { frames: vec![frame(&mut name, None)], truncated: false, subclass: None };
+        let again =
+            Stack { frames: vec![frame(&mut name, None)], truncated: false, subclass: None };
         let double_end = session.learn_double_end(kind, StackKey(number), again).unwrap();
         (0..chance.below(3)).for_each(|_| session.ended_again(double_end));
         for _ in 0..chance.below(9) {
@@ -121,7 +123,12 @@ fn rules_and_baselines_are_written_and_read() {
         against["baseline"],
         serde_json::json!({"file": "old.json", "taken": 1_795_451_197.75, "sites": 4, "known": 193})
     );
-    let first = &against["sites"].as_array().unwrap().iter().find(|site| site["kind"] == "deflater").unwrap();
+    let first = &against["sites"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|site| site["kind"] == "deflater")
+        .unwrap();
     assert_eq!((&first["severity"], &first["leaked"]), (&"clean".into(), &0.into()));
     // The baseline of a report that had one forgets nothing.
     let again = sample().against(&sample().as_baseline("old.json")).as_baseline("newer.json");
@@ -178,7 +185,11 @@ fn what_is_wrong_is_said() {
         ("/sites/0/frames/0/line", "-1", "expected u32"),
         ("/sites/1/trend", r#"[{"seconds": 1, "live": 1}]"#, "different times"),
         ("/sites/0/known/leaked", "99", "leaked is"),
-        ("/sites/0/known/leaked", "18446744073709551615", "leaked is 18446744073709551615, more than"),
+        (
+            "/sites/0/known/leaked",
+            "18446744073709551615",
+            "leaked is 18446744073709551615, more than",
+        ),
         ("/sites/0/known", "3", "expected struct"),
         ("/rules/0/matched", "18446744073709551615", "matched is"),
         ("/rules/0/excess", "18446744073709551615", "excess is"),
@@ -218,7 +229,8 @@ fn fields_that_came_later_are_not_needed_and_unknown_ones_are_passed_over() {
     let report = read(&serde_json::to_vec(&root).unwrap()).unwrap();
     assert_eq!(report.process.options, "");
     for (old, new) in report.classification.sites.iter().zip(&sample().classification.sites) {
-        let [old, new] = [old, new].map(|classified| (classified.stats.leaked, classified.stats.suspects));
+        let [old, new] =
+            [old, new].map(|classified| (classified.stats.leaked, classified.stats.suspects));
         assert_eq!(old, new);
     }
 }
@@ -256,8 +268,18 @@ fn damage_is_an_error_or_harmless() {
     for end in (0..json.len() - 1).step_by(97) {
         assert!(!check(&json[..end]) || end + 1 == json.len(), "cut at {end}");
     }
-    const SPLINTERS: [&[u8]; 10] =
-        [b"\"", b"9", b"-", b"1e999", b"null", b"[", b"}", b"\\u0000", b"\xff", b"18446744073709551615"];
+    const SPLINTERS: [&[u8]; 10] = [
+        b"\"",
+        b"9",
+        b"-",
+        b"1e999",
+        b"null",
+        b"[",
+        b"}",
+        b"\\u0000",
+        b"\xff",
+        b"18446744073709551615",
+    ];
     let mut taken = 0;
     for _ in 0..4_000 {
         let mut bytes = json.clone();
@@ -277,7 +299,8 @@ fn numbers_of_any_size_are_refused_or_can_be_summed() {
     let json = rendered(&sample(), Format::Json);
     let root: serde_json::Value = serde_json::from_slice(&json).unwrap();
     let text = String::from_utf8(json).unwrap();
-    let huge = ["1099511627776", "9007199254740992", "18446744073709551615", "4294967296.5", "1e308"];
+    let huge =
+        ["1099511627776", "9007199254740992", "18446744073709551615", "4294967296.5", "1e308"];
     // Each count of the first site alone, then all numbers of the report at once.
     for name in root["sites"][0].as_object().unwrap().keys() {
         for value in huge {

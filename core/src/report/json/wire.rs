@@ -1,6 +1,6 @@
 //! The fields of the JSON report, in the order in which they are written.
 //!
-//! Owns names and types; [`super::write`] and [`super::read`] fill and check them. Invariant:
+//! Owns names and types; [`super::write`] and [`mod@super::read`] fill and check them. Invariant:
 //! fields are added, never renamed, and a field that was added later is not required to read a
 //! report. `docs/report.schema.json` has the same fields.
 
@@ -36,7 +36,8 @@ pub(super) struct Root<'a, Sites, Frames, Stacks> {
 }
 
 /// A report as it is read.
-pub(super) type Read<'a> = Root<'a, Vec<Site<'a>>, Vec<Frame<'a>>, StackTable<Vec<u32>, Vec<Option<u32>>>>;
+pub(super) type Read<'a> =
+    Root<'a, Vec<Site<'a>>, Vec<Frame<'a>>, StackTable<Vec<u32>, Vec<Option<u32>>>>;
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct Tool<'a> {

@@ -23,73 +23,74 @@ pub(in crate::report) fn render(report: &Report, to: &mut dyn io::Write) -> io::
     let mut out = Out::new(to);
     let (hints, stacks) = (Hints::of(report)?, Stacks::of(report)?);
     let sites = report.classification.sites.iter().zip(&stacks.leaves);
-    let root = wire::Root {
-        schema: wire::SCHEMA.into(),
-        tool: wire::Tool { name: "zaudit".into(), version: env!("CARGO_PKG_VERSION").into() },
-        process: wire::Process {
-            pid: report.process.pid,
-            jvm: report.process.jvm.as_str().into(),
-            command: report.process.command.as_str().into(),
-            options: report.process.options.as_str().into(),
-            started: seconds(report.process.started),
-            taken: seconds(report.process.taken),
-            armed_seconds: report.age_seconds,
-            from_start: report.process.from_start,
-            trigger: report.process.trigger.name().into(),
-            number: report.process.number,
-            rss_bytes: report.process.rss_bytes,
-            reports: report.process.reports,
-        },
-        totals: wire::Totals {
-            inflater: kind(report, Kind::Inflater),
-            deflater: kind(report, Kind::Deflater),
-            adopted: adopted(report),
-        },
-        baseline: report.baseline.as_ref().map(|baseline| wire::Baseline {
-            file: baseline.file.as_str().into(),
-            taken: seconds(baseline.taken),
-            sites: baseline.sites,
-            known: baseline.known,
-        }),
-        native: Some(memory::native(&report.native)),
-        retention_pause_seconds: report.retention.pause.map(|time| time.as_secs_f64()),
-        sites: Listed(
-            sites.map(|(classified, leaf)| site(report, classified, hints.of_site(classified), *leaf)),
-        ),
-        other_sites: wire::OtherSites {
-            inflater: others(report, Kind::Inflater),
-            deflater: others(report, Kind::Deflater),
-        },
-        frame_table: Listed(stacks.tree.frames.iter().map(|listed| frame(listed))),
-        stack_table: wire::StackTable {
-            frame: Listed(stacks.tree.nodes.iter().map(|(_, frame)| *frame)),
-            caller: Listed(stacks.tree.nodes.iter().map(|(caller, _)| number(*caller))),
-        },
-        ended_again: report
-            .double_ends
-            .iter()
-            .map(|double_end| wire::DoubleEnd {
-                kind: double_end.kind.name().into(),
-                times: double_end.times,
-                frame: frame(&double_end.frame),
-            })
-            .collect(),
-        rules: report
-            .rules
-            .iter()
-            .zip(report.classification.covered.iter().zip(&report.classification.excess))
-            .map(|(rule, (matched, excess))| wire::Rule {
-                text: rule.text.as_str().into(),
-                built_in: rule.built_in,
-                source: rule.source.as_str().into(),
-                matched: *matched,
-                max: rule.max,
-                excess: *excess,
-                over: *excess > 0,
-            })
-            .collect(),
-        health: health(report),
-    };
+    let root =
+        wire::Root {
+            schema: wire::SCHEMA.into(),
+            tool: wire::Tool { name: "zaudit".into(), version: env!("CARGO_PKG_VERSION").into() },
+            process: wire::Process {
+                pid: report.process.pid,
+                jvm: report.process.jvm.as_str().into(),
+                command: report.process.command.as_str().into(),
+                options: report.process.options.as_str().into(),
+                started: seconds(report.process.started),
+                taken: seconds(report.process.taken),
+                armed_seconds: report.age_seconds,
+                from_start: report.process.from_start,
+                trigger: report.process.trigger.name().into(),
+                number: report.process.number,
+                rss_bytes: report.process.rss_bytes,
+                reports: report.process.reports,
+            },
+            totals: wire::Totals {
+                inflater: kind(report, Kind::Inflater),
+                deflater: kind(report, Kind::Deflater),
+                adopted: adopted(report),
+            },
+            baseline: report.baseline.as_ref().map(|baseline| wire::Baseline {
+                file: baseline.file.as_str().into(),
+                taken: seconds(baseline.taken),
+                sites: baseline.sites,
+                known: baseline.known,
+            }),
+            native: Some(memory::native(&report.native)),
+            retention_pause_seconds: report.retention.pause.map(|time| time.as_secs_f64()),
+            sites: Listed(sites.map(|(classified, leaf)| {
+                site(report, classified, hints.of_site(classified), *leaf)
+            })),
+            other_sites: wire::OtherSites {
+                inflater: others(report, Kind::Inflater),
+                deflater: others(report, Kind::Deflater),
+            },
+            frame_table: Listed(stacks.tree.frames.iter().map(|listed| frame(listed))),
+            stack_table: wire::StackTable {
+                frame: Listed(stacks.tree.nodes.iter().map(|(_, frame)| *frame)),
+                caller: Listed(stacks.tree.nodes.iter().map(|(caller, _)| number(*caller))),
+            },
+            ended_again: report
+                .double_ends
+                .iter()
+                .map(|double_end| wire::DoubleEnd {
+                    kind: double_end.kind.name().into(),
+                    times: double_end.times,
+                    frame: frame(&double_end.frame),
+                })
+                .collect(),
+            rules: report
+                .rules
+                .iter()
+                .zip(report.classification.covered.iter().zip(&report.classification.excess))
+                .map(|(rule, (matched, excess))| wire::Rule {
+                    text: rule.text.as_str().into(),
+                    built_in: rule.built_in,
+                    source: rule.source.as_str().into(),
+                    matched: *matched,
+                    max: rule.max,
+                    excess: *excess,
+                    over: *excess > 0,
+                })
+                .collect(),
+            health: health(report),
+        };
     let result = serde_json::to_writer_pretty(escape::Json::new(&mut out), &root);
     out.serialized(result);
     out.push('\n');
@@ -138,7 +139,9 @@ impl<'a> Hints<'a> {
         let mut hints = Hints { report, findings: Vec::new(), by_site: Vec::new() };
         for finding in findings(&report.classification.sites)? {
             let at = hints.findings.len();
-            for classified in finding.sites.iter().filter(|site| site.stats.severity() != Severity::Clean) {
+            for classified in
+                finding.sites.iter().filter(|site| site.stats.severity() != Severity::Clean)
+            {
                 push(&mut hints.by_site, (classified.site.stable_id, at))?;
             }
             let tendency = report.tendency(&finding);
@@ -149,7 +152,8 @@ impl<'a> Hints<'a> {
     }
 
     fn of_site(&self, classified: &ClassifiedSite) -> Option<Hint> {
-        let found = self.by_site.binary_search_by_key(&classified.site.stable_id, |(id, _)| *id).ok()?;
+        let found =
+            self.by_site.binary_search_by_key(&classified.site.stable_id, |(id, _)| *id).ok()?;
         let (finding, tendency) = self.findings.get(self.by_site.get(found)?.1)?;
         self.report.hint_given(finding, *tendency)
     }
@@ -171,7 +175,8 @@ fn adopted(report: &Report) -> wire::Adopted {
         let trend = report.history.adopted(kind);
         let tally = report.adopted.get(kind);
         wire::AdoptedKind {
-            counts: wire::AdoptedCounts::default().plus(tally, report.native.bytes(kind, tally.live)),
+            counts: wire::AdoptedCounts::default()
+                .plus(tally, report.native.bytes(kind, tally.live)),
             oldest_live_seconds: age(report, tally.oldest),
             youngest_live_seconds: age(report, tally.youngest),
             tendency: tendency(trend.as_ref()),
@@ -286,14 +291,22 @@ fn site<'a>(
         tendency: tendency(trend.as_ref()),
         trend: points(report, trend),
         threads: classified.site.threads().into_iter().map(Cow::from).collect(),
-        rule: classified.rule.and_then(|rule| report.rules.get(rule)).map(|rule| rule.text.as_str().into()),
+        rule: classified
+            .rule
+            .and_then(|rule| report.rules.get(rule))
+            .map(|rule| rule.text.as_str().into()),
         truncated: classified.site.truncated,
         frames: match stack {
             None => classified.site.frames().map(frame).collect(),
             Some(_) => Vec::new(),
         },
         stack,
-        retention: report.retention.of(classified.site.stable_id).iter().map(memory::held).collect(),
+        retention: report
+            .retention
+            .of(classified.site.stable_id)
+            .iter()
+            .map(memory::held)
+            .collect(),
     }
 }
 
@@ -344,11 +357,14 @@ mod tests {
         use crate::model::{Frame, Kind, Stack, StackKey, ThreadId};
         let session = crate::session::Session::default();
         let name = "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600}";
-        let frame = Frame { class: name.into(), method: name.into(), file: Some(name.into()), line: None };
+        let frame =
+            Frame { class: name.into(), method: name.into(), file: Some(name.into()), line: None };
         let stack = Stack { frames: vec![frame], truncated: false, subclass: Some(name.into()) };
         let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
         session.name_thread(site, name.into());
-        session.created(session.id(ThreadId(1)), site, ThreadId(1), crate::model::Nanos(0)).unwrap();
+        session
+            .created(session.id(ThreadId(1)), site, ThreadId(1), crate::model::Nanos(0))
+            .unwrap();
         let bytes = rendered(&crate::report::tests::report(&session), Format::Json);
         let read: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(read["sites"][0]["frames"][0]["method"], name);

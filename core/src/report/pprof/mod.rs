@@ -149,8 +149,11 @@ impl<'a> Profile<'a> {
         }
         self.frames.try_reserve(1)?;
         let name = format!("{}.{}", frame.class, frame.method);
-        let location =
-            self.location(&name, frame.file.as_deref().unwrap_or_default(), frame.line.unwrap_or_default())?;
+        let location = self.location(
+            &name,
+            frame.file.as_deref().unwrap_or_default(),
+            frame.line.unwrap_or_default(),
+        )?;
         self.frames.insert(finding, location);
         Ok(location)
     }
@@ -326,7 +329,9 @@ mod tests {
             ],
             "Location" => &[(1, "id", "n"), (2, "mapping_id", "n"), (4, "line", "Line")],
             "Line" => &[(1, "function_id", "n"), (2, "line", "n")],
-            "Function" => &[(1, "id", "n"), (2, "name", "s"), (3, "system_name", "s"), (4, "filename", "s")],
+            "Function" => {
+                &[(1, "id", "n"), (2, "name", "s"), (3, "system_name", "s"), (4, "filename", "s")]
+            }
             other => panic!("{other}"),
         };
         for (number, value) in fields(bytes) {

@@ -24,7 +24,11 @@ impl Message {
     }
 
     /// Many of them, packed; they may be zero.
-    pub(super) fn numbers(&mut self, field: u32, numbers: impl IntoIterator<Item = u64>) -> &mut Self {
+    pub(super) fn numbers(
+        &mut self,
+        field: u32,
+        numbers: impl IntoIterator<Item = u64>,
+    ) -> &mut Self {
         let mut packed = Message::default();
         numbers.into_iter().for_each(|number| packed.varint(number));
         if packed.0.is_empty() { self } else { self.message(field, &packed) }
@@ -137,7 +141,12 @@ mod tests {
     fn the_standard_s_own_examples() {
         assert_eq!(!crc32(crc32(!0, b"1234"), b"56789"), 0xcbf4_3926);
         let mut message = Message::default();
-        message.number(1, 150).text(2, b"testing").numbers(4, [3, 270, 86_942]).number(5, 0).numbers(6, []);
+        message
+            .number(1, 150)
+            .text(2, b"testing")
+            .numbers(4, [3, 270, 86_942])
+            .number(5, 0)
+            .numbers(6, []);
         assert_eq!(
             message.0, b"\x08\x96\x01\x12\x07testing\x22\x06\x03\x8e\x02\x9e\xa7\x05",
             "those of the encoding's description"

@@ -30,13 +30,20 @@ const SITES: usize = 1_000;
 const THREAD_NAME: usize = 40;
 
 impl Text<'_> {
-    pub(super) fn findings(&mut self, report: &Report, findings: &[Finding<'_>], word: &str, most: usize) {
+    pub(super) fn findings(
+        &mut self,
+        report: &Report,
+        findings: &[Finding<'_>],
+        word: &str,
+        most: usize,
+    ) {
         for (at, finding) in findings.iter().take(most).enumerate() {
             let head = format!("{word} {} of {}", at + 1, findings.len());
             self.finding(report, finding, &head);
         }
         if findings.len() > most {
-            let rest: u64 = findings.iter().skip(most).map(|p| p.stats.leaked + p.stats.suspects).sum();
+            let rest: u64 =
+                findings.iter().skip(most).map(|p| p.stats.leaked + p.stats.suspects).sum();
             self.out.push('\n');
             self.prose(0, &wording::more_findings(findings.len() - most, rest));
         }
@@ -47,10 +54,12 @@ impl Text<'_> {
         let stats = &finding.stats;
         let code = if stats.severity() == Severity::Leak { RED } else { YELLOW };
         let blame_frame = worst.site.frames().nth(finding.blame_frame);
-        let blame_frame = blame_frame.map(|frame| self.frame(frame, head.len() + 2)).unwrap_or_default();
+        let blame_frame =
+            blame_frame.map(|frame| self.frame(frame, head.len() + 2)).unwrap_or_default();
         let (head, blame_frame) = (self.paint(code, head), self.paint(BOLD, &blame_frame));
         let _ = writeln!(self.out, "\n{head}  {blame_frame}");
-        let class = worst.site.subclass.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
+        let class =
+            worst.site.subclass.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
         self.prose(4, &format!("{}s{class}: {}", stats.kind.class(), stats.ratio()));
         let mut facts = facts(report, stats);
         facts.extend(threads(finding));
@@ -97,7 +106,8 @@ impl Text<'_> {
             return self.prose(6, wording::CALLERS_UNKNOWN);
         };
         for (number, caller) in callers.iter().take(CALLERS) {
-            let frame = caller.map_or_else(|| wording::THREAD_START.into(), |frame| self.frame(frame, 20));
+            let frame =
+                caller.map_or_else(|| wording::THREAD_START.into(), |frame| self.frame(frame, 20));
             let _ = writeln!(self.out, "      {:>6} from {frame}", grouped(*number));
         }
         self.prose(6, &wording::stacks_in_total(finding.sites.len()));
@@ -124,7 +134,10 @@ impl Text<'_> {
 }
 
 /// Where the stacks differ: leaks and suspects of each caller, most first.
-fn callers<'a>(finding: &Finding<'a>, shared: usize) -> Result<Vec<(u64, Option<&'a Frame>)>, OutOfMemory> {
+fn callers<'a>(
+    finding: &Finding<'a>,
+    shared: usize,
+) -> Result<Vec<(u64, Option<&'a Frame>)>, OutOfMemory> {
     let mut callers: Vec<(u64, Option<&Frame>)> = Vec::new();
     let mut known: HashMap<Option<&Frame>, usize> = HashMap::new();
     for site in &finding.sites {
@@ -141,7 +154,8 @@ fn callers<'a>(finding: &Finding<'a>, shared: usize) -> Result<Vec<(u64, Option<
         }
     }
     // Of equal ones, the first that was found comes first.
-    let order = |(number, caller): &(u64, Option<&Frame>)| (Reverse(*number), known.get(caller).copied());
+    let order =
+        |(number, caller): &(u64, Option<&Frame>)| (Reverse(*number), known.get(caller).copied());
     callers.sort_unstable_by_key(order);
     Ok(callers)
 }
@@ -161,7 +175,8 @@ pub(in crate::report) fn threads(finding: &Finding<'_>) -> Option<String> {
     let mut names: Vec<String> = worst.flat_map(|site| site.site.threads()).collect();
     names.sort();
     names.dedup();
-    let numberless = |name: &str| -> String { name.chars().filter(|c| !c.is_ascii_digit()).collect() };
+    let numberless =
+        |name: &str| -> String { name.chars().filter(|c| !c.is_ascii_digit()).collect() };
     let all = names.len();
     names.dedup_by_key(|name| numberless(name));
     let more = if names.len() < all || names.len() > THREADS { ", …" } else { "" };
@@ -264,9 +279,14 @@ mod tests {
             (&[long], "thread elasticsearch[data][[compressed-1][0]: L…"),
         ] {
             let session = crate::session::Session::default();
-            let frame =
-                crate::model::Frame { class: "a.B".into(), method: "c".into(), file: None, line: None };
-            let stack = crate::model::Stack { frames: vec![frame], truncated: false, subclass: None };
+            let frame = crate::model::Frame {
+                class: "a.B".into(),
+                method: "c".into(),
+                file: None,
+                line: None,
+            };
+            let stack =
+                crate::model::Stack { frames: vec![frame], truncated: false, subclass: None };
             let site = session.learn(Kind::Inflater, crate::model::StackKey(1), stack).unwrap();
             let thread = crate::model::ThreadId(1);
             session.created(session.id(thread), site, thread, crate::model::Nanos(0)).unwrap();

@@ -36,10 +36,16 @@ impl Style {
 
     /// The style for a terminal with this number of columns. `variable` reads the environment:
     /// `NO_COLOR` (<https://no-color.org>) and `TERM` decide about colour.
-    pub fn for_terminal(columns: Option<usize>, variable: impl Fn(&str) -> Option<OsString>) -> Style {
+    pub fn for_terminal(
+        columns: Option<usize>,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Style {
         let no_colour = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = variable("TERM").is_none_or(|terminal| terminal == "dumb");
-        Style { width: columns.filter(|columns| *columns >= Style::NARROWEST), colour: !dumb && !no_colour }
+        Style {
+            width: columns.filter(|columns| *columns >= Style::NARROWEST),
+            colour: !dumb && !no_colour,
+        }
     }
 }
 
@@ -82,7 +88,8 @@ struct Text<'w> {
 
 impl Text<'_> {
     fn summary(&mut self, report: &Report, leaks: usize, suspects: usize) {
-        let line = format!("SUMMARY: zaudit: {}", summary_clauses(report, leaks, suspects).join("; "));
+        let line =
+            format!("SUMMARY: zaudit: {}", summary_clauses(report, leaks, suspects).join("; "));
         let line = self.paint(if leaks == 0 { BOLD } else { RED }, &line);
         let _ = writeln!(self.out, "{line}");
     }
@@ -116,7 +123,11 @@ impl Text<'_> {
 }
 
 /// The clauses of the summary line. `leaks` and `suspects` are how many findings are such.
-pub(in crate::report) fn summary_clauses(report: &Report, leaks: usize, suspects: usize) -> Vec<String> {
+pub(in crate::report) fn summary_clauses(
+    report: &Report,
+    leaks: usize,
+    suspects: usize,
+) -> Vec<String> {
     let all_stats = || report.classification.all_stats();
     let sum = |of: fn(&SiteStats) -> u64| -> u64 { all_stats().map(of).sum() };
     let suspect = report.classification.kinds(|stats| stats.suspects);
@@ -144,7 +155,9 @@ pub(in crate::report) fn summary_clauses(report: &Report, leaks: usize, suspects
             .iter()
             .map(|kind| (report.classification.totals.get(*kind), *kind))
             .filter(|(totals, _)| totals.created > 0)
-            .map(|(totals, kind)| format!("{} of {}", grouped(totals.ended), some(totals.created, kind)))
+            .map(|(totals, kind)| {
+                format!("{} of {}", grouped(totals.ended), some(totals.created, kind))
+            })
             .collect();
         let mut clause = summary::no_leaks(scope, &ended.join(" and "));
         let expected = sum(|stats| stats.expected);
@@ -261,8 +274,9 @@ mod tests {
     #[test]
     fn colour_and_width_of_a_terminal() {
         let style = |columns, variables: &[(&str, &str)]| {
-            let value =
-                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, v)| v.into());
+            let value = |name: &str| {
+                variables.iter().find(|(known, _)| *known == name).map(|(_, v)| v.into())
+            };
             Style::for_terminal(columns, value)
         };
         let coloured = Style { width: Some(100), colour: true };
@@ -304,7 +318,8 @@ mod tests {
         let rule = Rule::parse("live:a.Pool.*", false).unwrap();
         let process = report(&session(&[])).process;
         let report =
-            Report::new(process, Footprint::default(), &snapshot, vec![rule], Default::default()).unwrap();
+            Report::new(process, Footprint::default(), &snapshot, vec![rule], Default::default())
+                .unwrap();
         assert_eq!(
             text(&report, Style::default()),
             "SUMMARY: zaudit: no leaks: 3 of 11 Inflaters ended, 2 not ended but expected (covered by rules), 6 too young to \

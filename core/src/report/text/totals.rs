@@ -21,7 +21,8 @@ const RULE: usize = 120;
 impl Text<'_> {
     pub(super) fn rules(&mut self, report: &Report) {
         let classification = &report.classification;
-        let used = report.rules.iter().zip(classification.covered.iter().zip(&classification.excess));
+        let used =
+            report.rules.iter().zip(classification.covered.iter().zip(&classification.excess));
         let used: Vec<_> = used.filter(|(_, (covered, excess))| **covered + **excess > 0).collect();
         if !used.is_empty() {
             let head = self.paint(BOLD, "EXPECTED");
@@ -31,7 +32,8 @@ impl Text<'_> {
                 let line = format!("{:>10}  {}{from}", grouped(*covered), clean(&rule.text));
                 let _ = writeln!(self.out, "{line}");
                 if *excess > 0 {
-                    let (all, max) = (grouped(covered + excess), grouped(rule.max.unwrap_or_default()));
+                    let (all, max) =
+                        (grouped(covered + excess), grouped(rule.max.unwrap_or_default()));
                     let line = format!("{:12}{}", "", wording::over_maximum(&all, &max));
                     let line = self.paint(RED, &line);
                     let _ = writeln!(self.out, "{line}");
@@ -73,7 +75,8 @@ impl Text<'_> {
     /// The adopted instances.
     pub(super) fn adopted(&mut self, report: &Report) {
         let found = Kind::ALL.map(|kind| (kind, report.adopted.get(kind)));
-        let found: Vec<_> = found.into_iter().filter(|(_, tally)| tally.counts.created > 0).collect();
+        let found: Vec<_> =
+            found.into_iter().filter(|(_, tally)| tally.counts.created > 0).collect();
         if found.is_empty() {
             return;
         }
@@ -94,7 +97,8 @@ impl Text<'_> {
         let gap = " ".repeat(10 - title.len().min(10));
         let terms = wording::terms();
         let titles = [first].into_iter().chain(terms.iter().map(String::as_str)).chain([last]);
-        let columns: String = titles.zip(widths()).map(|(title, width)| format!("{title:>width$}")).collect();
+        let columns: String =
+            titles.zip(widths()).map(|(title, width)| format!("{title:>width$}")).collect();
         let _ = writeln!(self.out, "\n{head}{gap}{}", columns.trim_end());
     }
 
@@ -121,7 +125,8 @@ impl Text<'_> {
 fn widths() -> impl Iterator<Item = usize> {
     // As many may be ended as are created; of the others there are few.
     let least = [12].into_iter().chain(std::iter::repeat(0));
-    let outcomes = wording::terms().into_iter().zip(least).map(|(term, least)| least.max(term.len() + 3));
+    let outcomes =
+        wording::terms().into_iter().zip(least).map(|(term, least)| least.max(term.len() + 3));
     [12].into_iter().chain(outcomes).chain([11])
 }
 
@@ -167,7 +172,8 @@ pub(in crate::report) fn notes(report: &Report) -> Vec<String> {
 /// What could not be seen, and why.
 pub(in crate::report) fn unseen(health: &Health) -> Vec<String> {
     let Gaps { missing_hooks, dropped, unreadable, unsettled } = &health.gaps;
-    let mut lines: Vec<String> = missing_hooks.iter().map(|hook| wording::not_hooked(hook)).collect();
+    let mut lines: Vec<String> =
+        missing_hooks.iter().map(|hook| wording::not_hooked(hook)).collect();
     lines.extend(dropped.iter().map(|(reason, number)| wording::not_counted(*number, reason)));
     lines.extend(unreadable.iter().map(|(reason, number)| wording::unreadable(*number, reason)));
     lines.extend(unsettled.clone());
@@ -288,8 +294,14 @@ mod tests {
             grown.contains("3 collected, never ended") && grown.contains("2 as in the baseline"),
             "{grown}"
         );
-        assert!(grown.contains("22 instances not ended, as in the baseline old\\u{1b}.json"), "{grown}");
+        assert!(
+            grown.contains("22 instances not ended, as in the baseline old\\u{1b}.json"),
+            "{grown}"
+        );
         let open = text(&known(20, 3));
-        assert!(open.contains("no new certain leaks, but 1 Inflater in 1 finding is a suspect"), "{open}");
+        assert!(
+            open.contains("no new certain leaks, but 1 Inflater in 1 finding is a suspect"),
+            "{open}"
+        );
     }
 }

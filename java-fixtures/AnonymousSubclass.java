@@ -1,4 +1,4 @@
-// An anonymous subclass and a subclass of a subclass: both are told by their own names.
+// An anonymous subclass and a subclass of a subclass: the report names each by its own class.
 // expect: inflater created 2, collected 2; deflater created 1, ended 1
 // expect on 8: inflater created 2, late 2; deflater created 1, ended 1
 // class: AnonymousSubclass$1

@@ -1,4 +1,4 @@
-// GZIP streams that nobody closes: finish() and reading to the end are not enough.
+// GZIP streams that are never closed: finish() and reading to the end are not enough.
 // expect: inflater created 3, collected 3; deflater created 3, collected 3
 // expect on 8: inflater created 3, late 3; deflater created 3, late 3
 // frame: java.util.zip.GZIPInputStream.<init>

@@ -1,4 +1,4 @@
-// Three Inflaters and two Deflaters are used and dropped; nobody calls end().
+// Three Inflaters and two Deflaters are used and dropped; the program never calls end().
 // expect: inflater created 3, collected 3; deflater created 2, collected 2
 // expect on 8: inflater created 3, late 3; deflater created 2, late 2
 // frame: NeverEnded.forget

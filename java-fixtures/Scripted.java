@@ -190,7 +190,7 @@ public class Scripted {
         others.clear();
     }
 
-    /** More threads that make and end, and end what others made, until they are told to be calm. */
+    /** Starts more threads, which make and end, and end what others made, until {@code calm} is set. */
     private static void churn(int threads, final Sort sort) throws Exception {
         final AtomicReference<Inflater> exchange = new AtomicReference<Inflater>();
         Runnable churner = new Runnable() {
@@ -283,7 +283,7 @@ public class Scripted {
         }
     }
 
-    /** Whether one of so many looks at all threads finds one inside a hook. Needs churners. */
+    /** Whether one of {@code looks} looks at all threads finds one inside a hook. Needs churners. */
     private static boolean hooked(int looks) {
         for (int i = 0; i < looks; i++) {
             for (StackTraceElement[] stack : Thread.getAllStackTraces().values()) {

@@ -149,8 +149,8 @@ def main(folder, pause, drawing, *versions):
     print(f"{'MiB since the nodes started':<46}{'most':>6}{'end':>6}   climb a round")
     for version, colour in zip(versions, COLOURS):
         resident, allocated, collections = process(folder, version)
-        asked = list(reports(folder, version))
-        zlib = since_start([(at * int(pause), held(report)) for at, report in enumerate(asked)])
+        taken = list(reports(folder, version))
+        zlib = since_start([(at * int(pause), held(report)) for at, report in enumerate(taken)])
         marks += [(colour, number) for number in collections]
         rounds = resident[-1][0]
         first, last = stretch(rounds, collections)
@@ -163,8 +163,8 @@ def main(folder, pause, drawing, *versions):
             most = max(value for _, value in points)
             print(f"Elasticsearch {version}, {what:<25}{most:>6.0f}{points[-1][1]:>6.0f}{climb(points, first, last):>8.2f} "
                   f"in rounds {first} to {last}")
-        jars.append(f"Elasticsearch {version}, Inflaters of the JDK that read jars: {jar_readers(asked[0])} when the nodes had started, "
-                    f"{jar_readers(asked[-1])} after {rounds} rounds")
+        jars.append(f"Elasticsearch {version}, Inflaters of the JDK that read jars: {jar_readers(taken[0])} when the nodes had started, "
+                    f"{jar_readers(taken[-1])} after {rounds} rounds")
     print("\n".join(jars))
     with open(drawing, "w", encoding="utf-8") as out:
         out.write(draw(curves, marks, rounds))

@@ -49,7 +49,7 @@ public class Redefining {
         System.out.println("done");
     }
 
-    /** Makes as many as it is asked for, always on the same stack: only the version of Made differs. */
+    /** Makes the requested number, always on the same stack: only the version of Made differs. */
     private static final class Maker extends Thread {
         private final SynchronousQueue<Integer> wanted = new SynchronousQueue<>();
         private final SynchronousQueue<Integer> made = new SynchronousQueue<>();

@@ -8,8 +8,8 @@ import java.util.Arrays;
 import java.util.zip.Inflater;
 
 /**
- * Times {@code new Inflater(true)} + {@code end()}, and looks at the process's resident memory, each time that it is asked to: what is
- * done to the process in between is for others to do.
+ * Times {@code new Inflater(true)} + {@code end()}, and reads the process's resident memory, at each request: what happens to the
+ * process in between is the caller's part.
  *
  * <p>{@code Phases DEPTH WARMUP_MS ROUND_MS ROUNDS} answers each line of its stdin with {@code phase NANOS RSS LIFECYCLES}: nanoseconds per
  * lifecycle in the median round, VmRSS in KiB after a forced collection, and how many lifecycles there were.

@@ -74,7 +74,7 @@ public final class Rounds {
                         + " collections " + collections());
                 if (pause > 0 && round % pause == 0) {
                     System.out.println("pause " + round + " " + ownStatus("Pid"));
-                    check(stdin.readLine() != null, "nobody ended the pause");
+                    check(stdin.readLine() != null, "the pause was not ended");
                 }
             }
         }

@@ -31,9 +31,9 @@ final class TwoNodes implements Closeable {
     /** Starts both nodes and returns when the data node has joined. */
     TwoNodes(Path folder) throws Exception {
         pretendNotLinux();
-        // Port 0 belongs to nobody, so the master finds no other node; an empty list would ask around on the default ports.
+        // No process listens on port 0, so the master finds no other node; an empty list would make it try the default ports.
         master = start(folder, "master", "127.0.0.1:0");
-        // Returns when the master has recovered its state: from here on it publishes one only when asked to.
+        // Returns when the master has recovered its state: from here on it publishes one only on request.
         client().admin().indices().preparePutTemplate("one-shard").setTemplate("*")
                 .setSettings(Settings.builder()
                         .put("index.number_of_shards", 1)

@@ -12,7 +12,7 @@ final class OrderCodec {
         Inflater inflater = new Inflater();
         inflater.setInput(compressed);
         byte[] buffer = new byte[1024];
-        // Throws at a broken order, and nobody ends the Inflater.
+        // Throws at a broken order, and the Inflater is never ended.
         int length = inflater.inflate(buffer);
         inflater.end();
         return Arrays.copyOf(buffer, length);

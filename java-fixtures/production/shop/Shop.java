@@ -42,7 +42,7 @@ public final class Shop {
         server.setExecutor(Executors.newFixedThreadPool(4));
         server.start();
         System.out.println("open on " + server.getAddress().getPort());
-        // Whoever started it closes its standard input.
+        // The process that started it closes its standard input.
         while (System.in.read() >= 0) {}
         server.stop(0);
         System.exit(0);

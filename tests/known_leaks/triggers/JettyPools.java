@@ -7,7 +7,7 @@ import org.eclipse.jetty.util.compression.InflaterPool;
 
 /** A call borrows a Deflater and an Inflater from the pools that a running server has, as its GzipHandler does, and gives them back. */
 public final class JettyPools {
-    // A server's pools live as long as the server, and nobody stops this one.
+    // A server's pools live as long as the server, and this one is never stopped.
     private static final DeflaterPool DEFLATERS = new DeflaterPool(CompressionPool.DEFAULT_CAPACITY, Deflater.DEFAULT_COMPRESSION, true);
     private static final InflaterPool INFLATERS = new InflaterPool(CompressionPool.DEFAULT_CAPACITY, true);
 

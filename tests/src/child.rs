@@ -201,7 +201,7 @@ impl Running {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        // Whoever closes its streams at the start is still to end.
+        // A process that closes its streams at the start may still run.
         let status = loop {
             match self.child.try_wait().map_err(|error| format!("wait: {error}"))? {
                 Some(status) => break status,

@@ -1,4 +1,4 @@
-//! The `zaudit` command, asked about a child as a user asks it, and what it said.
+//! The `zaudit` command, run on a child as a user runs it, and what it said.
 //!
 //! Building it is [`crate::agent`]'s. Invariant: it is the released command with the library under
 //! test, and nothing of the caller's own Java or zaudit environment reaches it.
@@ -76,7 +76,7 @@ impl Said {
         })
     }
 
-    /// Ensures that it did as asked, without a word on stderr, and gives what it printed.
+    /// Ensures that it succeeded, without a word on stderr, and returns what it printed.
     pub fn done(self) -> Result<String> {
         ensure!(self.code == Some(0) && self.stderr.is_empty(), "not done: {self:?}");
         Ok(self.stdout)

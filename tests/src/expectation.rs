@@ -8,8 +8,8 @@ use crate::Result;
 use crate::report::{Counts, Kind};
 use std::fmt;
 
-/// A stated count. Programs that are cut off in the middle of their work have counts that nobody
-/// can state exactly.
+/// A stated count. The counts of a program that is cut off in the middle of its work cannot be
+/// stated exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// This many, to the unit.

@@ -5,7 +5,7 @@
 //! `key: value`:
 //!
 //! ```text
-//! // A GZIPInputStream that nobody closes: its Inflater is freed by the GC only.
+//! // A GZIPInputStream that is never closed: its Inflater is freed by the GC only.
 //! // expect: inflater created 3, collected 3
 //! // expect on 8: inflater created 3, late 3      (releases, or `Epsilon`)
 //! // options: gc,depth=64                         (the agent's; default `gc`)
@@ -156,7 +156,8 @@ struct Sources {
     files: Vec<(PathBuf, String)>,
 }
 
-/// Reads and compiles all fixtures that one of `jdks` can compile. What none can is told on stderr.
+/// Reads and compiles all fixtures that one of `jdks` can compile. What none can compile is
+/// reported on stderr.
 pub fn compiled(jdks: &[Jdk]) -> Result<Vec<Fixture>> {
     let mut fixtures = Vec::new();
     for sources in sources()? {

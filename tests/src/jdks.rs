@@ -74,7 +74,7 @@ pub fn found() -> Result<Vec<Jdk>> {
     }
 }
 
-/// The expected releases that are not among `jdks`, each told on stderr.
+/// The expected releases that are not among `jdks`. Each is reported on stderr.
 #[must_use]
 pub fn missing(jdks: &[Jdk]) -> Vec<u32> {
     let gone: Vec<u32> =

@@ -1,7 +1,7 @@
 //! Agents of another kind (java.lang.instrument), made of sources under `java-fixtures/`, as jars
 //! for `-javaagent`.
 //!
-//! Invariant: each is made anew for each JVM that wants it, so that nobody waits for anybody.
+//! Invariant: each JVM that needs one gets a jar of its own, so that no test waits for another.
 
 use crate::command::Said;
 use crate::suite::TestEnv;

@@ -183,13 +183,15 @@ fn unbalanced(counts: &Counts) -> Vec<String> {
     problems
 }
 
-/// What is told of a site is all that was not ended, and nothing twice.
+/// Each instance of a site that was not ended is judged, and none twice. Only young ones may be
+/// left out.
 fn misjudged(site: &Site) -> Option<String> {
     let Site { counts, leaked, suspects, known, .. } = site;
     let leaks = leaked + known.leaked;
-    let told = leaks + suspects + known.suspects + counts.expected;
+    let judged = leaks + suspects + known.suspects + counts.expected;
     let all = counts.late + counts.collected + counts.live;
-    let right = leaks <= counts.late + counts.collected && told <= all && all - told <= site.young;
+    let right =
+        leaks <= counts.late + counts.collected && judged <= all && all - judged <= site.young;
     (!right).then(|| format!("{leaked} leaked, {suspects} suspects and {known:?} of {counts:?}"))
 }
 

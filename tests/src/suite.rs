@@ -145,7 +145,7 @@ fn in_path(name: &str) -> bool {
     std::env::split_paths(&path).any(|folder| executable(folder.join(name)))
 }
 
-/// A test that does not run, with the reason before its name. Asked for all the same, it fails.
+/// A test that does not run, with the reason before its name. If it is run all the same, it fails.
 pub fn ignored(name: impl Into<String>, why: &str) -> Trial {
     let words = why.to_owned();
     // The kind stands on the line of the test's name.
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(Need::Jdk(8..=11).unmet(Some(&jdk)).as_deref(), Some("needs JDK 8 to 11"));
         assert_eq!(Need::Tool("sh").unmet(None), None);
         assert_eq!(Need::Tool("no such tool").unmet(None).as_deref(), Some("needs no such tool"));
-        // One of the two is met, whoever runs the tests.
+        // One of the two is met, whichever user runs the tests.
         let (root, other) = (Need::Root.unmet(None), Need::NotRoot.unmet(None));
         assert_ne!(root.is_some(), other.is_some());
         let wanting = Need::Other("a browser", Err("there is none".into()));

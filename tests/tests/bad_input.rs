@@ -39,7 +39,7 @@ const OPTIONS: [(&str, &str, &[&str]); 26] = [
     ("signal_that_does_not_exist", "gc,signal=SIGFOO", &["signal", "SIGFOO"]),
     ("signal_of_the_jvm", "gc,signal=SIGQUIT", &["signal", "SIGQUIT"]),
     ("signal_of_the_jvm_usr2", "gc,signal=USR2", &["signal", "USR2"]),
-    ("signal_that_nobody_catches", "gc,signal=SIGKILL", &["signal", "SIGKILL"]),
+    ("signal_that_cannot_be_caught", "gc,signal=SIGKILL", &["signal", "SIGKILL"]),
     ("signal_of_crashes", "gc,signal=SEGV", &["signal", "SEGV"]),
     ("empty_signal", "gc,signal=", &["signal"]),
     ("pattern_that_does_not_exist", "gc,file=r.%q.txt", &["%q"]),
@@ -100,8 +100,8 @@ fn unharmed(env: &TestEnv, ended: &Ended) -> Result<()> {
 /// The one line of the agent, with all of `named` in it.
 fn ensure_one_line(ended: &Ended, named: &[&str]) -> Result<()> {
     let messages = ended.messages();
-    let told = messages.len() == 1 && named.iter().all(|name| messages[0].contains(name));
-    ensure!(told, "one `zaudit:` line with {named:?} expected, got {messages:#?}\n{ended}");
+    let right = messages.len() == 1 && named.iter().all(|name| messages[0].contains(name));
+    ensure!(right, "one `zaudit:` line with {named:?} expected, got {messages:#?}\n{ended}");
     Ok(())
 }
 
@@ -159,8 +159,8 @@ fn in_a_file(env: &TestEnv) -> Result<()> {
     ensure_summary(&ended)
 }
 
-/// A report that cannot go to its file goes to stderr, in the form that was asked for. It may be
-/// told at the start already.
+/// A report that cannot go to its file goes to stderr, in the requested format. The agent may
+/// complain at the start already.
 fn bad_file(env: &TestEnv, file: &str) -> Result<()> {
     for (format, begins) in
         [("text", "SUMMARY: zaudit:"), ("json", "\"schema\": \"zaudit-report/1\"")]
@@ -168,21 +168,21 @@ fn bad_file(env: &TestEnv, file: &str) -> Result<()> {
         let ended =
             jvm(env)?.agent(&env.library, format!("gc,format={format},file={file}")).run()?;
         unharmed(env, &ended)?;
-        ensure_told(&ended, file, 1..=2)?;
+        ensure_lines(&ended, file, 1..=2)?;
         ensure_report(&ended, begins)?;
     }
     Ok(())
 }
 
-/// Between so and so many lines, each of them naming the file.
-fn ensure_told(ended: &Ended, file: &str, lines: RangeInclusive<usize>) -> Result<()> {
+/// Ensures the number of lines, and that each of them names the file.
+fn ensure_lines(ended: &Ended, file: &str, lines: RangeInclusive<usize>) -> Result<()> {
     let messages = ended.messages();
-    let told = lines.contains(&messages.len()) && messages.iter().all(|line| line.contains(file));
-    ensure!(told, "{lines:?} `zaudit:` lines with {file:?} expected, got {messages:#?}\n{ended}");
+    let right = lines.contains(&messages.len()) && messages.iter().all(|line| line.contains(file));
+    ensure!(right, "{lines:?} `zaudit:` lines with {file:?} expected, got {messages:#?}\n{ended}");
     Ok(())
 }
 
-/// Root may write everywhere, so a place is tried where nobody may.
+/// Root may write everywhere, so the test takes a place where no user may.
 fn no_rights(env: &TestEnv) -> Result<()> {
     bad_file(env, "/proc/zaudit.json")
 }
@@ -199,7 +199,7 @@ fn demanded(env: &TestEnv) -> Result<()> {
     running.say("")?;
     let ended = running.finish()?;
     ensure!(ended.printed() == "ready\ndone\n" && ended.code() == 0, ended.to_string());
-    ensure_told(&ended, "missing/r.", 2..=3)
+    ensure_lines(&ended, "missing/r.", 2..=3)
 }
 
 fn strict_good(env: &TestEnv) -> Result<()> {

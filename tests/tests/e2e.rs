@@ -16,7 +16,7 @@ use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Site, Trigger};
 use zaudit_tests::suite::{self, TestEnv, case, ensure_counts};
 
-/// Boot classes are verified only when asked: a bad rewrite would be silent corruption.
+/// Boot classes are verified only on request: a bad rewrite would be silent corruption.
 const CHECKS: [&str; 4] =
     ["-Xmx256m", "-Xcheck:jni", "-XX:+UnlockDiagnosticVMOptions", "-XX:+BytecodeVerificationLocal"];
 
@@ -103,13 +103,13 @@ impl Case {
         Ok(Jvm::new(&self.jdk, &self.fixture)?.flags(CHECKS).flags(flags))
     }
 
-    /// Where the fixture says who ends what is ended already, all that do are told, and nobody
-    /// else.
+    /// Where the fixture says which lines end what is ended already, the report has all of them,
+    /// and no others.
     fn ensure_again(&self, report: &Report) -> Result<()> {
         let stated = &self.fixture.again;
-        let told: Vec<_> =
+        let found: Vec<_> =
             report.ended_again.iter().map(|e| (e.frame.to_string(), e.times)).collect();
-        ensure!(stated.is_empty() || told == *stated, "ended again: {told:#?}, not {stated:#?}");
+        ensure!(stated.is_empty() || found == *stated, "ended again: {found:#?}, not {stated:#?}");
         Ok(())
     }
 

@@ -25,7 +25,7 @@ const TESTS: [(&str, Test); 8] = [
     ("loader_that_prints_without_gc", loader_that_prints),
     ("other_agent_after", |env, jdk| other_agent(env, jdk, true)),
     ("other_agent_before", |env, jdk| other_agent(env, jdk, false)),
-    ("pipe_that_nobody_reads", pipe_that_nobody_reads),
+    ("pipe_that_has_no_reader", pipe_that_has_no_reader),
     ("pipe_that_is_never_read", pipe_that_is_never_read),
     ("pipe_that_is_read", pipe_that_is_read),
     ("link_to_stdout", link_to_stdout),
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         let mut trials = env.missing();
         trials.extend(per_jdk(env, TESTS));
         trials.extend(per_jdk_needing(env, AS_ROOT));
-        trials.push(case(env, "stderr_that_nobody_reads", stderr_that_nobody_reads));
+        trials.push(case(env, "stderr_that_is_never_read", stderr_that_is_never_read));
         trials
     })
 }
@@ -69,15 +69,15 @@ fn never_ended(env: &TestEnv, jdk: &Jdk, options: &str) -> Result<Jvm> {
 }
 
 /// Opened for writing, such a pipe waits for a reader, and for ever if none comes.
-fn pipe_that_nobody_reads(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+fn pipe_that_has_no_reader(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let bare = Jvm::new(jdk, env.fixture("NeverEnded")?)?.run()?;
     let jvm = never_ended(env, jdk, "gc,file=pipe")?;
     pipe(&jvm.dir().join("pipe"))?;
     let ended = jvm.run()?;
     ensure!(ended.printed() == bare.printed() && ended.code() == bare.code(), ended.to_string());
     let messages = ended.messages();
-    let told = messages.len() == 1 && messages[0].contains("pipe");
-    ensure!(told, "one line about the pipe expected: {ended}");
+    let right = messages.len() == 1 && messages[0].contains("pipe");
+    ensure!(right, "one line about the pipe expected: {ended}");
     ensure!(ended.stderr().contains("SUMMARY: zaudit: LEAK"), "no report: {ended}");
     Ok(())
 }
@@ -186,7 +186,7 @@ fn link_to_stdout(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 }
 
 /// A parent that waits for its child's end before it reads what that said: a pipe holds 64 KiB.
-fn stderr_that_nobody_reads(env: &TestEnv) -> Result<()> {
+fn stderr_that_is_never_read(env: &TestEnv) -> Result<()> {
     let jvm = || Jvm::new(env.default_jdk(), env.fixture("ManySites")?);
     let read = jvm()?.audited(&env.library, "").run()?;
     let size = fs::metadata(read.dir().join("r.json")).map_err(|error| error.to_string())?.len();
@@ -200,7 +200,8 @@ fn stderr_that_nobody_reads(env: &TestEnv) -> Result<()> {
 }
 
 /// Started without stdin, stdout and stderr, a process gets their numbers for the files that it
-/// opens first. The agent's own pipe must not be among them: whoever prints would ring it.
+/// opens first. The agent's own pipe must not be among them: what the program prints would wake
+/// the agent.
 fn closed_streams(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let fixture = env.fixture("WithoutStreams")?;
     let jvm = Jvm::new(jdk, fixture)?.args(&["ready", "go"]).audited(&env.library, "gc");
@@ -209,7 +210,7 @@ fn closed_streams(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let mut running = jvm.after("exec 0<&- 1>&- 2>&-").spawn()?;
     running.wait_for_file("ready")?;
     let expected = fixture.expected(jdk.major, false);
-    // One report for one signal: the second is the one that was asked for in another way.
+    // One report for one signal: the second report is that of the other trigger.
     for (signal, report, trigger) in
         [("USR1", "r.1.json", Trigger::Signal), ("QUIT", "r.2.json", Trigger::DataDump)]
     {
@@ -221,7 +222,7 @@ fn closed_streams(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     fs::write(&go, "").map_err(|error| error.to_string())?;
     let ended = running.finish()?;
     ensure!(ended.code() == 0, ended.to_string());
-    ensure!(!ended.dir().join("r.3.json").exists(), "two were asked for, and there is a third");
+    ensure!(!ended.dir().join("r.3.json").exists(), "two were requested, and there is a third");
     ensure_counts(fixture, &expected, &ended.report()?)
 }
 

@@ -25,8 +25,8 @@ const ENDINGS: [(&str, Option<&str>, i32); 7] = [
     ("wait", Some("HUP"), 129),
 ];
 
-/// Collectors with threads of their own, which the JVM stops on its way out: a collection asked for
-/// after that never is.
+/// Collectors with threads of their own, which the JVM stops on its way out: a GC that is requested
+/// after that never runs.
 const CONCURRENT: [(&str, &[&str]); 2] =
     [("zgc", &["-XX:+UseZGC"]), ("shenandoah", &["-XX:+UseShenandoahGC"])];
 

@@ -1,8 +1,8 @@
-//! Who keeps live streams, on real JVMs: each way in which the fixture `Retained` keeps one, and
+//! Paths to GC roots on real JVMs: each way in which the fixture `Retained` keeps an instance, and
 //! what the search must not do.
 //!
-//! Invariant: a way that is told is the one in the fixture's source, field by field; what nobody
-//! keeps is told as such.
+//! Invariant: a reported path is the one in the fixture's source, field by field; an instance that
+//! nothing keeps is reported as unreachable.
 
 use std::process::ExitCode;
 use zaudit_tests::Result;
@@ -49,7 +49,7 @@ const KEPT: &[(&str, &str, &[&str])] = &[
     ("ownStack", "a local variable of Retained.ownStack in thread main", &[]),
 ];
 
-/// What nobody keeps: JDK 8 has a finalizer for each stream.
+/// What is unreachable: JDK 8 has a finalizer for each instance.
 const UNREACHABLE: [&str; 3] = ["garbage", "circle", "weakOnly"];
 
 /// The collectors, and the releases since which they are tried.
@@ -62,7 +62,7 @@ const COLLECTORS: [(&str, u32); 4] = [
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
-const TESTS: [(&str, Test); 2] = [("out_of_time", out_of_time), ("not_asked_for", not_asked_for)];
+const TESTS: [(&str, Test); 2] = [("out_of_time", out_of_time), ("not_requested", not_requested)];
 
 fn main() -> ExitCode {
     suite::main(|env| {
@@ -102,7 +102,7 @@ fn ways(env: &TestEnv, jdk: &Jdk, collector: &str) -> Result<()> {
     for report in [&on_demand, &last] {
         let pause = report.retention_pause_seconds;
         ensure!(pause.is_some_and(|pause| pause > 0.0 && pause < 60.0), {
-            format!("it stood still for {pause:?}")
+            format!("the pause was {pause:?}")
         });
         kept(report)?;
         let weakest = if jdk.major == 8 { "finalizer" } else { "weak" };
@@ -136,7 +136,7 @@ fn kept(report: &Report) -> Result<()> {
             ensure!(held.root.as_deref() == Some(root) && path == right, "{made}: {held:?}");
         }
     }
-    // Elements of a list are told by their places; a long chain is cut, and found all the same.
+    // Elements of a list have their indices; a long chain is cut, and found all the same.
     let list = &of(report, "inList")?.retention;
     let mut places: Vec<&str> =
         list.iter().flat_map(|held| held.path.iter().flatten()).map(String::as_str).collect();
@@ -180,10 +180,10 @@ fn out_of_time(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// Without the option nobody looks.
-fn not_asked_for(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+/// Without the option there is no search.
+fn not_requested(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let report = retained(env, jdk)?.audited(&env.library, "").run()?.report()?;
     let none = report.sites.iter().all(|site| site.retention.is_empty());
-    ensure!(none && report.retention_pause_seconds.is_none(), "somebody looked");
+    ensure!(none && report.retention_pause_seconds.is_none(), "there was a search");
     Ok(())
 }

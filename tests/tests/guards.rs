@@ -59,13 +59,13 @@ fn panics(env: &TestEnv, jdk: &Jdk, fault: &str, fixture: &'static str) -> Resul
     let harmless = fault == "ended" && fixture == "NeverEnded" && jdk.major > 8;
     let ended = faulty(env, jdk, fault, fixture)?;
     let stderr = ended.stderr();
-    let told = stderr.matches("zaudit: internal error").count();
+    let errors = stderr.matches("zaudit: internal error").count();
     if harmless {
-        ensure!(told == 0, "nothing was to fail: {ended}");
+        ensure!(errors == 0, "nothing was to fail: {ended}");
         ensure!(ended.report()?.health.ok, "health is not ok");
         return Ok(());
     }
-    ensure!(told == 1, "told {told} times: {ended}");
+    ensure!(errors == 1, "{errors} internal errors: {ended}");
     // A native backtrace has addresses or numbered frames, whether or not the library has symbols.
     let backtrace = stderr
         .lines()
@@ -98,8 +98,8 @@ fn loaded_twice(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let ended = jvm.run()?;
     ensure!(ended.printed() == bare.printed() && ended.code() == bare.code(), ended.to_string());
     let messages = ended.messages();
-    let told = messages.len() == 1 && messages[0].contains("already");
-    ensure!(told, "one line expected, with `already` in it: {messages:#?}");
+    let right = messages.len() == 1 && messages[0].contains("already");
+    ensure!(right, "one line expected, with `already` in it: {messages:#?}");
     ensure!(!ended.dir().join("second.txt").exists(), "the second one wrote a report");
     ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }

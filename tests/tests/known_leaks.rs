@@ -181,14 +181,14 @@ impl Case {
 
     /// The class path of the libraries, with all that they need.
     fn class_path(&self, all: &[Case]) -> Result<String> {
-        static ASKED: OnceLock<Result<String>> = OnceLock::new();
+        static ANSWER: OnceLock<Result<String>> = OnceLock::new();
         if self.libraries.is_empty() {
             return Ok(String::new());
         }
         if let Some(known) = self.known_class_path() {
             return Ok(known);
         }
-        let said = ASKED.get_or_init(|| ask_maven(all)).clone()?;
+        let said = ANSWER.get_or_init(|| ask_maven(all)).clone()?;
         self.known_class_path()
             .ok_or_else(|| format!("Maven cannot get {:?}:\n{said}", self.libraries))
     }
@@ -253,9 +253,9 @@ impl Expected {
             leaks().all(|site| site.hint.as_ref().is_some_and(|hint| hint.contains(words)))
         };
         let words = self.says.as_deref().unwrap_or_default();
-        let told =
+        let hints =
             || leaks().map(|site| site.hint.as_deref().unwrap_or("nothing")).collect::<Vec<_>>();
-        (!says(words)).then(|| format!("{self:?}: the hint is {:?}", told()))
+        (!says(words)).then(|| format!("{self:?}: the hint is {:?}", hints()))
     }
 }
 
@@ -426,7 +426,7 @@ fn notices(env: &TestEnv) -> Result<()> {
             "leak inflater 1 java.util.zip.ZipInputStream.<init>\n    says close the ZipInputStream",
             0,
         ),
-        ("leak inflater 1 java.util.zip.ZipInputStream.<init>\n    says what nobody says", 1),
+        ("leak inflater 1 java.util.zip.ZipInputStream.<init>\n    says what no hint says", 1),
         ("leak inflater 2 java.util.zip.ZipInputStream.<init>", 1),
         ("leak deflater 1 java.util.zip.ZipInputStream.<init>", 2),
         ("ended inflater 1 java.util.zip.ZipInputStream.<init>", 2),

@@ -133,8 +133,8 @@ fn text_on_stderr(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// The program has just collected; the agent collects nothing, and must know all that died all the
-/// same. `ObjectFree` comes from a service thread since JDK 16: what is pending must be asked for.
+/// The program has just run a GC; the agent forces none, and must know all freed instances all the
+/// same. `ObjectFree` comes from a service thread since JDK 16: pending events must be flushed.
 fn exact_after_gc(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let concurrent =
         ["-XX:+UseZGC", "-XX:+UseShenandoahGC"].into_iter().filter(|_| jdk.major >= 17);
@@ -185,8 +185,8 @@ fn program_takes_the_signal(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }
 
-/// A parent had SIGUSR1 ignored: it stays so, and SIGQUIT is still there for a report. Who asked
-/// for that very signal is told in one line; who did not is not bothered.
+/// A parent had SIGUSR1 ignored: it stays so, and SIGQUIT is still there for a report. If the
+/// options name that very signal, one line says so; otherwise there is none.
 fn ignored_at_start(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (options, lines) in [("gc", 0), ("gc,signal=USR1", 1)] {
         let mut running = ready(garbage(env, jdk, options)?.after("trap '' USR1"))?;
@@ -198,8 +198,8 @@ fn ignored_at_start(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         let ended = running.finish()?;
         ensure!(!ended.dir().join("r.2.json").exists(), "an ignored signal made a report");
         let messages = ended.messages();
-        let told = messages.len() == lines && messages.iter().all(|line| line.contains("SIGUSR1"));
-        ensure!(told, "{lines} lines about SIGUSR1 expected: {messages:#?}");
+        let right = messages.len() == lines && messages.iter().all(|line| line.contains("SIGUSR1"));
+        ensure!(right, "{lines} lines about SIGUSR1 expected: {messages:#?}");
         ensure_report(env, jdk, &ended.report()?, Trigger::Exit)?;
     }
     Ok(())
@@ -251,14 +251,13 @@ fn exact_while_threads_go_on(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// Snapshots of a program that has the JVM tell of frees all the time. To ask for those that are
-/// pending must not meet the JVM's own thread that tells of them: JDK 17 to 26 stood still for
-/// ever, within seconds.
+/// Snapshots of a program whose JVM reports frees all the time. A flush of the pending ones must
+/// not meet the JVM's own thread that reports them: JDK 17 to 26 deadlocked within seconds.
 fn flood_of_frees(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, env.fixture("FloodOfFrees")?)?.flags(["-Xmx48m"]);
     let mut running = ready(jvm.audited(&env.library, "interval=100ms,max_snapshots=5"))?;
     let freed = running.wait_for_report("r.60.json")?.sum(Kind::Inflater, |_| true);
-    // It is killed here: HotSpot's own way out has the same defect, and now and then stands still.
+    // It is killed here: HotSpot's own exit has the same defect, and deadlocks now and then.
     ensure!(freed.late + freed.collected > 0, "nothing was freed: {freed:?}");
     Ok(())
 }

@@ -630,7 +630,6 @@ fn comments_are_no_wider_than_they_may_be() {
 }
 
 #[test]
-#[ignore = "the texts are not there yet; run it with --ignored to see what is left"]
 fn no_banned_word_is_used() {
     let extensions = ["rs", "java", "js", "css", "cjs"];
     let of = |name: String| (name.clone(), banned(&read(&name)));

@@ -308,7 +308,7 @@ mod tests {
                     9,
                 ),
             ],
-            "live:a.Codec.* < nobody.*",
+            "live:a.Codec.* < absent.*",
         );
         assert_eq!(
             text,

@@ -17,11 +17,11 @@ pub struct Report {
     pub process: Process,
     /// All sites together.
     pub totals: Totals,
-    /// What it is told against.
+    /// The earlier report that it is compared with.
     pub baseline: Option<Baseline>,
     /// What a stream costs.
     pub native: Footprint,
-    /// How long the program stood still for who keeps what.
+    /// Seconds for which the search for paths to GC roots paused the program.
     pub retention_pause_seconds: Option<f64>,
     /// One per kind and allocation stack.
     pub sites: Vec<Site>,
@@ -217,7 +217,7 @@ pub struct Total {
     /// How many came to which end.
     #[serde(flatten)]
     pub counts: Counts,
-    /// First calls of `end()` on instances that nobody had seen.
+    /// First calls of `end()` on instances that the agent did not know.
     pub ended_unknown: u64,
 }
 
@@ -285,7 +285,7 @@ impl Adopted {
     }
 }
 
-/// The older report that one is told against.
+/// The earlier report that a report is compared with.
 #[derive(Debug, Deserialize)]
 pub struct Baseline {
     /// The file's name.
@@ -331,7 +331,7 @@ pub struct Site {
     pub known: Known,
     /// Native bytes now held.
     pub bytes_held: u64,
-    /// Bytes times the time for which nobody needed them.
+    /// Lateness in byte-seconds: the footprint times the time from creation to release.
     pub lateness_byte_seconds: f64,
     /// Age of the oldest live instance.
     pub oldest_live_seconds: Option<f64>,

@@ -159,7 +159,7 @@ fn in_batches(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.end().map(drop)
 }
 
-/// Who does not want the search is told how many strangers were ended.
+/// Without the search, the report still says how many unknown instances were ended.
 fn not_at_all(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut program = kit.start(kit.scripted(jdk)?)?;
     program.obey("open 100")?;
@@ -172,7 +172,7 @@ fn not_at_all(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(report.totals.adopted.both == Adopted::default(), "{:?}", report.totals.adopted);
     for kind in KINDS {
         let unknown = report.totals.of(kind).ended_unknown;
-        ensure!(unknown == 60, "60 {kind}s were ended that nobody had seen: {unknown}");
+        ensure!(unknown == 60, "60 {kind}s that the agent did not know were ended: {unknown}");
     }
     program.end().map(drop)
 }

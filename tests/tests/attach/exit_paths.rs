@@ -54,11 +54,11 @@ fn commands_while_it_ends(kit: &Kit, jdk: &Jdk) -> Result<()> {
         ensure!(!harm, here(ended.to_string()));
         for (command, flight) in flights {
             let output = flight.wait_with_output().map_err(|error| error.to_string())?;
-            let told = String::from_utf8_lossy(&output.stderr);
+            let stderr = String::from_utf8_lossy(&output.stderr);
             let code = output.status.code();
             // Done; refused; gone, before or meanwhile; not one that waited in vain.
-            let known = matches!(code, Some(0 | 1 | 3)) && (code == Some(0)) == told.is_empty();
-            ensure!(known, here(format!("{command} ended with {code:?} {told:?}")));
+            let known = matches!(code, Some(0 | 1 | 3)) && (code == Some(0)) == stderr.is_empty();
+            ensure!(known, here(format!("{command} ended with {code:?} {stderr:?}")));
         }
     }
     Ok(())

@@ -49,7 +49,7 @@ fn ensure_windows(report: &Report, count: u64) -> Result<()> {
     Ok(())
 }
 
-/// Ensures that nothing is audited, by all that can be told from outside and from within. Something
+/// Ensures that nothing is audited, as far as can be seen from outside and from within. Something
 /// must churn.
 fn ensure_disarmed(program: &mut Program) -> Result<()> {
     program.wait_for_threads(&[])?;
@@ -75,7 +75,7 @@ fn armed_by_command(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let own: Vec<_> = report.sites.iter().filter(|site| site.is_of("Scripted")).collect();
     let cut = own.iter().all(|site| site.frames.len() <= 3);
     ensure!(cut && own.iter().any(|site| site.truncated), "depth=3 does not hold: {own:#?}");
-    // Nobody but the agent collects what is forgotten here.
+    // Only the agent's forced GC collects what is forgotten here.
     program.obey("calm")?;
     program.obey("open 40")?;
     program.obey("forget 48")?;
@@ -93,7 +93,7 @@ fn armed_by_command(kit: &Kit, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// A JVM that had the agent from its start is told what to do like any other.
+/// A JVM that had the agent from its start takes commands like any other.
 fn loaded_at_the_start(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut program = kit.start(loaded(kit, jdk, "")?)?;
     program.obey("window 40 25")?;
@@ -109,7 +109,7 @@ fn loaded_at_the_start(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(!report.process.from_start, "the counts have begun anew");
     program.obey("churn 2")?;
     ensure_disarmed(&mut program)?;
-    ensure!(!program.running.dir().join("r.json").exists(), "nobody asked for that file");
+    ensure!(!program.running.dir().join("r.json").exists(), "that file was not requested");
     program.refused("disarm", &[], 1, "no audit is under way")?;
     program.zaudit("attach", &[])?;
     program.obey("window 40 25")?;
@@ -252,9 +252,9 @@ fn by_jcmd(kit: &Kit, jdk: &Jdk) -> Result<()> {
         ensure!(said.contains(&format!("return code: {code}")), {
             format!("{options}: {code} expected: {said}")
         });
-        let told =
+        let reply =
             std::fs::read_to_string(&answer).map_err(|error| format!("{options}: {error}"))?;
-        ensure!(told.contains(words), "{options}: {words:?} expected: {told}");
+        ensure!(reply.contains(words), "{options}: {words:?} expected: {reply}");
         std::fs::remove_file(&answer).map_err(|error| error.to_string())?;
         if report.exists() {
             let text = std::fs::read_to_string(&report).map_err(|error| error.to_string())?;
@@ -286,13 +286,13 @@ fn second_copy_at_the_start(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.running.close();
     let ended = program.running.finish()?;
     let messages = ended.messages();
-    let told = messages.len() == 1
+    let right = messages.len() == 1
         && messages.iter().all(|line| line.contains("another copy of libzaudit.so"));
-    ensure!(told && ended.code() == 0 && ended.foreign_stderr().is_empty(), ended.to_string());
+    ensure!(right && ended.code() == 0 && ended.foreign_stderr().is_empty(), ended.to_string());
     ensure_windows(&ended.report()?, 1)
 }
 
-/// One that is loaded beside the first is told to go, and the first remains the one that is asked.
+/// A copy that is loaded beside the first refuses, and the first remains the one that answers.
 fn second_copy_later(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut program = kit.start(kit.scripted(jdk)?)?;
     program.zaudit("attach", &[])?;
@@ -302,8 +302,8 @@ fn second_copy_later(kit: &Kit, jdk: &Jdk) -> Result<()> {
     for _ in 0..2 {
         let said = load(jdk, &program, &copy, &format!("arm,reply_file={}", answer.display()))?;
         ensure!(said.contains("return code: 1"), said.clone());
-        let told = std::fs::read_to_string(&answer).map_err(|error| error.to_string())?;
-        ensure!(told.contains("another copy of libzaudit.so"), told.clone());
+        let reply = std::fs::read_to_string(&answer).map_err(|error| error.to_string())?;
+        ensure!(reply.contains("another copy of libzaudit.so"), reply.clone());
     }
     program.ensure_state("armed")?;
     ensure_windows(&program.report("disarm", &[])?, 1)?;

@@ -1,7 +1,7 @@
 //! Audits that begin and end while the program runs, on real JVMs, by the `zaudit` command.
 //!
 //! Owns what all cases share: a program that obeys, and what the world sees of an audit from
-//! outside. What is tested is told by the rooms below. Invariant: each case ends with the program
+//! outside. The modules below say what is tested. Invariant: each case ends with the program
 //! unharmed, or says what harm was done.
 
 mod adopted;
@@ -146,7 +146,7 @@ impl Program {
         }
     }
 
-    /// Lets it end, and ensures that it printed what it should, and that nobody said anything on
+    /// Lets it end, and ensures that it printed what it should, and that nothing was written to
     /// its stderr.
     pub fn end(mut self) -> Result<Ended> {
         self.running.close();

@@ -59,8 +59,8 @@ fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.end().map(drop)
 }
 
-/// An audit that ends while the JVM still tells it what was freed: since JDK 16 a thread of the
-/// JVM's own does that, and whoever waits for it inside the JVM may keep all of it from going on.
+/// An audit that ends while the JVM still reports frees to it: since JDK 16 a thread of the JVM's
+/// own does that, and a thread that waits for it inside the JVM may block the whole JVM.
 fn cycles_while_the_collector_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut program = kit.start(kit.scripted(jdk)?.flags(["-Xmx192m"]))?;
     for line in ["leak 3", "press 2"] {

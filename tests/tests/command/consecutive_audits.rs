@@ -13,7 +13,7 @@ use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Trigger;
 
 /// Frees that come between the last report of an audit and its end must not keep those of the next
-/// one from the ledger, be it that nobody asks for a report.
+/// one from the ledger, even if no report is requested.
 pub fn second_audit_hears_of_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, kit.env.fixture("FloodOfFrees")?)?.flags(["-Xmx48m"]);
     let mut running = ready(jvm)?;
@@ -48,7 +48,7 @@ pub fn time_is_up_at_the_end(kit: &Kit, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// A pipe that nobody writes to is no reason to wait; one that somebody writes to is read.
+/// A pipe without a writer is no reason to wait; a pipe with a writer is read.
 pub fn pipes_instead_of_files(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let running = ready(kit.garbage(jdk)?)?;
     let (pid, pipe) = (running.pid(), running.dir().join("pipe"));
@@ -64,8 +64,8 @@ pub fn pipes_instead_of_files(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure_unharmed(running, pid)
 }
 
-/// Whoever armed wanted the answer to that in a file; the next one wants its own, and on standard
-/// error.
+/// The command that arms wants its answer in a file; the next command wants its own answer, and on
+/// standard error.
 pub fn each_answer_has_its_own_place(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut running = ready(kit.garbage(jdk)?)?;
     let answer = running.dir().join("answer");

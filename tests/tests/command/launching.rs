@@ -34,8 +34,8 @@ pub fn run_is_the_program(kit: &Kit, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// A start script is not called `java`: its JVMs are told by their environment, which adds to what
-/// was there.
+/// A start script is not called `java`: its JVMs get the agent by their environment, and what the
+/// variable had stays in it.
 pub fn run_through_the_environment(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let script = kit.folder.join("start script");
     fs::write(&script, "#!/bin/sh\nexec \"$@\"\n").map_err(|error| error.to_string())?;

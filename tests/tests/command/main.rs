@@ -347,7 +347,7 @@ fn page_and_completions(kit: &Kit, _: &Jdk) -> Result<()> {
     ensure!(version.starts_with("zaudit "), version.clone());
     let help = kit.zaudit(["attach", "--help"])?.done()?;
     ensure!(help.contains("-XX:+EnableDynamicAgentLoading"), help);
-    // Nobody reads to the end.
+    // The reader closes the pipe before the end.
     let piped = format!("{} man | head -n 1; exit ${{PIPESTATUS[0]}}", kit.zaudit.display());
     let said = Said::of(Command::new("bash").args(["-c", &piped]))?;
     ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");

@@ -51,7 +51,7 @@ pub fn no_such_process(kit: &Kit, _: &Jdk) -> Result<()> {
             .refused(3, "there is no process 4194305; zaudit ps")?;
     }
     let mut ended = Brief::start(Command::new("true").stdout(Stdio::piped()))?;
-    // A child that has ended and that nobody has asked after.
+    // A child that has ended and that its parent has not waited for.
     let stat = format!("/proc/{}/stat", ended.0.id());
     while !fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")) {
         std::thread::yield_now();
@@ -213,9 +213,9 @@ pub fn stopped(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure_unharmed(running, pid)
 }
 
-/// A JVM whose log nobody reads: the pipe is full, and the VM's own thread waits in the midst of a
-/// collection. The signal that we have sent reaches it when it goes on, and then it must not print
-/// a thread dump.
+/// A JVM whose log is not read: the pipe is full, and the VM's own thread waits in the middle of a
+/// GC. The signal that we have sent reaches it when it goes on, and then it must not print a thread
+/// dump.
 pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let churning = kit.env.fixture("Churning")?;
     let jvm = Jvm::new(jdk, churning)?.flags(["-XX:+UseSerialGC", "-Xmx8m", "-Xlog:gc*"]);
@@ -228,7 +228,7 @@ pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let begin = Instant::now();
     kit.ask("attach", pid, &["--timeout", "500ms"])?
         .refused(8, "within 500 ms: it hangs, or is very busy")?;
-    ensure!(begin.elapsed() < Duration::from_secs(5), "it waited longer than it was told");
+    ensure!(begin.elapsed() < Duration::from_secs(5), "it waited longer than its timeout");
     let trigger = Path::new("/tmp").join(format!(".attach_pid{pid}"));
     ensure!(trigger.exists(), "the file that the JVM is to find is gone");
     // Somebody reads, and it goes on.
@@ -245,7 +245,7 @@ pub fn hanging(kit: &Kit, jdk: &Jdk) -> Result<()> {
     }
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &[])?.done()?;
-    ensure!(!trigger.exists(), "the file stays, and nobody needs it any more");
+    ensure!(!trigger.exists(), "the file stays, and is not needed any more");
     let printed = fs::read_to_string(&out).map_err(|error| error.to_string())?;
     ensure!(!printed.contains("Full thread dump"), "there is a thread dump");
     Ok(())
@@ -333,8 +333,8 @@ pub fn not_audited(kit: &Kit, jdk: &Jdk) -> Result<()> {
     for subcommand in ["dump", "status", "reset", "disarm", "top"] {
         kit.ask(subcommand, pid, &[])?.refused(1, &format!("zaudit attach {pid} starts"))?;
     }
-    // Whatever cannot be written is told before the agent is asked: the last report comes only
-    // once.
+    // A file that cannot be written is reported before the agent gets the command: the last report
+    // comes only once.
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &["--output", "/nowhere/report.txt"])?
         .refused(1, "/nowhere/report.txt")?;

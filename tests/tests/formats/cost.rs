@@ -101,14 +101,18 @@ impl Write for Counting {
 
 /// Milliseconds that this thread has had a processor for.
 fn on_cpu() -> f64 {
-    let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    told.split_whitespace().next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or(f64::NAN)
+    let schedstat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    schedstat
+        .split_whitespace()
+        .next()
+        .and_then(|nanos| nanos.parse::<f64>().ok())
+        .unwrap_or(f64::NAN)
         / 1e6
 }
 
 /// The resident set, without what was freed, and with its highest mark put back to it.
 fn settled() -> u64 {
-    // SAFETY: it takes nothing but a number, and gives back what nobody uses.
+    // SAFETY: it takes nothing but a number, and gives back memory that is not in use.
     unsafe { libc::malloc_trim(0) };
     // Without it the peak is that of all before: the table is then too high, never too low.
     let _ = fs::write("/proc/self/clear_refs", "5");
@@ -121,7 +125,7 @@ fn status(field: &str) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Half of the sites' culprits are shared.
+/// Two sites each, one of a kind, have the same method as blame frame, on different lines.
 fn session(sites: usize, lives: Lives) -> Session {
     let session = Session::default();
     for at in 0..sites {

@@ -1,5 +1,5 @@
 //! Each format in the hands of the real programs that it was made for, of real JVMs and of names
-//! that nobody should give.
+//! that no program should have.
 //!
 //! Profiles are [`profiles`]', one line a stack is [`stacks`]', metrics and alerts [`metrics`]'.
 //! Getting the programs is `scripts/readers`' work. Invariant: what a program makes of a file is
@@ -219,8 +219,8 @@ fn report(session: &Session) -> Report {
     .expect("there is memory")
 }
 
-/// Names that try to break out of every format: the innermost frame, the culprit, its caller, the
-/// subclass and the thread.
+/// Names that try to break out of every format: the innermost frame, the blame frame, its caller,
+/// the subclass and the thread.
 fn hostile() -> Report {
     let names = [
         "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600};\n3 4".to_owned(),

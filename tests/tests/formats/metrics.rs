@@ -77,9 +77,9 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
     command.arg(format!("--config.file={}", config.display()));
     command.arg(format!("--storage.tsdb.path={}", folder.0.join("data").display()));
     let (_prometheus, prometheus) = Served::start(&mut command)?;
-    // It asks again when it has stored what it was told before.
+    // It scrapes again only when it has stored the previous answer.
     for _ in 0..2 {
-        scraped.asked.recv_timeout(PATIENCE).map_err(|_| "Prometheus does not come")?;
+        scraped.scrapes.recv_timeout(PATIENCE).map_err(|_| "Prometheus does not come")?;
     }
 
     for run in &runs {
@@ -103,13 +103,13 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
             expected.push(("adopted_live", number(&json["totals"]["adopted"][kind], "live")));
             for (metric, expected) in expected {
                 let found =
-                    asked(&prometheus, &format!("zaudit_{metric}{{{whose},kind=\"{kind}\"}}"))?;
+                    queried(&prometheus, &format!("zaudit_{metric}{{{whose},kind=\"{kind}\"}}"))?;
                 ensure!(found == [expected], {
                     format!("{metric} of {kind}: {found:?}, the report says {expected}")
                 });
             }
             let lateness = run.sum(|site| of(site) * number(site, "lateness_seconds"))?;
-            let found = asked(
+            let found = queried(
                 &prometheus,
                 &format!("zaudit_lateness_seconds_total{{{whose},kind=\"{kind}\"}}"),
             )?;
@@ -123,16 +123,16 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
             ("report_timestamp_seconds", number(&json["process"], "taken")),
             ("start_timestamp_seconds", number(&json["process"], "started")),
         ] {
-            let found = asked(&prometheus, &format!("zaudit_{metric}{{{whose}}}"))?;
+            let found = queried(&prometheus, &format!("zaudit_{metric}{{{whose}}}"))?;
             ensure!(found == [expected], "{metric}: {found:?}, the report says {expected}");
         }
-        let places = asked(&prometheus, &format!("sum(zaudit_place_leaked{{{whose}}})"))?;
+        let places = queried(&prometheus, &format!("sum(zaudit_place_leaked{{{whose}}})"))?;
         ensure!(places == [run.sum(leaked)?], "{places:?}");
     }
-    let culprit =
-        asked(&prometheus, r#"count(zaudit_place_leaked{place=~"GzipForgotten.pack:[0-9]+"})"#)?;
-    ensure!(culprit == [2.0], "two JVMs of one program: {culprit:?}");
-    let hostile = asked(&prometheus, r#"zaudit_place_leaked{place=~"a\"},.*</script>.*"}"#)?;
+    let blamed =
+        queried(&prometheus, r#"count(zaudit_place_leaked{place=~"GzipForgotten.pack:[0-9]+"})"#)?;
+    ensure!(blamed == [2.0], "two JVMs of one program: {blamed:?}");
+    let hostile = queried(&prometheus, r#"zaudit_place_leaked{place=~"a\"},.*</script>.*"}"#)?;
     ensure!(hostile == [1.0], "hostile names: {hostile:?}");
     Ok(())
 }
@@ -148,7 +148,7 @@ impl Served {
         let stderr = child.stderr.take().ok_or("no standard error")?;
         let served = Self(child);
         let (sender, said) = channel();
-        // Read to its end: a program of Go's dies of a standard error that nobody reads.
+        // Read to its end: a Go program dies when the reader of its standard error is gone.
         std::thread::spawn(move || {
             BufReader::new(stderr)
                 .lines()
@@ -197,14 +197,14 @@ fn got(address: &str, page: &str) -> Result<String> {
 /// A relay in front of the collector.
 struct Relayed {
     address: String,
-    /// Told each time when it has been asked and has answered.
-    asked: std::sync::mpsc::Receiver<()>,
+    /// A message for each scrape that was answered.
+    scrapes: std::sync::mpsc::Receiver<()>,
 }
 
 fn relayed(exporter: String) -> Result<Relayed> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?.to_string();
-    let (sender, asked) = channel();
+    let (sender, scrapes) = channel();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut lines = BufReader::new(&stream).lines();
@@ -221,11 +221,11 @@ fn relayed(exporter: String) -> Result<Relayed> {
             }
         }
     });
-    Ok(Relayed { address, asked })
+    Ok(Relayed { address, scrapes })
 }
 
 /// The values that Prometheus has for a query.
-fn asked(prometheus: &str, query: &str) -> Result<Vec<f64>> {
+fn queried(prometheus: &str, query: &str) -> Result<Vec<f64>> {
     let escaped: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let body = got(prometheus, &format!("/api/v1/query?query={escaped}"))?;
     let answer: Value = serde_json::from_str(&body).map_err(|error| format!("{error}: {body}"))?;

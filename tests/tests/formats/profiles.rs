@@ -53,7 +53,7 @@ fn sums(raw: &str) -> Result<[i64; 6]> {
 }
 
 /// The same from the JSON reports of the same snapshots.
-fn told(runs: &[&Run]) -> Result<([f64; 6], f64)> {
+fn reported(runs: &[&Run]) -> Result<([f64; 6], f64)> {
     let (mut sums, mut sites) = ([0.0; 6], 0.0);
     for run in runs {
         let json = run.json()?;
@@ -73,7 +73,7 @@ fn told(runs: &[&Run]) -> Result<([f64; 6], f64)> {
 }
 
 fn ensure_equal(raw: &str, runs: &[&Run]) -> Result<()> {
-    let (found, (expected, sites)) = (sums(raw)?, told(runs)?);
+    let (found, (expected, sites)) = (sums(raw)?, reported(runs)?);
     for (at, name) in SAMPLE_TYPES.into_iter().enumerate() {
         let off = (found[at] as f64 - expected[at]).abs();
         let right = if name == "lateness" { off <= sites } else { off == 0.0 };
@@ -87,7 +87,7 @@ pub(crate) fn sums_are_the_report_s(kit: &Kit) -> Result<()> {
     for program in ["SiteVariety", "GzipForgotten", "LiveAtExit"] {
         let run = kit.run(program)?;
         let raw = pprof(kit, &["-raw"], &[&run.path("pb.gz")])?;
-        let (found, (expected, _)) = (sums(&raw)?, told(&[&run])?);
+        let (found, (expected, _)) = (sums(&raw)?, reported(&[&run])?);
         for at in 0..5 {
             ensure!(found[at] as f64 == expected[at], "{program}: {found:?} {expected:?}\n{raw}");
         }

@@ -2,8 +2,8 @@
 //
 //   node speedscope.cjs BUNDLE FILE…
 //
-// The bundle is the released page's script, unchanged but for one line that gives the importer out: it runs here without a page, so what draws
-// fails, behind what is asked for.
+// The bundle is the released page's script, unchanged but for one line that gives the importer out: it runs here without a page, so the code
+// that draws fails, but only after the importer is there.
 "use strict";
 const fs = require("node:fs");
 const path = require("node:path");

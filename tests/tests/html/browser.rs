@@ -34,7 +34,7 @@ pub struct Browser {
     from: BufReader<ChildStdout>,
     session: Option<String>,
     calls: u64,
-    /// What happened while nobody looked.
+    /// Events that came during calls, in their order.
     events: Vec<Value>,
     profile: PathBuf,
 }
@@ -154,7 +154,7 @@ impl Browser {
                     error => Err(format!("{method}: {error}")),
                 };
             }
-            // A dialog stops the page until it is answered; it is told of at the end.
+            // A dialog stops the page until it is answered; `silent` fails because of it.
             if message["method"] == "Page.javascriptDialogOpening" {
                 let answer = json!({"id": 0, "method": "Page.handleJavaScriptDialog", "params": {"accept": true}, "sessionId": self.session});
                 self.to

@@ -237,22 +237,22 @@ fn zoomed_by_key(page: &mut Browser) -> Result<()> {
 }
 
 fn weighed(page: &mut Browser) -> Result<()> {
-    let told = |page: &mut Browser, words: &str| {
+    let ensure_title = |page: &mut Browser, words: &str| {
         page.ensure(
             &format!("document.querySelector('.frame.all').title.startsWith('All: {words}')"),
             true,
         )
     };
     page.ensure("document.querySelector('[name=weight]:checked').value", "leaked")?;
-    told(page, "1,498 leaked,")?;
+    ensure_title(page, "1,498 leaked,")?;
     page.click("[name=weight][value=created]")?;
-    told(page, "15,79")?;
+    ensure_title(page, "15,79")?;
     page.click("#certain")?;
-    told(page, "11,510 created,")?;
+    ensure_title(page, "11,510 created,")?;
     page.click("[name=weight][value=held]")?;
-    told(page, "≈12.8 MiB held")?;
+    ensure_title(page, "≈12.8 MiB held")?;
     page.click("[name=weight][value=lateness]")?;
-    told(page, "≈32.9 GiB·s of lateness")
+    ensure_title(page, "≈32.9 GiB·s of lateness")
 }
 
 /// Bytes that were measured have no `≈`, neither in the table nor in the flame graph.
@@ -404,7 +404,7 @@ fn of_a_real_program(program: &Path) -> Result<()> {
     page.silent()
 }
 
-/// Whoever changes the page looks at these.
+/// Pictures to look at after a change to the page.
 fn pictures(program: &Path) -> Result<()> {
     let folder =
         PathBuf::from(env::var_os("ZAUDIT_PICTURES").ok_or("ZAUDIT_PICTURES names no folder")?);

@@ -41,8 +41,8 @@ pub struct Story {
 }
 
 impl Story {
-    /// `created` instances of a stack, innermost first; of them `ended` by the program and
-    /// `collected` by nobody.
+    /// `created` instances of a stack, innermost first; the program ends `ended` of them, and a GC
+    /// frees `collected` that nothing has ended.
     pub fn site(&mut self, kind: Kind, stack: &[&str], [created, ended, collected]: [u64; 3]) {
         let frames = stack.iter().map(|name| frame(name)).collect();
         self.stacks += 1;
@@ -198,7 +198,7 @@ pub fn empty() -> Result<PathBuf> {
     Story::default().page("empty", "org.acme.Main")
 }
 
-/// One place that many stacks come by.
+/// One finding with many stacks.
 pub fn crowd() -> Result<PathBuf> {
     let mut story = Story::default();
     for caller in 0..30 {
@@ -212,13 +212,13 @@ pub fn crowd() -> Result<PathBuf> {
 pub fn many() -> Result<PathBuf> {
     let mut story = Story::default();
     for number in 0..10_000_u64 {
-        let culprit = format!("org.acme.module{}.Codec{}.decode", number % 40, number);
+        let blamed = format!("org.acme.module{}.Codec{}.decode", number % 40, number);
         let inner: Vec<String> = (0..14)
             .map(|depth| format!("org.acme.layer{depth}.Step{}.call", (number / (depth + 1)) % 60))
             .collect();
         let outer: Vec<String> =
             (0..14).map(|depth| format!("org.acme.server.Stage{depth}.run")).collect();
-        let names = [INFLATER, &culprit].into_iter();
+        let names = [INFLATER, &blamed].into_iter();
         let stack: Vec<&str> = names
             .chain(inner.iter().map(String::as_str))
             .chain(outer.iter().map(String::as_str))

@@ -142,9 +142,9 @@ pub(super) fn aloud(env: &TestEnv, jdk: &Jdk) -> Result<()> {
             .strip_prefix(&picked_up(&flag))
             .map(String::from)
             .ok_or("no word of the JVM's")?;
-        let told =
+        let found =
             rest.lines().filter(|line| line.starts_with("SUMMARY: zaudit: no leaks")).count();
-        ensure!(told == summaries && rest.is_empty() == (told == 0), "{options}: {ended}");
+        ensure!(found == summaries && rest.is_empty() == (found == 0), "{options}: {ended}");
     }
     Ok(())
 }
@@ -185,7 +185,7 @@ pub(super) fn snapshots(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 
 /// By hand: nothing at all of a clean program, everything of one that leaks or keeps.
 pub(super) fn quiet(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    for (name, told) in
+    for (name, reported) in
         [("Ended", false), ("NeverEnded", true), ("LiveAtExit", true), ("ZipFileClosed", false)]
     {
         let fixture = env.fixture(name)?;
@@ -196,10 +196,10 @@ pub(super) fn quiet(env: &TestEnv, jdk: &Jdk) -> Result<()> {
             format!("{bare}\n{ended}")
         });
         let silent = ended.stderr() == bare.stderr();
-        ensure!(silent != told, "told: {told}\n{ended}");
+        ensure!(silent != reported, "reported: {reported}\n{ended}");
         let ended = jvm()?.audited(&env.library, "gc,quiet").run()?;
         ensure!(ended.stderr() == bare.stderr(), "its report is in a file: {ended}");
-        ensure!(ended.dir().join("r.json").exists() == told, "told: {told}\n{ended}");
+        ensure!(ended.dir().join("r.json").exists() == reported, "reported: {reported}\n{ended}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What need not be told: maxima, rules out of a report, the built-in ones turned off, baselines.
+//! What is not reported: maxima, rules out of a report, the built-in ones turned off, baselines.
 //!
 //! Invariant: whatever is expected or known, every count of the report is what it is without.
 
@@ -74,7 +74,7 @@ pub(super) fn suppressed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         let right = own.len() == 1
             && own.iter().all(|rule| rule.matched == 3 && rule.source.starts_with("known.rules:"));
         ensure!(right && own.iter().all(|rule| rule.max == Some(3)), "{own:?}");
-        // Nothing of it is left to be told.
+        // Nothing of it is left to suppress.
         let nothing = zaudit(&["suppress", "r.json"], clean.dir())?;
         ensure!(nothing.lines().all(|line| line.starts_with('#')), nothing.clone());
         let fewer = rules.replace("max=3", "max=2");
@@ -194,8 +194,8 @@ fn fewer(report: &str) -> Result<String> {
     Ok(root.to_string())
 }
 
-/// A baseline that cannot be read is one line, and all is told; with `strict` the JVM does not
-/// start.
+/// A baseline that cannot be read is one line, and everything is reported; with `strict` the JVM
+/// does not start.
 pub(super) fn bad_baselines(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     for (name, text, why) in [
         ("missing.json", "", "No such file or directory"),

@@ -86,7 +86,7 @@ const ONCE: [(&str, Test); 16] = [
 
 /// On the oldest, the default and the newest JDK: Maven takes its time.
 const WITH_MAVEN: [(&str, Test); 2] =
-    [("maven::leak", maven::leak), ("maven::mended", maven::mended)];
+    [("maven::leak", maven::leak), ("maven::fixed", maven::fixed)];
 
 fn main() -> ExitCode {
     suite::main_that_waits(|env| {

@@ -124,7 +124,7 @@ pub(super) fn leak(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Project::copied(env, jdk)?.build(&[])?.ensure_failed()
 }
 
-pub(super) fn mended(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+pub(super) fn fixed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let project = Project::copied(env, jdk)?;
     let source = "src/main/java/shop/Packer.java";
     project.edit(source, "        return ", "        deflater.end();\n        return ")?;

@@ -31,12 +31,12 @@ fn busy(env: &TestEnv, jdk: &Jdk, options: &str) -> Result<Jvm> {
     Ok(jvm.audited(&env.library, options))
 }
 
-/// Killed with no warning, at any moment: what is in the file is whole, and nobody else may read
+/// Killed with no warning, at any moment: what is in the file is whole, and no other user may read
 /// it.
 pub(super) fn killed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    let asked =
+    let kills =
         std::env::var("ZAUDIT_KILLS").ok().and_then(|number| number.parse().ok()).unwrap_or(KILLS);
-    let rounds = asked.div_ceil(env.jdks.len());
+    let rounds = kills.div_ceil(env.jdks.len());
     let mut dice = Dice::from_clock();
     let seed = dice.seed();
     let mut found = 0;

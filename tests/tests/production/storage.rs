@@ -95,13 +95,13 @@ fn fill(disk: &Path, running: &mut Running) -> Result<()> {
                 }
             }
         });
-        let told = running.wait_for_stderr("cannot write");
+        let waited = running.wait_for_stderr("cannot write");
         enough.store(true, Ordering::Relaxed);
-        told
+        waited
     })
 }
 
-/// Waits until the agent has begun or dropped a file in `folder` so many times more, which shows in
+/// Waits until the agent has begun or dropped a file in `folder` this often again, which shows in
 /// the folder's own time.
 fn tried_again(folder: &Path, times: usize) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -129,8 +129,8 @@ fn ensure_no_rests(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets the program end: it did not notice, the agent said so many lines, and the last report is
-/// right.
+/// Lets the program end: it did not notice, the agent wrote this number of lines, and the last
+/// report is right.
 fn ends_well(
     env: &TestEnv,
     jdk: &Jdk,

@@ -1,5 +1,5 @@
-//! A pool that was filled once and a leak that climbs, told from each other by snapshots; and
-//! instances too young to be judged.
+//! A pool that was filled once and a leak that climbs, which snapshots tell apart; and instances
+//! that are too young to be judged.
 //!
 //! Invariant: the leak takes a step after each snapshot, when the test says so, and no clock
 //! decides what comes out.

@@ -203,7 +203,7 @@ impl Iterator for Classes {
 
 impl Drop for Classes {
     fn drop(&mut self) {
-        // A test that gave up in the middle leaves a child that nobody reads from.
+        // A test that gave up in the middle leaves a child whose output is not read.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

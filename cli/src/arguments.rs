@@ -177,7 +177,7 @@ pub(crate) struct Outlet {
 
 /// The agent's own formats, by the same names.
 fn format_parser() -> impl TypedValueParser<Value = Format> {
-    let value = |format: Format| PossibleValue::new(format.name()).help(format.purpose());
+    let value = |format: Format| PossibleValue::new(format.name()).help(format.summary());
     PossibleValuesParser::new(Format::ALL.map(value)).try_map(|name| {
         // `auto` is not among the possible values.
         Format::parse(&name)?.ok_or_else(|| format!("{name} is not a format"))
@@ -362,7 +362,7 @@ mod tests {
             let help =
                 command.find_subcommand_mut("render").unwrap().render_long_help().to_string();
             assert!(
-                help.contains(&format!("{}: ", format.name())) && help.contains(format.purpose()),
+                help.contains(&format!("{}: ", format.name())) && help.contains(format.summary()),
                 "{help}"
             );
         }

@@ -325,7 +325,8 @@ const SECTIONS: [(&str, &str); 9] = [
 
 /// The names in the first column of the tables of fields of a section.
 fn fields_of_section(page: &str, heading: &str) -> BTreeSet<String> {
-    let (_, rest) = page.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+    let (_, rest) =
+        page.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
     let section = rest.split("\n## ").next().unwrap();
     let mut found = BTreeSet::new();
     for table in section.split("\n\n").filter(|text| text.contains("| field ")) {

@@ -192,14 +192,18 @@ fn take_down(agent: &'static Agent) -> Option<String> {
         failed = Some(format!("cannot disable reports on SIGQUIT: {error}"));
     }
     // With the event disabled, the JVM begins from the original bytes and calls other agents only.
-    let restored = audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false).and_then(|()| {
-        hooked(agent).iter().try_for_each(|(_, class)| audit.jvmti.retransform(&[*class]))
+    let off = audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false);
+    let restored = off.map_err(|error| ("SetEventNotificationMode", error)).and_then(|()| {
+        let restore = |class| audit.jvmti.retransform(&[class]);
+        let all = hooked(agent).into_iter().try_for_each(|(_, class)| restore(class));
+        all.map_err(|error| ("RetransformClasses", error))
     });
     // ObjectFree stays enabled until its environment is disposed: setting its mode may deadlock the
     // JVM (see `sys::object_free`).
-    if let Err(error) = restored {
+    if let Err((function, error)) = restored {
         failed = Some(format!(
-            "cannot restore the original bytecode: JVMTI RetransformClasses failed: {error}; the hooks do nothing now"
+            "cannot restore the original bytecode: JVMTI {function} failed: {error}; the hooks do \
+             nothing now"
         ));
     }
     agent.worker.stop(agent.waker());
@@ -221,11 +225,10 @@ fn wait_for_hooks(audit: Arc<Audit>) {
 fn enable_signal(agent: &Agent, options: &Options) {
     let choice = options.signal;
     let Some(signal) = choice.value else { return };
-    let has_flag = |name: &str| jvm_flags::of_this_jvm().iter().any(|flag| flag == name);
     // JDK 8 with -Xcheck:jni prints all signal handlers on standard output if SIGUSR1 is not at its
     // default (`posix::run_periodic_checks`, INTERRUPT_SIGNAL). There we take it only if the user
     // names it.
-    if !choice.explicit && agent.jvmti.release() == 8 && has_flag("-Xcheck:jni") {
+    if !choice.explicit && agent.jvmti.release() == 8 && jvm_flags::may_have("-Xcheck:jni") {
         return;
     }
     if let Err(why) = take_signal(signal)

@@ -55,7 +55,7 @@ pub(crate) fn load_inputs(options: &Options) -> (Expectations, Vec<String>) {
         let path = pattern.path(&naming);
         if let Err(error) = files::check(&path) {
             problems.push(format!(
-                "cannot write the report to {} ({}); it will go to standard error instead",
+                "cannot write the report to {} ({}); unless that changes, it will go to standard error",
                 escape::path(&path),
                 files::reason(&error)
             ));

@@ -9,6 +9,16 @@ use std::path::Path;
 /// The size limit of an argument file, in bytes.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
+/// Whether this JVM may have a flag, as any word of the command line or of a variable. That includes
+/// programs that pass flags to the JVM in ways of their own.
+pub(crate) fn may_have(flag: &str) -> bool {
+    let line = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    let variables = ["JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS"];
+    let values = variables.map(|name| std::env::var(name).unwrap_or_default());
+    line.split(|byte| *byte == 0).any(|word| word == flag.as_bytes())
+        || values.iter().any(|value| words(value, false).iter().any(|word| word == flag))
+}
+
 /// The flags of this JVM, in the order of increasing precedence.
 pub(crate) fn of_this_jvm() -> Vec<String> {
     let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());

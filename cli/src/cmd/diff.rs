@@ -122,6 +122,7 @@ fn write_change(out: &mut String, change: &Change<'_>) {
     let known = numbers.iter().filter(|(name, _, _)| !change.unlisted || *name != "created");
     let numbers =
         known.filter(|(_, old, new)| old + new > 0).map(|(name, old, new)| match old == new {
+            true if *new == 1 && *name == "suspects" => "1 suspect".to_owned(),
             true => format!("{} {name}", grouped(*new)),
             false => format!("{name} {} → {}", grouped(*old), grouped(*new)),
         });
@@ -136,9 +137,9 @@ fn write_change(out: &mut String, change: &Change<'_>) {
         let (leaked, suspects) = found(Some(before));
         let _ = writeln!(
             out,
-            "    the same stack with other lines is gone, with {} leaked and {} suspects: was the code moved?",
+            "    the same stack with other lines is gone, with {} leaked and {}: was the code moved?",
             grouped(leaked),
-            grouped(suspects)
+            count(usize::try_from(suspects).unwrap_or(usize::MAX), "suspect")
         );
     }
     for caller in frames.iter().skip(blame_frame + 1).take(3) {

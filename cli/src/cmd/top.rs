@@ -57,9 +57,10 @@ pub(crate) fn run(top: &Top, target: &Target, library: &Path) -> Result<(), CliE
     }
 }
 
-/// Requests a report from the agent, without a GC.
+/// Requests a report from the agent, without a GC and without heap walks, whatever the audit's own
+/// reports have.
 fn report(top: &Top, target: &Target, library: &Path) -> Result<Report, CliError> {
-    let options = ["format=json".to_owned()];
+    let options = ["format=json", "gc=false", "gc_roots=0"].map(str::to_owned);
     let request = AgentRequest { command: "dump", options: &options, report: true };
     let answer = request.run(target, library, &Deadline::after(top.jvm.timeout))?;
     let report = answer.report.ok_or_else(|| request::lost(target, &answer.text))?;

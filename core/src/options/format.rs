@@ -71,7 +71,7 @@ pub const FORMATS: &[FormatSpec] = &[
         extensions: &[".json"],
         mode: PRIVATE,
         is_text: true,
-        summary: "for programs, and to be rendered, merged or compared later",
+        summary: "for programs, and for zaudit render, diff, merge and suppress",
     },
     FormatSpec {
         format: Format::Pprof,
@@ -79,7 +79,7 @@ pub const FORMATS: &[FormatSpec] = &[
         extensions: &[".pb.gz", ".pprof"],
         mode: PRIVATE,
         is_text: false,
-        summary: "a profile for go tool pprof",
+        summary: "for go tool pprof and other readers of its files",
     },
     FormatSpec {
         format: Format::Collapsed,
@@ -87,7 +87,7 @@ pub const FORMATS: &[FormatSpec] = &[
         extensions: &[".collapsed", ".folded"],
         mode: PRIVATE,
         is_text: true,
-        summary: "collapsed stacks for flame graph tools",
+        summary: "one line per stack, for flame graph programs",
     },
     FormatSpec {
         format: Format::Prom,
@@ -115,16 +115,9 @@ impl Format {
         self.spec().name
     }
 
-    /// What it is for, for help texts.
-    pub fn purpose(self) -> &'static str {
-        match self {
-            Format::Text => "for people",
-            Format::Json => "for programs, and for zaudit render, diff, merge and suppress",
-            Format::Html => "one self-contained page for a browser",
-            Format::Pprof => "for go tool pprof and other readers of its files",
-            Format::Collapsed => "one line per stack, for flame graph programs",
-            Format::Prom => "metrics for Prometheus",
-        }
+    /// What it is for, in a few words.
+    pub fn summary(self) -> &'static str {
+        self.spec().summary
     }
 
     /// By its name; none for `auto`.

@@ -109,6 +109,8 @@ fn good_ones() {
 fn bad_ones_are_one_line_each_and_change_nothing() {
     for (text, says) in [
         ("fromat=json", "did you mean \"format\""),
+        ("keep=3", "lists all"),
+        ("duration=0.4ms", "shorter than 1ms"),
         ("sig=USR1", "did you mean \"signal\""),
         ("xyzzy", "lists all"),
         ("format", "it needs a value: format=auto|text"),

@@ -98,6 +98,9 @@ pub fn duration(value: &str) -> Result<Duration, String> {
         .filter(|_| is_decimal)
         .ok_or("must be a number with a unit, such as 5s")?;
     let millis = (number * seconds * 1_000.0).round();
+    if number > 0.0 && millis < 1.0 {
+        return Err("the time is shorter than 1ms".into());
+    }
     if millis > u64::MAX as f64 / 2.0 {
         return Err("the time is too long".into());
     }

@@ -44,7 +44,8 @@ pub fn live(number: u64, held: &str, oldest: Duration, youngest: Duration) -> St
 
 /// Of the live ones.
 pub fn too_young(number: u64) -> String {
-    format!("{} of them too young to be suspects (min_age)", grouped(number))
+    let suspects = if number == 1 { "a suspect" } else { "suspects" };
+    format!("{} of them too young to be {suspects} (min_age)", grouped(number))
 }
 
 /// What the baseline has already.

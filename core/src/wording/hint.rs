@@ -17,9 +17,10 @@ pub fn zip_file_not_closed() -> String {
 }
 
 /// The finalizer or Cleaner of the object around it called `end()`.
-pub fn owner_left_to_finalizer(site: &str) -> String {
+pub fn owner_left_to_finalizer(kind: &str, site: &str) -> String {
     format!(
-        "the object that owns it was left to its finalizer or Cleaner; close that object in {site}"
+        "the object that owns the {kind} created in {site} was left to its finalizer or Cleaner; \
+         close that object"
     )
 }
 

@@ -33,7 +33,8 @@ pub fn clean_sites(number: usize) -> String {
 /// Live instances that the option `min_age` spares.
 pub fn too_young(number: u64) -> String {
     let instances = count(usize::try_from(number).unwrap_or(usize::MAX), "live instance");
-    format!("{instances} {} too young to be suspects (min_age)", is(number))
+    let suspects = if number == 1 { "a suspect" } else { "suspects" };
+    format!("{instances} {} too young to be {suspects} (min_age)", is(number))
 }
 
 /// What the baseline has already.
@@ -56,7 +57,8 @@ pub fn double_ends(number: u64, most: Option<(u64, &str)>) -> String {
 
 /// Ended by another thread.
 pub fn ended_by_other_thread(number: u64) -> String {
-    format!("{} ended by a thread other than their creator", grouped(number))
+    let whose = if number == 1 { "its" } else { "their" };
+    format!("{} ended by a thread other than {whose} creator", grouped(number))
 }
 
 /// Ended, created before the audit, not adopted.
@@ -131,6 +133,9 @@ mod tests {
             double_ends(1_200, Some((5, "a.B.c:7"))),
             "1,200 redundant calls of end() (harmless), 5 of them from a.B.c:7"
         );
+        assert_eq!(too_young(1), "1 live instance is too young to be a suspect (min_age)");
+        assert_eq!(too_young(2), "2 live instances are too young to be suspects (min_age)");
+        assert_eq!(ended_by_other_thread(1), "1 ended by a thread other than its creator");
         assert_eq!(clean_sites(1), "1 more site is clean");
         assert_eq!(clean_sites(2), "2 more sites are clean");
         assert_eq!(unreadable(1, "no name"), "no name (once)");

@@ -241,7 +241,7 @@ mod tests {
                 (I, direct, 4, 0, 3, 1),
                 17,
                 None,
-                "the object that owns it was left to its finalizer or Cleaner; close that object in Main.x()",
+                "the object that owns the Inflater created in Main.x() was left to its finalizer or Cleaner; close that object",
             ),
             (
                 (I, direct, 4, 0, 3, 1),

@@ -31,7 +31,7 @@ pub(super) static HINTS: &[Hint] = &[
     Hint {
         id: "owner-left-to-finalizer",
         applies: |input| input.leaks() && input.release_is(12..) && input.mostly_late(),
-        message: |input| hint::owner_left_to_finalizer(&input.site()),
+        message: |input| hint::owner_left_to_finalizer(input.kind(), &input.site()),
     },
     // One instance is ended twice, another one never.
     Hint {

@@ -12,7 +12,7 @@
 //!   observe::capture: stack    observe::threads: caller    control::worker: the agent's thread
 //!          │                           │                              │
 //!          ▼                           ▼                              ▼
-//!   Session::created ────────▶ Session::ended                  Session::freed
+//!   Session::record_created ─▶ Session::record_ended           Session::record_freed
 //!          └── stacks (which site) · ledger (which instance, which outcome) ──┐
 //!                                                                             ▼
 //!   exit, signal, command ▶ control::reports ▶ Session::snapshot ▶ analysis ▶ report ▶ files

@@ -136,7 +136,7 @@ impl Session {
     /// The site of a stack that there is no memory for.
     pub fn unlearned(&self, kind: Kind) -> Result<SiteId, OutOfMemory> {
         let site = self.stacks.unlearned(kind)?;
-        self.unreadable("the process had no memory left to keep a stack");
+        self.record_unreadable("the process had no memory left to keep a stack");
         Ok(site)
     }
 
@@ -146,7 +146,7 @@ impl Session {
     }
 
     /// A constructor returned. True if this thread's name should be given to the site.
-    pub fn created(
+    pub fn record_created(
         &self,
         id: InstanceId,
         site: SiteId,
@@ -162,7 +162,12 @@ impl Session {
     }
 
     /// An open instance was found that was made before counting began.
-    pub fn adopted(&self, id: InstanceId, kind: Kind, now: Nanos) -> Result<(), OutOfMemory> {
+    pub fn record_adopted(
+        &self,
+        id: InstanceId,
+        kind: Kind,
+        now: Nanos,
+    ) -> Result<(), OutOfMemory> {
         self.ledger.adopted(id, kind, now)
     }
 
@@ -184,7 +189,7 @@ impl Session {
     }
 
     /// `end()` of a followed instance. False if another thread ended it just before.
-    pub fn ended(&self, id: InstanceId, by: Actor, now: Nanos) -> bool {
+    pub fn record_ended(&self, id: InstanceId, by: Actor, now: Nanos) -> bool {
         self.ledger.ended(id, by, now)
     }
 
@@ -204,22 +209,22 @@ impl Session {
     }
 
     /// `end()` by the program of an instance that was ended before.
-    pub fn ended_again(&self, double_end: SiteId) {
+    pub fn record_double_end(&self, double_end: SiteId) {
         *self.ended_again.entry(double_end).or_default() += 1;
     }
 
     /// `end()` of an open instance that was made before the agent was armed.
-    pub fn ended_unknown(&self, kind: Kind) {
+    pub fn record_unknown_end(&self, kind: Kind) {
         self.ended_unknown.get(kind).fetch_add(1, Ordering::Relaxed);
     }
 
     /// The collector freed a followed instance.
-    pub fn freed(&self, id: InstanceId, now: Nanos) {
+    pub fn record_freed(&self, id: InstanceId, now: Nanos) {
         self.ledger.freed(id, now);
     }
 
     /// A batch of `freed` is through.
-    pub fn settle(&self) {
+    pub fn shrink(&self) {
         self.ledger.shrink();
     }
 
@@ -232,24 +237,24 @@ impl Session {
     }
 
     /// An event was not counted.
-    pub fn dropped(&self, reason: &'static str) {
-        self.dropped_many(reason, 1);
+    pub fn record_dropped(&self, reason: &'static str) {
+        self.record_dropped_many(reason, 1);
     }
 
     /// This number of events was not counted.
-    pub fn dropped_many(&self, reason: &'static str, events: u64) {
+    pub fn record_dropped_many(&self, reason: &'static str, events: u64) {
         if events > 0 {
             self.note(|gaps| *gaps.dropped.entry(reason.into()).or_default() += events);
         }
     }
 
     /// A stack or a name could not be read.
-    pub fn unreadable(&self, reason: &'static str) {
+    pub fn record_unreadable(&self, reason: &'static str) {
         self.note(|gaps| *gaps.unreadable.entry(reason.into()).or_default() += 1);
     }
 
     /// Replaces the missing hooks of one class; each text begins with the name of the class.
-    pub fn hooks_missing(&self, class: &str, missing: Vec<String>) {
+    pub fn set_missing_hooks(&self, class: &str, missing: Vec<String>) {
         self.note(|gaps| {
             gaps.missing_hooks.retain(|known| !known.starts_with(class));
             gaps.missing_hooks.extend(missing);
@@ -257,7 +262,7 @@ impl Session {
     }
 
     /// What the preparation of the next report could not do.
-    pub fn unsettled(&self, reason: Option<String>) {
+    pub fn set_unsettled(&self, reason: Option<String>) {
         self.note(|gaps| gaps.unsettled = reason);
     }
 
@@ -392,21 +397,23 @@ mod tests {
         let site = session.learn(Kind::Inflater, StackKey(5), stack.clone()).unwrap();
         let main = Actor { thread: ThreadId(1), role: Role::Program };
         let (first, second) = (session.id(main.thread), session.id(main.thread));
-        assert!(session.created(first, site, main.thread, Nanos(1)).unwrap());
-        assert!(!session.created(second, site, main.thread, Nanos(2)).unwrap());
-        session.dropped("no tag");
-        assert!(session.ended(first, main, Nanos(3)));
-        assert!(!session.ended(first, main, Nanos(4)));
+        assert!(session.record_created(first, site, main.thread, Nanos(1)).unwrap());
+        assert!(!session.record_created(second, site, main.thread, Nanos(2)).unwrap());
+        session.record_dropped("no tag");
+        assert!(session.record_ended(first, main, Nanos(3)));
+        assert!(!session.record_ended(first, main, Nanos(4)));
         assert_eq!(
             session.double_end(Kind::Inflater, StackKey(5)),
             None,
             "who ends is not who made it"
         );
-        session.ended_again(session.learn_double_end(Kind::Inflater, StackKey(5), stack).unwrap());
-        session.ended_again(session.double_end(Kind::Inflater, StackKey(5)).unwrap());
+        session.record_double_end(
+            session.learn_double_end(Kind::Inflater, StackKey(5), stack).unwrap(),
+        );
+        session.record_double_end(session.double_end(Kind::Inflater, StackKey(5)).unwrap());
         let id = session.snapshot(Nanos(4), Duration::ZERO).unwrap().sites[0].site.stable_id;
         assert_eq!(session.oldest(&[!id, id], 9), [(id, vec![second])]);
-        session.freed(second, Nanos(5));
+        session.record_freed(second, Nanos(5));
         let snapshot = session.snapshot(Nanos(6), Duration::ZERO).unwrap();
         let counts = snapshot.sites[0].tally.counts;
         assert_eq!((counts.created, counts.ended, counts.collected), (2, 1, 1));
@@ -420,11 +427,15 @@ mod tests {
     #[test]
     fn hooks_found_later_are_no_longer_missing() {
         let session = Session::default();
-        session
-            .hooks_missing("java.util.zip.Inflater", vec!["java.util.zip.Inflater.end()".into()]);
-        session
-            .hooks_missing("java.util.zip.Deflater", vec!["java.util.zip.Deflater.end()".into()]);
-        session.hooks_missing("java.util.zip.Inflater", vec![]);
+        session.set_missing_hooks(
+            "java.util.zip.Inflater",
+            vec!["java.util.zip.Inflater.end()".into()],
+        );
+        session.set_missing_hooks(
+            "java.util.zip.Deflater",
+            vec!["java.util.zip.Deflater.end()".into()],
+        );
+        session.set_missing_hooks("java.util.zip.Inflater", vec![]);
         let missing = session.snapshot(Nanos(0), Duration::ZERO).unwrap().gaps.missing_hooks;
         assert_eq!(missing.into_iter().collect::<Vec<_>>(), ["java.util.zip.Deflater.end()"]);
     }

@@ -252,9 +252,14 @@ mod tests {
     use super::*;
     use crate::report::{Counts, Kind};
 
-    const GOOD: &str = "// What it does: this.\n// expect: inflater created 3, collected 3\n\
-                        // expect on 8 11: inflater created 3, late 3\n// exit: 3\n// frame:
-                        // A.b\n\nclass A {}\n// options: x\n";
+    const GOOD: &str = "// What it does: this.\n\
+        // expect: inflater created 3, collected 3\n\
+        // expect on 8 11: inflater created 3, late 3\n\
+        // exit: 3\n\
+        // frame: A.b\n\
+        \n\
+        class A {}\n\
+        // options: x\n";
 
     #[test]
     fn a_comment_is_read() {

@@ -132,7 +132,7 @@ fn set_up(
         if agent.is_shut_down() {
             return Err(SHUT_DOWN.into());
         }
-        audit.session.dropped("the search for instances that were already open failed");
+        audit.session.record_dropped("the search for instances that were already open failed");
         say(&format!("cannot adopt instances that were already open: {error}"));
     }
     if let Err(error) = agent.jvmti.notify(JVMTI_EVENT_DATA_DUMP_REQUEST, true)

@@ -95,7 +95,7 @@ pub(crate) fn reset(agent: &Agent, audit: &Audit) -> Result<(), String> {
     let undelivered = deliver(agent, audit);
     agent.report_uncounted(audit);
     audit.reset(agent.now());
-    audit.session.unsettled(undelivered);
+    audit.session.set_unsettled(undelivered);
     Ok(())
 }
 
@@ -227,7 +227,7 @@ fn build(
     if allocator::is_pressed() {
         return Err(OutOfMemory);
     }
-    audit.session.unsettled(prepared.unsettled.or(undelivered));
+    audit.session.set_unsettled(prepared.unsettled.or(undelivered));
     let epoch = audit.epoch();
     let property = |name| agent.jvmti.system_property(name).unwrap_or_default();
     let jvm = format!(

@@ -94,7 +94,9 @@ pub(crate) fn find_paths(context: Context<'_>, options: &Options) -> Retention {
         return Retention::default();
     }
     let instances = worst_instances(agent, audit, per_site).unwrap_or_else(|OutOfMemory| {
-        audit.session.unreadable("the process had no memory left to search for paths to GC roots");
+        audit
+            .session
+            .record_unreadable("the process had no memory left to search for paths to GC roots");
         Vec::new()
     });
     if instances.is_empty() {

@@ -206,14 +206,14 @@ fn adopt(
             // No thread created it for this audit, so any shard will do.
             let id = audit.session.id(ThreadId::UNKNOWN);
             // Before the tag: an `end()` that sees the tag takes no lock.
-            audit.session.adopted(id, kind, agent.now()).map_err(out_of_memory)?;
+            audit.session.record_adopted(id, kind, agent.now()).map_err(out_of_memory)?;
             if let Err(error) = audit.jvmti.set_tag(instance, id.0.cast_signed()) {
                 audit.session.unadopt(id);
                 return Err(error);
             }
         }
         Some(_) => {}
-        None => audit.session.unreadable("an instance's state could not be read"),
+        None => audit.session.record_unreadable("an instance's state could not be read"),
     }
     Ok(life)
 }

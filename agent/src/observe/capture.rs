@@ -75,7 +75,7 @@ pub(crate) fn resolve(
         match resolve_frame(agent.jvmti, jni, frame) {
             Ok(frame) => frames.extend(frame),
             Err(_) => {
-                audit.session.unreadable("a frame's method could not be read");
+                audit.session.record_unreadable("a frame's method could not be read");
                 frames.push(Frame {
                     class: "?".into(),
                     method: "?".into(),

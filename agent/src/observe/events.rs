@@ -93,7 +93,7 @@ fn on_redefinition(jni: Jni, class: jclass) {
     if classes.redefined.is_none() {
         audit
             .session
-            .unreadable("classes were redefined: line numbers may be from an older version");
+            .record_unreadable("classes were redefined: line numbers may be from an older version");
     }
     audit.redefinitions.begins(jni, classes.redefined, class);
 }
@@ -131,5 +131,5 @@ pub(crate) fn missing(audit: &Audit, target: &str, hooks: Vec<String>) {
     for hook in &hooks {
         say(&format!("not hooked: {hook}"));
     }
-    audit.session.hooks_missing(&class, hooks);
+    audit.session.set_missing_hooks(&class, hooks);
 }

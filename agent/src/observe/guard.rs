@@ -35,7 +35,7 @@ pub(crate) fn hook(jni: Jni, body: impl FnOnce(Context<'_>)) {
     let Some(audit) = audit.as_deref() else { return };
     let inside = threads::enter();
     if !inside.is_outermost {
-        audit.session.dropped("created or ended inside the agent's own code");
+        audit.session.record_dropped("created or ended inside the agent's own code");
         return;
     }
     entry(|| body(Context { agent, audit, jni }));

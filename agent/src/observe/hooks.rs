@@ -33,7 +33,7 @@ pub(crate) extern "system" fn created(env: *mut JNIEnv, _class: jclass, instance
             return context.agent.uncounted();
         }
         if let Err(error) = on_created(context, instance) {
-            audit.session.dropped(reason("constructor", error));
+            audit.session.record_dropped(reason("constructor", error));
         }
     });
 }
@@ -50,7 +50,7 @@ pub(crate) extern "system" fn ended(env: *mut JNIEnv, _class: jclass, instance: 
         #[cfg(feature = "fault-injection")]
         let _stage = crate::sys::fault_injection::memory("ended");
         if let Err(error) = on_ended(context, instance) {
-            audit.session.dropped(reason("end()", error));
+            audit.session.record_dropped(reason("end()", error));
         }
     });
 }
@@ -70,12 +70,12 @@ fn on_created(context: Context<'_>, instance: jobject) -> Result<()> {
     )?;
     let id = audit.session.id(thread);
     let wants_name = adoption::tag_created(audit, instance, id, || {
-        audit.session.created(id, site, thread, agent.now())
+        audit.session.record_created(id, site, thread, agent.now())
     })?;
     if wants_name && !allocator::is_pressed() {
         match threads::name(agent, jni) {
             Ok(name) => audit.session.name_thread(site, name),
-            Err(_) => audit.session.unreadable("a thread's name could not be read"),
+            Err(_) => audit.session.record_unreadable("a thread's name could not be read"),
         }
     }
     Ok(())
@@ -87,7 +87,7 @@ fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
     // An `end()` by an unknown thread is still an end: without it the instance would be reported as
     // a leak.
     let mut actor = threads::actor(agent, audit.jvmti, jni).unwrap_or_else(|_| {
-        audit.session.unreadable("a thread that called end() could not be identified");
+        audit.session.record_unreadable("a thread that called end() could not be identified");
         Actor { thread: ThreadId::UNKNOWN, role: Role::Program }
     });
     let Some(id) = adoption::tag_ending(context, instance)? else {
@@ -95,9 +95,9 @@ fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
         if actor.role == Role::Program {
             let kind = classes.kind(jni, instance);
             match classes.life(jni, kind, instance) {
-                Some(Life::Open) => audit.session.ended_unknown(kind),
+                Some(Life::Open) => audit.session.record_unknown_end(kind),
                 Some(Life::Ended | Life::Unborn) => on_ended_again(context, classes, kind)?,
-                None => audit.session.unreadable("an instance's state could not be read"),
+                None => audit.session.record_unreadable("an instance's state could not be read"),
             }
         }
         return Ok(());
@@ -105,7 +105,7 @@ fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
     if actor.role == Role::Reclaimer && threads::in_instance_finalizer(agent, jni)? {
         actor.role = Role::StreamFinalizer;
     }
-    let first = audit.session.ended(id, actor, agent.now());
+    let first = audit.session.record_ended(id, actor, agent.now());
     audit.jvmti.set_tag(instance, 0)?;
     if first {
         return Ok(());
@@ -121,7 +121,7 @@ fn on_ended_again(context: Context<'_>, classes: &Classes, kind: Kind) -> Result
         |key, stack| context.audit.session.learn_double_end(kind, key, stack),
         || Err(OutOfMemory),
     )?;
-    context.audit.session.ended_again(double_end);
+    context.audit.session.record_double_end(double_end);
     Ok(())
 }
 
@@ -170,7 +170,7 @@ fn subclass(
     match name {
         Ok(name) => (name.strip_prefix("java.util.zip.") != Some(audited)).then_some(name),
         Err(_) => {
-            audit.session.unreadable("an instance's class could not be read");
+            audit.session.record_unreadable("an instance's class could not be read");
             None
         }
     }

@@ -170,8 +170,8 @@ impl Agent {
     /// Records in the ledger all instances that the GC has freed so far.
     pub(crate) fn drain(&self, audit: &Audit) {
         let now = self.now();
-        if self.freed.take(|id| audit.session.freed(id, now)) {
-            audit.session.settle();
+        if self.freed.take(|id| audit.session.record_freed(id, now)) {
+            audit.session.shrink();
         }
     }
 
@@ -189,7 +189,7 @@ impl Agent {
     /// Adds the events that were not recorded since the last call to the audit's health.
     pub(crate) fn report_uncounted(&self, audit: &Audit) {
         let events = self.uncounted.swap(0, Ordering::Relaxed);
-        audit.session.dropped_many("the process had no memory left for it", events);
+        audit.session.record_dropped_many("the process had no memory left for it", events);
     }
 
     /// ObjectFree: one push, and a wake-up if the agent's thread has not been woken already.

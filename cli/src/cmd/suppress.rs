@@ -220,9 +220,9 @@ mod tests {
             let site = session.learn(*kind, StackKey(number as u64), stack).unwrap();
             for n in 0..leaked + live {
                 let id = session.id(ThreadId(1));
-                session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
+                session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
                 if n < *leaked {
-                    session.freed(id, Nanos(1));
+                    session.record_freed(id, Nanos(1));
                 }
             }
         }

@@ -223,7 +223,7 @@ mod tests {
         let session = crate::session::Session::default();
         let again = |kind, key, frames: &[&str], times| {
             let double_end = session.learn_double_end(kind, StackKey(key), stack(frames)).unwrap();
-            (0..times).for_each(|_| session.ended_again(double_end));
+            (0..times).for_each(|_| session.record_double_end(double_end));
         };
         again(
             Kind::Inflater,

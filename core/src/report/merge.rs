@@ -298,7 +298,7 @@ mod tests {
             (Kind::Inflater, CODEC, 500, 490, 3, 2),
             (Kind::Inflater, &[MADE, "org.acme.New.x"], 2, 0, 0, 1),
         ]);
-        other.dropped("no tag");
+        other.record_dropped("no tag");
         let mut other = report(&other);
         other.process.command = "org.acme.Batch".into();
         other.native.each.inflater = 50_000;

@@ -30,22 +30,22 @@ pub(crate) fn sample() -> Report {
     ]);
     let again = stack(&["java.util.zip.Inflater.end", "org.acme.mail.Attachment.close", MAIN]);
     let double_end = session.learn_double_end(Kind::Inflater, StackKey(0), again).unwrap();
-    (0..12).for_each(|_| session.ended_again(double_end));
+    (0..12).for_each(|_| session.record_double_end(double_end));
     let main = ThreadId(1);
     let adopted: Vec<_> = (0..40).map(|_| session.id(main)).collect();
-    adopted.iter().for_each(|id| session.adopted(*id, Kind::Inflater, Nanos(0)).unwrap());
+    adopted.iter().for_each(|id| session.record_adopted(*id, Kind::Inflater, Nanos(0)).unwrap());
     let mut history = History::default();
     for minute in 0..=180 {
         let now = Nanos(500_000_000 + minute * 60_000_000_000);
         if minute % 30 == 0 {
             history.record(&session.snapshot(now, Duration::ZERO).unwrap()).unwrap();
             for id in adopted.iter().skip(minute as usize / 10).take(2) {
-                session.ended(*id, Actor { thread: main, role: Role::Program }, now);
+                session.record_ended(*id, Actor { thread: main, role: Role::Program }, now);
             }
         }
-        session.created(session.id(main), SiteId(0), main, now).unwrap();
+        session.record_created(session.id(main), SiteId(0), main, now).unwrap();
     }
-    adopted.iter().skip(38).for_each(|id| session.freed(*id, Nanos(1_000_000_000)));
+    adopted.iter().skip(38).for_each(|id| session.record_freed(*id, Nanos(1_000_000_000)));
     let taken = Nanos(10_805_000_000_000);
     let snapshot = session.snapshot(taken, Duration::from_secs(600)).unwrap();
     history.record(&snapshot).unwrap();
@@ -123,8 +123,8 @@ pub(crate) fn hostile() -> crate::session::Session {
     let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
     session.name_thread(site, thread);
     let id = session.id(ThreadId(1));
-    session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
-    session.freed(id, Nanos(1_000_000_000));
+    session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
+    session.record_freed(id, Nanos(1_000_000_000));
     session
 }
 
@@ -157,14 +157,14 @@ fn nothing_to_tell_means_nothing_at_all() {
     assert!(!report(&made(2, 1, 0)).nothing_to_tell(), "a suspect");
     assert!(!report(&made(2, 1, 1)).nothing_to_tell(), "a leak");
     let unwell = made(2, 2, 0);
-    unwell.dropped("no tag");
+    unwell.record_dropped("no tag");
     assert!(!report(&unwell).nothing_to_tell(), "bad health");
     let adopting = made(2, 2, 0);
     let main = ThreadId(1);
     let id = adopting.id(main);
-    adopting.adopted(id, Kind::Inflater, Nanos(0)).unwrap();
+    adopting.record_adopted(id, Kind::Inflater, Nanos(0)).unwrap();
     assert!(!report(&adopting).nothing_to_tell(), "a suspect without a stack");
-    adopting.ended(id, Actor { thread: main, role: Role::Program }, Nanos(1));
+    adopting.record_ended(id, Actor { thread: main, role: Role::Program }, Nanos(1));
     assert!(report(&adopting).nothing_to_tell());
 }
 

@@ -134,7 +134,7 @@ fn session(sites: usize, lives: Lives) -> Session {
             .expect("there is memory");
         session.name_thread(site, format!("pool-1-thread-{}", at % 64));
         let enter = || enter(&session, site);
-        let leak = || session.freed(enter(), Nanos(1_000_000_000));
+        let leak = || session.record_freed(enter(), Nanos(1_000_000_000));
         match lives {
             Lives::Mixed { live } => {
                 (0..live / sites).for_each(|_| _ = enter());
@@ -144,7 +144,7 @@ fn session(sites: usize, lives: Lives) -> Session {
             }
             Lives::Ended => {
                 let by = Actor { thread: ThreadId(1), role: Role::Program };
-                session.ended(enter(), by, Nanos(1));
+                session.record_ended(enter(), by, Nanos(1));
             }
             Lives::Leaked => leak(),
         }
@@ -154,7 +154,7 @@ fn session(sites: usize, lives: Lives) -> Session {
 
 fn enter(session: &Session, site: SiteId) -> zaudit_core::model::InstanceId {
     let id = session.id(ThreadId(1));
-    session.created(id, site, ThreadId(1), Nanos(0)).expect("there is memory");
+    session.record_created(id, site, ThreadId(1), Nanos(0)).expect("there is memory");
     id
 }
 

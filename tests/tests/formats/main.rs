@@ -242,8 +242,8 @@ fn hostile() -> Report {
         let site = session.learn(Kind::Inflater, StackKey(1), stack).expect("there is memory");
         names.iter().for_each(|name| session.name_thread(site, name.clone()));
         let id = session.id(ThreadId(1));
-        session.created(id, site, ThreadId(1), Nanos(0)).expect("there is memory");
-        session.freed(id, Nanos(1_000_000_000));
+        session.record_created(id, site, ThreadId(1), Nanos(0)).expect("there is memory");
+        session.record_freed(id, Nanos(1_000_000_000));
     });
     report.process.command = format!("a\"\\b.jar\\ -D{}", names[0]);
     report.process.jvm.clone_from(&names[2]);

@@ -51,12 +51,14 @@ impl Story {
         self.session.name_thread(site, "main".into());
         for number in 0..created {
             let id = self.session.id(MAIN);
-            self.session.created(id, site, MAIN, Nanos(number * SECOND)).expect("there is memory");
+            self.session
+                .record_created(id, site, MAIN, Nanos(number * SECOND))
+                .expect("there is memory");
             let later = Nanos((number + 90) * SECOND);
             if number < ended {
-                self.session.ended(id, Actor { thread: MAIN, role: Role::Program }, later);
+                self.session.record_ended(id, Actor { thread: MAIN, role: Role::Program }, later);
             } else if number < ended + collected {
-                self.session.freed(id, later);
+                self.session.record_freed(id, later);
             }
         }
     }

@@ -137,9 +137,9 @@ mod tests {
         let session = session(&[]);
         let lost = session.id(ThreadId(1));
         for id in [lost, session.id(ThreadId(1))] {
-            session.adopted(id, Kind::Inflater, Nanos(1)).unwrap();
+            session.record_adopted(id, Kind::Inflater, Nanos(1)).unwrap();
         }
-        session.freed(lost, Nanos(2));
+        session.record_freed(lost, Nanos(2));
         let snapshot = session.snapshot(Nanos(3), Duration::ZERO).unwrap();
         let on = FailOn { live: Some(1), bytes: Some(1) };
         assert_eq!(

@@ -187,16 +187,16 @@ pub(crate) mod tests {
             session.name_thread(site, "main".into());
             for n in 0..*created {
                 let id = session.id(ThreadId(1));
-                session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
+                session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
                 let by =
                     |role| Actor { thread: ThreadId(1 + u64::from(role == Role::Reclaimer)), role };
                 let second = Nanos(1_000_000_000);
                 if n < *ended {
-                    session.ended(id, by(Role::Program), second);
+                    session.record_ended(id, by(Role::Program), second);
                 } else if n < ended + late {
-                    session.ended(id, by(Role::Reclaimer), second);
+                    session.record_ended(id, by(Role::Reclaimer), second);
                 } else if n < ended + late + collected {
-                    session.freed(id, second);
+                    session.record_freed(id, second);
                 }
             }
         }
@@ -299,7 +299,7 @@ pub(crate) mod tests {
     #[test]
     fn adopted_ones_are_no_site_but_must_add_up() {
         let session = session(&[]);
-        session.adopted(session.id(ThreadId(1)), Kind::Deflater, Nanos(1)).unwrap();
+        session.record_adopted(session.id(ThreadId(1)), Kind::Deflater, Nanos(1)).unwrap();
         let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
         let classification = classify(&snapshot, &Footprint::default(), &[]).unwrap();
         assert_eq!((classification.sites.len(), classification.mismatches), (0, 0));

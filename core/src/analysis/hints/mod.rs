@@ -364,8 +364,8 @@ mod tests {
         let stack = Stack { frames, truncated: false, subclass: Some("a.Own".into()) };
         let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
         let id = session.id(ThreadId(1));
-        session.created(id, site, ThreadId(1), Nanos(0)).unwrap();
-        session.freed(id, Nanos(1));
+        session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
+        session.record_freed(id, Nanos(1));
         let snapshot = session.snapshot(Nanos(2), std::time::Duration::ZERO).unwrap();
         let classification = crate::analysis::classify::classify(
             &snapshot,

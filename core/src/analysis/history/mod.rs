@@ -129,7 +129,7 @@ mod tests {
             let frame = Frame { class: class.into(), method: "x".into(), file: None, line: None };
             let stack = Stack { frames: vec![frame], truncated: false, subclass: None };
             let site = session.learn(Kind::Inflater, StackKey(number as u64), stack).unwrap();
-            session.created(session.id(ThreadId(1)), site, ThreadId(1), Nanos(0)).unwrap();
+            session.record_created(session.id(ThreadId(1)), site, ThreadId(1), Nanos(0)).unwrap();
         }
         let mut snapshot = session.snapshot(at, Duration::ZERO).unwrap();
         snapshot.sites.iter_mut().zip(lives).for_each(|(site, live)| site.tally.live = live);

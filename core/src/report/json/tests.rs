@@ -54,20 +54,22 @@ fn generated(chance: &mut Chance) -> Session {
         let again =
             Stack { frames: vec![frame(&mut name, None)], truncated: false, subclass: None };
         let double_end = session.learn_double_end(kind, StackKey(number), again).unwrap();
-        (0..chance.below(3)).for_each(|_| session.ended_again(double_end));
+        (0..chance.below(3)).for_each(|_| session.record_double_end(double_end));
         for _ in 0..chance.below(9) {
             let id = session.id(ThreadId(1));
-            session.created(id, site, ThreadId(1), Nanos(chance.below(1_u64 << 31) << 20)).unwrap();
+            session
+                .record_created(id, site, ThreadId(1), Nanos(chance.below(1_u64 << 31) << 20))
+                .unwrap();
             if chance.below(2) == 0 {
-                session.freed(id, Nanos(chance.below(1_u64 << 31) << 22));
+                session.record_freed(id, Nanos(chance.below(1_u64 << 31) << 22));
             }
         }
     }
     if chance.below(3) == 0 {
-        session.dropped("no tag");
-        session.unreadable("a name");
-        session.hooks_missing("x", vec!["x.end(): no such method".into()]);
-        session.unsettled(Some(HOSTILE[0].into()));
+        session.record_dropped("no tag");
+        session.record_unreadable("a name");
+        session.set_missing_hooks("x", vec!["x.end(): no such method".into()]);
+        session.set_unsettled(Some(HOSTILE[0].into()));
     }
     session
 }

@@ -363,7 +363,7 @@ mod tests {
         let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
         session.name_thread(site, name.into());
         session
-            .created(session.id(ThreadId(1)), site, ThreadId(1), crate::model::Nanos(0))
+            .record_created(session.id(ThreadId(1)), site, ThreadId(1), crate::model::Nanos(0))
             .unwrap();
         let bytes = rendered(&crate::report::tests::report(&session), Format::Json);
         let read: serde_json::Value = serde_json::from_slice(&bytes).unwrap();

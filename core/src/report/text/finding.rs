@@ -289,7 +289,9 @@ mod tests {
                 crate::model::Stack { frames: vec![frame], truncated: false, subclass: None };
             let site = session.learn(Kind::Inflater, crate::model::StackKey(1), stack).unwrap();
             let thread = crate::model::ThreadId(1);
-            session.created(session.id(thread), site, thread, crate::model::Nanos(0)).unwrap();
+            session
+                .record_created(session.id(thread), site, thread, crate::model::Nanos(0))
+                .unwrap();
             names.iter().for_each(|name| session.name_thread(site, (*name).into()));
             assert_eq!(
                 threads(&findings(&report(&session).classification.sites).unwrap()[0]).unwrap(),

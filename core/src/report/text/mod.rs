@@ -363,9 +363,9 @@ mod tests {
             for n in 0..inflaters + deflaters {
                 let id = session.id(ThreadId(1));
                 let kind = if n < inflaters { Kind::Inflater } else { Kind::Deflater };
-                session.adopted(id, kind, Nanos(0)).unwrap();
+                session.record_adopted(id, kind, Nanos(0)).unwrap();
                 if n < lost {
-                    session.freed(id, Nanos(1));
+                    session.record_freed(id, Nanos(1));
                 }
             }
             let text = text(&report(&session), Style::default());
@@ -396,8 +396,8 @@ mod tests {
     #[test]
     fn what_was_not_seen_is_said_even_when_all_else_is_clean() {
         let session = session(&[]);
-        session.hooks_missing("x", vec!["x.Inflater.end(): no such method".into()]);
-        session.dropped("the site could not be read");
+        session.set_missing_hooks("x", vec!["x.Inflater.end(): no such method".into()]);
+        session.record_dropped("the site could not be read");
         let text = text(&report(&session), Style::default());
         golden("report-unwell.txt", text.as_bytes());
     }

@@ -9,8 +9,8 @@ use std::path::Path;
 /// The size limit of an argument file, in bytes.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
-/// Whether this JVM may have a flag, as any word of the command line or of a variable. That includes
-/// programs that pass flags to the JVM in ways of their own.
+/// Whether this JVM may have a flag, as any word of the command line or of a variable. That
+/// includes programs that pass flags to the JVM in ways of their own.
 pub(crate) fn may_have(flag: &str) -> bool {
     let line = std::fs::read("/proc/self/cmdline").unwrap_or_default();
     let variables = ["JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS"];

@@ -274,8 +274,8 @@ fn split(text: &str) -> Vec<String> {
     items.iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
 }
 
-/// The most similar name: at most two edits away, and one edit for three letters, or one that begins
-/// with this.
+/// The most similar name: at most two edits away, and one edit for three letters, or one that
+/// begins with this.
 fn nearest(name: &str) -> Option<&'static str> {
     let names = || TABLE.iter().map(|row| row.name).chain(COMMANDS.iter().map(|row| row.name));
     let edits = names().map(|known| (distance(name, known), known));

@@ -28,6 +28,36 @@ impl Default for Look {
     }
 }
 
+/// Chromium cuts long texts of a page after 10,000 UTF-16 units, also between the two halves of a
+/// character. JSON has no escape for one half: it becomes U+FFFD.
+fn without_lone_surrogates(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let unit = |text: &str| u16::from_str_radix(text.get(2..6)?, 16).ok();
+        let is_unit = rest.starts_with("\\u");
+        let length = match is_unit.then(|| unit(rest)).flatten() {
+            Some(0xd800..=0xdbff) => {
+                let next = rest.get(6..).filter(|next| next.starts_with("\\u")).and_then(unit);
+                if matches!(next, Some(0xdc00..=0xdfff)) { 12 } else { 0 }
+            }
+            Some(0xdc00..=0xdfff) => 0,
+            // The escaped letter is not looked at again: it may be a backslash.
+            _ => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+        };
+        if length == 0 {
+            out.push_str("\\ufffd");
+            rest = &rest[6..];
+        } else {
+            out.push_str(&rest[..length]);
+            rest = &rest[length..];
+        }
+    }
+    out + rest
+}
+
 pub struct Browser {
     child: Child,
     to: ChildStdin,
@@ -132,8 +162,9 @@ impl Browser {
         if bytes.pop() != Some(0) {
             return Err("the browser is gone".into());
         }
-        serde_json::from_slice(&bytes)
-            .map_err(|error| format!("the browser said nonsense: {error}"))
+        let text = String::from_utf8_lossy(&bytes);
+        serde_json::from_str(&without_lone_surrogates(&text))
+            .map_err(|error| format!("the browser sent invalid JSON: {error}"))
     }
 
     /// One command and its answer.

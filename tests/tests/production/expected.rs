@@ -158,7 +158,13 @@ pub(super) fn baseline(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         ensure_failed(&run(env, jdk, what, &[("old.json", &chained)], BASELINE)?, None)?;
         let fewer = fewer(&old)?;
         let grown = run(env, jdk, what, &[("old.json", &fewer)], BASELINE)?;
-        ensure_failed(&grown, Some(&line.replace("3 Inflaters", "1 Inflater")))?;
+        let one = [
+            ("3 Inflaters were", "1 Inflater was"),
+            ("freed them", "freed it"),
+            ("3 Inflaters are suspects", "1 Inflater is a suspect"),
+        ];
+        let fewer = one.iter().fold(line.to_owned(), |line, (many, one)| line.replace(many, one));
+        ensure_failed(&grown, Some(&fewer))?;
         ensure_counts(&grown.report()?, lost, live, 0)?;
         // Of another program: all is new.
         let other = read(&run(env, jdk, "clean", &[], "")?.dir().join("r.json"))?;

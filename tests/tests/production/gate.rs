@@ -130,7 +130,7 @@ pub(super) fn much_output_first(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let both = read(&ended.dir().join("both.txt"))?;
     let lines: Vec<&str> = both.lines().collect();
     let (last, printed) = lines.split_last().ok_or("nothing was printed")?;
-    ensure!(last.starts_with("zaudit: exit code 23 instead of 0: 1 Inflater never"), {
+    ensure!(last.starts_with("zaudit: exit code 23 instead of 0: 1 Inflater was never"), {
         format!("the agent's line is to be the last: {last:?}")
     });
     ensure_lines(printed, "line")

@@ -274,12 +274,12 @@ fn split(text: &str) -> Vec<String> {
     items.iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
 }
 
-/// The most similar name: at most two edits away, and one edit for three letters, or one that
+/// The most similar name: at most two edits away, fewer than half of its letters, or one that
 /// begins with this.
 fn nearest(name: &str) -> Option<&'static str> {
     let names = || TABLE.iter().map(|row| row.name).chain(COMMANDS.iter().map(|row| row.name));
     let edits = names().map(|known| (distance(name, known), known));
-    let close = edits.filter(|(edits, _)| *edits <= 2 && edits * 3 <= name.len()).min();
+    let close = edits.filter(|(edits, _)| *edits <= 2 && edits * 2 < name.len()).min();
     let begun = || names().find(|known| name.len() >= 2 && known.starts_with(name));
     close.map(|(_, known)| known).or_else(begun)
 }

@@ -142,22 +142,19 @@ fn edges() -> BTreeMap<String, BTreeSet<String>> {
         let text = fs::read_to_string(path).unwrap();
         // What only tests name is no part of the structure.
         let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-        for path in paths(text, package) {
-            // The longest prefix that is a module.
-            let other = (1..=path.len()).rev().map(|length| path[..length].join("/"));
-            let other = other.into_iter().find(|other| modules.contains(other));
-            named.extend(other.filter(|other| other != module && !is_root(other)));
-        }
         // Siblings are also named by `super::`.
-        if let Some((group, _)) =
-            module.rsplit_once('/').filter(|(group, _)| GROUPS.contains(group))
-        {
-            let crate_path = format!("crate{}::", &group[package.len()..].replace('/', "::"));
-            for path in paths(&text.replace("use super::", &format!("use {crate_path}")), package) {
-                let other = (1..=path.len()).rev().map(|length| path[..length].join("/"));
-                let other = other.into_iter().find(|other| modules.contains(other));
-                named.extend(other.filter(|other| other != module && !is_root(other)));
+        let text = match module.rsplit_once('/').filter(|(group, _)| GROUPS.contains(group)) {
+            Some((group, _)) => {
+                let own = group[package.len()..].replace('/', "::");
+                text.replace("use super::", &format!("use crate{own}::"))
             }
+            None => text.to_owned(),
+        };
+        for path in paths(&text, package) {
+            // The longest prefix that is a module.
+            let mut prefixes = (1..=path.len()).rev().map(|length| path[..length].join("/"));
+            let other = prefixes.find(|other| modules.contains(other));
+            named.extend(other.filter(|other| other != module && !is_root(other)));
         }
     }
     edges.retain(|module, _| !is_root(module));
@@ -248,11 +245,7 @@ fn unsafe_stays_where_the_jvm_and_the_system_are() {
             .any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe "));
         let may =
             module.starts_with("agent/") || module.starts_with("bench/") || module == "cli/sys";
-        assert!(
-            !has || may || text.contains("#![forbid(unsafe_code)]"),
-            "{} has unsafe code",
-            path.display()
-        );
+        assert!(!has || may, "{} has unsafe code", path.display());
     }
 }
 

@@ -114,17 +114,19 @@ fn write_change(out: &mut String, change: &Change<'_>) {
         classified.map_or(0, |classified| classified.stats.tally.counts.created)
     };
     let numbers = [
-        ("leaked", leaked, leaked_now),
-        ("suspects", suspects, suspects_now),
-        ("created", created(change.old), created(change.new)),
+        ("leaked", "leaked", leaked, leaked_now),
+        ("suspect", "suspects", suspects, suspects_now),
+        ("created", "created", created(change.old), created(change.new)),
     ];
     // The number created at a site that is not listed is not known.
-    let known = numbers.iter().filter(|(name, _, _)| !change.unlisted || *name != "created");
+    let known = numbers.iter().filter(|(one, ..)| !change.unlisted || *one != "created");
     let numbers =
-        known.filter(|(_, old, new)| old + new > 0).map(|(name, old, new)| match old == new {
-            true if *new == 1 && *name == "suspects" => "1 suspect".to_owned(),
-            true => format!("{} {name}", grouped(*new)),
-            false => format!("{name} {} → {}", grouped(*old), grouped(*new)),
+        known.filter(|(.., old, new)| old + new > 0).map(|(one, many, old, new)| {
+            match old == new {
+                true if *new == 1 => format!("1 {one}"),
+                true => format!("{} {many}", grouped(*new)),
+                false => format!("{many} {} → {}", grouped(*old), grouped(*new)),
+            }
         });
     let numbers = numbers.collect::<Vec<_>>().join(" · ");
     let _ = writeln!(

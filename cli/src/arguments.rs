@@ -13,23 +13,30 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zaudit_core::options::Format;
 
-/// Find the code of a Java program that leaks native memory through java.util.zip Inflaters and
-/// Deflaters
+/// Find the line of code that leaks native memory because it never ends a java.util.zip.Inflater or
+/// Deflater
 ///
-/// An agent inside the JVM, libzaudit.so, does the work. This command starts programs under the
-/// agent, attaches it to running JVMs, and requests reports from it.
+/// The agent, libzaudit.so, runs inside the JVM. This command starts programs under the agent,
+/// attaches it to running JVMs, requests reports from it, and converts and compares saved reports.
 #[derive(Debug, Parser)]
-#[command(name = "zaudit", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
+#[command(
+    name = "zaudit",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 80,
+    after_help = EXIT_CODES
+)]
 pub(crate) struct Arguments {
-    /// Path of the agent's library, as the JVM sees it [default: libzaudit.so beside this program,
+    /// Path of the agent's library, as the JVM sees it [default: libzaudit.so next to this program,
     /// or in ../lib]
     ///
-    /// A JVM in a container has a file system of its own. Copy the library into it (cp libzaudit.so
+    /// A JVM in a container has its own file system. Copy the library into it (cp libzaudit.so
     /// /proc/PID/root/tmp/) and give the path inside: --library /tmp/libzaudit.so. If the JVM has
     /// already loaded the library, that one is used.
     #[arg(
         long,
         global = true,
+        help_heading = "Global options",
         value_name = "PATH",
         env = "ZAUDIT_LIBRARY",
         hide_env_values = true,
@@ -53,7 +60,8 @@ impl Arguments {
 const EXIT_CODES: &str = "\
 Exit codes:
     0  success
-    1  the agent refused, or another failure; zaudit diff: something is new or has grown
+    1  refused by the agent, or another failure;
+       zaudit diff: something is new or has grown
     2  wrong usage, or a file is not a report
     3  no such process
     4  not a 64-bit HotSpot JVM
@@ -67,63 +75,70 @@ zaudit run ends with the exit code of the program.";
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start a Java program under the agent: zaudit run [OPTION[=VALUE]...] -- java ...
+    /// Start a Java program under the agent
     ///
-    /// zaudit replaces itself by the program: exit code, signals and streams are the program's. If
+    /// Example: zaudit run gc file=report.html -- java -jar app.jar
+    ///
+    /// The program replaces zaudit: exit code, signals and standard streams are the program's. If
     /// the program is not called java (mvn, gradle, a start script), all JVMs that it starts get
-    /// the agent through JAVA_TOOL_OPTIONS, and each prints a line about that variable on its
-    /// standard error. Use %p in file names then.
+    /// the agent through JAVA_TOOL_OPTIONS, and each prints a line about that variable on standard
+    /// error. Use %p, the process id, in file names then.
     Run(Run),
     /// Attach to a running JVM and start auditing
     ///
-    /// Instances that exist already are audited, too, but without stacks (adopted). From JDK 21 on,
-    /// the JVM prints a warning about agents that are loaded at run time on its standard error,
-    /// unless it was started with -XX:+EnableDynamicAgentLoading. Paths in the options are the
-    /// JVM's: relative to its current folder, and accessed as its user.
+    /// Example: zaudit attach 4711 duration=10m file=/var/tmp/report-%p.html
+    ///
+    /// Instances that are open already are counted, too, but their stacks are not known (adopted).
+    /// Paths in the options are the JVM's: relative to its working directory, and accessed as its
+    /// user. From JDK 21 on, the JVM prints a warning on standard error when an agent is attached,
+    /// unless it was started with -XX:+EnableDynamicAgentLoading.
     Attach(Attach),
     /// Write a report now
     Dump(Dump),
-    /// Show the agent's status
+    /// Show the state of the agent
     Status(Jvm),
-    /// Restart the counts: instances that are live now become adopted
+    /// Start counting anew; instances that are live now become adopted
     Reset(Jvm),
-    /// Write the last report and end the audit; the JVM continues without the agent's hooks
+    /// Write the final report, and restore the original bytecode
     Disarm(Dump),
-    /// List running JVMs and their audit status
+    /// List the running JVMs, and whether they are audited
     Ps,
-    /// Show the worst findings in a table that is refreshed until ctrl-C
+    /// Show the worst findings in a table that is refreshed until Ctrl-C
     Top(Top),
-    /// Convert a JSON report to another format, with the same bytes as the agent writes
+    /// Convert a JSON report to another format
+    ///
+    /// The result is, byte for byte, what the agent would have written in that format.
     Render(Render),
-    /// Compare two JSON reports: which sites are new, gone, grown or shrunk
+    /// Compare two JSON reports: new, grown, shrunk and gone sites
     ///
-    /// A site is a kind and a whole stack, line numbers included. Leaks and suspects are compared,
-    /// without those that a rule covers. Instances that existed before the audit have no site and
-    /// are left out. Counts grow with time, so the output gives the lengths of both runs.
+    /// Compares the leaks and suspects of each site, except those that a rule covers. A site is a
+    /// kind and a whole stack, with line numbers. Adopted instances have no site and are not
+    /// compared. Counts grow with time: compare runs of the same length; the output says how long
+    /// both were. The exit code is 1 if something is new or has grown.
     Diff(Diff),
-    /// Add up the JSON reports of several JVMs or runs
+    /// Combine the JSON reports of several JVMs or runs
     ///
-    /// Sites of the same kind and stack become one; trends are left out. Give one report per run:
-    /// instances that are in two reports of one run would be counted twice.
+    /// Sites of the same kind and stack become one; trends are left out. Give one report of each
+    /// run: instances that are in two reports of the same run are counted twice.
     Merge(Merge),
-    /// Write rules (option suppressions) for the findings of a JSON report
+    /// Write a rule for each finding of a JSON report
     ///
-    /// Writes one rule per finding, limited to the number found, so that an identical run passes
-    /// and a worse one fails.
+    /// The rules are for the option suppressions. Each has the number found as its maximum, so an
+    /// identical run passes and a worse one fails.
     Suppress(Suppress),
-    /// Print shell completions
+    /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page: zaudit man | man -l -
+    /// Print the manual page; zaudit man | man -l - shows it
     Man,
 }
 
 /// `zaudit run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// Options of the agent, as after the = of -agentpath: gc format=json file=report-%p.json
+    /// Options of the agent, as after -agentpath:PATH=, such as gc file=report-%p.json
     #[arg(value_name = "OPTION[=VALUE]")]
     pub(crate) options: Vec<String>,
     /// The program and its arguments
@@ -134,10 +149,10 @@ pub(crate) struct Run {
 /// Which JVM, and how long to wait for it.
 #[derive(Debug, Args)]
 pub(crate) struct Jvm {
-    /// Process id of the JVM; zaudit ps lists them
+    /// Process id of the JVM; zaudit ps lists the JVMs
     #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub(crate) pid: i32,
-    /// How long to wait for the JVM
+    /// How long to wait for the JVM, with a unit: 500ms, 30s, 2m
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
     pub(crate) timeout: Duration,
 }
@@ -147,7 +162,7 @@ pub(crate) struct Jvm {
 pub(crate) struct Attach {
     #[command(flatten)]
     pub(crate) jvm: Jvm,
-    /// Options of the agent, as after the = of -agentpath: gc format=json file=report-%p.json
+    /// Options of the agent, as after -agentpath:PATH=, such as gc file=report-%p.json
     #[arg(value_name = "OPTION[=VALUE]")]
     pub(crate) options: Vec<String>,
 }
@@ -167,7 +182,7 @@ pub(crate) struct Dump {
 /// The format of a report, and where it goes.
 #[derive(Debug, Args)]
 pub(crate) struct Outlet {
-    /// Format of the report [default: by the extension of --output, else text]
+    /// Format of the report [default: by the extension of the --output file, else text]
     #[arg(long, value_parser = format_parser())]
     format: Option<Format>,
     /// File for the report [default: standard output]
@@ -227,9 +242,9 @@ pub(crate) struct Diff {
 /// The format of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DiffFormat {
-    /// For people
+    /// for people
     Text,
-    /// For programs
+    /// for programs
     Json,
 }
 
@@ -249,7 +264,7 @@ pub(crate) struct Suppress {
     /// A JSON report; - is standard input
     #[arg(value_name = "REPORT", required_unless_present = "built_in", value_hint = ValueHint::FilePath)]
     pub(crate) report: Option<PathBuf>,
-    /// Print the built-in rules
+    /// Print the built-in rules instead
     #[arg(long, conflicts_with = "report")]
     pub(crate) built_in: bool,
     /// File for the rules [default: standard output]
@@ -262,10 +277,10 @@ pub(crate) struct Suppress {
 pub(crate) struct Top {
     #[command(flatten)]
     pub(crate) jvm: Jvm,
-    /// Time between two updates
+    /// Time between two updates, with a unit: 500ms, 2s, 1m
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
     pub(crate) interval: Duration,
-    /// Print the table once
+    /// Print the table once and exit
     #[arg(long)]
     pub(crate) once: bool,
 }
@@ -358,7 +373,7 @@ mod tests {
         for format in Format::ALL {
             let Command::Render(render) = parse(format.name()).unwrap().command else { panic!() };
             assert_eq!(render.outlet.format(), format);
-            let mut command = Arguments::command();
+            let mut command = Arguments::command().term_width(0);
             let help =
                 command.find_subcommand_mut("render").unwrap().render_long_help().to_string();
             assert!(
@@ -368,6 +383,20 @@ mod tests {
         }
         for other in ["auto", "", "TEXT"] {
             assert!(parse(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn help_has_80_columns() {
+        let mut command = Arguments::command();
+        command.build();
+        let mut texts = vec![command.render_help(), command.render_long_help()];
+        for subcommand in command.get_subcommands_mut() {
+            texts.extend([subcommand.render_help(), subcommand.render_long_help()]);
+        }
+        for text in texts.iter().map(ToString::to_string) {
+            let wide = text.lines().find(|line| line.trim_end().chars().count() > 80);
+            assert_eq!(wide, None, "in\n{text}");
         }
     }
 

@@ -9,11 +9,14 @@ use clap_mangen::roff::{Roff, roman};
 use std::io;
 use zaudit_core::files::reason;
 
+/// The columns of the part of the manual page that man(1) does not wrap.
+const WIDTH: usize = 80;
+
 /// The manual page: the command, and then the `--help` of each subcommand.
 pub(crate) fn page() -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
     let failed = |error: io::Error| CliError::new(Code::Failed, reason(&error), "");
-    let mut command = Arguments::command();
+    let mut command = Arguments::command().term_width(WIDTH);
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut bytes).map_err(failed)?;
     for subcommand in command.get_subcommands_mut() {

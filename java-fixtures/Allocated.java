@@ -1,4 +1,5 @@
-// Unsafe.allocateInstance runs no constructor: such an object has no stream and counts as nothing.
+// Unsafe.allocateInstance runs no constructor: such an object has no native memory and is not
+// counted.
 // expect: nothing
 
 import java.lang.reflect.Field;

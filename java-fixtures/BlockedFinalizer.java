@@ -1,5 +1,5 @@
-// Its finalizer waits for a lock that main never gives back: with a collection before the report, the finalizer's thread
-// hangs, and so the objects that wait for it.
+// The finalizer waits for a lock that main never releases: after a forced GC, the Finalizer thread
+// hangs, and no other object is finalized.
 // expect: inflater created 20, live 20
 // options: gc_timeout=300ms
 

@@ -1,4 +1,5 @@
-// Threads of the program never rest, and have the names of the JDK's threads that reclaim: the agent does not wait for them.
+// Threads of the program are always busy, and have the names of the JDK's threads that run
+// finalizers and Cleaners: the agent does not wait for them.
 // expect: inflater created 1, collected 1
 // expect on 8: inflater created 1, late 1
 

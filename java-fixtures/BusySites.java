@@ -1,5 +1,5 @@
-// Makes at 512 places, over and over, and ends every other one, until stdin has a line or is closed.
-// With the argument `exit` it leaves in the middle of that, with exit code 7.
+// Creates at 512 sites, again and again, and ends every other one, until stdin has a line or is
+// closed. With the argument `exit` it exits in the middle of that, with exit code 7.
 // expect: inflater created some, ended some, live any, collected any, late any
 
 import java.util.concurrent.CountDownLatch;

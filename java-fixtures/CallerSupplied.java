@@ -1,4 +1,5 @@
-// The caller's own Inflater and Deflater in streams that are closed: such a stream does not end what it did not make.
+// The caller's own Inflater and Deflater in streams that are closed: a stream does not end what it
+// did not create.
 // expect: inflater created 3, collected 3; deflater created 3, collected 3
 // expect on 8: inflater created 3, late 3; deflater created 3, late 3
 

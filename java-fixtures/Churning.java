@@ -1,4 +1,5 @@
-// Four threads make, end and forget until stdin has a line or is closed; with an argument, tells how many it made.
+// Four threads create, end and forget until stdin has a line or is closed. With an argument, prints
+// how many were created.
 // expect: inflater created some, ended any, live any, collected any, late any; deflater created some, ended some
 
 import java.util.ArrayList;

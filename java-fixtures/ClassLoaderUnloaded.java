@@ -1,4 +1,5 @@
-// A class loader makes leaks and is unloaded with all its classes: the report still names their frames.
+// A class loader makes leaks and is unloaded with all its classes: the report still names their
+// frames.
 // expect: inflater created 3, collected 3
 // expect on 8: inflater created 3, late 3
 // frame: ClassLoaderUnloaded$Plugin.run

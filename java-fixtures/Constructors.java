@@ -1,4 +1,5 @@
-// Every public constructor once, each object ended: one creation each, however constructors delegate.
+// Every public constructor once, each object ended: one creation each, however constructors
+// delegate.
 // expect: inflater created 2, ended 2; deflater created 3, ended 3
 
 import java.util.zip.Deflater;

@@ -1,4 +1,4 @@
-// Daemon threads go on creating and forgetting while the JVM goes down.
+// Daemon threads go on creating and forgetting while the JVM shuts down.
 // expect: inflater created some, ended any, live any, collected any, late any
 
 import java.util.concurrent.CountDownLatch;

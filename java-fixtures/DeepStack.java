@@ -1,4 +1,4 @@
-// 300 frames deep, as frameworks have it: the whole stack is in the report.
+// 300 frames deep, as in frameworks: the whole stack is in the report.
 // expect: inflater created 1, collected 1
 // expect on 8: inflater created 1, late 1
 // frame: DeepStack.main

@@ -1,4 +1,4 @@
-// 1000 frames deep under a limit of 64: the innermost ones are kept, and the site says that it was cut.
+// 1000 frames deep with a limit of 64: the innermost are kept, and the site is marked as truncated.
 // expect: inflater created 1, collected 1
 // expect on 8: inflater created 1, late 1
 // options: gc,depth=64

@@ -1,4 +1,5 @@
-// A serializable subclass: deserialization runs Inflater's constructor, so it makes an instance, which is never ended here.
+// A serializable subclass: deserialization runs Inflater's constructor, so it makes an instance,
+// which is never ended here.
 // expect: inflater created 2, ended 1, collected 1
 // expect on 8: inflater created 2, ended 1, late 1
 // class: Deserialized$Saved

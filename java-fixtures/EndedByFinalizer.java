@@ -1,4 +1,4 @@
-// The owner's finalize() ends it: tidy to look at, but it runs only because a GC happened.
+// The owner's finalize() ends it, but only because a GC happened.
 // expect: inflater created 3, late 3
 
 import java.util.zip.Inflater;

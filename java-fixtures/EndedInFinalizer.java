@@ -1,4 +1,5 @@
-// A finalizer that makes a Deflater, uses it and ends it: it runs on the finalizer's thread, and is tidy all the same.
+// A finalizer creates a Deflater, uses it and ends it: ended, not late, although it runs on the
+// Finalizer thread.
 // expect: deflater created 20, ended 20
 // expect on Epsilon: nothing
 

@@ -1,4 +1,5 @@
-// end() is called twice, and a third time: the later calls are harmless, and the report has the line of each.
+// end() is called twice, and a third time: the later calls are harmless, and the report has the
+// line of each.
 // expect: inflater created 4, ended 4; deflater created 1, ended 1
 // again: 4 EndedTwice.main
 // again: 4 EndedTwice.main

@@ -1,4 +1,5 @@
-// Leaks one and keeps one, then ends in the way that its argument names; with no argument, normally.
+// Leaks one and keeps one, then ends in the way that its argument names; with no argument,
+// normally.
 // expect: inflater created 2, collected 1, live 1
 // expect on 8: inflater created 2, late 1, live 1
 

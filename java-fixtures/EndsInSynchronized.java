@@ -1,4 +1,5 @@
-// Locked by its user while another thread waits to end it: hooks run inside of no lock that matters.
+// The user of an instance holds its lock while another thread waits to end it: hooks hold no lock
+// that could deadlock here.
 // expect: inflater created 100, ended 100
 
 import java.util.zip.Inflater;

@@ -1,4 +1,4 @@
-// The error path, which tests seldom reach: 9,998 of 10,000 are ended; two bad inputs throw before end() is called.
+// An error path: 9,998 of 10,000 are ended; two bad inputs throw before end() is called.
 // expect: inflater created 10_000, ended 9_998, collected 2
 // expect on 8: inflater created 10_000, ended 9_998, late 2
 

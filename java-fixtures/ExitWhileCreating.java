@@ -15,8 +15,9 @@ public class ExitWhileCreating {
                 public void run() {
                     for (int made = 0; ; made++) {
                         new Inflater().end();
-                        // On JDK 8 each of them passes the finalizer, which could not keep up with four threads at full
-                        // speed: then the report would say, rightly, that finalizers were not done.
+                        // On JDK 8 each of them passes the finalizer, which could not keep up with
+                        // four threads at full speed: then the report would say, rightly, that
+                        // finalizers were not done.
                         LockSupport.parkNanos(50_000);
                         if (made == 100) {
                             busy.countDown();

@@ -1,6 +1,6 @@
-// Leaks, keeps or ends, and finishes with an exit code of its own: its arguments are a way to finish (return, exit, halt,
-// uncaught, wait), what it does before (clean, leak, keep, tidy) and the code. A program that returns has a code other
-// than 0 only from a hook that halts.
+// Leaks, keeps or ends, and finishes with an exit code of its own. Its arguments are a way to
+// finish (return, exit, halt, uncaught, wait), what it does before (clean, leak, keep, tidy) and
+// the code. A program that returns has a code other than 0 only from a hook that halts.
 // expect: inflater created 1, ended 1
 
 import java.util.ArrayList;

@@ -1,5 +1,5 @@
-// Drops Inflaters as fast as two threads can, in a small heap, so that the collector always has some to free and tell of.
-// Says `ready`, and ends when its stdin has a line or is closed.
+// Drops Inflaters as fast as two threads can, in a small heap, so that every GC frees some and
+// reports that. Prints `ready`, and ends when its stdin has a line or is closed.
 // expect: inflater created some, ended any, live any, collected any, late any
 
 import java.util.zip.Inflater;

@@ -1,4 +1,4 @@
-// Makes garbage, collects it, says `ready`, and ends when its stdin has a line or is closed.
+// Makes garbage, collects it, prints `ready`, and ends when its stdin has a line or is closed.
 // On JDK 8 the finalizers run before it is ready.
 // expect: inflater created 12, ended 2, collected 10
 // expect on 8: inflater created 12, ended 2, late 10

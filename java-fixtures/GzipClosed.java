@@ -1,4 +1,4 @@
-// GZIP streams that are closed end what they made.
+// GZIP streams that are closed end what they created.
 // expect: inflater created 3, ended 3; deflater created 3, ended 3
 
 import java.io.ByteArrayInputStream;

@@ -1,5 +1,5 @@
-// Makes as many streams of a kind as a line says (`inflater 1000`), works each of them until all that it has was touched, and
-// holds them until its standard input ends.
+// Creates as many instances of a kind as a line says (`inflater 1000`), uses each until all of its
+// memory was touched, and holds them until standard input ends.
 // expect: nothing
 
 import java.io.BufferedReader;
@@ -17,7 +17,8 @@ public class Holding {
     private static final byte[] out = new byte[8_192];
 
     public static void main(String[] args) throws Exception {
-        // Some of it repeats itself, some does not: both tables of a Deflater and all of its output buffer are touched.
+        // Some of the data repeats, some does not: this touches both tables of a Deflater and all
+        // of its output buffer.
         Random random = new Random(7);
         for (int i = 0; i < data.length; i++) {
             data[i] = (byte) (i % 3_000 < 2_000 ? random.nextInt() : data[i - 1_900]);

@@ -1,4 +1,5 @@
-// Made inside lambdas and method references, called through classes that the JDK generates at run time.
+// Made inside lambdas and method references, called through classes that the JDK generates at run
+// time.
 // expect: inflater created 6, ended 3, collected 3
 // expect on 8: inflater created 6, ended 3, late 3
 

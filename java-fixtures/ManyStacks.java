@@ -1,5 +1,6 @@
-// Makes and ends an Inflater on each of as many stacks as its first argument says (a power of two), each at least as deep as the
-// second one says. Then it waits for a line on stdin, and does it once more.
+// Creates and ends an Inflater on each of as many stacks as its first argument says (a power of
+// two), each at least as deep as the second one says. Then it waits for a line on stdin, and does
+// it once more.
 // expect: inflater created 2, ended 2
 
 import java.util.zip.Inflater;

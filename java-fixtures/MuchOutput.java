@@ -1,4 +1,4 @@
-// Leaks one, and prints a lot through a buffer that it empties with its last statement.
+// Leaks one, and prints a lot through a buffer that is flushed by its last statement.
 // expect: inflater created 1, collected 1
 // expect on 8: inflater created 1, late 1
 

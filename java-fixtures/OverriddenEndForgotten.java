@@ -1,4 +1,5 @@
-// A subclass overrides end() with a call of super.end(), and the program never calls it. JDK 8 to 11 finalize such objects.
+// A subclass overrides end() and calls super.end(), and the program never calls it. JDK 8 to 11
+// finalize such objects.
 // expect: inflater created 2, collected 2
 // expect on 8 11: inflater created 2, late 2
 // class: OverriddenEndForgotten$Noted

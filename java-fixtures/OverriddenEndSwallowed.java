@@ -1,4 +1,5 @@
-// A subclass overrides end() without super.end(): the program calls it, but the stream is never ended.
+// A subclass overrides end() without super.end(): the program calls it, but the instance is never
+// ended.
 // expect: inflater created 3, collected 3
 
 import java.util.zip.Inflater;

@@ -1,5 +1,6 @@
-// A class loader of the program's own opens an archive for each request. It closes neither that nor the stream of
-// the entry, so the leak is the program's, however many class loading frames stand above it.
+// A class loader of the program opens an archive for each request. It closes neither the archive
+// nor the stream of the entry, so the leak is the program's, although class loading frames of the
+// JDK are above it.
 // expect: inflater created 10, late 10; deflater created 1, ended 1
 // expect on Epsilon: inflater created 10, live 10, expected 10; deflater created 1, ended 1
 // frame: PluginLoader.loadClass

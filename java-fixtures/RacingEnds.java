@@ -1,4 +1,5 @@
-// Four threads call end() on the same object at the same moment, 500 times: each object is ended once.
+// Four threads call end() on the same object at the same time, 500 times: each object is ended
+// once.
 // expect: inflater created 500, ended 500
 
 import java.util.concurrent.CyclicBarrier;

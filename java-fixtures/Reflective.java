@@ -1,4 +1,5 @@
-// Made and ended by reflection, often enough that the JDK generates an accessor for it; every tenth is forgotten.
+// Created and ended by reflection, often enough that the JDK generates an accessor for it; every
+// tenth is forgotten.
 // expect: inflater created 50, ended 45, collected 5
 // expect on 8: inflater created 50, ended 45, late 5
 

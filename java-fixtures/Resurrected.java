@@ -1,5 +1,5 @@
-// A finalizer puts its Inflater where all can reach it: the object comes back to life and was never ended.
-// On JDK 8 the Inflater's own finalizer ends it all the same.
+// A finalizer stores its Inflater in a static field: it is reachable again, and was never ended. On
+// JDK 8 the Inflater's own finalizer still ends it.
 // expect: inflater created 1, live 1
 // expect on 8: inflater created 1, late 1
 

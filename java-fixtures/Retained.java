@@ -1,5 +1,5 @@
-// Inflaters that are kept in many ways, each made in a method that is named after its way; asks for a line on standard input
-// before it exits from within them all.
+// Inflaters that are retained in many ways, each created in a method that is named after its way.
+// Reads a line from standard input, and then exits while all of them are retained.
 // expect: inflater created 316, ended 0, live any, collected any, late any
 
 import java.lang.ref.SoftReference;
@@ -13,7 +13,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.zip.Inflater;
 
 public class Retained {
-    /** Constants count among the fields that a walk over the heap tells by number. */
+    /** Constants count among the fields that a walk over the heap reports by number. */
     interface Sized {
         Integer SMALL = Integer.valueOf(1_000);
         String NAME = "sized";

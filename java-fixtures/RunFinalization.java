@@ -1,4 +1,4 @@
-// System.runFinalization() runs finalizers on a thread of its own: still not the program's own end().
+// System.runFinalization() runs finalizers on a thread of its own: late, not ended by the program.
 // expect: inflater created 200, late 200
 
 import java.util.zip.Inflater;

@@ -1,4 +1,4 @@
-// Does what each line of its stdin says, answers it with `done LINE`, and ends when there are no more lines.
+// Does what each line of its stdin says, prints `done LINE`, and ends when there are no more lines.
 // expect: nothing
 
 import java.io.BufferedReader;
@@ -20,7 +20,7 @@ import java.util.zip.Inflater;
 public class Scripted {
     private static final List<Inflater> inflaters = new ArrayList<Inflater>();
     private static final List<Deflater> deflaters = new ArrayList<Deflater>();
-    /** What was ended, and is kept all the same. */
+    /** What was ended, and is still referenced. */
     private static final List<Object> ended = new ArrayList<Object>();
     private static final List<Inflater> windowInflaters = new ArrayList<Inflater>();
     private static final List<Deflater> windowDeflaters = new ArrayList<Deflater>();
@@ -43,7 +43,7 @@ public class Scripted {
         }
     }
 
-    /** Loaded by a class loader of its own, it makes streams of classes of its own. */
+    /** Loaded by a class loader of its own, it creates instances of classes of its own. */
     public static class Maker implements Callable<Object[]> {
         @Override
         public Object[] call() {
@@ -67,7 +67,7 @@ public class Scripted {
             for (int i = 1; i < words.length; i++) {
                 numbers[i] = Integer.parseInt(words[i]);
             }
-            // In one piece: -Xcheck:jni may have something to say in between.
+            // In one piece: -Xcheck:jni may print something in between.
             System.out.print("done " + line + obey(words[0], numbers) + "\n");
             System.out.flush();
         }
@@ -139,7 +139,9 @@ public class Scripted {
         }
     }
 
-    /** As many of each kind: plain ones, subclasses, and both made by another class loader's code. */
+    /**
+     * As many of each kind: plain ones, subclasses, and both made by another class loader's code.
+     */
     private static void open(int count) throws Exception {
         for (int i = 0; i < count; i += 4) {
             Object[] made = (Object[]) foreign.call();
@@ -190,7 +192,9 @@ public class Scripted {
         others.clear();
     }
 
-    /** Starts more threads, which make and end, and end what others made, until {@code calm} is set. */
+    /**
+     * Starts more threads, which make and end, and end what others made, until {@code calm} is set.
+     */
     private static void churn(int threads, final Sort sort) throws Exception {
         final AtomicReference<Inflater> exchange = new AtomicReference<Inflater>();
         Runnable churner = new Runnable() {
@@ -203,7 +207,8 @@ public class Scripted {
                             new Inflater();
                             new OwnDeflater();
                         }
-                        // On JDK 8 each of them passes the finalizer, which must be able to keep up.
+                        // On JDK 8 each of them passes the finalizer, which must be able to keep
+                        // up.
                         LockSupport.parkNanos(300_000);
                     }
                     Inflater last = exchange.getAndSet(null);
@@ -237,7 +242,7 @@ public class Scripted {
         }
     }
 
-    /** More threads that keep the collector at work. */
+    /** More threads that keep the GC busy. */
     private static void press(int threads) {
         for (int i = 0; i < threads; i++) {
             busy.incrementAndGet();
@@ -271,7 +276,7 @@ public class Scripted {
         return collections;
     }
 
-    /** What an Inflater says when it is used after its end. */
+    /** The message of an Inflater that is used after its end. */
     private static String closed() {
         Inflater inflater = new Inflater();
         inflater.end();
@@ -283,7 +288,9 @@ public class Scripted {
         }
     }
 
-    /** Whether one of {@code looks} looks at all threads finds one inside a hook. Needs churners. */
+    /**
+     * Whether one of {@code looks} looks at all threads finds one inside a hook. Needs churners.
+     */
     private static boolean hooked(int looks) {
         for (int i = 0; i < looks; i++) {
             for (StackTraceElement[] stack : Thread.getAllStackTraces().values()) {

@@ -1,4 +1,5 @@
-// Made and ended with hardly any stack left, after a StackOverflowError: hooks must not crash there.
+// Created and ended with hardly any stack left, after a StackOverflowError: hooks must not crash
+// there.
 // expect: inflater created some, ended some, collected any, live any, late any
 // options: gc,depth=16
 // truncated: 16

@@ -1,4 +1,5 @@
-// Starts each line of its stdin as a process, words between blanks, and prints its exit code; its streams are the program's own.
+// Starts each line of its stdin as a process and prints the exit code. Words are separated by
+// blanks; the process inherits the standard streams.
 // expect: nothing
 
 import java.io.BufferedReader;

@@ -1,4 +1,5 @@
-// A subclass's constructor throws after super() has made the instance: no caller can ever end it.
+// A subclass's constructor throws after super() has created the instance: no caller can ever end
+// it.
 // expect: inflater created 3, collected 3; deflater created 2, ended 1, collected 1
 // expect on 8: inflater created 3, late 3; deflater created 2, ended 1, late 1
 

@@ -1,4 +1,5 @@
-// The program is its own system class loader, and prints the name of every class that it is to load, and of the thread.
+// The program is its own system class loader, and prints the name of every class that it loads, and
+// of the thread.
 // expect: inflater created 1, ended 1
 // java: -Xshare:off -Djava.system.class.loader=SystemLoader
 

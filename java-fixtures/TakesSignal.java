@@ -1,5 +1,5 @@
-// The program takes a signal for itself (its argument; WINCH without one), says `ready`, prints each one that comes, and
-// ends with its stdin.
+// The program handles a signal (its argument; WINCH without one), prints `ready` and each signal
+// that arrives, and ends with its stdin.
 // expect: inflater created 1, live 1
 
 import java.lang.reflect.InvocationHandler;

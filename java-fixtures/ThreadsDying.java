@@ -1,5 +1,5 @@
-// Daemon threads start short-lived threads and join them, one after the other, until the JVM ends: a request for
-// the stacks of all threads always meets some that are just ending.
+// Daemon threads start short-lived threads and join them, one after the other, until the JVM ends:
+// some of them are always just ending when the stacks of all threads are requested.
 // expect: inflater created 1, collected 1
 // expect on 8: inflater created 1, late 1
 

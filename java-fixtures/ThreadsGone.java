@@ -1,4 +1,4 @@
-// The threads that made them have ended long before anybody looks.
+// The threads that created them have ended long before the report.
 // expect: inflater created 20, collected 20
 // expect on 8: inflater created 20, late 20
 

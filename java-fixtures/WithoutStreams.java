@@ -1,5 +1,5 @@
-// Has no use for the three standard streams. Given two names, it makes the file of the first, and ends when the pipe of
-// the second has been opened and closed.
+// Does not use the three standard streams. Given two names, it creates the file of the first, and
+// ends when the pipe of the second has been opened and closed.
 // expect: inflater created 2, ended 1, live 1
 
 import java.io.File;

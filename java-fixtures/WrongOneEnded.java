@@ -1,4 +1,4 @@
-// close() ends its Inflater twice, and its Deflater never: a slip of the pen.
+// close() ends its Inflater twice, and its Deflater never: a typical mistake.
 // expect: inflater created 3, ended 3; deflater created 3, collected 3
 // expect on 8: inflater created 3, ended 3; deflater created 3, late 3
 // again: 3 WrongOneEnded.close

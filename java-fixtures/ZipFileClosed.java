@@ -1,4 +1,5 @@
-// A ZipFile that is closed ends the Inflaters of its pool: one, since the entries are read one after the other.
+// A ZipFile that is closed ends the Inflaters of its pool: one, since the entries are read one
+// after the other.
 // expect: inflater created 1, ended 1; deflater created 1, ended 1
 
 import java.io.File;

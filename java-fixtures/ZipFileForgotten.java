@@ -1,4 +1,5 @@
-// A ZipFile that is never closed: its finalizer or Cleaner ends the Inflater of its pool, because a GC happened.
+// A ZipFile that is never closed: its finalizer or Cleaner ends the Inflater of its pool, because a
+// GC happened.
 // expect: inflater created 1, late 1; deflater created 1, ended 1
 // expect on Epsilon: inflater created 1, live 1, expected 1; deflater created 1, ended 1
 // frame: ZipFileForgotten.forget

@@ -1,4 +1,5 @@
-// A ZipFile that is open when the program ends: the Inflater of its pool is live, and a built-in rule expects that.
+// A ZipFile that is open when the program ends: the Inflater of its pool is live, and a built-in
+// rule expects that.
 // expect: inflater created 1, live 1, expected 1; deflater created 1, ended 1
 
 import java.io.File;

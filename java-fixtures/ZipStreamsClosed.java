@@ -1,4 +1,5 @@
-// ZipOutputStream and ZipInputStream, closed; both entries go through one Deflater and one Inflater.
+// ZipOutputStream and ZipInputStream, closed; both entries go through one Deflater and one
+// Inflater.
 // expect: inflater created 1, ended 1; deflater created 1, ended 1
 
 import java.io.ByteArrayInputStream;

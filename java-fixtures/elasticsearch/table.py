@@ -161,8 +161,9 @@ def sentence(version, rounds, seen):
     if not where:
         created = sum(sums["created"] for sums in seen.values())
         return f"Elasticsearch {version} ended all {created} instances that it created"
+    paths = "1 call path" if where == 1 else f"{where} call paths"
     return (f"Elasticsearch {version} never ended {lost['inflater']} Inflaters "
-            f"and {lost['deflater']} Deflaters, from {where} call paths, in {counted(rounds)}")
+            f"and {lost['deflater']} Deflaters, from {paths}, in {counted(rounds)}")
 
 
 def main(file, rounds, *reports):

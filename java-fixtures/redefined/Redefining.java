@@ -82,7 +82,9 @@ public class Redefining {
         }
     }
 
-    /** 3 before, 4 on each of two threads while the new version is on its way, 5 and 7 afterwards. */
+    /**
+     * 3 before, 4 on each of two threads while the new version is on its way, 5 and 7 afterwards.
+     */
     private static void window(byte[] moved) throws Exception {
         final Maker one = new Maker();
         final Maker other = new Maker();
@@ -96,7 +98,10 @@ public class Redefining {
         other.make(7);
     }
 
-    /** 3 before, 2 while a version is on its way that is refused, 4 after that, 5 after one that is not. */
+    /**
+     * 3 before, 2 while a version is on its way that is refused, 4 after that, 5 after one that is
+     * not.
+     */
     private static void failing(byte[] moved) throws Exception {
         final Maker maker = new Maker();
         maker.make(3);

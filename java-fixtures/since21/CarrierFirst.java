@@ -1,5 +1,5 @@
-// A carrier makes and ends an Inflater before it carries anything. What its virtual threads do is theirs all the same: the Cleaner on
-// one of them ends late.
+// A carrier creates and ends an Inflater before it runs a virtual thread. What its virtual threads
+// do is still counted as theirs: the Cleaner on one of them ends late.
 // expect: inflater created 11, ended 1, late 10
 // expect on Epsilon: inflater created 11, ended 1, live 10
 // java: --add-opens=java.base/java.lang=ALL-UNNAMED -Djdk.virtualThreadScheduler.parallelism=1 -Djdk.virtualThreadScheduler.maxPoolSize=1
@@ -43,7 +43,7 @@ public class CarrierFirst {
         for (int i = 0; i < 10; i++) {
             cleaner.register(new Object(), new End(new Inflater()));
         }
-        // The agent waits for no virtual thread, so the program does.
+        // The agent does not wait for virtual threads, so the program does.
         do {
             System.gc();
         } while (!ENDED.await(20, TimeUnit.MILLISECONDS));

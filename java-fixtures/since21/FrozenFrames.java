@@ -1,4 +1,5 @@
-// A virtual thread yields 200 frames deep, so that its outer frames are frozen in the heap, and makes and ends there.
+// A virtual thread yields 200 frames deep, so that its outer frames are frozen in the heap, and
+// creates and ends there.
 // expect: inflater created 1_000, ended 1_000; deflater created 10, ended 10
 // frame: FrozenFrames.down
 // frame: FrozenFrames.lambda$main$0

@@ -1,4 +1,4 @@
-// A Cleaner whose loop runs on a virtual thread, wrapped in four layers: late all the same.
+// A Cleaner whose loop runs on a virtual thread, wrapped in four layers: still late.
 // expect: inflater created 10, late 10
 // expect on Epsilon: inflater created 10, live 10
 
@@ -35,7 +35,7 @@ public class VirtualCleaner {
         for (int i = 0; i < 10; i++) {
             forget();
         }
-        // The agent sees threads of the platform only and waits for no other, so the program does.
+        // The agent sees and waits for platform threads only, so the program does the waiting.
         do {
             System.gc();
         } while (!ENDED.await(20, TimeUnit.MILLISECONDS));

@@ -1,5 +1,5 @@
-// Virtual threads that block at many depths and in many ways, as the lines of its stdin say; it
-// answers each with `done LINE` and what it made, ended and lost at each depth.
+// Virtual threads that block at many depths and in many ways, as the lines of its stdin say. It
+// prints `done LINE` for each, and what it created, ended and lost at each depth.
 // expect: nothing
 
 import java.io.BufferedReader;
@@ -29,7 +29,7 @@ import java.util.zip.Deflater;
 import java.util.zip.Inflater;
 
 public class VirtualLives {
-    /** Calls of `down` between the first frame of a life and the place where it blocks. */
+    /** Calls of `down` between the first frame of a life and the point where it blocks. */
     private static final int[] DEPTHS = {1, 20, 150, 400, 1000};
 
     /** How a life blocks. */
@@ -40,7 +40,7 @@ public class VirtualLives {
     /** From here on a life keeps its carrier, on JDK 21 at least: there are two of each. */
     private static final Way FIRST_OF_FEW = Way.PINNED;
 
-    /** What the program itself knows of the streams that were made at one depth. */
+    /** What the program itself knows of the instances that were created at one depth. */
     static final class Count {
         private final AtomicInteger created = new AtomicInteger();
         private final AtomicInteger ended = new AtomicInteger();
@@ -224,7 +224,9 @@ public class VirtualLives {
         }
     }
 
-    /** A virtual thread that makes streams on its way to where it blocks, and on its way back. */
+    /**
+     * A virtual thread that creates instances on the way to where it blocks, and on the way back.
+     */
     static final class Life implements Runnable {
         static final int CHILDREN = 3;
         private final Batch batch;

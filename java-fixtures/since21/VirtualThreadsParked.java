@@ -1,4 +1,5 @@
-// Virtual threads that still hold theirs when the program ends: live, on the heap with their stacks.
+// Virtual threads that still hold theirs when the program ends: live, on the heap with their
+// stacks.
 // expect: inflater created 50, live 50
 
 import java.util.ArrayList;

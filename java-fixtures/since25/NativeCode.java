@@ -1,4 +1,5 @@
-// Calls the C library: system(3) for each line of its stdin, then leaves what its arguments ask for in C's own buffer for stdout.
+// Calls the C library: system(3) for each line of its stdin; then it leaves what its arguments say
+// in C's own buffer for stdout.
 // expect: inflater created 1, collected 1
 // java: --enable-native-access=ALL-UNNAMED
 

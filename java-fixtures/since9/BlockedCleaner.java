@@ -1,5 +1,5 @@
-// The actions of a Cleaner wait for a lock that main never gives back: with a collection before the report, the
-// Cleaner's thread hangs, parked as if it had nothing to do.
+// The actions of a Cleaner wait for a lock that main never releases: after a forced GC, the
+// Cleaner's thread hangs, parked like an idle one.
 // expect: inflater created 20, live 20
 // options: gc_timeout=300ms
 

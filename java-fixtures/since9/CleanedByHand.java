@@ -1,4 +1,5 @@
-// Cleanable.clean(), called by the program: the action runs on the caller's thread, and that is a proper end().
+// The program calls Cleanable.clean(): the action runs on the caller's thread, so the instance is
+// ended, not late.
 // expect: inflater created 3, ended 3
 
 import java.lang.ref.Cleaner;

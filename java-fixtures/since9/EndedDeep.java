@@ -1,4 +1,5 @@
-// Ended deep in the stack, by Cleaners, which is late, and by threads of the program, which is not. One thread for each.
+// Ended deep in the stack: by Cleaners, which is late, and by threads of the program, which is not.
+// One thread for each.
 // expect: inflater created 10, ended 5, late 5
 // expect on Epsilon: inflater created 10, ended 5, live 5
 
@@ -6,7 +7,9 @@ import java.lang.ref.Cleaner;
 import java.util.zip.Inflater;
 
 public class EndedDeep {
-    /** More than fit into the first answer of the JVM, into a usual stack trace, and into the agent's own buffer. */
+    /**
+     * More than fit into one request to the JVM, a usual stack trace, and the agent's own buffer.
+     */
     private static final int[] DEPTHS = {100, 300, 1_100, 2_100, 5_000};
 
     private static final Cleaner[] CLEANERS = new Cleaner[DEPTHS.length];

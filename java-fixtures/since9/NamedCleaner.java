@@ -1,4 +1,4 @@
-// A Cleaner whose thread the program made and named itself: late all the same.
+// A Cleaner whose thread was created and named by the program: still late.
 // expect: inflater created 2, late 2
 
 import java.lang.ref.Cleaner;

@@ -1,4 +1,5 @@
-// A Cleaner whose ThreadFactory wraps its loop in five layers, as executors and tracers do: late all the same.
+// A Cleaner whose ThreadFactory wraps its loop in five layers, as executors and tracers do: still
+// late.
 // expect: inflater created 2, late 2
 
 import java.lang.ref.Cleaner;

@@ -1,7 +1,9 @@
-// Links, and so verifies, every class named in the file args[0] (binary names, one a line), without initialising any.
+// Links, and so verifies, every class named in the file args[0] (binary names, one a line), without
+// initialising any.
 //
-// `getDeclaredMethods()` links a class before it looks. Prints a line "<class>\t<error>\t<message>" for each class that
-// cannot be linked, then "linked <number>" and, when the hooked calls went somewhere, "calls <number>".
+// `getDeclaredMethods()` links a class before it looks. Prints a line "<class>\t<error>\t<message>"
+// for each class that cannot be linked, then "linked <number>" and, when the hooked calls went
+// somewhere, "calls <number>".
 
 import java.io.PrintStream;
 import java.nio.file.Files;

@@ -1,5 +1,6 @@
-// An agent of another kind (java.lang.instrument): it has both audited classes transformed, again and again, and changes what
-// an Inflater says after its end. With the argument `on` it goes on with that until the program ends.
+// A Java agent (java.lang.instrument): it retransforms both audited classes, again and again, and
+// changes the message of an Inflater that is used after its end. With the argument `on` it
+// continues until the program ends.
 
 import java.lang.instrument.ClassFileTransformer;
 import java.lang.instrument.Instrumentation;

@@ -1,7 +1,9 @@
-// Streams every class file of the run-time image that this JVM runs on to stdout: rt.jar on JDK 8, else the `modules` file.
+// Writes every class file of this JVM's run-time image to stdout: of rt.jar on JDK 8, else of the
+// `modules` file.
 //
-// Each class is its module ("" on 8) and its internal name (both modified UTF-8 with two bytes of length), a four-byte
-// length, and its bytes. Two empty names and the number of classes end the stream, so that one cut short is noticed.
+// Each class is its module ("" on 8) and its internal name (both modified UTF-8 with two bytes of
+// length), a four-byte length, and its bytes. Two empty names and the number of classes mark the
+// end, so that truncated output is noticed.
 
 import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;

@@ -1,4 +1,5 @@
-// The shapes of code that are easily rewritten wrongly, one a method. The suite splices into them and looks at the result.
+// The shapes of code that are easily rewritten wrongly, one a method. The suite splices into them
+// and looks at the result.
 
 final class Shapes {
     static int manyReturns(int number) {

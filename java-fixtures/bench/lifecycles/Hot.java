@@ -6,10 +6,12 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.zip.Inflater;
 
 /**
- * Times {@code new Inflater(true)} + {@code end()} at a given stack depth, on a given number of threads at once.
+ * Times {@code new Inflater(true)} + {@code end()} at a given stack depth, on a given number of
+ * threads at once.
  *
- * <p>{@code Hot DEPTH THREADS WARMUP_MS ROUND_MS ROUNDS} prints one line {@code hot NANOS LIFECYCLES}: the whole process's wall time per
- * lifecycle in the median round, and how many lifecycles there were in all, warm-up included.
+ * <p>{@code Hot DEPTH THREADS WARMUP_MS ROUND_MS ROUNDS} prints one line {@code hot NANOS
+ * LIFECYCLES}: the whole process's wall time per lifecycle in the median round, and how many
+ * lifecycles there were in all, warm-up included.
  */
 public final class Hot extends Thread {
     /** Lifecycles from one descent to that depth: enough to make the descent's own cost vanish. */
@@ -93,7 +95,10 @@ public final class Hot extends Thread {
         made.addAndGet(done);
     }
 
-    /** Makes and ends {@code batch} Inflaters that many levels further down; without a batch tells how deep it is there. */
+    /**
+     * Makes and ends {@code batch} Inflaters that many levels further down; without a batch returns
+     * the depth.
+     */
     private static int descend(int levels, int batch) {
         if (levels > 0) {
             return descend(levels - 1, batch);

@@ -9,9 +9,10 @@ import java.util.zip.Inflater;
 /**
  * What is left of many lifecycles in the process's resident memory.
  *
- * <p>{@code Million LIFECYCLES THREADS} prints one line {@code rss START WARM AFTER LIFECYCLES}: VmRSS in KiB at the start, after a tenth
- * of the lifecycles (by then all code is compiled and every thread has its native heap) and after all of them that followed, each right
- * after a forced collection; and how many there were in all. The same threads live through the whole run.
+ * <p>{@code Million LIFECYCLES THREADS} prints one line {@code rss START WARM AFTER LIFECYCLES}:
+ * VmRSS in KiB at the start, after a tenth of the lifecycles (by then all code is compiled and
+ * every thread has its native heap) and after all of them that followed, each right after a forced
+ * GC; and how many there were in all. The same threads live through the whole run.
  */
 public final class Million {
     private Million() {}

@@ -8,11 +8,12 @@ import java.util.Arrays;
 import java.util.zip.Inflater;
 
 /**
- * Times {@code new Inflater(true)} + {@code end()}, and reads the process's resident memory, at each request: what happens to the
- * process in between is the caller's part.
+ * Times {@code new Inflater(true)} + {@code end()}, and reads the process's resident memory, at
+ * each request: what happens to the process in between is the caller's part.
  *
- * <p>{@code Phases DEPTH WARMUP_MS ROUND_MS ROUNDS} answers each line of its stdin with {@code phase NANOS RSS LIFECYCLES}: nanoseconds per
- * lifecycle in the median round, VmRSS in KiB after a forced collection, and how many lifecycles there were.
+ * <p>{@code Phases DEPTH WARMUP_MS ROUND_MS ROUNDS} prints for each line of its stdin {@code phase
+ * NANOS RSS LIFECYCLES}: nanoseconds per lifecycle in the median round, VmRSS in KiB after a forced
+ * GC, and how many lifecycles there were.
  */
 public final class Phases {
     /** Lifecycles from one descent to that depth: enough to make the descent's own cost vanish. */
@@ -47,7 +48,10 @@ public final class Phases {
         return (double) (System.nanoTime() - start) / (done[0] - before);
     }
 
-    /** Makes and ends {@code batch} Inflaters that many levels further down; without a batch tells how deep it is there. */
+    /**
+     * Makes and ends {@code batch} Inflaters that many levels further down; without a batch returns
+     * the depth.
+     */
     private static int descend(int levels, int batch) {
         if (levels > 0) {
             return descend(levels - 1, batch);

@@ -26,13 +26,15 @@ import org.apache.lucene.store.Directory;
 import org.apache.lucene.store.NIOFSDirectory;
 
 /**
- * An ordinary program that uses Lucene as its manual says, and closes all that it opens: it indexes books in batches, with stored fields
- * in BEST_COMPRESSION, reads the stored fields back after each batch, and merges the index at the end.
+ * An ordinary program that uses Lucene as its manual says, and closes everything that it opens: it
+ * indexes books in batches, with stored fields in BEST_COMPRESSION, reads the stored fields back
+ * after each batch, and merges the index at the end.
  *
- * Expected: no leak of its own. What the agent reports here is Lucene's: its stored fields up to 6.4.0 forget each Deflater and Inflater,
- * and from 6.4.1 on (LUCENE-7647) none.
+ * Expected: no leak of its own. What the agent reports here is Lucene's: its stored fields up to
+ * 6.4.0 forget each Deflater and Inflater, and from 6.4.1 on (LUCENE-7647) none.
  *
- * One thread, a merge policy that counts documents and no flush but at a commit make the number of compressors the same in every run.
+ * One thread, a merge policy that counts documents and no flush but at a commit make the number of
+ * compressors the same in every run.
  */
 public final class IndexBooks {
     private static final int BATCHES = 12;

@@ -25,15 +25,18 @@ import org.elasticsearch.client.IndicesAdminClient;
 import org.elasticsearch.common.settings.Settings;
 
 /**
- * What a small service does with Elasticsearch, in rounds that are all alike: indices made, filled, read, merged and deleted, mappings put,
- * a search over HTTP with gzip. It closes all that it opens.
+ * What a small service does with Elasticsearch, in identical rounds: it creates, fills, reads,
+ * merges and deletes indices, puts mappings, and searches over HTTP with gzip. It closes everything
+ * that it opens.
  *
  * Usage: Rounds FOLDER ROUNDS [PAUSE]
  *
- * Writes "round N resident KIB allocated KIB collections N" to stdout after each round (round 0 is the start of the nodes), and with PAUSE
- * "pause N PID" after every PAUSE rounds, when it waits for a line on stdin. Exit code 0 only when all of it went as it should.
+ * Writes "round N resident KIB allocated KIB collections N" to stdout after each round (round 0 is
+ * the start of the nodes), and with PAUSE "pause N PID" after every PAUSE rounds, when it waits for
+ * a line on stdin. The exit code is 0 only if everything worked.
  *
- * Expected: no leak of its own. The number of Inflaters and Deflaters that each line of Elasticsearch makes is linear in ROUNDS.
+ * Expected: no leak of its own. The number of Inflaters and Deflaters that each line of
+ * Elasticsearch makes is linear in ROUNDS.
  */
 public final class Rounds {
     /** Ten segments are a merge by themselves, so there are fewer. */
@@ -97,7 +100,9 @@ public final class Rounds {
         delete(small);
     }
 
-    /** Makes an index with that codec, fills it in batches, and reads it before and after a merge. */
+    /**
+     * Makes an index with that codec, fills it in batches, and reads it before and after a merge.
+     */
     private void fill(String index, String codec) {
         create(index, Settings.builder().put("index.codec", codec).build());
         for (int batch = 0; batch < BATCHES; batch++) {
@@ -122,7 +127,10 @@ public final class Rounds {
                 "the mapping of " + field + " was not acknowledged");
     }
 
-    /** Returns when the shard has started, which is when the last cluster state about it was published. */
+    /**
+     * Returns when the shard has started, which is when the last cluster state about it was
+     * published.
+     */
     private void create(String index, Settings settings) {
         check(indices.prepareCreate(index).setSettings(settings).addMapping("book", "title", "type=text", "text", "type=text")
                 .get(TwoNodes.PATIENCE).isShardsAcked(), "the shard of " + index + " has not started");
@@ -142,7 +150,7 @@ public final class Rounds {
         check(hits == DOCUMENTS, index + " has " + hits + " documents");
     }
 
-    /** Posts a search, compressed, and reads an answer that is compressed too. */
+    /** Posts a search, compressed, and reads a response that is compressed, too. */
     private void searchOverHttp(String index) throws IOException {
         HttpURLConnection connection = (HttpURLConnection) new URL("http://" + nodes.http() + "/" + index + "/_search").openConnection();
         connection.setConnectTimeout(HTTP_PATIENCE_MILLIS);
@@ -154,7 +162,7 @@ public final class Rounds {
         try (OutputStream body = new GZIPOutputStream(connection.getOutputStream())) {
             body.write(("{\"size\":" + DOCUMENTS + ",\"query\":{\"match_all\":{}}}").getBytes(StandardCharsets.UTF_8));
         }
-        check("gzip".equals(connection.getContentEncoding()), "the answer over HTTP is not compressed");
+        check("gzip".equals(connection.getContentEncoding()), "the response over HTTP is not compressed");
         try (InputStream body = new GZIPInputStream(connection.getInputStream())) {
             byte[] buffer = new byte[8192];
             while (body.read(buffer) >= 0) {
@@ -189,7 +197,7 @@ public final class Rounds {
         return sum;
     }
 
-    /** A number that Linux tells about this process; sizes are in KiB. */
+    /** A number of /proc/self/status; sizes are in KiB. */
     private static long ownStatus(String field) throws IOException {
         for (String line : Files.readAllLines(Paths.get("/proc/self/status"), StandardCharsets.US_ASCII)) {
             if (line.startsWith(field + ":")) {

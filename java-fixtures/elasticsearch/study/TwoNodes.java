@@ -14,11 +14,13 @@ import org.elasticsearch.node.internal.InternalSettingsPreparer;
 import org.elasticsearch.transport.Netty4Plugin;
 
 /**
- * A cluster in this JVM: a node that can only be master and a node that only holds data, which talk through Netty on 127.0.0.1.
+ * A cluster in this JVM: a node that can only be master and a node that only holds data, which talk
+ * through Netty on 127.0.0.1.
  *
- * Two nodes, because the leak of PR 22711 is on the receiving side of a cluster state: a master does not send one to itself.
- * Every pool has one thread and nothing is done by a clock where a setting can say so, so that a program that does the same twice makes
- * the same number of Inflaters and Deflaters twice.
+ * Two nodes, because the leak of PR 22711 is on the receiving side of a cluster state: a master
+ * does not send one to itself. Every pool has one thread and nothing is done by a clock where a
+ * setting can say so, so that a program that does the same twice makes the same number of Inflaters
+ * and Deflaters twice.
  */
 final class TwoNodes implements Closeable {
     static final TimeValue PATIENCE = TimeValue.timeValueSeconds(60);
@@ -31,9 +33,11 @@ final class TwoNodes implements Closeable {
     /** Starts both nodes and returns when the data node has joined. */
     TwoNodes(Path folder) throws Exception {
         pretendNotLinux();
-        // No process listens on port 0, so the master finds no other node; an empty list would make it try the default ports.
+        // No process listens on port 0, so the master finds no other node; an empty list would make
+        // it try the default ports.
         master = start(folder, "master", "127.0.0.1:0");
-        // Returns when the master has recovered its state: from here on it publishes one only on request.
+        // Returns when the master has recovered its state: from here on it publishes one only on
+        // request.
         client().admin().indices().preparePutTemplate("one-shard").setTemplate("*")
                 .setSettings(Settings.builder()
                         .put("index.number_of_shards", 1)
@@ -49,7 +53,7 @@ final class TwoNodes implements Closeable {
         }
     }
 
-    /** The master's client. What it asks of documents goes through Netty to the data node. */
+    /** The master's client. Its requests for documents go through Netty to the data node. */
     Client client() {
         return master.client();
     }
@@ -98,8 +102,8 @@ final class TwoNodes implements Closeable {
     }
 
     /**
-     * Makes Lucene's Constants believe that this is no Linux. Else the constructor of Node reads /proc/self/cgroup, which it does not
-     * understand on a host with both versions of cgroups.
+     * Makes Lucene's Constants believe that this is no Linux. Else the constructor of Node reads
+     * /proc/self/cgroup, which it does not understand on a host with both versions of cgroups.
      */
     private static void pretendNotLinux() throws ClassNotFoundException {
         String truth = System.setProperty("os.name", "unknown");

@@ -8,8 +8,9 @@ import java.net.URL;
 import java.util.zip.DeflaterOutputStream;
 
 /**
- * Customers of the {@link Shop}: 10 requests a round, 20 milliseconds apart, in every second round a broken order among them. Tells how many of
- * each there were when its standard input is closed.
+ * Customers of the {@link Shop}: 10 requests a round, a round every 20 milliseconds, in every
+ * second round a broken order among them. Prints the numbers of both when its standard input is
+ * closed.
  */
 public final class Customers {
     private static volatile boolean closed;
@@ -25,7 +26,7 @@ public final class Customers {
         Thread waiter = new Thread(Customers::waitForTheEnd);
         waiter.setDaemon(true);
         waiter.start();
-        // The loop is bounded: a forgotten process ends by itself.
+        // The loop is bounded: a process that is left over ends by itself.
         for (; !closed && rounds < 20_000; rounds++) {
             for (int i = 0; i < 10; i++, requests++) {
                 boolean breaks = i == 9 && rounds % 2 == 1;

@@ -16,14 +16,14 @@ import java.util.zip.Deflater;
 import java.util.zip.GZIPOutputStream;
 
 /**
- * A small service such as there are many: pages go out by GZIPOutputStreams that are closed, the catalogue by pooled Deflaters, and
- * orders come in compressed. A broken order is answered with 400 and its Inflater is forgotten.
+ * A small service: GZIPOutputStreams that are closed compress pages, and pooled Deflaters compress
+ * the catalogue. Orders are compressed; a broken one is refused, and its Inflater is forgotten.
  */
 public final class Shop {
     private static final int POOL = 8;
     private static final byte[] PAGE = page();
 
-    /** Deflaters that wait for work; made when the service starts, and kept. */
+    /** The pool: created when the service starts, and kept. */
     private final BlockingQueue<Deflater> deflaters = new ArrayBlockingQueue<Deflater>(POOL);
 
     private Shop() {

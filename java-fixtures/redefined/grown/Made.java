@@ -1,4 +1,4 @@
-// A version that no JVM accepts in the place of the first: it has one more method.
+// A version that no JVM accepts as a redefinition of the first: it has one more method.
 
 import java.util.zip.Inflater;
 

@@ -4,7 +4,7 @@ import java.util.zip.Inflater;
 
 class Made {
     static Inflater make() {
-        // As somebody edits it while the program runs,
+        // As if edited while the program runs,
         // with a debugger or a hot-swap agent.
         return new Inflater(); // make
     }

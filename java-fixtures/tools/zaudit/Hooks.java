@@ -1,4 +1,5 @@
-// Where the calls spliced into a whole JDK go: they are counted, roughly, for many threads count at once.
+// Where the calls spliced into a whole JDK go: they are counted, roughly, for many threads count at
+// once.
 
 package zaudit;
 

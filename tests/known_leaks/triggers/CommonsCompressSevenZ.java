@@ -6,7 +6,9 @@ import org.apache.commons.compress.archivers.sevenz.SevenZFile;
 import org.apache.commons.compress.archivers.sevenz.SevenZMethod;
 import org.apache.commons.compress.archivers.sevenz.SevenZOutputFile;
 
-/** A call writes a 7z archive with two deflated entries and reads them back; both files are closed. */
+/**
+ * A call writes a 7z archive with two deflated entries and reads them back; both files are closed.
+ */
 public final class CommonsCompressSevenZ {
     private CommonsCompressSevenZ() {}
 

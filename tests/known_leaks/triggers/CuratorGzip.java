@@ -2,7 +2,10 @@ import java.util.Arrays;
 
 import org.apache.curator.framework.imps.GzipCompressionProvider;
 
-/** A call compresses the data of a node and decompresses it; the provider keeps what it needs for the next call. */
+/**
+ * A call compresses the data of a node and decompresses it; the provider keeps what it needs for
+ * the next call.
+ */
 public final class CuratorGzip {
     private CuratorGzip() {}
 

@@ -2,7 +2,10 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.util.zip.GZIPInputStream;
 
-/** A call opens a GZIPInputStream on what is not gzip: the constructor throws, so there is nothing that could be closed (JDK-8210471). */
+/**
+ * A call opens a GZIPInputStream on data that is not gzip: the constructor throws, so there is
+ * nothing to close (JDK-8210471).
+ */
 public final class GzipGarbage {
     private GzipGarbage() {}
 

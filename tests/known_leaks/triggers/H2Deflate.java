@@ -4,7 +4,10 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 
-/** A call lets the database compress and expand a value with DEFLATE, and dump itself into a deflated script. */
+/**
+ * A call lets the database compress and expand a value with DEFLATE, and dump itself into a
+ * deflated script.
+ */
 public final class H2Deflate {
     private H2Deflate() {}
 

@@ -8,7 +8,10 @@ import org.eclipse.jgit.lib.ObjectReader;
 import org.eclipse.jgit.lib.Repository;
 import org.eclipse.jgit.storage.file.FileRepositoryBuilder;
 
-/** A call writes one object into a repository and reads it back; all is closed. Readers borrow their Inflater from InflaterCache. */
+/**
+ * A call writes one object into a repository and reads it back; everything is closed. Readers
+ * borrow their Inflater from InflaterCache.
+ */
 public final class JGitInflaterCache {
     private JGitInflaterCache() {}
 

@@ -5,7 +5,9 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
 
-/** A call writes an archive of two entries and reads them at once through a ZipFile; all is closed. */
+/**
+ * A call writes an archive of two entries and reads them at once through a ZipFile; all is closed.
+ */
 public final class JdkZipFile {
     private JdkZipFile() {}
 

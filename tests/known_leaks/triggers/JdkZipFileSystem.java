@@ -6,7 +6,10 @@ import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.util.Collections;
 
-/** A call writes a file into an archive mounted as a file system, closes it, mounts it again and reads the file. */
+/**
+ * A call writes a file into an archive mounted as a file system, closes it, mounts it again and
+ * reads the file.
+ */
 public final class JdkZipFileSystem {
     private JdkZipFileSystem() {}
 

@@ -9,7 +9,9 @@ import org.eclipse.jetty.server.Server;
 import org.eclipse.jetty.server.handler.AbstractHandler;
 import org.eclipse.jetty.server.handler.gzip.GzipHandler;
 
-/** A call asks a server, which is in this process and never stopped, for a page that it answers compressed. */
+/**
+ * A call requests a page, which is compressed, from a server in this process that is never stopped.
+ */
 public final class JettyGzipHandler {
     private static final Server SERVER = new Server();
 
@@ -26,7 +28,8 @@ public final class JettyGzipHandler {
         for (int call = Integer.parseInt(arguments[0]); call > 0; call--) {
             String request = "GET / HTTP/1.1\r\nHost: here\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n";
             LocalConnector.LocalEndPoint connection = connector.executeRequest(request);
-            // The response is here a moment before the Deflater is back in the pool; the end of the connection comes after both.
+            // The response arrives before the Deflater is back in the pool; the connection is
+            // closed after both.
             connection.waitUntilClosed();
             if (!connection.takeOutputString().contains("Content-Encoding: gzip")) {
                 throw new IllegalStateException("not compressed");

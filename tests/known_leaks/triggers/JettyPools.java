@@ -5,7 +5,10 @@ import org.eclipse.jetty.util.compression.CompressionPool;
 import org.eclipse.jetty.util.compression.DeflaterPool;
 import org.eclipse.jetty.util.compression.InflaterPool;
 
-/** A call borrows a Deflater and an Inflater from the pools that a running server has, as its GzipHandler does, and gives them back. */
+/**
+ * A call borrows a Deflater and an Inflater from the pools of a running server, as its GzipHandler
+ * does, and returns them.
+ */
 public final class JettyPools {
     // A server's pools live as long as the server, and this one is never stopped.
     private static final DeflaterPool DEFLATERS = new DeflaterPool(CompressionPool.DEFAULT_CAPACITY, Deflater.DEFAULT_COMPRESSION, true);

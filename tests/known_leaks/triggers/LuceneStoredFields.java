@@ -13,7 +13,10 @@ import org.apache.lucene.index.NoMergePolicy;
 import org.apache.lucene.store.Directory;
 import org.apache.lucene.store.RAMDirectory;
 
-/** A call writes one document with BEST_COMPRESSION to an index of one segment, reads it back, and closes all that it opened. */
+/**
+ * A call writes one document with BEST_COMPRESSION to an index of one segment, reads it back, and
+ * closes all that it opened.
+ */
 public final class LuceneStoredFields {
     private LuceneStoredFields() {}
 

@@ -8,7 +8,10 @@ import javax.imageio.ImageWriteParam;
 import javax.imageio.ImageWriter;
 import javax.imageio.stream.ImageOutputStream;
 
-/** A call writes one small image as TIFF with Deflate; the stream is closed and the writer disposed of. */
+/**
+ * A call writes one small image as TIFF with Deflate; the stream is closed and the writer disposed
+ * of.
+ */
 public final class TiffWrite {
     private TiffWrite() {}
 

@@ -7,12 +7,15 @@ import java.util.Arrays;
 
 import javax.imageio.ImageIO;
 
-/** A call decodes one PNG as an applet of 1997 did it: the work is done by a thread called Image Fetcher. */
+/**
+ * A call decodes one PNG as an applet of 1997 did it: the work is done by a thread called Image
+ * Fetcher.
+ */
 public final class ToolkitImage {
     private ToolkitImage() {}
 
     public static void main(String[] arguments) throws Exception {
-        // Some distributions of JDK 8 name an assistive technology that they do not bring along.
+        // Some distributions of JDK 8 name an assistive technology that they do not contain.
         System.setProperty("javax.accessibility.assistive_technologies", "");
         ImageIO.setUseCache(false);
         ByteArrayOutputStream png = new ByteArrayOutputStream();
@@ -23,7 +26,8 @@ public final class ToolkitImage {
                 throw new IllegalStateException("cannot be decoded");
             }
         }
-        // The picture is complete a moment before its decoder returns, and until then the Inflater is no garbage.
+        // The picture is complete a moment before its decoder returns, and until then the Inflater
+        // is no garbage.
         while (Thread.getAllStackTraces().values().stream().anyMatch(ToolkitImage::decodes)) {
             Thread.yield();
         }

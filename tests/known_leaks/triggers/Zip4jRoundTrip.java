@@ -6,7 +6,10 @@ import java.io.InputStream;
 import net.lingala.zip4j.ZipFile;
 import net.lingala.zip4j.model.ZipParameters;
 
-/** A call writes an archive with one entry, reads that through, and reads only its beginning; all is closed. */
+/**
+ * A call writes an archive with one entry, reads that through, and reads only its beginning; all is
+ * closed.
+ */
 public final class Zip4jRoundTrip {
     private Zip4jRoundTrip() {}
 

@@ -1,6 +1,9 @@
 import java.util.zip.ZipInputStream;
 
-/** A call opens a ZipInputStream on null: the constructor throws when its Inflater is there already. */
+/**
+ * A call opens a ZipInputStream on null: the constructor throws after its Inflater has been
+ * created.
+ */
 public final class ZipOfNothing {
     private ZipOfNothing() {}
 

@@ -3,7 +3,7 @@ package shop;
 import java.util.Arrays;
 import java.util.zip.Deflater;
 
-/** Packs orders, and forgets to end what it packs them with: the build is to find that. */
+/** Packs orders, and forgets to end its Deflater: the build should find that. */
 public final class Packer {
     private Packer() {}
 

@@ -26,7 +26,8 @@ public class Finishing {
         switch (way) {
             case "return":
                 if (code != 0) {
-                    Runtime.getRuntime().addShutdownHook(new Thread(() -> Runtime.getRuntime().halt(code)));
+                    Thread halting = new Thread(() -> Runtime.getRuntime().halt(code));
+                    Runtime.getRuntime().addShutdownHook(halting);
                 }
                 break;
             case "exit":

@@ -10,8 +10,10 @@ import java.util.zip.Deflater;
 public class MethodHandled {
     public static void main(String[] args) throws Throwable {
         MethodHandles.Lookup lookup = MethodHandles.lookup();
-        MethodHandle make = lookup.findConstructor(Deflater.class, MethodType.methodType(void.class, int.class));
-        MethodHandle end = lookup.findVirtual(Deflater.class, "end", MethodType.methodType(void.class));
+        MethodHandle make = lookup.findConstructor(
+                Deflater.class, MethodType.methodType(void.class, int.class));
+        MethodHandle end = lookup.findVirtual(
+                Deflater.class, "end", MethodType.methodType(void.class));
         for (int i = 0; i < 50; i++) {
             once(make, end, i % 10 != 0);
         }

@@ -12,7 +12,8 @@ public class MuchOutput {
     public static void main(String[] args) {
         leak();
         PrintStream out =
-            new PrintStream(new BufferedOutputStream(new FileOutputStream(FileDescriptor.out), 1 << 20), false);
+            new PrintStream(
+                new BufferedOutputStream(new FileOutputStream(FileDescriptor.out), 1 << 20), false);
         for (int i = 0; i < 100000; i++) {
             out.print("line " + i + "\n");
         }

@@ -9,7 +9,8 @@ import java.util.zip.Inflater;
 
 public class Reflective {
     public static void main(String[] args) throws Exception {
-        Constructor<?> constructor = Class.forName("java.util.zip.Inflater").getConstructor(boolean.class);
+        Constructor<?> constructor =
+                Class.forName("java.util.zip.Inflater").getConstructor(boolean.class);
         Method end = Inflater.class.getMethod("end");
         for (int i = 0; i < 50; i++) {
             once(constructor, end, i % 10 != 0);

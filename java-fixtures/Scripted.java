@@ -92,7 +92,9 @@ public class Scripted {
                 garbage(numbers[1]);
                 return "";
             case "end":
-                end(inflaters.subList(0, numbers[1]), deflaters.subList(0, Math.min(numbers[1], deflaters.size())));
+                end(
+                    inflaters.subList(0, numbers[1]),
+                    deflaters.subList(0, Math.min(numbers[1], deflaters.size())));
                 return "";
             case "drop":
                 inflaters.subList(0, numbers[1]).clear();
@@ -145,8 +147,10 @@ public class Scripted {
     private static void open(int count) throws Exception {
         for (int i = 0; i < count; i += 4) {
             Object[] made = (Object[]) foreign.call();
-            inflaters.addAll(Arrays.asList(new Inflater(), new OwnInflater(), (Inflater) made[0], (Inflater) made[1]));
-            deflaters.addAll(Arrays.asList(new Deflater(), new OwnDeflater(), (Deflater) made[2], (Deflater) made[3]));
+            inflaters.addAll(
+                Arrays.asList(new Inflater(), new OwnInflater(), (Inflater) made[0], (Inflater) made[1]));
+            deflaters.addAll(
+                Arrays.asList(new Deflater(), new OwnDeflater(), (Deflater) made[2], (Deflater) made[3]));
         }
     }
 

@@ -11,7 +11,8 @@ public class Starting {
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             ProcessBuilder builder = new ProcessBuilder(line.split(" "));
-            builder.redirectOutput(ProcessBuilder.Redirect.INHERIT).redirectError(ProcessBuilder.Redirect.INHERIT);
+            builder.redirectOutput(ProcessBuilder.Redirect.INHERIT);
+            builder.redirectError(ProcessBuilder.Redirect.INHERIT);
             Process process = builder.start();
             process.getOutputStream().close();
             System.out.println("ended with " + process.waitFor());

@@ -15,14 +15,16 @@ public class TakesSignal {
         // By reflection: javac hides sun.misc from programs for Java 8.
         Class<?> signal = Class.forName("sun.misc.Signal");
         Class<?> handler = Class.forName("sun.misc.SignalHandler");
-        Object printing = Proxy.newProxyInstance(handler.getClassLoader(), new Class<?>[] {handler}, new InvocationHandler() {
+        Object printing = Proxy.newProxyInstance(
+                handler.getClassLoader(), new Class<?>[] {handler}, new InvocationHandler() {
             @Override
             public Object invoke(Object proxy, Method method, Object[] arguments) {
                 System.out.println("handled " + arguments[0]);
                 return null;
             }
         });
-        Object taken = signal.getConstructor(String.class).newInstance(args.length == 0 ? "WINCH" : args[0]);
+        String name = args.length == 0 ? "WINCH" : args[0];
+        Object taken = signal.getConstructor(String.class).newInstance(name);
         signal.getMethod("handle", signal, handler).invoke(null, taken, printing);
         System.out.println("ready");
         System.in.read();

@@ -29,7 +29,8 @@ public class Redefining {
         instrumentation.addTransformer(new ClassFileTransformer() {
             @Override
             public byte[] transform(
-                    ClassLoader loader, String name, Class<?> redefined, ProtectionDomain domain, byte[] bytes) {
+                    ClassLoader loader, String name, Class<?> redefined, ProtectionDomain domain,
+                    byte[] bytes) {
                 Runnable now = meanwhile;
                 if (now != null && redefined == Made.class) {
                     now.run();

@@ -15,8 +15,10 @@ public class OtherAgent {
         instrumentation.addTransformer(new ClassFileTransformer() {
             @Override
             public byte[] transform(
-                    ClassLoader loader, String name, Class<?> redefined, ProtectionDomain domain, byte[] bytes) {
-                boolean audited = "java/util/zip/Inflater".equals(name) || "java/util/zip/Deflater".equals(name);
+                    ClassLoader loader, String name, Class<?> redefined, ProtectionDomain domain,
+                    byte[] bytes) {
+                boolean audited = "java/util/zip/Inflater".equals(name)
+                    || "java/util/zip/Deflater".equals(name);
                 return audited ? shouting(bytes.clone()) : null;
             }
         }, true);
@@ -48,7 +50,8 @@ public class OtherAgent {
         byte[] said = "has been closed".getBytes(StandardCharsets.US_ASCII);
         for (int at = 0; at + said.length <= bytes.length; at++) {
             if (Arrays.equals(said, Arrays.copyOfRange(bytes, at, at + said.length))) {
-                System.arraycopy("has been CLOSED".getBytes(StandardCharsets.US_ASCII), 0, bytes, at, said.length);
+                byte[] changed = "has been CLOSED".getBytes(StandardCharsets.US_ASCII);
+                System.arraycopy(changed, 0, bytes, at, said.length);
             }
         }
         return bytes;

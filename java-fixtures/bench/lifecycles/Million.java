@@ -32,7 +32,8 @@ public final class Million {
         long warm = settledRss();
         pass(gate);
         long after = settledRss();
-        System.out.println("rss " + start + " " + warm + " " + after + " " + (long) threads * (each / 10 + each));
+        long total = (long) threads * (each / 10 + each);
+        System.out.println("rss " + start + " " + warm + " " + after + " " + total);
     }
 
     /** Lets the threads work, and waits until they have. */
@@ -60,7 +61,8 @@ public final class Million {
         }
     }
 
-    @SuppressWarnings({"deprecation", "removal"}) // JDK 8 finalizes Inflaters; where finalization is gone, this does nothing
+    // JDK 8 finalizes Inflaters; where finalization is gone, this does nothing.
+    @SuppressWarnings({"deprecation", "removal"})
     private static long settledRss() throws Exception {
         System.gc();
         System.runFinalization();

@@ -35,7 +35,8 @@ public final class Phases {
                 nanos[i] = runFor(round, levels, done);
             }
             Arrays.sort(nanos);
-            System.out.println("phase " + Math.round(nanos[rounds / 2] * 10) / 10.0 + " " + settledRss() + " " + done[0]);
+            double median = Math.round(nanos[rounds / 2] * 10) / 10.0;
+            System.out.println("phase " + median + " " + settledRss() + " " + done[0]);
         }
     }
 
@@ -65,7 +66,8 @@ public final class Phases {
         return batch;
     }
 
-    @SuppressWarnings({"deprecation", "removal"}) // JDK 8 finalizes Inflaters; where finalization is gone, this does nothing
+    // JDK 8 finalizes Inflaters; where finalization is gone, this does nothing.
+    @SuppressWarnings({"deprecation", "removal"})
     private static long settledRss() throws Exception {
         for (int i = 0; i < 2; i++) {
             System.gc();

@@ -98,7 +98,8 @@ public final class IndexBooks {
                 Document book = searcher.doc(hit.doc);
                 int number = Integer.parseInt(book.get("title").split(" ")[1]);
                 if (!book.get("text").equals(text(batch, number))) {
-                    throw new IllegalStateException("book " + number + " of batch " + batch + " came back changed");
+                    throw new IllegalStateException(
+                            "book " + number + " of batch " + batch + " came back changed");
                 }
                 found++;
             }
@@ -115,7 +116,8 @@ public final class IndexBooks {
     private static String text(int batch, int number) {
         StringBuilder text = new StringBuilder();
         for (int line = 0; line < 40; line++) {
-            text.append("Line ").append(line).append(" of book ").append(number).append(" in batch ").append(batch).append(".\n");
+            text.append("Line ").append(line).append(" of book ").append(number)
+                    .append(" in batch ").append(batch).append(".\n");
         }
         return text.toString();
     }

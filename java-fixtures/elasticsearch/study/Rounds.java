@@ -57,7 +57,8 @@ public final class Rounds {
 
     public static void main(String[] arguments) {
         try {
-            run(Paths.get(arguments[0]), Integer.parseInt(arguments[1]), arguments.length > 2 ? Integer.parseInt(arguments[2]) : 0);
+            int pause = arguments.length > 2 ? Integer.parseInt(arguments[2]) : 0;
+            run(Paths.get(arguments[0]), Integer.parseInt(arguments[1]), pause);
         } catch (Throwable thrown) {
             // The threads of a node are no daemons: without this the JVM would stay.
             thrown.printStackTrace();
@@ -123,7 +124,8 @@ public final class Rounds {
     }
 
     private void addField(String index, String field) {
-        check(indices.preparePutMapping(index).setType("book").setSource(field, "type=keyword").get(TwoNodes.PATIENCE).isAcknowledged(),
+        check(indices.preparePutMapping(index).setType("book").setSource(field, "type=keyword")
+                .get(TwoNodes.PATIENCE).isAcknowledged(),
                 "the mapping of " + field + " was not acknowledged");
     }
 
@@ -132,27 +134,32 @@ public final class Rounds {
      * published.
      */
     private void create(String index, Settings settings) {
-        check(indices.prepareCreate(index).setSettings(settings).addMapping("book", "title", "type=text", "text", "type=text")
+        check(indices.prepareCreate(index).setSettings(settings)
+                .addMapping("book", "title", "type=text", "text", "type=text")
                 .get(TwoNodes.PATIENCE).isShardsAcked(), "the shard of " + index + " has not started");
     }
 
     private void delete(String index) {
-        check(indices.prepareDelete(index).get(TwoNodes.PATIENCE).isAcknowledged(), "the deletion of " + index + " was not acknowledged");
+        check(indices.prepareDelete(index).get(TwoNodes.PATIENCE).isAcknowledged(),
+                "the deletion of " + index + " was not acknowledged");
     }
 
     /** Gets every document by its id, and all of them by a search. */
     private void read(String index) {
         for (int id = 0; id < DOCUMENTS; id++) {
-            Map<String, Object> found = client.prepareGet(index, "book", Integer.toString(id)).get(TwoNodes.PATIENCE).getSourceAsMap();
+            Map<String, Object> found = client.prepareGet(index, "book", Integer.toString(id))
+                    .get(TwoNodes.PATIENCE).getSourceAsMap();
             check(book(id).equals(found), "document " + id + " of " + index + " came back changed");
         }
-        long hits = client.prepareSearch(index).setSize(DOCUMENTS).get(TwoNodes.PATIENCE).getHits().hits().length;
+        long hits = client.prepareSearch(index).setSize(DOCUMENTS)
+                .get(TwoNodes.PATIENCE).getHits().hits().length;
         check(hits == DOCUMENTS, index + " has " + hits + " documents");
     }
 
     /** Posts a search, compressed, and reads a response that is compressed, too. */
     private void searchOverHttp(String index) throws IOException {
-        HttpURLConnection connection = (HttpURLConnection) new URL("http://" + nodes.http() + "/" + index + "/_search").openConnection();
+        URL search = new URL("http://" + nodes.http() + "/" + index + "/_search");
+        HttpURLConnection connection = (HttpURLConnection) search.openConnection();
         connection.setConnectTimeout(HTTP_PATIENCE_MILLIS);
         connection.setReadTimeout(HTTP_PATIENCE_MILLIS);
         connection.setRequestMethod("POST");
@@ -162,7 +169,8 @@ public final class Rounds {
         try (OutputStream body = new GZIPOutputStream(connection.getOutputStream())) {
             body.write(("{\"size\":" + DOCUMENTS + ",\"query\":{\"match_all\":{}}}").getBytes(StandardCharsets.UTF_8));
         }
-        check("gzip".equals(connection.getContentEncoding()), "the response over HTTP is not compressed");
+        check("gzip".equals(connection.getContentEncoding()),
+                "the response over HTTP is not compressed");
         try (InputStream body = new GZIPInputStream(connection.getInputStream())) {
             byte[] buffer = new byte[8192];
             while (body.read(buffer) >= 0) {

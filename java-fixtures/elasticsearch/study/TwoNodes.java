@@ -47,7 +47,8 @@ final class TwoNodes implements Closeable {
                 .get(PATIENCE);
         data = start(folder, "data", address(client().admin().cluster().prepareNodesInfo().get(PATIENCE)
                 .getNodes().get(0).getTransport().getAddress().publishAddress()));
-        boolean joined = !client().admin().cluster().prepareHealth().setWaitForNodes("2").setTimeout(PATIENCE).get(PATIENCE).isTimedOut();
+        boolean joined = !client().admin().cluster().prepareHealth().setWaitForNodes("2")
+                .setTimeout(PATIENCE).get(PATIENCE).isTimedOut();
         if (!joined) {
             throw new IllegalStateException("the data node has not joined");
         }
@@ -117,7 +118,8 @@ final class TwoNodes implements Closeable {
     /** A node with a plugin from the class path instead of the folder of plugins. */
     private static final class EmbeddedNode extends Node {
         EmbeddedNode(Settings settings) {
-            super(InternalSettingsPreparer.prepareEnvironment(settings, null), Collections.singletonList(Netty4Plugin.class));
+            super(InternalSettingsPreparer.prepareEnvironment(settings, null),
+                    Collections.singletonList(Netty4Plugin.class));
         }
     }
 }

@@ -17,7 +17,8 @@ public final class CommonsCompressDeflate {
             try (OutputStream deflated = new DeflateCompressorOutputStream(written)) {
                 deflated.write(42);
             }
-            try (InputStream inflated = new DeflateCompressorInputStream(new ByteArrayInputStream(written.toByteArray()))) {
+            try (InputStream inflated = new DeflateCompressorInputStream(
+                    new ByteArrayInputStream(written.toByteArray()))) {
                 if (inflated.read() != 42 || inflated.read() != -1) {
                     throw new IllegalStateException("came back changed");
                 }

@@ -17,7 +17,8 @@ public final class H2Deflate {
             statement.execute("CREATE TABLE T(A INT) AS SELECT X FROM SYSTEM_RANGE(1, 1000)");
             for (int call = Integer.parseInt(arguments[0]); call > 0; call--) {
                 // Another one each time, for the result of a query without tables is kept.
-                String query = "SELECT LENGTH(EXPAND(COMPRESS(STRINGTOUTF8(REPEAT('text', " + (1000 + call) + ")), 'DEFLATE')))";
+                String query = "SELECT LENGTH(EXPAND(COMPRESS(STRINGTOUTF8(REPEAT('text', "
+                        + (1000 + call) + ")), 'DEFLATE')))";
                 try (ResultSet result = statement.executeQuery(query)) {
                     if (!result.next() || result.getInt(1) != 4 * (1000 + call)) {
                         throw new IllegalStateException("came back changed");

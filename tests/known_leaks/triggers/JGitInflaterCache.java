@@ -16,7 +16,9 @@ public final class JGitInflaterCache {
     private JGitInflaterCache() {}
 
     public static void main(String[] arguments) throws IOException {
-        try (Repository repository = new FileRepositoryBuilder().setGitDir(new File("repository.git")).setBare().build()) {
+        File folder = new File("repository.git");
+        try (Repository repository =
+                new FileRepositoryBuilder().setGitDir(folder).setBare().build()) {
             repository.create(true);
             for (int call = Integer.parseInt(arguments[0]); call > 0; call--) {
                 ObjectId id;

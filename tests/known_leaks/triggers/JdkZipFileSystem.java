@@ -16,10 +16,12 @@ public final class JdkZipFileSystem {
     public static void main(String[] arguments) throws IOException {
         for (int call = Integer.parseInt(arguments[0]); call > 0; call--) {
             URI archive = URI.create("jar:" + new File("archive" + call + ".zip").toURI());
-            try (FileSystem zip = FileSystems.newFileSystem(archive, Collections.singletonMap("create", "true"))) {
+            try (FileSystem zip =
+                    FileSystems.newFileSystem(archive, Collections.singletonMap("create", "true"))) {
                 Files.write(zip.getPath("/entry"), new byte[1000]);
             }
-            try (FileSystem zip = FileSystems.newFileSystem(archive, Collections.<String, Object>emptyMap())) {
+            try (FileSystem zip =
+                    FileSystems.newFileSystem(archive, Collections.<String, Object>emptyMap())) {
                 if (Files.readAllBytes(zip.getPath("/entry")).length != 1000) {
                     throw new IllegalStateException("came back changed");
                 }

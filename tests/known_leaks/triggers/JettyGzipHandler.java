@@ -41,7 +41,9 @@ public final class JettyGzipHandler {
 
     private static final class Page extends AbstractHandler {
         @Override
-        public void handle(String target, Request base, HttpServletRequest request, HttpServletResponse response) throws IOException {
+        public void handle(
+                String target, Request base, HttpServletRequest request, HttpServletResponse response)
+                throws IOException {
             base.setHandled(true);
             response.setContentType("text/plain");
             response.getOutputStream().write(new byte[1000]);

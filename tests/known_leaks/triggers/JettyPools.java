@@ -11,8 +11,10 @@ import org.eclipse.jetty.util.compression.InflaterPool;
  */
 public final class JettyPools {
     // A server's pools live as long as the server, and this one is never stopped.
-    private static final DeflaterPool DEFLATERS = new DeflaterPool(CompressionPool.DEFAULT_CAPACITY, Deflater.DEFAULT_COMPRESSION, true);
-    private static final InflaterPool INFLATERS = new InflaterPool(CompressionPool.DEFAULT_CAPACITY, true);
+    private static final DeflaterPool DEFLATERS = new DeflaterPool(
+            CompressionPool.DEFAULT_CAPACITY, Deflater.DEFAULT_COMPRESSION, true);
+    private static final InflaterPool INFLATERS =
+            new InflaterPool(CompressionPool.DEFAULT_CAPACITY, true);
 
     private JettyPools() {}
 

@@ -43,7 +43,8 @@ public final class LuceneStoredFields {
 
     private static IndexWriterConfig configuration() {
         Codec codec = Codec.getDefault();
-        return new IndexWriterConfig(null).setMergePolicy(NoMergePolicy.INSTANCE).setCodec(new FilterCodec(codec.getName(), codec) {
+        IndexWriterConfig config = new IndexWriterConfig(null).setMergePolicy(NoMergePolicy.INSTANCE);
+        return config.setCodec(new FilterCodec(codec.getName(), codec) {
             @Override
             public StoredFieldsFormat storedFieldsFormat() {
                 return new Lucene50StoredFieldsFormat(Lucene50StoredFieldsFormat.Mode.BEST_COMPRESSION);

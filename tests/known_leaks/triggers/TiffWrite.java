@@ -25,7 +25,8 @@ public final class TiffWrite {
                 ImageWriteParam how = writer.getDefaultWriteParam();
                 how.setCompressionMode(ImageWriteParam.MODE_EXPLICIT);
                 how.setCompressionType("Deflate");
-                writer.write(null, new IIOImage(new BufferedImage(8, 8, BufferedImage.TYPE_INT_RGB), null, null), how);
+                BufferedImage image = new BufferedImage(8, 8, BufferedImage.TYPE_INT_RGB);
+                writer.write(null, new IIOImage(image, null, null), how);
             } finally {
                 writer.dispose();
             }

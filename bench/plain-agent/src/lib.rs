@@ -1,9 +1,9 @@
 //! The plain agent: the minimum that an agent must do to follow every Inflater and Deflater with
 //! JVMTI alone.
 //!
-//! It hooks the same places as zaudit, by the same rewriting. When a constructor returns, it reads
-//! the stack and sets a tag; at `end()` it reads the tag and clears it. It stores nothing and
-//! reports nothing: its own cost is the JVM's, and what zaudit costs beyond that is zaudit's. Only
+//! It has the hooks of zaudit, inserted in the same way. When a constructor returns, it gets the
+//! stack and sets a tag; at `end()` it gets the tag and clears it. It stores nothing and reports
+//! nothing: its cost is the JVM's, and what zaudit costs beyond that is zaudit's own. Only
 //! `scripts/bench` loads it. Invariant: a failed call ends the process, so that no number is
 //! measured on an agent that does nothing.
 
@@ -138,7 +138,7 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
         let function: extern "system" fn(*mut JNIEnv, jclass, jobject) = match callback {
             Callback::Created => created,
             Callback::Ended => ended,
-            // Its hooks are not placed.
+            // No hook calls it here.
             Callback::Ending => continue,
         };
         let name = c_string(callback.method());

@@ -561,11 +561,19 @@ fn tracked(extensions: &[&str]) -> Vec<String> {
     found
 }
 
-/// The numbers of the lines of a source that are comments and too wide. A URL may make one so.
-fn wide_comments(source: &str) -> Vec<usize> {
+/// All files of `scripts/`, by their names from the root.
+fn scripts() -> Vec<String> {
+    let files = fs::read_dir(root().join("scripts")).unwrap().flatten();
+    files.map(|file| format!("scripts/{}", file.file_name().to_string_lossy())).collect()
+}
+
+/// The numbers of the lines of a source that are comments and too wide, with the beginnings that
+/// comments have in its language. A URL may make one so, and what a fixture expects.
+fn wide_comments(source: &str, begins: &[&str]) -> Vec<usize> {
     let is_wide = |line: &str| {
-        let comment = line.trim_start().starts_with("//") && !line.contains("://");
-        comment && line.chars().count() > WIDTH
+        let comment = begins.iter().any(|begin| line.trim_start().starts_with(begin));
+        let apart = line.contains("://") || is_expectation(line);
+        comment && !apart && line.chars().count() > WIDTH
     };
     source
         .lines()
@@ -573,6 +581,14 @@ fn wide_comments(source: &str) -> Vec<usize> {
         .filter(|(_, line)| is_wide(line))
         .map(|(number, _)| number + 1)
         .collect()
+}
+
+/// Whether a line is a `// key: value` of a fixture.
+fn is_expectation(line: &str) -> bool {
+    let key = line.strip_prefix("// ").and_then(|line| Some(line.split_once(": ")?.0));
+    key.is_some_and(|key| {
+        key.starts_with("expect on ") || key.chars().all(|c| c.is_ascii_lowercase())
+    })
 }
 
 /// The banned words in a text, with the numbers of their lines. In any case, and as whole words; a
@@ -619,8 +635,16 @@ fn read(name: &str) -> String {
 
 #[test]
 fn comments_are_no_wider_than_they_may_be() {
-    let of = |name: String| (name.clone(), wide_comments(&read(&name)));
-    none_left("comments that are too wide", tracked(&["rs"]).into_iter().map(of).collect());
+    let mut files = Vec::new();
+    for (names, begins) in [
+        (tracked(&["rs"]), &["//"][..]),
+        (tracked(&["java"]), &["//", "/*", "*"]),
+        (scripts(), &["#"]),
+    ] {
+        let of = |name: String| (name.clone(), wide_comments(&read(&name), begins));
+        files.extend(names.into_iter().map(of));
+    }
+    none_left("comments that are too wide", files);
 }
 
 #[test]
@@ -628,11 +652,7 @@ fn no_banned_word_is_used() {
     let extensions = ["rs", "java", "js", "css", "cjs"];
     let of = |name: String| (name.clone(), banned(&read(&name)));
     let mut files: Vec<_> = tracked(&extensions).into_iter().map(of).collect();
-    let scripts = fs::read_dir(root().join("scripts")).unwrap().flatten();
-    for script in scripts.filter(|entry| entry.path().extension().is_none()) {
-        let name = format!("scripts/{}", script.file_name().to_string_lossy());
-        files.push((name.clone(), banned(&read(&name))));
-    }
+    files.extend(scripts().into_iter().map(of));
     none_left("banned words", files);
 }
 
@@ -642,9 +662,12 @@ fn what_is_too_wide_or_banned_is_found() {
     let wide = "x".repeat(WIDTH + 1);
     let source =
         format!("// {wide}\nlet {wide};\n    /// {wide}\n//! https://a/{wide}\n// short\n");
-    assert_eq!(wide_comments(&source), [1, 3]);
+    assert_eq!(wide_comments(&source, &["//"]), [1, 3]);
     // Characters count, not bytes.
-    assert_eq!(wide_comments(&format!("// {}", "é".repeat(WIDTH - 3))), [0; 0]);
+    assert_eq!(wide_comments(&format!("// {}", "é".repeat(WIDTH - 3)), &["//"]), [0; 0]);
+    let fixture =
+        format!("// expect: {wide}\n// Says: {wide}\n * {wide}\n// expect on 8: {wide}\n");
+    assert_eq!(wide_comments(&fixture, &["//", "/*", "*"]), [2, 3]);
     let text = "Whoever told it\nNOBODY `nobody` \"nobody\"\nuntold recommended asked_for\nit stands  still\nso many";
     let found = [(1, "told"), (1, "whoever"), (2, "nobody"), (3, "asked"), (5, "so many")];
     assert_eq!(banned(text), found);

@@ -7,7 +7,7 @@
 
 use crate::error::{CliError, Code};
 use crate::hotspot::perfdata::PerfData;
-use crate::hotspot::vm_flags::{self, Flags};
+use crate::hotspot::vm_flags::Flags;
 use crate::proc::maps::Maps;
 use crate::proc::status::Status;
 use crate::sys::{self, EffectiveUser};
@@ -20,6 +20,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zaudit_core::files::reason;
+use zaudit_core::jvm_flags::zero_terminated;
 
 /// How long to wait for the end of a JVM that is exiting.
 pub(crate) const END: Duration = Duration::from_secs(5);
@@ -163,7 +164,7 @@ pub(crate) fn presence(pid: i32, maps: Option<&Maps>) -> Presence {
 /// The command line of a process, with blanks between the words.
 pub(crate) fn command_line(pid: i32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<String> = vm_flags::words(&bytes).filter(|word| !word.is_empty()).collect();
+    let words: Vec<String> = zero_terminated(&bytes).filter(|word| !word.is_empty()).collect();
     words.join(" ")
 }
 

@@ -10,6 +10,7 @@
 // Words, text and files.
 pub mod escape;
 pub mod files;
+pub mod jvm_flags;
 pub mod model;
 pub mod options;
 pub mod wording;

@@ -1,80 +1,33 @@
-//! The flags that a JVM was started with, from its command line and environment.
+//! The flags that another JVM was started with.
 //!
-//! Used only if the JVM does not publish its flags. Invariant: a word after the main class belongs
-//! to the program and is not a flag, and the last of two flags wins.
+//! Invariant: the last of two flags wins.
 
-/// Launcher options whose value is the next word.
-const WITH_VALUE: [&str; 13] = [
-    "-cp",
-    "-classpath",
-    "--class-path",
-    "-p",
-    "--module-path",
-    "--upgrade-module-path",
-    "--add-modules",
-    "--limit-modules",
-    "--add-reads",
-    "--add-exports",
-    "--add-opens",
-    "--patch-module",
-    "--enable-native-access",
-];
+use zaudit_core::jvm_flags::{Start, zero_terminated};
 
-/// Launcher options that name the program.
-const BEFORE_PROGRAM: [&str; 3] = ["-jar", "-m", "--module"];
-
-/// A JVM's flags in the order in which it reads them.
+/// A JVM's flags in the order of increasing precedence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flags(Vec<String>);
 
 impl Flags {
-    /// Collects them from `/proc/PID/cmdline` and `/proc/PID/environ`. `read` returns the text of a
-    /// file that is named there.
+    /// Collects them from `/proc/PID/cmdline` and `/proc/PID/environ`, for a JVM that does not
+    /// publish them. `file` returns the text of a file that is named there.
     pub(crate) fn collect(
         cmdline: &[u8],
         environ: &[u8],
-        read: &dyn Fn(&str) -> Option<String>,
+        file: &dyn Fn(&str) -> Option<String>,
     ) -> Self {
         let variable = |name: &str| {
-            let words = words(environ).find_map(|word| {
-                word.split_once('=')
-                    .filter(|(known, _)| *known == name)
-                    .map(|(_, value)| value.to_owned())
-            });
-            split(&words.unwrap_or_default())
+            zero_terminated(environ)
+                .find_map(|word| word.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
         };
-        let mut flags = Flags::default();
-        flags.options(variable("JAVA_TOOL_OPTIONS"), read);
-        flags.options(variable("JDK_JAVA_OPTIONS"), read);
-        flags.options(words(cmdline).skip(1).collect(), read);
-        flags.options(variable("_JAVA_OPTIONS"), read);
-        flags
+        let arguments = zero_terminated(cmdline).skip(1).collect();
+        // Programs that embed a JVM mostly accept its flags as `java` does.
+        Flags(Start { is_launcher: true, arguments, variable: &variable, file }.flags())
     }
 
-    /// Splits a text with all flags, as the JVM publishes it.
+    /// Splits a text with all flags, as the JVM publishes it: the quotes are gone by then.
     pub(crate) fn of(text: &str) -> Self {
-        Flags(split(text))
-    }
-
-    fn options(&mut self, words: Vec<String>, read: &dyn Fn(&str) -> Option<String>) {
-        let mut words = words.into_iter();
-        while let Some(word) = words.next() {
-            if WITH_VALUE.contains(&word.as_str()) {
-                words.next();
-                continue;
-            }
-            if let Some(file) = word.strip_prefix('@').or(word.strip_prefix("-XX:VMOptionsFile=")) {
-                // Files cannot include files.
-                let text = read(file).unwrap_or_default();
-                let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-                self.options(lines.flat_map(split).collect(), &|_| None);
-                continue;
-            }
-            if BEFORE_PROGRAM.contains(&word.as_str()) || !word.starts_with('-') {
-                break;
-            }
-            self.0.push(word);
-        }
+        Flags(text.split_whitespace().map(str::to_owned).collect())
     }
 
     /// Whether the switch `-XX:±name` is on or off; `None` if it was not given.
@@ -87,16 +40,6 @@ impl Flags {
             }
         })
     }
-}
-
-/// Words that are terminated by zero bytes.
-pub(crate) fn words(bytes: &[u8]) -> impl Iterator<Item = String> {
-    bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned())
-}
-
-/// Words between blanks, without their quotes.
-fn split(text: &str) -> Vec<String> {
-    text.split_whitespace().map(|word| word.replace(['"', '\''], "")).collect()
 }
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ use crate::sys::jni::Jni;
 use crate::sys::posix;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
-use zaudit_core::analysis::classify::{grouped, some};
 use zaudit_core::escape;
 use zaudit_core::files;
 use zaudit_core::model::{Kind, OutOfMemory, Trigger};
 use zaudit_core::options::{self, Command, Options};
+use zaudit_core::wording::{grouped, some};
 
 /// What was done, or why it failed.
 pub(crate) type Answer = Result<String, String>;

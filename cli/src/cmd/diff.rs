@@ -13,11 +13,12 @@ use crate::output;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
-use zaudit_core::analysis::classify::{ClassifiedSite, grouped, kinds};
+use zaudit_core::analysis::classify::ClassifiedSite;
 use zaudit_core::analysis::findings::first_own_frame;
 use zaudit_core::escape;
 use zaudit_core::model::Frame;
-use zaudit_core::report::{Report, clean, count, duration, frame};
+use zaudit_core::report::{Report, clean, frame};
+use zaudit_core::wording::{count, duration, grouped, kinds};
 
 /// The most changes of a kind in the text. The JSON has all.
 const MAX_SHOWN: usize = 40;

@@ -12,12 +12,13 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use zaudit_core::analysis::classify::{SiteStats, grouped};
+use zaudit_core::analysis::classify::SiteStats;
 use zaudit_core::analysis::findings::{Finding, findings};
 use zaudit_core::analysis::rules::{MAX_RULES, Rule, RuleIndex, in_jdk};
 use zaudit_core::escape;
 use zaudit_core::model::{Kind, OutOfMemory};
 use zaudit_core::report::{Report, frame};
+use zaudit_core::wording::grouped;
 
 /// The most characters of a comment: names may be long.
 const MAX_COMMENT: usize = 300;

@@ -20,7 +20,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 use zaudit_core::files::reason;
-use zaudit_core::report::duration;
+use zaudit_core::wording::duration;
 
 /// The longest argument that a JVM accepts, in bytes.
 pub(crate) const LONGEST_ARGUMENT: usize = 1_024;

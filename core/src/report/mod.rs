@@ -32,7 +32,6 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use crate::wording::{bytes, count, duration};
 pub use merge::merge;
 pub use text::Style;
 pub use words::{clean, frame};

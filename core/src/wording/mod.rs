@@ -8,7 +8,7 @@ pub mod finding;
 pub mod gate;
 pub mod hint;
 pub mod notes;
-pub mod quantity;
+mod quantity;
 pub mod summary;
 
 pub use quantity::{byte_seconds, bytes, count, duration, grouped, kinds, some, times};

@@ -11,7 +11,8 @@ use std::fmt::Write;
 use zaudit_core::analysis::findings::{Finding, findings};
 use zaudit_core::ledger::Tally;
 use zaudit_core::model::{Kind, OutOfMemory};
-use zaudit_core::report::{Report, bytes, frame};
+use zaudit_core::report::{Report, frame};
+use zaudit_core::wording::bytes;
 
 /// How much of the table fits.
 #[derive(Clone, Copy, Debug)]

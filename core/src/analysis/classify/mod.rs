@@ -18,8 +18,6 @@ use crate::stacks::Site;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-// Used by the agent and the command.
-pub use crate::wording::{grouped, kinds, some};
 pub use baseline::{Baseline, Known};
 pub use others::Others;
 pub use stats::{Severity, SiteStats};

@@ -7,22 +7,7 @@
 use super::bytes::Put;
 use super::testing::{NOP, TestCode, class_of, rewrite, u2s};
 use super::{ClassFile, Splice, Where};
-
-/// Marsaglia's xorshift64: the same methods in every run, and a seed that identifies one.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-}
+use fastrand::Rng;
 
 #[derive(Debug, Clone)]
 enum Item {
@@ -74,17 +59,17 @@ struct Model {
 }
 
 impl Model {
-    fn random(dice: &mut Dice) -> Self {
-        let count = 1 + dice.below(60);
+    fn random(rng: &mut Rng) -> Self {
+        let count = 1 + rng.usize(..60);
         let some =
-            |dice: &mut Dice| (0..dice.below(4)).map(|_| dice.below(count)).collect::<Vec<_>>();
-        let items = (0..count).map(|_| match dice.below(12) {
+            |rng: &mut Rng| (0..rng.usize(..4)).map(|_| rng.usize(..count)).collect::<Vec<_>>();
+        let items = (0..count).map(|_| match rng.usize(..12) {
             0 | 1 => Item::Return,
-            2 => Item::Branch(153 + dice.below(16) as u8, dice.below(count)),
-            3 => Item::Branch(198 + dice.below(2) as u8, dice.below(count)),
-            4 => Item::WideBranch(200 + dice.below(2) as u8, dice.below(count)),
-            5 => Item::Table(dice.below(count), [vec![dice.below(count)], some(dice)].concat()),
-            6 => Item::Lookup(dice.below(count), some(dice)),
+            2 => Item::Branch(153 + rng.u8(..16), rng.usize(..count)),
+            3 => Item::Branch(198 + rng.u8(..2), rng.usize(..count)),
+            4 => Item::WideBranch(200 + rng.u8(..2), rng.usize(..count)),
+            5 => Item::Table(rng.usize(..count), [vec![rng.usize(..count)], some(rng)].concat()),
+            6 => Item::Lookup(rng.usize(..count), some(rng)),
             7 => Item::Plain(vec![196, 132, 0, 1, 0, 1]),
             8 => Item::Plain(vec![18, 1]),
             9 => Item::Plain(vec![185, 0, 1, 1, 0]),
@@ -93,38 +78,37 @@ impl Model {
         let items: Vec<_> = items.collect();
         // An Uninitialized type names a `new`, so never a return.
         let solid: Vec<_> = (0..count).filter(|&at| !matches!(items[at], Item::Return)).collect();
-        let one_type = |dice: &mut Dice| match dice.below(3) {
-            0 if !solid.is_empty() => Type::Uninitialized(solid[dice.below(solid.len())]),
+        let one_type = |rng: &mut Rng| match rng.usize(..3) {
+            0 if !solid.is_empty() => Type::Uninitialized(solid[rng.usize(..solid.len())]),
             1 => Type::Object,
             _ => Type::Int,
         };
-        let types =
-            |dice: &mut Dice, limit| (0..dice.below(limit)).map(|_| one_type(dice)).collect();
+        let types = |rng: &mut Rng, limit| (0..rng.usize(..limit)).map(|_| one_type(rng)).collect();
         let mut frames = Vec::new();
         for at in 0..count {
-            if dice.chance(30) {
-                let form = match dice.below(6) {
+            if rng.u8(..100) < 30 {
+                let form = match rng.usize(..6) {
                     0 | 1 => Form::Same,
-                    2 => Form::SameLocals1(one_type(dice)),
-                    3 => Form::Chop(1 + dice.below(3) as u8),
-                    4 => Form::Append([vec![one_type(dice)], types(dice, 3)].concat()),
-                    _ => Form::Full(types(dice, 5), types(dice, 5)),
+                    2 => Form::SameLocals1(one_type(rng)),
+                    3 => Form::Chop(1 + rng.u8(..3)),
+                    4 => Form::Append([vec![one_type(rng)], types(rng, 3)].concat()),
+                    _ => Form::Full(types(rng, 5), types(rng, 5)),
                 };
-                frames.push(Frame { at, form, extended: dice.chance(20) });
+                frames.push(Frame { at, form, extended: rng.u8(..100) < 20 });
             }
         }
-        let range = |dice: &mut Dice| {
-            let start = dice.below(count);
-            [start, start + 1 + dice.below(count - start)]
+        let range = |rng: &mut Rng| {
+            let start = rng.usize(..count);
+            [start, start + 1 + rng.usize(..count - start)]
         };
-        let handlers = (0..dice.below(4)).map(|_| {
-            let [start, end] = range(dice);
-            [start, end, dice.below(count)]
+        let handlers = (0..rng.usize(..4)).map(|_| {
+            let [start, end] = range(rng);
+            [start, end, rng.usize(..count)]
         });
         let handlers = handlers.collect();
-        let scopes = (0..dice.below(4)).map(|_| range(dice)).collect();
-        let offsets = solid.iter().copied().filter(|_| dice.chance(20)).collect();
-        Self { items, handlers, frames, lines: some(dice), scopes, offsets }
+        let scopes = (0..rng.usize(..4)).map(|_| range(rng)).collect();
+        let offsets = solid.iter().copied().filter(|_| rng.u8(..100) < 20).collect();
+        Self { items, handlers, frames, lines: some(rng), scopes, offsets }
     }
 
     /// Where the items are, and where jumps to them go, after `entry` nops on entry and
@@ -273,20 +257,20 @@ fn put_i4s(out: &mut Vec<u8>, values: &[i32]) {
 }
 
 /// Runs `check` on `count` random methods, and prints the seed of one that fails.
-fn for_random_methods(count: u64, check: impl Fn(&Model, &mut Dice)) {
+fn for_random_methods(count: u64, check: impl Fn(&Model, &mut Rng)) {
     for seed in 1..=count {
-        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let model = Model::random(&mut dice);
+        let mut rng = Rng::with_seed(seed);
+        let model = Model::random(&mut rng);
         let checked =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&model, &mut dice)));
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&model, &mut rng)));
         assert!(checked.is_ok(), "seed {seed}: {model:?}");
     }
 }
 
 #[test]
 fn splicing_into_bytes_is_splicing_into_the_model() {
-    for_random_methods(3_000, |model, dice| {
-        for (entry, before_return) in [(0, 0), (dice.below(90), 0), (0, dice.below(90)), (4, 4)] {
+    for_random_methods(3_000, |model, rng| {
+        for (entry, before_return) in [(0, 0), (rng.usize(..90), 0), (0, rng.usize(..90)), (4, 4)] {
             let rewritten = rewrite(model.assemble(0, 0), entry, before_return).unwrap();
             assert_eq!(
                 rewritten,
@@ -325,19 +309,13 @@ fn bytes_that_are_cut_short_are_refused() {
 
 #[test]
 fn bytes_that_are_damaged_are_refused_or_come_through_unchanged() {
-    for_random_methods(12, |model, dice| {
+    for_random_methods(12, |model, rng| {
         let mut bytes = class_of(model.assemble(0, 0));
         for at in 0..bytes.len() {
             let was = bytes[at];
-            for damage in [
-                0,
-                1,
-                was ^ 0x80,
-                was.wrapping_add(1),
-                was.wrapping_sub(1),
-                255,
-                dice.below(256) as u8,
-            ] {
+            for damage in
+                [0, 1, was ^ 0x80, was.wrapping_add(1), was.wrapping_sub(1), 255, rng.u8(..)]
+            {
                 bytes[at] = damage;
                 round_trips(&bytes);
                 // A snippet that moves everything: any result is acceptable, except a panic.

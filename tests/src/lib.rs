@@ -11,7 +11,6 @@
 pub mod agent;
 pub mod child;
 pub mod command;
-pub mod dice;
 pub mod expectation;
 pub mod fixtures;
 pub mod golden;

@@ -5,13 +5,13 @@
 //! and the same chance can be had again: a test that fails names its seed.
 
 use super::{ensure_messages, listed, newer, read, write};
+use fastrand::Rng;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use zaudit_tests::Result;
 use zaudit_tests::child::{Ended, Running};
-use zaudit_tests::dice::Dice;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
@@ -21,9 +21,15 @@ use zaudit_tests::suite::TestEnv;
 /// How many processes are killed, over all JDKs.
 const KILLS: usize = 200;
 
+/// Another seed in each run, or the one in `ZAUDIT_SEED`.
+fn random() -> Rng {
+    let seed = std::env::var("ZAUDIT_SEED").ok().and_then(|seed| seed.parse().ok());
+    seed.map_or_else(Rng::new, Rng::with_seed)
+}
+
 /// A time by chance, to the microsecond.
-fn millis(dice: &mut Dice, below: u64) -> Duration {
-    Duration::from_micros(dice.below(below * 1_000))
+fn millis(rng: &mut Rng, below: u64) -> Duration {
+    Duration::from_micros(rng.u64(..below * 1_000))
 }
 
 fn busy(env: &TestEnv, jdk: &Jdk, options: &str) -> Result<Jvm> {
@@ -37,11 +43,11 @@ pub(super) fn killed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let kills =
         std::env::var("ZAUDIT_KILLS").ok().and_then(|number| number.parse().ok()).unwrap_or(KILLS);
     let rounds = kills.div_ceil(env.jdks.len());
-    let mut dice = Dice::from_clock();
-    let seed = dice.seed();
+    let mut rng = random();
+    let seed = rng.get_seed();
     let mut found = 0;
     for round in 0..rounds {
-        let left = kill(env, jdk, round % 5 == 0, &mut dice);
+        let left = kill(env, jdk, round % 5 == 0, &mut rng);
         found +=
             usize::from(left.map_err(|why| format!("ZAUDIT_SEED={seed}, round {round}: {why}"))?);
     }
@@ -50,7 +56,7 @@ pub(super) fn killed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 }
 
 /// Kills one, while it starts or later. Whether it left a snapshot.
-fn kill(env: &TestEnv, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<bool> {
+fn kill(env: &TestEnv, jdk: &Jdk, starting: bool, rng: &mut Rng) -> Result<bool> {
     let mut running = busy(env, jdk, "interval=100ms")?.spawn()?;
     let file = running.dir().join("r.json");
     if !starting {
@@ -58,7 +64,7 @@ fn kill(env: &TestEnv, jdk: &Jdk, starting: bool, dice: &mut Dice) -> Result<boo
         running.wait_for_file("r.json")?;
     }
     // Until then the file is read by somebody who does not care that it is being written.
-    let moment = Instant::now() + millis(dice, 400);
+    let moment = Instant::now() + millis(rng, 400);
     let mut seen = String::new();
     while Instant::now() < moment {
         let text = if file.exists() { read(&file)? } else { String::new() };
@@ -227,14 +233,14 @@ fn named(ended: &Ended, name: &str, begins: &str) -> Result<(u32, zaudit_tests::
 /// The JVM goes down while one snapshot comes after the other: the last report is the one that
 /// stays.
 pub(super) fn snapshot_while_it_ends(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    let mut dice = Dice::from_clock();
-    let seed = dice.seed();
+    let mut rng = random();
+    let seed = rng.get_seed();
     for round in 0..6 {
         let mut running = busy(env, jdk, "interval=100ms")?.args(&["exit"]).spawn()?;
         running.wait_for("ready")?;
         running.wait_for_file("r.json")?;
         // A moment by chance, between two snapshots or in one.
-        std::thread::sleep(millis(&mut dice, 150));
+        std::thread::sleep(millis(&mut rng, 150));
         running.close();
         let ended = running.finish()?;
         let why = || format!("ZAUDIT_SEED={seed}, round {round}: {ended}");

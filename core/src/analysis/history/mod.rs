@@ -121,6 +121,7 @@ mod tests {
     use crate::ledger::Tally;
     use crate::model::{Frame, Stack, StackKey, ThreadId};
     use crate::session::Session;
+    use fastrand::Rng;
 
     /// A snapshot with these live instances of two sites, and of adopted Deflaters.
     fn snapshot(at: Nanos, lives: [u64; 2], adopted: u64) -> Snapshot {
@@ -174,27 +175,20 @@ mod tests {
         assert_eq!(history.sites.len(), 1);
     }
 
-    /// Numbers that look like chance and are the same in each run.
-    fn chance(seed: &mut u64) -> u64 {
-        *seed =
-            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        *seed >> 33
-    }
-
     #[test]
     fn points_are_bounded_ordered_and_spread_over_the_run() {
         for seed in 0..40 {
-            let mut state = seed;
+            let mut rng = Rng::with_seed(seed);
             let (mut history, mut at) = (History::default(), 10);
             let mut last = snapshot(Nanos(at), [0, 1], 0);
             let id = last.sites[1].site.stable_id;
-            let snapshots = 2 + chance(&mut state) % 1_000;
+            let snapshots = rng.u64(2..1_002);
             for number in 0..snapshots {
                 // Regular ones, ones at any time, and bursts.
                 at += match seed % 3 {
                     0 => 1_000,
-                    1 => 1 + chance(&mut state) % 2_000,
-                    _ => [1, 5_000][usize::from(chance(&mut state).is_multiple_of(50))],
+                    1 => rng.u64(1..=2_000),
+                    _ => [1, 5_000][usize::from(rng.u8(..50) == 0)],
                 };
                 let live = 1 + number;
                 (last.taken, last.sites[1].tally.live) = (Nanos(at), live);

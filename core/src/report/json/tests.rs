@@ -10,19 +10,9 @@ use crate::report::Report;
 use crate::report::tests::rendered;
 use crate::report::tests::{report, sample};
 use crate::session::Session;
+use fastrand::Rng;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Numbers that look like chance and are the same in each run.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
 
 const HOSTILE: [&str; 6] = [
     "a\"},\\\u{0}\u{1b}[31m",
@@ -34,11 +24,11 @@ const HOSTILE: [&str; 6] = [
 ];
 
 /// A session of any number of sites, of any names, in any state.
-fn generated(chance: &mut Chance) -> Session {
+fn generated(rng: &mut Rng) -> Session {
     let session = Session::default();
-    for number in 0..chance.below(12) {
-        let kind = Kind::ALL[chance.below(2) as usize];
-        let mut name = || HOSTILE[chance.below(6) as usize].to_owned();
+    for number in 0..rng.u64(..12) {
+        let kind = Kind::ALL[rng.usize(..2)];
+        let mut name = || HOSTILE[rng.usize(..6)].to_owned();
         let frame = |name: &mut dyn FnMut() -> String, line| Frame {
             class: name(),
             method: name(),
@@ -54,18 +44,18 @@ fn generated(chance: &mut Chance) -> Session {
         let again =
             Stack { frames: vec![frame(&mut name, None)], truncated: false, subclass: None };
         let double_end = session.learn_double_end(kind, StackKey(number), again).unwrap();
-        (0..chance.below(3)).for_each(|_| session.record_double_end(double_end));
-        for _ in 0..chance.below(9) {
+        (0..rng.u64(..3)).for_each(|_| session.record_double_end(double_end));
+        for _ in 0..rng.u64(..9) {
             let id = session.id(ThreadId(1));
             session
-                .record_created(id, site, ThreadId(1), Nanos(chance.below(1_u64 << 31) << 20))
+                .record_created(id, site, ThreadId(1), Nanos(rng.u64(..1_u64 << 31) << 20))
                 .unwrap();
-            if chance.below(2) == 0 {
-                session.record_freed(id, Nanos(chance.below(1_u64 << 31) << 22));
+            if rng.u64(..2) == 0 {
+                session.record_freed(id, Nanos(rng.u64(..1_u64 << 31) << 22));
             }
         }
     }
-    if chance.below(3) == 0 {
+    if rng.u64(..3) == 0 {
         session.record_dropped("no tag");
         session.record_unreadable("a name");
         session.set_missing_hooks("x", vec!["x.end(): no such method".into()]);
@@ -75,8 +65,8 @@ fn generated(chance: &mut Chance) -> Session {
 }
 
 pub(super) fn all_kinds_of_reports() -> Vec<Report> {
-    let mut chance = Chance(1);
-    let mut reports: Vec<_> = (0..60).map(|_| report(&generated(&mut chance))).collect();
+    let mut rng = Rng::with_seed(1);
+    let mut reports: Vec<_> = (0..60).map(|_| report(&generated(&mut rng))).collect();
     reports.push(sample());
     reports.push(sample().against(&reports[7].as_baseline("old.json")));
     reports.push(sample().against(&sample().as_baseline(HOSTILE[0])));
@@ -256,7 +246,7 @@ fn a_covered_leak_of_an_old_report_does_not_hide_an_uncovered_one() {
 #[test]
 fn damage_is_an_error_or_harmless() {
     let json = rendered(&sample(), Format::Json);
-    let mut chance = Chance(7);
+    let mut rng = Rng::with_seed(7);
     let check = |bytes: &[u8]| match read(bytes) {
         Ok(report) => {
             render_all(&report);
@@ -285,10 +275,10 @@ fn damage_is_an_error_or_harmless() {
     let mut taken = 0;
     for _ in 0..4_000 {
         let mut bytes = json.clone();
-        for _ in 0..1 + chance.below(3) {
-            let at = chance.below(bytes.len() as u64) as usize;
-            let splinter = SPLINTERS[chance.below(10) as usize];
-            let end = (at + chance.below(4) as usize).min(bytes.len());
+        for _ in 0..1 + rng.u64(..3) {
+            let at = rng.usize(..bytes.len());
+            let splinter = SPLINTERS[rng.usize(..10)];
+            let end = (at + rng.usize(..4)).min(bytes.len());
             bytes.splice(at..end, splinter.iter().copied());
         }
         taken += u32::from(check(&bytes));

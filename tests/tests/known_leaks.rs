@@ -3,8 +3,8 @@
 //!
 //! The cases stand in `tests/known_leaks/cases.txt` (how to read it is said at its top), the
 //! programs that call the libraries in `tests/known_leaks/triggers`; Maven gets the libraries.
-//! Invariant: a case names all that its program may leak, so a verdict too many fails as one too
-//! few does.
+//! Invariant: a case names all that its program may leak, so a leak too many fails as one too few
+//! does.
 
 use libtest_mimic::Trial;
 use std::collections::hash_map::DefaultHasher;
@@ -28,7 +28,7 @@ const CALLS: u64 = 7;
 /// What must come of the instances of one kind that were made at one place.
 #[derive(Clone, Debug)]
 struct Expected {
-    verdict: SiteStats,
+    outcome: Outcome,
     kind: Kind,
     /// `None`: some.
     count: Option<u64>,
@@ -37,8 +37,10 @@ struct Expected {
     says: Option<String>,
 }
 
+/// The first word of an expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SiteStats {
+enum Outcome {
+    /// Late or collected.
     Leak,
     Ended,
     Live,
@@ -123,11 +125,11 @@ impl Case {
             self.expected.iter().filter_map(|one| one.difference(report)).collect();
         for site in &report.sites {
             let known =
-                |verdict| self.expected.iter().any(|one| one.verdict == verdict && one.is_of(site));
+                |outcome| self.expected.iter().any(|one| one.outcome == outcome && one.is_of(site));
             let fits = match site.severity {
                 Severity::Clean => true,
-                Severity::Suspect => known(SiteStats::Live),
-                Severity::Leak => known(SiteStats::Leak),
+                Severity::Suspect => known(Outcome::Live),
+                Severity::Leak => known(Outcome::Leak),
             };
             if !fits {
                 wrong.push(format!("unexpected {:?}: {}", site.severity, site.describe()));
@@ -232,14 +234,14 @@ impl Expected {
     fn difference(&self, report: &Report) -> Option<String> {
         let found = report.sum(self.kind, |site| self.is_of(site));
         let Counts { created, ended, late, collected, live, expected } = found;
-        let (count, rest) = match self.verdict {
-            SiteStats::Leak => (late + collected, live + expected),
+        let (count, rest) = match self.outcome {
+            Outcome::Leak => (late + collected, live + expected),
             // Under the same frame the JDK's class loaders have theirs, which a rule covers.
-            SiteStats::Ended => (ended, created - ended - expected),
-            SiteStats::Live => (live, late + collected + expected),
+            Outcome::Ended => (ended, created - ended - expected),
+            Outcome::Live => (live, late + collected + expected),
         };
-        let wanted = match self.verdict {
-            SiteStats::Live => self.count,
+        let wanted = match self.outcome {
+            Outcome::Live => self.count,
             _ => self.count.map(|count| count * CALLS),
         };
         let right = wanted.map_or(count > 0, |wanted| wanted == count) && rest == 0;
@@ -344,16 +346,16 @@ fn parse(text: &str) -> Result<Vec<Case>> {
                 match words {
                     ["says", words @ ..] if !words.is_empty() => {
                         let one =
-                            case.expected.last_mut().filter(|one| one.verdict == SiteStats::Leak);
+                            case.expected.last_mut().filter(|one| one.outcome == Outcome::Leak);
                         one.ok_or_else(|| place("belongs to no leak"))?.says =
                             Some(words.join(" "));
                     }
                     ["skip", reason @ ..] if !reason.is_empty() => {
                         case.skip = Some(reason.join(" "))
                     }
-                    [verdict, kind, count, frame] => {
-                        let one = Expected::parse(verdict, kind, count, frame);
-                        case.expected.push(one.ok_or_else(|| place("no verdict, kind or count"))?);
+                    [outcome, kind, count, frame] => {
+                        let one = Expected::parse(outcome, kind, count, frame);
+                        case.expected.push(one.ok_or_else(|| place("no outcome, kind or count"))?);
                     }
                     _ => return Err(place("nothing that is known")),
                 }
@@ -369,11 +371,11 @@ fn parse(text: &str) -> Result<Vec<Case>> {
 }
 
 impl Expected {
-    fn parse(verdict: &str, kind: &str, count: &str, frame: &str) -> Option<Self> {
-        let verdict = match verdict {
-            "leak" => SiteStats::Leak,
-            "ended" => SiteStats::Ended,
-            "live" => SiteStats::Live,
+    fn parse(outcome: &str, kind: &str, count: &str, frame: &str) -> Option<Self> {
+        let outcome = match outcome {
+            "leak" => Outcome::Leak,
+            "ended" => Outcome::Ended,
+            "live" => Outcome::Live,
             _ => return None,
         };
         let kind = match kind {
@@ -382,10 +384,10 @@ impl Expected {
             _ => return None,
         };
         let count = match count {
-            "some" if verdict != SiteStats::Leak => None,
+            "some" if outcome != Outcome::Leak => None,
             number => Some(number.parse().ok().filter(|number| *number > 0)?),
         };
-        Some(Self { verdict, kind, count, frame: frame.into(), says: None })
+        Some(Self { outcome, kind, count, frame: frame.into(), says: None })
     }
 }
 

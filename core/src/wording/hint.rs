@@ -5,8 +5,9 @@
 //! "probably".
 
 /// Where most instances are ended, a single path is missing.
-fn paths(some_are_ended: bool) -> &'static str {
-    if some_are_ended { " on every path, exceptions included" } else { "" }
+fn close(stream: &str, site: &str, some_are_ended: bool) -> String {
+    let paths = if some_are_ended { " on every path, exceptions included" } else { "" };
+    format!("close the {stream} created in {site}{paths}")
 }
 
 /// `ZipFile` pools its Inflaters.
@@ -34,9 +35,9 @@ pub fn wrong_instance_ended(line: &str, kind: &str, site: &str) -> String {
 
 /// JDK-8210471.
 pub fn gzip_constructor_throws(site: &str, some_are_ended: bool) -> String {
-    let paths = paths(some_are_ended);
+    let close = close("GZIPInputStream", site, some_are_ended);
     format!(
-        "close the GZIPInputStream created in {site}{paths}; before JDK 21, its Inflater leaks if \
+        "{close}; before JDK 21, its Inflater leaks if \
          its constructor throws because the data is not gzip (JDK-8210471)"
     )
 }
@@ -48,9 +49,9 @@ pub fn output_stream_not_closed(
     site: &str,
     some_are_ended: bool,
 ) -> String {
-    let paths = paths(some_are_ended);
+    let close = close(stream, site, some_are_ended);
     format!(
-        "close the {stream} created in {site}{paths}; finish() and flush() do not end its {kind}, \
+        "{close}; finish() and flush() do not end its {kind}, \
          close() does"
     )
 }
@@ -62,10 +63,8 @@ pub fn input_stream_not_closed(
     site: &str,
     some_are_ended: bool,
 ) -> String {
-    let paths = paths(some_are_ended);
-    format!(
-        "close the {stream} created in {site}{paths}; reading it to its end does not end its {kind}"
-    )
+    let close = close(stream, site, some_are_ended);
+    format!("{close}; reading it to its end does not end its {kind}")
 }
 
 /// `class` extends Inflater or Deflater.

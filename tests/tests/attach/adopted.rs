@@ -58,6 +58,10 @@ fn ensure_adopted(report: &Report, jdk: &Jdk, kind: Kind, own: u64, right: Adopt
     Ok(())
 }
 
+fn ensure_both_adopted(report: &Report, jdk: &Jdk, own: u64, right: Adopted) -> Result<()> {
+    KINDS.iter().try_for_each(|kind| ensure_adopted(report, jdk, *kind, own, right))
+}
+
 fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let mut program = kit.start(kit.scripted(jdk)?.flags(["-Xcheck:jni"]))?;
     let own = own(&program, jdk)?;
@@ -70,20 +74,20 @@ fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(said.contains(&right), "{right:?} expected: {said}");
     let all = Adopted { found: 1000, live: 1000, ..Adopted::default() };
     let report = program.report("dump", &[])?;
-    KINDS.iter().try_for_each(|kind| ensure_adopted(&report, jdk, *kind, own, all))?;
+    ensure_both_adopted(&report, jdk, own, all)?;
     ensure!(!report.process.from_start, "it was armed while the program ran");
     program.obey("end 300")?;
     program.obey("drop 200")?;
     let report = program.report("dump", settled(jdk))?;
     let some = Adopted { found: 1000, ended: 300, collected: 200, live: 500, ..Adopted::default() };
-    KINDS.iter().try_for_each(|kind| ensure_adopted(&report, jdk, *kind, own, some))?;
+    ensure_both_adopted(&report, jdk, own, some)?;
     let report = program.report("disarm", &["--gc"])?;
-    KINDS.iter().try_for_each(|kind| ensure_adopted(&report, jdk, *kind, own, some))?;
+    ensure_both_adopted(&report, jdk, own, some)?;
     // A new audit finds what is left.
     program.zaudit("attach", &[])?;
     let report = program.report("disarm", &[])?;
     let rest = Adopted { found: 500, live: 500, ..Adopted::default() };
-    KINDS.iter().try_for_each(|kind| ensure_adopted(&report, jdk, *kind, own, rest))?;
+    ensure_both_adopted(&report, jdk, own, rest)?;
     program.end().map(drop)
 }
 
@@ -140,7 +144,7 @@ fn beside_much_garbage(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(after != before, "the search has looked at the garbage");
     let report = program.report("disarm", &[])?;
     let all = Adopted { found: 100, live: 100, ..Adopted::default() };
-    KINDS.iter().try_for_each(|kind| ensure_adopted(&report, jdk, *kind, own, all))?;
+    ensure_both_adopted(&report, jdk, own, all)?;
     program.end().map(drop)
 }
 

@@ -116,6 +116,7 @@ fn frame(name: &str) -> Frame {
 }
 
 const INFLATER: &str = "java.util.zip.Inflater.<init>";
+const DECODE: [&str; 3] = [INFLATER, "org.acme.Codec.decode", "org.acme.Main.main"];
 const DEFLATER: &str = "java.util.zip.Deflater.<init>";
 
 /// A service with a leak in one class that two callers share, a leak on an error path, something
@@ -176,22 +177,14 @@ pub fn hostile() -> Result<PathBuf> {
 pub fn measured() -> Result<PathBuf> {
     let mut story = Story::default();
     story.native.measured = true;
-    story.site(
-        Kind::Inflater,
-        &[INFLATER, "org.acme.Codec.decode", "org.acme.Main.main"],
-        [12, 2, 9],
-    );
+    story.site(Kind::Inflater, &DECODE, [12, 2, 9]);
     story.page("measured", "org.acme.Main")
 }
 
 /// Nothing leaks.
 pub fn clean() -> Result<PathBuf> {
     let mut story = Story::default();
-    story.site(
-        Kind::Inflater,
-        &[INFLATER, "org.acme.Codec.decode", "org.acme.Main.main"],
-        [2_000, 2_000, 0],
-    );
+    story.site(Kind::Inflater, &DECODE, [2_000, 2_000, 0]);
     story.page("clean", "org.acme.Main")
 }
 

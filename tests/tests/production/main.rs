@@ -144,6 +144,16 @@ fn ensure_messages(ended: &Ended, expected: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Ensures that the JVM does not start: after `complaints`, the option `strict` is the reason.
+fn ensure_refused(ended: &Ended, complaints: &[&str]) -> Result<()> {
+    let refusal = "zaudit: the JVM does not start, because the option strict is set";
+    ensure_messages(ended, &[complaints, &[refusal]].concat())?;
+    // What the JVM itself says of it is on its standard output.
+    let began = ["ready", "packed"].iter().any(|word| ended.printed().contains(word));
+    ensure!(ended.code() == 1 && !began, ended.to_string());
+    Ok(())
+}
+
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }

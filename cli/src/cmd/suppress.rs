@@ -194,9 +194,9 @@ mod tests {
     use fastrand::Rng;
     use std::collections::BTreeSet;
     use std::sync::Arc;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
     use zaudit_core::analysis::footprint::Footprint;
-    use zaudit_core::model::{Frame, Nanos, Stack, StackKey, ThreadId, Trigger};
+    use zaudit_core::model::{Frame, Nanos, Stack, StackKey, ThreadId};
     use zaudit_core::options::FailOn;
     use zaudit_core::report::Process;
     use zaudit_core::session::Session;
@@ -232,20 +232,7 @@ mod tests {
     }
 
     fn report(session: &Session, own: &str, baseline: Option<&Report>) -> Report {
-        let process = Process {
-            pid: 7,
-            jvm: "HotSpot".into(),
-            command: "Main\nleak:*".into(),
-            options: String::new(),
-            started: UNIX_EPOCH,
-            armed: Nanos(0),
-            taken: UNIX_EPOCH,
-            from_start: true,
-            trigger: Trigger::Exit,
-            number: None,
-            reports: 1,
-            rss_bytes: None,
-        };
+        let process = Process { pid: 7, command: "Main\nleak:*".into(), ..Process::default() };
         let snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
         let mut rules = Rule::built_in();
         let (read, complaints) = Rule::read_file("own.rules", own);

@@ -66,6 +66,25 @@ pub struct Process {
     pub reports: u32,
 }
 
+impl Default for Process {
+    fn default() -> Self {
+        Process {
+            pid: 0,
+            jvm: String::new(),
+            command: String::new(),
+            options: String::new(),
+            started: UNIX_EPOCH,
+            armed: Nanos(0),
+            taken: UNIX_EPOCH,
+            from_start: true,
+            trigger: Trigger::Exit,
+            number: None,
+            rss_bytes: None,
+            reports: 1,
+        }
+    }
+}
+
 impl Process {
     /// Main class, or the file name of the jar: without folders and arguments, which vary.
     fn program(&self) -> &str {

@@ -139,10 +139,8 @@ fn process(taken: Nanos, armed: Nanos) -> Process {
         armed,
         taken: started + taken.since(armed),
         from_start: false,
-        trigger: Trigger::Exit,
-        number: None,
         rss_bytes: Some(2_040_109_466),
-        reports: 1,
+        ..Process::default()
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use zaudit_core::analysis::footprint::Footprint;
 use zaudit_core::analysis::rules::Rule;
-use zaudit_core::model::{Frame, Kind, Nanos, Stack, StackKey, ThreadId, Trigger};
+use zaudit_core::model::{Frame, Kind, Nanos, Stack, StackKey, ThreadId};
 use zaudit_core::options::Format;
 use zaudit_core::report::{Process, Report, Style};
 use zaudit_core::session::Session;
@@ -199,15 +199,9 @@ fn report(session: &Session) -> Report {
         pid: 4711,
         jvm: "OpenJDK 64-Bit Server VM 17".into(),
         command: "org.acme.Main --serve".into(),
-        options: String::new(),
         started,
-        armed: Nanos(0),
         taken: started + Duration::from_secs(60),
-        from_start: true,
-        trigger: Trigger::Exit,
-        number: None,
-        reports: 1,
-        rss_bytes: None,
+        ..Process::default()
     };
     Report::new(
         process,

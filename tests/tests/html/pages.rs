@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use zaudit_core::analysis::footprint::Footprint;
 use zaudit_core::analysis::history::History;
 use zaudit_core::analysis::rules::Rule;
-use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, Stack, StackKey, ThreadId, Trigger};
+use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, Stack, StackKey, ThreadId};
 use zaudit_core::options::Format;
 use zaudit_core::report::{Process, Report, Style};
 use zaudit_core::session::Session;
@@ -81,13 +81,8 @@ impl Story {
             command: command.into(),
             options: "gc,file=report-%p.html".into(),
             started,
-            armed: Nanos(0),
             taken: started + Duration::from_secs(7_200),
-            from_start: true,
-            trigger: Trigger::Exit,
-            number: None,
-            reports: 1,
-            rss_bytes: None,
+            ..Process::default()
         };
         let report =
             Report::new(process, self.native, &snapshot, Rule::built_in(), Arc::new(self.history))

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::child::Ended;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -40,6 +40,10 @@ impl<K: Ord, V: Clone> Default for Once<K, V> {
 pub struct Outcome {
     /// What it printed.
     pub printed: String,
+    /// What `-Xcheck:jni` said of it.
+    pub complaints: BTreeSet<String>,
+    /// Its stderr, but for messages of the agent.
+    pub foreign_stderr: String,
     /// Its exit code.
     pub code: i32,
     shown: String,
@@ -47,7 +51,13 @@ pub struct Outcome {
 
 impl From<Ended> for Outcome {
     fn from(ended: Ended) -> Self {
-        Self { printed: ended.printed(), code: ended.code(), shown: ended.to_string() }
+        Self {
+            printed: ended.printed(),
+            complaints: ended.complaints(),
+            foreign_stderr: ended.foreign_stderr(),
+            code: ended.code(),
+            shown: ended.to_string(),
+        }
     }
 }
 

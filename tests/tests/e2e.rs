@@ -2,8 +2,8 @@
 //! the unit.
 //!
 //! Each case runs its program audited, and compares that with a bare run. Invariant: the two runs
-//! differ in nothing that the program's user can see, and the audited one's report says exactly what
-//! the fixture's first comment says.
+//! differ in nothing that the program's user can see, and the audited one's report says exactly
+//! what the fixture's first comment says.
 
 use libtest_mimic::Trial;
 use std::process::ExitCode;

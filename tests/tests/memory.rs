@@ -4,12 +4,15 @@
 //! Invariant: whatever cannot be allocated, the program goes on with its own output and exit code,
 //! and what was lost is said.
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
+use zaudit_core::options::Format;
 use zaudit_tests::Result;
 use zaudit_tests::agent;
 use zaudit_tests::child::Ended;
 use zaudit_tests::command::{Said, Zaudit};
 use zaudit_tests::ensure;
+use zaudit_tests::formats;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::once::{Once, Outcome};
@@ -21,9 +24,6 @@ use zaudit_tests::suite::{self, TestEnv, ensure_counts, per_jdk};
 /// the start on.
 const STAGES: [&str; 8] =
     ["created", "learn", "ended", "freed", "report", "render", "attach", "all"];
-
-/// Every format at once.
-const FILES: &str = "file=r.txt,file=r.html,file=r.json,file=r.pb.gz,file=r.collapsed,file=r.prom";
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
@@ -67,7 +67,7 @@ fn without_memory(env: &TestEnv, jdk: &Jdk, stage: &str, fixture: &'static str) 
     let bare = BARE.get((jdk.major, fixture), || Ok(jvm()?.run()?.into()))?;
     let faulty = jvm()?
         .env("ZAUDIT_FAULT", &format!("memory-{stage}"))
-        .agent(&library, format!("gc,{FILES}"));
+        .agent(&library, format!("gc,{}", formats::files_in(Path::new(""))));
     let mut running = faulty.spawn()?;
     if fixture == "ManyStacks" {
         running.wait_for("ready")?;
@@ -159,7 +159,7 @@ fn limited(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     // What an attach needs once (its thread, its socket) is there before the limit.
     zaudit.ask("status", running.pid(), &[])?.done()?;
     limit_address_space(running.pid(), 150 << 20)?;
-    for format in ["json", "html", "pprof", "collapsed", "prom", "text"] {
+    for format in Format::ALL.map(Format::name) {
         let file = running.dir().join(format!("dump.{format}"));
         let words = ["--format", format, "--output", file.to_str().ok_or("a plain path")?];
         zaudit.ask("dump", running.pid(), &words)?.done()?;

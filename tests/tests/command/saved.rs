@@ -7,21 +7,19 @@ use super::{Kit, Said};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use zaudit_core::options::Format;
 use zaudit_tests::Result;
 use zaudit_tests::ensure;
+use zaudit_tests::formats;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Kind, Report};
-
-/// A name for each format.
-const NAMES: [&str; 6] = ["r.json", "r.txt", "r.html", "r.pb.gz", "r.collapsed", "r.prom"];
 
 /// Runs a fixture to its end, and keeps its reports in a folder of the kit's.
 fn run(kit: &Kit, jdk: &Jdk, fixture: &str, keep: &str) -> Result<PathBuf> {
     let folder = kit.folder.join(keep);
     fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    let files = NAMES.map(|name| format!("file={}", folder.join(name).display())).join(",");
-    let options = format!("gc,min_age=1ms,{files}");
+    let options = format!("gc,min_age=1ms,{}", formats::files_in(&folder));
     let ended = Jvm::new(jdk, kit.env.fixture(fixture)?)?.agent(&kit.library, options).run()?;
     ensure!(ended.code() == 0, ended.to_string());
     Ok(folder)
@@ -39,17 +37,17 @@ pub fn rendered_as_the_agent_does(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let folder = run(kit, jdk, "Garbage", "rendered")?;
     let json = folder.join("r.json");
     let text = String::from_utf8_lossy(&read(&json)?).into_owned();
-    let given = format!("\"options\": \"gc,min_age=1ms,file={},file=", json.display());
+    let given = format!("\"options\": \"gc,min_age=1ms,{}\"", formats::files_in(&folder));
     ensure!(text.contains(&given), text.clone());
     ensure!(
         report(&text)?.sum(Kind::Inflater, |site| site.is_of("Garbage")).created == 12,
         text.clone()
     );
-    for name in NAMES {
+    for name in Format::ALL.map(formats::file) {
         let again = folder.join(format!("again-{name}"));
         let words = [Path::new("render"), &json, Path::new("--output"), &again];
         let said = kit.zaudit(words)?.done()?;
-        ensure!(said.is_empty() && read(&again)? == read(&folder.join(name))?, "{name} differs");
+        ensure!(said.is_empty() && read(&again)? == read(&folder.join(&name))?, "{name} differs");
     }
     // Through a pipe, too; without a word it is text.
     let mut command = kit.command();

@@ -29,6 +29,7 @@ use zaudit_tests::child::{Ended, Folder};
 use zaudit_tests::command::Said;
 use zaudit_tests::ensure;
 use zaudit_tests::external_tools::ExternalTools;
+use zaudit_tests::formats;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::suite::{self, TestEnv, case};
 
@@ -125,9 +126,8 @@ impl Kit {
     /// Runs a program under the agent, with a report in each format.
     fn run(&self, program: &str) -> Result<Run> {
         let jvm = Jvm::new(self.env.default_jdk(), self.env.fixture(program)?)?;
-        let files = ["json", "pb.gz", "collapsed", "prom"]
-            .map(|format| format!("file={}/r.{format}", jvm.dir().display()));
-        let ended = jvm.agent(&self.env.library, format!("gc,{}", files.join(","))).run()?;
+        let options = format!("gc,{}", formats::files_in(jvm.dir()));
+        let ended = jvm.agent(&self.env.library, options).run()?;
         ensure!(ended.code() == 0, ended.to_string());
         Ok(Run { ended })
     }
@@ -136,17 +136,23 @@ impl Kit {
 fn one_snapshot_many_files(kit: &Kit) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let run = kit.run("GzipForgotten")?;
-    for (extension, mode) in
-        [("json", 0o600), ("pb.gz", 0o600), ("collapsed", 0o600), ("prom", 0o644)]
-    {
-        let path = run.path(extension);
+    for format in Format::ALL {
+        let path = run.ended.dir().join(formats::file(format));
         let found = fs::metadata(&path)
             .map_err(|error| format!("{}: {error}", path.display()))?
             .permissions()
             .mode();
-        ensure!(found & 0o777 == mode, "{}: {found:o}", path.display());
+        ensure!(found & 0o777 == expected_mode(format), "{}: {found:o}", path.display());
     }
     Ok(())
+}
+
+/// The mode of a file in this format, as docs/formats.md has it.
+fn expected_mode(format: Format) -> u32 {
+    match format {
+        Format::Text | Format::Html | Format::Json | Format::Pprof | Format::Collapsed => 0o600,
+        Format::Prom => 0o644,
+    }
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -21,6 +21,11 @@ mod reply;
 mod request;
 mod cmd;
 
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "zaudit-tests makes it public")]
+#[path = "../../tests/src/golden.rs"]
+mod golden;
+
 use arguments::{Arguments, Command, Dump, Jvm};
 use clap::Parser;
 use cmd::{diff, input, man, merge, ps, render, run, suppress, top};

@@ -1,9 +1,9 @@
 //! Texts that are stored, and change only on purpose: compared line by line, rewritten by
 //! `BLESS=1`.
 //!
+//! The unit tests of `core` and `cli` include this file: they cannot depend on this package.
 //! Invariant: a golden that is missing is a failure, and only `BLESS=1` writes one.
 
-use crate::Result;
 use std::fs;
 use std::path::Path;
 
@@ -13,6 +13,9 @@ const CONTEXT: usize = 3;
 /// Lines shown of each side where they differ.
 const SHOWN: usize = 12;
 
+/// Characters shown of a line that differs: a page of HTML may have its data in one line.
+const WIDTH: usize = 200;
+
 /// Whether goldens are to be rewritten instead of compared.
 #[must_use]
 pub fn is_blessed() -> bool {
@@ -20,11 +23,11 @@ pub fn is_blessed() -> bool {
 }
 
 /// Compares `actual` with the file `path`, or writes it there with `BLESS=1`.
-pub fn golden(path: &Path, actual: &str) -> Result<()> {
+pub fn golden(path: &Path, actual: &str) -> Result<(), String> {
     compare(path, actual, is_blessed())
 }
 
-fn compare(path: &Path, actual: &str, bless: bool) -> Result<()> {
+fn compare(path: &Path, actual: &str, bless: bool) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     if bless {
         if let Some(folder) = path.parent() {
@@ -57,10 +60,13 @@ pub fn difference(stored: &str, actual: &str) -> Option<String> {
     let after = same(&mut old[before..].iter().rev().zip(new[before..].iter().rev()));
     let (old_end, new_end) = (old.len() - after, new.len() - after);
     let mut out = format!("at line {}:\n", before + 1);
+    // What the first lines that differ have in common is not shown where they are long.
+    let first = |lines: &[String]| lines.get(before).cloned().unwrap_or_default();
+    let common = first(&old).chars().zip(first(&new).chars()).take_while(|(a, b)| a == b).count();
     let mut show = |sign: char, lines: &[String]| {
         for line in lines {
             out.push(sign);
-            out.push_str(line.strip_suffix('\n').unwrap_or(line));
+            out.push_str(&window(line.strip_suffix('\n').unwrap_or(line), common));
             out.push_str(if line.ends_with('\n') { "\n" } else { "⏎ missing\n" });
         }
     };
@@ -74,6 +80,18 @@ pub fn difference(stored: &str, actual: &str) -> Option<String> {
     }
     show(' ', &old[old_end..(old_end + CONTEXT).min(old.len())]);
     Some(out)
+}
+
+/// A line, or [`WIDTH`] characters of it around its character `at`, with `…` for the others.
+fn window(line: &str, at: usize) -> String {
+    let length = line.chars().count();
+    if length <= WIDTH {
+        return line.to_owned();
+    }
+    let begin = at.saturating_sub(WIDTH / 4).min(length - WIDTH);
+    let shown: String = line.chars().skip(begin).take(WIDTH).collect();
+    let left_out = |any: bool| if any { "…" } else { "" };
+    format!("{}{shown}{}", left_out(begin > 0), left_out(begin + WIDTH < length))
 }
 
 #[cfg(test)]
@@ -92,6 +110,16 @@ mod tests {
         let many: String = (0..40).map(|number| format!("{number}\n")).collect();
         let shown = difference("", &many).unwrap();
         assert!(shown.contains("+11\n+… 28 more lines\n") && !shown.contains("+12\n"), "{shown}");
+    }
+
+    #[test]
+    fn of_a_long_line_its_difference_is_shown() {
+        let long = |middle: &str| format!("{}{middle}{}\n", "a".repeat(9_000), "b".repeat(9_000));
+        let shown = difference(&long("old"), &long("new")).unwrap();
+        assert!(shown.contains("aaaoldbbb") && shown.contains("aaanewbbb"), "{shown}");
+        assert!(shown.chars().count() < 3 * WIDTH, "{shown}");
+        let shown = difference(&long(""), &(long("") + "c\n")).unwrap();
+        assert!(shown.contains("aaa…\n+c\n"), "{shown}");
     }
 
     #[test]

@@ -275,6 +275,7 @@ fn numbers(classified: &ClassifiedSite) -> Numbers {
 mod tests {
     use super::*;
     use crate::cmd::diff::change::tests::{report, set};
+    use crate::golden;
 
     fn compare(old: &Report, new: &Report) -> (String, serde_json::Value) {
         let changes = changes(old, new);
@@ -303,11 +304,8 @@ mod tests {
             root["sites"][0]["id"] = "1".into();
         });
         let (text, json) = compare(&report(|_| {}), &new);
-        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/goldens/diff.txt");
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(golden, &text).unwrap();
-        }
-        assert_eq!(text, std::fs::read_to_string(golden).unwrap(), "BLESS=1 writes it");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/goldens/diff.txt");
+        golden::golden(std::path::Path::new(path), &text).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(json["worse"], true);
         assert_eq!(json["sites"][0]["moved_from"], "88385d8677efa39e");
         let kinds: Vec<_> =

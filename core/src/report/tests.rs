@@ -8,6 +8,10 @@ use crate::model::{Actor, Role, SiteId, StackKey, ThreadId};
 use std::path::Path;
 use std::time::Duration;
 
+#[expect(unreachable_pub, reason = "zaudit-tests makes it public")]
+#[path = "../../../tests/src/golden.rs"]
+mod comparer;
+
 /// The report that the renderers' goldens show, of a run of three hours: a leak by everybody, a
 /// leak on one path, a pool, something that grows, a JDK cache, and what was there before.
 pub(crate) fn sample() -> Report {
@@ -181,11 +185,5 @@ pub(crate) fn rendered_in(report: &Report, format: Format, style: Style) -> Vec<
 /// Compares with `tests/goldens/<name>`; a missing golden fails, `BLESS=1` writes it.
 pub(crate) fn golden(name: &str, bytes: &[u8]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens").join(name);
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, bytes).unwrap();
-    }
-    let expected = std::fs::read(&path)
-        .unwrap_or_else(|e| panic!("{}: {e}; BLESS=1 writes it", path.display()));
-    assert_eq!(String::from_utf8_lossy(bytes), String::from_utf8_lossy(&expected), "{name}");
+    comparer::golden(&path, std::str::from_utf8(bytes).unwrap()).unwrap_or_else(|w| panic!("{w}"));
 }

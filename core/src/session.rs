@@ -103,7 +103,7 @@ pub struct Snapshot {
     pub ended_unknown: PerKind<u64>,
     /// Open instances that were there when counting began, and what became of them.
     pub adopted: PerKind<Tally>,
-    /// Stacks that came after the site table was full.
+    /// Stacks that came after their table was full: those of sites, and those of double ends.
     pub overflowed: u64,
     /// What could not be seen.
     pub gaps: Gaps,
@@ -306,7 +306,7 @@ impl Session {
                 deflater: unknown(Kind::Deflater),
             },
             adopted,
-            overflowed: self.stacks.overflowed(),
+            overflowed: self.stacks.overflowed() + self.double_ends.overflowed(),
             gaps: self.gaps(),
         })
     }
@@ -422,6 +422,34 @@ mod tests {
         assert!(snapshot.sites[0].tally.is_balanced());
         session.reset();
         assert!(session.snapshot(Nanos(7), Duration::ZERO).unwrap().ended_again.is_empty());
+    }
+
+    #[test]
+    fn stacks_that_do_not_fit_are_counted_in_both_tables() {
+        let session = Session {
+            stacks: Stacks::with_room_for(1),
+            double_ends: Stacks::with_room_for(1),
+            ..Session::default()
+        };
+        let stack = |method: &str| {
+            let class = "a.B".to_owned();
+            let frame = Frame { class, method: method.into(), file: None, line: None };
+            Stack { frames: vec![frame], truncated: false, subclass: None }
+        };
+        let overflowed = || session.snapshot(Nanos(0), Duration::ZERO).unwrap().overflowed;
+        for (key, method) in [(1, "a"), (2, "b")] {
+            session.learn(Kind::Inflater, StackKey(key), stack(method)).unwrap();
+        }
+        assert_eq!(overflowed(), 1);
+        for (key, method) in [(1, "a"), (2, "b"), (3, "c")] {
+            let key = StackKey(key);
+            let double_end = session.learn_double_end(Kind::Inflater, key, stack(method)).unwrap();
+            session.record_double_end(double_end);
+        }
+        assert_eq!(overflowed(), 3);
+        // The calls are counted all the same.
+        let ended_again = session.snapshot(Nanos(0), Duration::ZERO).unwrap().ended_again;
+        assert_eq!(ended_again.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]

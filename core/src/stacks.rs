@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Keys kept before the cache is emptied and learnt anew (16 bytes each).
 const MAX_KEYS: usize = 1 << 16;
 
-/// Sites kept; instances from further stacks share one site a kind, which says so in its only
-/// frame.
+/// Sites kept at most; instances from further stacks share one site a kind, which says so in its
+/// only frame.
 const MAX_SITES: usize = 100_000;
 
 /// Thread names remembered per site.
@@ -95,6 +95,7 @@ pub struct Stacks {
 
 #[derive(Debug, Default)]
 struct Interned {
+    max_sites: usize,
     frames: Frames,
     sites: Vec<Arc<Site>>,
     by_stable_id: HashMap<u64, SiteId>,
@@ -103,15 +104,21 @@ struct Interned {
 
 impl Default for Stacks {
     fn default() -> Self {
-        Stacks {
-            keys: DashMap::with_shard_amount(SHARDS),
-            key_count: AtomicUsize::new(0),
-            interned: Mutex::default(),
-        }
+        Stacks::with_room_for(MAX_SITES)
     }
 }
 
 impl Stacks {
+    /// A table that keeps this number of sites, and two more for stacks that do not fit in. Only
+    /// tests take another one than [`MAX_SITES`].
+    pub(crate) fn with_room_for(max_sites: usize) -> Stacks {
+        Stacks {
+            keys: DashMap::with_shard_amount(SHARDS),
+            key_count: AtomicUsize::new(0),
+            interned: Mutex::new(Interned { max_sites, ..Interned::default() }),
+        }
+    }
+
     /// The site of a stack that was seen before: one look-up, no allocation, a sharded read lock.
     pub fn site(&self, kind: Kind, key: StackKey) -> Option<SiteId> {
         self.keys.get(&(kind, key)).map(|site| *site)
@@ -197,9 +204,9 @@ impl Interned {
 
     fn intern(&mut self, kind: Kind, mut stack: Stack) -> Result<SiteId, OutOfMemory> {
         let mut stable_id = stable_id(kind, &stack);
-        if self.sites.len() >= MAX_SITES && !self.by_stable_id.contains_key(&stable_id) {
+        if self.sites.len() >= self.max_sites && !self.by_stable_id.contains_key(&stable_id) {
             self.overflowed += 1;
-            stack = overflow_stack();
+            stack = overflow_stack(self.max_sites);
             stable_id = self::stable_id(kind, &stack);
         }
         if let Some(known) = self.by_stable_id.get(&stable_id) {
@@ -247,8 +254,8 @@ impl Frames {
     }
 }
 
-fn overflow_stack() -> Stack {
-    placeholder(format!("(more than {MAX_SITES} allocation sites: all others share this one)"))
+fn overflow_stack(max_sites: usize) -> Stack {
+    placeholder(format!("(more than {max_sites} allocation sites: all others share this one)"))
 }
 
 fn unlearned_stack() -> Stack {
@@ -352,6 +359,36 @@ mod tests {
         assert_eq!(stacks.site(Kind::Inflater, StackKey(0)), None);
         assert_eq!(stacks.site(Kind::Inflater, StackKey(MAX_KEYS as u64)), Some(SiteId(0)));
         assert_eq!(stacks.count(), 1);
+    }
+
+    #[test]
+    fn what_does_not_fit_into_the_table_shares_one_site_a_kind() {
+        let stacks = Stacks::with_room_for(2);
+        let learn = |kind, key, name: &str| stacks.learn(kind, StackKey(key), stack(&[name]));
+        let [x, y] =
+            [(1, "x"), (2, "y")].map(|(key, name)| learn(Kind::Inflater, key, name).unwrap());
+        assert_eq!(stacks.overflowed(), 0);
+        let z = learn(Kind::Inflater, 3, "z").unwrap();
+        assert_eq!(learn(Kind::Inflater, 4, "zz").unwrap(), z);
+        let deflater = learn(Kind::Deflater, 5, "z").unwrap();
+        assert!(![x, y, z].contains(&deflater) && ![x, y].contains(&z));
+        assert_eq!((stacks.kind(z), stacks.kind(deflater)), (Kind::Inflater, Kind::Deflater));
+        assert_eq!((stacks.count(), stacks.overflowed()), (4, 3));
+        // What is known is found as before, under any key.
+        assert_eq!(learn(Kind::Inflater, 6, "x").unwrap(), x);
+        assert_eq!(stacks.site(Kind::Inflater, StackKey(4)), Some(z));
+        assert_eq!(stacks.overflowed(), 3);
+        let shared = stacks.get(z).unwrap();
+        let frames: Vec<_> = shared.frames().map(|frame| frame.method.as_str()).collect();
+        assert_eq!(frames, ["(more than 2 allocation sites: all others share this one)"]);
+        assert!(shared.truncated);
+    }
+
+    #[test]
+    fn the_ids_of_placeholders_are_the_same_in_every_run() {
+        let id = |stack| format!("{:016x}", stable_id(Kind::Inflater, &stack));
+        assert_eq!(id(overflow_stack(MAX_SITES)), "5063d257185244db");
+        assert_eq!(id(unlearned_stack()), "b740ab64bf73348e");
     }
 
     #[test]

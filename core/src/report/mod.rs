@@ -146,7 +146,7 @@ pub struct Health {
     pub gaps: Gaps,
     /// Sites whose sum is off.
     pub sums_off: u64,
-    /// New stacks that did not fit into the site table.
+    /// New stacks that did not fit into the table of sites or of double ends.
     pub overflowed: u64,
     /// Sites whose stack is truncated at the outer end; their counts are exact.
     pub truncated_sites: u64,

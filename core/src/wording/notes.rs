@@ -91,10 +91,10 @@ pub fn unreadable(number: u64, reason: &str) -> String {
     format!("{reason} ({})", times(number))
 }
 
-/// Stacks beyond the size of the site table.
+/// Stacks beyond the size of their table, of sites or of double ends.
 pub fn overflowed(number: u64) -> String {
     let stacks = count(usize::try_from(number).unwrap_or(usize::MAX), "new stack");
-    format!("{stacks} not recorded: the site table was full")
+    format!("{stacks} not recorded: the table of stacks was full")
 }
 
 /// A sum that is off.

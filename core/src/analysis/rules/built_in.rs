@@ -22,11 +22,14 @@ const BUILT_IN: &[&str] = &[
     "leak,live:java.util.zip.ZipFile*.getInflater << java.util.jar.JarFile.getManifest*",
     "leak,live:java.util.zip.ZipFile*.getInflater << java.util.jar.JarFile.checkForSpecialAttributes",
     "leak,live:java.util.zip.ZipFile*.getInflater << java.util.jar.JarFile.hasClassPathAttribute",
-    "leak,live:java.util.zip.ZipFile*.getInflater << *.JarIndex.getJarIndex",
+    "leak,live:java.util.zip.ZipFile*.getInflater << sun.misc.JarIndex.getJarIndex",
+    "leak,live:java.util.zip.ZipFile*.getInflater << jdk.internal.util.jar.JarIndex.getJarIndex",
     "leak,live:java.util.zip.ZipFile*.getInflater << sun.launcher.LauncherHelper.*",
     "live:java.util.zip.ZipFile*.getInflater",
-    "live:*.zipfs.ZipFileSystem.getInflater",
-    "live:*.zipfs.ZipFileSystem.getDeflater",
+    "live:com.sun.nio.zipfs.ZipFileSystem.getInflater",
+    "live:com.sun.nio.zipfs.ZipFileSystem.getDeflater",
+    "live:jdk.nio.zipfs.ZipFileSystem.getInflater",
+    "live:jdk.nio.zipfs.ZipFileSystem.getDeflater",
     "leak,live:com.sun.tools.javac.file.ZipFileIndex.inflate",
 ];
 
@@ -41,23 +44,55 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::rules::in_jdk;
     use crate::analysis::rules::tests::frames;
+    use crate::model::Kind;
 
     #[test]
     fn every_built_in_rule_parses() {
         assert_eq!(Rule::built_in().len(), BUILT_IN.len());
     }
 
+    /// Where a pattern begins with a package of the JDK, so does every class that it matches.
     #[test]
-    fn the_jdk_s_own_stacks_are_covered() {
+    fn every_built_in_rule_speaks_of_the_jdk_only() {
+        for rule in Rule::built_in() {
+            for (at, pattern) in rule.patterns.iter().enumerate() {
+                assert!(in_jdk(&pattern.text), "{}: not only of the JDK: {pattern:?}", rule.text);
+                assert!(at == 0 || pattern.near, "{}: use << and not <", rule.text);
+            }
+        }
+    }
+
+    /// The first rule that fits is the one that is applied.
+    #[test]
+    fn no_built_in_rule_is_shadowed_by_an_earlier_one() {
+        let rules = Rule::built_in();
+        for (at, rule) in rules.iter().enumerate() {
+            let names: Vec<_> =
+                rule.patterns.iter().map(|pattern| pattern.text.replace('*', "x")).collect();
+            let stack = frames(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            assert!(rule.fits(stack.iter()), "{}", rule.text);
+            for earlier in rules.iter().take(at).filter(|earlier| earlier.fits(stack.iter())) {
+                let has_more = Kind::ALL.iter().any(|kind| {
+                    (rule.speaks_of_leaks(*kind) && !earlier.speaks_of_leaks(*kind))
+                        || (rule.speaks_of_live(*kind) && !earlier.speaks_of_live(*kind))
+                });
+                assert!(has_more, "{} has no effect after {}", rule.text, earlier.text);
+            }
+        }
+    }
+
+    /// Stacks as reports have them, each with the first rule that fits, if there is one.
+    #[test]
+    fn stacks_are_covered_by_the_rule_that_is_meant_for_them_or_by_none() {
         let rule_of = |stack: &[&str]| {
             let stack = frames(stack);
-            Rule::built_in()
-                .into_iter()
-                .find(|rule| rule.fits(stack.iter()))
-                .map(|rule| (rule.leak, rule.live))
+            let rule = Rule::built_in().into_iter().find(|rule| rule.fits(stack.iter()));
+            rule.map(|rule| rule.text)
         };
-        for (stack, covered) in [
+        const POOL: &str = "live:java.util.zip.ZipFile*.getInflater";
+        for (stack, rule) in [
             // JDK 8, application class loader
             (
                 &[
@@ -69,7 +104,7 @@ mod tests {
                     "java.net.URLClassLoader.defineClass",
                     "java.lang.ClassLoader.loadClass",
                 ][..],
-                Some((true, true)),
+                Some("leak,live:java.util.zip.ZipFile*.getInflater << java.*.loadClass"),
             ),
             // JDK 9 and later, the program's own reading
             (
@@ -80,12 +115,14 @@ mod tests {
                     "java.util.zip.ZipFile.getInputStream",
                     "org.acme.Main.read",
                 ],
-                Some((false, true)),
+                Some(POOL),
             ),
             (
                 &["java.util.zip.Inflater.<init>", "jdk.nio.zipfs.ZipFileSystem.getInflater"],
-                Some((false, true)),
+                Some("live:jdk.nio.zipfs.ZipFileSystem.getInflater"),
             ),
+            // Not the JDK's, in spite of its name
+            (&["java.util.zip.Inflater.<init>", "org.acme.zipfs.ZipFileSystem.getInflater"], None),
             // The compiler of JDK 8, run by anything
             (
                 &[
@@ -94,7 +131,7 @@ mod tests {
                     "com.sun.tools.javac.file.ZipFileIndex.readBytes",
                     "org.acme.Main.compile",
                 ],
-                Some((true, true)),
+                Some("leak,live:com.sun.tools.javac.file.ZipFileIndex.inflate"),
             ),
             // A class loader of the program's own that reads archives itself
             (
@@ -105,11 +142,11 @@ mod tests {
                     "org.acme.PluginLoader.loadClass",
                     "java.lang.ClassLoader.loadClass",
                 ],
-                Some((false, true)),
+                Some(POOL),
             ),
             (&["java.util.zip.Inflater.<init>", "org.acme.Main.loadClass"], None),
         ] {
-            assert_eq!(rule_of(stack), covered, "{stack:?}");
+            assert_eq!(rule_of(stack).as_deref(), rule, "{stack:?}");
         }
     }
 }

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use zaudit_core::options::{FORMATS, FormatSpec};
 use zaudit_tests::golden;
 
 /// Where packages have their sources, and their names in paths.
@@ -249,26 +251,55 @@ fn unsafe_stays_where_the_jvm_and_the_system_are() {
     }
 }
 
-/// Documents have parts that are made from the code, between `<!-- NAME -->` and `<!-- /NAME -->`.
-/// `BLESS=1` writes them.
-#[test]
-fn documents_have_the_tables_of_the_code() {
+/// The parts of documents that are made from the code: the document, the name of the part and its
+/// text. They stand between `<!-- NAME -->` and `<!-- /NAME -->`.
+fn generated() -> Vec<(&'static str, &'static str, String)> {
     use zaudit_core::options;
-    for (document, name, text) in [
+    let rules = format!("```\n{}```\n", zaudit_core::analysis::rules::Rule::built_in_file());
+    vec![
         ("README.md", "options", options::readme_table()),
         ("docs/options.md", "options", options::markdown()),
         ("docs/options.md", "commands", options::commands_markdown()),
-    ] {
-        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-        let path = root().join(document);
-        let page = fs::read_to_string(&path).unwrap();
-        let (before, rest) =
-            page.split_once(&begin).unwrap_or_else(|| panic!("{document} has no {begin}"));
-        let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{document} has no {end}"));
-        let now = format!("{before}{begin}{text}{end}{after}");
-        golden::golden(&path, &now)
-            .unwrap_or_else(|why| panic!("the part `{name}` is not the code's: {why}"));
-    }
+        ("docs/suppressions.md", "built-in rules", rules),
+    ]
+}
+
+/// The document with this part, or what is wrong with it.
+fn with_part(document: &str, name: &str, text: &str) -> Result<(), String> {
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let page = read(document);
+    let without = |mark: &str| format!("{document} has no {}", mark.trim());
+    let (before, rest) = page.split_once(&begin).ok_or_else(|| without(&begin))?;
+    let (_, after) = rest.split_once(&end).ok_or_else(|| without(&end))?;
+    let now = format!("{before}{begin}{text}{end}{after}");
+    golden::golden(&root().join(document), &now)
+        .map_err(|why| format!("the part `{name}` is not the code's: {why}"))
+}
+
+/// Compares the generated parts of documents and the examples, or writes them with `BLESS=1`. Once,
+/// and before any test reads a document: tests run side by side.
+fn generated_files() -> Result<(), String> {
+    static DONE: LazyLock<Result<(), String>> = LazyLock::new(|| {
+        let mut wrong = Vec::new();
+        for (document, name, text) in generated() {
+            wrong.extend(with_part(document, name, &text).err());
+        }
+        for name in examples() {
+            let path = format!("tests/goldens/{name}");
+            let stored = fs::read_to_string(root().join(&path)).map_err(|error| {
+                format!("{path}: {error}; BLESS=1 cargo test -p zaudit-core writes it")
+            });
+            let example = root().join("docs/examples").join(&name);
+            wrong.extend(stored.and_then(|text| golden::golden(&example, &text)).err());
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    });
+    DONE.clone()
+}
+
+#[test]
+fn documents_and_examples_are_what_the_code_makes() {
+    generated_files().unwrap_or_else(|why| panic!("{why}"));
 }
 
 /// The names of all fields that a schema has.
@@ -370,8 +401,10 @@ fn the_page_on_security_names_tests_that_exist() {
     }
 }
 
-/// The documents of the root, of `docs/` and of `.github/`.
+/// The documents of the root, of `docs/` and of `.github/`, after what is generated was written.
 fn documents() -> Vec<PathBuf> {
+    // The test of generated files says what is wrong with them.
+    let _ = generated_files();
     let folders = ["", "docs", "docs/examples", ".github", ".github/ISSUE_TEMPLATE"];
     let files = folders.iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
     let files = files.map(|file| file.unwrap().path());
@@ -468,26 +501,58 @@ fn links_in_documents_lead_somewhere() {
     }
 }
 
-/// The examples of the formats are the goldens of the renderers. `BLESS=1` copies them.
-#[test]
-fn the_examples_are_what_the_renderers_write() {
-    let examples = root().join("docs/examples");
-    let endings = ["txt", "html", "json", "pprof.txt", "collapsed", "prom"];
-    let names = endings.map(|ending| format!("report.{ending}"));
-    for name in &names {
-        let golden = fs::read(root().join("tests/goldens").join(name)).unwrap();
-        if golden::is_blessed() {
-            fs::write(examples.join(name), &golden).unwrap();
-        }
-        let example = fs::read(examples.join(name)).unwrap_or_default();
-        assert!(
-            example == golden,
-            "docs/examples/{name} is not tests/goldens/{name}; BLESS=1 copies it"
-        );
+/// The name of the golden of a format, which is also its example. What is no text is stored in
+/// text form.
+fn example(spec: &FormatSpec) -> String {
+    match spec.extensions.first() {
+        _ if !spec.is_text => format!("report.{}.txt", spec.name),
+        Some(extension) => format!("report{extension}"),
+        None => "report.txt".to_owned(),
     }
-    for file in fs::read_dir(&examples).unwrap() {
+}
+
+/// The examples in `docs/examples`: one for each format.
+fn examples() -> Vec<String> {
+    FORMATS.iter().map(example).collect()
+}
+
+#[test]
+fn every_example_is_one_of_a_format() {
+    let examples = examples();
+    for file in fs::read_dir(root().join("docs/examples")).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
-        assert!(names.contains(&name) || name == "README.md", "docs/examples/{name} has no golden");
+        let known = examples.contains(&name) || name == "README.md";
+        assert!(known, "docs/examples/{name} is the example of no format");
+    }
+}
+
+/// Formats that docs/formats.md leaves to another document, and how it begins to describe them.
+const DESCRIBED_ELSEWHERE: [(&str, &str, &str); 3] = [
+    ("text", "README.md", "\n## What a report looks like\n"),
+    ("html", "README.md", "\n`file=report.html` writes "),
+    ("json", "docs/json-report.md", "\n`format=json` writes "),
+];
+
+#[test]
+fn every_format_is_described_and_has_an_example() {
+    // The test of generated files says what is wrong with them.
+    let _ = generated_files();
+    let (page, list) = (read("docs/formats.md"), read("docs/examples/README.md"));
+    for spec in FORMATS {
+        let (name, file) = (spec.name, example(spec));
+        match DESCRIBED_ELSEWHERE.iter().find(|(format, ..)| *format == name) {
+            Some((_, document, begin)) => {
+                assert!(read(document).contains(begin), "{document} does not describe {name}");
+            }
+            None => {
+                let begin = format!("\n## {name} (");
+                assert!(page.contains(&begin), "docs/formats.md has no section {begin:?}");
+                let link = format!("](examples/{file})");
+                assert!(page.contains(&link), "docs/formats.md does not link to examples/{file}");
+            }
+        }
+        let row = format!("| [{file}]({file}) | `{name}`");
+        assert!(list.contains(&row), "docs/examples/README.md has no row that begins with {row}");
     }
 }
 
@@ -522,21 +587,6 @@ fn literals(text: &str) -> String {
     let lines = code.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
     // A backslash at the end of a line joins it to the next one.
     lines.collect::<Vec<_>>().join("\n").replace("\\\n", "").replace("\\\"", "\"")
-}
-
-#[test]
-fn the_page_on_suppressions_has_the_built_in_rules() {
-    let page = fs::read_to_string(root().join("docs/suppressions.md")).unwrap();
-    let section =
-        page.split("\n## Built-in rules\n").nth(1).expect("docs/suppressions.md has the section");
-    let listed = section.split("```").nth(1).expect("and in it a list");
-    let (rules, complaints) =
-        zaudit_core::analysis::rules::Rule::read_file("docs/suppressions.md", listed);
-    let texts = |rules: Vec<zaudit_core::analysis::rules::Rule>| {
-        rules.into_iter().map(|rule| rule.text).collect::<Vec<_>>()
-    };
-    assert_eq!(complaints, [""; 0]);
-    assert_eq!(texts(rules), texts(zaudit_core::analysis::rules::Rule::built_in()));
 }
 
 /// The widest comment.

@@ -28,7 +28,7 @@ pub(crate) fn run(suppress: &Suppress) -> Result<(), CliError> {
     let file = match &suppress.report {
         Some(report) => rules_for(&input::read(report)?)
             .map_err(|why| CliError::new(Code::Failed, why.to_string(), ""))?,
-        None => File { text: built_in(), left_out: Vec::new() },
+        None => File { text: Rule::built_in_file(), left_out: Vec::new() },
     };
     match &suppress.output {
         Some(path) => output::OutputFile::open(path)?.fill(file.text.as_bytes())?,
@@ -46,14 +46,6 @@ struct File {
     text: String,
     /// What it does not cover, one line each.
     left_out: Vec<String>,
-}
-
-fn built_in() -> String {
-    let rules = Rule::built_in();
-    let mut text =
-        String::from("# The built-in rules of zaudit, in the order in which they apply.\n");
-    rules.iter().for_each(|rule| text.push_str(&format!("{}\n", rule.text)));
-    text
 }
 
 /// A rule to write: for the leaks of a finding, or for its suspects.
@@ -376,7 +368,7 @@ mod tests {
 
     #[test]
     fn the_built_in_rules_are_a_file_of_rules() {
-        let (rules, complaints) = Rule::read_file("x", &built_in());
+        let (rules, complaints) = Rule::read_file("x", &Rule::built_in_file());
         assert_eq!(complaints, [""; 0]);
         let texts = |rules: &[Rule]| rules.iter().map(|rule| rule.text.clone()).collect::<Vec<_>>();
         assert_eq!(texts(&rules), texts(&Rule::built_in()));

@@ -39,6 +39,15 @@ impl Rule {
         // That every one of them parses is a test below.
         BUILT_IN.iter().filter_map(|text| Rule::parse(text, true).ok()).collect()
     }
+
+    /// The same as a file of rules.
+    pub fn built_in_file() -> String {
+        let lines: Vec<String> = BUILT_IN.iter().map(|rule| format!("{rule}\n")).collect();
+        format!(
+            "# The built-in rules of zaudit, in the order in which they apply.\n{}",
+            lines.concat()
+        )
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-package lifecycles;
+package bench;
 
 /** The shortest program: what its process takes is start-up and exit. */
 public final class Hello {

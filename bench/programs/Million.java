@@ -1,18 +1,14 @@
-package lifecycles;
+package bench;
 
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.Paths;
 import java.util.concurrent.CyclicBarrier;
 import java.util.zip.Inflater;
 
 /**
  * What is left of many lifecycles in the process's resident memory.
  *
- * <p>{@code Million LIFECYCLES THREADS} prints one line {@code rss START WARM AFTER LIFECYCLES}:
- * VmRSS in KiB at the start, after a tenth of the lifecycles (by then all code is compiled and
- * every thread has its native heap) and after all of them that followed, each right after a forced
- * GC; and how many there were in all. The same threads live through the whole run.
+ * <p>{@code Million LIFECYCLES THREADS} prints VmRSS in KiB at the start, after a tenth of the
+ * lifecycles (by then all code is compiled and every thread has its native heap) and after all of
+ * them that followed, each after a forced GC. The same threads live through the whole run.
  */
 public final class Million {
     private Million() {}
@@ -27,13 +23,14 @@ public final class Million {
             thread.setDaemon(true);
             thread.start();
         }
-        long start = settledRss();
+        long start = Memory.settledRss();
         pass(gate);
-        long warm = settledRss();
+        long warm = Memory.settledRss();
         pass(gate);
-        long after = settledRss();
+        long after = Memory.settledRss();
         long total = (long) threads * (each / 10 + each);
-        System.out.println("rss " + start + " " + warm + " " + after + " " + total);
+        System.out.println("start=" + start + " warm=" + warm + " after=" + after
+                + " grown=" + (after - warm) + " lifecycles=" + total);
     }
 
     /** Lets the threads work, and waits until they have. */
@@ -59,20 +56,5 @@ public final class Million {
         for (int i = 0; i < lifecycles; i++) {
             new Inflater(true).end();
         }
-    }
-
-    // JDK 8 finalizes Inflaters; where finalization is gone, this does nothing.
-    @SuppressWarnings({"deprecation", "removal"})
-    private static long settledRss() throws Exception {
-        System.gc();
-        System.runFinalization();
-        System.gc();
-        Path status = Paths.get("/proc/self/status");
-        for (String line : Files.readAllLines(status)) {
-            if (line.startsWith("VmRSS:")) {
-                return Long.parseLong(line.replaceAll("[^0-9]", ""));
-            }
-        }
-        throw new IllegalStateException(status + " has no VmRSS");
     }
 }

@@ -18,6 +18,9 @@ public final class Lifecycles {
     private static final int ROUND_NANOS = 400_000;
     private static final int MOST = 4_000;
 
+    /** Fewer do not warm it up, however long they take on a busy machine. */
+    private static final int WARM = 50_000;
+
     private static int levels;
     private static volatile int batch;
     /** The round that has begun. */
@@ -42,7 +45,7 @@ public final class Lifecycles {
         long lifecycles = 0;
         batch = 50;
         long end = System.nanoTime() + Long.parseLong(args[2]) * 1_000_000;
-        while (System.nanoTime() < end) {
+        while (System.nanoTime() < end || lifecycles < WARM) {
             run(helpers);
             lifecycles += 50L * (helpers + 1);
         }

@@ -30,7 +30,10 @@ public final class Frozen {
             throw new IllegalArgumentException("this program's own frames are more than " + depth);
         }
         double[] nanos = new double[1_000_000];
-        long lifecycles = (long) BATCH * runFor(Long.parseLong(args[1]), levels, nanos);
+        long lifecycles = 0;
+        do { // fewer do not warm it up, however long they take on a busy machine
+            lifecycles += (long) BATCH * runFor(Long.parseLong(args[1]), levels, nanos);
+        } while (lifecycles < 50_000);
         int batches = runFor(Long.parseLong(args[2]), levels, nanos);
         lifecycles += (long) BATCH * batches;
         Arrays.sort(nanos, 0, batches);

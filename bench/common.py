@@ -188,14 +188,14 @@ class Bench:
         """Runs one of our programs; its last line has its fields."""
         return self.run_command(self.arguments(major, agent, options, program), env)
 
-    def run_command(self, command, env=None, has_fields=True):
+    def run_command(self, command, env=None, has_fields=True, errors=None):
         with contextlib.suppress(FileNotFoundError):
             (self.folder / "report.json").unlink()
         command = [str(word) for word in command]
         start = time.perf_counter()
         with subprocess.Popen(command, cwd=self.folder, env={**os.environ, **(env or {})},
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              text=True) as process:
+                              stderr=errors, text=True) as process:
             line, at = "", start
             for said in process.stdout:
                 line, at = said, time.perf_counter()
@@ -278,7 +278,7 @@ class Bench:
 
     def of(self, major, case, agent, name):
         """The figure of all forks: the least of minima, the median of anything else."""
-        return (min if name == "min" else median)(self.values(major, case, agent, name))
+        return (min if name.endswith("min") else median)(self.values(major, case, agent, name))
 
     def added(self, major, case, agent, name):
         """What an agent adds to the bare program."""

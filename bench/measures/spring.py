@@ -32,7 +32,9 @@ def measure(bench, full, quick, extension, making, using):
     rows = []
     for major in majors:
         archive = bench.folder / f"app-{major}.{extension}"
-        bench.run_command([bench.java(major), f"{making}{archive}", *program], has_fields=False)
+        with (bench.folder / "making.log").open("w") as log:
+            bench.run_command([bench.java(major), f"{making}{archive}", *program],
+                              has_fields=False, errors=log)
         if not archive.exists():
             raise Failure(f"JDK {major} made no {archive}")
         for agent in agents:

@@ -16,14 +16,14 @@ final class Tree {
     }
 
     private Tree(int frames, int here) {
-        // `pad` and `fork` call themselves, so that each has a frame more; the last is the constructor.
+        // `pad` and `fork` have a frame more than they call themselves; the last is the constructor.
         padding = frames - FORKS - here - 3;
         if (padding < 0) {
             throw new IllegalArgumentException("frames: at least " + (frames - padding));
         }
     }
 
-    /** A new Inflater on the stack with that number; the caller stands as deep as for `new Tree`. */
+    /** A new Inflater on stack {@code number}; to be called as deep as {@code new Tree}. */
     Inflater create(int number) {
         return pad(number, padding);
     }

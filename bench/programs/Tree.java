@@ -16,7 +16,7 @@ final class Tree {
     }
 
     private Tree(int frames, int here) {
-        // `pad` and `fork` have a frame more than they call themselves; the last is the constructor.
+        // `pad` and `fork` have a frame more than they call themselves; the last: constructor.
         padding = frames - FORKS - here - 3;
         if (padding < 0) {
             throw new IllegalArgumentException("frames: at least " + (frames - padding));

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from common import Bench, Failure, load  # noqa: E402
+from common import Bench, Failure, Skipped, load  # noqa: E402
 from measures import (  # noqa: E402
     adoption, attach, exit_report, formats, http, library, lifecycle, live, many_stacks, million,
     short_threads, spring, stacks, start, threads, virtual, work,
@@ -75,7 +75,10 @@ def main():
             print(f"\n{name}: {summary(measure)}")
             sys.stdout.flush()
             bench.begin(name)
-            measure(bench)
+            try:
+                measure(bench)
+            except Skipped as skipped:
+                print(f"  skipped: {skipped}")
             sys.stdout.flush()
         print(f"\nLoad {load()} at the end. Each single measurement: {bench.raw}")
     except Failure as failure:

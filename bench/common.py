@@ -27,6 +27,10 @@ class Failure(Exception):
     """Ends the benchmark with a message."""
 
 
+class Skipped(Exception):
+    """A measure that has nothing to do, and why."""
+
+
 def say(text):
     print(f"bench: {text}", file=sys.stderr)
 
@@ -117,8 +121,7 @@ class Bench:
         if self.chosen:
             wanted = [major for major in full if major in self.chosen]
             if not wanted:
-                say(f"{self.measure} runs on JDK {', '.join(map(str, full))} only")
-                return []
+                raise Skipped(f"it runs on JDK {', '.join(map(str, full))} only")
         missing = [major for major in wanted if major not in self.homes]
         if missing:
             found = output_of([TOP / "scripts" / "jdks", *map(str, missing)])
@@ -131,7 +134,10 @@ class Bench:
         for major in wanted:
             if major not in self.homes:
                 say(f"{self.measure}: there is no JDK {major}")
-        return [major for major in wanted if major in self.homes]
+        found = [major for major in wanted if major in self.homes]
+        if not found:
+            raise Skipped("there is none of its JDKs")
+        return found
 
     def java(self, major):
         return self.homes[major] / "bin" / "java"

@@ -23,8 +23,6 @@ def run_aot(bench):
 
 def measure(bench, full, quick, extension, making, using):
     majors = bench.majors(full, quick)
-    if not majors:
-        return
     folder = bench.maven("spring")
     jars = [folder / "app.jar", *sorted((folder / "lib").glob("*.jar"))]
     program = [*OPTIONS, "-cp", ":".join(map(str, jars)), "zaudit.bench.Application"]

@@ -6,9 +6,9 @@
 //! to and cannot be moved makes the method a [`Refusal`].
 
 use super::bytes::{Put, Reader, length_u4};
-use super::instructions::Instructions;
-use super::layout::{self, PcMap};
-use super::{Pool, Refusal, frames, tables};
+use super::instructions::{INVOKESTATIC, Instructions};
+use super::layout::{self, Insertions, PcMap};
+use super::{MethodRef, Pool, Refusal, frames, tables};
 
 /// Where a snippet goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +18,10 @@ pub enum Where {
     /// In front of each return instruction, jumps to it included; not where an exception leaves the
     /// method.
     Return,
+    /// In front of the instruction at this pc, jumps to it included.
+    Before(usize),
+    /// Behind the instruction at this pc, where no jump goes.
+    After(usize),
 }
 
 /// Straight-line instructions to put into a method. They must leave the operand stack unchanged.
@@ -100,9 +104,29 @@ impl<'a> Code<'a> {
         Ok(false)
     }
 
+    /// The pcs of the `invokestatic` instructions that call this method.
+    ///
+    /// # Errors
+    /// The code is malformed.
+    pub fn static_calls(
+        &self,
+        pool: &Pool<'_>,
+        called: &MethodRef<'_>,
+    ) -> Result<Vec<usize>, Refusal> {
+        let mut calls = Vec::new();
+        for instruction in self.instructions() {
+            let instruction = instruction?;
+            let method = instruction.pool_index().and_then(|index| pool.method(index));
+            if instruction.opcode() == INVOKESTATIC && method.as_ref() == Some(called) {
+                calls.push(instruction.pc);
+            }
+        }
+        Ok(calls)
+    }
+
     /// Adds a snippet, and returns in how many places it will be inserted: 0 before the returns of
-    /// a method that only throws. Snippets for the same place run in the order in which they were
-    /// added.
+    /// a method that only throws, and 0 if no instruction is at the pc. Snippets for the same place
+    /// run in the order in which they were added.
     ///
     /// # Errors The snippet is not straight-line code, or the method's own code is malformed.
     /// Whether the result fits the format is checked when the class is written.
@@ -116,14 +140,17 @@ impl<'a> Code<'a> {
                 )));
             }
         }
-        let mut returns = 0;
+        let mut places = usize::from(splice.at == Where::Entry);
         for instruction in self.instructions() {
-            returns += usize::from(instruction?.is_return());
+            let instruction = instruction?;
+            places += usize::from(match splice.at {
+                Where::Entry => false,
+                Where::Return => instruction.is_return(),
+                Where::Before(pc) => instruction.pc == pc,
+                // Behind a jump or a return it would be code that nothing reaches.
+                Where::After(pc) => instruction.pc == pc && !instruction.leaves(),
+            });
         }
-        let places = match splice.at {
-            Where::Entry => 1,
-            Where::Return => returns,
-        };
         self.splices.push(splice);
         Ok(places)
     }
@@ -135,13 +162,22 @@ impl<'a> Code<'a> {
 
     /// Writes the attribute's body with all snippets in place.
     pub(super) fn write(&self) -> Result<Vec<u8>, Refusal> {
-        let (entry, entry_stack) = self.snippet(Where::Entry);
-        let (before_return, return_stack) = self.snippet(Where::Return);
-        let (code, map) = layout::lay_out(self.bytes, &entry, &before_return)?;
-        // The stack is empty on entry; before a return it may be as deep as the method ever makes
-        // it.
+        let (mut insertions, mut entry_stack, mut inner_stack) = (Insertions::default(), 0, 0);
+        for splice in &self.splices {
+            let (snippet, stack) = match splice.at {
+                Where::Entry => (&mut insertions.entry, &mut entry_stack),
+                Where::Return => (&mut insertions.before_return, &mut inner_stack),
+                Where::Before(pc) => (insertions.before.entry(pc).or_default(), &mut inner_stack),
+                Where::After(pc) => (insertions.after.entry(pc).or_default(), &mut inner_stack),
+            };
+            snippet.extend(&splice.code);
+            // Each leaves the stack unchanged, so the deepest one counts, not the sum.
+            *stack = splice.stack.max(*stack);
+        }
+        let (code, map) = layout::lay_out(self.bytes, &insertions)?;
+        // The stack is empty on entry; elsewhere it may be as deep as the method ever makes it.
         let max_stack =
-            self.max_stack.checked_add(return_stack).map(|stack| stack.max(entry_stack));
+            self.max_stack.checked_add(inner_stack).map(|stack: u16| stack.max(entry_stack));
         let max_stack = max_stack
             .ok_or_else(|| Refusal::new("the operand stack would be deeper than 65,535"))?;
 
@@ -161,13 +197,6 @@ impl<'a> Code<'a> {
             out.put(body);
         }
         Ok(out)
-    }
-
-    fn snippet(&self, at: Where) -> (Vec<u8>, u16) {
-        let mine = || self.splices.iter().filter(|splice| splice.at == at);
-        let code = mine().flat_map(|splice| &splice.code).copied().collect();
-        // Each leaves the stack unchanged, so the deepest one counts, not the sum.
-        (code, mine().map(|splice| splice.stack).max().unwrap_or(0))
     }
 }
 
@@ -238,6 +267,33 @@ mod tests {
         assert_eq!(
             class.methods()[0].code().unwrap().bytes(),
             [3, 87, 0, 172, 0, 173, 191, 0, 177]
+        );
+    }
+
+    #[test]
+    fn snippets_beside_an_instruction_go_where_its_jumps_do_or_do_not() {
+        // goto 4; nop; iconst_0 (a target); pop (a target); goto 4; return
+        let code = [167, 0, 4, 0, 3, 87, 167, 255, 254, 167, 255, 252, 177];
+        let bytes = class_of(TestCode::of(code));
+        let mut class = ClassFile::parse(&bytes).unwrap();
+        let method = &mut class.methods_mut()[0];
+        for (at, places) in [
+            (Where::Before(4), 1),
+            (Where::After(4), 1),
+            (Where::Before(1), 0),
+            (Where::After(0), 0),
+            (Where::After(12), 0),
+            (Where::Before(99), 0),
+        ] {
+            let nops = if places == 1 { &[0, 0][..] } else { &[] };
+            assert_eq!(method.splice(splice(at, nops, 0)), Ok(places), "{at:?}");
+        }
+        let out = class.to_bytes().unwrap();
+        let class = ClassFile::parse(&out).unwrap();
+        assert_eq!(
+            class.methods()[0].code().unwrap().bytes(),
+            // The jump to iconst_0 runs what is in front of it, the one to pop nothing.
+            [167, 0, 4, 0, 0, 0, 3, 0, 0, 87, 167, 255, 250, 167, 255, 252, 177]
         );
     }
 

@@ -11,6 +11,7 @@ use super::bytes::Reader;
 
 pub(super) const NEW: u8 = 187;
 pub(super) const INVOKESPECIAL: u8 = 183;
+pub(super) const INVOKESTATIC: u8 = 184;
 const IINC: u8 = 132;
 const RET: u8 = 169;
 const TABLESWITCH: u8 = 170;

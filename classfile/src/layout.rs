@@ -2,12 +2,14 @@
 //!
 //! Owns: the new place of every instruction when snippets are inserted, and re-encoding
 //! instructions that contain pcs. Leaves to others: the tables beside the code. Invariant: a pc
-//! that control can reach lands *after* an entry snippet and *in front of* a before-return snippet,
-//! so a jump to a `return` runs the hook and a jump back to pc 0 does not run the entry hook again.
+//! that control can reach lands *in front of* the snippets before its instruction, and *after* the
+//! entry snippet and the snippets behind the previous instruction: a jump to a `return` runs the
+//! hook, and a jump back to pc 0 does not run the entry hook again.
 
 use super::Refusal;
 use super::bytes::Put;
 use super::instructions::{Instruction, Instructions, Shape, padding};
+use std::collections::BTreeMap;
 
 /// The longest code array the format allows (JVMS §4.7.3): its length must be *less than* 65,536.
 pub(super) const MAX_CODE: usize = 65_535;
@@ -72,26 +74,46 @@ fn to_u2(pc: u32) -> Result<u16, Refusal> {
     u16::try_from(pc).map_err(|_| Refusal::new("a pc moved past 65,535"))
 }
 
-/// Puts `entry` in front of the first instruction and `before_return` in front of each return.
-pub(super) fn lay_out(
-    code: &[u8],
-    entry: &[u8],
-    before_return: &[u8],
-) -> Result<(Vec<u8>, PcMap), Refusal> {
-    let map = measure(code, entry, before_return)?;
-    let mut out = Vec::with_capacity(code.len() + entry.len());
-    out.put(entry);
+/// What is inserted into one code array.
+#[derive(Debug, Default)]
+pub(super) struct Insertions {
+    /// In front of the first instruction.
+    pub(super) entry: Vec<u8>,
+    /// In front of each return.
+    pub(super) before_return: Vec<u8>,
+    /// In front of the instruction at a pc.
+    pub(super) before: BTreeMap<usize, Vec<u8>>,
+    /// Behind the instruction at a pc.
+    pub(super) after: BTreeMap<usize, Vec<u8>>,
+}
+
+impl Insertions {
+    fn before(&self, instruction: &Instruction<'_>) -> [&[u8]; 2] {
+        let here = self.before.get(&instruction.pc).map_or(&[][..], Vec::as_slice);
+        let before_return = if instruction.is_return() { &self.before_return[..] } else { &[] };
+        [here, before_return]
+    }
+
+    fn after(&self, instruction: &Instruction<'_>) -> &[u8] {
+        self.after.get(&instruction.pc).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Puts the insertions into the code.
+pub(super) fn lay_out(code: &[u8], insertions: &Insertions) -> Result<(Vec<u8>, PcMap), Refusal> {
+    let map = measure(code, insertions)?;
+    let mut out = Vec::with_capacity(code.len() + insertions.entry.len());
+    out.put(&insertions.entry);
     for instruction in Instructions::of(code) {
         let instruction = instruction?;
-        if instruction.is_return() {
-            out.put(before_return);
-        }
+        insertions.before(&instruction).into_iter().for_each(|snippet| out.put(snippet));
         emit(&instruction, &mut out, &map)?;
+        out.put(insertions.after(&instruction));
     }
     Ok((out, map))
 }
 
-fn measure(code: &[u8], entry: &[u8], before_return: &[u8]) -> Result<PcMap, Refusal> {
+fn measure(code: &[u8], insertions: &Insertions) -> Result<PcMap, Refusal> {
     let too_long = || Refusal::new(format!("the code would be longer than {MAX_CODE} bytes"));
     if code.is_empty() {
         return Err(Refusal::new("the code is empty"));
@@ -105,14 +127,13 @@ fn measure(code: &[u8], entry: &[u8], before_return: &[u8]) -> Result<PcMap, Ref
             *slot = new;
         }
     };
-    let mut pc = entry.len();
+    let mut pc = insertions.entry.len();
     for instruction in Instructions::of(code) {
         let instruction = instruction?;
         mark(instruction.pc, pc);
-        if instruction.is_return() {
-            pc += before_return.len();
-        }
+        pc += insertions.before(&instruction).map(<[u8]>::len).into_iter().sum::<usize>();
         pc += instruction.length_at(pc);
+        pc += insertions.after(&instruction).len();
         if pc > MAX_CODE {
             return Err(too_long());
         }

@@ -12,6 +12,7 @@ use super::bytes::{Put, Reader};
 
 const UTF8: u8 = 1;
 const CLASS: u8 = 7;
+const FIELD_REF: u8 = 9;
 const METHOD_REF: u8 = 10;
 const INTERFACE_METHOD_REF: u8 = 11;
 const NAME_AND_TYPE: u8 = 12;
@@ -23,6 +24,7 @@ enum Entry<'a> {
     Utf8(Cow<'a, [u8]>),
     Class(u16),
     NameAndType(u16, u16),
+    FieldRef(u16, u16),
     MethodRef(u16, u16),
     InterfaceMethodRef(u16, u16),
     /// A kind that the rewriter never needs to examine.
@@ -64,11 +66,12 @@ impl<'a> Pool<'a> {
                     Entry::Utf8(Cow::Borrowed(reader.take(len.into())?))
                 }
                 CLASS => Entry::Class(reader.u2()?),
+                FIELD_REF => Entry::FieldRef(reader.u2()?, reader.u2()?),
                 NAME_AND_TYPE => Entry::NameAndType(reader.u2()?, reader.u2()?),
                 METHOD_REF => Entry::MethodRef(reader.u2()?, reader.u2()?),
                 INTERFACE_METHOD_REF => Entry::InterfaceMethodRef(reader.u2()?, reader.u2()?),
-                // Integer, Float, Fieldref, Dynamic, InvokeDynamic.
-                3 | 4 | 9 | 17 | 18 => reader.take(4).map(|_| Entry::Other)?,
+                // Integer, Float, Dynamic, InvokeDynamic.
+                3 | 4 | 17 | 18 => reader.take(4).map(|_| Entry::Other)?,
                 // Long and Double take two indexes (JVMS §4.4.5).
                 5 | 6 => {
                     reader.take(8)?;
@@ -110,6 +113,20 @@ impl<'a> Pool<'a> {
             Entry::Class(name) => self.utf8(*name),
             _ => None,
         }
+    }
+
+    /// The first `CONSTANT_Fieldref` to a field of this name of the class `class`: its index, and
+    /// the field's descriptor.
+    pub fn field(&self, class: &[u8], name: &[u8]) -> Option<(u16, &[u8])> {
+        self.entries.iter().enumerate().find_map(|(index, entry)| {
+            let Entry::FieldRef(owner, member) = entry else { return None };
+            let Entry::NameAndType(field, descriptor) = self.entries.get(usize::from(*member))?
+            else {
+                return None;
+            };
+            let meant = self.class_name(*owner)? == class && self.utf8(*field)? == name;
+            Some((u16::try_from(index).ok()?, self.utf8(*descriptor)?)).filter(|_| meant)
+        })
     }
 
     /// What a `CONSTANT_Methodref` or `CONSTANT_InterfaceMethodref` names.
@@ -187,7 +204,7 @@ impl<'a> Pool<'a> {
                 self.added.put_u2(*class);
                 self.added.put_u2(*member);
             }
-            Entry::InterfaceMethodRef(..) | Entry::Other | Entry::Gap => {
+            Entry::FieldRef(..) | Entry::InterfaceMethodRef(..) | Entry::Other | Entry::Gap => {
                 return Err(Refusal::new("this kind of constant is never added"));
             }
         }
@@ -224,6 +241,21 @@ mod tests {
         let expected = MethodRef { class: b"a/B", name: b"d", descriptor: b"()V" };
         assert_eq!(class.pool().method(added), Some(expected));
         assert_eq!(class.pool().method(there).unwrap().name, b"c");
+    }
+
+    #[test]
+    fn fields_are_found_by_class_and_name() {
+        let mut bytes = Vec::new();
+        bytes.put_u2(8);
+        for name in ["a/B", "c", "J"] {
+            bytes.put(&[UTF8, 0, name.len() as u8]);
+            bytes.put(name.as_bytes());
+        }
+        bytes.put(&[CLASS, 0, 1, NAME_AND_TYPE, 0, 2, 0, 3, FIELD_REF, 0, 4, 0, 5]);
+        bytes.put(&[METHOD_REF, 0, 4, 0, 5]);
+        let pool = Pool::parse(&mut Reader::new(&bytes, "the pool")).unwrap();
+        assert_eq!(pool.field(b"a/B", b"c"), Some((6, &b"J"[..])));
+        assert_eq!((pool.field(b"a/B", b"d"), pool.field(b"c", b"c")), (None, None));
     }
 
     /// A pool of one `long`, which has two indexes, and enough empty texts to fill it up to

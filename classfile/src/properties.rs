@@ -5,7 +5,7 @@
 //! assembling the *model* with the snippets in it, never from the rewriter's own layout.
 
 use super::bytes::Put;
-use super::testing::{NOP, TestCode, class_of, rewrite, u2s};
+use super::testing::{NOP, TestCode, class_of, rewrite, rewrite_at, u2s};
 use super::{ClassFile, Splice, Where};
 use fastrand::Rng;
 
@@ -44,6 +44,15 @@ struct Frame {
     form: Form,
     /// Uses the long form of `same` where the short one would suffice.
     extended: bool,
+}
+
+/// Nops that are spliced in: how many, and those beside an item with its number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Nops {
+    entry: usize,
+    before_return: usize,
+    before: (usize, usize),
+    after: (usize, usize),
 }
 
 /// A method; every number in it that stands for a pc is an item's number, and `items.len()` is the
@@ -111,13 +120,14 @@ impl Model {
         Self { items, handlers, frames, lines: some(rng), scopes, offsets }
     }
 
-    /// Where the items are, and where jumps to them go, after `entry` nops on entry and
-    /// `before_return` nops before each return.
-    fn places(&self, entry: usize, before_return: usize) -> (Vec<usize>, Vec<usize>) {
-        let (mut places, mut landings, mut pc) = (Vec::new(), Vec::new(), entry);
-        for item in &self.items {
+    /// Where the items are, and where jumps to them go, with these nops.
+    fn places(&self, nops: Nops) -> (Vec<usize>, Vec<usize>) {
+        let (mut places, mut landings, mut pc) = (Vec::new(), Vec::new(), nops.entry);
+        let beside = |at: usize, (item, count): (usize, usize)| if at == item { count } else { 0 };
+        for (at, item) in self.items.iter().enumerate() {
             landings.push(pc);
-            pc += if matches!(item, Item::Return) { before_return } else { 0 };
+            pc += beside(at, nops.before);
+            pc += if matches!(item, Item::Return) { nops.before_return } else { 0 };
             places.push(pc);
             pc += match item {
                 Item::Plain(bytes) => bytes.len(),
@@ -127,14 +137,15 @@ impl Model {
                 Item::Table(_, cases) => (pc + 1).next_multiple_of(4) - pc + 12 + 4 * cases.len(),
                 Item::Lookup(_, cases) => (pc + 1).next_multiple_of(4) - pc + 8 + 8 * cases.len(),
             };
+            pc += beside(at, nops.after);
         }
         landings.push(pc);
         (places, landings)
     }
 
-    fn assemble(&self, entry: usize, before_return: usize) -> TestCode {
-        let (places, landings) = self.places(entry, before_return);
-        let mut bytes = vec![NOP; entry];
+    fn assemble(&self, nops: Nops) -> TestCode {
+        let (places, landings) = self.places(nops);
+        let mut bytes = vec![NOP; nops.entry];
         for (item, &place) in self.items.iter().zip(&places) {
             bytes.resize(place, NOP);
             let offset = |target: &usize| landings[*target] as i32 - place as i32;
@@ -166,6 +177,7 @@ impl Model {
                 }
             }
         }
+        bytes.resize(landings[self.items.len()], NOP);
         let landing = |at: &usize| landings[*at] as u16;
         let start = |at: &usize| if *at == 0 { 0 } else { landings[*at] as u16 };
         let exceptions =
@@ -200,7 +212,7 @@ impl Model {
     }
 
     fn frames(&self, landings: &[usize]) -> Vec<u8> {
-        let original = self.places(0, 0).1;
+        let original = self.places(Nops::default()).1;
         let put_type = |out: &mut Vec<u8>, one: &Type| match one {
             Type::Int => out.put_u1(1),
             Type::Object => out.put(&[7, 0, 9]),
@@ -271,13 +283,35 @@ fn for_random_methods(count: u64, check: impl Fn(&Model, &mut Rng)) {
 fn splicing_into_bytes_is_splicing_into_the_model() {
     for_random_methods(3_000, |model, rng| {
         for (entry, before_return) in [(0, 0), (rng.usize(..90), 0), (0, rng.usize(..90)), (4, 4)] {
-            let rewritten = rewrite(model.assemble(0, 0), entry, before_return).unwrap();
-            assert_eq!(
-                rewritten,
-                model.assemble(entry, before_return),
-                "{entry} and {before_return}"
-            );
+            let rewritten = rewrite(model.assemble(Nops::default()), entry, before_return).unwrap();
+            let nops = Nops { entry, before_return, ..Nops::default() };
+            assert_eq!(rewritten, model.assemble(nops), "{nops:?}");
         }
+    });
+}
+
+#[test]
+fn splicing_beside_an_instruction_is_splicing_beside_an_item() {
+    for_random_methods(3_000, |model, rng| {
+        let original = model.places(Nops::default()).0;
+        let plain = |at: &usize| matches!(model.items[*at], Item::Plain(_));
+        let Some(after) = (0..model.items.len()).find(plain) else { return };
+        let before = rng.usize(..model.items.len());
+        let nops = Nops {
+            entry: rng.usize(..9),
+            before_return: rng.usize(..9),
+            before: (before, rng.usize(..90)),
+            after: (after, rng.usize(..90)),
+        };
+        let splices = [
+            (Where::Entry, nops.entry),
+            // In front of a return, that of its pc comes first.
+            (Where::Before(original[before]), nops.before.1),
+            (Where::Return, nops.before_return),
+            (Where::After(original[after]), nops.after.1),
+        ];
+        let rewritten = rewrite_at(model.assemble(Nops::default()), &splices).unwrap();
+        assert_eq!(rewritten, model.assemble(nops), "{nops:?}");
     });
 }
 
@@ -299,7 +333,7 @@ fn round_trips(bytes: &[u8]) -> bool {
 #[test]
 fn bytes_that_are_cut_short_are_refused() {
     for_random_methods(60, |model, _| {
-        let bytes = class_of(model.assemble(0, 0));
+        let bytes = class_of(model.assemble(Nops::default()));
         assert!(round_trips(&bytes));
         for len in 0..bytes.len() {
             assert!(!round_trips(&bytes[..len]), "cut to {len}");
@@ -310,7 +344,7 @@ fn bytes_that_are_cut_short_are_refused() {
 #[test]
 fn bytes_that_are_damaged_are_refused_or_come_through_unchanged() {
     for_random_methods(12, |model, rng| {
-        let mut bytes = class_of(model.assemble(0, 0));
+        let mut bytes = class_of(model.assemble(Nops::default()));
         for at in 0..bytes.len() {
             let was = bytes[at];
             for damage in

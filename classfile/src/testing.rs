@@ -61,6 +61,13 @@ impl Assembler {
         self.entry(bytes)
     }
 
+    pub fn field_ref(&mut self, class: &str, name: &str, descriptor: &str) -> u16 {
+        let class = self.class_ref(class);
+        let (name, descriptor) = (self.utf8(name), self.utf8(descriptor));
+        let member = self.pair(12, name, descriptor);
+        self.pair(9, class, member)
+    }
+
     pub fn method_ref(&mut self, class: &str, name: &str, descriptor: &str) -> u16 {
         let class = self.class_ref(class);
         let (name, descriptor) = (self.utf8(name), self.utf8(descriptor));
@@ -176,9 +183,14 @@ pub fn class_of(code: TestCode) -> Vec<u8> {
 
 /// Splices `entry` and `before_return` nops into the code and reads the result back.
 pub fn rewrite(code: TestCode, entry: usize, before_return: usize) -> Result<TestCode, Refusal> {
+    rewrite_at(code, &[(Where::Entry, entry), (Where::Return, before_return)])
+}
+
+/// Splices these numbers of nops into the code and reads the result back.
+pub fn rewrite_at(code: TestCode, nops: &[(Where, usize)]) -> Result<TestCode, Refusal> {
     let before = class_of(code);
     let mut class = ClassFile::parse(&before)?;
-    for (at, nops) in [(Where::Entry, entry), (Where::Return, before_return)] {
+    for (at, nops) in nops.iter().copied() {
         class.methods_mut()[0].splice(Splice { at, code: vec![NOP; nops], stack: 0 })?;
     }
     let after = class.to_bytes()?;

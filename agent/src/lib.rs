@@ -5,17 +5,17 @@
 //! `Agent_OnLoad` and `Agent_OnAttach`.
 //!
 //! ```text
-//!    <init> returns             end() is entered          the GC frees an instance
-//!          │                           │                              │
-//!   observe::hooks             observe::hooks              observe::events (pushes onto a queue)
-//!          ▼                           ▼                              ▼
-//!   observe::capture: stack    observe::threads: caller    control::worker: the agent's thread
-//!          │                           │                              │
-//!          ▼                           ▼                              ▼
-//!   Session::record_created ─▶ Session::record_ended           Session::record_freed
-//!          └── stacks (which site) · ledger (which instance, which outcome) ──┐
-//!                                                                             ▼
-//!   exit, signal, command ▶ control::reports ▶ Session::snapshot ▶ analysis ▶ report ▶ files
+//!    init() has returned the address          end(address) is about to be called
+//!                 │                                          │
+//!          observe::hooks                             observe::hooks
+//!                 ▼                                          ▼
+//!          observe::stack: site                       observe::threads: role
+//!                 │                                          │
+//!                 ▼                                          ▼
+//!          Ledger::created                            Ledger::ended, Ledger::freed
+//!                 └── by address, on the thread's own counts ┘
+//!                                      │
+//!   exit, signal, command ▶ control::reports ▶ Audit::snapshot ▶ analysis ▶ report ▶ files
 //! ```
 //!
 //! Each floor may name the floors below it, never one above, and modules form no cycle:

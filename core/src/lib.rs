@@ -19,6 +19,8 @@ pub mod wording;
 pub mod stacks;
 pub mod ledger;
 pub mod session;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 // Their analysis.
 pub mod analysis;

@@ -139,19 +139,10 @@ impl Outcome {
     }
 }
 
-/// One instance of an audited class, for as long as it is open. Never reused, never zero: it is the
-/// JVMTI tag.
+/// One instance of an audited class, for as long as it is open: the address of its native stream,
+/// or a number of the same shape, which is its JVMTI tag. Never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InstanceId(pub u64);
-
-/// Where an instance comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Its constructor was seen there.
-    Site(SiteId),
-    /// It was there before the agent was armed (or its counts reset): no stack is known.
-    Adopted(Kind),
-}
 
 /// One allocation site (kind and whole stack), numbered in the order of first sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,15 +3,13 @@
 //! The only owner of state; modules above read it through [`Snapshot`]. Time is an argument, and
 //! there is no I/O. Invariant: no lock is held when a method returns, and no method calls back.
 
-use crate::ledger::{Ledger, Tally};
-use crate::model::{
-    Actor, InstanceId, Kind, Nanos, OutOfMemory, PerKind, SiteId, Stack, StackKey, ThreadId, push,
-};
+use crate::ledger::Tally;
+use crate::model::{Kind, Nanos, OutOfMemory, PerKind, SiteId, Stack, StackKey, push};
 use crate::stacks::{Site, Stacks};
 use dashmap::DashMap;
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,7 +21,6 @@ const SHARDS: usize = 64;
 #[derive(Debug)]
 pub struct Session {
     stacks: Stacks,
-    ledger: Ledger,
     /// Stacks of further calls of `end()`, and how often each came.
     double_ends: Stacks,
     ended_again: DashMap<SiteId, u64>,
@@ -113,7 +110,6 @@ impl Default for Session {
     fn default() -> Self {
         Session {
             stacks: Stacks::default(),
-            ledger: Ledger::default(),
             double_ends: Stacks::default(),
             ended_again: DashMap::with_shard_amount(SHARDS),
             ended_unknown: PerKind::default(),
@@ -140,57 +136,19 @@ impl Session {
         Ok(site)
     }
 
-    /// An id for a new instance: its tag, before it is entered.
-    pub fn id(&self, thread: ThreadId) -> InstanceId {
-        self.ledger.id(thread)
-    }
-
-    /// A constructor returned. True if this thread's name should be given to the site.
-    pub fn record_created(
-        &self,
-        id: InstanceId,
-        site: SiteId,
-        thread: ThreadId,
-        now: Nanos,
-    ) -> Result<bool, OutOfMemory> {
-        self.ledger.created(id, site, thread, now)
-    }
-
     /// A thread that made an instance at `site` has this name.
     pub fn name_thread(&self, site: SiteId, name: String) {
         self.stacks.name_thread(site, name);
     }
 
-    /// An open instance was found that was made before counting began.
-    pub fn record_adopted(
-        &self,
-        id: InstanceId,
-        kind: Kind,
-        now: Nanos,
-    ) -> Result<(), OutOfMemory> {
-        self.ledger.adopted(id, kind, now)
-    }
-
-    /// What was adopted turned out to be no stranger, or no longer open.
-    pub fn unadopt(&self, id: InstanceId) {
-        self.ledger.unadopt(id);
-    }
-
-    /// Begins to count anew: what is live is adopted, sites and gaps in the hooks stay known.
+    /// Begins to count anew, as the ledger does: sites and gaps in the hooks stay known.
     pub fn reset(&self) {
-        // A site is in the table before its first instance is in the ledger.
-        self.ledger.reset(|site| self.stacks.kind(site));
         self.ended_again.clear();
         Kind::ALL.iter().for_each(|kind| self.ended_unknown.get(*kind).store(0, Ordering::Relaxed));
         self.note(|gaps| {
             *gaps =
                 Gaps { missing_hooks: std::mem::take(&mut gaps.missing_hooks), ..Gaps::default() }
         });
-    }
-
-    /// `end()` of a followed instance. False if another thread ended it just before.
-    pub fn record_ended(&self, id: InstanceId, by: Actor, now: Nanos) -> bool {
-        self.ledger.ended(id, by, now)
     }
 
     /// The site of a double end whose stack was seen before.
@@ -218,22 +176,26 @@ impl Session {
         self.ended_unknown.get(kind).fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The collector freed a followed instance.
-    pub fn record_freed(&self, id: InstanceId, now: Nanos) {
-        self.ledger.freed(id, now);
+    /// The sites with these stable ids, as far as they are known.
+    pub fn find(&self, stable_ids: &[u64]) -> Vec<(u64, SiteId)> {
+        stable_ids.iter().filter_map(|id| Some((*id, self.stacks.find(*id)?))).collect()
     }
 
-    /// A batch of `freed` is through.
-    pub fn shrink(&self) {
-        self.ledger.shrink();
+    /// The sites whose instances are of a subclass.
+    pub fn of_subclasses(&self) -> HashSet<SiteId> {
+        let mut found = HashSet::new();
+        self.stacks.for_each(|id, site| {
+            if site.subclass.is_some() {
+                found.insert(id);
+            }
+            true
+        });
+        found
     }
 
-    /// The oldest live instances of each of these sites, `most` of them at most.
-    pub fn oldest(&self, stable_ids: &[u64], most: usize) -> Vec<(u64, Vec<InstanceId>)> {
-        let sites: Vec<_> =
-            stable_ids.iter().filter_map(|id| Some((*id, self.stacks.find(*id)?))).collect();
-        let mut found = self.ledger.oldest(sites.iter().map(|(_, site)| *site), most);
-        sites.into_iter().filter_map(|(id, site)| Some((id, found.remove(&site)?))).collect()
+    /// The kind of a known site.
+    pub fn kind(&self, site: SiteId) -> Kind {
+        self.stacks.kind(site)
     }
 
     /// An event was not counted.
@@ -256,7 +218,11 @@ impl Session {
     /// Replaces the missing hooks of one class; each text begins with the name of the class.
     pub fn set_missing_hooks(&self, class: &str, missing: Vec<String>) {
         self.note(|gaps| {
-            gaps.missing_hooks.retain(|known| !known.starts_with(class));
+            // A nested class's name begins with that of the outer one.
+            let of_class = |text: &str| {
+                text.strip_prefix(class).is_some_and(|rest| rest.starts_with(['.', ':', ' ']))
+            };
+            gaps.missing_hooks.retain(|known| !of_class(known));
             gaps.missing_hooks.extend(missing);
         });
     }
@@ -275,24 +241,27 @@ impl Session {
         change(&mut self.gaps.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The counts of each kind and of the adopted ones, and how many sites there are, without a
-    /// copy of all.
-    pub fn sums(&self) -> Result<(PerKind<Tally>, PerKind<Tally>, usize), OutOfMemory> {
-        let kinds = self.stacks.kinds()?;
-        let kind = |site: SiteId| kinds.get(site.0 as usize).copied();
-        let (sums, adopted) = self.ledger.sums(kind);
-        Ok((sums, adopted, kinds.len()))
+    /// The kinds of all known sites, by their ids.
+    pub fn kinds(&self) -> Result<Vec<Kind>, OutOfMemory> {
+        self.stacks.kinds()
     }
 
     /// Copies out all that a report needs. Live instances younger than `min_age` are counted apart.
-    pub fn snapshot(&self, taken: Nanos, min_age: Duration) -> Result<Snapshot, OutOfMemory> {
+    /// `tally` adds the ledger's numbers to those of each site, given the moment since which live
+    /// instances are young, and returns those of the adopted ones (see `Ledger::tally`).
+    pub fn snapshot(
+        &self,
+        taken: Nanos,
+        min_age: Duration,
+        tally: impl FnOnce(&mut [Tally], Option<Nanos>) -> PerKind<Tally>,
+    ) -> Result<Snapshot, OutOfMemory> {
         // The table first: a site always comes before its first instance.
         let mut tallies = Vec::new();
         tallies.try_reserve_exact(self.stacks.count())?;
         tallies.resize(tallies.capacity(), Tally::default());
         let min_age = u64::try_from(min_age.as_nanos()).unwrap_or(u64::MAX);
         let young_since = (min_age > 0).then(|| Nanos(taken.0.saturating_sub(min_age)));
-        let adopted = self.ledger.tally(&mut tallies, young_since);
+        let adopted = tally(&mut tallies, young_since);
         let (sites, others) = self.worth_telling(&tallies)?;
         drop(tallies);
         let unknown = |kind| self.ended_unknown.get(kind).load(Ordering::Relaxed);
@@ -386,7 +355,7 @@ fn all_ended(tally: &Tally) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Frame, Role};
+    use crate::model::Frame;
 
     #[test]
     fn every_event_is_counted() {
@@ -395,13 +364,7 @@ mod tests {
         let stack = Stack { frames: vec![frame], truncated: false, subclass: None };
         assert_eq!(session.site(Kind::Inflater, StackKey(5)), None);
         let site = session.learn(Kind::Inflater, StackKey(5), stack.clone()).unwrap();
-        let main = Actor { thread: ThreadId(1), role: Role::Program };
-        let (first, second) = (session.id(main.thread), session.id(main.thread));
-        assert!(session.record_created(first, site, main.thread, Nanos(1)).unwrap());
-        assert!(!session.record_created(second, site, main.thread, Nanos(2)).unwrap());
         session.record_dropped("no tag");
-        assert!(session.record_ended(first, main, Nanos(3)));
-        assert!(!session.record_ended(first, main, Nanos(4)));
         assert_eq!(
             session.double_end(Kind::Inflater, StackKey(5)),
             None,
@@ -411,17 +374,26 @@ mod tests {
             session.learn_double_end(Kind::Inflater, StackKey(5), stack).unwrap(),
         );
         session.record_double_end(session.double_end(Kind::Inflater, StackKey(5)).unwrap());
-        let id = session.snapshot(Nanos(4), Duration::ZERO).unwrap().sites[0].site.stable_id;
-        assert_eq!(session.oldest(&[!id, id], 9), [(id, vec![second])]);
-        session.record_freed(second, Nanos(5));
-        let snapshot = session.snapshot(Nanos(6), Duration::ZERO).unwrap();
-        let counts = snapshot.sites[0].tally.counts;
-        assert_eq!((counts.created, counts.ended, counts.collected), (2, 1, 1));
+        let snapshot = |session: &Session| {
+            let tally = |tallies: &mut [Tally], _: Option<Nanos>| {
+                tallies[site.0 as usize].counts.created = 1;
+                tallies[site.0 as usize].live = 1;
+                PerKind::default()
+            };
+            session.snapshot(Nanos(6), Duration::ZERO, tally).unwrap()
+        };
+        let snapshot_before = snapshot(&session);
+        let id = snapshot_before.sites[0].site.stable_id;
+        assert_eq!(session.find(&[!id, id]), [(id, site)]);
+        let snapshot_after = snapshot(&session);
+        let snapshot = &snapshot_after;
         assert_eq!(snapshot.ended_again.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2]);
         assert_eq!(snapshot.gaps.dropped, BTreeMap::from([("no tag".into(), 1)]));
         assert!(snapshot.sites[0].tally.is_balanced());
         session.reset();
-        assert!(session.snapshot(Nanos(7), Duration::ZERO).unwrap().ended_again.is_empty());
+        let nothing = |_: &mut [Tally], _: Option<Nanos>| PerKind::default();
+        let snapshot = session.snapshot(Nanos(7), Duration::ZERO, nothing).unwrap();
+        assert!(snapshot.ended_again.is_empty() && snapshot.sites.is_empty());
     }
 
     #[test]
@@ -436,7 +408,8 @@ mod tests {
             let frame = Frame { class, method: method.into(), file: None, line: None };
             Stack { frames: vec![frame], truncated: false, subclass: None }
         };
-        let overflowed = || session.snapshot(Nanos(0), Duration::ZERO).unwrap().overflowed;
+        let nothing = |_: &mut [Tally], _: Option<Nanos>| PerKind::default();
+        let overflowed = || session.snapshot(Nanos(0), Duration::ZERO, nothing).unwrap().overflowed;
         for (key, method) in [(1, "a"), (2, "b")] {
             session.learn(Kind::Inflater, StackKey(key), stack(method)).unwrap();
         }
@@ -448,7 +421,7 @@ mod tests {
         }
         assert_eq!(overflowed(), 3);
         // The calls are counted all the same.
-        let ended_again = session.snapshot(Nanos(0), Duration::ZERO).unwrap().ended_again;
+        let ended_again = session.snapshot(Nanos(0), Duration::ZERO, nothing).unwrap().ended_again;
         assert_eq!(ended_again.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [1, 2]);
     }
 
@@ -464,7 +437,7 @@ mod tests {
             vec!["java.util.zip.Deflater.end()".into()],
         );
         session.set_missing_hooks("java.util.zip.Inflater", vec![]);
-        let missing = session.snapshot(Nanos(0), Duration::ZERO).unwrap().gaps.missing_hooks;
+        let missing = session.gaps().missing_hooks;
         assert_eq!(missing.into_iter().collect::<Vec<_>>(), ["java.util.zip.Deflater.end()"]);
     }
 }

@@ -5,19 +5,38 @@
 //! (`agent/`). Invariant: a hook is placed as the table says or reported missing with the reason;
 //! it is never guessed, and a missing hook does not prevent the others.
 
-use zaudit_classfile::bytes::Put;
-use zaudit_classfile::{ClassFile, Delegation, Method, Refusal, Splice, Where};
+mod helper;
 
-/// The class whose static native methods the hooks call. It has a package of its own, because
-/// natives registered in `java.util.zip` make JDK 17 and later print a warning on stdout.
-pub const HELPER_CLASS: &str = "zaudit/Hooks";
+use zaudit_classfile::{ClassFile, Delegation, Method, MethodRef, Refusal, Splice, Where};
 
-/// Descriptor of every callback, which receives the instance.
-pub const CALLBACK_DESCRIPTOR: &str = "(Ljava/lang/Object;)V";
+pub use helper::{HELPER_CLASS, helper_class};
 
-/// What a hook reports.
+/// How an instance is known, which decides where the hooks are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// By the address of its native stream: the hooks are beside the calls of the JDK's own native
+    /// methods, of which there is one each.
+    Address,
+    /// By a JVMTI tag, where the classes do not have that shape: the hooks are at the return of the
+    /// constructors and at the entry of `end()`.
+    Tag,
+}
+
+/// What a hook reports: a static native method of the helper class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Callback {
+    /// An Inflater's native stream was created: its address, and the instance.
+    InflaterCreated,
+    /// As [`InflaterCreated`](Callback::InflaterCreated).
+    DeflaterCreated,
+    /// An Inflater's native stream is about to be freed: its address.
+    InflaterEnded,
+    /// As [`InflaterEnded`](Callback::InflaterEnded).
+    DeflaterEnded,
+    /// `end()` was called on an Inflater that has no native stream any more.
+    InflaterEndedAgain,
+    /// As [`InflaterEndedAgain`](Callback::InflaterEndedAgain).
+    DeflaterEndedAgain,
     /// An instance was created, and its constructor returns.
     Created,
     /// `end()` was called, for the first time or again.
@@ -26,37 +45,83 @@ pub enum Callback {
     Ending,
 }
 
-impl Callback {
-    /// All callbacks; the helper class has a method for each.
-    pub const ALL: [Self; 3] = [Self::Created, Self::Ended, Self::Ending];
+const INSTANCE: &str = "(Ljava/lang/Object;)V";
+const ADDRESS_AND_INSTANCE: &str = "(JLjava/lang/Object;)V";
+const ADDRESS: &str = "(J)V";
 
-    /// Name of the static native method in [`HELPER_CLASS`].
+impl Callback {
+    /// All callbacks; the helper class has a native method for each.
+    pub const ALL: [Self; 9] = [
+        Self::InflaterCreated,
+        Self::DeflaterCreated,
+        Self::InflaterEnded,
+        Self::DeflaterEnded,
+        Self::InflaterEndedAgain,
+        Self::DeflaterEndedAgain,
+        Self::Created,
+        Self::Ended,
+        Self::Ending,
+    ];
+
+    /// Without one of these an audit by address would not be exact.
+    pub const NEEDED_BY_ADDRESS: [Self; 4] =
+        [Self::InflaterCreated, Self::DeflaterCreated, Self::InflaterEnded, Self::DeflaterEnded];
+
+    /// Name of the native method.
     pub const fn method(self) -> &'static str {
         match self {
+            Self::InflaterCreated => "inflaterCreated",
+            Self::DeflaterCreated => "deflaterCreated",
+            Self::InflaterEnded => "inflaterEnded",
+            Self::DeflaterEnded => "deflaterEnded",
+            Self::InflaterEndedAgain => "inflaterEndedAgain",
+            Self::DeflaterEndedAgain => "deflaterEndedAgain",
             Self::Created => "created",
             Self::Ended => "ended",
             Self::Ending => "ending",
         }
     }
+
+    /// Descriptor of the native method.
+    pub const fn descriptor(self) -> &'static str {
+        match self {
+            Self::InflaterCreated | Self::DeflaterCreated => ADDRESS_AND_INSTANCE,
+            Self::InflaterEnded | Self::DeflaterEnded => ADDRESS,
+            Self::InflaterEndedAgain | Self::DeflaterEndedAgain => "()V",
+            Self::Created | Self::Ended | Self::Ending => INSTANCE,
+        }
+    }
 }
 
-/// The methods of a class that a hook applies to.
+/// The places in a class that a hook applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Selector {
-    /// Constructors that call `super(…)`. One that calls `this(…)` would report its object a second
-    /// time.
-    MakingConstructors,
-    /// The instance method of this name and descriptor.
-    Named(&'static str, &'static str),
-    /// The static method of this name and descriptor; its callback gets null.
-    Static(&'static str, &'static str),
+    /// Before each return of the constructors that call `super(…)`. One that calls `this(…)` would
+    /// report its object a second time.
+    Constructed,
+    /// The entry of the instance method of this name and descriptor.
+    Entry(&'static str, &'static str),
+    /// The same where it finds no native stream any more.
+    EntryAgain(&'static str, &'static str),
+    /// The entry of the static method of this name and descriptor; its callback gets null.
+    StaticEntry(&'static str, &'static str),
+    /// Before each return of that static method.
+    StaticReturn(&'static str, &'static str),
+    /// Behind the one call, in a constructor, of the static method of this name and descriptor,
+    /// which has returned the address.
+    Opened(&'static str, &'static str),
+    /// In front of the one call of the static method `end(J)V` of this class.
+    Freed(&'static str),
+    /// The same, in a class that has that call in some JDKs only.
+    MaybeFreed(&'static str),
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Hook {
     class: &'static str,
-    selector: Selector,
-    at: Where,
+    /// None for hooks that every audit has.
+    identity: Option<Identity>,
+    at: Selector,
     callback: Callback,
 }
 
@@ -64,22 +129,38 @@ struct Hook {
 pub const INFLATER: &str = "java/util/zip/Inflater";
 /// `java.util.zip.Deflater`.
 pub const DEFLATER: &str = "java/util/zip/Deflater";
+/// What owns an Inflater's native stream in JDK 9 and later (JDK-8185582).
+pub const INFLATER_STREAM: &str = "java/util/zip/Inflater$InflaterZStreamRef";
+/// What owns a Deflater's native stream in JDK 9 and later.
+pub const DEFLATER_STREAM: &str = "java/util/zip/Deflater$DeflaterZStreamRef";
 /// Every exit of the JVM calls it: `halt` for `System.exit`, `Runtime.halt` and signals, `shutdown`
 /// for the end of the last thread. VMDeath is too late: by then the GC has been stopped
 /// (`before_exit`), ZGC and Shenandoah would never return from a forced one, and JDK 26 and later
 /// report no more frees (JDK-8355631).
 pub const SHUTDOWN: &str = "java/lang/Shutdown";
 
-/// A constructor is hooked at its return: one that throws, as `new Deflater(42)` does, created no
-/// instance. `close()`, new in JDK 25, calls `end()` and needs no hook.
+const BY_ADDRESS: Option<Identity> = Some(Identity::Address);
+const BY_TAG: Option<Identity> = Some(Identity::Tag);
+
+/// A constructor is hooked at its return by tag: one that throws, as `new Deflater(42)` does,
+/// created no instance. By address it is hooked where its native stream exists, which it leaks if
+/// it throws later. `close()`, new in JDK 25, calls `end()` and needs no hook.
 #[rustfmt::skip]
-static HOOKS: [Hook; 6] = [
-    Hook { class: INFLATER, selector: Selector::MakingConstructors,   at: Where::Return, callback: Callback::Created },
-    Hook { class: INFLATER, selector: Selector::Named("end", "()V"),  at: Where::Entry,  callback: Callback::Ended },
-    Hook { class: DEFLATER, selector: Selector::MakingConstructors,   at: Where::Return, callback: Callback::Created },
-    Hook { class: DEFLATER, selector: Selector::Named("end", "()V"),  at: Where::Entry,  callback: Callback::Ended },
-    Hook { class: SHUTDOWN, selector: Selector::Static("halt", "(I)V"),     at: Where::Entry,  callback: Callback::Ending },
-    Hook { class: SHUTDOWN, selector: Selector::Static("shutdown", "()V"),  at: Where::Return, callback: Callback::Ending },
+static HOOKS: [Hook; 14] = [
+    Hook { class: INFLATER, identity: BY_ADDRESS, at: Selector::Opened("init", "(Z)J"), callback: Callback::InflaterCreated },
+    Hook { class: INFLATER, identity: BY_ADDRESS, at: Selector::MaybeFreed(INFLATER), callback: Callback::InflaterEnded },
+    Hook { class: INFLATER_STREAM, identity: BY_ADDRESS, at: Selector::Freed(INFLATER), callback: Callback::InflaterEnded },
+    Hook { class: INFLATER, identity: BY_ADDRESS, at: Selector::EntryAgain("end", "()V"), callback: Callback::InflaterEndedAgain },
+    Hook { class: DEFLATER, identity: BY_ADDRESS, at: Selector::Opened("init", "(IIZ)J"), callback: Callback::DeflaterCreated },
+    Hook { class: DEFLATER, identity: BY_ADDRESS, at: Selector::MaybeFreed(DEFLATER), callback: Callback::DeflaterEnded },
+    Hook { class: DEFLATER_STREAM, identity: BY_ADDRESS, at: Selector::Freed(DEFLATER), callback: Callback::DeflaterEnded },
+    Hook { class: DEFLATER, identity: BY_ADDRESS, at: Selector::EntryAgain("end", "()V"), callback: Callback::DeflaterEndedAgain },
+    Hook { class: INFLATER, identity: BY_TAG, at: Selector::Constructed, callback: Callback::Created },
+    Hook { class: INFLATER, identity: BY_TAG, at: Selector::Entry("end", "()V"), callback: Callback::Ended },
+    Hook { class: DEFLATER, identity: BY_TAG, at: Selector::Constructed, callback: Callback::Created },
+    Hook { class: DEFLATER, identity: BY_TAG, at: Selector::Entry("end", "()V"), callback: Callback::Ended },
+    Hook { class: SHUTDOWN, identity: None, at: Selector::StaticEntry("halt", "(I)V"), callback: Callback::Ending },
+    Hook { class: SHUTDOWN, identity: None, at: Selector::StaticReturn("shutdown", "()V"), callback: Callback::Ending },
 ];
 
 /// One hook in one method.
@@ -120,9 +201,12 @@ pub fn targets() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors The class has no hooks, the bytes are malformed or of another class, or the rewritten
 /// class would not fit the format. The class must stay unchanged then.
-pub fn instrument(class_name: &str, bytes: &[u8]) -> Result<Instrumented, Refusal> {
-    let hooks = || HOOKS.iter().filter(|hook| hook.class == class_name);
-    if hooks().next().is_none() {
+pub fn instrument(
+    class_name: &str,
+    bytes: &[u8],
+    identity: Identity,
+) -> Result<Instrumented, Refusal> {
+    if !targets().any(|target| target == class_name) {
         return Err(Refusal::new(format!("{class_name} has no hooks")));
     }
     let mut class = ClassFile::parse(bytes)?;
@@ -134,141 +218,226 @@ pub fn instrument(class_name: &str, bytes: &[u8]) -> Result<Instrumented, Refusa
     }
     let mut placed = Vec::new();
     let mut missing = Vec::new();
-    for hook in hooks() {
+    let applies = |hook: &&Hook| {
+        hook.class == class_name && hook.identity.is_none_or(|for_| for_ == identity)
+    };
+    for hook in HOOKS.iter().filter(applies) {
         place(hook, &mut class, &mut placed, &mut missing)?;
     }
     Ok(Instrumented { bytes: class.to_bytes()?, placed, missing })
 }
 
-/// Places one hook of the table in every method that it applies to; adds failures to `missing`.
+/// A place in a method.
+type Spot = (usize, Where);
+
+/// Places one hook of the table wherever it applies; adds failures to `missing`.
 fn place(
     hook: &Hook,
     class: &mut ClassFile<'_>,
     placed: &mut Vec<Placed>,
     missing: &mut Vec<String>,
 ) -> Result<(), Refusal> {
-    let mut chosen = Vec::new();
-    let mut candidates = 0;
-    for (index, method) in class.methods().iter().enumerate() {
-        match choose(hook.selector, class, method) {
-            Ok(false) => continue,
-            Ok(true) => chosen.push(index),
-            Err(reason) => missing.push(format!("{}.{method}: {reason}", hook.class)),
+    let class_name = hook.class;
+    let spots = match hook.at {
+        Selector::Opened(name, descriptor) => opened(class, name, descriptor),
+        Selector::Freed(owner) => freed(class, owner, false),
+        Selector::MaybeFreed(owner) => freed(class, owner, true),
+        _ => methods(hook.at, class, missing),
+    };
+    let spots = match spots {
+        Ok(spots) if spots.is_empty() => return Ok(()),
+        Ok(spots) => spots,
+        Err(reason) => {
+            missing.push(format!("{class_name}{reason}"));
+            return Ok(());
         }
-        candidates += 1;
-    }
-    if candidates == 0 {
-        missing.push(match hook.selector {
-            Selector::MakingConstructors => {
-                format!("{}: no constructor calls super(…)", hook.class)
-            }
-            Selector::Named(name, descriptor) | Selector::Static(name, descriptor) => {
-                format!("{}.{name}{descriptor}: no such method", hook.class)
-            }
-        });
-    }
-    if chosen.is_empty() {
-        return Ok(());
-    }
-    let call =
-        class.pool_mut().method_ref(HELPER_CLASS, hook.callback.method(), CALLBACK_DESCRIPTOR)?;
-    let [high, low] = call.to_be_bytes();
-    const ACONST_NULL: u8 = 1;
-    const ALOAD_0: u8 = 42;
-    const INVOKESTATIC: u8 = 184;
-    let argument =
-        if matches!(hook.selector, Selector::Static(..)) { ACONST_NULL } else { ALOAD_0 };
-    let splice = Splice { at: hook.at, code: vec![argument, INVOKESTATIC, high, low], stack: 1 };
-    for index in chosen {
+    };
+    let (code, stack) = match snippet(hook, class) {
+        Ok(snippet) => snippet,
+        Err(reason) => {
+            missing.push(format!("{class_name}.{reason}"));
+            return Ok(());
+        }
+    };
+    for (index, at) in spots {
         let Some(method) = class.methods_mut().get_mut(index) else { continue };
-        match method.splice(splice.clone()) {
-            Ok(0) => missing.push(format!("{}.{method}: the method never returns", hook.class)),
+        match method.splice(Splice { at, code: code.clone(), stack }) {
+            Ok(0) => missing.push(format!("{class_name}.{method}: the method never returns")),
             Ok(calls) => placed.push(Placed {
                 method: method.to_string(),
-                at: hook.at,
+                at,
                 callback: hook.callback,
                 calls,
             }),
-            Err(reason) => missing.push(format!("{}.{reason}", hook.class)),
+            Err(reason) => missing.push(format!("{class_name}.{reason}")),
         }
     }
     Ok(())
 }
 
+const ACONST_NULL: u8 = 1;
+const ALOAD_0: u8 = 42;
+const DUP2: u8 = 92;
+const GETFIELD: u8 = 180;
+const INVOKEVIRTUAL: u8 = 182;
+const INVOKESTATIC: u8 = 184;
+
+/// The instructions that make the call, and the operand slots they need.
+fn snippet(hook: &Hook, class: &mut ClassFile<'_>) -> Result<(Vec<u8>, u16), Refusal> {
+    let callback = hook.callback;
+    let mut call = |name: &str, descriptor: &str| {
+        let index = class.pool_mut().method_ref(HELPER_CLASS, name, descriptor)?;
+        let [high, low] = index.to_be_bytes();
+        Ok([INVOKESTATIC, high, low])
+    };
+    Ok(match hook.at {
+        Selector::Opened(..) => {
+            let call = call(callback.method(), callback.descriptor())?;
+            ([&[DUP2, ALOAD_0], &call[..]].concat(), 3)
+        }
+        Selector::Freed(_) | Selector::MaybeFreed(_) => {
+            let call = call(callback.method(), callback.descriptor())?;
+            ([&[DUP2], &call[..]].concat(), 2)
+        }
+        Selector::EntryAgain(name, descriptor) => {
+            let check = call(helper::check_of(callback), ADDRESS)?;
+            let missing = || Refusal::new(format!("{name}{descriptor}: no field zsRef is used"));
+            let owner = hook.class.as_bytes();
+            let (field, holder) = class.pool().field(owner, b"zsRef").ok_or_else(missing)?;
+            let holder = std::str::from_utf8(holder).ok();
+            let holder = holder.and_then(|name| name.strip_prefix('L')?.strip_suffix(';'));
+            let holder = holder.ok_or_else(missing)?.to_owned();
+            let address = class.pool_mut().method_ref(&holder, "address", "()J")?;
+            let ([fh, fl], [ah, al]) = (field.to_be_bytes(), address.to_be_bytes());
+            let read = [ALOAD_0, GETFIELD, fh, fl, INVOKEVIRTUAL, ah, al];
+            ([&read[..], &check[..]].concat(), 2)
+        }
+        Selector::Constructed | Selector::Entry(..) => {
+            let call = call(callback.method(), callback.descriptor())?;
+            ([&[ALOAD_0], &call[..]].concat(), 1)
+        }
+        Selector::StaticEntry(..) | Selector::StaticReturn(..) => {
+            let call = call(callback.method(), callback.descriptor())?;
+            ([&[ACONST_NULL], &call[..]].concat(), 1)
+        }
+    })
+}
+
+/// Behind the one call of this class's static method, if a constructor makes it.
+fn opened(class: &ClassFile<'_>, name: &str, descriptor: &str) -> Result<Vec<Spot>, Refusal> {
+    let (index, pc) = match calls(class, &class.name(), name, descriptor)?[..] {
+        [call] => call,
+        ref calls => return Err(not_one(name, descriptor, calls.len())),
+    };
+    let method = class.methods().get(index).filter(|method| method.name() == "<init>");
+    let method = method
+        .ok_or_else(|| Refusal::new(format!(".{name}{descriptor}: no constructor calls it")))?;
+    holds_this(method).map_err(|reason| Refusal::new(format!(".{method}: {reason}")))?;
+    Ok(vec![(index, Where::After(pc))])
+}
+
+/// In front of the one call of `end(J)V` of the class `owner`.
+fn freed(class: &ClassFile<'_>, owner: &str, may_be_elsewhere: bool) -> Result<Vec<Spot>, Refusal> {
+    match calls(class, owner, "end", ADDRESS)?[..] {
+        [(index, pc)] => Ok(vec![(index, Where::Before(pc))]),
+        [] if may_be_elsewhere => Ok(Vec::new()),
+        ref calls => Err(not_one("end", ADDRESS, calls.len())),
+    }
+}
+
+fn not_one(name: &str, descriptor: &str, calls: usize) -> Refusal {
+    Refusal::new(format!(": {calls} calls of {name}{descriptor}, not one"))
+}
+
+/// Every call of a static method in a class: the number of the method that makes it, and its pc.
+fn calls(
+    class: &ClassFile<'_>,
+    owner: &str,
+    name: &str,
+    descriptor: &str,
+) -> Result<Vec<(usize, usize)>, Refusal> {
+    let called = MethodRef {
+        class: owner.as_bytes(),
+        name: name.as_bytes(),
+        descriptor: descriptor.as_bytes(),
+    };
+    let mut found = Vec::new();
+    for (index, method) in class.methods().iter().enumerate() {
+        let Some(code) = method.code() else { continue };
+        let pcs = code.static_calls(class.pool(), &called);
+        let pcs = pcs.map_err(|reason| Refusal::new(format!(".{method}: {reason}")))?;
+        found.extend(pcs.into_iter().map(|pc| (index, pc)));
+    }
+    Ok(found)
+}
+
+/// The methods that a hook applies to; those where it cannot be placed go to `missing`.
+fn methods(
+    selector: Selector,
+    class: &ClassFile<'_>,
+    missing: &mut Vec<String>,
+) -> Result<Vec<Spot>, Refusal> {
+    let at = match selector {
+        Selector::Constructed | Selector::StaticReturn(..) => Where::Return,
+        _ => Where::Entry,
+    };
+    let mut chosen = Vec::new();
+    let mut candidates = 0;
+    for (index, method) in class.methods().iter().enumerate() {
+        match choose(selector, class, method) {
+            Ok(false) => continue,
+            Ok(true) => chosen.push((index, at)),
+            Err(reason) => missing.push(format!("{}.{method}: {reason}", class.name())),
+        }
+        candidates += 1;
+    }
+    if candidates == 0 {
+        return Err(Refusal::new(match selector {
+            Selector::Entry(name, descriptor)
+            | Selector::EntryAgain(name, descriptor)
+            | Selector::StaticEntry(name, descriptor)
+            | Selector::StaticReturn(name, descriptor) => {
+                format!(".{name}{descriptor}: no such method")
+            }
+            _ => ": no constructor calls super(…)".to_owned(),
+        }));
+    }
+    Ok(chosen)
+}
+
 /// Whether a hook applies to this method; an error if it does and cannot be placed, or if that is
 /// uncertain.
 fn choose(selector: Selector, class: &ClassFile<'_>, method: &Method<'_>) -> Result<bool, Refusal> {
-    let meant = match selector {
-        Selector::MakingConstructors => {
-            method.name() == "<init>" && class.delegation(method)? == Delegation::Super
+    let is =
+        |name: &str, descriptor: &str| method.name() == name && method.descriptor() == descriptor;
+    match selector {
+        Selector::Constructed => {
+            let meant = method.name() == "<init>" && class.delegation(method)? == Delegation::Super;
+            if meant { holds_this(method).map(|()| true) } else { Ok(false) }
         }
-        Selector::Named(name, descriptor) | Selector::Static(name, descriptor) => {
-            method.name() == name && method.descriptor() == descriptor
+        Selector::Entry(name, descriptor) | Selector::EntryAgain(name, descriptor) => {
+            if is(name, descriptor) { holds_this(method).map(|()| true) } else { Ok(false) }
         }
-    };
-    if !meant {
-        return Ok(false);
+        Selector::StaticEntry(name, descriptor) | Selector::StaticReturn(name, descriptor) => {
+            match is(name, descriptor) {
+                true if !method.is_static() => Err(Refusal::new("the method is not static")),
+                found => Ok(found),
+            }
+        }
+        Selector::Opened(..) | Selector::Freed(_) | Selector::MaybeFreed(_) => Ok(false),
     }
-    match (matches!(selector, Selector::Static(..)), method.is_static()) {
-        (false, true) => {
-            return Err(Refusal::new("the method is static and has no instance to report"));
-        }
-        (true, false) => return Err(Refusal::new("the method is not static")),
-        (true, true) => return Ok(true),
-        (false, false) => {}
+}
+
+/// Whether local variable 0 is `this` all through the method: the snippets take it from there.
+fn holds_this(method: &Method<'_>) -> Result<(), Refusal> {
+    if method.is_static() {
+        return Err(Refusal::new("the method is static and has no instance to report"));
     }
     let code = method.code().ok_or_else(|| Refusal::new("the method is native or abstract"))?;
-    // The call takes local 0 for the instance.
     if code.writes_local(0)? {
         return Err(Refusal::new("the method overwrites local variable 0 (`this`)"));
     }
-    Ok(true)
-}
-
-/// The bytes of the helper class: `public final synthetic class zaudit/Hooks` with one `public
-/// static native` method for each [`Callback`], and nothing else. Version 52, which every JVM since
-/// 8 loads.
-pub fn helper_class() -> Vec<u8> {
-    const PUBLIC_FINAL_SUPER_SYNTHETIC: u16 = 0x0001 | 0x0010 | 0x0020 | 0x1000;
-    const PUBLIC_STATIC_NATIVE: u16 = 0x0001 | 0x0008 | 0x0100;
-    const NAMES: [&str; 6] = [
-        HELPER_CLASS,
-        "java/lang/Object",
-        CALLBACK_DESCRIPTOR,
-        Callback::Created.method(),
-        Callback::Ended.method(),
-        Callback::Ending.method(),
-    ];
-    let mut out = Vec::new();
-    out.put_u4(0xCAFE_BABE);
-    out.put_u4(52);
-    // Constants 1 to 6 are the names, 7 and 8 the classes of the first two.
-    out.put_u2(9);
-    for name in NAMES {
-        out.put_u1(1);
-        // The cast loses nothing: each name is a few bytes long.
-        out.put_u2(name.len() as u16);
-        out.put(name.as_bytes());
-    }
-    for name in [1, 2] {
-        out.put_u1(7);
-        out.put_u2(name);
-    }
-    out.put_u2(PUBLIC_FINAL_SUPER_SYNTHETIC);
-    out.put_u2(7);
-    out.put_u2(8);
-    // No interfaces, no fields.
-    out.put_u2(0);
-    out.put_u2(0);
-    out.put_u2(3);
-    for name in [4, 5, 6] {
-        out.put_u2(PUBLIC_STATIC_NATIVE);
-        out.put_u2(name);
-        out.put_u2(3);
-        out.put_u2(0);
-    }
-    out.put_u2(0);
-    out
+    Ok(())
 }
 
 #[cfg(test)]
@@ -307,7 +476,7 @@ mod tests {
             ],
             &[(1, Some(&[RETURN]))],
         );
-        let out = instrument(INFLATER, &bytes).unwrap();
+        let out = instrument(INFLATER, &bytes, Identity::Tag).unwrap();
         assert_eq!(out.missing, [""; 0]);
         assert_eq!(
             out.placed,
@@ -324,7 +493,7 @@ mod tests {
         let [42, 184, high, low, RETURN] = code[2] else { panic!("{:?}", code[2]) };
         let called = class.pool().method(u16::from_be_bytes([*high, *low])).unwrap();
         assert_eq!((called.class, called.name), (HELPER_CLASS.as_bytes(), b"ended".as_slice()));
-        assert_eq!(called.descriptor, CALLBACK_DESCRIPTOR.as_bytes());
+        assert_eq!(called.descriptor, INSTANCE.as_bytes());
     }
 
     #[test]
@@ -371,7 +540,7 @@ mod tests {
                 2,
             ),
         ] {
-            let out = instrument(INFLATER, &inflater(constructors, ends)).unwrap();
+            let out = instrument(INFLATER, &inflater(constructors, ends), Identity::Tag).unwrap();
             assert_eq!(out.missing.len(), 1, "{:?}", out.missing);
             let missing = &out.missing[0];
             assert!(missing.starts_with(INFLATER) && missing.ends_with(expected), "{missing}");
@@ -391,25 +560,99 @@ mod tests {
             ),
             (INFLATER, &bytes[1..], "not a class file"),
         ] {
-            assert_eq!(instrument(name, bytes).unwrap_err().to_string(), reason);
+            assert_eq!(instrument(name, bytes, Identity::Tag).unwrap_err().to_string(), reason);
         }
     }
 
     #[test]
     fn targets_are_named_once() {
-        assert_eq!(targets().collect::<Vec<_>>(), [INFLATER, DEFLATER, SHUTDOWN]);
+        assert_eq!(
+            targets().collect::<Vec<_>>(),
+            [INFLATER, INFLATER_STREAM, DEFLATER, DEFLATER_STREAM, SHUTDOWN]
+        );
+    }
+
+    /// A class whose constructor has this number of calls of `init`, and whose `end()` reads
+    /// `zsRef` and has this number of calls of `end(J)`.
+    fn by_address(inits: usize, ends: usize) -> Vec<u8> {
+        let mut class = Assembler::class(INFLATER, "java/lang/Object");
+        let [init, end] = [("init", "(Z)J"), ("end", "(J)V")]
+            .map(|(name, descriptor)| class.method_ref(INFLATER, name, descriptor).to_be_bytes());
+        let field = class.field_ref(INFLATER, "zsRef", "Ljava/util/zip/ZStreamRef;").to_be_bytes();
+        let mut code = [&[42][..], &class.init_of("java/lang/Object")].concat();
+        (0..inits).for_each(|_| code.extend([3, 184, init[0], init[1], 88]));
+        code.push(RETURN);
+        class.method(1, "<init>", "(Z)V", Some(TestCode::of(code)));
+        let mut code = vec![42, 180, field[0], field[1], 87];
+        (0..ends).for_each(|_| code.extend([9, 184, end[0], end[1]]));
+        code.push(RETURN);
+        class.method(1, "end", "()V", Some(TestCode::of(code)));
+        class.bytes()
     }
 
     #[test]
-    fn the_helper_class_has_every_callback() {
-        let bytes = helper_class();
-        let class = ClassFile::parse(&bytes).unwrap();
-        assert_eq!(class.name(), HELPER_CLASS);
-        let names: Vec<_> = class.methods().iter().map(|method| method.name()).collect();
-        assert_eq!(names, Callback::ALL.map(Callback::method));
-        for method in class.methods() {
-            assert_eq!(method.descriptor(), CALLBACK_DESCRIPTOR);
-            assert!(method.is_static() && method.code().is_none());
+    fn hooks_by_address_are_beside_the_native_calls() {
+        let out = instrument(INFLATER, &by_address(1, 1), Identity::Address).unwrap();
+        assert_eq!(out.missing, [""; 0]);
+        let placed: Vec<_> =
+            out.placed.iter().map(|hook| (hook.method.as_str(), hook.at, hook.callback)).collect();
+        assert_eq!(
+            placed,
+            [
+                ("<init>(Z)V", Where::After(5), Callback::InflaterCreated),
+                ("end()V", Where::Before(6), Callback::InflaterEnded),
+                ("end()V", Where::Entry, Callback::InflaterEndedAgain),
+            ]
+        );
+        let class = ClassFile::parse(&out.bytes).unwrap();
+        let code: Vec<_> =
+            class.methods().iter().map(|method| method.code().unwrap().bytes()).collect();
+        let [42, 183, _, _, 3, 184, _, _, 92, 42, 184, _, _, 88, RETURN] = code[0] else {
+            panic!("{:?}", code[0]);
+        };
+        let [
+            42,
+            180,
+            _,
+            _,
+            182,
+            _,
+            _,
+            184,
+            _,
+            _, // the check
+            42,
+            180,
+            _,
+            _,
+            87,
+            9,
+            92,
+            184,
+            _,
+            _,
+            184,
+            _,
+            _,
+            RETURN,
+        ] = code[1]
+        else {
+            panic!("{:?}", code[1]);
+        };
+    }
+
+    #[test]
+    fn other_shapes_have_no_hooks_by_address() {
+        for (inits, ends, reason) in [
+            (0, 1, "java/util/zip/Inflater: 0 calls of init(Z)J, not one"),
+            (2, 1, "java/util/zip/Inflater: 2 calls of init(Z)J, not one"),
+            (1, 2, "java/util/zip/Inflater: 2 calls of end(J)V, not one"),
+        ] {
+            let bytes = by_address(inits, ends);
+            let out = instrument(INFLATER, &bytes, Identity::Address).unwrap();
+            assert_eq!((out.missing, out.placed.len()), (vec![reason.to_owned()], 2));
         }
+        let out = instrument(INFLATER, &by_address(1, 0), Identity::Address).unwrap();
+        assert!(out.missing.is_empty() && out.placed.len() == 2, "another class calls it");
     }
 }

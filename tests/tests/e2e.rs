@@ -38,6 +38,9 @@ const MODES: [(&str, &[&str]); 9] = [
     ("c1", &["-XX:TieredStopAtLevel=1"]),
 ];
 
+/// What the agent does where it cannot do better.
+const FALLBACKS: [(&str, &str); 2] = [("by_tag", "hooks=tag"), ("walk_off", "walk=off")];
+
 /// The collector that never collects.
 const EPSILON: &str = "epsilon";
 
@@ -58,6 +61,8 @@ struct Case {
     flags: &'static [&'static str],
     /// Flags of the audited run.
     audited: &'static [&'static str],
+    /// Options of the agent beside the fixture's own.
+    options: &'static str,
     jdk: Jdk,
     fixture: Fixture,
 }
@@ -66,10 +71,13 @@ fn main() -> ExitCode {
     suite::main(|env| {
         let mut trials = env.missing();
         for jdk in &env.jdks {
-            trials.extend(row(env, &format!("jdk{}", jdk.major), &[], &VERIFICATION, jdk));
+            trials.extend(row(env, &format!("jdk{}", jdk.major), &[], (&VERIFICATION, ""), jdk));
         }
         for (mode, flags) in MODES {
-            trials.extend(row(env, mode, flags, &[], env.default_jdk()));
+            trials.extend(row(env, mode, flags, (&[], ""), env.default_jdk()));
+        }
+        for (mode, options) in FALLBACKS {
+            trials.extend(row(env, mode, &[], (&VERIFICATION, options), env.default_jdk()));
         }
         trials.push(case(env, "site_ids_are_the_same_in_every_run", ids_are_stable));
         trials
@@ -81,14 +89,14 @@ fn row(
     env: &TestEnv,
     mode: &str,
     flags: &'static [&'static str],
-    audited: &'static [&'static str],
+    (audited, options): (&'static [&'static str], &'static str),
     jdk: &Jdk,
 ) -> Vec<Trial> {
     let able = env.fixtures.iter().filter(|fixture| fixture.since <= jdk.major);
     able.map(|fixture| {
         let name = format!("{mode}::{}", fixture.name);
         let (mode, jdk, fixture) = (mode.into(), jdk.clone(), fixture.clone());
-        let here = Case { mode, flags, audited, jdk, fixture };
+        let here = Case { mode, flags, audited, options, jdk, fixture };
         case(env, name, move |env| here.check(env))
     })
     .collect()
@@ -97,7 +105,11 @@ fn row(
 impl Case {
     fn check(&self, env: &TestEnv) -> Result<()> {
         let audited = self.jvm(self.flags)?.flags(self.audited);
-        let audited = audited.audited(&env.library, &self.fixture.options).run()?;
+        let options = match self.fixture.options.as_str() {
+            "" => self.options.to_owned(),
+            own => format!("{own},{}", self.options),
+        };
+        let audited = audited.audited(&env.library, options.trim_end_matches(',')).run()?;
         self.ensure_unharmed(&audited)?;
         let report = audited.report()?;
         ensure!(report.process.trigger == Trigger::Exit, {

@@ -335,7 +335,7 @@ fn schema_and_code_have_the_same_fields() {
 }
 
 /// The sections of docs/json-report.md, and the objects of the schema that they describe.
-const SECTIONS: [(&str, &str); 9] = [
+const SECTIONS: [(&str, &str); 10] = [
     ("## Top level", "report"),
     ("## `process`", "process"),
     ("## `native`", "native"),
@@ -345,6 +345,7 @@ const SECTIONS: [(&str, &str); 9] = [
     ("## A rule", "rule"),
     ("## `baseline`", "baseline"),
     ("## `health`", "health"),
+    ("## `health.walk`", "walk"),
 ];
 
 /// The names in the first column of the tables of fields of a section.

@@ -5,6 +5,7 @@
 
 use crate::control::lifecycle::{self, DisarmOutcome};
 use crate::control::{preflight, reports};
+use crate::observe::stack;
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
 use crate::state::context::Context;
@@ -16,6 +17,7 @@ use zaudit_core::escape;
 use zaudit_core::files;
 use zaudit_core::model::{Kind, OutOfMemory, Trigger};
 use zaudit_core::options::{self, Command, Options};
+use zaudit_core::report::WalkState;
 use zaudit_core::wording::{grouped, some};
 
 /// What was done, or why it failed.
@@ -84,7 +86,7 @@ fn arm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
     let (expected, problems) = preflight::load_inputs(options);
     let control = agent.control();
     lifecycle::arm(agent, &control, jni, options, expected)?;
-    let adopted = agent.audit().as_deref().map(adopted).unwrap_or_default();
+    let adopted = agent.hold_audit().as_deref().map(adopted).unwrap_or_default();
     let lines = problems.into_iter().chain([format!("armed{adopted}")]);
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
@@ -106,7 +108,7 @@ pub(crate) fn wait_to_arm(
 }
 
 fn adopted(audit: &Audit) -> String {
-    let (_, adopted, _) = match audit.session.sums() {
+    let (_, adopted, _) = match audit.sums() {
         Ok(sums) => sums,
         Err(why) => {
             return format!("; the number of instances that were already open is unknown: {why}");
@@ -161,7 +163,7 @@ fn status(agent: &Agent) -> String {
         let _ = writeln!(text, "{key}: {value}");
     };
     line("version", env!("CARGO_PKG_VERSION").into());
-    let audit = agent.audit();
+    let audit = agent.hold_audit();
     let Some(audit) = audit.as_deref() else {
         line(
             "state",
@@ -187,7 +189,7 @@ fn status(agent: &Agent) -> String {
             format!("{} s", end.saturating_duration_since(Instant::now()).as_secs()),
         );
     }
-    let Ok((sums, adopted, sites)) = audit.session.sums() else {
+    let Ok((sums, adopted, sites)) = audit.sums() else {
         line("health", OutOfMemory.to_string());
         return text;
     };
@@ -213,6 +215,22 @@ fn status(agent: &Agent) -> String {
     line("pause while arming", format!("{:.1} ms", audit.pause().as_secs_f64() * 1e3));
     let gaps = audit.session.gaps();
     let healthy = zaudit_core::session::Gaps { unsettled: None, ..gaps } == Default::default();
+    let walk = stack::health(audit);
+    let state = match &walk.reason {
+        Some(reason) => format!("{}: {reason}", walk.state.name()),
+        None => walk.state.name().to_owned(),
+    };
+    line("stack walk", state);
+    line("stacks by the walk", grouped(walk.stacks));
+    let fallbacks = walk.fallbacks.iter();
+    let reasons: Vec<_> =
+        fallbacks.map(|(reason, number)| format!("{reason} {}", grouped(*number))).collect();
+    let sum = grouped(walk.fallbacks.values().sum());
+    line(
+        "stacks by JVMTI",
+        if reasons.is_empty() { sum } else { format!("{sum} ({})", reasons.join(", ")) },
+    );
+    let healthy = healthy && walk.state != WalkState::Failed;
     line("health", if healthy { "ok" } else { "incomplete; see HEALTH in a report" }.into());
     text
 }

@@ -5,8 +5,9 @@
 
 use crate::control::commands;
 use crate::control::{archives, lifecycle, preflight, reports};
-use crate::observe::{guard, threads};
+use crate::observe::guard;
 use crate::state::agent::Agent;
+use crate::state::slots;
 use crate::sys::allocator;
 use crate::sys::jni::{self, Jni};
 use crate::sys::jvmti::{Jvmti, jint, jobject};
@@ -127,7 +128,7 @@ extern "system" fn Agent_OnAttach(
     guard::install_panic_hook();
     #[cfg(feature = "fault-injection")]
     let _stage = crate::sys::fault_injection::memory("attach");
-    let _inside = threads::enter();
+    let _busy = slots::busy();
     let failed = || {
         let mut parsed = Parsed::default();
         with_text(options, &mut parsed, Parsed::read_command);
@@ -153,7 +154,7 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
     };
     // Arming inherits the options of the start; a report inherits those of the audit, except its
     // files. Every command says itself where its reply goes.
-    let before = match (command, agent.audit().as_deref()) {
+    let before = match (command, agent.hold_audit().as_deref()) {
         (Command::Arm, _) => Options { delay: None, ..agent.started_with.clone() },
         (_, Some(audit)) => Options { files: Vec::new(), ..audit.options.clone() },
         (_, None) => Options::default(),
@@ -244,7 +245,7 @@ fn install(vm: *mut JavaVM, options: Options) -> Result<&'static Agent, String> 
 }
 
 extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: jobject) {
-    let _inside = threads::enter();
+    let _busy = slots::busy();
     guard::entry(|| {
         // SAFETY: the JVM hands its own environment of this thread to a callback.
         let jni = unsafe { Jni::new(env) };
@@ -275,7 +276,7 @@ extern "system" fn on_data_dump_request(_jvmti: *mut jvmtiEnv) {
 }
 
 extern "system" fn on_vm_death(_jvmti: *mut jvmtiEnv, _env: *mut JNIEnv) {
-    let _inside = threads::enter();
+    let _busy = slots::busy();
     guard::entry(|| {
         if let Some(agent) = Agent::get()
             && !agent.is_shut_down()

@@ -8,7 +8,7 @@
 use crate::control::reports::EndOfAudit;
 use crate::control::worker::Duties;
 use crate::control::{preflight, reports, worker};
-use crate::observe::{adoption, events, hooks};
+use crate::observe::{adoption, events, hooks, stack};
 use crate::state::agent::Agent;
 use crate::state::audit::{Audit, Expectations};
 use crate::state::classes::Classes;
@@ -21,7 +21,7 @@ use jvmti_bindings::sys::jni::JNINativeMethod;
 use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_DATA_DUMP_REQUEST, JVMTI_EVENT_OBJECT_FREE,
 };
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use zaudit_core::model::Trigger;
@@ -63,7 +63,7 @@ pub(crate) fn arm(
 pub(crate) fn check_can_arm(agent: &Agent) -> Result<(), String> {
     match () {
         () if agent.is_shut_down() => Err(SHUT_DOWN.into()),
-        () if agent.audit().is_some() => Err(UNDER_WAY.into()),
+        () if agent.hold_audit().is_some() => Err(UNDER_WAY.into()),
         () => Ok(()),
     }
 }
@@ -99,9 +99,6 @@ fn set_up(
     jvmti
         .notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, true)
         .map_err(failed("SetEventNotificationMode(ClassFileLoadHook)"))?;
-    jvmti
-        .notify(JVMTI_EVENT_OBJECT_FREE, true)
-        .map_err(failed("SetEventNotificationMode(ObjectFree)"))?;
     if options.adopt {
         audit.begin_adoption();
     }
@@ -109,18 +106,11 @@ fn set_up(
     // Drops what was freed for the previous audit after its last report: it would suppress the
     // wake-up of our first free.
     agent.forget_freed();
-    agent.begin_audit(Arc::clone(&audit));
-    for (target, class) in hooked(agent) {
-        if let Err(error) = jvmti.retransform(&[class]) {
-            // After the JVM's exit every call fails; the message about the exit is the one that
-            // matters.
-            if agent.is_shut_down() {
-                return Err(SHUT_DOWN.into());
-            }
-            let why = format!("{target}: JVMTI RetransformClasses failed: {error}");
-            events::missing(&audit, target, vec![why]);
-        }
+    if let Some(classes) = agent.classes.get() {
+        stack::begin(agent, jni, classes.inflater, options.walk);
     }
+    agent.begin_audit(Arc::clone(&audit));
+    place_hooks(agent, &audit)?;
     if let Err(why) = start_worker(agent, jni, None) {
         drop(audit);
         drop(take_down(agent));
@@ -141,6 +131,39 @@ fn set_up(
         say(&format!("cannot enable reports on SIGQUIT: {error}"));
     }
     enable_signal(agent, options);
+    Ok(())
+}
+
+/// Places the hooks: by address, or by tag if not all of those can be placed.
+fn place_hooks(agent: &'static Agent, audit: &Arc<Audit>) -> Result<(), String> {
+    // The JVM rewrites all classes in one pause: no instance is seen by one hook only.
+    let classes: Vec<jclass> = hooked(agent).into_iter().map(|(_, class)| class).collect();
+    let by_address = !audit.options.by_tag
+        && audit.jvmti.retransform(&classes).is_ok()
+        && audit.has_all_by_address();
+    if !by_address {
+        audit.know_by_tag();
+        audit.jvmti.notify(JVMTI_EVENT_OBJECT_FREE, true).map_err(|error| {
+            format!("JVMTI SetEventNotificationMode(ObjectFree) failed: {error}")
+        })?;
+        audit.decide_identity();
+        for (target, class) in hooked(agent) {
+            if let Err(error) = audit.jvmti.retransform(&[class]) {
+                // After the JVM's exit every call fails; the message about the exit is the one that
+                // matters.
+                if agent.is_shut_down() {
+                    return Err(SHUT_DOWN.into());
+                }
+                let why = format!("{target}: JVMTI RetransformClasses failed: {error}");
+                events::missing(audit, target, vec![why]);
+            }
+        }
+    }
+    if !audit.identity_is_certain() {
+        audit.decide_identity();
+        events::say_missing(&audit.session.gaps().missing_hooks);
+    }
+    audit.begin_counting();
     Ok(())
 }
 
@@ -194,9 +217,8 @@ fn take_down(agent: &'static Agent) -> Option<String> {
     // With the event disabled, the JVM begins from the original bytes and calls other agents only.
     let off = audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false);
     let restored = off.map_err(|error| ("SetEventNotificationMode", error)).and_then(|()| {
-        let restore = |class| audit.jvmti.retransform(&[class]);
-        let all = hooked(agent).into_iter().try_for_each(|(_, class)| restore(class));
-        all.map_err(|error| ("RetransformClasses", error))
+        let classes: Vec<jclass> = hooked(agent).into_iter().map(|(_, class)| class).collect();
+        audit.jvmti.retransform(&classes).map_err(|error| ("RetransformClasses", error))
     });
     // ObjectFree stays enabled until its environment is disposed: setting its mode may deadlock the
     // JVM (see `sys::object_free`).
@@ -245,23 +267,37 @@ fn define_helper(jni: Jni) -> Result<jclass, String> {
     let class = jni.define_boot_class(&name, &instrument::helper_class()).ok_or(
         "cannot define the helper class; another copy of libzaudit.so is loaded in this JVM",
     )?;
-    let descriptor = c(instrument::CALLBACK_DESCRIPTOR)?;
-    let (created, ended) = (c(Callback::Created.method())?, c(Callback::Ended.method())?);
-    let ending = c(Callback::Ending.method())?;
-    let native = |name: &CStr, function: *const ()| JNINativeMethod {
-        name: name.as_ptr(),
-        signature: descriptor.as_ptr(),
-        fnPtr: function.cast_mut().cast(),
-    };
-    let natives = [
-        native(&created, hooks::created as *const ()),
-        native(&ended, hooks::ended as *const ()),
-        native(&ending, reports::ending as *const ()),
-    ];
+    let names: Vec<(Callback, CString, CString)> = Callback::ALL
+        .into_iter()
+        .map(|callback| Ok((callback, c(callback.method())?, c(callback.descriptor())?)))
+        .collect::<Result<_, String>>()?;
+    let natives: Vec<JNINativeMethod> = names
+        .iter()
+        .map(|(callback, name, descriptor)| JNINativeMethod {
+            name: name.as_ptr(),
+            signature: descriptor.as_ptr(),
+            fnPtr: native(*callback).cast_mut().cast(),
+        })
+        .collect();
     if jni.register(class, &natives) {
         Ok(class)
     } else {
         Err("JNI RegisterNatives failed for the helper class".into())
+    }
+}
+
+/// The function behind a callback.
+fn native(callback: Callback) -> *const () {
+    match callback {
+        Callback::InflaterCreated => hooks::inflater_created as *const (),
+        Callback::DeflaterCreated => hooks::deflater_created as *const (),
+        Callback::InflaterEnded => hooks::inflater_ended as *const (),
+        Callback::DeflaterEnded => hooks::deflater_ended as *const (),
+        Callback::InflaterEndedAgain => hooks::inflater_ended_again as *const (),
+        Callback::DeflaterEndedAgain => hooks::deflater_ended_again as *const (),
+        Callback::Created => hooks::created as *const (),
+        Callback::Ended => hooks::ended as *const (),
+        Callback::Ending => reports::ending as *const (),
     }
 }
 
@@ -301,7 +337,7 @@ fn disarm_if_due(agent: &'static Agent, jni: Jni) {
     // A thread that holds the lock to arm or disarm may wait for this thread.
     let Some(control) = agent.try_control() else { return worker::pause() };
     // The audit may be another one by now.
-    let ends_at = agent.audit().as_deref().and_then(Audit::ends_at);
+    let ends_at = agent.hold_audit().as_deref().and_then(Audit::ends_at);
     if ends_at.is_none_or(|end| end > Instant::now()) {
         return;
     }

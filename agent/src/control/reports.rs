@@ -6,7 +6,7 @@
 
 use crate::inspect::gc::{self, MAYBE_GARBAGE};
 use crate::inspect::{footprint, gc_roots};
-use crate::observe::guard;
+use crate::observe::{adoption, guard, stack};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
 use crate::state::context::Context;
@@ -26,6 +26,7 @@ use zaudit_core::files::{self, Naming, Pattern, Rotation};
 use zaudit_core::model::{OutOfMemory, Trigger};
 use zaudit_core::options::{Format, Options};
 use zaudit_core::report::{Process, Report, Style};
+use zaudit_instrument::Identity;
 
 /// Why no report can be made now.
 const BUSY: &str = "another report is being written, or the JVM is exiting";
@@ -94,7 +95,8 @@ pub(crate) fn reset(agent: &Agent, audit: &Audit) -> Result<(), String> {
     // What was freed before belongs to the counts that end here.
     let undelivered = deliver(agent, audit);
     agent.report_uncounted(audit);
-    audit.reset(agent.now());
+    audit.reset(agent.now()).map_err(|why| why.to_string())?;
+    stack::reset();
     audit.session.set_unsettled(undelivered);
     Ok(())
 }
@@ -147,7 +149,7 @@ fn write_snapshot(
 /// `zaudit.Hooks.ending(Object)`: the JVM is about to exit.
 pub(crate) extern "system" fn ending(env: *mut JNIEnv, _class: jclass, _null: jobject) {
     // SAFETY: the JVM passes its own environment of this thread to a native method.
-    guard::hook(unsafe { Jni::new(env) }, prepare_final);
+    guard::during_audit(unsafe { Jni::new(env) }, prepare_final);
 }
 
 /// Prepares the last report at the last moment at which a GC can be forced and pending ObjectFree
@@ -159,8 +161,10 @@ fn prepare_final(context: Context<'_>) {
     // stopped concurrent collectors.
     let Prepared { unsettled, retention } = prepare(context, &audit.options);
     let undelivered = deliver(agent, audit);
-    let still_enabled = object_free::disable(audit.jvmti)
-        .err()
+    let by_tag = audit.identity() == Identity::Tag;
+    let still_enabled = by_tag
+        .then(|| object_free::disable(audit.jvmti).err())
+        .flatten()
         .map(|error| format!("cannot disable ObjectFree events before the JVM exits: {error}"));
     turn.prepared(Prepared { unsettled: unsettled.or(undelivered).or(still_enabled), retention });
 }
@@ -189,15 +193,31 @@ pub(crate) fn write_final(agent: &Agent) {
 /// Forces a GC and searches for paths to GC roots, where the options say so.
 fn prepare(context: Context<'_>, options: &Options) -> Prepared {
     let Context { agent, audit, jni } = context;
-    let unsettled =
-        if options.gc { gc::collect_and_wait(agent, jni, options.gc_timeout) } else { None };
+    let unsettled = match options.gc {
+        true => gc::collect_and_wait(agent, jni, options.gc_timeout),
+        false => {
+            if audit.identity() == Identity::Address && audit.has_live() {
+                gc::wait_for_cleaner(agent, jni);
+            }
+            None
+        }
+    };
     agent.drain(audit);
+    if audit.identity() == Identity::Address
+        && let Err(error) = adoption::record_collected(context)
+    {
+        audit.session.record_unreadable("subclasses were not searched for garbage");
+        posix::say(&format!("cannot search for collected instances of subclasses: {error}"));
+    }
     Prepared { unsettled, retention: gc_roots::find_paths(context, options) }
 }
 
 /// Records all pending frees in the ledger. Returns an error message if they could not be
 /// delivered.
 fn deliver(agent: &Agent, audit: &Audit) -> Option<String> {
+    if audit.identity() == Identity::Address {
+        return None;
+    }
     let thread_class = agent.classes.get().map(|classes| classes.thread);
     let delivered =
         thread_class.map_or(Ok(()), |any| object_free::deliver_pending(audit.jvmti, any));
@@ -250,7 +270,7 @@ fn build(
         rss_bytes: posix::resident(),
         reports: 1,
     };
-    let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age)?;
+    let snapshot = audit.snapshot(agent.now())?;
     let mut history = audit.history();
     // An earlier report that is still being written holds the history, if the JVM exits during it.
     // Then this report shows the trends of that one.
@@ -259,7 +279,8 @@ fn build(
     }
     let native = footprint::native(Jni::of_this_thread()).unwrap_or_default();
     let rules = audit.expected.rules.clone();
-    let report = Report::new(process, native, &snapshot, rules, Arc::clone(&history))?;
+    let mut report = Report::new(process, native, &snapshot, rules, Arc::clone(&history))?;
+    report.health.walk = stack::health(audit);
     let report = Report { retention: prepared.retention, ..report };
     Ok(match &audit.expected.baseline {
         Some(baseline) => report.against(baseline),

@@ -5,10 +5,11 @@
 //! audit is running or pending, and never otherwise; without `interval`, `delay` and `duration` it
 //! runs only when it is woken.
 
-use crate::observe::{guard, threads};
+use crate::observe::guard;
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
 use crate::state::context::Context;
+use crate::state::slots;
 use crate::state::worker_handle;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::jvmtiError;
@@ -70,7 +71,7 @@ fn launch(agent: &Agent, jni: Jni) -> Result<(), String> {
 
 extern "system" fn run(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _argument: *mut c_void) {
     // This thread's own instances are not the program's.
-    let _inside = threads::enter();
+    let _busy = slots::busy();
     worker_handle::mark_current_thread();
     guard::entry(|| {
         // SAFETY: the JVM hands its own environment of this thread to an agent thread.

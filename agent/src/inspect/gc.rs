@@ -54,6 +54,28 @@ pub(crate) fn collect_and_wait(agent: &Agent, jni: Jni, timeout: Duration) -> Op
     None
 }
 
+/// How long a report without a forced GC waits for the JDK's own Cleaner.
+const CLEANER_TIMEOUT: Duration = Duration::from_millis(100);
+const CLEANER_POLL_INTERVAL: Duration = Duration::from_micros(200);
+
+/// Waits until the JDK's own Cleaner has freed what an earlier GC has found: right after a GC of
+/// the program, a report would have these instances as live. Returns at once if it has nothing to
+/// do.
+pub(crate) fn wait_for_cleaner(agent: &Agent, jni: Jni) {
+    let Some(classes) = agent.classes.get() else { return };
+    let began = Instant::now();
+    let mut was_busy = false;
+    while began.elapsed() < CLEANER_TIMEOUT {
+        let is_busy = classes.is_cleaner_busy(jni);
+        if !is_busy && !was_busy {
+            return;
+        }
+        // What it took out of its queue last may not be through yet.
+        was_busy = is_busy;
+        std::thread::sleep(CLEANER_POLL_INTERVAL);
+    }
+}
+
 /// Waits until the finalizer and Cleaner threads are idle. Returns false if the time ran out.
 fn wait_until_idle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
     jni.with_locals(LOCAL_REFS, || {

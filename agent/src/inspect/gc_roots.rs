@@ -7,7 +7,7 @@
 
 mod names;
 
-use crate::observe::guard;
+use crate::observe::{adoption, guard};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
 use crate::state::context::Context;
@@ -24,6 +24,7 @@ use zaudit_core::analysis::footprint::Footprint;
 use zaudit_core::analysis::retention::{Graph, Node, ReferenceStrength, Retained, Retention};
 use zaudit_core::model::{OutOfMemory, push};
 use zaudit_core::options::Options;
+use zaudit_instrument::Identity;
 
 /// How many instances one report searches for, worst sites first.
 const MAX_INSTANCES: usize = 256;
@@ -129,12 +130,12 @@ fn worst_instances(
     audit: &Audit,
     per_site: usize,
 ) -> std::result::Result<Vec<(u64, jlong)>, OutOfMemory> {
-    let snapshot = audit.session.snapshot(agent.now(), audit.options.min_age)?;
+    let snapshot = audit.snapshot(agent.now())?;
     let classification = classify(&snapshot, &Footprint::default(), &audit.expected.rules)?;
     let suspects = classification.sites.iter().filter(|site| site.stats.suspects > 0);
     let worst: Vec<u64> =
         suspects.map(|site| site.site.stable_id).take(MAX_INSTANCES.div_ceil(per_site)).collect();
-    let oldest = audit.session.oldest(&worst, per_site);
+    let oldest = audit.oldest(&worst, per_site);
     let tags = oldest
         .into_iter()
         .flat_map(|(site, ids)| ids.into_iter().map(move |id| (site, id.0.cast_signed())));
@@ -143,7 +144,7 @@ fn worst_instances(
 
 fn search(
     jvmti: Jvmti,
-    Context { audit, jni, .. }: Context<'_>,
+    context @ Context { audit, jni, .. }: Context<'_>,
     timeout: Duration,
     instances: &[(u64, jlong)],
 ) -> Result<(Vec<Retained>, Duration)> {
@@ -155,7 +156,11 @@ fn search(
     walk.tag_classes(jni)?;
     let ids: Vec<jlong> = instances.iter().map(|(_, tag)| *tag).collect();
     let mut alive = vec![false; instances.len()];
-    for (id, instance) in audit.jvmti.objects_with_any(&ids)? {
+    let found = match audit.identity() {
+        Identity::Tag => audit.jvmti.objects_with_any(&ids)?,
+        Identity::Address => adoption::instances_at(context, &ids)?,
+    };
+    for (id, instance) in found {
         if let Some(node) = ids.iter().position(|known| *known == id) {
             jvmti.set_tag(instance, tag_of(Node::try_from(node).unwrap_or(Node::MAX)))?;
             alive.get_mut(node).into_iter().for_each(|alive| *alive = true);

@@ -13,9 +13,12 @@ use crate::state::context::Context;
 use crate::state::tags::{self, ENDING, SEARCHED};
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Result, jlong, jobject, jvmtiError, out_of_memory};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
-use zaudit_core::model::{InstanceId, OutOfMemory, ThreadId};
+use zaudit_core::ledger::{Ledger, NotEntered};
+use zaudit_core::model::{InstanceId, Kind, Nanos};
+use zaudit_instrument::Identity;
 
 /// When marked instances are inspected: at once, and again for constructors and `end()` calls that
 /// were running in bytecode without hooks. Each entry is the delay after the one before.
@@ -25,6 +28,10 @@ const RECHECK_DELAYS: [Duration; 4] = [
     Duration::from_millis(10),
     Duration::from_millis(40),
 ];
+
+/// By address: how long a constructor or `end()` that was running in bytecode without hooks may
+/// take.
+const OLD_BYTECODE: Duration = Duration::from_millis(50);
 
 /// Instances inspected at a time: HotSpot allows 65,536 local references (`MaxJNILocalCapacity`).
 const BATCH: usize = 32_768;
@@ -36,33 +43,20 @@ const LOCAL_REFS: usize = 32_768;
 const GC_FIRST_ABOVE: usize = 50_000;
 const MAX_CANDIDATES: usize = 100_000_000;
 
-/// A constructor has returned: tags the instance, and records it by `created`.
+/// A constructor has returned: tags the instance.
 #[inline]
-pub(crate) fn tag_created<T>(
-    audit: &Audit,
-    instance: jobject,
-    id: InstanceId,
-    created: impl FnOnce() -> std::result::Result<T, OutOfMemory>,
-) -> Result<T> {
-    let recorded = |created: std::result::Result<T, OutOfMemory>| {
-        if created.is_err() {
-            // It is not in the ledger, so the agent must ignore its `end()` and its death.
-            audit.jvmti.set_tag(instance, 0)?;
-        }
-        created.map_err(out_of_memory)
-    };
+pub(crate) fn tag_created(audit: &Audit, instance: jobject, id: InstanceId) -> Result<()> {
     if !audit.has_adopted() {
-        audit.jvmti.set_tag(instance, id.0.cast_signed())?;
-        return recorded(created());
+        return audit.jvmti.set_tag(instance, id.0.cast_signed());
     }
     let _lock = audit.is_adopting().then(|| audit.lock_tags());
     // The search may have adopted it between the native part of its constructor and this hook.
     let before = audit.jvmti.tag(instance)?;
     audit.jvmti.set_tag(instance, id.0.cast_signed())?;
     if let Some(adopted) = tags::instance(before) {
-        audit.session.unadopt(adopted);
+        audit.with_ledger(|ledger, _| ledger.unadopt(adopted));
     }
-    recorded(created())
+    Ok(())
 }
 
 /// `end()` begins: returns the id of the instance if it is in the ledger.
@@ -96,6 +90,13 @@ pub(crate) fn tag_ending(
 /// [`Audit::begin_adoption`].
 pub(crate) fn run(context @ Context { agent, audit, jni }: Context<'_>) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
+    // A constructor or `end()` that runs in bytecode without hooks must be through before the
+    // search: nothing else shows that it happened. Before the program begins there is none.
+    if audit.identity() == Identity::Address && agent.has_begun() {
+        std::thread::sleep(OLD_BYTECODE);
+    }
+    // The search for paths to GC roots marks instances, too.
+    let _lock = (audit.identity() == Identity::Address).then(|| audit.lock_tags());
     let marked = match mark(audit, classes, jni, 0..GC_FIRST_ABOVE) {
         Ok(GC_FIRST_ABOVE) => agent
             .jvmti
@@ -105,8 +106,9 @@ pub(crate) fn run(context @ Context { agent, audit, jni }: Context<'_>) -> Resul
     };
     let batches = marked.map_or(0, |found| found.div_ceil(BATCH));
     let inspected = (0..batches).try_for_each(|batch| {
-        jni.with_locals(BATCH + LOCAL_REFS, || {
-            inspect_batch(context, classes, tags::candidate(batch))
+        jni.with_locals(BATCH + LOCAL_REFS, || match audit.identity() {
+            Identity::Tag => inspect_batch(context, classes, tags::candidate(batch)),
+            Identity::Address => enter_batch(context, classes, tags::candidate(batch)),
         })
         .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
     });
@@ -138,6 +140,112 @@ fn mark(audit: &Audit, classes: &Classes, jni: Jni, mut numbers: Range<usize>) -
         walked.map(|()| numbers.start)
     })
     .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
+}
+
+/// Enters the open ones of a batch of marked instances by their addresses.
+fn enter_batch(
+    Context { agent, audit, jni }: Context<'_>,
+    classes: &Classes,
+    batch: jlong,
+) -> Result<()> {
+    for instance in audit.jvmti.objects_with(batch)? {
+        audit.jvmti.set_tag(instance, 0)?;
+        let kind = classes.kind(jni, instance);
+        let Some(address) = classes.native_address(jni, kind, instance) else {
+            audit.session.record_unreadable("an instance's state could not be read");
+            continue;
+        };
+        jni.delete_local(instance);
+        if address == 0 {
+            continue;
+        }
+        let id = InstanceId(address.cast_unsigned());
+        // What was ended since the search began is not open, whatever the search saw; a hook that
+        // frees it now waits for the lock.
+        let ended = audit.lock_ended();
+        let known = audit.with_ledger(|ledger, _| ledger.knows(id));
+        if !ended.contains(&id) && known == Some(false) {
+            enter(audit, id, kind, agent.now())?;
+        }
+    }
+    Ok(())
+}
+
+/// The last release in which a subclass that overrides `end()` may be collected without any call:
+/// its finalizer calls that `end()`. Later ones always free the native stream (JDK-8187485).
+const LAST_WITH_FINALIZERS: u32 = 11;
+
+/// By address: records as collected the instances of subclasses that are gone while their native
+/// streams are not: nothing will ever free them.
+pub(crate) fn record_collected(context @ Context { agent, audit, jni }: Context<'_>) -> Result<()> {
+    if agent.jvmti.release() > LAST_WITH_FINALIZERS {
+        return Ok(());
+    }
+    let sites = audit.session.of_subclasses();
+    let candidates = audit.live(|site| sites.contains(&site));
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    let found = jni.with_locals(BATCH + LOCAL_REFS, || {
+        let mut found = HashSet::new();
+        each_address(context, |jni, instance, address| {
+            found.insert(address);
+            jni.delete_local(instance);
+        })?;
+        Ok(found)
+    });
+    let found = found.unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))?;
+    let gone = candidates.iter().filter(|(id, _)| !found.contains(&id.0.cast_signed()));
+    for (id, created) in gone {
+        audit.with_ledger(|ledger, _| ledger.freed_since(*id, *created, agent.now()));
+    }
+    Ok(())
+}
+
+/// Calls `each` with every instance in the heap and the address of its native stream.
+fn each_address(
+    Context { agent, audit, jni }: Context<'_>,
+    mut each: impl FnMut(Jni, jobject, jlong),
+) -> Result<()> {
+    let Some(classes) = agent.classes.get() else { return Ok(()) };
+    let _lock = audit.lock_tags();
+    let marked = mark(audit, classes, jni, 0..MAX_CANDIDATES)?;
+    for batch in 0..marked.div_ceil(BATCH) {
+        for instance in audit.jvmti.objects_with(tags::candidate(batch))? {
+            audit.jvmti.set_tag(instance, 0)?;
+            let kind = classes.kind(jni, instance);
+            each(jni, instance, classes.native_address(jni, kind, instance).unwrap_or(0));
+        }
+    }
+    Ok(())
+}
+
+/// By address: the instances whose native streams are at these addresses, each with its address.
+pub(crate) fn instances_at(
+    context: Context<'_>,
+    addresses: &[jlong],
+) -> Result<Vec<(jlong, jobject)>> {
+    let mut found = Vec::new();
+    each_address(context, |jni, instance, address| match addresses.contains(&address) {
+        true => found.push((address, instance)),
+        false => jni.delete_local(instance),
+    })?;
+    Ok(found)
+}
+
+/// Enters an adopted instance in the ledger.
+fn enter(audit: &Audit, id: InstanceId, kind: Kind, now: Nanos) -> Result<()> {
+    let enter = || {
+        audit
+            .with_ledger(|ledger, own| ledger.adopted(own, id, kind, now))
+            .unwrap_or(Err(NotEntered::OutOfMemory))
+    };
+    let mut entered = enter();
+    while entered == Err(NotEntered::Full) {
+        audit.grow().map_err(out_of_memory)?;
+        entered = enter();
+    }
+    entered.map_err(|_| jvmtiError::OUT_OF_MEMORY)
 }
 
 /// Inspects the marked instances of a batch, and repeats that for those whose state is not final.
@@ -185,7 +293,7 @@ fn inspect(
         // Adopted by an earlier inspection, and ended since by code without a hook.
         (Some(Life::Ended), Some(id)) => {
             audit.jvmti.set_tag(instance, 0)?;
-            audit.session.unadopt(id);
+            audit.with_ledger(|ledger, _| ledger.unadopt(id));
             Ok(false)
         }
         (_, Some(_)) => Ok(true),
@@ -203,12 +311,11 @@ fn adopt(
     let life = classes.life(jni, kind, instance);
     match life {
         Some(Life::Open) => {
-            // No thread created it for this audit, so any shard will do.
-            let id = audit.session.id(ThreadId::UNKNOWN);
+            let id = Ledger::next_id();
             // Before the tag: an `end()` that sees the tag takes no lock.
-            audit.session.record_adopted(id, kind, agent.now()).map_err(out_of_memory)?;
+            enter(audit, id, kind, agent.now())?;
             if let Err(error) = audit.jvmti.set_tag(instance, id.0.cast_signed()) {
-                audit.session.unadopt(id);
+                audit.with_ledger(|ledger, _| ledger.unadopt(id));
                 return Err(error);
             }
         }

@@ -62,8 +62,8 @@ extern "system" fn on_class_file(
     };
     guard::entry(|| {
         let Some(agent) = Agent::get() else { return };
-        let audit = agent.audit();
-        let Some(audit) = audit.as_deref() else { return };
+        let Some(audit) = agent.hold_audit() else { return };
+        let audit = &audit;
         let length = usize::try_from(length).unwrap_or(0);
         // SAFETY: the JVM passes `length` bytes, which are valid during this call.
         let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
@@ -87,8 +87,7 @@ extern "system" fn on_class_file(
 
 fn on_redefinition(jni: Jni, class: jclass) {
     let Some(agent) = Agent::get() else { return };
-    let (audit, classes) = (agent.audit(), agent.classes.get());
-    let (Some(audit), Some(classes)) = (audit.as_deref(), classes) else { return };
+    let (Some(audit), Some(classes)) = (agent.hold_audit(), agent.classes.get()) else { return };
     jni.check_exceptions();
     if classes.redefined.is_none() {
         audit
@@ -111,25 +110,35 @@ extern "system" fn on_object_free(_jvmti: *mut jvmtiEnv, tag: jlong) {
 }
 
 /// The rewritten bytes of a class, if it has hooks.
-fn rewrite(audit: &Audit, target: &str, bytes: &[u8]) -> Option<Vec<u8>> {
-    match instrument::instrument(target, bytes) {
+fn rewrite(audit: &Audit, target: &'static str, bytes: &[u8]) -> Option<Vec<u8>> {
+    match instrument::instrument(target, bytes, audit.identity()) {
         Ok(done) => {
+            audit.set_placed(target, done.placed.iter().map(|hook| hook.callback).collect());
             missing(audit, target, done.missing);
             Some(done.bytes)
         }
         Err(refusal) => {
+            audit.set_placed(target, Vec::new());
             missing(audit, target, vec![format!("{target}: {refusal}")]);
             None
         }
     }
 }
 
-/// Reports hooks of a class that are not in place, with the class name as Java writes it.
+/// Reports hooks of a class that are not in place, with the class name as Java writes it. While the
+/// hooks of an audit by address are being placed, a failure may lead to the hooks by tag instead.
 pub(crate) fn missing(audit: &Audit, target: &str, hooks: Vec<String>) {
     let class = target.replace('/', ".");
     let hooks: Vec<String> = hooks.iter().map(|hook| hook.replacen(target, &class, 1)).collect();
-    for hook in &hooks {
-        say(&format!("not hooked: {hook}"));
+    if audit.identity_is_certain() {
+        say_missing(&hooks);
     }
     audit.session.set_missing_hooks(&class, hooks);
+}
+
+/// Says which hooks are not in place.
+pub(crate) fn say_missing<'a>(hooks: impl IntoIterator<Item = &'a String>) {
+    for hook in hooks {
+        say(&format!("not hooked: {hook}"));
+    }
 }

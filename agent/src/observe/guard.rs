@@ -4,14 +4,16 @@
 //! panic anywhere the agent shuts down, prints one message with a native backtrace, and the program
 //! continues.
 
-use crate::observe::threads;
 use crate::state::agent::Agent;
+use crate::state::audit::Audit;
 use crate::state::context::Context;
+use crate::state::slots::{self, Inside};
 use crate::sys::allocator;
 use crate::sys::jni::Jni;
 use crate::sys::posix::say;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs the body of an entry that is not a hook. None if it panicked.
@@ -27,18 +29,61 @@ pub(crate) fn entry<T>(body: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
+/// A hook at work: the thread is inside, unless it says otherwise.
+pub(crate) struct Hook {
+    pub(crate) agent: &'static Agent,
+    pub(crate) jni: Jni,
+    pub(crate) inside: Inside,
+}
+
+impl Hook {
+    /// The audit under way, if it counts.
+    #[inline]
+    pub(crate) fn audit(&self) -> Option<&Arc<Audit>> {
+        self.agent.audit(&self.inside).filter(|audit| audit.is_counting())
+    }
+
+    /// Whether `audit` is still under way.
+    pub(crate) fn is_under_way(&self, audit: &Arc<Audit>) -> bool {
+        self.audit().is_some_and(|current| Arc::ptr_eq(current, audit))
+    }
+
+    /// Runs something that calls the JVM or takes long. What it returns belongs to an audit that
+    /// may have ended meanwhile.
+    pub(crate) fn outside<T>(&mut self, body: impl FnOnce(Context<'_>) -> T) -> Option<T> {
+        let audit = Arc::clone(self.audit()?);
+        let (agent, jni) = (self.agent, self.jni);
+        let done = self.inside.outside(|| {
+            jni.check_exceptions();
+            body(Context { agent, audit: &audit, jni })
+        });
+        self.is_under_way(&audit).then_some(done)
+    }
+}
+
 /// Runs the body of a hook: only during an audit, and not inside another hook of the same thread.
 #[inline]
-pub(crate) fn hook(jni: Jni, body: impl FnOnce(Context<'_>)) {
+pub(crate) fn hook(jni: Jni, body: impl FnOnce(&mut Hook)) {
     let Some(agent) = Agent::get() else { return };
-    let audit = agent.audit();
-    let Some(audit) = audit.as_deref() else { return };
-    let inside = threads::enter();
-    if !inside.is_outermost {
-        audit.session.record_dropped("created or ended inside the agent's own code");
+    let Some(slot) = slots::here() else { return agent.uncounted() };
+    let Some(inside) = Inside::enter_hook(slot) else {
+        if let Some(audit) = agent.hold_audit() {
+            audit.session.record_dropped("created or ended inside the agent's own code");
+        }
         return;
-    }
-    entry(|| body(Context { agent, audit, jni }));
+    };
+    // The hook is dropped before a panic is handled: the agent shuts down from outside.
+    entry(move || {
+        let mut hook = Hook { agent, jni, inside };
+        if hook.audit().is_some() {
+            body(&mut hook);
+        }
+    });
+}
+
+/// Runs the body of a callback that needs an audit and may call the JVM.
+pub(crate) fn during_audit(jni: Jni, body: impl FnOnce(Context<'_>)) {
+    hook(jni, |hook| _ = hook.outside(body));
 }
 
 fn shut_down_after_panic() {

@@ -1,40 +1,280 @@
-//! The native methods of the helper class: a constructor returned, `end()` begins.
+//! The native methods of the helper class: a native stream was created, is about to be freed, was
+//! freed before; and where classes have another shape, a constructor returned, `end()` begins.
 //!
-//! They resolve the instance, the stack and the calling thread, and record the event. Invariant:
-//! once a stack is known, they do not allocate, touch strings, or take a lock that all threads
-//! share.
+//! They find the site of the stack and the calling thread, and record the event. Invariant: once
+//! stack and thread are known, they do not allocate, touch strings, take a lock, or write a cache
+//! line that other threads write.
 
-use crate::observe::capture::{self, Buffer};
+use crate::observe::guard::Hook;
+use crate::observe::stack::{self, Purpose, Seen, Sites, capture};
+use crate::observe::threads::Reclaiming;
 use crate::observe::{adoption, guard, threads};
 use crate::state::classes::{Classes, Life};
 use crate::state::context::Context;
+use crate::state::slots::Known;
 use crate::sys::allocator;
 use crate::sys::jni::Jni;
-use crate::sys::jvmti::{Result, jclass, jobject, jvmtiError, out_of_memory};
+use crate::sys::jvmti::{Result, jclass, jlong, jobject, jvmtiError};
 use jvmti_bindings::sys::jni::JNIEnv;
-use std::mem::MaybeUninit;
-use zaudit_core::model::{Actor, Kind, OutOfMemory, Role, SiteId, Stack, StackKey, ThreadId};
+use zaudit_core::ledger::{Created, Ledger, NotEntered, ThreadCounts};
+use zaudit_core::model::{
+    Actor, InstanceId, Kind, Nanos, OutOfMemory, Role, SiteId, Stack, StackKey, ThreadId,
+};
+
+/// `zaudit.Hooks.inflaterCreated(long, Object)`: an Inflater's native stream was created.
+pub(crate) extern "system" fn inflater_created(
+    env: *mut JNIEnv,
+    _class: jclass,
+    address: jlong,
+    instance: jobject,
+) {
+    opened(env, Kind::Inflater, address, instance);
+}
+
+/// As [`inflater_created`].
+pub(crate) extern "system" fn deflater_created(
+    env: *mut JNIEnv,
+    _class: jclass,
+    address: jlong,
+    instance: jobject,
+) {
+    opened(env, Kind::Deflater, address, instance);
+}
+
+/// `zaudit.Hooks.inflaterEnded(long)`: an Inflater's native stream is about to be freed.
+pub(crate) extern "system" fn inflater_ended(env: *mut JNIEnv, _class: jclass, address: jlong) {
+    freed(env, Kind::Inflater, address);
+}
+
+/// As [`inflater_ended`].
+pub(crate) extern "system" fn deflater_ended(env: *mut JNIEnv, _class: jclass, address: jlong) {
+    freed(env, Kind::Deflater, address);
+}
+
+/// `zaudit.Hooks.inflaterEndedAgain()`: `end()` of an Inflater without a native stream.
+pub(crate) extern "system" fn inflater_ended_again(env: *mut JNIEnv, _class: jclass) {
+    ended_again(env, Kind::Inflater);
+}
+
+/// As [`inflater_ended_again`].
+pub(crate) extern "system" fn deflater_ended_again(env: *mut JNIEnv, _class: jclass) {
+    ended_again(env, Kind::Deflater);
+}
+
+#[inline]
+fn opened(env: *mut JNIEnv, kind: Kind, address: jlong, instance: jobject) {
+    // SAFETY: the JVM passes its own environment of this thread to a native method.
+    let jni = unsafe { Jni::new(env) };
+    guard::hook(jni, |hook| {
+        #[cfg(feature = "fault-injection")]
+        hook.inside.outside(|| {
+            crate::sys::fault_injection::created(
+                jni,
+                hook.agent.classes.get().map(|classes| classes.inflater),
+            );
+        });
+        #[cfg(feature = "fault-injection")]
+        let _stage = crate::sys::fault_injection::memory("created");
+        // No native stream: the JDK throws.
+        if address == 0 {
+            return;
+        }
+        if allocator::is_exhausted() {
+            return hook.agent.uncounted();
+        }
+        let id = InstanceId(address.cast_unsigned());
+        let created = on_created(hook, kind, instance, |hook, site, thread| {
+            let Some(audit) = hook.audit() else { return Ok(None) };
+            let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
+            ledger.created(own, id, site, thread, hook.agent.now()).map(Some)
+        });
+        record(hook, "constructor", created);
+    });
+}
+
+fn freed(env: *mut JNIEnv, kind: Kind, address: jlong) {
+    // SAFETY: the JVM passes its own environment of this thread to a native method.
+    let jni = unsafe { Jni::new(env) };
+    guard::hook(jni, |hook| {
+        #[cfg(feature = "fault-injection")]
+        hook.inside.outside(crate::sys::fault_injection::ended);
+        #[cfg(feature = "fault-injection")]
+        let _stage = crate::sys::fault_injection::memory("ended");
+        let freed = on_freed(hook, kind, InstanceId(address.cast_unsigned()));
+        record(hook, "end()", freed);
+    });
+}
+
+#[inline]
+fn on_freed(hook: &mut Hook, kind: Kind, id: InstanceId) -> Result<()> {
+    let agent = hook.agent;
+    let by = match hook.inside.slot().known() {
+        Known::Platform(by @ Actor { role: Role::Program, .. }) => Some((by, None)),
+        _ => actor(hook),
+    };
+    let (Some((by, reclaiming)), Some(audit)) = (by, hook.audit()) else { return Ok(()) };
+    if audit.is_adopting() {
+        hook.outside(|context| freed_during_adoption(context, kind, id, by, reclaiming));
+        return Ok(());
+    }
+    let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
+    if !leave(ledger, own, id, by, reclaiming, || agent.now()) && by.role == Role::Program {
+        audit.session.record_unknown_end(kind);
+    }
+    Ok(())
+}
+
+/// Takes an instance out of the ledger. False if it is unknown.
+#[inline]
+fn leave(
+    ledger: &Ledger,
+    own: &ThreadCounts,
+    id: InstanceId,
+    by: Actor,
+    reclaiming: Option<Reclaiming>,
+    now: impl FnOnce() -> Nanos,
+) -> bool {
+    match reclaiming {
+        Some(Reclaiming::Frees) => ledger.freed(id, now()),
+        Some(Reclaiming::Finalizes) => {
+            ledger.ended(own, id, Actor { role: Role::StreamFinalizer, ..by }, now)
+        }
+        Some(Reclaiming::Ends) | None => ledger.ended(own, id, by, now),
+    }
+}
+
+/// While adoption is under way, it must not take for open what is ended now. It holds the lock
+/// where it enters an instance; a thread that is inside must not wait for that.
+#[cold]
+#[inline(never)]
+fn freed_during_adoption(
+    Context { agent, audit, .. }: Context<'_>,
+    kind: Kind,
+    id: InstanceId,
+    by: Actor,
+    reclaiming: Option<Reclaiming>,
+) {
+    let mut ended = audit.lock_ended();
+    let known =
+        audit.with_ledger(|ledger, own| leave(ledger, own, id, by, reclaiming, || agent.now()));
+    if ended.try_reserve(1).is_ok() {
+        ended.insert(id);
+    }
+    if known == Some(false) && by.role == Role::Program {
+        audit.session.record_unknown_end(kind);
+    }
+}
+
+/// The thread that frees a native stream, and what it does if it is a finalizer or Cleaner.
+#[cold]
+#[inline(never)]
+fn actor(hook: &mut Hook) -> Option<(Actor, Option<Reclaiming>)> {
+    // The JDK's Cleaner frees one after the other from the same frames.
+    let slot = hook.inside.slot();
+    let frames = match (slot.known(), hook.audit()) {
+        (Known::Platform(_), Some(audit)) => stack::innermost(audit, hook.jni, threads::INNERMOST),
+        _ => None,
+    };
+    if let (Known::Platform(by), Some(meaning)) =
+        (slot.known(), frames.and_then(|frames| slot.meaning(frames)))
+        && let Some(reclaiming) = Reclaiming::of(meaning)
+    {
+        return Some((by, Some(reclaiming)));
+    }
+    hook.outside(|Context { agent, audit, jni }| {
+        // An `end()` by an unknown thread is still an end: without it the instance would be
+        // reported as a leak.
+        let unknown = || {
+            audit.session.record_unreadable("a thread that called end() could not be identified");
+        };
+        let by = threads::actor(agent, audit.jvmti, jni).unwrap_or_else(|_| {
+            unknown();
+            Actor { thread: ThreadId::UNKNOWN, role: Role::Program }
+        });
+        let reclaiming = (by.role == Role::Reclaimer).then(|| {
+            let found = threads::reclaiming(agent, jni);
+            // The frames may have changed their kind meanwhile.
+            if let (Some(frames), Ok(found)) = (frames, found)
+                && stack::innermost(audit, jni, threads::INNERMOST) == Some(frames)
+            {
+                slot.set_meaning(frames, found as u8);
+            }
+            found.unwrap_or_else(|_| {
+                unknown();
+                Reclaiming::Ends
+            })
+        });
+        (by, reclaiming)
+    })
+}
+
+fn ended_again(env: *mut JNIEnv, kind: Kind) {
+    // SAFETY: the JVM passes its own environment of this thread to a native method.
+    let jni = unsafe { Jni::new(env) };
+    guard::hook(jni, |hook| {
+        // JDK 8's finalizer calls end() on every instance, also on those that were ended long ago.
+        let by = match hook.inside.slot().known() {
+            Known::Platform(actor) => Some(actor),
+            _ => actor(hook).map(|(by, _)| by),
+        };
+        if by.is_none_or(|by| by.role != Role::Program) {
+            return;
+        }
+        let recorded = hook.outside(|context| {
+            let Some(classes) = context.agent.classes.get() else { return Ok(()) };
+            // The check is a frame of its own.
+            on_ended_again(context, classes, kind, 1)
+        });
+        record(hook, "end()", recorded.unwrap_or(Ok(())));
+    });
+}
+
+/// Records the failure of a hook.
+#[inline]
+fn record<T>(hook: &Hook, what: &'static str, outcome: Result<T>) {
+    if let Err(error) = outcome
+        && let Some(audit) = hook.audit()
+    {
+        audit.session.record_dropped(reason(what, error));
+    }
+}
 
 /// `zaudit.Hooks.created(Object)`: before each return of a constructor.
 pub(crate) extern "system" fn created(env: *mut JNIEnv, _class: jclass, instance: jobject) {
     // SAFETY: the JVM passes its own environment of this thread to a native method.
     let jni = unsafe { Jni::new(env) };
-    guard::hook(jni, |context| {
-        let Context { audit, .. } = context;
-        jni.check_exceptions();
-        #[cfg(feature = "fault-injection")]
-        crate::sys::fault_injection::created(
-            jni,
-            context.agent.classes.get().map(|classes| classes.inflater),
-        );
+    guard::hook(jni, |hook| {
         #[cfg(feature = "fault-injection")]
         let _stage = crate::sys::fault_injection::memory("created");
         if allocator::is_exhausted() {
-            return context.agent.uncounted();
+            return hook.agent.uncounted();
         }
-        if let Err(error) = on_created(context, instance) {
-            audit.session.record_dropped(reason("constructor", error));
-        }
+        let created = hook
+            .outside(|Context { agent, jni, .. }| {
+                agent.classes.get().map(|classes| classes.kind(jni, instance))
+            })
+            .flatten()
+            .map_or(Ok(()), |kind| {
+                let id = Ledger::next_id();
+                let tagged =
+                    |Context { audit, .. }: Context<'_>| adoption::tag_created(audit, instance, id);
+                on_created(hook, kind, instance, |hook, site, thread| {
+                    match hook.outside(tagged) {
+                        None => return Ok(None),
+                        Some(Err(_)) => return Err(NotEntered::OutOfMemory),
+                        Some(Ok(())) => {}
+                    }
+                    let Some(audit) = hook.audit() else { return Ok(None) };
+                    let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
+                    let created = ledger.created(own, id, site, thread, hook.agent.now());
+                    if created.is_err() {
+                        // It is not in the ledger, so its `end()` and its death must be ignored.
+                        hook.outside(|context| _ = context.audit.jvmti.set_tag(instance, 0));
+                    }
+                    created.map(Some)
+                })
+            });
+        record(hook, "constructor", created);
     });
 }
 
@@ -42,43 +282,83 @@ pub(crate) extern "system" fn created(env: *mut JNIEnv, _class: jclass, instance
 pub(crate) extern "system" fn ended(env: *mut JNIEnv, _class: jclass, instance: jobject) {
     // SAFETY: the JVM passes its own environment of this thread to a native method.
     let jni = unsafe { Jni::new(env) };
-    guard::hook(jni, |context| {
-        let Context { audit, .. } = context;
-        jni.check_exceptions();
-        #[cfg(feature = "fault-injection")]
-        crate::sys::fault_injection::ended();
+    guard::during_audit(jni, |context| {
         #[cfg(feature = "fault-injection")]
         let _stage = crate::sys::fault_injection::memory("ended");
         if let Err(error) = on_ended(context, instance) {
-            audit.session.record_dropped(reason("end()", error));
+            context.audit.session.record_dropped(reason("end()", error));
         }
     });
 }
 
-fn on_created(context: Context<'_>, instance: jobject) -> Result<()> {
-    let Context { agent, audit, jni } = context;
-    let Some(classes) = agent.classes.get() else { return Ok(()) };
-    let kind = classes.kind(jni, instance);
-    let thread = threads::id(agent, audit.jvmti, jni)?;
-    let site = site(
-        (context, classes),
-        |key| audit.session.site(kind, key),
-        || subclass(context, kind.class(), instance),
-        |key, stack| audit.session.learn(kind, key, stack),
-        // Its instances are counted nevertheless.
-        || audit.session.unlearned(kind),
-    )?;
-    let id = audit.session.id(thread);
-    let wants_name = adoption::tag_created(audit, instance, id, || {
-        audit.session.record_created(id, site, thread, agent.now())
-    })?;
-    if wants_name && !allocator::is_pressed() {
-        match threads::name(agent, jni) {
+/// Finds the site and the thread, and enters an instance with `enter`.
+#[inline]
+fn on_created(
+    hook: &mut Hook,
+    kind: Kind,
+    instance: jobject,
+    mut enter: impl FnMut(
+        &mut Hook,
+        SiteId,
+        ThreadId,
+    ) -> std::result::Result<Option<Created>, NotEntered>,
+) -> Result<()> {
+    let Some(audit) = hook.audit() else { return Ok(()) };
+    let slot = hook.inside.slot();
+    let seen = stack::seen(audit, slot, hook.jni, kind);
+    let (site, thread) = match (seen, slot.known()) {
+        (Seen::Site(site), Known::Platform(actor)) => (site, actor.thread),
+        (seen, _) => match new_site(hook, kind, instance, seen)? {
+            Some(found) => found,
+            None => return Ok(()),
+        },
+    };
+    let created = loop {
+        match enter(hook, site, thread) {
+            Ok(Some(created)) => break created,
+            Ok(None) => return Ok(()),
+            Err(NotEntered::Full) => match hook.outside(|context| context.audit.grow()) {
+                Some(Ok(())) => {}
+                Some(Err(OutOfMemory)) => return Err(jvmtiError::OUT_OF_MEMORY),
+                None => return Ok(()),
+            },
+            Err(NotEntered::OutOfMemory) => return Err(jvmtiError::OUT_OF_MEMORY),
+        }
+    };
+    if created.replaced
+        && let Some(audit) = hook.audit()
+    {
+        audit.session.record_dropped("an end() was not seen, and its memory was used again");
+    }
+    if created.wants_name && !allocator::is_pressed() {
+        hook.outside(|Context { agent, audit, jni }| match threads::name(agent, jni) {
             Ok(name) => audit.session.name_thread(site, name),
             Err(_) => audit.session.record_unreadable("a thread's name could not be read"),
-        }
+        });
     }
     Ok(())
+}
+
+/// The site of a stack and the thread, found with the JVM's help. None if the audit has ended.
+#[cold]
+#[inline(never)]
+fn new_site(
+    hook: &mut Hook,
+    kind: Kind,
+    instance: jobject,
+    seen: Seen,
+) -> Result<Option<(SiteId, ThreadId)>> {
+    let found = hook.outside(|context| {
+        let Context { agent, audit, jni } = context;
+        let Some(classes) = agent.classes.get() else { return Ok(None) };
+        let thread = threads::id(agent, audit.jvmti, jni)?;
+        let site = match seen {
+            Seen::Site(site) => site,
+            seen => stack::site(context, classes, &Allocations { context, kind, instance }, seen)?,
+        };
+        Ok(Some((site, thread)))
+    });
+    found.unwrap_or(Ok(None))
 }
 
 fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
@@ -96,65 +376,100 @@ fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
             let kind = classes.kind(jni, instance);
             match classes.life(jni, kind, instance) {
                 Some(Life::Open) => audit.session.record_unknown_end(kind),
-                Some(Life::Ended | Life::Unborn) => on_ended_again(context, classes, kind)?,
+                Some(Life::Ended | Life::Unborn) => on_ended_again(context, classes, kind, 0)?,
                 None => audit.session.record_unreadable("an instance's state could not be read"),
             }
         }
         return Ok(());
     };
-    if actor.role == Role::Reclaimer && threads::in_instance_finalizer(agent, jni)? {
+    if actor.role == Role::Reclaimer && threads::reclaiming(agent, jni)? == Reclaiming::Finalizes {
         actor.role = Role::StreamFinalizer;
     }
-    let first = audit.session.record_ended(id, actor, agent.now());
+    let first = audit.with_ledger(|ledger, own| ledger.ended(own, id, actor, || agent.now()));
+    let first = first.unwrap_or(false);
     audit.jvmti.set_tag(instance, 0)?;
     if first {
         return Ok(());
     }
-    on_ended_again(context, classes, classes.kind(jni, instance))
+    on_ended_again(context, classes, classes.kind(jni, instance), 0)
 }
 
-fn on_ended_again(context: Context<'_>, classes: &Classes, kind: Kind) -> Result<()> {
-    let double_end = site(
-        (context, classes),
-        |key| context.audit.session.double_end(kind, key),
-        || None,
-        |key, stack| context.audit.session.learn_double_end(kind, key, stack),
-        || Err(OutOfMemory),
-    )?;
+fn on_ended_again(
+    context: Context<'_>,
+    classes: &Classes,
+    kind: Kind,
+    frames_above: usize,
+) -> Result<()> {
+    let sites = DoubleEnds { context, kind, frames_above };
+    let double_end = stack::site(context, classes, &sites, Seen::Not)?;
     context.audit.session.record_double_end(double_end);
     Ok(())
 }
 
-/// How often a stack is captured again because a class was redefined while its names were read.
-const MAX_CAPTURES: usize = 4;
+/// The sites of instances of one kind.
+struct Allocations<'a> {
+    context: Context<'a>,
+    kind: Kind,
+    instance: jobject,
+}
 
-/// The site of the current thread's stack. `unlearned` returns one if there is no memory for a new
-/// stack.
-#[inline]
-fn site(
-    (context @ Context { agent, audit, jni }, classes): (Context<'_>, &Classes),
-    known: impl Fn(StackKey) -> Option<SiteId>,
-    subclass: impl Fn() -> Option<String>,
-    learn: impl FnOnce(StackKey, Stack) -> std::result::Result<SiteId, OutOfMemory>,
-    unlearned: impl FnOnce() -> std::result::Result<SiteId, OutOfMemory>,
-) -> Result<SiteId> {
-    let mut buffer: Buffer = [const { MaybeUninit::uninit() }; _];
-    let mut captures_left = MAX_CAPTURES;
-    loop {
-        let version = audit.redefinitions.version(jni, classes.redefined);
-        let raw = capture::capture(agent.jvmti, audit.options.depth, version, &mut buffer)?;
-        if let Some(site) = known(raw.key) {
-            return Ok(site);
-        }
-        #[cfg(feature = "fault-injection")]
-        let _stage = crate::sys::fault_injection::memory("learn");
-        let stack = capture::resolve(context, &raw, subclass());
-        captures_left -= 1;
-        // A method's id may have passed to a new version in between, which has other lines.
-        if captures_left == 0 || audit.redefinitions.version(jni, classes.redefined) == version {
-            let learnt = stack.map_or(Err(OutOfMemory), |stack| learn(raw.key, stack));
-            return learnt.or_else(|OutOfMemory| unlearned()).map_err(out_of_memory);
-        }
+impl Sites for Allocations<'_> {
+    fn of(&self) -> (Purpose, Kind) {
+        (Purpose::Allocation, self.kind)
+    }
+
+    fn frames_above(&self) -> usize {
+        0
+    }
+
+    fn known(&self, key: StackKey) -> Option<SiteId> {
+        self.context.audit.session.site(self.kind, key)
+    }
+
+    fn subclass(&self) -> Option<String> {
+        subclass(self.context, self.kind.class(), self.instance)
+    }
+
+    fn learn(&self, key: StackKey, stack: Stack) -> std::result::Result<SiteId, OutOfMemory> {
+        self.context.audit.session.learn(self.kind, key, stack)
+    }
+
+    /// Its instances are counted nevertheless.
+    fn unlearned(&self) -> std::result::Result<SiteId, OutOfMemory> {
+        self.context.audit.session.unlearned(self.kind)
+    }
+}
+
+/// The lines of double ends of one kind.
+struct DoubleEnds<'a> {
+    context: Context<'a>,
+    kind: Kind,
+    frames_above: usize,
+}
+
+impl Sites for DoubleEnds<'_> {
+    fn of(&self) -> (Purpose, Kind) {
+        (Purpose::DoubleEnd, self.kind)
+    }
+
+    fn frames_above(&self) -> usize {
+        self.frames_above
+    }
+
+    fn known(&self, key: StackKey) -> Option<SiteId> {
+        self.context.audit.session.double_end(self.kind, key)
+    }
+
+    fn subclass(&self) -> Option<String> {
+        None
+    }
+
+    fn learn(&self, key: StackKey, stack: Stack) -> std::result::Result<SiteId, OutOfMemory> {
+        self.context.audit.session.learn_double_end(self.kind, key, stack)
+    }
+
+    fn unlearned(&self) -> std::result::Result<SiteId, OutOfMemory> {
+        Err(OutOfMemory)
     }
 }
 

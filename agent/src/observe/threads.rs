@@ -8,11 +8,11 @@
 use crate::observe::outermost;
 use crate::state::agent::Agent;
 use crate::state::frame_roles::{FrameRole, MAX_FRAME_ROLES, frame_role};
+use crate::state::slots::{self, Known, Slot};
 use crate::state::tags;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Jvmti, Result, jint, jmethodID, jobject, jvmtiError, jvmtiFrameInfo};
 use jvmti_bindings::sys::jvmti::JVMTI_THREAD_STATE_WAITING;
-use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zaudit_core::model::{Actor, Role, ThreadId};
@@ -20,44 +20,19 @@ use zaudit_core::options::MAX_DEPTH;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-#[derive(Clone, Copy)]
-enum Known {
-    Nothing,
-    Platform(Actor),
-    /// Carries virtual threads: the actor must be determined each time.
-    Carrier,
+/// What is known of the current thread.
+fn known() -> Known {
+    slots::here().map_or(Known::Nothing, Slot::known)
 }
 
-thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-    static KNOWN: Cell<Known> = const { Cell::new(Known::Nothing) };
-}
-
-/// The current thread is inside the agent until this is dropped.
-pub(crate) struct Inside {
-    /// Whether it was outside before.
-    pub(crate) is_outermost: bool,
-}
-
-/// Marks the current thread as inside the agent.
-#[inline]
-pub(crate) fn enter() -> Inside {
-    Inside { is_outermost: !INSIDE.replace(true) }
-}
-
-impl Drop for Inside {
-    #[inline]
-    fn drop(&mut self) {
-        if self.is_outermost {
-            INSIDE.set(false);
-        }
-    }
+fn keep(known: Known) {
+    slots::here().into_iter().for_each(|slot| slot.set_known(known));
 }
 
 /// The current thread's id. `tags` is the environment that holds the tags of virtual threads.
 #[inline]
 pub(crate) fn id(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<ThreadId> {
-    match KNOWN.get() {
+    match known() {
         Known::Platform(actor) => Ok(actor.thread),
         Known::Carrier => virtual_id(agent, tags, jni),
         Known::Nothing => Ok(decide(agent, tags, jni)?.thread),
@@ -67,7 +42,7 @@ pub(crate) fn id(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<ThreadId> {
 /// The current thread's id and role.
 #[inline]
 pub(crate) fn actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
-    match KNOWN.get() {
+    match known() {
         Known::Platform(actor) => Ok(actor),
         Known::Carrier => virtual_actor(agent, tags, jni),
         Known::Nothing => decide(agent, tags, jni),
@@ -87,7 +62,7 @@ fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
     if carries {
         // What a carrier does before it carries anything is its own: its `Thread` object has a tag,
         // too.
-        KNOWN.set(Known::Carrier);
+        keep(Known::Carrier);
         return virtual_actor(agent, tags, jni);
     }
     let role = if is_reclaimer(agent, jni, std::ptr::null_mut())? {
@@ -96,7 +71,7 @@ fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
         Role::Program
     };
     let actor = Actor { thread: new_id(), role };
-    KNOWN.set(Known::Platform(actor));
+    keep(Known::Platform(actor));
     Ok(actor)
 }
 
@@ -190,18 +165,40 @@ fn is_reclaiming_loop(agent: &Agent, jni: Jni, frame: &jvmtiFrameInfo) -> Result
 
 /// How many innermost frames are searched for an instance's finalizer, or for what a thread waits
 /// in.
-const INNERMOST: usize = 16;
+pub(crate) const INNERMOST: usize = 16;
 
-/// Whether the instance's own finalizer called the current `end()`, including through a subclass's
-/// `end()`.
-pub(crate) fn in_instance_finalizer(agent: &Agent, jni: Jni) -> Result<bool> {
+/// What a finalizer or Cleaner thread is doing when a native stream is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reclaiming {
+    /// It calls `end()`.
+    Ends,
+    /// The instance's own finalizer calls `end()`, also through a subclass's `end()`.
+    Finalizes,
+    /// The JDK's Cleaner frees the stream itself.
+    Frees,
+}
+
+impl Reclaiming {
+    const ALL: [Reclaiming; 3] = [Reclaiming::Ends, Reclaiming::Finalizes, Reclaiming::Frees];
+
+    /// As [`Slot::meaning`] keeps it.
+    pub(crate) fn of(meaning: u8) -> Option<Reclaiming> {
+        Reclaiming::ALL.get(usize::from(meaning)).copied()
+    }
+}
+
+/// What the current thread, a finalizer or Cleaner thread, is doing.
+pub(crate) fn reclaiming(agent: &Agent, jni: Jni) -> Result<Reclaiming> {
     let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
+    let mut found = Reclaiming::Frees;
     for frame in agent.jvmti.frames(std::ptr::null_mut(), 0, &mut buffer)? {
-        if role_of_frame(agent, jni, frame.method)? == FrameRole::InstanceFinalizer {
-            return Ok(true);
+        match role_of_frame(agent, jni, frame.method)? {
+            FrameRole::InstanceFinalizer => return Ok(Reclaiming::Finalizes),
+            FrameRole::End => found = Reclaiming::Ends,
+            _ => {}
         }
     }
-    Ok(false)
+    Ok(found)
 }
 
 /// Whether a finalizer or Cleaner thread waits for work, and not for a lock that its work needs.

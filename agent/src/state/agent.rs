@@ -8,27 +8,27 @@
 use super::frame_roles::FrameRoles;
 use super::free_queue::FreeQueue;
 use super::report_slot::ReportSlot;
+use super::slots::{self, Inside, Quiescent};
 use super::worker_handle::WorkerHandle;
 use crate::state::audit::Audit;
 use crate::state::classes::Classes;
 use crate::sys::allocator;
 use crate::sys::jni;
 use crate::sys::jvmti::Jvmti;
-use crate::sys::posix::WAKER;
+use crate::sys::posix::{self, WAKER};
 use crate::sys::wake::{WakeReason, Waker};
-use arc_swap::{ArcSwapOption, Guard};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::time::Instant;
+use zaudit_core::ledger::ThreadCounts;
 use zaudit_core::model::{InstanceId, Nanos};
 use zaudit_core::options::Options;
 
 /// The agent of this process; empty until it is loaded.
 static AGENT: OnceLock<Agent> = OnceLock::new();
 
-/// The running audit. Hooks read it without a lock shared between threads, and hold a reference
-/// while they run, so that an audit can be ended meanwhile.
-static AUDIT: ArcSwapOption<Audit> = ArcSwapOption::const_empty();
+/// The running audit. Hooks read it while they are inside, and take a reference where they call the
+/// JVM, so that an audit can be ended meanwhile.
+static AUDIT: Quiescent<Option<Arc<Audit>>> = Quiescent::new(None);
 
 pub(crate) struct Agent {
     /// The agent's own JVMTI environment, for calls that do not belong to one audit. Never
@@ -45,7 +45,7 @@ pub(crate) struct Agent {
     /// Held while arming, disarming, resetting.
     control: Mutex<()>,
     /// The zero of [`Nanos`].
-    clock: Instant,
+    clock: u64,
     /// Whether the program may have run already.
     begun: AtomicBool,
     /// Set once, by [`shut_down`](Agent::shut_down).
@@ -65,7 +65,7 @@ impl Agent {
             classes: OnceLock::new(),
             frame_roles: FrameRoles::default(),
             control: Mutex::default(),
-            clock: Instant::now(),
+            clock: posix::coarse_nanos(),
             begun: AtomicBool::new(false),
             shut_down: AtomicBool::new(false),
             uncounted: AtomicU64::new(0),
@@ -96,9 +96,11 @@ impl Agent {
         &WAKER
     }
 
+    /// The time, a few milliseconds late at most: the kernel's coarse clock, which costs a quarter
+    /// of the exact one.
     #[inline]
     pub(crate) fn now(&self) -> Nanos {
-        Nanos(u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        Nanos(posix::coarse_nanos().saturating_sub(self.clock))
     }
 
     /// Takes the lock for arming, disarming and resetting.
@@ -115,29 +117,34 @@ impl Agent {
         }
     }
 
-    /// The running audit, while the guard lives.
+    /// The running audit, for as long as the thread is inside.
     #[inline]
-    pub(crate) fn audit(&self) -> Guard<Option<Arc<Audit>>> {
-        AUDIT.load()
+    pub(crate) fn audit<'a>(&self, inside: &'a Inside) -> Option<&'a Arc<Audit>> {
+        AUDIT.get(inside).as_ref()
     }
 
-    /// The running audit, for a longer time, or to end it. A guard would delay the release of its
-    /// memory.
+    /// The running audit, for a longer time, or to end it. None also without memory for this
+    /// thread's slot.
     pub(crate) fn hold_audit(&self) -> Option<Arc<Audit>> {
-        AUDIT.load_full()
+        let inside = Inside::enter(slots::here()?);
+        self.audit(&inside).map(Arc::clone)
     }
 
     /// Publishes an audit: from now on hooks record events in it.
     pub(crate) fn begin_audit(&self, audit: Arc<Audit>) {
         self.freed.open();
         self.uncounted.store(0, Ordering::Relaxed);
-        AUDIT.store(Some(audit));
+        slots::quiet(|quiet, threads| {
+            // What was counted after the last sum of an earlier audit.
+            threads.counts().for_each(ThreadCounts::clear);
+            *AUDIT.get_mut(quiet) = Some(audit);
+        });
     }
 
     /// Unpublishes the audit: no hook that begins from now on records anything. Returns that audit.
     pub(crate) fn end_audit(&self) -> Option<Arc<Audit>> {
         self.freed.close();
-        AUDIT.swap(None)
+        slots::quiet(|quiet, _| AUDIT.get_mut(quiet).take())
     }
 
     /// The program may run from now on.
@@ -170,8 +177,9 @@ impl Agent {
     /// Records in the ledger all instances that the GC has freed so far.
     pub(crate) fn drain(&self, audit: &Audit) {
         let now = self.now();
-        if self.freed.take(|id| audit.session.record_freed(id, now)) {
-            audit.session.shrink();
+        let freed = |id| _ = audit.with_ledger(|ledger, _| ledger.freed(id, now));
+        if self.freed.take(freed) {
+            audit.shrink();
         }
     }
 

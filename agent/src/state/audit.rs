@@ -5,17 +5,21 @@
 //! the environment is disposed, and with it every tag.
 
 use crate::state::redefinitions::Redefinitions;
+use crate::state::slots::{self, Inside, Quiescent};
 use crate::sys::jvmti::Jvmti;
 use crate::sys::{object_free, posix};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use zaudit_core::analysis::classify::Baseline;
 use zaudit_core::analysis::history::History;
 use zaudit_core::analysis::rules::Rule;
-use zaudit_core::model::Nanos;
+use zaudit_core::ledger::{Ledger, Tally, ThreadCounts};
+use zaudit_core::model::{InstanceId, Nanos, OutOfMemory, PerKind, SiteId};
 use zaudit_core::options::Options;
-use zaudit_core::session::Session;
+use zaudit_core::session::{Session, Snapshot};
+use zaudit_instrument::{Callback, Identity};
 
 /// What the user expects: findings that these cover do not count as leaks.
 #[derive(Default)]
@@ -27,12 +31,26 @@ pub(crate) struct Expectations {
 }
 
 pub(crate) struct Audit {
+    /// No other audit of this process has the same.
+    pub(crate) number: u64,
     /// For tags, ObjectFree and ClassFileLoadHook. Disposed with the audit.
     pub(crate) jvmti: Jvmti,
     pub(crate) options: Options,
     /// What the user expects, loaded before the audit began.
     pub(crate) expected: Expectations,
     pub(crate) session: Session,
+    pub(crate) ledger: Quiescent<Ledger>,
+    /// How instances are known: by address, unless a class does not have the shape for that.
+    by_tag: AtomicBool,
+    /// Whether that is decided: while the hooks are being placed it is not.
+    identity_certain: AtomicBool,
+    /// Whether hooks count. Another agent that retransforms a class may place some of them before
+    /// the others are there.
+    counting: AtomicBool,
+    /// The hooks that are in place, by class.
+    placed: Mutex<BTreeMap<&'static str, Vec<Callback>>>,
+    /// By address, while adoption is under way: all instances that were ended.
+    ended: Mutex<HashSet<InstanceId>>,
     /// Versions of redefined classes, which are part of every stack's key.
     pub(crate) redefinitions: Redefinitions,
     /// When the audit began; `duration` counts from here.
@@ -80,8 +98,10 @@ impl Audit {
         now: Nanos,
         from_start: bool,
     ) -> Audit {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let armed = Instant::now();
         Audit {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             next_snapshot: Mutex::new(
                 options.interval.and_then(|interval| armed.checked_add(interval)),
             ),
@@ -89,6 +109,12 @@ impl Audit {
             options,
             expected,
             session: Session::default(),
+            ledger: Quiescent::default(),
+            by_tag: AtomicBool::new(false),
+            identity_certain: AtomicBool::new(false),
+            counting: AtomicBool::new(false),
+            placed: Mutex::default(),
+            ended: Mutex::default(),
             redefinitions: Redefinitions::default(),
             armed,
             epoch: Mutex::new(Epoch { started: SystemTime::now(), since: now, from_start }),
@@ -105,12 +131,133 @@ impl Audit {
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Calls `body` with the ledger and the current thread's counts, from inside. None if there is
+    /// no memory for this thread's counts.
+    pub(crate) fn with_ledger<T>(
+        &self,
+        body: impl FnOnce(&Ledger, &ThreadCounts) -> T,
+    ) -> Option<T> {
+        let inside = Inside::enter(slots::here()?);
+        Some(body(self.ledger.get(&inside), inside.counts()))
+    }
+
+    /// Makes room for more instances, or fails. Not from inside.
+    #[cold]
+    pub(crate) fn grow(&self) -> Result<(), OutOfMemory> {
+        slots::quiet(|quiet, threads| self.ledger.get_mut(quiet).grow(threads.counts()))
+    }
+
+    /// Gives memory back after a burst of live instances.
+    pub(crate) fn shrink(&self) {
+        slots::quiet(|quiet, threads| self.ledger.get_mut(quiet).shrink(threads.counts()));
+    }
+
+    /// Copies out all that a report needs.
+    pub(crate) fn snapshot(&self, now: Nanos) -> Result<Snapshot, OutOfMemory> {
+        self.session.snapshot(now, self.options.min_age, |tallies, since| {
+            slots::quiet(|quiet, threads| {
+                let ledger = self.ledger.get_mut(quiet);
+                if !ledger.adds_up(threads.counts()) {
+                    self.session.record_unreadable(
+                        "the counts of all sites did not add up; please report this",
+                    );
+                }
+                ledger.tally(threads.counts(), tallies, since)
+            })
+        })
+    }
+
+    /// The counts of each kind and of the adopted ones, and how many sites there are.
+    pub(crate) fn sums(&self) -> Result<(PerKind<Tally>, PerKind<Tally>, usize), OutOfMemory> {
+        let kinds = self.session.kinds()?;
+        let kind = |site: SiteId| kinds.get(site.0 as usize).copied();
+        let (sums, adopted) =
+            slots::quiet(|quiet, threads| self.ledger.get_mut(quiet).sums(threads.counts(), kind));
+        Ok((sums, adopted, kinds.len()))
+    }
+
+    /// The oldest live instances of each of these sites, `most` of them at most.
+    pub(crate) fn oldest(&self, stable_ids: &[u64], most: usize) -> Vec<(u64, Vec<InstanceId>)> {
+        let sites = self.session.find(stable_ids);
+        let ids = sites.iter().map(|(_, site)| *site);
+        let mut found = slots::quiet(|quiet, _| self.ledger.get_mut(quiet).oldest(ids, most));
+        sites.into_iter().filter_map(|(id, site)| Some((id, found.remove(&site)?))).collect()
+    }
+
+    /// Whether any instance is live.
+    pub(crate) fn has_live(&self) -> bool {
+        slots::quiet(|quiet, _| self.ledger.get_mut(quiet).has_live())
+    }
+
+    /// The live instances of the sites that are `wanted`, each with its moment of creation.
+    pub(crate) fn live(&self, wanted: impl Fn(SiteId) -> bool) -> Vec<(InstanceId, Nanos)> {
+        slots::quiet(|quiet, _| self.ledger.get_mut(quiet).live(wanted))
+    }
+
+    /// How instances are known.
+    #[inline]
+    pub(crate) fn identity(&self) -> Identity {
+        if self.by_tag.load(Ordering::Relaxed) { Identity::Tag } else { Identity::Address }
+    }
+
+    /// Whether it is decided how instances are known.
+    pub(crate) fn identity_is_certain(&self) -> bool {
+        self.identity_certain.load(Ordering::Relaxed)
+    }
+
+    /// It is decided how instances are known.
+    pub(crate) fn decide_identity(&self) {
+        self.identity_certain.store(true, Ordering::Relaxed);
+    }
+
+    /// All hooks are in place: they count from now on.
+    pub(crate) fn begin_counting(&self) {
+        self.counting.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether all hooks are in place.
+    #[inline]
+    pub(crate) fn is_counting(&self) -> bool {
+        self.counting.load(Ordering::Relaxed)
+    }
+
+    /// Goes on by tag, from the beginning.
+    pub(crate) fn know_by_tag(&self) {
+        self.by_tag.store(true, Ordering::Relaxed);
+        slots::quiet(|quiet, threads| {
+            threads.counts().for_each(ThreadCounts::clear);
+            *self.ledger.get_mut(quiet) = Ledger::default();
+        });
+    }
+
+    /// Remembers which hooks are in place in a class.
+    pub(crate) fn set_placed(&self, class: &'static str, callbacks: Vec<Callback>) {
+        self.placed.lock().unwrap_or_else(PoisonError::into_inner).insert(class, callbacks);
+    }
+
+    /// Whether the hooks are in place that an audit by address needs, each once.
+    pub(crate) fn has_all_by_address(&self) -> bool {
+        let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = |wanted| placed.values().flatten().filter(|placed| **placed == wanted).count();
+        Callback::NEEDED_BY_ADDRESS.into_iter().all(|callback| times(callback) == 1)
+    }
+
+    /// Takes the lock on the instances that were ended during adoption.
+    pub(crate) fn lock_ended(&self) -> MutexGuard<'_, HashSet<InstanceId>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Restarts the counts.
-    pub(crate) fn reset(&self, now: Nanos) {
+    pub(crate) fn reset(&self, now: Nanos) -> Result<(), OutOfMemory> {
+        slots::quiet(|quiet, threads| {
+            let kind = |site| self.session.kind(site);
+            self.ledger.get_mut(quiet).reset(threads.counts(), kind)
+        })?;
         self.session.reset();
         *self.history() = Arc::default();
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) =
             Epoch { started: SystemTime::now(), since: now, from_start: false };
+        Ok(())
     }
 
     pub(crate) fn history(&self) -> MutexGuard<'_, Arc<History>> {
@@ -144,6 +291,7 @@ impl Audit {
     }
 
     pub(crate) fn end_adoption(&self, found_nothing: bool) {
+        *self.lock_ended() = HashSet::new();
         self.adoption.store(if found_nothing { NOTHING_FOUND } else { FOUND }, Ordering::SeqCst);
     }
 
@@ -180,7 +328,10 @@ impl Drop for Audit {
                 "could not dispose the JVMTI environment of the finished audit: {why}"
             ));
         };
-        if let Err(error) = object_free::untag_before_dispose(self.jvmti) {
+        // By address no instance has a tag, and ObjectFree is off.
+        if self.identity() == Identity::Tag
+            && let Err(error) = object_free::untag_before_dispose(self.jvmti)
+        {
             // To dispose it now might deadlock the JVM; its tags stay, and have no effect.
             return failed(format!("removing its tags failed: {error}"));
         }

@@ -4,8 +4,9 @@
 //! everything in here is a global reference or an id, valid on every thread until the process ends.
 
 use crate::sys::jni::{Jni, jfieldID};
-use crate::sys::jvmti::{jclass, jint, jobject};
+use crate::sys::jvmti::{jclass, jint, jlong, jobject};
 use std::ffi::CStr;
+use std::sync::OnceLock;
 use zaudit_core::model::{Kind, PerKind};
 use zaudit_instrument as instrument;
 
@@ -27,6 +28,8 @@ pub(crate) struct Classes {
     pub(crate) thread: jclass,
     /// `java.lang.Shutdown`.
     pub(crate) shutdown: jclass,
+    /// The classes that own native streams in JDK 9 and later.
+    streams: PerKind<Option<jclass>>,
     /// `jdk.internal.misc.CarrierThread`: JDK 21 to 28 have it.
     carrier: Option<jclass>,
     /// `java.lang.Class.classRedefinedCount`: JDK 8 to 28 have it.
@@ -37,6 +40,18 @@ pub(crate) struct Classes {
     thread_status: Option<jfieldID>,
     /// `java.lang.ref.Finalizer.queue` and `queueLength`: JDK 8 to 28 have them.
     finalizer_queue: Option<(jobject, jfieldID)>,
+    /// The JDK's own Cleaner, once it is needed.
+    cleaner: OnceLock<Option<Cleaner>>,
+}
+
+/// What shows that the JDK's own Cleaner has work to do. JDK 9 to 28 have all of it.
+struct Cleaner {
+    /// `java.lang.ref.Reference`, which knows what the GC has found.
+    reference: jclass,
+    /// Its field `processPendingActive`.
+    active: jfieldID,
+    /// `CleanerFactory.commonCleaner.impl.queue` and `queueLength`.
+    queue: (jobject, jfieldID),
 }
 
 // SAFETY: global references and ids are valid on every thread (JNI, "Referencing Java Objects").
@@ -88,6 +103,10 @@ impl Classes {
             deflater,
             thread,
             shutdown: class(c"java.lang.Shutdown")?,
+            streams: PerKind {
+                inflater: class(c"java.util.zip.Inflater$InflaterZStreamRef").ok(),
+                deflater: class(c"java.util.zip.Deflater$DeflaterZStreamRef").ok(),
+            },
             carrier: jni
                 .has_virtual_threads()
                 .then(|| class(c"jdk.internal.misc.CarrierThread").ok())
@@ -98,6 +117,7 @@ impl Classes {
             },
             thread_status: jni.field(thread, c"threadStatus", c"I"),
             finalizer_queue: finalizer_queue(jni, any),
+            cleaner: OnceLock::new(),
         })
     }
 
@@ -106,6 +126,8 @@ impl Classes {
         match target {
             instrument::INFLATER => Some(self.inflater),
             instrument::DEFLATER => Some(self.deflater),
+            instrument::INFLATER_STREAM => self.streams.inflater,
+            instrument::DEFLATER_STREAM => self.streams.deflater,
             instrument::SHUTDOWN => Some(self.shutdown),
             _ => None,
         }
@@ -118,14 +140,29 @@ impl Classes {
 
     /// The state of an instance. None if this JDK's layout is unknown.
     pub(crate) fn life(&self, jni: Jni, kind: Kind, instance: jobject) -> Option<Life> {
+        Some(match self.stream(jni, kind, instance)? {
+            None => Life::Unborn,
+            Some(0) => Life::Ended,
+            Some(_) => Life::Open,
+        })
+    }
+
+    /// The address of an instance's native stream, 0 if it has none. None if this JDK's layout is
+    /// unknown.
+    pub(crate) fn native_address(&self, jni: Jni, kind: Kind, instance: jobject) -> Option<jlong> {
+        self.stream(jni, kind, instance).map(|address| address.unwrap_or(0))
+    }
+
+    /// The address in an instance's `zsRef`, if it has one yet.
+    fn stream(&self, jni: Jni, kind: Kind, instance: jobject) -> Option<Option<jlong>> {
         let (zs_ref, address) = (*self.address.get(kind))?;
         let holder = jni.object_field(instance, zs_ref);
         if holder.is_null() {
-            return Some(Life::Unborn);
+            return Some(None);
         }
-        let open = jni.long_field(holder, address) != 0;
+        let address = jni.long_field(holder, address);
         jni.delete_local(holder);
-        Some(if open { Life::Open } else { Life::Ended })
+        Some(Some(address))
     }
 
     /// Whether the JDK's own scheduler runs virtual threads on this thread.
@@ -139,10 +176,50 @@ impl Classes {
         self.thread_status.map(|status| jni.int_field(thread, status))
     }
 
+    /// Whether the JDK's own Cleaner is known to have work to do. Called only after an instance was
+    /// created, which initialises the Cleaner.
+    pub(crate) fn is_cleaner_busy(&self, jni: Jni) -> bool {
+        let find = || Cleaner::find(jni, self.inflater);
+        let Some(cleaner) = self.cleaner.get_or_init(find) else { return false };
+        let pending = c"hasReferencePendingList";
+        jni.static_boolean_field(cleaner.reference, cleaner.active)
+            || jni.long_field(cleaner.queue.0, cleaner.queue.1) != 0
+            || jni.call_static_boolean(cleaner.reference, pending, c"()Z") == Some(true)
+    }
+
     /// Whether finalizers are known to be queued.
     pub(crate) fn finalizers_queued(&self, jni: Jni) -> bool {
         self.finalizer_queue.is_some_and(|(queue, length)| jni.long_field(queue, length) != 0)
     }
+}
+
+impl Cleaner {
+    /// `any` is any class.
+    fn find(jni: Jni, any: jclass) -> Option<Cleaner> {
+        const LOCALS: usize = 16;
+        let find = || {
+            let reference = jni.boot_class(any, c"java.lang.ref.Reference")?;
+            let active = jni.static_field(reference, c"processPendingActive", c"Z")?;
+            let factory = jni.boot_class(any, c"jdk.internal.ref.CleanerFactory")?;
+            let common = jni.static_field(factory, c"commonCleaner", c"Ljava/lang/ref/Cleaner;")?;
+            let common = not_null(jni.static_object_field(factory, common))?;
+            let cleaner = jni.class_of(common);
+            let inner = jni.field(cleaner, c"impl", c"Ljdk/internal/ref/CleanerImpl;")?;
+            let inner = not_null(jni.object_field(common, inner))?;
+            let queue = jni.class_of(inner);
+            let queue = jni.field(queue, c"queue", c"Ljava/lang/ref/ReferenceQueue;")?;
+            let queue = jni.global(jni.object_field(inner, queue))?;
+            let length = jni.boot_class(any, c"java.lang.ref.ReferenceQueue")?;
+            let length = jni.field(length, c"queueLength", c"J")?;
+            let reference = jni.global(reference)?;
+            Some(Cleaner { reference, active, queue: (queue, length) })
+        };
+        jni.with_locals(LOCALS, find).flatten()
+    }
+}
+
+fn not_null(object: jobject) -> Option<jobject> {
+    (!object.is_null()).then_some(object)
 }
 
 fn finalizer_queue(jni: Jni, any: jclass) -> Option<(jobject, jfieldID)> {

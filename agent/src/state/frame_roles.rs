@@ -9,6 +9,8 @@ pub(crate) enum FrameRole {
     ReclaimingLoop,
     /// `finalize()` of an instance, or of the object that JDK 9 to 11 finalize in its place.
     InstanceFinalizer,
+    /// `end()` of an instance.
+    End,
     /// Waits for references to reclaim, or takes them.
     ReferenceQueue,
     /// The Reference Handler waits inside the VM (JDK 9 and later).
@@ -41,6 +43,7 @@ pub(crate) fn frame_role(signature: &str, method: &str) -> FrameRole {
         }
         ("java/lang/Object" | "sun/misc/Unsafe", _) => FrameRole::Waiting,
         (class, "finalize") if class.starts_with("java/util/zip/") => FrameRole::InstanceFinalizer,
+        ("java/util/zip/Inflater" | "java/util/zip/Deflater", "end") => FrameRole::End,
         (class, _) if class.starts_with("java/lang/ref/Finalizer$") => FrameRole::ReclaimingLoop,
         (class, _) if class.starts_with("java/lang/ref/ReferenceQueue") => {
             FrameRole::ReferenceQueue
@@ -79,7 +82,7 @@ mod tests {
                 "finalize",
                 FrameRole::InstanceFinalizer,
             ),
-            ("Ljava/util/zip/Inflater;", "end", FrameRole::Other),
+            ("Ljava/util/zip/Inflater;", "end", FrameRole::End),
             ("Ljava/lang/ref/ReferenceQueue;", "remove", FrameRole::ReferenceQueue),
             ("Ljava/lang/ref/Reference;", "waitForReferencePendingList", FrameRole::PendingList),
             ("Ljava/lang/Object;", "wait", FrameRole::Waiting),

@@ -8,5 +8,6 @@ pub(crate) mod frame_roles;
 pub(crate) mod free_queue;
 pub(crate) mod redefinitions;
 pub(crate) mod report_slot;
+pub(crate) mod slots;
 pub(crate) mod tags;
 pub(crate) mod worker_handle;

@@ -3,7 +3,7 @@
 //!
 //! A new version keeps the method ids of the old one, but not the lines, so that data cached by
 //! method id becomes wrong. Therefore the number of versions so far is part of every key
-//! (`capture`).
+//! of a stack (`observe::stack`).
 //!
 //! ClassFileLoadHook comes first; the new version is installed later, at a safepoint, or never if
 //! it is invalid. No event reports when. But in the same safepoint HotSpot increments
@@ -89,6 +89,13 @@ impl Redefinitions {
             Some(field) if !table.pending.is_empty() => self.poll(&table, jni, field),
             _ => table.installed,
         }
+    }
+
+    /// The same without a call into the JVM. None while a version is being installed.
+    #[inline]
+    pub(crate) fn settled(&self) -> Option<u64> {
+        let table = self.0.load();
+        table.pending.is_empty().then_some(table.installed)
     }
 
     #[cold]

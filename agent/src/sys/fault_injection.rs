@@ -83,3 +83,12 @@ pub(crate) fn loaded() -> bool {
     }
     std::env::var("ZAUDIT_FAULT").is_ok_and(|fault| fault.ends_with(PINNED))
 }
+
+/// `walk-FIELD+8` or `walk-FIELD-8`: the field of the stack walk's layout that is wrong, and by how
+/// much.
+pub(crate) fn walk() -> Option<(String, isize)> {
+    let fault = std::env::var("ZAUDIT_FAULT").ok()?;
+    let field = fault.strip_prefix("walk-")?;
+    let (name, by) = field.split_at_checked(field.find(['+', '-'])?)?;
+    Some((name.to_owned(), by.parse().ok()?))
+}

@@ -203,8 +203,35 @@ impl Jni {
         jni!(self, GetIntField, object, field)
     }
 
+    pub(crate) fn static_boolean_field(self, class: jclass, field: jfieldID) -> bool {
+        jni!(self, GetStaticBooleanField, class, field) != 0
+    }
+
     pub(crate) fn long_field(self, object: jobject, field: jfieldID) -> jlong {
         jni!(self, GetLongField, object, field)
+    }
+
+    pub(crate) fn static_method(
+        self,
+        class: jclass,
+        name: &CStr,
+        signature: &CStr,
+    ) -> Option<jni::jmethodID> {
+        self.not_null(jni!(self, GetStaticMethodID, class, name.as_ptr(), signature.as_ptr()))
+    }
+
+    /// Calls a static method without parameters. None if it does not exist or throws.
+    pub(crate) fn call_static_boolean(
+        self,
+        class: jclass,
+        name: &CStr,
+        signature: &CStr,
+    ) -> Option<bool> {
+        let method = self.static_method(class, name, signature)?;
+        let value = jni!(self, CallStaticBooleanMethodA, class, method, ptr::null());
+        let threw = jni!(self, ExceptionCheck) != 0;
+        self.clear_exception();
+        (!threw).then_some(value != 0)
     }
 
     /// `new java.lang.Thread(group, name)`; `class` is that class.

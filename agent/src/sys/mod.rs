@@ -6,6 +6,8 @@ pub(crate) mod fault_injection;
 pub(crate) mod jni;
 pub(crate) mod jvm_flags;
 pub(crate) mod jvmti;
+pub(crate) mod memory;
 pub(crate) mod object_free;
 pub(crate) mod posix;
+pub(crate) mod vm_structs;
 pub(crate) mod wake;

@@ -182,6 +182,15 @@ pub(crate) fn resident() -> Option<u64> {
     statm.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(page)
 }
 
+/// Nanoseconds on the kernel's coarse clock, which ticks every few milliseconds.
+#[inline]
+pub(crate) fn coarse_nanos() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it fills the structure.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
+
 /// Names the current thread for the system's tools (`ps -L`, `top -H`) and for `zaudit ps`.
 pub(crate) fn name_thread(name: &std::ffi::CStr) {
     // SAFETY: PR_SET_NAME reads a NUL-terminated string.

@@ -20,7 +20,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use zaudit_instrument as instrument;
-use zaudit_instrument::{CALLBACK_DESCRIPTOR, Callback, HELPER_CLASS};
+use zaudit_instrument::{Callback, HELPER_CLASS, Identity};
 
 /// As many frames as zaudit reads by default: the 1,024 of the option `depth`, and one more that
 /// shows a cut.
@@ -133,14 +133,10 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
     if helper.is_null() {
         fail("cannot define the helper class");
     }
-    let descriptor = c_string(CALLBACK_DESCRIPTOR);
-    for callback in Callback::ALL {
-        let function: extern "system" fn(*mut JNIEnv, jclass, jobject) = match callback {
-            Callback::Created => created,
-            Callback::Ended => ended,
-            // No hook calls it here.
-            Callback::Ending => continue,
-        };
+    let callbacks: [(Callback, extern "system" fn(*mut JNIEnv, jclass, jobject)); 2] =
+        [(Callback::Created, created), (Callback::Ended, ended)];
+    for (callback, function) in callbacks {
+        let descriptor = c_string(callback.descriptor());
         let name = c_string(callback.method());
         let native = JNINativeMethod {
             name: name.as_ptr(),
@@ -163,9 +159,9 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
     notify(JVMTI_DISABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK);
 }
 
-/// The audited classes; the JVM's exit is not needed here.
+/// The audited classes.
 fn targets() -> impl Iterator<Item = &'static str> {
-    instrument::targets().filter(|target| *target != instrument::SHUTDOWN)
+    [instrument::INFLATER, instrument::DEFLATER].into_iter()
 }
 
 fn c_string(text: &str) -> CString {
@@ -194,7 +190,7 @@ extern "system" fn on_class_file(
     };
     // SAFETY: the JVM passes `length` bytes, which are valid during this call.
     let bytes = unsafe { std::slice::from_raw_parts(bytes, length as usize) };
-    let done = match instrument::instrument(target, bytes) {
+    let done = match instrument::instrument(target, bytes, Identity::Tag) {
         Ok(done) if done.missing.is_empty() => done.bytes,
         Ok(done) => fail(&done.missing.join("; ")),
         Err(refusal) => fail(&format!("{target}: {refusal}")),

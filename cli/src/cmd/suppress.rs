@@ -191,7 +191,7 @@ mod tests {
     use zaudit_core::model::{Frame, Nanos, Stack, StackKey, ThreadId};
     use zaudit_core::options::FailOn;
     use zaudit_core::report::Process;
-    use zaudit_core::session::Session;
+    use zaudit_core::testing::Recording;
 
     const MADE: [(&str, &str); 2] =
         [("java.util.zip.Inflater", "<init>"), ("java.util.zip.Deflater", "<init>")];
@@ -199,8 +199,8 @@ mod tests {
     /// Kind, frames after the constructor, leaked, live.
     type Made<'a> = (Kind, &'a [(&'a str, &'a str)], u64, u64);
 
-    fn session(sites: &[Made<'_>]) -> Session {
-        let session = Session::default();
+    fn session(sites: &[Made<'_>]) -> Recording {
+        let session = Recording::default();
         for (number, (kind, frames, leaked, live)) in sites.iter().enumerate() {
             let made = MADE[usize::from(*kind == Kind::Deflater)];
             let frame = |(line, (class, method)): (usize, &(&str, &str))| Frame {
@@ -213,7 +213,7 @@ mod tests {
             let stack = Stack { frames, truncated: false, subclass: None };
             let site = session.learn(*kind, StackKey(number as u64), stack).unwrap();
             for n in 0..leaked + live {
-                let id = session.id(ThreadId(1));
+                let id = session.id();
                 session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
                 if n < *leaked {
                     session.record_freed(id, Nanos(1));
@@ -223,7 +223,7 @@ mod tests {
         session
     }
 
-    fn report(session: &Session, own: &str, baseline: Option<&Report>) -> Report {
+    fn report(session: &Recording, own: &str, baseline: Option<&Report>) -> Report {
         let process = Process { pid: 7, command: "Main\nleak:*".into(), ..Process::default() };
         let snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
         let mut rules = Rule::built_in();

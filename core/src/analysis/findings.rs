@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn double_ends_are_listed_by_line_most_often_first() {
         const END: &str = "java.util.zip.Inflater.end";
-        let session = crate::session::Session::default();
+        let session = crate::testing::Recording::default();
         let again = |kind, key, frames: &[&str], times| {
             let double_end = session.learn_double_end(kind, StackKey(key), stack(frames)).unwrap();
             (0..times).for_each(|_| session.record_double_end(double_end));

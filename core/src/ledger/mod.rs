@@ -7,31 +7,34 @@
 //! ```
 //!
 //! `found` is for adopted instances: they were open when counting began, so they have no site and
-//! are counted apart. A record lives from the return of the constructor to the first of the three
+//! are counted apart. A record lives from the creation of the instance to the first of the three
 //! arrows: an instance that was ended costs nothing but the counters of its site. Stacks and names
-//! are elsewhere. Invariant: within a shard, `created = ended + late + collected + live` for each
-//! site whenever its lock is free. An instance lives in one shard, so the sum over shards is exact,
-//! too, while other threads run.
+//! are elsewhere. Threads count by themselves ([`ThreadCounts`]) and share no lock: the caller
+//! holds up all hooks while it reads the sums. Invariant: then
+//! `created = ended + late + collected + live` for each site, and as many instances were entered as
+//! all sites have.
 
+mod counts;
+mod table;
+
+use self::counts::{Shared, SiteCounts};
+use self::table::{Full, MAX_SITES, Record, Table};
 use crate::model::{
-    Actor, InstanceId, Kind, Nanos, Origin, OutOfMemory, Outcome, PerKind, Role, SiteId, ThreadId,
+    Actor, InstanceId, Kind, Nanos, OutOfMemory, Outcome, PerKind, Role, SiteId, ThreadId,
 };
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Shards, a power of two: far more than threads that create instances at the same time.
-const SHARDS: usize = 64;
-const SHARD_BITS: u32 = SHARDS.trailing_zeros();
+pub use self::counts::ThreadCounts;
 
-/// Names of threads that one site of one shard requests at most.
-const MAX_NAME_REQUESTS: u8 = 4;
+/// Names of threads that one site requests at most.
+const MAX_NAME_REQUESTS: u8 = 16;
 
 /// What happened to the instances of one site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Constructors that returned; of adopted ones: found open.
+    /// Instances that were created; of adopted ones: found open.
     pub created: u64,
     /// First `end()` by the program.
     pub ended: u64,
@@ -80,10 +83,26 @@ impl Tally {
         other.oldest.into_iter().chain(other.youngest).for_each(|made| self.saw(made));
     }
 
-    fn count(&mut self, record: &Record, young_since: Option<Nanos>) {
+    fn count(&mut self, created: Nanos, young_since: Option<Nanos>) {
         self.live += 1;
-        self.young += u64::from(young_since.is_some_and(|since| record.created > since));
-        self.saw(record.created);
+        self.counts.created += 1;
+        self.young += u64::from(young_since.is_some_and(|since| created > since));
+        self.saw(created);
+    }
+
+    /// Adds what is not live any more.
+    fn finish(&mut self, counts: &Shared) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (ended, late, collected) =
+            (read(&counts.ended), read(&counts.late), read(&counts.collected));
+        self.counts.add(&Counts {
+            created: ended + late + collected,
+            ended,
+            late,
+            collected,
+            ended_elsewhere: read(&counts.elsewhere),
+            late_nanos: u128::from(read(&counts.late_millis)) * 1_000_000,
+        });
     }
 
     fn saw(&mut self, made: Nanos) {
@@ -108,298 +127,397 @@ impl Tally {
 }
 
 /// Ids are given once in a process: an instance that was followed by an earlier ledger is unknown
-/// to this one. They begin far beyond small numbers and addresses, which other agents use for tags:
-/// HotSpot reports objects with tags of other agents to a heap walk, too, if they were just freed.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 44);
+/// to this one.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-/// The open instances and the counts, in shards.
-#[derive(Debug)]
-pub struct Ledger {
-    shards: Box<[Mutex<Shard>]>,
-}
-
+/// The open instances and the counts.
+///
+/// Hooks call [`created`](Ledger::created) and [`ended`](Ledger::ended) at any time. The functions
+/// that take `&mut self`, and those that say so, need all hooks held up.
 #[derive(Debug, Default)]
-struct Shard {
-    live: HashMap<InstanceId, Record, BuildHasherDefault<IdHasher>>,
-    sites: Vec<SiteEntry>,
-    adopted: PerKind<Counts>,
+pub struct Ledger {
+    table: Table,
+    sites: SiteCounts,
+    /// Instances whose ids do not fit into the table.
+    odd: Mutex<HashMap<InstanceId, Record>>,
+    /// Instances that threads have entered and that were taken out of their counts.
+    entered: AtomicU64,
+    /// Instances whose end was missed: another one came with the same id.
+    missed: AtomicU64,
 }
 
-#[derive(Debug)]
-struct Record {
-    origin: Origin,
-    created: Nanos,
-    thread: ThreadId,
+/// What a hook has to do after an instance was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// This thread's name should be given to the site.
+    pub wants_name: bool,
+    /// An instance with the same id was there: its end was missed.
+    pub replaced: bool,
 }
 
-#[derive(Clone, Debug, Default)]
-struct SiteEntry {
-    counts: Counts,
-    named: Option<ThreadId>,
-    name_requests: u8,
+/// Why an instance was not entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotEntered {
+    /// [`Ledger::grow`] makes room.
+    Full,
+    /// There is no memory.
+    OutOfMemory,
 }
 
-impl Default for Ledger {
-    fn default() -> Self {
-        Ledger { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+impl From<Full> for NotEntered {
+    fn from(Full: Full) -> NotEntered {
+        NotEntered::Full
     }
+}
+
+impl From<OutOfMemory> for NotEntered {
+    fn from(OutOfMemory: OutOfMemory) -> NotEntered {
+        NotEntered::OutOfMemory
+    }
+}
+
+/// The numbers that stand for adopted instances where a record has a site.
+const ADOPTED: PerKind<u32> = PerKind { inflater: MAX_SITES - 2, deflater: MAX_SITES - 1 };
+
+fn adopted_kind(site: u32) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| *ADOPTED.get(*kind) == site)
 }
 
 impl Ledger {
-    /// An id for a new instance, in the shard of the thread that makes it. The instance is tagged
-    /// with it before it is entered: one that cannot be tagged is never in the ledger.
-    pub fn id(&self, thread: ThreadId) -> InstanceId {
-        InstanceId(
-            (NEXT_ID.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | (thread.0 % SHARDS as u64),
-        )
+    /// An id for an instance whose address is not known. It has the shape of an address.
+    pub fn next_id() -> InstanceId {
+        InstanceId(NEXT_ID.fetch_add(1, Ordering::Relaxed) << 4)
     }
 
-    /// A constructor returned. True if this thread's name should be given to the site. An error
-    /// means that nothing was entered.
+    /// An instance was created. `own` are the calling thread's counts. An error means that nothing
+    /// was entered.
+    #[inline]
     pub fn created(
         &self,
+        own: &ThreadCounts,
         id: InstanceId,
         site: SiteId,
         thread: ThreadId,
         now: Nanos,
-    ) -> Result<bool, OutOfMemory> {
-        let mut shard = self.shard_of(id);
-        shard.live.try_reserve(1)?;
-        let entry = shard.entry(site)?;
-        entry.counts.created += 1;
-        let wants_name = entry.name_requests < MAX_NAME_REQUESTS && entry.named != Some(thread);
-        if wants_name {
-            entry.name_requests += 1;
-            entry.named = Some(thread);
+    ) -> Result<Created, NotEntered> {
+        let counted = own.has(site.0);
+        if !counted {
+            self.sites.get_or_add(site.0)?;
         }
-        shard.live.insert(id, Record { origin: Origin::Site(site), created: now, thread });
-        Ok(wants_name)
+        let replaced = self.enter(own, id, Record::of(site.0, thread, now))?;
+        own.entered();
+        let wants_name = !counted && self.count_for(own, site.0);
+        Ok(Created { wants_name, replaced })
     }
 
     /// An open instance was found. Its age is not known, so it counts from now. An error means that
     /// nothing was entered.
-    pub fn adopted(&self, id: InstanceId, kind: Kind, now: Nanos) -> Result<(), OutOfMemory> {
-        let mut shard = self.shard_of(id);
-        shard.live.try_reserve(1)?;
-        let record =
-            Record { origin: Origin::Adopted(kind), created: now, thread: ThreadId::UNKNOWN };
-        shard.live.insert(id, record);
-        shard.adopted.get_mut(kind).created += 1;
+    pub fn adopted(
+        &self,
+        own: &ThreadCounts,
+        id: InstanceId,
+        kind: Kind,
+        now: Nanos,
+    ) -> Result<(), NotEntered> {
+        let site = *ADOPTED.get(kind);
+        self.sites.get_or_add(site)?;
+        self.enter(own, id, Record::of(site, ThreadId::UNKNOWN, now))?;
+        own.entered();
         Ok(())
+    }
+
+    /// Whether an instance is open and known.
+    pub fn knows(&self, id: InstanceId) -> bool {
+        if table::fits(id) { self.table.get(id).is_some() } else { self.odd().contains_key(&id) }
     }
 
     /// An adopted instance should not have been: as if it had not. Others stay.
     pub fn unadopt(&self, id: InstanceId) {
-        let mut shard = self.shard_of(id);
-        if let Some(Record { origin: Origin::Adopted(kind), .. }) = shard.live.get(&id) {
-            let kind = *kind;
-            shard.live.remove(&id);
-            shard.adopted.get_mut(kind).created -= 1;
+        let record =
+            if table::fits(id) { self.table.get(id) } else { self.odd().get(&id).copied() };
+        if record.is_some_and(|record| adopted_kind(record.site).is_some())
+            && self.take(id).is_some()
+        {
+            self.missed.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Counts from zero; what is live stays known, as adopted, with its age.
-    pub fn reset(&self, kind_of: impl Fn(SiteId) -> Kind) {
-        for number in 0..SHARDS {
-            let mut shard = self.shard(number);
-            shard.sites.clear();
-            let mut found = PerKind::<Counts>::default();
-            for record in shard.live.values_mut() {
-                let kind = match record.origin {
-                    Origin::Site(site) => kind_of(site),
-                    Origin::Adopted(kind) => kind,
-                };
-                record.origin = Origin::Adopted(kind);
-                found.get_mut(kind).created += 1;
-            }
-            shard.adopted = found;
-        }
-    }
-
-    /// `end()` was called. False if it was not the first call (two threads may end one instance at
-    /// once).
-    pub fn ended(&self, id: InstanceId, by: Actor, now: Nanos) -> bool {
-        let mut shard = self.shard_of(id);
-        let Some(record) = shard.live.remove(&id) else { return false };
-        let Some(counts) = shard.counts(record.origin) else { return true };
+    /// `end()` was called. False if it was not the first call, or the instance is unknown. `now` is
+    /// read only where the age counts.
+    #[inline]
+    pub fn ended(
+        &self,
+        own: &ThreadCounts,
+        id: InstanceId,
+        by: Actor,
+        now: impl FnOnce() -> Nanos,
+    ) -> bool {
+        let Some(record) = self.take(id) else { return false };
+        let elsewhere = record.thread != table::thread_mark(by.thread);
         match by.role {
-            Role::Program => {
-                counts.ended += 1;
-                counts.ended_elsewhere += u64::from(by.thread != record.thread);
-            }
+            Role::Program => own.ended(record.site, elsewhere, &self.sites),
             // A finalizer or Cleaner that cleans up after itself is a program like any other.
-            Role::Reclaimer if by.thread == record.thread => counts.ended += 1,
+            Role::Reclaimer if !elsewhere => own.ended(record.site, false, &self.sites),
             Role::Reclaimer | Role::StreamFinalizer => {
-                counts.late += 1;
-                counts.late_nanos += now.since(record.created).as_nanos();
+                self.count_late(record, now(), |counts| &counts.late);
             }
         }
         true
     }
 
-    /// The collector freed an instance that still had its tag.
-    pub fn freed(&self, id: InstanceId, now: Nanos) {
-        self.shard_of(id).freed(id, now);
+    /// The collector freed an instance that was not ended. False if it is unknown.
+    pub fn freed(&self, id: InstanceId, now: Nanos) -> bool {
+        let Some(record) = self.take(id) else { return false };
+        self.count_late(record, now, |counts| &counts.collected);
+        true
     }
 
-    /// Gives memory back after a burst of live instances.
-    pub fn shrink(&self) {
-        for number in 0..SHARDS {
-            let mut shard = self.shard(number);
-            if shard.live.capacity() > 1_024 && shard.live.len() < shard.live.capacity() / 8 {
-                let mut smaller = HashMap::default();
-                // Where there is no memory for a smaller table the large one stays.
-                if smaller.try_reserve(shard.live.len()).is_ok() {
-                    smaller.extend(shard.live.drain());
-                    shard.live = smaller;
-                }
-            }
+    /// Makes room. `threads` are the counts of all threads; all hooks must be held up.
+    pub fn grow<'a>(
+        &mut self,
+        threads: impl Iterator<Item = &'a ThreadCounts> + Clone,
+    ) -> Result<(), OutOfMemory> {
+        self.table.rebuild(threads.clone().count())?;
+        threads.for_each(|own| own.set_reserved(0));
+        Ok(())
+    }
+
+    /// Gives memory back after a burst of live instances. As [`grow`](Ledger::grow).
+    pub fn shrink<'a>(&mut self, threads: impl Iterator<Item = &'a ThreadCounts> + Clone) {
+        // Where there is no memory for a smaller table the large one stays.
+        if self.table.is_sparse() {
+            let _ = self.grow(threads);
         }
     }
 
-    /// Adds the numbers of each site to its tally, one short lock a shard, and gives those of the
-    /// adopted ones. Live instances made after `young_since` are young. A site without a tally came
-    /// after the caller's look at the site table, and is left for the next report.
-    pub fn tally(&self, tallies: &mut [Tally], young_since: Option<Nanos>) -> PerKind<Tally> {
+    /// Counts from zero; what is live stays known, as adopted, with its age. All hooks must be held
+    /// up.
+    pub fn reset<'a>(
+        &mut self,
+        threads: impl Iterator<Item = &'a ThreadCounts>,
+        kind_of: impl Fn(SiteId) -> Kind,
+    ) -> Result<(), OutOfMemory> {
+        Kind::ALL
+            .into_iter()
+            .try_for_each(|kind| self.sites.get_or_add(*ADOPTED.get(kind)).map(|_| ()))?;
+        self.settle(threads);
+        self.sites.clear();
+        let kind = |site| adopted_kind(site).unwrap_or_else(|| kind_of(SiteId(site)));
+        let adopted = |site| *ADOPTED.get(kind(site));
+        self.table.relabel(adopted);
+        let odd = self.odd.get_mut().unwrap_or_else(PoisonError::into_inner);
+        odd.values_mut().for_each(|record| record.site = adopted(record.site));
+        let live = (self.table.records().count() + odd.len()) as u64;
+        self.entered.store(live, Ordering::Relaxed);
+        self.missed.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Adds the numbers of each site to its tally, and gives those of the adopted ones. Live
+    /// instances made after `young_since` are young. A site without a tally came after the caller's
+    /// look at the site table, and is left for the next report. `threads` are the counts of all
+    /// threads; all hooks must be held up.
+    pub fn tally<'a>(
+        &mut self,
+        threads: impl Iterator<Item = &'a ThreadCounts>,
+        tallies: &mut [Tally],
+        young_since: Option<Nanos>,
+    ) -> PerKind<Tally> {
+        self.settle(threads);
         let mut adopted = PerKind::<Tally>::default();
-        for number in 0..SHARDS {
-            let shard = self.shard(number);
-            for (entry, tally) in shard.sites.iter().zip(tallies.iter_mut()) {
-                tally.counts.add(&entry.counts);
+        self.each_record(|record| {
+            if let Some(tally) = tally_of(record.site, tallies, &mut adopted) {
+                tally.count(record.created(), young_since);
             }
-            for kind in Kind::ALL {
-                adopted.get_mut(kind).counts.add(shard.adopted.get(kind));
-            }
-            for record in shard.live.values() {
-                let tally = match record.origin {
-                    Origin::Site(site) => tallies.get_mut(site.0 as usize),
-                    Origin::Adopted(kind) => Some(adopted.get_mut(kind)),
-                };
-                if let Some(tally) = tally {
-                    tally.count(record, young_since);
-                }
+        });
+        for (site, counts) in self.sites.iter() {
+            if let Some(tally) = tally_of(site, tallies, &mut adopted) {
+                tally.finish(counts);
             }
         }
         adopted
     }
 
     /// The sums of each kind and of the adopted ones, with no memory for each site and without
-    /// ages. A site without a kind came after the caller's look at the site table.
-    pub fn sums(
-        &self,
+    /// ages. A site without a kind came after the caller's look at the site table. As
+    /// [`tally`](Ledger::tally).
+    pub fn sums<'a>(
+        &mut self,
+        threads: impl Iterator<Item = &'a ThreadCounts>,
         kind_of: impl Fn(SiteId) -> Option<Kind>,
     ) -> (PerKind<Tally>, PerKind<Tally>) {
+        self.settle(threads);
         let (mut sums, mut adopted) = (PerKind::<Tally>::default(), PerKind::<Tally>::default());
-        for number in 0..SHARDS {
-            let shard = self.shard(number);
-            for (index, entry) in shard.sites.iter().enumerate() {
-                let Some(kind) = kind_of(site_id(index)) else { break };
-                sums.get_mut(kind).counts.add(&entry.counts);
+        let mut add = |site: u32, change: &mut dyn FnMut(&mut Tally)| {
+            let kind = adopted_kind(site);
+            match (kind, kind_of(SiteId(site))) {
+                (Some(kind), _) => change(adopted.get_mut(kind)),
+                (None, Some(kind)) => change(sums.get_mut(kind)),
+                (None, None) => {}
             }
-            for kind in Kind::ALL {
-                adopted.get_mut(kind).counts.add(shard.adopted.get(kind));
-            }
-            for record in shard.live.values() {
-                match record.origin {
-                    Origin::Site(site) => {
-                        kind_of(site).into_iter().for_each(|kind| sums.get_mut(kind).live += 1);
-                    }
-                    Origin::Adopted(kind) => adopted.get_mut(kind).live += 1,
-                }
-            }
+        };
+        self.each_record(|record| {
+            add(record.site, &mut |tally| {
+                tally.live += 1;
+                tally.counts.created += 1;
+            });
+        });
+        for (site, counts) in self.sites.iter() {
+            add(site, &mut |tally| {
+                let mut one = Tally::default();
+                one.finish(counts);
+                tally.counts.add(&one.counts);
+            });
         }
         (sums, adopted)
     }
 
-    /// The oldest live instances of each of these sites, at most `most` each.
+    /// Whether as many instances were entered as the sites have. As [`tally`](Ledger::tally).
+    pub fn adds_up<'a>(&mut self, threads: impl Iterator<Item = &'a ThreadCounts>) -> bool {
+        self.settle(threads);
+        let mut found = self.missed.load(Ordering::Relaxed);
+        self.each_record(|_| found += 1);
+        for (_, counts) in self.sites.iter() {
+            let mut one = Tally::default();
+            one.finish(counts);
+            found += one.counts.created;
+        }
+        found == self.entered.load(Ordering::Relaxed)
+    }
+
+    /// The oldest live instances of each of these sites, at most `most` each. All hooks must be
+    /// held up.
     pub fn oldest(
         &self,
         sites: impl Iterator<Item = SiteId>,
         most: usize,
     ) -> HashMap<SiteId, Vec<InstanceId>> {
-        let mut found: HashMap<SiteId, Vec<(Nanos, u64)>> =
+        /// Sorted now and then only, so a list may be a little longer than `most`.
+        const SLACK: usize = 64;
+        let mut found: HashMap<SiteId, Vec<(u64, u64)>> =
             sites.map(|site| (site, Vec::new())).collect();
-        let keep = |oldest: &mut Vec<(Nanos, u64)>| {
+        let keep = |oldest: &mut Vec<(u64, u64)>| {
             oldest.sort_unstable();
             oldest.truncate(most);
         };
-        for number in 0..SHARDS {
-            for (id, record) in &self.shard(number).live {
-                let Origin::Site(site) = record.origin else { continue };
-                let Some(oldest) = found.get_mut(&site) else { continue };
-                oldest.push((record.created, id.0));
-                // Sorted now and then only, so it may be a little longer than `most`.
-                if oldest.len() > most + SHARDS {
-                    keep(oldest);
-                }
+        let odd = self.odd();
+        let odd = odd.iter().map(|(id, record)| (*id, *record));
+        for (id, record) in self.table.records().chain(odd) {
+            let Some(oldest) = found.get_mut(&SiteId(record.site)) else { continue };
+            oldest.push((record.millis, id.0));
+            if oldest.len() > most + SLACK {
+                keep(oldest);
             }
         }
         found.values_mut().for_each(keep);
         let ids =
-            |oldest: Vec<(Nanos, u64)>| oldest.into_iter().map(|(_, id)| InstanceId(id)).collect();
+            |oldest: Vec<(u64, u64)>| oldest.into_iter().map(|(_, id)| InstanceId(id)).collect();
         found.into_iter().map(|(site, oldest)| (site, ids(oldest))).collect()
     }
 
-    fn shard_of(&self, id: InstanceId) -> MutexGuard<'_, Shard> {
-        self.shard(id.0 as usize % SHARDS)
+    /// Whether any instance is live. All hooks must be held up.
+    pub fn has_live(&self) -> bool {
+        self.table.records().next().is_some() || !self.odd().is_empty()
     }
 
-    #[expect(clippy::indexing_slicing, reason = "every caller takes the number modulo SHARDS")]
-    fn shard(&self, number: usize) -> MutexGuard<'_, Shard> {
-        self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
+    /// The live instances of the sites that are `wanted`, each with its moment of creation. All
+    /// hooks must be held up.
+    pub fn live(&self, wanted: impl Fn(SiteId) -> bool) -> Vec<(InstanceId, Nanos)> {
+        let records = self.table.records();
+        let wanted = records.filter(|(_, record)| {
+            adopted_kind(record.site).is_none() && wanted(SiteId(record.site))
+        });
+        wanted.map(|(id, record)| (id, record.created())).collect()
+    }
+
+    /// As [`freed`](Ledger::freed), if it is still the instance that was created at that moment.
+    pub fn freed_since(&self, id: InstanceId, created: Nanos, now: Nanos) {
+        if self.table.get(id).is_some_and(|record| record.created() == created) {
+            self.freed(id, now);
+        }
+    }
+
+    /// The calling thread ends: its counts join those of all.
+    pub fn retire(&self, own: &ThreadCounts) {
+        self.settle(std::iter::once(own));
+    }
+
+    /// Makes this thread count for a site. True if its name should be given to the site.
+    #[cold]
+    #[inline(never)]
+    fn count_for(&self, own: &ThreadCounts, site: u32) -> bool {
+        own.take(site, &self.sites);
+        let Some(counts) = self.sites.get(site) else { return false };
+        let requests = counts.name_requests.load(Ordering::Relaxed);
+        if requests < MAX_NAME_REQUESTS {
+            counts.name_requests.store(requests + 1, Ordering::Relaxed);
+        }
+        requests < MAX_NAME_REQUESTS
+    }
+
+    /// True if an instance with this id was there.
+    #[inline]
+    fn enter(
+        &self,
+        own: &ThreadCounts,
+        id: InstanceId,
+        record: Record,
+    ) -> Result<bool, NotEntered> {
+        let replaced = if table::fits(id) {
+            let mut reserved = own.reserved();
+            let entered = self.table.insert(id, record, &mut reserved);
+            own.set_reserved(reserved);
+            entered?.is_some()
+        } else {
+            let mut odd = self.odd();
+            odd.try_reserve(1).map_err(OutOfMemory::from)?;
+            odd.insert(id, record).is_some()
+        };
+        if replaced {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(replaced)
+    }
+
+    #[inline]
+    fn take(&self, id: InstanceId) -> Option<Record> {
+        if table::fits(id) { self.table.remove(id) } else { self.odd().remove(&id) }
+    }
+
+    fn count_late(&self, record: Record, now: Nanos, counter: impl Fn(&Shared) -> &AtomicU64) {
+        // There is room since the first instance of the site was entered.
+        if let Some(counts) = self.sites.get(record.site) {
+            counter(counts).fetch_add(1, Ordering::Relaxed);
+            let age = table::millis(now).saturating_sub(record.millis);
+            counts.late_millis.fetch_add(age, Ordering::Relaxed);
+        }
+    }
+
+    fn settle<'a>(&self, threads: impl Iterator<Item = &'a ThreadCounts>) {
+        for own in threads {
+            self.entered.fetch_add(own.flush(&self.sites), Ordering::Relaxed);
+        }
+    }
+
+    fn each_record(&self, mut each: impl FnMut(Record)) {
+        self.table.records().for_each(|(_, record)| each(record));
+        self.odd().values().for_each(|record| each(*record));
+    }
+
+    fn odd(&self) -> MutexGuard<'_, HashMap<InstanceId, Record>> {
+        self.odd.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shard {
-    fn freed(&mut self, id: InstanceId, now: Nanos) {
-        if let Some(record) = self.live.remove(&id) {
-            let Some(counts) = self.counts(record.origin) else { return };
-            counts.collected += 1;
-            counts.late_nanos += now.since(record.created).as_nanos();
-        }
-    }
-
-    /// The counts that a record belongs to: a site's are there since its first instance was
-    /// entered.
-    fn counts(&mut self, origin: Origin) -> Option<&mut Counts> {
-        match origin {
-            Origin::Site(site) => Some(&mut self.sites.get_mut(site.0 as usize)?.counts),
-            Origin::Adopted(kind) => Some(self.adopted.get_mut(kind)),
-        }
-    }
-
-    fn entry(&mut self, site: SiteId) -> Result<&mut SiteEntry, OutOfMemory> {
-        let index = site.0 as usize;
-        if let Some(more) = (index + 1).checked_sub(self.sites.len()) {
-            self.sites.try_reserve(more)?;
-            self.sites.resize(index + 1, SiteEntry::default());
-        }
-        self.sites.get_mut(index).ok_or(OutOfMemory)
-    }
-}
-
-fn site_id(index: usize) -> SiteId {
-    SiteId(u32::try_from(index).unwrap_or(u32::MAX))
-}
-
-/// Ids are a counter: one multiplication spreads them (Fibonacci hashing), where SipHash would cost
-/// as much as everything else in here.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+/// The tally that a record or count belongs to.
+fn tally_of<'a>(
+    site: u32,
+    tallies: &'a mut [Tally],
+    adopted: &'a mut PerKind<Tally>,
+) -> Option<&'a mut Tally> {
+    match adopted_kind(site) {
+        Some(kind) => Some(adopted.get_mut(kind)),
+        None => tallies.get_mut(site as usize),
     }
 }
 

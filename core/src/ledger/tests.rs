@@ -5,19 +5,53 @@ use super::*;
 const SITE: SiteId = SiteId(3);
 const MAIN: ThreadId = ThreadId(1);
 
-impl Ledger {
+/// A ledger and the counts of one thread.
+#[derive(Default)]
+struct Book {
+    ledger: Ledger,
+    own: ThreadCounts,
+}
+
+impl Book {
     /// The tallies of the first sites, and of the adopted ones.
-    fn tallies(&self, sites: usize, young_since: Option<Nanos>) -> (Vec<Tally>, PerKind<Tally>) {
+    fn tallies(&mut self, sites: usize, since: Option<Nanos>) -> (Vec<Tally>, PerKind<Tally>) {
         let mut tallies = vec![Tally::default(); sites];
-        let adopted = self.tally(&mut tallies, young_since);
+        let adopted = self.ledger.tally([&self.own].into_iter(), &mut tallies, since);
+        assert!(self.ledger.adds_up([&self.own].into_iter()));
         (tallies, adopted)
     }
 
-    fn make(&self, site: SiteId, thread: ThreadId, now: Nanos) -> InstanceId {
-        let id = self.id(thread);
-        self.created(id, site, thread, now).unwrap();
+    fn make(&mut self, site: SiteId, thread: ThreadId, now: Nanos) -> InstanceId {
+        let id = Ledger::next_id();
+        let created = self.ledger.created(&self.own, id, site, thread, now);
+        if created == Err(NotEntered::Full) {
+            self.ledger.grow([&self.own].into_iter()).unwrap();
+            self.ledger.created(&self.own, id, site, thread, now).unwrap();
+        }
         id
     }
+
+    fn adopt(&mut self, kind: Kind, now: Nanos) -> InstanceId {
+        let id = Ledger::next_id();
+        self.ledger.adopted(&self.own, id, kind, now).unwrap();
+        id
+    }
+
+    fn ended(&self, id: InstanceId, by: Actor, now: Nanos) -> bool {
+        self.ledger.ended(&self.own, id, by, || now)
+    }
+}
+
+impl Ledger {
+    fn with_room() -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.grow(std::iter::empty()).unwrap();
+        ledger
+    }
+}
+
+const fn ms(millis: u64) -> Nanos {
+    Nanos(millis * 1_000_000)
 }
 
 fn by(thread: u64, role: Role) -> Actor {
@@ -26,19 +60,16 @@ fn by(thread: u64, role: Role) -> Actor {
 
 #[test]
 fn each_arrow_of_the_diagram_is_taken_once() {
-    let ledger = Ledger::default();
-    let ids: Vec<_> = (0..5).map(|n| ledger.make(SITE, MAIN, Nanos(n))).collect();
-    assert!(ledger.ended(ids[0], by(1, Role::Program), Nanos(10)));
-    assert!(
-        !ledger.ended(ids[0], by(1, Role::Program), Nanos(11)),
-        "the second end() counts nowhere"
-    );
-    assert!(ledger.ended(ids[1], by(2, Role::Program), Nanos(10)));
-    assert!(ledger.ended(ids[2], by(9, Role::Reclaimer), Nanos(102)));
-    ledger.freed(ids[3], Nanos(1_003));
-    ledger.freed(ids[3], Nanos(2_000));
-    ledger.freed(ids[1], Nanos(2_000));
-    let tally = ledger.tallies(4, None).0[3];
+    let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
+    let ids: Vec<_> = (0..5).map(|n| book.make(SITE, MAIN, ms(n))).collect();
+    assert!(book.ended(ids[0], by(1, Role::Program), ms(10)));
+    assert!(!book.ended(ids[0], by(1, Role::Program), ms(11)), "the second end() counts nowhere");
+    assert!(book.ended(ids[1], by(2, Role::Program), ms(10)));
+    assert!(book.ended(ids[2], by(9, Role::Reclaimer), ms(102)));
+    assert!(book.ledger.freed(ids[3], ms(1_003)));
+    assert!(!book.ledger.freed(ids[3], ms(2_000)) && !book.ledger.freed(ids[1], ms(2_000)));
+    assert!(book.ledger.knows(ids[4]) && !book.ledger.knows(ids[3]));
+    let tally = book.tallies(4, None).0[3];
     assert_eq!(
         tally,
         Tally {
@@ -48,12 +79,12 @@ fn each_arrow_of_the_diagram_is_taken_once() {
                 late: 1,
                 collected: 1,
                 ended_elsewhere: 1,
-                late_nanos: 1_100
+                late_nanos: 1_100_000_000
             },
             live: 1,
             young: 0,
-            oldest: Some(Nanos(4)),
-            youngest: Some(Nanos(4)),
+            oldest: Some(ms(4)),
+            youngest: Some(ms(4)),
         }
     );
     assert!(tally.is_balanced());
@@ -61,126 +92,174 @@ fn each_arrow_of_the_diagram_is_taken_once() {
 
 #[test]
 fn what_a_finalizer_makes_and_ends_itself_is_ended() {
-    let ledger = Ledger::default();
-    let finalizer = |role| by(5, role);
+    let mut book = Book::default();
     for (role, expected) in [(Role::Reclaimer, (1, 0)), (Role::StreamFinalizer, (1, 1))] {
-        let id = ledger.make(SITE, ThreadId(5), Nanos(0));
-        ledger.ended(id, finalizer(role), Nanos(1));
-        let counts = ledger.tallies(4, None).0[3].counts;
+        let id = book.make(SITE, ThreadId(5), ms(0));
+        book.ended(id, by(5, role), ms(1));
+        let counts = book.tallies(4, None).0[3].counts;
         assert_eq!((counts.ended, counts.late), expected);
     }
 }
 
 #[test]
 fn adopted_ones_are_counted_apart() {
-    let ledger = Ledger::default();
-    let ids: Vec<_> = (0..4).map(|n| ledger.id(ThreadId(n))).collect();
-    ids.iter().for_each(|id| ledger.adopted(*id, Kind::Deflater, Nanos(5)).unwrap());
-    assert!(ledger.ended(ids[0], by(1, Role::Program), Nanos(6)));
-    assert!(ledger.ended(ids[1], by(9, Role::Reclaimer), Nanos(7)));
-    ledger.freed(ids[2], Nanos(8));
-    let (sites, adopted) = ledger.tallies(1, None);
+    let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
+    let ids: Vec<_> = (0..4).map(|_| book.adopt(Kind::Deflater, ms(5))).collect();
+    assert!(book.ended(ids[0], by(1, Role::Program), ms(6)));
+    assert!(book.ended(ids[1], by(9, Role::Reclaimer), ms(7)));
+    book.ledger.freed(ids[2], ms(8));
+    let (sites, adopted) = book.tallies(1, None);
     assert_eq!(sites, [Tally::default()]);
     let counts = adopted.deflater.counts;
     assert_eq!((counts.created, counts.ended, counts.late, counts.collected), (4, 1, 1, 1));
     assert!(adopted.deflater.live == 1 && adopted.deflater.is_balanced());
     assert_eq!(adopted.inflater, Tally::default());
-    ledger.unadopt(ids[3]);
-    ledger.unadopt(ids[2]);
-    ledger.unadopt(ledger.make(SITE, MAIN, Nanos(9)));
-    let (sites, adopted) = ledger.tallies(4, None);
+    book.ledger.unadopt(ids[3]);
+    book.ledger.unadopt(ids[2]);
+    let made = book.make(SITE, MAIN, ms(9));
+    book.ledger.unadopt(made);
+    let (sites, adopted) = book.tallies(4, None);
     assert_eq!((adopted.deflater.counts.created, adopted.deflater.live), (3, 0));
     assert_eq!(sites[3].live, 1, "only what was adopted can be disowned");
 }
 
 #[test]
 fn a_reset_keeps_what_is_live_as_adopted() {
-    let ledger = Ledger::default();
-    let ids: Vec<_> = (0..3).map(|n| ledger.make(SiteId(n), MAIN, Nanos(u64::from(n)))).collect();
-    ledger.ended(ids[0], by(1, Role::Program), Nanos(5));
-    ledger.adopted(ledger.id(MAIN), Kind::Inflater, Nanos(5)).unwrap();
-    ledger.reset(|site| if site.0 == 1 { Kind::Inflater } else { Kind::Deflater });
-    let (sites, adopted) = ledger.tallies(3, None);
+    let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
+    let ids: Vec<_> = (0..3).map(|n| book.make(SiteId(n), MAIN, ms(u64::from(n)))).collect();
+    book.ended(ids[0], by(1, Role::Program), ms(5));
+    book.adopt(Kind::Inflater, ms(5));
+    let kind = |site: SiteId| if site.0 == 1 { Kind::Inflater } else { Kind::Deflater };
+    book.ledger.reset([&book.own].into_iter(), kind).unwrap();
+    let (sites, adopted) = book.tallies(3, None);
     assert!(sites.iter().all(|tally| *tally == Tally::default()));
     assert_eq!((adopted.inflater.counts.created, adopted.inflater.live), (2, 2));
     assert_eq!((adopted.deflater.counts.created, adopted.deflater.live), (1, 1));
-    assert_eq!(adopted.deflater.oldest, Some(Nanos(2)), "its age is still known");
-    assert!(ledger.ended(ids[1], by(2, Role::Program), Nanos(9)));
-    assert_eq!(ledger.tallies(3, None).1.inflater.counts.ended, 1);
+    assert_eq!(adopted.deflater.oldest, Some(ms(2)), "its age is still known");
+    assert!(book.ended(ids[1], by(2, Role::Program), ms(9)));
+    assert_eq!(book.tallies(3, None).1.inflater.counts.ended, 1);
 }
 
 #[test]
 fn the_young_are_counted() {
-    let ledger = Ledger::default();
+    let mut book = Book::default();
     for made in [1, 5, 9] {
-        ledger.make(SITE, MAIN, Nanos(made));
+        book.make(SITE, MAIN, ms(made));
     }
     for (since, young) in [(None, 0), (Some(0), 3), (Some(5), 1), (Some(9), 0)] {
-        let tally = ledger.tallies(4, since.map(Nanos)).0[3];
+        let tally = book.tallies(4, since.map(ms)).0[3];
         assert_eq!((tally.live, tally.young), (3, young));
     }
 }
 
 #[test]
-fn ids_are_never_zero_and_never_the_same() {
-    let ledger = Ledger::default();
-    let mut seen = std::collections::HashSet::new();
-    for thread in 0..200 {
-        for _ in 0..10 {
-            let id = ledger.make(SITE, ThreadId(thread), Nanos(0));
-            assert!(id.0 > 0 && seen.insert(id));
+fn an_instance_at_the_address_of_another_replaces_it() {
+    let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
+    for (id, site) in [(0x1000, 1), (0x1000, 2), (0x1008, 3), (0x1008, 4)] {
+        let created = book.ledger.created(&book.own, InstanceId(id), SiteId(site), MAIN, ms(1));
+        assert_eq!(created.unwrap().replaced, site % 2 == 0, "{id:#x}");
+    }
+    let live: Vec<_> = book.tallies(5, None).0.iter().map(|tally| tally.live).collect();
+    assert_eq!(live, [0, 0, 1, 0, 1]);
+    let oldest = book.ledger.oldest([SiteId(2), SiteId(4)].into_iter(), 9);
+    assert_eq!(oldest[&SiteId(4)], [InstanceId(0x1008)], "an odd id is found, too");
+    assert_eq!(oldest[&SiteId(2)], [InstanceId(0x1000)]);
+}
+
+#[test]
+fn a_site_requests_the_names_of_a_few_threads() {
+    let mut ledger = Ledger::default();
+    let threads: Vec<ThreadCounts> = (0..200).map(|_| ThreadCounts::default()).collect();
+    ledger.grow(threads.iter()).unwrap();
+    let requests = |own: &ThreadCounts| {
+        let created = || ledger.created(own, InstanceId(16), SITE, MAIN, ms(0)).unwrap();
+        (0..10).filter(|_| created().wants_name).count()
+    };
+    assert_eq!(requests(&threads[0]), 1, "one thread is named once");
+    let all: usize = threads.iter().map(requests).sum();
+    assert_eq!(all, usize::from(MAX_NAME_REQUESTS) - 1);
+}
+
+#[test]
+fn a_table_without_room_requests_no_name() {
+    let (mut ledger, own) = (Ledger::default(), ThreadCounts::default());
+    let created = |ledger: &Ledger| ledger.created(&own, InstanceId(16), SITE, MAIN, ms(0));
+    assert_eq!(created(&ledger), Err(NotEntered::Full));
+    ledger.grow([&own].into_iter()).unwrap();
+    assert!(created(&ledger).unwrap().wants_name);
+}
+
+#[test]
+fn many_sites_are_counted_by_few_lines() {
+    let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
+    for round in 0..3 {
+        for site in 0..2_000 {
+            let id = book.make(SiteId(site), MAIN, ms(round));
+            assert!(book.ended(id, by(1 + round % 2, Role::Program), ms(round)));
         }
+    }
+    let (tallies, _) = book.tallies(2_000, None);
+    for tally in tallies {
+        let Counts { created, ended, ended_elsewhere, .. } = tally.counts;
+        assert_eq!((created, ended, ended_elsewhere, tally.live), (3, 3, 1, 0));
     }
 }
 
 #[test]
-fn names_are_requested_a_few_times_only() {
-    let ledger = Ledger::default();
-    let created = |thread| ledger.created(ledger.id(thread), SITE, thread, Nanos(0)).unwrap();
-    let requests = (0..1_000).filter(|_| created(MAIN)).count();
-    assert_eq!(requests, 1, "one thread is named once");
-    let requests = (0..1_000).filter(|n| created(ThreadId(n * 64))).count();
-    assert_eq!(
-        requests,
-        usize::from(MAX_NAME_REQUESTS),
-        "many threads of one shard are named a few times"
-    );
+fn counts_of_a_thread_that_ends_are_kept() {
+    let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
+    let id = book.make(SITE, MAIN, ms(0));
+    book.ended(id, by(1, Role::Program), ms(1));
+    book.ledger.retire(&book.own);
+    book.own = ThreadCounts::default();
+    let counts = book.tallies(4, None).0[3].counts;
+    assert_eq!((counts.created, counts.ended), (1, 1));
+    let kind = |_| Some(Kind::Inflater);
+    let (sums, adopted) = book.ledger.sums([&book.own].into_iter(), kind);
+    assert_eq!((sums.inflater.counts.created, adopted.inflater.counts.created), (1, 0));
+    assert!(sums.inflater.is_balanced());
 }
 
 #[test]
-fn tallies_add_up_while_others_work() {
-    let ledger = Ledger::default();
-    let done = std::sync::atomic::AtomicBool::new(false);
+fn threads_that_work_at_once_add_up() {
+    let mut ledger = Ledger::with_room();
+    let threads: Vec<ThreadCounts> = (0..4).map(|_| ThreadCounts::default()).collect();
     std::thread::scope(|scope| {
-        for thread in 1..=4 {
-            let (ledger, done) = (&ledger, &done);
+        for (number, own) in (1u64..).zip(&threads) {
+            let ledger = &ledger;
             scope.spawn(move || {
-                let mut n = 0u64;
-                while !done.load(std::sync::atomic::Ordering::Relaxed) || n < 1_000 {
-                    n += 1;
-                    let id = ledger.make(SiteId(n as u32 % 7), ThreadId(thread), Nanos(n));
-                    match n % 3 {
-                        0 => _ = ledger.ended(id, by(thread + 1, Role::Program), Nanos(n)),
-                        1 => ledger.freed(id, Nanos(n)),
-                        _ => {}
+                for n in 0..30_000u64 {
+                    let thread = ThreadId(number);
+                    let id = match n % 100 {
+                        0 => Ledger::next_id(),
+                        _ => InstanceId(((1 << 40) | (number << 20) | (n % 50)) << 4),
+                    };
+                    ledger.created(own, id, SiteId((n % 200) as u32), thread, ms(n)).unwrap();
+                    match n % 100 {
+                        0 => {}
+                        1 => assert!(ledger.freed(id, ms(n))),
+                        _ => assert!(ledger.ended(own, id, by(number, Role::Program), || ms(n))),
                     }
                 }
             });
         }
-        for _ in 0..50 {
-            assert!(ledger.tallies(7, None).0.iter().all(Tally::is_balanced));
-        }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+    let mut tallies = vec![Tally::default(); 200];
+    ledger.tally(threads.iter(), &mut tallies, None);
+    assert!(ledger.adds_up(threads.iter()));
+    let mut all = Tally::default();
+    tallies.iter().for_each(|tally| all.add(tally));
+    let Counts { created, ended, collected, .. } = all.counts;
+    assert_eq!((created, ended, collected, all.live), (120_000, 117_600, 1_200, 1_200));
 }
 
 #[test]
 fn a_burst_gives_its_memory_back() {
-    let ledger = Ledger::default();
-    let ids: Vec<_> = (0..100_000).map(|_| ledger.make(SITE, MAIN, Nanos(0))).collect();
+    let mut book = Book::default();
+    let ids: Vec<_> = (0..100_000).map(|_| book.make(SITE, MAIN, ms(0))).collect();
     for id in ids {
-        ledger.freed(id, Nanos(1));
+        book.ledger.freed(id, ms(1));
     }
-    ledger.shrink();
-    assert!(ledger.shard(1).live.capacity() < 1_024);
+    book.ledger.shrink([&book.own].into_iter());
+    assert!(book.ledger.table.capacity() < 10_000);
 }

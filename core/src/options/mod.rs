@@ -62,6 +62,10 @@ pub struct Options {
     pub fail_on: FailOn,
     /// Frames that are kept of each stack.
     pub depth: usize,
+    /// How stacks are captured.
+    pub walk: Walk,
+    /// `hooks`: follow instances by JVMTI tags, even where their addresses would do.
+    pub by_tag: bool,
     /// File for the reply to a command; standard error if there is none.
     pub reply_file: Option<PathBuf>,
     /// Whether the JVM refuses to start if an option is wrong.
@@ -98,6 +102,18 @@ pub enum Command {
     Disarm,
     /// List options and commands.
     Help,
+}
+
+/// How stacks are captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Walk {
+    /// By the agent's own walk where it is exact, else from JVMTI's GetStackTrace.
+    #[default]
+    Auto,
+    /// From GetStackTrace only.
+    Off,
+    /// From both, and compared: for tests, in no help.
+    Check,
 }
 
 /// A value, and whether the user gave it.
@@ -144,6 +160,8 @@ impl Default for Options {
             exit_code: None,
             fail_on: FailOn::default(),
             depth: 1_024,
+            walk: Walk::Auto,
+            by_tag: false,
             reply_file: None,
             strict: false,
             help: false,

@@ -6,7 +6,7 @@
 
 use super::values::{duration, duration_or_none, exit_code, fail_on, number, signal, switch};
 use super::{
-    Choice, Command, FORMATS, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, MAX_DEPTH, Options,
+    Choice, Command, FORMATS, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, MAX_DEPTH, Options, Walk,
 };
 use crate::files::Pattern;
 use std::path::PathBuf;
@@ -384,6 +384,43 @@ pub(super) const TABLE: &[Row] = &[
                 Ok(frames) if (1..=MAX_DEPTH).contains(&frames) => options.depth = frames,
                 _ => return Err(format!("must be a number from 1 to {MAX_DEPTH}")),
             }
+            Ok(())
+        },
+    },
+    Row {
+        name: "hooks",
+        alias: "",
+        value: "auto|tag",
+        default: "auto",
+        category: Category::Agent,
+        in_readme: false,
+        short: "how the agent follows an instance: by the address of its native memory, or by a JVMTI tag",
+        long: "With `auto` the hooks are beside the calls of the JDK's own native methods, which is cheaper and sees what a constructor leaks that throws; where the JDK's classes have another shape, or with `tag`, they are at the constructors and at `end()`.",
+        set: |options, value| {
+            options.by_tag = match value {
+                "auto" => false,
+                "tag" => true,
+                _ => return Err("must be auto or tag".into()),
+            };
+            Ok(())
+        },
+    },
+    Row {
+        name: "walk",
+        alias: "",
+        value: "auto|off",
+        default: "auto",
+        category: Category::Agent,
+        in_readme: false,
+        short: "whether the agent may walk stacks by itself, which is faster than JVMTI",
+        long: "With `auto` it does so where the frames are those of a JDK that it knows (8 to 28 on x86-64), and asks JVMTI for the rest and for every stack that is new. A part of the stacks is compared. If one differs, the report says so under `HEALTH`, and the agent walks no more. With `off`, all stacks come from JVMTI.",
+        set: |options, value| {
+            options.walk = match value {
+                "auto" => Walk::Auto,
+                "off" => Walk::Off,
+                "check" => Walk::Check,
+                _ => return Err("must be auto or off".into()),
+            };
             Ok(())
         },
     },

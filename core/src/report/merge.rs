@@ -3,7 +3,7 @@
 //! Owns what can be summed and what cannot: trends are left out, for each run has its own time.
 //! Invariant: every count is the sum of those before, so what added up still does.
 
-use super::{Against, Health, Process, Report};
+use super::{Against, Health, Process, Report, StackWalk, WalkState};
 use crate::analysis::classify::{Classification, ClassifiedSite, Others, SiteStats};
 use crate::analysis::findings::{DoubleEnd, together};
 use crate::analysis::footprint::Footprint;
@@ -273,6 +273,26 @@ fn add_health(health: &mut Health, more: &Health) {
     };
     health.sums_off = health.sums_off.saturating_add(more.sums_off);
     health.overflowed = health.overflowed.saturating_add(more.overflowed);
+    add_walk(&mut health.walk, &more.walk);
+}
+
+/// The state that matters most, with its reason.
+fn add_walk(walk: &mut StackWalk, more: &StackWalk) {
+    let rank = |state| WalkState::ALL.iter().position(|it| *it == state);
+    if rank(more.state) > rank(walk.state) {
+        (walk.state, walk.reason) = (more.state, more.reason.clone());
+    }
+    for (sum, more) in [
+        (&mut walk.stacks, more.stacks),
+        (&mut walk.compared, more.compared),
+        (&mut walk.mismatches, more.mismatches),
+    ] {
+        *sum = sum.saturating_add(more);
+    }
+    for (reason, number) in &more.fallbacks {
+        let sum = walk.fallbacks.entry(reason.clone()).or_default();
+        *sum = sum.saturating_add(*number);
+    }
 }
 
 #[cfg(test)]

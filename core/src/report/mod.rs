@@ -150,12 +150,72 @@ pub struct Health {
     pub overflowed: u64,
     /// Sites whose stack is truncated at the outer end; their counts are exact.
     pub truncated_sites: u64,
+    /// How stacks were captured.
+    pub walk: StackWalk,
+}
+
+/// How stacks were captured: by the agent's own walk or from JVMTI's GetStackTrace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StackWalk {
+    /// Whether the agent walks.
+    pub state: WalkState,
+    /// Why it does not, unless it was an option.
+    pub reason: Option<String>,
+    /// Stacks whose site was found by the walk.
+    pub stacks: u64,
+    /// Stacks that came from GetStackTrace although the agent walks, by reason.
+    pub fallbacks: Reasons,
+    /// Walked stacks that were compared with GetStackTrace.
+    pub compared: u64,
+    /// Of them: those that differed.
+    pub mismatches: u64,
+}
+
+/// Numbers by reason.
+pub type Reasons = std::collections::BTreeMap<std::borrow::Cow<'static, str>, u64>;
+
+/// Whether the agent walks stacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WalkState {
+    /// Where it can.
+    On,
+    /// No: the option `walk` says so.
+    #[default]
+    Off,
+    /// No: not on this JVM.
+    Unsupported,
+    /// No longer: a check failed.
+    Failed,
+}
+
+impl WalkState {
+    /// All of them, those that matter most last.
+    pub const ALL: [WalkState; 4] =
+        [WalkState::Off, WalkState::On, WalkState::Unsupported, WalkState::Failed];
+
+    /// The word that reports use.
+    pub fn name(self) -> &'static str {
+        match self {
+            WalkState::On => "on",
+            WalkState::Off => "off",
+            WalkState::Unsupported => "unsupported",
+            WalkState::Failed => "failed",
+        }
+    }
+
+    /// By that word.
+    pub fn named(name: &str) -> Option<WalkState> {
+        WalkState::ALL.into_iter().find(|state| state.name() == name)
+    }
 }
 
 impl Health {
     /// Whether every event was seen and every sum is balanced.
     pub fn ok(&self) -> bool {
-        self.gaps == Gaps::default() && self.sums_off == 0 && self.overflowed == 0
+        self.gaps == Gaps::default()
+            && self.sums_off == 0
+            && self.overflowed == 0
+            && self.walk.state != WalkState::Failed
     }
 }
 
@@ -180,6 +240,7 @@ impl Report {
                 sums_off: classification.mismatches,
                 overflowed: snapshot.overflowed,
                 truncated_sites: classification.truncated_sites(),
+                walk: StackWalk::default(),
             },
             process,
             native,

@@ -36,7 +36,7 @@ pub(crate) fn sample() -> Report {
     let double_end = session.learn_double_end(Kind::Inflater, StackKey(0), again).unwrap();
     (0..12).for_each(|_| session.record_double_end(double_end));
     let main = ThreadId(1);
-    let adopted: Vec<_> = (0..40).map(|_| session.id(main)).collect();
+    let adopted: Vec<_> = (0..40).map(|_| session.id()).collect();
     adopted.iter().for_each(|id| session.record_adopted(*id, Kind::Inflater, Nanos(0)).unwrap());
     let mut history = History::default();
     for minute in 0..=180 {
@@ -47,7 +47,7 @@ pub(crate) fn sample() -> Report {
                 session.record_ended(*id, Actor { thread: main, role: Role::Program }, now);
             }
         }
-        session.record_created(session.id(main), SiteId(0), main, now).unwrap();
+        session.record_created(session.id(), SiteId(0), main, now).unwrap();
     }
     adopted.iter().skip(38).for_each(|id| session.record_freed(*id, Nanos(1_000_000_000)));
     let taken = Nanos(10_805_000_000_000);
@@ -94,7 +94,7 @@ fn retention(report: &Report) -> Retention {
 }
 
 /// The report of a session that lasted a minute, without snapshots before.
-pub(crate) fn report(session: &crate::session::Session) -> Report {
+pub(crate) fn report(session: &crate::testing::Recording) -> Report {
     let taken = Nanos(60_500_000_000);
     let snapshot = session.snapshot(taken, Duration::ZERO).unwrap();
     Report::new(
@@ -108,7 +108,7 @@ pub(crate) fn report(session: &crate::session::Session) -> Report {
 }
 
 /// A leak whose names try to break out of every format.
-pub(crate) fn hostile() -> crate::session::Session {
+pub(crate) fn hostile() -> crate::testing::Recording {
     use crate::model::{Frame, Nanos, Stack, StackKey};
     let names = [
         "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600};\n3 4".to_owned(),
@@ -123,10 +123,10 @@ pub(crate) fn hostile() -> crate::session::Session {
     let [subclass, thread] = names.clone();
     let stack =
         Stack { frames: names.map(frame).to_vec(), truncated: false, subclass: Some(subclass) };
-    let session = crate::session::Session::default();
+    let session = crate::testing::Recording::default();
     let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
     session.name_thread(site, thread);
-    let id = session.id(ThreadId(1));
+    let id = session.id();
     session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
     session.record_freed(id, Nanos(1_000_000_000));
     session
@@ -163,7 +163,7 @@ fn nothing_to_tell_means_nothing_at_all() {
     assert!(!report(&unwell).nothing_to_tell(), "bad health");
     let adopting = made(2, 2, 0);
     let main = ThreadId(1);
-    let id = adopting.id(main);
+    let id = adopting.id();
     adopting.record_adopted(id, Kind::Inflater, Nanos(0)).unwrap();
     assert!(!report(&adopting).nothing_to_tell(), "a suspect without a stack");
     adopting.record_ended(id, Actor { thread: main, role: Role::Program }, Nanos(1));

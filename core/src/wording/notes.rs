@@ -106,6 +106,14 @@ pub fn unbalanced(sites: u64) -> String {
     )
 }
 
+/// The agent's own walk of stacks failed a check.
+pub fn walk_failed(reason: &str) -> String {
+    format!(
+        "the stack walk failed a check and is off: {reason}; some stacks may be wrong: this is a \
+         bug in zaudit, please report it"
+    )
+}
+
 /// Stacks that are deeper than the option `depth`.
 pub fn truncated(sites: u64) -> String {
     let stacks = count(usize::try_from(sites).unwrap_or(usize::MAX), "stack");

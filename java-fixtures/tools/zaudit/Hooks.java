@@ -17,4 +17,28 @@ public final class Hooks {
     public static void ending(Object object) {
         calls++;
     }
+
+    public static void inflaterCreated(long address, Object object) {
+        calls++;
+    }
+
+    public static void deflaterCreated(long address, Object object) {
+        calls++;
+    }
+
+    public static void inflaterEnded(long address) {
+        calls++;
+    }
+
+    public static void deflaterEnded(long address) {
+        calls++;
+    }
+
+    public static void inflaterEnds(long address) {
+        calls++;
+    }
+
+    public static void deflaterEnds(long address) {
+        calls++;
+    }
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, SiteId, Stack, StackKey, ThreadId};
 use zaudit_core::options::Format;
 use zaudit_core::report::Style;
-use zaudit_core::session::Session;
+use zaudit_core::testing::Recording;
 
 /// Frames a stack; most of them are the framework's, which many stacks share.
 const DEPTH: usize = 40;
@@ -126,8 +126,8 @@ fn status(field: &str) -> u64 {
 }
 
 /// Two sites each, one of a kind, have the same method as blame frame, on different lines.
-fn session(sites: usize, lives: Lives) -> Session {
-    let session = Session::default();
+fn session(sites: usize, lives: Lives) -> Recording {
+    let session = Recording::default();
     for at in 0..sites {
         let site = session
             .learn(Kind::ALL[at % 2], StackKey(at as u64), stack(at))
@@ -152,8 +152,8 @@ fn session(sites: usize, lives: Lives) -> Session {
     session
 }
 
-fn enter(session: &Session, site: SiteId) -> zaudit_core::model::InstanceId {
-    let id = session.id(ThreadId(1));
+fn enter(session: &Recording, site: SiteId) -> zaudit_core::model::InstanceId {
+    let id = session.id();
     session.record_created(id, site, ThreadId(1), Nanos(0)).expect("there is memory");
     id
 }

@@ -23,7 +23,7 @@ use zaudit_core::analysis::rules::Rule;
 use zaudit_core::model::{Frame, Kind, Nanos, Stack, StackKey, ThreadId};
 use zaudit_core::options::Format;
 use zaudit_core::report::{Process, Report, Style};
-use zaudit_core::session::Session;
+use zaudit_core::testing::Recording;
 use zaudit_tests::Result;
 use zaudit_tests::child::{Ended, Folder};
 use zaudit_tests::command::Said;
@@ -191,14 +191,14 @@ fn speedscope(kit: &Kit, files: &[&Path]) -> Result<Value> {
 }
 
 /// A report without a JVM, of what `fill` does in a session.
-fn made(fill: impl FnOnce(&Session)) -> Report {
-    let session = Session::default();
+fn made(fill: impl FnOnce(&Recording)) -> Report {
+    let session = Recording::default();
     fill(&session);
     report(&session)
 }
 
 /// The report of a session.
-fn report(session: &Session) -> Report {
+fn report(session: &Recording) -> Report {
     let taken = Nanos(60_000_000_000);
     let started = UNIX_EPOCH + Duration::from_secs(1_795_440_393);
     let process = Process {
@@ -241,7 +241,7 @@ fn hostile() -> Report {
         };
         let site = session.learn(Kind::Inflater, StackKey(1), stack).expect("there is memory");
         names.iter().for_each(|name| session.name_thread(site, name.clone()));
-        let id = session.id(ThreadId(1));
+        let id = session.id();
         session.record_created(id, site, ThreadId(1), Nanos(0)).expect("there is memory");
         session.record_freed(id, Nanos(1_000_000_000));
     });

@@ -14,7 +14,7 @@ use zaudit_core::analysis::rules::Rule;
 use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, Stack, StackKey, ThreadId};
 use zaudit_core::options::Format;
 use zaudit_core::report::{Process, Report, Style};
-use zaudit_core::session::Session;
+use zaudit_core::testing::Recording;
 use zaudit_tests::{Result, target_dir};
 
 const MAIN: ThreadId = ThreadId(1);
@@ -34,7 +34,7 @@ pub const HOSTILE: [&str; 7] = [
 /// A session that is being written.
 #[derive(Default)]
 pub struct Story {
-    session: Session,
+    session: Recording,
     native: Footprint,
     history: History,
     stacks: u64,
@@ -50,7 +50,7 @@ impl Story {
         let site = self.session.learn(kind, StackKey(self.stacks), stack).expect("there is memory");
         self.session.name_thread(site, "main".into());
         for number in 0..created {
-            let id = self.session.id(MAIN);
+            let id = self.session.id();
             self.session
                 .record_created(id, site, MAIN, Nanos(number * SECOND))
                 .expect("there is memory");

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 use zaudit_classfile::{ClassFile, Where};
-use zaudit_instrument::{self as instrument, Callback};
+use zaudit_instrument::{self as instrument, Callback, Identity};
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::suite;
 
@@ -209,7 +209,22 @@ fn a_bad_class_is_noticed(jdk: &Jdk, workspace: &Workspace) -> Result<(), String
 /// The real hooks in this JDK's real classes: every one finds its place, and all that comes of it
 /// links.
 fn hooks(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
-    let mut patch = Patch::new(jdk, workspace, "hooks")?;
+    let modules = hooks_by(jdk, workspace, Identity::Address, "by-address")?;
+    hooks_by(jdk, workspace, Identity::Tag, "by-tag")?;
+    let mut patch = Patch::new(jdk, workspace, "helper")?;
+    patch.add_hooks(&instrument::helper_class())?;
+    let linked =
+        link::link(jdk, workspace, &modules, &["zaudit.Hooks".to_owned()], Some(&mut patch))?;
+    if linked.linked == 1 { Ok(()) } else { Err(format!("the helper class: {linked:?}")) }
+}
+
+fn hooks_by(
+    jdk: &Jdk,
+    workspace: &Workspace,
+    identity: Identity,
+    folder: &str,
+) -> Result<BTreeSet<String>, String> {
+    let mut patch = Patch::new(jdk, workspace, folder)?;
     // JDK 8 inflates while it starts, so these hooks need a class whose methods are there.
     patch.add_hooks(&workspace.hooks()?)?;
     let mut names = Vec::new();
@@ -220,35 +235,52 @@ fn hooks(jdk: &Jdk, workspace: &Workspace) -> Result<(), String> {
         if !instrument::targets().any(|target| target == class.name) {
             continue;
         }
-        let out = instrument::instrument(&class.name, &class.bytes)
+        let out = instrument::instrument(&class.name, &class.bytes, identity)
             .map_err(|refusal| refusal.to_string())?;
         let placed: Vec<_> =
             out.placed.iter().map(|placed| (placed.method.as_str(), placed.callback)).collect();
-        // The other constructors delegate to these.
-        let expected = match class.name.as_str() {
-            "java/util/zip/Inflater" => {
-                [("<init>(Z)V", Callback::Created), ("end()V", Callback::Ended)]
-            }
-            "java/util/zip/Deflater" => {
-                [("<init>(IZ)V", Callback::Created), ("end()V", Callback::Ended)]
-            }
-            _ => [("halt(I)V", Callback::Ending), ("shutdown()V", Callback::Ending)],
-        };
-        if placed != expected || !out.missing.is_empty() {
+        if placed != expected(&class.name, jdk.major, identity) || !out.missing.is_empty() {
             return Err(format!("{}: {:?}, missing {:?}", class.name, out.placed, out.missing));
         }
         patch.add(&class.module, &class.name, &out.bytes)?;
         names.push(link::binary(&class.name));
     }
     let linked = link::link(jdk, workspace, &modules, &names, Some(&mut patch))?;
-    if linked.linked != instrument::targets().count() as u64 {
-        return Err(format!("{names:?}: {linked:?}"));
+    // JDK 8 has one class for the native streams of both, without a hook.
+    let targets = instrument::targets().count() - if jdk.major == 8 { 2 } else { 0 };
+    if linked.linked == targets as u64 {
+        Ok(modules)
+    } else {
+        Err(format!("{names:?}: {linked:?}"))
     }
-    let mut patch = Patch::new(jdk, workspace, "helper")?;
-    patch.add_hooks(&instrument::helper_class())?;
-    let linked =
-        link::link(jdk, workspace, &modules, &["zaudit.Hooks".to_owned()], Some(&mut patch))?;
-    if linked.linked == 1 { Ok(()) } else { Err(format!("the helper class: {linked:?}")) }
+}
+
+/// Where the hooks of a class are. By tag, the other constructors delegate to these.
+fn expected(class: &str, major: u32, identity: Identity) -> Vec<(&'static str, Callback)> {
+    use Callback as C;
+    let (kind, constructor, by_address) = match class {
+        "java/util/zip/Inflater" => {
+            let hooks = [C::InflaterCreated, C::InflaterEnded, C::InflaterEndedAgain];
+            ("own", "<init>(Z)V", hooks)
+        }
+        "java/util/zip/Deflater" => {
+            let hooks = [C::DeflaterCreated, C::DeflaterEnded, C::DeflaterEndedAgain];
+            ("own", "<init>(IZ)V", hooks)
+        }
+        "java/util/zip/Inflater$InflaterZStreamRef" => ("stream", "", [C::InflaterEnded; 3]),
+        "java/util/zip/Deflater$DeflaterZStreamRef" => ("stream", "", [C::DeflaterEnded; 3]),
+        _ => return vec![("halt(I)V", C::Ending), ("shutdown()V", C::Ending)],
+    };
+    let [created, ended, again] = by_address;
+    match (identity, kind) {
+        (Identity::Tag, "own") => vec![(constructor, C::Created), ("end()V", C::Ended)],
+        (Identity::Tag, _) => Vec::new(),
+        (Identity::Address, "own") if major == 8 => {
+            vec![(constructor, created), ("end()V", ended), ("end()V", again)]
+        }
+        (Identity::Address, "own") => vec![(constructor, created), ("end()V", again)],
+        (Identity::Address, _) => vec![("run()V", ended)],
+    }
 }
 
 fn some_of(lines: &[String]) -> String {

@@ -4,7 +4,7 @@
 //! guess.
 
 use super::{Root, tag_of};
-use crate::observe::capture::class_name;
+use crate::observe::stack::capture::class_name;
 use crate::sys::jni::{Jni, jfieldID};
 use crate::sys::jvmti::{Jvmti, Result, jclass, jlong, jmethodID, jobject};
 use std::collections::{BTreeMap, HashSet};

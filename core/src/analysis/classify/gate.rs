@@ -67,7 +67,7 @@ mod tests {
     use crate::analysis::classify::classify;
     use crate::analysis::classify::tests::{MADE, classified, session};
     use crate::analysis::footprint::Footprint;
-    use crate::model::{Kind, Nanos, ThreadId};
+    use crate::model::{Kind, Nanos};
     use std::time::Duration;
 
     #[test]
@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn adopted_ones_never_fail_it() {
         let session = session(&[]);
-        let lost = session.id(ThreadId(1));
-        for id in [lost, session.id(ThreadId(1))] {
+        let lost = session.id();
+        for id in [lost, session.id()] {
             session.record_adopted(id, Kind::Inflater, Nanos(1)).unwrap();
         }
         session.record_freed(lost, Nanos(2));

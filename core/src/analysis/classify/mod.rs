@@ -156,7 +156,7 @@ impl Classification {
 pub(crate) mod tests {
     use super::*;
     use crate::model::{Actor, Frame, Nanos, Role, Stack, StackKey, ThreadId};
-    use crate::session::Session;
+    use crate::testing::Recording;
     use std::time::Duration;
 
     /// Kind, frames, created, ended, late, collected; the rest is live.
@@ -178,13 +178,13 @@ pub(crate) mod tests {
         Stack { frames, truncated: false, subclass: None }
     }
 
-    pub(crate) fn session(sites: &[Made<'_>]) -> Session {
-        let session = Session::default();
+    pub(crate) fn session(sites: &[Made<'_>]) -> Recording {
+        let session = Recording::default();
         for (number, (kind, frames, created, ended, late, collected)) in sites.iter().enumerate() {
             let site = session.learn(*kind, StackKey(number as u64), stack(frames)).unwrap();
             session.name_thread(site, "main".into());
             for n in 0..*created {
-                let id = session.id(ThreadId(1));
+                let id = session.id();
                 session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
                 let by =
                     |role| Actor { thread: ThreadId(1 + u64::from(role == Role::Reclaimer)), role };
@@ -297,7 +297,7 @@ pub(crate) mod tests {
     #[test]
     fn adopted_ones_are_no_site_but_must_add_up() {
         let session = session(&[]);
-        session.record_adopted(session.id(ThreadId(1)), Kind::Deflater, Nanos(1)).unwrap();
+        session.record_adopted(session.id(), Kind::Deflater, Nanos(1)).unwrap();
         let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
         let classification = classify(&snapshot, &Footprint::default(), &[]).unwrap();
         assert_eq!((classification.sites.len(), classification.mismatches), (0, 0));

@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn a_subclass_may_hide_end() {
         use crate::model::{Nanos, Stack, StackKey, ThreadId};
-        let session = crate::session::Session::default();
+        let session = crate::testing::Recording::default();
         let frame = |name: &str| {
             let (class, method) = name.rsplit_once('.').unwrap();
             Frame { class: class.into(), method: method.into(), file: None, line: None }
@@ -363,7 +363,7 @@ mod tests {
         let frames = [MADE, "a.Own.<init>", MAIN].map(frame).to_vec();
         let stack = Stack { frames, truncated: false, subclass: Some("a.Own".into()) };
         let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
-        let id = session.id(ThreadId(1));
+        let id = session.id();
         session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
         session.record_freed(id, Nanos(1));
         let snapshot = session.snapshot(Nanos(2), std::time::Duration::ZERO).unwrap();

@@ -13,7 +13,7 @@ use crate::analysis::rules::Rule;
 use crate::files::reason;
 use crate::ledger::{Counts, Tally};
 use crate::model::{Frame, Kind, Nanos, PerKind, Trigger};
-use crate::report::{Against, Health, Process, Report};
+use crate::report::{Against, Health, Process, Report, StackWalk, WalkState};
 use crate::session::Gaps;
 use crate::stacks::{Frames, Site};
 use serde::Deserialize;
@@ -80,7 +80,7 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
         root.rules.iter().map(|rule| at_most(of(rule), MOST, name)).collect::<Result<Vec<u64>, _>>()
     };
     let process = process(&root.process)?;
-    let health = health(&root.health);
+    let health = health(&root.health)?;
     let mut history = Trends::new(process.armed);
     let adopted = PerKind { inflater: &adopted.inflater, deflater: &adopted.deflater };
     let adopted_growth = both(|kind| history.series(&adopted.get(kind).trend))?;
@@ -209,8 +209,14 @@ fn frame(frame: wire::Frame<'_>) -> Frame {
     }
 }
 
-fn health(health: &wire::Health<'_>) -> Health {
-    Health {
+fn health(health: &wire::Health<'_>) -> Result<Health, Wrong> {
+    let walk = &health.walk;
+    // A report from before there was a walk has none.
+    let state = match &*walk.state {
+        "" => WalkState::Off,
+        name => WalkState::named(name).ok_or_else(|| format!("unknown state {name:?} of walk"))?,
+    };
+    Ok(Health {
         gaps: Gaps {
             missing_hooks: health.missing_hooks.clone().into_owned(),
             dropped: health.dropped.clone().into_owned(),
@@ -220,7 +226,15 @@ fn health(health: &wire::Health<'_>) -> Health {
         sums_off: health.sums_off,
         overflowed: health.overflowed_stacks,
         truncated_sites: health.truncated_sites,
-    }
+        walk: StackWalk {
+            state,
+            reason: walk.reason.as_ref().map(ToString::to_string),
+            stacks: walk.stacks,
+            fallbacks: walk.fallbacks.clone().into_owned(),
+            compared: walk.compared,
+            mismatches: walk.mismatches,
+        },
+    })
 }
 
 fn site(

@@ -9,7 +9,7 @@ use crate::options::Format;
 use crate::report::Report;
 use crate::report::tests::rendered;
 use crate::report::tests::{report, sample};
-use crate::session::Session;
+use crate::testing::Recording;
 use fastrand::Rng;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +24,8 @@ const HOSTILE: [&str; 6] = [
 ];
 
 /// A session of any number of sites, of any names, in any state.
-fn generated(rng: &mut Rng) -> Session {
-    let session = Session::default();
+fn generated(rng: &mut Rng) -> Recording {
+    let session = Recording::default();
     for number in 0..rng.u64(..12) {
         let kind = Kind::ALL[rng.usize(..2)];
         let mut name = || HOSTILE[rng.usize(..6)].to_owned();
@@ -46,7 +46,7 @@ fn generated(rng: &mut Rng) -> Session {
         let double_end = session.learn_double_end(kind, StackKey(number), again).unwrap();
         (0..rng.u64(..3)).for_each(|_| session.record_double_end(double_end));
         for _ in 0..rng.u64(..9) {
-            let id = session.id(ThreadId(1));
+            let id = session.id();
             session
                 .record_created(id, site, ThreadId(1), Nanos(rng.u64(..1_u64 << 31) << 20))
                 .unwrap();

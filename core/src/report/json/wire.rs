@@ -291,4 +291,16 @@ pub(super) struct Health<'a> {
     pub(super) truncated_sites: u64,
     #[serde(skip_deserializing)]
     pub(super) sites_left_out: u64,
+    #[serde(default)]
+    pub(super) walk: Walk<'a>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct Walk<'a> {
+    pub(super) state: Cow<'a, str>,
+    pub(super) reason: Option<Cow<'a, str>>,
+    pub(super) stacks: u64,
+    pub(super) fallbacks: Cow<'a, Reasons>,
+    pub(super) compared: u64,
+    pub(super) mismatches: u64,
 }

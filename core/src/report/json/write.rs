@@ -331,6 +331,14 @@ fn health(report: &Report) -> wire::Health<'_> {
         overflowed_stacks: health.overflowed,
         truncated_sites: health.truncated_sites,
         sites_left_out: report.classification.sites_left_out(),
+        walk: wire::Walk {
+            state: health.walk.state.name().into(),
+            reason: health.walk.reason.as_deref().map(Cow::from),
+            stacks: health.walk.stacks,
+            fallbacks: Cow::Borrowed(&health.walk.fallbacks),
+            compared: health.walk.compared,
+            mismatches: health.walk.mismatches,
+        },
     }
 }
 
@@ -355,16 +363,14 @@ mod tests {
     #[test]
     fn hostile_names_stay_inside_their_strings() {
         use crate::model::{Frame, Kind, Stack, StackKey, ThreadId};
-        let session = crate::session::Session::default();
+        let session = crate::testing::Recording::default();
         let name = "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600}";
         let frame =
             Frame { class: name.into(), method: name.into(), file: Some(name.into()), line: None };
         let stack = Stack { frames: vec![frame], truncated: false, subclass: Some(name.into()) };
         let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
         session.name_thread(site, name.into());
-        session
-            .record_created(session.id(ThreadId(1)), site, ThreadId(1), crate::model::Nanos(0))
-            .unwrap();
+        session.record_created(session.id(), site, ThreadId(1), crate::model::Nanos(0)).unwrap();
         let bytes = rendered(&crate::report::tests::report(&session), Format::Json);
         let read: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(read["sites"][0]["frames"][0]["method"], name);

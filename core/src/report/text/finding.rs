@@ -278,7 +278,7 @@ mod tests {
             (&["a", "b", "c", "d"], "threads a, b, c, …"),
             (&[long], "thread elasticsearch[data][[compressed-1][0]: L…"),
         ] {
-            let session = crate::session::Session::default();
+            let session = crate::testing::Recording::default();
             let frame = crate::model::Frame {
                 class: "a.B".into(),
                 method: "c".into(),
@@ -289,9 +289,7 @@ mod tests {
                 crate::model::Stack { frames: vec![frame], truncated: false, subclass: None };
             let site = session.learn(Kind::Inflater, crate::model::StackKey(1), stack).unwrap();
             let thread = crate::model::ThreadId(1);
-            session
-                .record_created(session.id(thread), site, thread, crate::model::Nanos(0))
-                .unwrap();
+            session.record_created(session.id(), site, thread, crate::model::Nanos(0)).unwrap();
             names.iter().for_each(|name| session.name_thread(site, (*name).into()));
             assert_eq!(
                 threads(&findings(&report(&session).classification.sites).unwrap()[0]).unwrap(),

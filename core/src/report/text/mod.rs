@@ -252,7 +252,7 @@ mod tests {
     use crate::analysis::classify::tests::session;
     use crate::analysis::footprint::Footprint;
     use crate::analysis::rules::Rule;
-    use crate::model::{Nanos, ThreadId};
+    use crate::model::Nanos;
     use crate::options::Format;
     use crate::report::tests::{golden, rendered_in, report, sample};
 
@@ -361,7 +361,7 @@ mod tests {
         ] {
             let session = session(sites);
             for n in 0..inflaters + deflaters {
-                let id = session.id(ThreadId(1));
+                let id = session.id();
                 let kind = if n < inflaters { Kind::Inflater } else { Kind::Deflater };
                 session.record_adopted(id, kind, Nanos(0)).unwrap();
                 if n < lost {

@@ -8,7 +8,7 @@ use crate::analysis::classify::Severity;
 use crate::analysis::findings::DoubleEnd;
 use crate::model::{Kind, Outcome};
 use crate::report::words::{clean, placed, tendency};
-use crate::report::{Health, Report};
+use crate::report::{Health, Report, WalkState};
 use crate::session::Gaps;
 use crate::wording::{grouped, notes as wording};
 use std::fmt::Write as _;
@@ -182,6 +182,9 @@ pub(in crate::report) fn unseen(health: &Health) -> Vec<String> {
     }
     if health.sums_off > 0 {
         lines.push(wording::unbalanced(health.sums_off));
+    }
+    if health.walk.state == WalkState::Failed {
+        lines.push(wording::walk_failed(health.walk.reason.as_deref().unwrap_or("unknown")));
     }
     lines
 }

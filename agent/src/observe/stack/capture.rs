@@ -1,8 +1,7 @@
-//! Stacks: raw frames and their key on the hot path, names when a key is new.
+//! GetStackTrace: raw frames and their key, and their names when a key is new.
 //!
-//! A faster stack walk can replace this module: it needs a key of its own, looks up its site in the
-//! session first, and calls `resolve` for every unknown key. Invariant: a key stands for one stack;
-//! names are read while the stack is still on the thread, so that its classes cannot be unloaded.
+//! Invariant: a key stands for one stack; names are read while the stack is still on the thread, so
+//! that its classes cannot be unloaded.
 
 use crate::state::context::Context;
 use crate::sys::allocator;
@@ -12,31 +11,50 @@ use std::mem::MaybeUninit;
 use zaudit_core::model::{Frame, Stack, StackKey};
 use zaudit_core::options::MAX_DEPTH;
 
-/// Fits the deepest stack that `depth` allows, and one more frame, which shows that a stack was
-/// cut.
-pub(crate) type Buffer = [MaybeUninit<jvmtiFrameInfo>; MAX_DEPTH + 1];
+/// Fits the deepest stack that `depth` allows, a frame of ours, and one more frame, which shows
+/// that a stack was cut.
+pub(crate) type Buffer = [MaybeUninit<jvmtiFrameInfo>; MAX_DEPTH + 2];
 
 /// A raw stack.
 pub(crate) struct Raw<'a> {
     pub(crate) key: StackKey,
+    /// The frames that are kept.
     frames: &'a [jvmtiFrameInfo],
     truncated: bool,
+    /// All frames that were read.
+    all: &'a [jvmtiFrameInfo],
+    /// Whether there may be more.
+    cut: bool,
 }
 
-/// The current thread's stack without our own frame. `version` was read before (see
+impl Raw<'_> {
+    /// The frames that were read, and whether there may be more.
+    pub(crate) fn all(&self) -> (&[jvmtiFrameInfo], bool) {
+        (self.all, self.cut)
+    }
+}
+
+/// The current thread's stack without the first frames, which are ours: the callback's own, and
+/// `above` more. `all` reads also frames that are not kept. `version` was read before (see
 /// `state::redefinitions`).
 #[inline]
 pub(crate) fn capture<'a>(
     jvmti: Jvmti,
+    above: usize,
     depth: usize,
+    all: bool,
     version: u64,
     buffer: &'a mut Buffer,
 ) -> Result<Raw<'a>> {
-    let (room, _) = buffer.split_at_mut_checked(depth + 1).ok_or(jvmtiError::INTERNAL)?;
+    let room = if all { buffer.len() } else { above + depth + 1 };
+    let (room, _) = buffer.split_at_mut_checked(room).ok_or(jvmtiError::INTERNAL)?;
+    let length = room.len();
     let frames = jvmti.frames(std::ptr::null_mut(), 1, room)?;
-    let (kept, cut) = frames.split_at_checked(depth).unwrap_or((frames, &[]));
+    let (_, theirs) = frames.split_at_checked(above).unwrap_or((frames, &[]));
+    let (kept, cut) = theirs.split_at_checked(depth).unwrap_or((theirs, &[]));
     let key = key(kept, !cut.is_empty(), version);
-    Ok(Raw { key, frames: kept, truncated: !cut.is_empty() })
+    let truncated = !cut.is_empty();
+    Ok(Raw { key, frames: kept, truncated, all: frames, cut: frames.len() == length })
 }
 
 /// Hashes methods and positions. HotSpot does not give the id of a method to another one when its

@@ -1,0 +1,95 @@
+//! How many stacks came by the walk, and how many from GetStackTrace and why.
+//!
+//! A thread that finds a known key counts that in its own slot (`state::slots`).
+
+use super::walk::Why;
+use crate::state::slots;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Why a stack was not taken from the walk.
+#[derive(Clone, Copy)]
+pub(super) enum Fallback {
+    /// The walk has a key that is not in the cache.
+    New,
+    /// The walk has no key.
+    Why(Why),
+}
+
+/// Stacks from GetStackTrace, by reason.
+static FALLBACKS: [AtomicU64; Why::ALL.len() + 1] =
+    [const { AtomicU64::new(0) }; Why::ALL.len() + 1];
+
+/// How many stacks were compared with GetStackTrace.
+static COMPARED: AtomicU64 = AtomicU64::new(0);
+
+/// How many of them differed.
+static MISMATCHES: AtomicU64 = AtomicU64::new(0);
+
+pub(super) fn fallback(why: Fallback) {
+    let index = match why {
+        Fallback::New => Why::ALL.len(),
+        Fallback::Why(why) => why as usize,
+    };
+    if let Some(count) = FALLBACKS.get(index) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn compared(agrees: bool) {
+    COMPARED.fetch_add(1, Ordering::Relaxed);
+    if !agrees {
+        MISMATCHES.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// All counts of this process.
+#[derive(Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) hits: u64,
+    fallbacks: [u64; Why::ALL.len() + 1],
+    pub(super) compared: u64,
+    pub(super) mismatches: u64,
+}
+
+/// The counts when counting began.
+static BEGAN: Mutex<Counts> =
+    Mutex::new(Counts { hits: 0, fallbacks: [0; Why::ALL.len() + 1], compared: 0, mismatches: 0 });
+
+fn all() -> Counts {
+    let mut fallbacks = [0; Why::ALL.len() + 1];
+    for (to, from) in fallbacks.iter_mut().zip(&FALLBACKS) {
+        *to = from.load(Ordering::Relaxed);
+    }
+    Counts {
+        hits: slots::hits(),
+        fallbacks,
+        compared: COMPARED.load(Ordering::Relaxed),
+        mismatches: MISMATCHES.load(Ordering::Relaxed),
+    }
+}
+
+/// Counts from 0 from now on.
+pub(super) fn begin() {
+    *BEGAN.lock().unwrap_or_else(PoisonError::into_inner) = all();
+}
+
+/// The counts since then.
+pub(super) fn since() -> Counts {
+    let (mut counts, began) = (all(), *BEGAN.lock().unwrap_or_else(PoisonError::into_inner));
+    counts.hits -= began.hits;
+    counts.compared -= began.compared;
+    counts.mismatches -= began.mismatches;
+    for (count, began) in counts.fallbacks.iter_mut().zip(began.fallbacks) {
+        *count -= began;
+    }
+    counts
+}
+
+impl Counts {
+    /// The stacks from GetStackTrace, by reason; reasons that did not occur are left out.
+    pub(super) fn fallbacks(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let names = Why::ALL.iter().map(|why| why.name()).chain(["new stack"]);
+        names.zip(self.fallbacks).filter(|(_, count)| *count > 0)
+    }
+}

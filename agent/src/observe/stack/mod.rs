@@ -1,0 +1,398 @@
+//! Stacks: from a hook to the site of the current thread's stack.
+//!
+//! The walk (`walk`) turns a stack into a key within some hundred nanoseconds, and a cache (`keys`)
+//! has the sites of keys seen before. GetStackTrace (`capture`) is behind both: for keys that are
+//! not in the cache, for frames that the walk does not know, and to test the walk (`self_test`).
+//! Invariant: a site found by the walk is the one that GetStackTrace would lead to.
+
+pub(crate) mod capture;
+mod counts;
+mod keys;
+mod layout;
+mod self_test;
+mod walk;
+
+use crate::state::agent::Agent;
+use crate::state::audit::Audit;
+use crate::state::classes::Classes;
+use crate::state::context::Context;
+use crate::state::slots::{self, Slot};
+use crate::sys::jni::Jni;
+use crate::sys::jvmti::{Result, jclass, out_of_memory};
+use crate::sys::memory::{Checked, Direct};
+use capture::{Buffer, Raw};
+use counts::Fallback;
+use keys::KEYS;
+use layout::Layout;
+use self_test::Structure;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use walk::{Blind, Kinds, Request, WalkKey, Walked, Why, walk};
+use zaudit_core::model::{Kind, OutOfMemory, SiteId, Stack, StackKey};
+use zaudit_core::options::{MAX_DEPTH, Walk};
+use zaudit_core::report::{StackWalk, WalkState};
+
+/// The layout of this JVM, once it is known.
+static LAYOUT: OnceLock<Layout> = OnceLock::new();
+
+/// Why this JVM's stacks cannot be walked.
+static UNSUPPORTED: Mutex<Option<String>> = Mutex::new(None);
+
+/// Whether hooks walk: one of the constants below.
+static MODE: AtomicU8 = AtomicU8::new(OFF);
+
+/// Every stack comes from GetStackTrace.
+const OFF: u8 = 0;
+/// Stacks with known keys come from the walk.
+const ON: u8 = 1;
+/// Every walk is compared with GetStackTrace.
+const CHECK: u8 = 2;
+
+/// One of this number of stacks with known keys is compared with GetStackTrace.
+const SPOT_CHECK: u64 = 4_096;
+
+/// An audit with these options begins. `any` is any class.
+pub(crate) fn begin(agent: &Agent, jni: Jni, any: jclass, wanted: Walk) {
+    counts::begin();
+    let mode = match wanted {
+        Walk::Off => OFF,
+        _ if self_test::failed().is_some() || !is_known(agent, jni, any) => OFF,
+        Walk::Auto => ON,
+        Walk::Check => CHECK,
+    };
+    MODE.store(mode, Ordering::Release);
+}
+
+/// The audit counts anew.
+pub(crate) fn reset() {
+    counts::begin();
+}
+
+fn is_known(agent: &Agent, jni: Jni, any: jclass) -> bool {
+    let unsupported = match LAYOUT.get() {
+        Some(_) => None,
+        None => {
+            Layout::find(agent.jvmti, jni, any).map(|layout| LAYOUT.get_or_init(|| layout)).err()
+        }
+    };
+    let known = unsupported.is_none();
+    *UNSUPPORTED.lock().unwrap_or_else(PoisonError::into_inner) = unsupported;
+    known
+}
+
+/// What reports and the command `status` say of the walk.
+pub(crate) fn health(audit: &Audit) -> StackWalk {
+    let unsupported = UNSUPPORTED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let (state, reason) = match self_test::failed() {
+        _ if audit.options.walk == Walk::Off => (WalkState::Off, None),
+        Some(why) => (WalkState::Failed, Some(why.to_owned())),
+        None if unsupported.is_some() => (WalkState::Unsupported, unsupported),
+        None => (WalkState::On, None),
+    };
+    let counts = counts::since();
+    StackWalk {
+        state,
+        reason,
+        stacks: counts.hits,
+        fallbacks: counts.fallbacks().map(|(reason, count)| (reason.into(), count)).collect(),
+        compared: counts.compared,
+        mismatches: counts.mismatches,
+    }
+}
+
+/// What the stack of a hook is of: each has sites of its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Purpose {
+    Allocation,
+    DoubleEnd,
+}
+
+/// A table of sites.
+pub(crate) trait Sites {
+    /// What its stacks are of.
+    fn of(&self) -> (Purpose, Kind);
+    /// How many frames of ours are above the callback's own.
+    fn frames_above(&self) -> usize;
+    /// The site of a stack that was seen before.
+    fn known(&self, key: StackKey) -> Option<SiteId>;
+    /// The name of the instance's class if it is a subclass of the audited one.
+    fn subclass(&self) -> Option<String>;
+    /// Takes a stack seen for the first time under this key.
+    fn learn(&self, key: StackKey, stack: Stack) -> std::result::Result<SiteId, OutOfMemory>;
+    /// The site of a stack that there is no memory for.
+    fn unlearned(&self) -> std::result::Result<SiteId, OutOfMemory>;
+}
+
+/// What a hook knows of its stack without a call into the JVM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Its site.
+    Site(SiteId),
+    /// Nothing: ask [`site`].
+    Not,
+    /// As `Not`; the answer is a check of the walk.
+    Check,
+}
+
+/// The site of the current thread's stack, which is in a hook, if the walk has seen it before.
+/// Calls nothing of the JVM and takes no lock.
+#[inline]
+pub(crate) fn seen(audit: &Audit, slot: &Slot, jni: Jni, kind: Kind) -> Seen {
+    let (ON, Some(layout), Some(version)) =
+        (MODE.load(Ordering::Acquire), LAYOUT.get(), audit.redefinitions.settled())
+    else {
+        return Seen::Not;
+    };
+    let request = request(audit, (Purpose::Allocation, kind), version, 0);
+    match (Walker { layout, jni, request }).walk().map(|walked| KEYS.get(walked.key)) {
+        Ok(Some(site)) if !slot.hit().is_multiple_of(SPOT_CHECK) => Seen::Site(site),
+        Ok(Some(_)) => Seen::Check,
+        Ok(None) | Err(_) => Seen::Not,
+    }
+}
+
+/// A number that stands for at least this number of innermost frames of the current thread, which
+/// is in a hook. None if the walk does not know them. Calls nothing of the JVM and takes no lock.
+pub(crate) fn innermost(audit: &Audit, jni: Jni, frames: usize) -> Option<u64> {
+    let (ON, Some(layout)) = (MODE.load(Ordering::Acquire), LAYOUT.get()) else { return None };
+    let request = Request { salt: audit.number, frames, trusted: self_test::trusted() };
+    let walked = Walker { layout, jni, request }.walk().ok()?;
+    Some(walked.key.0)
+}
+
+/// The site of the current thread's stack, which is in a hook, and has been looked up by [`seen`].
+pub(crate) fn site(
+    context @ Context { audit, jni, .. }: Context<'_>,
+    classes: &Classes,
+    sites: &impl Sites,
+    seen: Seen,
+) -> Result<SiteId> {
+    let version = audit.redefinitions.version(jni, classes.redefined);
+    let mode = MODE.load(Ordering::Acquire);
+    if mode == OFF {
+        return captured(context, classes, sites, version, None);
+    }
+    let Some(layout) = LAYOUT.get() else {
+        return captured(context, classes, sites, version, None);
+    };
+    let request = request(audit, sites.of(), version, sites.frames_above());
+    let walker = Walker { layout, jni, request };
+    let walked = walker.walk();
+    let fallback = match walked {
+        Ok(Walked { key, .. }) => match KEYS.get(key) {
+            Some(site) => {
+                // `Check` was counted by `seen`.
+                if seen != Seen::Check {
+                    slots::here().into_iter().for_each(|slot| _ = slot.hit());
+                    if mode == ON {
+                        return Ok(site);
+                    }
+                }
+                None
+            }
+            None => Some(Fallback::New),
+        },
+        Err(why) => Some(Fallback::Why(why)),
+    };
+    if let Some(fallback) = fallback {
+        note(fallback);
+    }
+    captured(context, classes, sites, version, Some((walker, walked)))
+}
+
+#[cold]
+fn note(fallback: Fallback) {
+    counts::fallback(fallback);
+    if let Fallback::Why(why) = fallback {
+        self_test::count(why);
+        end_if_failed();
+    }
+}
+
+/// Stops walking once a check has failed.
+fn end_if_failed() {
+    if self_test::failed().is_some() {
+        MODE.store(OFF, Ordering::Release);
+    }
+}
+
+/// What the key of a stack is of, and how far to walk. The audit is part of it because every audit
+/// has sites of its own, and the cache is never emptied.
+#[inline(always)]
+fn request(audit: &Audit, (purpose, kind): (Purpose, Kind), version: u64, above: usize) -> Request {
+    let depth = audit.options.depth;
+    let table = (purpose as u64) << 1 | kind as u64;
+    Request {
+        salt: walk::salt([audit.number, version, depth as u64, table]),
+        // One more frame shows whether the stack is cut. A frame of ours may be inlined, so that
+        // the key covers a frame more than it must.
+        frames: above + depth + 1,
+        trusted: self_test::trusted(),
+    }
+}
+
+/// Walks the current thread's stack.
+#[derive(Clone, Copy)]
+struct Walker<'a> {
+    layout: &'a Layout,
+    jni: Jni,
+    request: Request,
+}
+
+impl Walker<'_> {
+    #[inline(always)]
+    fn walk(self) -> std::result::Result<Walked, Why> {
+        walk(self.layout, self.jni, self.request, &mut Direct, &mut Blind)
+    }
+
+    /// The same with checked reads, for any kind of frame.
+    #[inline(never)]
+    fn walk_checked(self) -> std::result::Result<Walked, Why> {
+        let request = Request { trusted: Kinds::ALL, ..self.request };
+        walk(self.layout, self.jni, request, &mut Checked::new(), &mut Blind)
+    }
+
+    /// Whether the physical frames fit the frames of GetStackTrace, and of which kinds they are.
+    /// All frames are compared, also those that are not kept.
+    #[inline(never)]
+    fn fits(self, raw: &Raw<'_>, checked: bool) -> std::result::Result<(bool, Kinds), Why> {
+        let (frames, cut) = raw.all();
+        let mut structure = Structure::new(frames, cut);
+        let request = Request { frames: MAX_DEPTH + 2, ..self.request };
+        let walked = if checked {
+            let request = Request { trusted: Kinds::ALL, ..request };
+            walk(self.layout, self.jni, request, &mut Checked::new(), &mut structure)?
+        } else {
+            walk(self.layout, self.jni, request, &mut Direct, &mut structure)?
+        };
+        Ok((structure.fits(walked.complete), walked.kinds))
+    }
+
+    /// A key that certainly belongs to the frames of GetStackTrace, `raw`: the walk gave it before,
+    /// gives it again now, and all physical frames fit. Code can be deoptimised in between, so that
+    /// one walk is not enough.
+    #[cold]
+    #[inline(never)]
+    fn proven(self, before: Before, raw: &Raw<'_>) -> Option<WalkKey> {
+        let Before { walked, checked } = before;
+        let before = walked.ok()?;
+        let again = if checked { self.walk_checked() } else { self.walk() };
+        if again != Ok(before) {
+            again.err().into_iter().for_each(self_test::count);
+            return None;
+        }
+        let fits = match self.fits(raw, checked) {
+            // Beyond the frames that are kept.
+            Err(Why::Untested) if self_test::may_check() => self.fits(raw, true),
+            fits => fits,
+        };
+        match fits {
+            Ok((true, kinds)) => {
+                // The outermost frames of a list that was cut are not compared.
+                let (_, cut) = raw.all();
+                if !cut {
+                    self_test::agreed(kinds);
+                }
+                Some(before.key)
+            }
+            Ok((false, _)) => {
+                // The frames may have changed while they were walked.
+                let again = if checked { self.walk_checked() } else { self.walk() };
+                if again == Ok(before) {
+                    counts::compared(false);
+                    self_test::fail("the frames of a stack were not those of GetStackTrace".into());
+                }
+                None
+            }
+            Err(why) => {
+                self_test::count(why);
+                None
+            }
+        }
+    }
+}
+
+/// A walk before GetStackTrace.
+struct Before {
+    walked: std::result::Result<Walked, Why>,
+    /// Whether it was one with checked reads.
+    checked: bool,
+}
+
+impl Before {
+    fn of(walker: Walker<'_>, walked: std::result::Result<Walked, Why>) -> Before {
+        match walked {
+            Err(Why::Untested) if self_test::may_check() => {
+                let walked = walker.walk_checked();
+                walked.err().into_iter().for_each(self_test::count);
+                Before { walked, checked: true }
+            }
+            walked => Before { walked, checked: false },
+        }
+    }
+}
+
+/// How often a stack is captured again because a class was redefined while its names were read.
+const MAX_CAPTURES: usize = 4;
+
+/// The site of the current thread's stack, from GetStackTrace. If the stack was walked, its key
+/// leads to that site from now on.
+#[inline(never)]
+fn captured<'a>(
+    context @ Context { agent, audit, jni }: Context<'_>,
+    classes: &Classes,
+    sites: &impl Sites,
+    mut version: u64,
+    mut walked: Option<(Walker<'a>, std::result::Result<Walked, Why>)>,
+) -> Result<SiteId> {
+    let mut buffer: Buffer = [const { MaybeUninit::uninit() }; _];
+    let mut captures_left = MAX_CAPTURES;
+    loop {
+        let before = walked.map(|(walker, walked)| (walker, Before::of(walker, walked)));
+        let all = before.is_some();
+        let depth = audit.options.depth;
+        let raw =
+            capture::capture(agent.jvmti, sites.frames_above(), depth, all, version, &mut buffer)?;
+        let proven = before.and_then(|(walker, before)| walker.proven(before, &raw));
+        if let Some(site) = sites.known(raw.key) {
+            settle(proven, site);
+            return Ok(site);
+        }
+        #[cfg(feature = "fault-injection")]
+        let _stage = crate::sys::fault_injection::memory("learn");
+        let stack = capture::resolve(context, &raw, sites.subclass());
+        captures_left -= 1;
+        // A method's id may have passed to a new version in between, which has other lines.
+        let now = audit.redefinitions.version(jni, classes.redefined);
+        if captures_left == 0 || now == version {
+            let learnt = stack.map_or(Err(OutOfMemory), |stack| sites.learn(raw.key, stack));
+            if let Ok(site) = learnt
+                && now == version
+            {
+                settle(proven, site);
+            }
+            return learnt.or_else(|OutOfMemory| sites.unlearned()).map_err(out_of_memory);
+        }
+        version = now;
+        walked = walked.map(|(walker, _)| {
+            let request = request(audit, sites.of(), version, sites.frames_above());
+            let walker = Walker { request, ..walker };
+            (walker, walker.walk())
+        });
+    }
+}
+
+/// Enters a key with its site. A key that has another one already is a failed check.
+fn settle(proven: Option<WalkKey>, site: SiteId) {
+    if let Some(key) = proven {
+        let agrees = KEYS.get(key).is_none_or(|known| known == site);
+        counts::compared(agrees);
+        if agrees {
+            KEYS.enter(key, site);
+        } else {
+            self_test::fail("the key of a stack had led to another stack".into());
+        }
+    }
+    end_if_failed();
+}

@@ -1,0 +1,772 @@
+//! The walk: from the hook outwards over the frames of the current thread, to a key for them.
+//!
+//! The key is of what the JVM itself goes by, the physical frames: of compiled code its number and
+//! the position in it, of an interpreted frame the method's id and the position. Inlined frames
+//! follow from the code. Invariants: equal keys mean equal Java frames; where a frame is not
+//! understood, there is no key, but the reason.
+//!
+//! Four kinds of memory are read: the thread's own JavaThread, its own stack, the code cache as far
+//! as it is in use, and the methods that are on the stack.
+
+use super::layout::{Bottom, CodeHeap, DeoptHandlers, Layout};
+use crate::sys::jni::Jni;
+use crate::sys::memory::{Checked, Reader};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A fingerprint of a walked stack. Several keys may stand for one stack; a key never stands for
+/// two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WalkKey(pub(crate) u64);
+
+/// Why a stack has no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Why {
+    /// A kind of frame that has not passed the self-test.
+    Untested,
+    /// An interpreted method without a jmethodID: GetStackTrace creates it.
+    NoMethodId,
+    /// A frame of the JVM whose size is not fixed.
+    Stub,
+    /// The rest of a virtual thread's stack is in the heap.
+    Frozen,
+    /// A continuation that is not that of a virtual thread, or one inside another.
+    Continuation,
+    /// Code outside the code cache.
+    OtherCode,
+    /// The thread has no Java frame, which cannot be in a hook.
+    NoFrame,
+    /// An address that should be one of the thread's stack is not.
+    Stack,
+    /// A return address is not one of code.
+    Code,
+    /// A frame's size is impossible.
+    FrameSize,
+    /// An interpreted frame does not look like one.
+    Interpreted,
+    /// A call from native code does not look like one.
+    Entry,
+    /// The return address of a deoptimised frame is not one of its code.
+    Original,
+    /// A continuation's entry does not look like one.
+    ContinuationEntry,
+    /// Nothing is mapped at an address.
+    Unmapped,
+}
+
+impl Why {
+    /// All of them.
+    pub(crate) const ALL: [Why; 15] = [
+        Why::Untested,
+        Why::NoMethodId,
+        Why::Stub,
+        Why::Frozen,
+        Why::Continuation,
+        Why::OtherCode,
+        Why::NoFrame,
+        Why::Stack,
+        Why::Code,
+        Why::FrameSize,
+        Why::Interpreted,
+        Why::Entry,
+        Why::Original,
+        Why::ContinuationEntry,
+        Why::Unmapped,
+    ];
+
+    /// For `health`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Why::Untested => "not tested yet",
+            Why::NoMethodId => "new method",
+            Why::Stub => "frame of the JVM",
+            Why::Frozen => "frozen frames",
+            Why::Continuation => "bare or nested continuation",
+            Why::OtherCode => "code outside the code cache",
+            Why::NoFrame => "no Java frame",
+            Why::Stack => "an address outside the stack",
+            Why::Code => "a return address that is none",
+            Why::FrameSize => "a frame of an impossible size",
+            Why::Interpreted => "an impossible interpreted frame",
+            Why::Entry => "an impossible entry frame",
+            Why::Original => "an impossible deoptimised frame",
+            Why::ContinuationEntry => "an impossible continuation",
+            Why::Unmapped => "an address that is not mapped",
+        }
+    }
+
+    /// Whether it cannot be if all frames are as they should be.
+    pub(crate) fn is_impossible(self) -> bool {
+        match self {
+            Why::Untested
+            | Why::NoMethodId
+            | Why::Stub
+            | Why::Frozen
+            | Why::Continuation
+            | Why::OtherCode => false,
+            Why::NoFrame
+            | Why::Stack
+            | Why::Code
+            | Why::FrameSize
+            | Why::Interpreted
+            | Why::Entry
+            | Why::Original
+            | Why::ContinuationEntry
+            | Why::Unmapped => true,
+        }
+    }
+}
+
+/// A set of kinds of frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kinds(pub(crate) u8);
+
+impl Kinds {
+    pub(crate) const INTERPRETED: Kinds = Kinds(1);
+    pub(crate) const COMPILED: Kinds = Kinds(2);
+    /// A call from native code.
+    pub(crate) const ENTRY: Kinds = Kinds(4);
+    /// A frame of the JVM's own code, of a fixed size.
+    pub(crate) const STUB: Kinds = Kinds(8);
+    /// A compiled frame that will continue in the interpreter.
+    pub(crate) const DEOPTIMISED: Kinds = Kinds(16);
+    /// The bottom of a virtual thread.
+    pub(crate) const BOTTOM: Kinds = Kinds(32);
+    /// The hook's own frame, of which neither method nor position is read. It must not make others
+    /// trusted, of which they are.
+    pub(crate) const INTERPRETED_HOOK: Kinds = Kinds(64);
+    pub(crate) const COMPILED_HOOK: Kinds = Kinds(128);
+    pub(crate) const ALL: Kinds = Kinds(255);
+
+    #[inline(always)]
+    fn has(self, kind: Kinds) -> bool {
+        self.0 & kind.0 != 0
+    }
+
+    #[inline(always)]
+    fn add(&mut self, kind: Kinds) {
+        self.0 |= kind.0;
+    }
+}
+
+/// The Java frames that one physical frame has, as far as it is known without its code's debug
+/// information.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Physical {
+    /// The jmethodID of the outermost of its Java frames; the others were inlined into it.
+    Compiled(usize),
+    /// The jmethodID and the position.
+    Interpreted(usize, i64),
+}
+
+/// Sees the frames that a walk passes, from the hook's caller outwards.
+pub(crate) trait Visitor {
+    /// Whether it wants to see them.
+    const SEES: bool;
+    fn frame(&mut self, frame: Physical);
+}
+
+/// Sees nothing.
+pub(crate) struct Blind;
+
+impl Visitor for Blind {
+    const SEES: bool = false;
+    fn frame(&mut self, _: Physical) {}
+}
+
+/// What a key is of, beside the frames.
+#[derive(Clone, Copy)]
+pub(crate) struct Request {
+    /// All else that the key has to distinguish.
+    pub(crate) salt: u64,
+    /// The walk ends after this many physical frames without the hook's own, which have at least
+    /// as many Java frames.
+    pub(crate) frames: usize,
+    /// Kinds that may be walked.
+    pub(crate) trusted: Kinds,
+}
+
+/// A walked stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Walked {
+    pub(crate) key: WalkKey,
+    /// Kinds of its frames.
+    pub(crate) kinds: Kinds,
+    /// Whether the walk came to the outermost frame.
+    pub(crate) complete: bool,
+}
+
+const COMPILED_FRAME: u64 = 0xa076_1d64_78bd_642f;
+const INTERPRETED_FRAME: u64 = 0xe703_7ed1_a0b4_28db;
+const MARK: u64 = 0x8ebc_6af0_9c88_c6e3;
+
+/// Mixes one more word into a hash. `factor` is odd, and another one for each kind of word.
+#[inline(always)]
+fn mix(hash: u64, word: u64, factor: u64) -> u64 {
+    let product = u128::from(hash ^ word) * u128::from(factor);
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// The salt of several numbers.
+#[inline(always)]
+pub(crate) fn salt(numbers: [u64; 4]) -> u64 {
+    numbers.iter().fold(0x5bd1_e995_9747_b28c, |hash, number| mix(hash, *number, MARK))
+}
+
+/// Words of a marker: a call from native code, and the two ways in which a walk ends.
+const AT_ENTRY: u64 = 3;
+const CUT: u64 = 7;
+const END: u64 = 1 << 32;
+
+/// The largest frame, in bytes.
+const MAX_FRAME: usize = 1 << 20;
+
+/// The largest method, in bytes.
+const MAX_CODE: usize = 1 << 16;
+
+/// Walks the stack of the current thread, which is in a native method.
+#[inline(always)]
+pub(crate) fn walk<R: Reader, V: Visitor>(
+    layout: &Layout,
+    jni: Jni,
+    request: Request,
+    reader: &mut R,
+    visitor: &mut V,
+) -> Result<Walked, Why> {
+    let thread = (jni.raw() as usize).wrapping_sub(layout.env);
+    let local = 0_usize;
+    let here = (&raw const local).expose_provenance();
+    let base = of_thread(reader, thread, layout.stack_base)?;
+    let size = of_thread(reader, thread, layout.stack_size)?;
+    if here >= base || base - here > size {
+        return Err(Why::Stack);
+    }
+    let stack = OwnStack { low: here, base };
+    let mut sp = of_thread(reader, thread, layout.anchor.sp)?;
+    let mut pc = of_thread(reader, thread, layout.anchor.pc)?;
+    let mut fp = of_thread(reader, thread, layout.anchor.fp)?;
+    if sp == 0 {
+        return Err(Why::NoFrame);
+    }
+    stack.check(sp)?;
+    if pc == 0 {
+        pc = stack.word(reader, sp - 8)?;
+    }
+    let mut kinds = Kinds::default();
+    let mut hash = request.salt;
+    // The first frame is the hook's own.
+    let mut is_hook = true;
+    let mut frames = 0_usize;
+    let mut steps = 4 * request.frames + 64;
+    let (interpreter, interpreter_size) = layout.interpreter;
+    loop {
+        steps = steps.checked_sub(1).ok_or(Why::Stack)?;
+        if pc.wrapping_sub(interpreter) < interpreter_size {
+            let kind = if is_hook { Kinds::INTERPRETED_HOOK } else { Kinds::INTERPRETED };
+            kinds.add(kind);
+            if !request.trusted.has(kind) {
+                return Err(Why::Untested);
+            }
+            if fp < sp || fp - sp > MAX_FRAME {
+                return Err(Why::Interpreted);
+            }
+            let caller_sp = stack.word(reader, fp - 8)?;
+            if caller_sp <= fp || caller_sp > base || caller_sp & 7 != 0 {
+                return Err(Why::Interpreted);
+            }
+            if !is_hook {
+                let method = stack.word(reader, fp.wrapping_add_signed(layout.method_slot))?;
+                let position = stack.word(reader, fp.wrapping_add_signed(layout.position_slot))?;
+                let (id, constant) = method_id(layout, reader, method)?;
+                // A native method has 0. While a full GC runs, JDK 8 has an index there.
+                let offset = match position {
+                    0..MAX_CODE => position + layout.const_method_size,
+                    _ => position.wrapping_sub(constant),
+                };
+                let index = offset.wrapping_sub(layout.const_method_size);
+                if index > MAX_CODE {
+                    return Err(Why::Interpreted);
+                }
+                if V::SEES {
+                    let index = if position == 0 { -1 } else { index as i64 };
+                    visitor.frame(Physical::Interpreted(id, index));
+                }
+                hash =
+                    mix(hash, (id as u64).wrapping_add((offset as u64) << 47), INTERPRETED_FRAME);
+                frames += 1;
+                if frames >= request.frames {
+                    return Ok(Walked {
+                        key: WalkKey(mix(hash, CUT, MARK)),
+                        kinds,
+                        complete: false,
+                    });
+                }
+            }
+            is_hook = false;
+            pc = stack.word(reader, fp + 8)?;
+            fp = stack.word(reader, fp)?;
+            sp = caller_sp;
+            continue;
+        }
+        if pc == layout.call_stub_return {
+            kinds.add(Kinds::ENTRY);
+            if !request.trusted.has(Kinds::ENTRY) {
+                return Err(Why::Untested);
+            }
+            if fp < sp || fp - sp > 4_096 {
+                return Err(Why::Entry);
+            }
+            let wrapper = stack.word(reader, fp.wrapping_add_signed(layout.wrapper_slot))?;
+            if wrapper <= fp || wrapper & 7 != 0 {
+                return Err(Why::Entry);
+            }
+            let caller_sp = stack.word(reader, wrapper + layout.wrapper.sp)?;
+            if caller_sp == 0 {
+                let key = WalkKey(mix(hash, END | frames as u64, MARK));
+                return Ok(Walked { key, kinds, complete: true });
+            }
+            if caller_sp <= wrapper {
+                return Err(Why::Entry);
+            }
+            pc = stack.word(reader, wrapper + layout.wrapper.pc)?;
+            fp = stack.word(reader, wrapper + layout.wrapper.fp)?;
+            sp = caller_sp;
+            if pc == 0 {
+                pc = stack.word(reader, sp - 8)?;
+            }
+            hash = mix(hash, AT_ENTRY, MARK);
+            continue;
+        }
+        let blob = Blob::of(layout, reader, pc)?;
+        let code = classify(blob.word(reader, layout.blob_name)?)?;
+        let size = blob.number(reader, layout.frame_size)? as usize * 8;
+        #[cfg(feature = "fault-injection")]
+        let size = size.wrapping_add(layout.extra_frame_bytes);
+        if !(16..=MAX_FRAME).contains(&size) && code != Code::Unwalkable {
+            return Err(Why::FrameSize);
+        }
+        match code {
+            Code::Unwalkable => {
+                return Err(match layout.return_barrier {
+                    // SAFETY: a static field of the JVM's library.
+                    Some(field) if unsafe { reader.read(field) } != Some(pc) => Why::Stub,
+                    _ if is_stub_routines(blob.word(reader, layout.blob_name)?) => Why::Frozen,
+                    _ => Why::Stub,
+                });
+            }
+            Code::Stub => {
+                kinds.add(Kinds::STUB);
+                if !request.trusted.has(Kinds::STUB) {
+                    return Err(Why::Untested);
+                }
+            }
+            Code::Compiled | Code::Native => {
+                let kind = if is_hook { Kinds::COMPILED_HOOK } else { Kinds::COMPILED };
+                kinds.add(kind);
+                if !request.trusted.has(kind) {
+                    return Err(Why::Untested);
+                }
+                if blob.at + layout.nmethod_end > blob.high {
+                    return Err(Why::Code);
+                }
+                if code == Code::Native && is_bottom(layout, reader, &blob)? {
+                    kinds.add(Kinds::BOTTOM);
+                    if !request.trusted.has(Kinds::BOTTOM) {
+                        return Err(Why::Untested);
+                    }
+                    check_entry(layout, reader, &stack, sp)?;
+                    let key = WalkKey(mix(hash, END | frames as u64, MARK));
+                    return Ok(Walked { key, kinds, complete: true });
+                }
+                let mut position = pc;
+                if is_deoptimised(layout, reader, &blob, pc)? {
+                    kinds.add(Kinds::DEOPTIMISED);
+                    if !request.trusted.has(Kinds::DEOPTIMISED) {
+                        return Err(Why::Untested);
+                    }
+                    let slot = blob.number(reader, layout.original_pc)? as usize;
+                    if slot >= size || slot & 7 != 0 {
+                        return Err(Why::Original);
+                    }
+                    position = stack.word(reader, sp + slot)?;
+                    let length = blob.number(reader, layout.blob_size)? as usize;
+                    if position.wrapping_sub(blob.at) >= length {
+                        return Err(Why::Original);
+                    }
+                }
+                if !is_hook {
+                    let id = blob.number(reader, layout.compile_id)?;
+                    if V::SEES {
+                        let method = blob.word(reader, layout.compiled_method)?;
+                        visitor.frame(Physical::Compiled(method_id(layout, reader, method)?.0));
+                    }
+                    let offset = position.wrapping_sub(layout.code_low) as u64;
+                    hash = mix(hash, offset << 32 | u64::from(id), COMPILED_FRAME);
+                    frames += 1;
+                    if frames >= request.frames {
+                        let key = WalkKey(mix(hash, CUT, MARK));
+                        return Ok(Walked { key, kinds, complete: false });
+                    }
+                }
+                is_hook = false;
+            }
+        }
+        let caller_sp = sp + size;
+        pc = stack.word(reader, caller_sp - 8)?;
+        fp = stack.word(reader, caller_sp - 16)?;
+        sp = caller_sp;
+    }
+}
+
+#[inline(always)]
+fn of_thread<R: Reader>(reader: &mut R, thread: usize, offset: usize) -> Result<usize, Why> {
+    // SAFETY: the JNI environment of the current thread is a part of its JavaThread, and so is this
+    // field; the JavaThread lives as long as the thread runs.
+    unsafe { reader.read(thread + offset) }.ok_or(Why::Unmapped)
+}
+
+/// The stack of the current thread, from a frame of the walk outwards.
+struct OwnStack {
+    /// The address of a local variable of the walk.
+    low: usize,
+    /// The end of the stack.
+    base: usize,
+}
+
+impl OwnStack {
+    #[inline(always)]
+    fn check(&self, at: usize) -> Result<(), Why> {
+        if at & 7 == 0 && at > self.low && at < self.base { Ok(()) } else { Err(Why::Stack) }
+    }
+
+    #[inline(always)]
+    fn word<R: Reader>(&self, reader: &mut R, at: usize) -> Result<usize, Why> {
+        self.check(at)?;
+        // SAFETY: the address is aligned and lies between a local variable of the walk and the end
+        // of this thread's stack, all of which is mapped while the walk runs.
+        unsafe { reader.read(at) }.ok_or(Why::Unmapped)
+    }
+}
+
+/// Code in the code cache that contains a return address of the stack.
+struct Blob {
+    at: usize,
+    /// The end of the memory in use of its heap.
+    high: usize,
+}
+
+impl Blob {
+    #[inline(always)]
+    fn of<R: Reader>(layout: &Layout, reader: &mut R, pc: usize) -> Result<Blob, Why> {
+        for heap in &layout.heaps {
+            if pc < heap.low {
+                continue;
+            }
+            // SAFETY: a field of a code heap, which is never freed.
+            let high: usize = unsafe { reader.read(heap.high_at) }.ok_or(Why::Unmapped)?;
+            if pc < high {
+                return Blob::in_heap(layout, reader, heap, high, pc);
+            }
+        }
+        Err(if layout.other_code { Why::OtherCode } else { Why::Code })
+    }
+
+    #[inline(always)]
+    fn in_heap<R: Reader>(
+        layout: &Layout,
+        reader: &mut R,
+        heap: &CodeHeap,
+        high: usize,
+        pc: usize,
+    ) -> Result<Blob, Why> {
+        /// The mark of a segment without a block.
+        const FREE: usize = 0xff;
+        // SAFETY: a field of a code heap, which is never freed.
+        let map_high: usize = unsafe { reader.read(heap.map_high_at) }.ok_or(Why::Unmapped)?;
+        let mut segment = (pc - heap.low) >> heap.shift;
+        loop {
+            let at = heap.map + segment;
+            if at >= map_high {
+                return Err(Why::Code);
+            }
+            // SAFETY: the address is in the part of the map that is in use; it is never unmapped.
+            let back: u8 = unsafe { reader.read(at) }.ok_or(Why::Unmapped)?;
+            match usize::from(back) {
+                0 => break,
+                FREE => return Err(Why::Code),
+                back => segment = segment.checked_sub(back).ok_or(Why::Code)?,
+            }
+        }
+        let block = heap.low + (segment << heap.shift);
+        let blob = Blob { at: block + layout.block_header, high };
+        if blob.at + layout.blob_end > high || pc < blob.at {
+            return Err(Why::Code);
+        }
+        // SAFETY: the block begins in the part of the heap that is in use, and so does its header.
+        let used: u8 = unsafe { reader.read(block + layout.block_used) }.ok_or(Why::Unmapped)?;
+        if used == 0 { Err(Why::Code) } else { Ok(blob) }
+    }
+
+    /// The caller checks that the field lies below `high`.
+    #[inline(always)]
+    fn word<R: Reader>(&self, reader: &mut R, offset: usize) -> Result<usize, Why> {
+        // SAFETY: the field lies in the part of a heap that is in use; it is never unmapped.
+        unsafe { reader.read(self.at + offset) }.ok_or(Why::Unmapped)
+    }
+
+    /// The same.
+    #[inline(always)]
+    fn number<R: Reader>(&self, reader: &mut R, offset: usize) -> Result<u32, Why> {
+        // SAFETY: as above.
+        unsafe { reader.read(self.at + offset) }.ok_or(Why::Unmapped)
+    }
+}
+
+/// Whether a frame was deoptimised: the return address to it was replaced.
+#[inline(always)]
+fn is_deoptimised<R: Reader>(
+    layout: &Layout,
+    reader: &mut R,
+    blob: &Blob,
+    pc: usize,
+) -> Result<bool, Why> {
+    match layout.deopt {
+        DeoptHandlers::Addresses(one, other) => {
+            Ok(pc == blob.word(reader, one)? || pc == blob.word(reader, other)?)
+        }
+        DeoptHandlers::Offsets(one, other) => {
+            if pc == blob.at + blob.number(reader, one)? as usize {
+                return Ok(true);
+            }
+            match other {
+                Some(other) => Ok(pc == blob.at + blob.number(reader, other)? as usize),
+                None => Ok(false),
+            }
+        }
+    }
+}
+
+/// Whether this is the code at the bottom of a continuation.
+#[inline(always)]
+fn is_bottom<R: Reader>(layout: &Layout, reader: &mut R, blob: &Blob) -> Result<bool, Why> {
+    match layout.bottom {
+        Bottom::None => Ok(false),
+        Bottom::Method(method) => Ok(blob.word(reader, layout.compiled_method)? == method),
+        Bottom::ReturnPc(field) => {
+            // SAFETY: a static field of the JVM's library.
+            let inside: usize = unsafe { reader.read(field) }.ok_or(Why::Unmapped)?;
+            // Two return addresses are in this code, so that the code is compared. It is set when
+            // the first continuation runs.
+            Ok(inside != 0 && Blob::of(layout, reader, inside)?.at == blob.at)
+        }
+    }
+}
+
+/// Checks that a virtual thread ends at this entry of a continuation. If not, GetStackTrace goes on
+/// to the frames around it.
+#[inline(always)]
+fn check_entry<R: Reader>(
+    layout: &Layout,
+    reader: &mut R,
+    stack: &OwnStack,
+    entry: usize,
+) -> Result<(), Why> {
+    let parent = stack.word(reader, entry + layout.entry_parent)?;
+    // A number of 4 bytes; the offset is a multiple of 8.
+    let flags = stack.word(reader, entry + layout.entry_flags)? as u32;
+    match (parent, flags) {
+        (0, 1) => Ok(()),
+        (0, 0) => Err(Why::Continuation),
+        (parent, 0 | 1) if parent > entry && parent < stack.base => Err(Why::Continuation),
+        _ => Err(Why::ContinuationEntry),
+    }
+}
+
+/// The jmethodID of a Method on the stack, and its ConstMethod.
+#[inline(always)]
+fn method_id<R: Reader>(
+    layout: &Layout,
+    reader: &mut R,
+    method: usize,
+) -> Result<(usize, usize), Why> {
+    if !(0x1000..1 << 47).contains(&method) || method & 7 != 0 {
+        return Err(Why::Interpreted);
+    }
+    let mut word = |at: usize| {
+        // SAFETY: the Method of a frame, which the frame keeps alive with all that it points to.
+        unsafe { reader.read::<usize>(at) }.ok_or(Why::Unmapped)
+    };
+    let constant = word(method + layout.const_method)?;
+    let pool = word(constant + layout.constants)?;
+    let holder = word(pool + layout.pool_holder)?;
+    let ids = word(holder + layout.method_ids)?;
+    if ids == 0 {
+        return Err(Why::NoMethodId);
+    }
+    let length = word(ids)?;
+    // SAFETY: as above.
+    let number: u16 =
+        unsafe { reader.read(constant + layout.method_number) }.ok_or(Why::Unmapped)?;
+    if usize::from(number) >= length {
+        return Err(Why::NoMethodId);
+    }
+    // SAFETY: the list has one more word than `length`.
+    let id = unsafe { reader.read(ids + 8 * (usize::from(number) + 1)) }.ok_or(Why::Unmapped)?;
+    if id == 0 { Err(Why::NoMethodId) } else { Ok((id, constant)) }
+}
+
+/// What code is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    /// Its frames have no fixed size, or are followed by an anchor of their own.
+    Unwalkable = 0,
+    /// A Java method.
+    Compiled = 1,
+    /// The wrapper of a native method.
+    Native = 2,
+    /// Code of the JVM with frames of a fixed size.
+    Stub = 3,
+}
+
+/// The addresses of names that were read, with the code's kind in the two highest bits. Names are
+/// constants in the JVM's library, or are never freed. 0 is a free slot.
+static NAMES: [AtomicUsize; 128] = [const { AtomicUsize::new(0) }; 128];
+
+/// The address of the most frequent name.
+static COMPILED: AtomicUsize = AtomicUsize::new(1);
+
+#[inline(always)]
+fn classify(name: usize) -> Result<Code, Why> {
+    if name == COMPILED.load(Ordering::Relaxed) { Ok(Code::Compiled) } else { known(name) }
+}
+
+#[inline(never)]
+fn known(name: usize) -> Result<Code, Why> {
+    const ADDRESS: usize = (1 << 62) - 1;
+    for slot in &NAMES {
+        let known = slot.load(Ordering::Relaxed);
+        if known == 0 {
+            break;
+        }
+        if known & ADDRESS == name {
+            return Ok(match known >> 62 {
+                1 => Code::Compiled,
+                2 => Code::Native,
+                3 => Code::Stub,
+                _ => Code::Unwalkable,
+            });
+        }
+    }
+    if name == 0 || name > ADDRESS {
+        return Err(Why::Code);
+    }
+    let code = match read_name(name) {
+        Some(text) => kind_of(&text),
+        None => return Err(Why::Unmapped),
+    };
+    if code == Code::Compiled {
+        COMPILED.store(name, Ordering::Relaxed);
+    }
+    let known = name | (code as usize) << 62;
+    let free = |slot: &&AtomicUsize| {
+        slot.compare_exchange(0, known, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    };
+    if NAMES.iter().find(free).is_none() {
+        return Err(Why::Stub);
+    }
+    Ok(code)
+}
+
+/// The first bytes of a name, padded with zeros.
+fn read_name(at: usize) -> Option<[u8; 32]> {
+    let mut memory = Checked::new();
+    let mut text = [0; 32];
+    for (offset, byte) in text.iter_mut().enumerate() {
+        *byte = memory.get(at + offset)?;
+        if *byte == 0 {
+            break;
+        }
+    }
+    Some(text)
+}
+
+fn kind_of(name: &[u8]) -> Code {
+    /// Frames of these have no fixed size, lead to an anchor, or are about to be replaced.
+    const UNWALKABLE: [&[u8]; 9] = [
+        b"Interpreter",
+        b"StubRoutines",
+        b"DeoptimizationBlob",
+        b"I2C/C2I",
+        b"MethodHandles",
+        b"Upcall",
+        b"upcall",
+        b"Cont",
+        b"vtable",
+    ];
+    match () {
+        () if name.starts_with(b"nmethod\0") => Code::Compiled,
+        () if name.starts_with(b"native nmethod\0") => Code::Native,
+        () if UNWALKABLE.iter().any(|it| name.starts_with(it)) => Code::Unwalkable,
+        () => Code::Stub,
+    }
+}
+
+/// Whether code has generated stubs, among them the return barrier.
+#[cold]
+fn is_stub_routines(name: usize) -> bool {
+    read_name(name).is_some_and(|text| text.starts_with(b"StubRoutines"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn keys_differ_in_every_word_in_its_kind_and_in_the_order() {
+        let mut seen = HashSet::new();
+        for table in 0..4 {
+            for version in 0..3 {
+                for depth in [1, 2, 1_024] {
+                    for audit in 0..3 {
+                        assert!(seen.insert(salt([audit, version, depth, table])));
+                    }
+                }
+            }
+        }
+        let salt = salt([0; 4]);
+        for one in 0..200 {
+            for other in 0..200 {
+                for factor in [COMPILED_FRAME, INTERPRETED_FRAME] {
+                    let hash = mix(mix(salt, one << 32 | 7, factor), other << 32 | 7, factor);
+                    assert!(seen.insert(hash), "{one} {other}");
+                    assert!(seen.insert(mix(hash, AT_ENTRY, MARK)));
+                    assert!(seen.insert(mix(hash, CUT, MARK)));
+                    assert!(seen.insert(mix(hash, END | 2, MARK)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own() {
+        let names: HashSet<_> = Why::ALL.iter().map(|why| why.name()).collect();
+        assert_eq!(names.len(), Why::ALL.len());
+        for (at, why) in Why::ALL.iter().enumerate() {
+            assert_eq!(*why as usize, at);
+        }
+    }
+
+    #[test]
+    fn code_is_known_by_its_name() {
+        for (name, code) in [
+            (&b"nmethod\0"[..], Code::Compiled),
+            (b"native nmethod\0", Code::Native),
+            (b"StubRoutines (1)", Code::Unwalkable),
+            (b"Interpreter", Code::Unwalkable),
+            (b"new_instance Runtime1 stub", Code::Stub),
+        ] {
+            assert_eq!(kind_of(name), code);
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! Where each open instance is recorded: a table of 16-byte entries, found by the instance's id.
+//!
+//! One open-addressed array with linear probing. An entry is claimed by one compare-and-swap and
+//! given back by one store, so that threads share no cache line unless they work on neighbouring
+//! entries. Invariant: an id has at most one entry, and its record changes only between two calls
+//! by the threads that made and end that instance, which the JDK orders.
+
+use crate::model::{InstanceId, Nanos, OutOfMemory, ThreadId};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is known of an open instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    /// A site, or one of the two numbers that stand for adopted instances.
+    pub(super) site: u32,
+    /// The creator, as [`thread_mark`] has it.
+    pub(super) thread: u32,
+    /// Creation, on the agent's clock.
+    pub(super) millis: u64,
+}
+
+/// Bits of an id that an entry holds: an address of 47 bits without the four that are always zero.
+const ID_BITS: u32 = 43;
+const ID_MASK: u64 = (1 << ID_BITS) - 1;
+/// An entry that nothing was ever in: the end of a probe.
+const EMPTY: u64 = 0;
+/// An entry that was given back. No id is zero.
+const REMOVED: u64 = 1 << ID_BITS;
+
+const SITE_BITS: u32 = 20;
+const SITE_MASK: u64 = (1 << SITE_BITS) - 1;
+const MILLIS_BITS: u32 = 36;
+const MILLIS_MASK: u64 = (1 << MILLIS_BITS) - 1;
+/// Bits of a thread beside the id, and beside site and time.
+const THREAD_LOW_BITS: u32 = 64 - ID_BITS;
+const THREAD_HIGH_BITS: u32 = 64 - SITE_BITS - MILLIS_BITS;
+const THREAD_MASK: u64 = (1 << (THREAD_LOW_BITS + THREAD_HIGH_BITS)) - 1;
+
+/// How many sites a record can tell apart.
+pub(super) const MAX_SITES: u32 = SITE_MASK as u32 + 1;
+
+/// The largest number of entries that one look-up passes. Beyond it the table is made anew.
+const MAX_PROBE: usize = 256;
+
+/// A new table has this number of entries: 64 KiB.
+const FIRST_CAPACITY: usize = 4_096;
+
+/// The part of a thread's id that a record keeps: the same for two threads only if their ids differ
+/// by a multiple of 2^29.
+pub(super) fn thread_mark(thread: ThreadId) -> u32 {
+    (thread.0 & THREAD_MASK) as u32
+}
+
+/// Whole milliseconds, of 2.1 years at most.
+pub(super) fn millis(time: Nanos) -> u64 {
+    (time.0 / 1_000_000).min(MILLIS_MASK)
+}
+
+impl Record {
+    pub(super) fn of(site: u32, thread: ThreadId, created: Nanos) -> Record {
+        Record { site, thread: thread_mark(thread), millis: millis(created) }
+    }
+
+    pub(super) fn created(self) -> Nanos {
+        Nanos(self.millis * 1_000_000)
+    }
+
+    /// The two words of an entry.
+    fn words(self, id: u64) -> (u64, u64) {
+        let thread = u64::from(self.thread);
+        let low = thread & ((1 << THREAD_LOW_BITS) - 1);
+        let high = thread >> THREAD_LOW_BITS;
+        let value = u64::from(self.site) & SITE_MASK
+            | self.millis << SITE_BITS
+            | high << (SITE_BITS + MILLIS_BITS);
+        (id | low << ID_BITS, value)
+    }
+
+    fn from_words(key: u64, value: u64) -> Record {
+        let thread = key >> ID_BITS | (value >> (SITE_BITS + MILLIS_BITS)) << THREAD_LOW_BITS;
+        Record {
+            site: (value & SITE_MASK) as u32,
+            thread: thread as u32,
+            millis: (value >> SITE_BITS) & MILLIS_MASK,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    key: AtomicU64,
+    value: AtomicU64,
+}
+
+/// There is no entry left, or a look-up would take too long: [`Table::rebuild`] helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// The table.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    entries: Box<[Entry]>,
+    /// Entries that were empty when they were claimed, in lots (see [`Table::insert`]).
+    claimed: AtomicU64,
+}
+
+/// How many empty entries a thread reserves at once, so that it seldom writes the shared counter.
+const LOT: u32 = 16;
+
+/// Whether a table can hold this id.
+pub(super) fn fits(id: InstanceId) -> bool {
+    id.0 & 15 == 0 && id.0 >> (ID_BITS + 4) == 0 && id.0 != 0
+}
+
+impl Table {
+    /// Enters an instance. `reserved` is the calling thread's own count of empty entries that it
+    /// may still claim. Returns the record that had this id before: its end was missed.
+    #[inline]
+    pub(super) fn insert(
+        &self,
+        id: InstanceId,
+        record: Record,
+        reserved: &mut u32,
+    ) -> Result<Option<Record>, Full> {
+        let id = id.0 >> 4;
+        let (key, value) = record.words(id);
+        let mut free = None;
+        let mut at = self.home(id);
+        let mut probes = 0;
+        while probes < MAX_PROBE {
+            let entry = self.entries.get(at).ok_or(Full)?;
+            let found = entry.key.load(Ordering::Relaxed);
+            if found & ID_MASK == id {
+                let previous = Record::from_words(found, entry.value.load(Ordering::Relaxed));
+                entry.value.store(value, Ordering::Relaxed);
+                entry.key.store(key, Ordering::Relaxed);
+                return Ok(Some(previous));
+            }
+            if found == EMPTY {
+                let (entry, expected) = match free {
+                    Some(entry) => (entry, REMOVED),
+                    None => {
+                        self.reserve(reserved)?;
+                        (entry, EMPTY)
+                    }
+                };
+                if entry
+                    .key
+                    .compare_exchange(expected, key, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+                {
+                    entry.value.store(value, Ordering::Relaxed);
+                    *reserved -= u32::from(expected == EMPTY);
+                    return Ok(None);
+                }
+                // Another thread was faster: from the beginning.
+                (free, at, probes) = (None, self.home(id), 0);
+                continue;
+            }
+            if found == REMOVED && free.is_none() {
+                free = Some(entry);
+            }
+            at = self.next(at);
+            probes += 1;
+        }
+        Err(Full)
+    }
+
+    /// Takes an instance out.
+    #[inline]
+    pub(super) fn remove(&self, id: InstanceId) -> Option<Record> {
+        let entry = self.find(id)?;
+        let key = entry.key.load(Ordering::Relaxed);
+        let record = Record::from_words(key, entry.value.load(Ordering::Relaxed));
+        entry.key.store(REMOVED, Ordering::Relaxed);
+        Some(record)
+    }
+
+    /// What is recorded of an instance.
+    pub(super) fn get(&self, id: InstanceId) -> Option<Record> {
+        let entry = self.find(id)?;
+        let key = entry.key.load(Ordering::Relaxed);
+        Some(Record::from_words(key, entry.value.load(Ordering::Relaxed)))
+    }
+
+    #[inline]
+    fn find(&self, id: InstanceId) -> Option<&Entry> {
+        let id = id.0 >> 4;
+        let mut at = self.home(id);
+        for _ in 0..=MAX_PROBE {
+            let entry = self.entries.get(at)?;
+            match entry.key.load(Ordering::Relaxed) {
+                found if found & ID_MASK == id => return Some(entry),
+                EMPTY => return None,
+                _ => at = self.next(at),
+            }
+        }
+        None
+    }
+
+    /// All records. Exact only while no other thread uses the table.
+    pub(super) fn records(&self) -> impl Iterator<Item = (InstanceId, Record)> {
+        self.entries.iter().filter_map(|entry| {
+            let key = entry.key.load(Ordering::Relaxed);
+            let value = entry.value.load(Ordering::Relaxed);
+            let id = key & ID_MASK;
+            (id != 0).then(|| (InstanceId(id << 4), Record::from_words(key, value)))
+        })
+    }
+
+    /// Gives every record a new site.
+    pub(super) fn relabel(&mut self, site_of: impl Fn(u32) -> u32) {
+        for entry in &mut self.entries {
+            let (key, value) = (*entry.key.get_mut(), entry.value.get_mut());
+            if key & ID_MASK != 0 {
+                let record = Record::from_words(key, *value);
+                *value = Record { site: site_of(record.site), ..record }.words(0).1;
+            }
+        }
+    }
+
+    /// Makes the table anew, with room for as many instances again as there are and for what this
+    /// number of threads reserves. The caller sets what they have reserved to zero. Without memory
+    /// for it the table stays as it is.
+    pub(super) fn rebuild(&mut self, threads: usize) -> Result<(), OutOfMemory> {
+        let live = self.records().count();
+        let wanted = (live + threads * LOT as usize) * 2;
+        let capacity = wanted.next_power_of_two().max(FIRST_CAPACITY);
+        let mut entries = Vec::new();
+        entries.try_reserve_exact(capacity)?;
+        entries.resize_with(capacity, Entry::default);
+        let larger = Table { entries: entries.into(), claimed: AtomicU64::new(0) };
+        let mut reserved = u32::try_from(live).unwrap_or(u32::MAX);
+        for (id, record) in self.records() {
+            // A probe that is too long in a table of this load means a defect of the hash.
+            if larger.insert(id, record, &mut reserved).is_err() {
+                return Err(OutOfMemory);
+            }
+        }
+        larger.claimed.store(live as u64, Ordering::Relaxed);
+        *self = larger;
+        Ok(())
+    }
+
+    /// Whether most of the table's memory is for instances that are gone.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.entries.len() > FIRST_CAPACITY && self.records().count() < self.entries.len() / 16
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// At most five eighths of the entries are claimed, so that probes stay short.
+    #[inline]
+    fn reserve(&self, reserved: &mut u32) -> Result<(), Full> {
+        if *reserved == 0 {
+            let lot = u64::from(LOT);
+            let most = self.entries.len() as u64 / 8 * 5;
+            if self.claimed.fetch_add(lot, Ordering::Relaxed) + lot > most {
+                self.claimed.fetch_sub(lot, Ordering::Relaxed);
+                return Err(Full);
+            }
+            *reserved = LOT;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn home(&self, id: u64) -> usize {
+        // Fibonacci hashing; the array's length is a power of two, or zero.
+        let spread = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        spread as usize & self.entries.len().wrapping_sub(1)
+    }
+
+    #[inline]
+    fn next(&self, at: usize) -> usize {
+        (at + 1) & self.entries.len().wrapping_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn record(site: u32, thread: u64, millis: u64) -> Record {
+        Record::of(site, ThreadId(thread), Nanos(millis * 1_000_000))
+    }
+
+    fn table() -> Table {
+        let mut table = Table::default();
+        table.rebuild(1).unwrap();
+        table
+    }
+
+    #[test]
+    fn records_come_back_as_they_were() {
+        let table = table();
+        for (n, thread) in [(1u64, 0), (2, 1), (3, 0x1fff_ffff), (4, 1 << 21)] {
+            let kept = record(n as u32 * 200_000, thread, n * 10_000_000_000);
+            let id = InstanceId(n << 44);
+            assert!(fits(id));
+            assert_eq!(table.insert(id, kept, &mut 9), Ok(None));
+            assert_eq!((table.get(id), table.remove(id)), (Some(kept), Some(kept)));
+            assert_eq!(table.remove(id), None);
+        }
+        assert_eq!(thread_mark(ThreadId(1 << 29 | 7)), 7);
+        assert_eq!(millis(Nanos(u64::MAX)), MILLIS_MASK.min(u64::MAX / 1_000_000));
+    }
+
+    #[test]
+    fn odd_ids_do_not_fit() {
+        for (id, expected) in
+            [(0, false), (16, true), (24, false), (1 << 47, false), (1 << 46, true)]
+        {
+            assert_eq!(fits(InstanceId(id)), expected, "{id:#x}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_there_replaces_its_record() {
+        let table = table();
+        let id = InstanceId(0x7f00_0000_1230);
+        let mut reserved = 0;
+        assert_eq!(table.insert(id, record(1, 1, 1), &mut reserved), Ok(None));
+        assert_eq!(reserved, LOT - 1);
+        assert_eq!(table.insert(id, record(2, 2, 2), &mut reserved), Ok(Some(record(1, 1, 1))));
+        assert_eq!(table.records().collect::<Vec<_>>(), [(id, record(2, 2, 2))]);
+    }
+
+    #[test]
+    fn a_full_table_says_so_and_a_new_one_has_room() {
+        let mut table = table();
+        let mut reserved = 0;
+        let mut entered = 0u64;
+        let id = |n: u64| InstanceId((n + 1) << 4);
+        while table.insert(id(entered), record(0, 0, 0), &mut reserved).is_ok() {
+            entered += 1;
+        }
+        assert_eq!(entered, FIRST_CAPACITY as u64 / 8 * 5);
+        table.rebuild(1).unwrap();
+        assert!(table.records().count() as u64 == entered && table.capacity() > FIRST_CAPACITY);
+        assert_eq!(table.insert(id(entered), record(0, 0, 0), &mut 0), Ok(None));
+        (0..=entered).for_each(|n| assert!(table.remove(id(n)).is_some()));
+        assert!(table.is_sparse());
+        table.rebuild(1).unwrap();
+        assert!(table.capacity() == FIRST_CAPACITY && !table.is_sparse());
+    }
+
+    #[test]
+    fn entries_that_were_given_back_are_used_again() {
+        let table = table();
+        let mut reserved = 0;
+        for n in 0..1_000_000u64 {
+            let id = InstanceId((n % 50 + 1) << 4);
+            table.insert(id, record(0, 0, n), &mut reserved).unwrap();
+            assert!(table.remove(id).is_some());
+        }
+        assert!(table.claimed.load(Ordering::Relaxed) <= 64);
+    }
+
+    #[test]
+    fn it_does_what_a_map_does() {
+        let mut dice = 0x2545_f491_4f6c_dd1du64;
+        let mut roll = move |sides: u64| {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            dice % sides
+        };
+        let mut table = Table::default();
+        let mut model = HashMap::new();
+        let mut reserved = 0;
+        for step in 0..200_000 {
+            let id = InstanceId((roll(20_000) + 1) << 4);
+            match roll(5) {
+                0..3 => {
+                    let new = record(roll(1_000) as u32, roll(9), step);
+                    let mut outcome = table.insert(id, new, &mut reserved);
+                    if outcome == Err(Full) {
+                        table.rebuild(1).unwrap();
+                        reserved = 0;
+                        outcome = table.insert(id, new, &mut reserved);
+                    }
+                    assert_eq!(outcome, Ok(model.insert(id, new)));
+                }
+                _ => assert_eq!(table.remove(id), model.remove(&id)),
+            }
+        }
+        assert_eq!(table.records().collect::<HashMap<_, _>>(), model);
+    }
+
+    #[test]
+    fn threads_do_not_lose_each_other_s_entries() {
+        let table = table();
+        std::thread::scope(|scope| {
+            for thread in 1..=4u64 {
+                let table = &table;
+                scope.spawn(move || {
+                    let mut reserved = 0;
+                    for round in 0..20_000u64 {
+                        let ids = (0..8).map(|n| InstanceId((n * 4 + thread) << 4));
+                        for id in ids.clone() {
+                            let new = record(thread as u32, thread, round);
+                            assert_eq!(table.insert(id, new, &mut reserved), Ok(None));
+                        }
+                        for id in ids {
+                            assert_eq!(
+                                table.remove(id),
+                                Some(record(thread as u32, thread, round))
+                            );
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(table.records().count(), 0);
+    }
+}

@@ -1,0 +1,178 @@
+//! The agent's own walk of stacks, compared with GetStackTrace on every event (`walk=check`).
+//!
+//! Invariant: not one stack differs, most are found by the walk, and a walk that is wrong on
+//! purpose is switched off before it gives a wrong stack.
+
+mod sabotage;
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use zaudit_tests::child::{Ended, Folder};
+use zaudit_tests::fixtures::Fixture;
+use zaudit_tests::jdks::Jdk;
+use zaudit_tests::jvm::Jvm;
+use zaudit_tests::report::Report;
+use zaudit_tests::suite::{self, Need, TestEnv, ensure_counts, per_jdk, per_jdk_needing, rounds};
+use zaudit_tests::{Result, ensure, other_agent};
+
+type Test = fn(&TestEnv, &Jdk) -> Result<()>;
+
+const TESTS: [(&str, Test); 5] = [
+    ("random_stacks", random_stacks),
+    ("fixtures", fixtures),
+    ("cut_stacks", cut_stacks),
+    ("option_off", option_off),
+    ("sabotage", sabotage::caught),
+];
+
+/// Ways in which code comes to be, or goes: the name, the first release, the flags, and how many
+/// instances each thread makes.
+const FLAGS: [(&str, u32, &[&str], u32); 10] = [
+    ("interpreted", 8, &["-Xint"], 1_000),
+    ("compiled_at_once", 8, &["-Xcomp"], 300),
+    ("without_inlining", 8, &["-XX:-Inline"], 1_000),
+    ("c1", 8, &["-XX:TieredStopAtLevel=1"], 1_000),
+    ("c2", 8, &["-XX:-TieredCompilation"], 1_000),
+    ("small_code_cache", 8, &["-XX:ReservedCodeCacheSize=6m"], 1_000),
+    ("serial", 8, &["-XX:+UseSerialGC", "-Xmx64m"], 1_000),
+    ("parallel", 8, &["-XX:+UseParallelGC", "-Xmx64m"], 1_000),
+    ("zgc", 17, &["-XX:+UseZGC", "-Xmx64m"], 1_000),
+    ("shenandoah", 17, &["-XX:+UseShenandoahGC", "-Xmx64m"], 1_000),
+];
+
+fn main() -> ExitCode {
+    suite::main_with(|env| {
+        let mut trials = env.missing();
+        trials.extend(per_jdk(env, TESTS));
+        let flags = FLAGS.map(|(name, since, flags, number)| {
+            let test = move |env: &TestEnv, jdk: &Jdk| {
+                let walk = random(env, jdk, flags, number)?;
+                // What is compiled at once, or thrown away again, is seldom the same twice.
+                ensure!(walk.compared > u64::from(number) / 2, "{walk:?}");
+                Ok(())
+            };
+            (name, [Need::since(since)], test)
+        });
+        trials.extend(per_jdk_needing(env, flags));
+        let since_21 = [Need::since(21)];
+        trials.extend(per_jdk_needing(env, [("continuations", since_21, continuations)]));
+        let folder = Arc::new(Folder::fresh()?);
+        other_agent::redefining(env, &folder.0)?;
+        let redefined = move |env: &TestEnv, jdk: &Jdk| redefined(env, jdk, &folder);
+        trials.extend(per_jdk(env, [("redefined", redefined)]));
+        Ok(trials)
+    })
+}
+
+/// What health says of the walk.
+#[derive(Debug, Deserialize)]
+struct Walk {
+    state: String,
+    reason: Option<String>,
+    stacks: u64,
+    fallbacks: BTreeMap<String, u64>,
+    compared: u64,
+    mismatches: u64,
+}
+
+impl Walk {
+    fn of(report: &Report) -> Result<Walk> {
+        let walk = report.health.details.get("walk").cloned().unwrap_or_default();
+        serde_json::from_value(walk).map_err(|error| error.to_string())
+    }
+
+    /// Of a run in which nothing may differ.
+    fn checked(ended: &Ended) -> Result<Walk> {
+        let walk = Walk::of(&ended.report()?)?;
+        let right = walk.mismatches == 0 && walk.state == "on" && walk.reason.is_none();
+        ensure!(right, "{walk:?}: {ended}");
+        Ok(walk)
+    }
+
+    /// Stacks that came from GetStackTrace.
+    fn by_jvmti(&self) -> u64 {
+        self.fallbacks.values().sum()
+    }
+}
+
+/// Random stacks under these flags of the JVM.
+fn random(env: &TestEnv, jdk: &Jdk, flags: &[&str], number: u32) -> Result<Walk> {
+    let number = rounds(number)?;
+    let fixture = env.fixture("RandomStacks")?;
+    let jvm = Jvm::new(jdk, fixture)?.flags(flags).args(&[&number.to_string()]);
+    let ended = jvm.audited(&env.library, "walk=check").run()?;
+    ensure!(ended.printed() == "ended\n" && ended.code() == 0, ended.to_string());
+    Walk::checked(&ended)
+}
+
+fn random_stacks(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let walk = random(env, jdk, &[], 10_000)?;
+    ensure!(walk.stacks > walk.by_jvmti() && walk.compared > 15_000, "{walk:?}");
+    Ok(())
+}
+
+/// Every fixture, each on the release whose turn it is; on more of them with more rounds.
+fn fixtures(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let turns = rounds(1)? as usize;
+    let at = env.jdks.iter().position(|it| it.major == jdk.major).unwrap_or_default();
+    let mine = |index: usize| (0..turns).any(|turn| (index + turn) % env.jdks.len() == at);
+    let all = env.fixtures.iter().enumerate();
+    for (_, fixture) in all.filter(|(index, it)| mine(*index) && it.since <= jdk.major) {
+        checked(env, jdk, fixture).map_err(|why| format!("{}: {why}", fixture.name))?;
+    }
+    Ok(())
+}
+
+fn checked(env: &TestEnv, jdk: &Jdk, fixture: &Fixture) -> Result<()> {
+    let options = format!("{},walk=check", fixture.options);
+    let ended = Jvm::new(jdk, fixture)?.audited(&env.library, &options).run()?;
+    Walk::checked(&ended)?;
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
+}
+
+/// Stacks of which only the innermost frames are kept.
+fn cut_stacks(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("RandomStacks")?;
+    let jvm = Jvm::new(jdk, fixture)?.args(&["1500"]);
+    let ended = jvm.audited(&env.library, "walk=check,depth=4").run()?;
+    let walk = Walk::checked(&ended)?;
+    ensure!(walk.stacks > walk.by_jvmti(), "{walk:?}");
+    Ok(())
+}
+
+fn option_off(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("Ended")?;
+    let ended = Jvm::new(jdk, fixture)?.audited(&env.library, "gc,walk=off").run()?;
+    let report = ended.report()?;
+    let walk = Walk::of(&report)?;
+    ensure!(walk.state == "off" && walk.stacks + walk.by_jvmti() == 0, "{walk:?}");
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &report)
+}
+
+/// Continuations that are none of a virtual thread, and some within others.
+fn continuations(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("Continuations")?;
+    let ended = Jvm::new(jdk, fixture)?.audited(&env.library, "walk=check").run()?;
+    let walk = Walk::checked(&ended)?;
+    let refused = walk.fallbacks.get("bare or nested continuation").copied().unwrap_or(0);
+    ensure!(walk.compared > 1_000 && refused > 100, "{walk:?}");
+    Ok(())
+}
+
+/// A class that another agent redefines, again and again.
+fn redefined(env: &TestEnv, jdk: &Jdk, folder: &Folder) -> Result<()> {
+    let jar = folder.0.join("other.jar");
+    let option = |name: &str, path: &std::path::Path| {
+        let mut option = OsString::from(name);
+        option.push(path);
+        option
+    };
+    let flags = [option("-javaagent:", &jar), option("-Dversions=", &folder.0)];
+    let jvm = Jvm::program(jdk, jar.as_os_str(), "Redefining")?.flags(flags).args(&["flipping"]);
+    let ended = jvm.audited(&env.library, "walk=check").run()?;
+    ensure!(ended.printed().ends_with("done\n") && ended.code() == 0, ended.to_string());
+    Walk::checked(&ended).map(drop)
+}

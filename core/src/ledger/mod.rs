@@ -437,11 +437,6 @@ impl Ledger {
         }
     }
 
-    /// The calling thread ends: its counts join those of all.
-    pub fn retire(&self, own: &ThreadCounts) {
-        self.settle(std::iter::once(own));
-    }
-
     /// Makes this thread count for a site. True if its name should be given to the site.
     #[cold]
     #[inline(never)]

@@ -16,6 +16,7 @@ pub mod options;
 pub mod wording;
 
 // Recorded events.
+mod chunks;
 pub mod stacks;
 pub mod ledger;
 pub mod session;

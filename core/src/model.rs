@@ -148,10 +148,23 @@ pub struct InstanceId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteId(pub u32);
 
-/// A cheap fingerprint of a raw stack. Several keys may stand for one site; a key never stands for
-/// two.
+/// One frame, numbered in the order of first sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StackKey(pub u64);
+pub struct FrameId(pub u32);
+
+impl FrameId {
+    /// A frame that there was no room for.
+    pub const UNKNOWN: FrameId = FrameId(u32::MAX);
+}
+
+/// What a stack is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// The constructor call of an instance.
+    Allocation,
+    /// A call of `end()` on an instance that had been ended.
+    DoubleEnd,
+}
 
 /// A thread of the program, platform or virtual. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -258,9 +271,9 @@ pub struct Frame {
 
 /// The resolved stack of a constructor call, innermost frame first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stack {
+pub struct Stack<F = Frame> {
     /// The frames, the `java.util.zip` constructor included.
-    pub frames: Vec<Frame>,
+    pub frames: Vec<F>,
     /// Whether there were more frames than the `depth` option keeps.
     pub truncated: bool,
     /// The instance's class, where it is a subclass of the audited one.

@@ -3,10 +3,12 @@
 //! The only owner of state; modules above read it through [`Snapshot`]. Time is an argument, and
 //! there is no I/O. Invariant: no lock is held when a method returns, and no method calls back.
 
+use crate::chunks::Chunks;
 use crate::ledger::Tally;
-use crate::model::{Kind, Nanos, OutOfMemory, PerKind, SiteId, Stack, StackKey, push};
-use crate::stacks::{Site, Stacks};
-use dashmap::DashMap;
+use crate::model::{
+    Frame, FrameId, Kind, Nanos, OutOfMemory, PerKind, Purpose, SiteId, Stack, push,
+};
+use crate::stacks::{MAX_SITES, Site, Stacks};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -14,16 +16,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Shards of small tables: each of them stays small, whatever the machine.
-const SHARDS: usize = 64;
-
 /// The state of an audit.
 #[derive(Debug)]
 pub struct Session {
     stacks: Stacks,
-    /// Stacks of further calls of `end()`, and how often each came.
-    double_ends: Stacks,
-    ended_again: DashMap<SiteId, u64>,
+    /// How often each stack of a further call of `end()` came.
+    ended_again: Chunks<AtomicU64, 256>,
     ended_unknown: PerKind<AtomicU64>,
     gaps: Mutex<Gaps>,
 }
@@ -100,38 +98,41 @@ pub struct Snapshot {
     pub ended_unknown: PerKind<u64>,
     /// Open instances that were there when counting began, and what became of them.
     pub adopted: PerKind<Tally>,
-    /// Stacks that came after their table was full: those of sites, and those of double ends.
+    /// Stacks that came when there was no room for more.
     pub overflowed: u64,
     /// What could not be seen.
     pub gaps: Gaps,
 }
 
-impl Default for Session {
-    fn default() -> Self {
+impl Session {
+    /// A session whose stacks take about this number of bytes at most.
+    pub fn with_room(bytes: usize) -> Session {
         Session {
-            stacks: Stacks::default(),
-            double_ends: Stacks::default(),
-            ended_again: DashMap::with_shard_amount(SHARDS),
+            stacks: Stacks::with_room(bytes),
+            ended_again: Chunks::with_most(MAX_SITES),
             ended_unknown: PerKind::default(),
             gaps: Mutex::default(),
         }
     }
-}
 
-impl Session {
-    /// The site of a stack seen before.
-    pub fn site(&self, kind: Kind, key: StackKey) -> Option<SiteId> {
-        self.stacks.site(kind, key)
+    /// The frame that equals `frame`. [`FrameId::UNKNOWN`] if it is new and there is no room.
+    pub fn frame(&self, frame: Frame) -> Result<FrameId, OutOfMemory> {
+        self.stacks.frame(frame)
     }
 
-    /// Takes a stack that was not seen before under this key.
-    pub fn learn(&self, kind: Kind, key: StackKey, stack: Stack) -> Result<SiteId, OutOfMemory> {
-        self.stacks.learn(kind, key, stack)
+    /// The site of a stack, new or not.
+    pub fn site(
+        &self,
+        purpose: Purpose,
+        kind: Kind,
+        stack: &Stack<FrameId>,
+    ) -> Result<SiteId, OutOfMemory> {
+        self.stacks.site(purpose, kind, stack)
     }
 
     /// The site of a stack that there is no memory for.
-    pub fn unlearned(&self, kind: Kind) -> Result<SiteId, OutOfMemory> {
-        let site = self.stacks.unlearned(kind)?;
+    pub fn unlearned(&self, purpose: Purpose, kind: Kind) -> Result<SiteId, OutOfMemory> {
+        let site = self.stacks.unlearned(purpose, kind)?;
         self.record_unreadable("the process had no memory left to keep a stack");
         Ok(site)
     }
@@ -143,7 +144,7 @@ impl Session {
 
     /// Begins to count anew, as the ledger does: sites and gaps in the hooks stay known.
     pub fn reset(&self) {
-        self.ended_again.clear();
+        self.ended_again.iter().for_each(|(_, times)| times.store(0, Ordering::Relaxed));
         Kind::ALL.iter().for_each(|kind| self.ended_unknown.get(*kind).store(0, Ordering::Relaxed));
         self.note(|gaps| {
             *gaps =
@@ -151,24 +152,10 @@ impl Session {
         });
     }
 
-    /// The site of a double end whose stack was seen before.
-    pub fn double_end(&self, kind: Kind, key: StackKey) -> Option<SiteId> {
-        self.double_ends.site(kind, key)
-    }
-
-    /// Records the stack of a double end that was not seen before under this key.
-    pub fn learn_double_end(
-        &self,
-        kind: Kind,
-        key: StackKey,
-        stack: Stack,
-    ) -> Result<SiteId, OutOfMemory> {
-        self.double_ends.learn(kind, key, stack)
-    }
-
     /// `end()` by the program of an instance that was ended before.
-    pub fn record_double_end(&self, double_end: SiteId) {
-        *self.ended_again.entry(double_end).or_default() += 1;
+    pub fn record_double_end(&self, site: SiteId) -> Result<(), OutOfMemory> {
+        self.ended_again.get_or_add(site.0)?.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// `end()` of an open instance that was made before the agent was armed.
@@ -275,7 +262,7 @@ impl Session {
                 deflater: unknown(Kind::Deflater),
             },
             adopted,
-            overflowed: self.stacks.overflowed() + self.double_ends.overflowed(),
+            overflowed: self.stacks.overflowed(),
             gaps: self.gaps(),
         })
     }
@@ -330,15 +317,14 @@ impl Session {
 
     /// The stacks of further calls of `end()`, and how often each came.
     fn all_double_ends(&self) -> Result<Vec<(Arc<Site>, u64)>, OutOfMemory> {
+        let read = |times: &AtomicU64| times.load(Ordering::Relaxed);
+        let times = self.ended_again.iter().map(|(site, times)| (SiteId(site), read(times)));
         let mut double_ends = Vec::new();
-        double_ends.try_reserve_exact(self.double_ends.count())?;
-        let room = double_ends.capacity();
-        self.double_ends.for_each(|id, site| {
-            if let Some(times) = self.ended_again.get(&id) {
-                double_ends.push((Arc::clone(site), *times));
+        for (site, times) in times.filter(|(_, times)| *times > 0) {
+            if let Some(site) = self.stacks.get(site) {
+                push(&mut double_ends, (site, times))?;
             }
-            double_ends.len() < room
-        });
+        }
         Ok(double_ends)
     }
 }
@@ -357,23 +343,21 @@ mod tests {
     use super::*;
     use crate::model::Frame;
 
+    fn stack(method: &str) -> Stack {
+        let class = "a.B".to_owned();
+        let frame = Frame { class, method: method.into(), file: None, line: None };
+        Stack { frames: vec![frame], truncated: false, subclass: None }
+    }
+
     #[test]
     fn every_event_is_counted() {
         let session = Session::default();
-        let frame = Frame { class: "a.B".into(), method: "c".into(), file: None, line: None };
-        let stack = Stack { frames: vec![frame], truncated: false, subclass: None };
-        assert_eq!(session.site(Kind::Inflater, StackKey(5)), None);
-        let site = session.learn(Kind::Inflater, StackKey(5), stack.clone()).unwrap();
+        let site = session.learn(Kind::Inflater, stack("c")).unwrap();
         session.record_dropped("no tag");
-        assert_eq!(
-            session.double_end(Kind::Inflater, StackKey(5)),
-            None,
-            "who ends is not who made it"
-        );
-        session.record_double_end(
-            session.learn_double_end(Kind::Inflater, StackKey(5), stack).unwrap(),
-        );
-        session.record_double_end(session.double_end(Kind::Inflater, StackKey(5)).unwrap());
+        let double_end = session.learn_double_end(Kind::Inflater, stack("c")).unwrap();
+        assert_ne!(double_end, site, "who ends is not who made it");
+        session.record_double_end(double_end).unwrap();
+        session.record_double_end(double_end).unwrap();
         let snapshot = |session: &Session| {
             let tally = |tallies: &mut [Tally], _: Option<Nanos>| {
                 tallies[site.0 as usize].counts.created = 1;
@@ -389,6 +373,7 @@ mod tests {
         let snapshot = &snapshot_after;
         assert_eq!(snapshot.ended_again.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2]);
         assert_eq!(snapshot.gaps.dropped, BTreeMap::from([("no tag".into(), 1)]));
+        assert_eq!(snapshot.sites.len(), 1, "the double end is no site of instances");
         assert!(snapshot.sites[0].tally.is_balanced());
         session.reset();
         let nothing = |_: &mut [Tally], _: Option<Nanos>| PerKind::default();
@@ -397,32 +382,22 @@ mod tests {
     }
 
     #[test]
-    fn stacks_that_do_not_fit_are_counted_in_both_tables() {
-        let session = Session {
-            stacks: Stacks::with_room_for(1),
-            double_ends: Stacks::with_room_for(1),
-            ..Session::default()
-        };
-        let stack = |method: &str| {
-            let class = "a.B".to_owned();
-            let frame = Frame { class, method: method.into(), file: None, line: None };
-            Stack { frames: vec![frame], truncated: false, subclass: None }
-        };
+    fn stacks_that_do_not_fit_are_counted() {
+        let session = Session::with_room(0);
         let nothing = |_: &mut [Tally], _: Option<Nanos>| PerKind::default();
         let overflowed = || session.snapshot(Nanos(0), Duration::ZERO, nothing).unwrap().overflowed;
-        for (key, method) in [(1, "a"), (2, "b")] {
-            session.learn(Kind::Inflater, StackKey(key), stack(method)).unwrap();
+        for method in ["a", "b"] {
+            session.learn(Kind::Inflater, stack(method)).unwrap();
         }
-        assert_eq!(overflowed(), 1);
-        for (key, method) in [(1, "a"), (2, "b"), (3, "c")] {
-            let key = StackKey(key);
-            let double_end = session.learn_double_end(Kind::Inflater, key, stack(method)).unwrap();
-            session.record_double_end(double_end);
+        assert_eq!(overflowed(), 2);
+        for method in ["a", "b", "c"] {
+            let double_end = session.learn_double_end(Kind::Inflater, stack(method)).unwrap();
+            session.record_double_end(double_end).unwrap();
         }
-        assert_eq!(overflowed(), 3);
+        assert_eq!(overflowed(), 5);
         // The calls are counted all the same.
         let ended_again = session.snapshot(Nanos(0), Duration::ZERO, nothing).unwrap().ended_again;
-        assert_eq!(ended_again.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(ended_again.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [3]);
     }
 
     #[test]

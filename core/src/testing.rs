@@ -1,7 +1,7 @@
 //! For tests and benchmarks of this workspace: a session and its ledger on one thread.
 
 use crate::ledger::{Ledger, NotEntered, ThreadCounts};
-use crate::model::{Actor, InstanceId, Kind, Nanos, OutOfMemory, SiteId, ThreadId};
+use crate::model::{Actor, InstanceId, Kind, Nanos, OutOfMemory, Purpose, SiteId, Stack, ThreadId};
 use crate::session::{Session, Snapshot};
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,35 @@ pub struct Recording {
     session: Session,
     ledger: Mutex<Ledger>,
     own: ThreadCounts,
+}
+
+impl Default for Session {
+    /// A session with room for all that a test makes.
+    fn default() -> Self {
+        Session::with_room(64 << 20)
+    }
+}
+
+impl Session {
+    /// The site of instances with this stack.
+    pub fn learn(&self, kind: Kind, stack: Stack) -> Result<SiteId, OutOfMemory> {
+        self.learn_of(Purpose::Allocation, kind, stack)
+    }
+
+    /// The site of further calls of `end()` with this stack.
+    pub fn learn_double_end(&self, kind: Kind, stack: Stack) -> Result<SiteId, OutOfMemory> {
+        self.learn_of(Purpose::DoubleEnd, kind, stack)
+    }
+
+    fn learn_of(
+        &self,
+        purpose: Purpose,
+        kind: Kind,
+        Stack { frames, truncated, subclass }: Stack,
+    ) -> Result<SiteId, OutOfMemory> {
+        let frames: Result<_, _> = frames.into_iter().map(|frame| self.frame(frame)).collect();
+        self.site(purpose, kind, &Stack { frames: frames?, truncated, subclass })
+    }
 }
 
 impl Deref for Recording {

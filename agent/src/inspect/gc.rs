@@ -1,8 +1,8 @@
 //! Forces a GC before a report, and waits until finalizers and Cleaners have finished.
 //!
 //! The JVM has no call that waits until the finalizer and Cleaner threads have done their work, so
-//! the agent polls: the finalizers' queue must be empty, and each of these threads must wait for
-//! work. Invariant: the wait is bounded by `gc_timeout`, and the report says if it timed out.
+//! the agent polls: the queues of the JDK's finalizer and Cleaner must be empty, and each of these
+//! threads must wait for work. Invariant: the wait is bounded by `gc_timeout`, and the report says if it timed out.
 
 use crate::observe::threads;
 use crate::state::agent::Agent;
@@ -86,7 +86,9 @@ fn wait_until_idle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
                 return Ok(false);
             }
             std::thread::sleep(POLL_INTERVAL);
-            let queued = agent.classes.get().is_some_and(|classes| classes.finalizers_queued(jni));
+            let queued = agent.classes.get().is_some_and(|classes| {
+                classes.finalizers_queued(jni) || classes.is_cleaner_busy(jni)
+            });
             // A query for a thread that has ended fails; that thread has nothing left to do.
             let all_idle = !queued
                 && reclaimers.iter().all(|t| threads::is_idle(agent, jni, *t).unwrap_or(true));

@@ -165,7 +165,7 @@ fn enter_batch(
         let ended = audit.lock_ended();
         let known = audit.with_ledger(|ledger, _| ledger.knows(id));
         if !ended.contains(&id) && known == Some(false) {
-            enter(audit, id, kind, agent.now())?;
+            enter(audit, id, kind, agent.recent())?;
         }
     }
     Ok(())
@@ -197,7 +197,7 @@ pub(crate) fn record_collected(context @ Context { agent, audit, jni }: Context<
     let found = found.unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))?;
     let gone = candidates.iter().filter(|(id, _)| !found.contains(&id.0.cast_signed()));
     for (id, created) in gone {
-        audit.with_ledger(|ledger, _| ledger.freed_since(*id, *created, agent.now()));
+        audit.with_ledger(|ledger, _| ledger.freed_since(*id, *created, agent.recent()));
     }
     Ok(())
 }
@@ -313,7 +313,7 @@ fn adopt(
         Some(Life::Open) => {
             let id = Ledger::next_id();
             // Before the tag: an `end()` that sees the tag takes no lock.
-            enter(audit, id, kind, agent.now())?;
+            enter(audit, id, kind, agent.recent())?;
             if let Err(error) = audit.jvmti.set_tag(instance, id.0.cast_signed()) {
                 audit.with_ledger(|ledger, _| ledger.unadopt(id));
                 return Err(error);

@@ -6,7 +6,7 @@
 //! line that other threads write.
 
 use crate::observe::guard::Hook;
-use crate::observe::stack::{self, Purpose, Seen, Sites, capture};
+use crate::observe::stack::{self, Seen, Sites, capture};
 use crate::observe::threads::Reclaiming;
 use crate::observe::{adoption, guard, threads};
 use crate::state::classes::{Classes, Life};
@@ -14,11 +14,11 @@ use crate::state::context::Context;
 use crate::state::slots::Known;
 use crate::sys::allocator;
 use crate::sys::jni::Jni;
-use crate::sys::jvmti::{Result, jclass, jlong, jobject, jvmtiError};
+use crate::sys::jvmti::{Result, jclass, jlong, jobject, jvmtiError, out_of_memory};
 use jvmti_bindings::sys::jni::JNIEnv;
 use zaudit_core::ledger::{Created, Ledger, NotEntered, ThreadCounts};
 use zaudit_core::model::{
-    Actor, InstanceId, Kind, Nanos, OutOfMemory, Role, SiteId, Stack, StackKey, ThreadId,
+    Actor, InstanceId, Kind, Nanos, OutOfMemory, Purpose, Role, SiteId, ThreadId,
 };
 
 /// `zaudit.Hooks.inflaterCreated(long, Object)`: an Inflater's native stream was created.
@@ -86,7 +86,7 @@ fn opened(env: *mut JNIEnv, kind: Kind, address: jlong, instance: jobject) {
         let created = on_created(hook, kind, instance, |hook, site, thread| {
             let Some(audit) = hook.audit() else { return Ok(None) };
             let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
-            ledger.created(own, id, site, thread, hook.agent.now()).map(Some)
+            ledger.created(own, id, site, thread, hook.agent.recent()).map(Some)
         });
         record(hook, "constructor", created);
     });
@@ -118,7 +118,7 @@ fn on_freed(hook: &mut Hook, kind: Kind, id: InstanceId) -> Result<()> {
         return Ok(());
     }
     let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
-    if !leave(ledger, own, id, by, reclaiming, || agent.now()) && by.role == Role::Program {
+    if !leave(ledger, own, id, by, reclaiming, || agent.recent()) && by.role == Role::Program {
         audit.session.record_unknown_end(kind);
     }
     Ok(())
@@ -156,7 +156,7 @@ fn freed_during_adoption(
 ) {
     let mut ended = audit.lock_ended();
     let known =
-        audit.with_ledger(|ledger, own| leave(ledger, own, id, by, reclaiming, || agent.now()));
+        audit.with_ledger(|ledger, own| leave(ledger, own, id, by, reclaiming, || agent.recent()));
     if ended.try_reserve(1).is_ok() {
         ended.insert(id);
     }
@@ -266,7 +266,7 @@ pub(crate) extern "system" fn created(env: *mut JNIEnv, _class: jclass, instance
                     }
                     let Some(audit) = hook.audit() else { return Ok(None) };
                     let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
-                    let created = ledger.created(own, id, site, thread, hook.agent.now());
+                    let created = ledger.created(own, id, site, thread, hook.agent.recent());
                     if created.is_err() {
                         // It is not in the ledger, so its `end()` and its death must be ignored.
                         hook.outside(|context| _ = context.audit.jvmti.set_tag(instance, 0));
@@ -385,7 +385,7 @@ fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
     if actor.role == Role::Reclaimer && threads::reclaiming(agent, jni)? == Reclaiming::Finalizes {
         actor.role = Role::StreamFinalizer;
     }
-    let first = audit.with_ledger(|ledger, own| ledger.ended(own, id, actor, || agent.now()));
+    let first = audit.with_ledger(|ledger, own| ledger.ended(own, id, actor, || agent.recent()));
     let first = first.unwrap_or(false);
     audit.jvmti.set_tag(instance, 0)?;
     if first {
@@ -400,10 +400,9 @@ fn on_ended_again(
     kind: Kind,
     frames_above: usize,
 ) -> Result<()> {
-    let sites = DoubleEnds { context, kind, frames_above };
+    let sites = DoubleEnds { kind, frames_above };
     let double_end = stack::site(context, classes, &sites, Seen::Not)?;
-    context.audit.session.record_double_end(double_end);
-    Ok(())
+    context.audit.session.record_double_end(double_end).map_err(out_of_memory)
 }
 
 /// The sites of instances of one kind.
@@ -422,32 +421,18 @@ impl Sites for Allocations<'_> {
         0
     }
 
-    fn known(&self, key: StackKey) -> Option<SiteId> {
-        self.context.audit.session.site(self.kind, key)
-    }
-
     fn subclass(&self) -> Option<String> {
         subclass(self.context, self.kind.class(), self.instance)
-    }
-
-    fn learn(&self, key: StackKey, stack: Stack) -> std::result::Result<SiteId, OutOfMemory> {
-        self.context.audit.session.learn(self.kind, key, stack)
-    }
-
-    /// Its instances are counted nevertheless.
-    fn unlearned(&self) -> std::result::Result<SiteId, OutOfMemory> {
-        self.context.audit.session.unlearned(self.kind)
     }
 }
 
 /// The lines of double ends of one kind.
-struct DoubleEnds<'a> {
-    context: Context<'a>,
+struct DoubleEnds {
     kind: Kind,
     frames_above: usize,
 }
 
-impl Sites for DoubleEnds<'_> {
+impl Sites for DoubleEnds {
     fn of(&self) -> (Purpose, Kind) {
         (Purpose::DoubleEnd, self.kind)
     }
@@ -456,20 +441,8 @@ impl Sites for DoubleEnds<'_> {
         self.frames_above
     }
 
-    fn known(&self, key: StackKey) -> Option<SiteId> {
-        self.context.audit.session.double_end(self.kind, key)
-    }
-
     fn subclass(&self) -> Option<String> {
         None
-    }
-
-    fn learn(&self, key: StackKey, stack: Stack) -> std::result::Result<SiteId, OutOfMemory> {
-        self.context.audit.session.learn_double_end(self.kind, key, stack)
-    }
-
-    fn unlearned(&self) -> std::result::Result<SiteId, OutOfMemory> {
-        Err(OutOfMemory)
     }
 }
 

@@ -7,7 +7,7 @@
 
 use crate::observe::outermost;
 use crate::state::agent::Agent;
-use crate::state::frame_roles::{FrameRole, MAX_FRAME_ROLES, frame_role};
+use crate::state::frame_roles::{FrameRole, frame_role};
 use crate::state::slots::{self, Known, Slot};
 use crate::state::tags;
 use crate::sys::jni::Jni;
@@ -114,17 +114,14 @@ fn new_id() -> ThreadId {
 }
 
 fn role_of_frame(agent: &Agent, jni: Jni, method: jmethodID) -> Result<FrameRole> {
-    if let Some(known) = agent.frame_roles.get(&(method as usize)) {
-        return Ok(*known);
+    if let Some(known) = agent.frame_roles.get(method as usize) {
+        return Ok(known);
     }
     let class = agent.jvmti.declaring_class(method)?;
     let signature = agent.jvmti.class_signature(class);
     jni.delete_local(class);
     let role = frame_role(&signature?, &agent.jvmti.method_name(method)?);
-    if agent.frame_roles.len() >= MAX_FRAME_ROLES {
-        agent.frame_roles.clear();
-    }
-    agent.frame_roles.insert(method as usize, role);
+    agent.frame_roles.enter(method as usize, role);
     Ok(role)
 }
 

@@ -96,10 +96,15 @@ impl Agent {
         &WAKER
     }
 
-    /// The time, a few milliseconds late at most: the kernel's coarse clock, which costs a quarter
-    /// of the exact one.
-    #[inline]
+    /// The time.
     pub(crate) fn now(&self) -> Nanos {
+        Nanos(posix::nanos().saturating_sub(self.clock))
+    }
+
+    /// The time as hooks read it, which is a few milliseconds ago at most: at a quarter of the
+    /// cost.
+    #[inline]
+    pub(crate) fn recent(&self) -> Nanos {
         Nanos(posix::coarse_nanos().saturating_sub(self.clock))
     }
 

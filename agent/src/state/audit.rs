@@ -4,6 +4,7 @@
 //! `control::lifecycle` begins and ends it. Invariant: when the last hook has released it,
 //! the environment is disposed, and with it every tag.
 
+use crate::state::frame_names::FrameNames;
 use crate::state::redefinitions::Redefinitions;
 use crate::state::slots::{self, Inside, Quiescent};
 use crate::sys::jvmti::Jvmti;
@@ -39,6 +40,8 @@ pub(crate) struct Audit {
     /// What the user expects, loaded before the audit began.
     pub(crate) expected: Expectations,
     pub(crate) session: Session,
+    /// The names of the frames in its stacks.
+    pub(crate) frame_names: FrameNames,
     pub(crate) ledger: Quiescent<Ledger>,
     /// How instances are known: by address, unless a class does not have the shape for that.
     by_tag: AtomicBool,
@@ -106,9 +109,10 @@ impl Audit {
                 options.interval.and_then(|interval| armed.checked_add(interval)),
             ),
             jvmti,
+            session: Session::with_room(options.memory / 8 * 3),
+            frame_names: FrameNames::with_room(options.memory / 8),
             options,
             expected,
-            session: Session::default(),
             ledger: Quiescent::default(),
             by_tag: AtomicBool::new(false),
             identity_certain: AtomicBool::new(false),

@@ -40,6 +40,8 @@ pub(crate) struct Classes {
     thread_status: Option<jfieldID>,
     /// `java.lang.ref.Finalizer.queue` and `queueLength`: JDK 8 to 28 have them.
     finalizer_queue: Option<(jobject, jfieldID)>,
+    /// `java.lang.ref.Reference.pending`, what the GC has found: JDK 8 has it.
+    pending: Option<(jclass, jfieldID)>,
     /// The JDK's own Cleaner, once it is needed.
     cleaner: OnceLock<Option<Cleaner>>,
 }
@@ -117,6 +119,7 @@ impl Classes {
             },
             thread_status: jni.field(thread, c"threadStatus", c"I"),
             finalizer_queue: finalizer_queue(jni, any),
+            pending: pending(jni, any),
             cleaner: OnceLock::new(),
         })
     }
@@ -182,13 +185,22 @@ impl Classes {
         let find = || Cleaner::find(jni, self.inflater);
         let Some(cleaner) = self.cleaner.get_or_init(find) else { return false };
         let pending = c"hasReferencePendingList";
-        jni.static_boolean_field(cleaner.reference, cleaner.active)
+        // In the order in which a reference passes: one that moves on meanwhile is seen further on.
+        jni.call_static_boolean(cleaner.reference, pending, c"()Z") == Some(true)
+            || jni.static_boolean_field(cleaner.reference, cleaner.active)
             || jni.long_field(cleaner.queue.0, cleaner.queue.1) != 0
-            || jni.call_static_boolean(cleaner.reference, pending, c"()Z") == Some(true)
     }
 
-    /// Whether finalizers are known to be queued.
+    /// Whether finalizers are known to be queued, or about to be.
     pub(crate) fn finalizers_queued(&self, jni: Jni) -> bool {
+        // In the order in which a reference passes, as above.
+        if let Some((reference, pending)) = self.pending {
+            let found = jni.static_object_field(reference, pending);
+            if !found.is_null() {
+                jni.delete_local(found);
+                return true;
+            }
+        }
         self.finalizer_queue.is_some_and(|(queue, length)| jni.long_field(queue, length) != 0)
     }
 }
@@ -220,6 +232,14 @@ impl Cleaner {
 
 fn not_null(object: jobject) -> Option<jobject> {
     (!object.is_null()).then_some(object)
+}
+
+fn pending(jni: Jni, any: jclass) -> Option<(jclass, jfieldID)> {
+    let local = jni.boot_class(any, c"java.lang.ref.Reference")?;
+    let field = jni.static_field(local, c"pending", c"Ljava/lang/ref/Reference;");
+    let reference = field.and_then(|_| jni.global(local));
+    jni.delete_local(local);
+    Some((reference?, field?))
 }
 
 fn finalizer_queue(jni: Jni, any: jclass) -> Option<(jobject, jfieldID)> {

@@ -1,6 +1,7 @@
 //! The role of a method on a thread's stack.
 
-use dashmap::DashMap;
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 
 /// What a method on a thread's stack shows about the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +23,28 @@ pub(crate) enum FrameRole {
 }
 
 /// Roles by method id, so that names are read once.
-pub(crate) type FrameRoles = DashMap<usize, FrameRole>;
+#[derive(Default)]
+pub(crate) struct FrameRoles(RwLock<HashMap<usize, FrameRole>>);
 
 /// Enough for the outermost and innermost frames of all threads of a program.
-pub(crate) const MAX_FRAME_ROLES: usize = 8_192;
+const MAX_FRAME_ROLES: usize = 8_192;
+
+impl FrameRoles {
+    pub(crate) fn get(&self, method: usize) -> Option<FrameRole> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&method).copied()
+    }
+
+    pub(crate) fn enter(&self, method: usize, role: FrameRole) {
+        let mut roles = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if roles.len() >= MAX_FRAME_ROLES {
+            roles.clear();
+        }
+        // A role that there is no memory for is found again.
+        if roles.try_reserve(1).is_ok() {
+            roles.insert(method, role);
+        }
+    }
+}
 
 /// Covers `Finalizer$FinalizerThread`, the secondary finalizer of `System.runFinalization`
 /// (`Finalizer$2`, depending on the version), the Reference Handler, and the loop of every Cleaner.

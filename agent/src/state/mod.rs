@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod audit;
 pub(crate) mod classes;
 pub(crate) mod context;
+pub(crate) mod frame_names;
 pub(crate) mod frame_roles;
 pub(crate) mod free_queue;
 pub(crate) mod redefinitions;

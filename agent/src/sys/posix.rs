@@ -182,12 +182,22 @@ pub(crate) fn resident() -> Option<u64> {
     statm.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(page)
 }
 
-/// Nanoseconds on the kernel's coarse clock, which ticks every few milliseconds.
+/// Nanoseconds on the kernel's monotonic clock.
+pub(crate) fn nanos() -> u64 {
+    read_clock(libc::CLOCK_MONOTONIC)
+}
+
+/// The same clock at its last tick, a few milliseconds ago at most.
 #[inline]
 pub(crate) fn coarse_nanos() -> u64 {
+    read_clock(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+#[inline]
+fn read_clock(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: it fills the structure.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+    unsafe { libc::clock_gettime(clock, &mut now) };
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 

@@ -188,7 +188,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
     use zaudit_core::analysis::footprint::Footprint;
-    use zaudit_core::model::{Frame, Nanos, Stack, StackKey, ThreadId};
+    use zaudit_core::model::{Frame, Nanos, Stack, ThreadId};
     use zaudit_core::options::FailOn;
     use zaudit_core::report::Process;
     use zaudit_core::testing::Recording;
@@ -211,7 +211,7 @@ mod tests {
             };
             let frames = [made].iter().chain(*frames).enumerate().map(frame).collect();
             let stack = Stack { frames, truncated: false, subclass: None };
-            let site = session.learn(*kind, StackKey(number as u64), stack).unwrap();
+            let site = session.learn(*kind, stack).unwrap();
             for n in 0..leaked + live {
                 let id = session.id();
                 session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();

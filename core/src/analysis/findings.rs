@@ -165,7 +165,7 @@ pub fn first_own_frame(site: &Site) -> usize {
 mod tests {
     use super::*;
     use crate::analysis::classify::tests::{MADE, classified, stack};
-    use crate::model::{Nanos, StackKey};
+    use crate::model::Nanos;
     use std::time::Duration;
 
     fn blame_frame(classified: &ClassifiedSite) -> &Frame {
@@ -221,24 +221,22 @@ mod tests {
     fn double_ends_are_listed_by_line_most_often_first() {
         const END: &str = "java.util.zip.Inflater.end";
         let session = crate::testing::Recording::default();
-        let again = |kind, key, frames: &[&str], times| {
-            let double_end = session.learn_double_end(kind, StackKey(key), stack(frames)).unwrap();
-            (0..times).for_each(|_| session.record_double_end(double_end));
+        let again = |kind, frames: &[&str], times| {
+            let double_end = session.learn_double_end(kind, stack(frames)).unwrap();
+            (0..times).for_each(|_| session.record_double_end(double_end).unwrap());
         };
         again(
             Kind::Inflater,
-            1,
             &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.e"],
             2,
         );
         again(
             Kind::Inflater,
-            2,
             &[END, "java.util.zip.InflaterInputStream.close", "a.B.c", "a.D.f"],
             3,
         );
-        again(Kind::Deflater, 3, &[END, "a.G.h"], 4);
-        again(Kind::Inflater, 4, &[END], 4);
+        again(Kind::Deflater, &[END, "a.G.h"], 4);
+        again(Kind::Inflater, &[END], 4);
         let stacks = session.snapshot(Nanos(0), Duration::ZERO).unwrap().ended_again;
         let lines_found = double_ends(&stacks).unwrap();
         let lines: Vec<_> =

@@ -7,8 +7,8 @@
 //! the shared counts, never in both.
 
 use super::table::MAX_SITES;
+use crate::chunks::Chunks;
 use crate::model::OutOfMemory;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// Sites that a thread counts by itself, a power of two.
@@ -156,18 +156,13 @@ pub(super) struct Shared {
     pub(super) name_requests: AtomicU8,
 }
 
-const CHUNK: usize = 1_024;
-const CHUNKS: usize = MAX_SITES as usize / CHUNK;
-
-/// The counts of all sites, in chunks that never move.
+/// The counts of all sites.
 #[derive(Debug)]
-pub(super) struct SiteCounts {
-    chunks: Box<[OnceLock<Box<[Shared]>>]>,
-}
+pub(super) struct SiteCounts(Chunks<Shared, 1_024>);
 
 impl Default for SiteCounts {
     fn default() -> Self {
-        SiteCounts { chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect() }
+        SiteCounts(Chunks::with_most(MAX_SITES as usize))
     }
 }
 
@@ -175,38 +170,24 @@ impl SiteCounts {
     /// The counts of a site that there is room for.
     #[inline]
     pub(super) fn get(&self, site: u32) -> Option<&Shared> {
-        self.chunks.get(site as usize / CHUNK)?.get()?.get(site as usize % CHUNK)
+        self.0.get(site)
     }
 
     /// The counts of a site; makes room for it.
     pub(super) fn get_or_add(&self, site: u32) -> Result<&Shared, OutOfMemory> {
-        let chunk = self.chunks.get(site as usize / CHUNK).ok_or(OutOfMemory)?;
-        if chunk.get().is_none() {
-            let mut counts = Vec::new();
-            counts.try_reserve_exact(CHUNK)?;
-            counts.resize_with(CHUNK, Shared::default);
-            // Another thread may have been faster.
-            let _ = chunk.set(counts.into());
-        }
-        self.get(site).ok_or(OutOfMemory)
+        self.0.get_or_add(site)
     }
 
     /// Sets all counts to zero. Names of threads are not requested again.
     pub(super) fn clear(&mut self) {
-        for chunk in &mut self.chunks {
-            for counts in chunk.get_mut().into_iter().flatten() {
-                let name_requests = std::mem::take(&mut counts.name_requests);
-                *counts = Shared { name_requests, ..Shared::default() };
-            }
+        for counts in self.0.iter_mut() {
+            let name_requests = std::mem::take(&mut counts.name_requests);
+            *counts = Shared { name_requests, ..Shared::default() };
         }
     }
 
     /// All counts that there is room for, with their sites.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Shared)> {
-        let chunks = self.chunks.iter().enumerate();
-        let chunks = chunks.filter_map(|(number, chunk)| Some((number * CHUNK, chunk.get()?)));
-        chunks.flat_map(|(first, chunk)| {
-            chunk.iter().enumerate().map(move |(at, counts)| ((first + at) as u32, counts))
-        })
+        self.0.iter()
     }
 }

@@ -62,6 +62,8 @@ pub struct Options {
     pub fail_on: FailOn,
     /// Frames that are kept of each stack.
     pub depth: usize,
+    /// The most memory for stacks, in bytes.
+    pub memory: usize,
     /// How stacks are captured.
     pub walk: Walk,
     /// `hooks`: follow instances by JVMTI tags, even where their addresses would do.
@@ -133,6 +135,9 @@ pub const MAX_DEPTH: usize = 2_048;
 /// once.
 const LEAST_GC_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// With less there is hardly room for the stacks of a small program.
+const LEAST_MEMORY: usize = 1 << 20;
+
 /// Faster snapshots would mostly write reports.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -160,6 +165,7 @@ impl Default for Options {
             exit_code: None,
             fail_on: FailOn::default(),
             depth: 1_024,
+            memory: 64 << 20,
             walk: Walk::Auto,
             by_tag: false,
             reply_file: None,

@@ -6,7 +6,8 @@
 
 use super::values::{duration, duration_or_none, exit_code, fail_on, number, signal, switch};
 use super::{
-    Choice, Command, FORMATS, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, MAX_DEPTH, Options, Walk,
+    Choice, Command, FORMATS, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, LEAST_MEMORY, MAX_DEPTH,
+    Options, Walk,
 };
 use crate::files::Pattern;
 use std::path::PathBuf;
@@ -421,6 +422,24 @@ pub(super) const TABLE: &[Row] = &[
                 "check" => Walk::Check,
                 _ => return Err("must be auto or off".into()),
             };
+            Ok(())
+        },
+    },
+    Row {
+        name: "memory",
+        alias: "",
+        value: "SIZE",
+        default: "64m",
+        category: Category::Agent,
+        in_readme: false,
+        short: "the most memory for stacks, in bytes",
+        long: "With `k`, `m` or `g` for powers of 1,024; `1m` at least. It bounds what grows with the number of different stacks: the stacks themselves, and what leads to them quickly. A program with fewer stacks takes less. When it is used up, all further stacks share one site, and `HEALTH` says how many there were; their instances are counted all the same. Open instances take up to 43 bytes each beside it.",
+        set: |options, value| {
+            let bytes = usize::try_from(number(value)?).unwrap_or(usize::MAX);
+            if bytes < LEAST_MEMORY {
+                return Err("must be at least 1m".into());
+            }
+            options.memory = bytes;
             Ok(())
         },
     },

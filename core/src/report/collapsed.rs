@@ -70,7 +70,7 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
 /// A stack's line, but for the number.
 fn line(root: &str, classified: &ClassifiedSite, to: &mut impl Write) -> fmt::Result {
     to.write_str(root)?;
-    classified.site.frames().rev().try_for_each(|frame| {
+    classified.site.outermost_first().try_for_each(|frame| {
         to.write_char(';')?;
         to.write_str(&escaped(&placed(frame)))
     })

@@ -216,7 +216,7 @@ impl Sites {
             Some(known) => {
                 known.stats.add(&stats);
                 known.rule = known.rule.or(rule);
-                known.site.name_threads(classified.site.threads());
+                known.site.name_threads(classified.site.threads().into_iter());
             }
             // A copy of its own: the report that it comes from keeps the names that it has.
             None => self.all.push(ClassifiedSite {

@@ -4,7 +4,7 @@ use super::*;
 use crate::analysis::classify::ClassifiedSite;
 use crate::analysis::classify::tests::{session, stack};
 use crate::analysis::retention::{ReferenceStrength, Retained};
-use crate::model::{Actor, Role, SiteId, StackKey, ThreadId};
+use crate::model::{Actor, Role, SiteId, ThreadId};
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,8 +33,8 @@ pub(crate) fn sample() -> Report {
         (Kind::Inflater, &[MADE[0], MAIN], 7, 7, 0, 0),
     ]);
     let again = stack(&["java.util.zip.Inflater.end", "org.acme.mail.Attachment.close", MAIN]);
-    let double_end = session.learn_double_end(Kind::Inflater, StackKey(0), again).unwrap();
-    (0..12).for_each(|_| session.record_double_end(double_end));
+    let double_end = session.learn_double_end(Kind::Inflater, again).unwrap();
+    (0..12).for_each(|_| session.record_double_end(double_end).unwrap());
     let main = ThreadId(1);
     let adopted: Vec<_> = (0..40).map(|_| session.id()).collect();
     adopted.iter().for_each(|id| session.record_adopted(*id, Kind::Inflater, Nanos(0)).unwrap());
@@ -109,7 +109,7 @@ pub(crate) fn report(session: &crate::testing::Recording) -> Report {
 
 /// A leak whose names try to break out of every format.
 pub(crate) fn hostile() -> crate::testing::Recording {
-    use crate::model::{Frame, Nanos, Stack, StackKey};
+    use crate::model::{Frame, Nanos, Stack};
     let names = [
         "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600};\n3 4".to_owned(),
         format!("<script>alert('x')</script>{} 7", "x".repeat(10_000)),
@@ -124,7 +124,7 @@ pub(crate) fn hostile() -> crate::testing::Recording {
     let stack =
         Stack { frames: names.map(frame).to_vec(), truncated: false, subclass: Some(subclass) };
     let session = crate::testing::Recording::default();
-    let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
+    let site = session.learn(Kind::Inflater, stack).unwrap();
     session.name_thread(site, thread);
     let id = session.id();
     session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();

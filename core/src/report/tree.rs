@@ -24,9 +24,10 @@ impl<'a> Tree<'a> {
     /// The node of a stack's innermost frame.
     pub(super) fn add(
         &mut self,
-        innermost_first: impl DoubleEndedIterator<Item = &'a Frame>,
+        outermost_first: impl Iterator<Item = &'a Frame>,
     ) -> Result<Node, OutOfMemory> {
-        innermost_first.rev().try_fold(0, |caller, frame| self.node(caller, frame))
+        let mut outermost_first = outermost_first;
+        outermost_first.try_fold(0, |caller, frame| self.node(caller, frame))
     }
 
     fn node(&mut self, caller: Node, frame: &'a Frame) -> Result<Node, OutOfMemory> {

@@ -91,10 +91,10 @@ pub fn unreadable(number: u64, reason: &str) -> String {
     format!("{reason} ({})", times(number))
 }
 
-/// Stacks beyond the size of their table, of sites or of double ends.
+/// Stacks beyond the memory for them.
 pub fn overflowed(number: u64) -> String {
     let stacks = count(usize::try_from(number).unwrap_or(usize::MAX), "new stack");
-    format!("{stacks} not recorded: the table of stacks was full")
+    format!("{stacks} not recorded: the memory for stacks was used up (option memory)")
 }
 
 /// A sum that is off.

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::time::Instant;
-use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, SiteId, Stack, StackKey, ThreadId};
+use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, SiteId, Stack, ThreadId};
 use zaudit_core::options::Format;
 use zaudit_core::report::Style;
 use zaudit_core::testing::Recording;
@@ -129,9 +129,7 @@ fn status(field: &str) -> u64 {
 fn session(sites: usize, lives: Lives) -> Recording {
     let session = Recording::default();
     for at in 0..sites {
-        let site = session
-            .learn(Kind::ALL[at % 2], StackKey(at as u64), stack(at))
-            .expect("there is memory");
+        let site = session.learn(Kind::ALL[at % 2], stack(at)).expect("there is memory");
         session.name_thread(site, format!("pool-1-thread-{}", at % 64));
         let enter = || enter(&session, site);
         let leak = || session.record_freed(enter(), Nanos(1_000_000_000));

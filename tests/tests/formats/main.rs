@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use zaudit_core::analysis::footprint::Footprint;
 use zaudit_core::analysis::rules::Rule;
-use zaudit_core::model::{Frame, Kind, Nanos, Stack, StackKey, ThreadId};
+use zaudit_core::model::{Frame, Kind, Nanos, Stack, ThreadId};
 use zaudit_core::options::Format;
 use zaudit_core::report::{Process, Report, Style};
 use zaudit_core::testing::Recording;
@@ -239,7 +239,7 @@ fn hostile() -> Report {
             truncated: false,
             subclass: Some(names[0].clone()),
         };
-        let site = session.learn(Kind::Inflater, StackKey(1), stack).expect("there is memory");
+        let site = session.learn(Kind::Inflater, stack).expect("there is memory");
         names.iter().for_each(|name| session.name_thread(site, name.clone()));
         let id = session.id();
         session.record_created(id, site, ThreadId(1), Nanos(0)).expect("there is memory");

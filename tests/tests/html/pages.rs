@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use zaudit_core::analysis::footprint::Footprint;
 use zaudit_core::analysis::history::History;
 use zaudit_core::analysis::rules::Rule;
-use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, Stack, StackKey, ThreadId};
+use zaudit_core::model::{Actor, Frame, Kind, Nanos, Role, Stack, ThreadId};
 use zaudit_core::options::Format;
 use zaudit_core::report::{Process, Report, Style};
 use zaudit_core::testing::Recording;
@@ -47,7 +47,7 @@ impl Story {
         let frames = stack.iter().map(|name| frame(name)).collect();
         self.stacks += 1;
         let stack = Stack { frames, truncated: false, subclass: None };
-        let site = self.session.learn(kind, StackKey(self.stacks), stack).expect("there is memory");
+        let site = self.session.learn(kind, stack).expect("there is memory");
         self.session.name_thread(site, "main".into());
         for number in 0..created {
             let id = self.session.id();

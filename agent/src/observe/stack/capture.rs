@@ -3,12 +3,14 @@
 //! Invariant: a key stands for one stack; names are read while the stack is still on the thread, so
 //! that its classes cannot be unloaded.
 
+use super::walk::WalkKey;
 use crate::state::context::Context;
+use crate::state::frame_names::FrameName;
 use crate::sys::allocator;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Jvmti, Line, Result, jclass, jvmtiError, jvmtiFrameInfo};
 use std::mem::MaybeUninit;
-use zaudit_core::model::{Frame, Stack, StackKey};
+use zaudit_core::model::{Frame, FrameId, OutOfMemory, Stack};
 use zaudit_core::options::MAX_DEPTH;
 
 /// Fits the deepest stack that `depth` allows, a frame of ours, and one more frame, which shows
@@ -17,7 +19,7 @@ pub(crate) type Buffer = [MaybeUninit<jvmtiFrameInfo>; MAX_DEPTH + 2];
 
 /// A raw stack.
 pub(crate) struct Raw<'a> {
-    pub(crate) key: StackKey,
+    pub(crate) key: WalkKey,
     /// The frames that are kept.
     frames: &'a [jvmtiFrameInfo],
     truncated: bool,
@@ -35,15 +37,14 @@ impl Raw<'_> {
 }
 
 /// The current thread's stack without the first frames, which are ours: the callback's own, and
-/// `above` more. `all` reads also frames that are not kept. `version` was read before (see
-/// `state::redefinitions`).
+/// `above` more. `all` reads also frames that are not kept. `salt` is what else the key depends on.
 #[inline]
 pub(crate) fn capture<'a>(
     jvmti: Jvmti,
     above: usize,
     depth: usize,
     all: bool,
-    version: u64,
+    salt: u64,
     buffer: &'a mut Buffer,
 ) -> Result<Raw<'a>> {
     let room = if all { buffer.len() } else { above + depth + 1 };
@@ -52,58 +53,70 @@ pub(crate) fn capture<'a>(
     let frames = jvmti.frames(std::ptr::null_mut(), 1, room)?;
     let (_, theirs) = frames.split_at_checked(above).unwrap_or((frames, &[]));
     let (kept, cut) = theirs.split_at_checked(depth).unwrap_or((theirs, &[]));
-    let key = key(kept, !cut.is_empty(), version);
+    let key = key(kept, !cut.is_empty(), salt);
     let truncated = !cut.is_empty();
     Ok(Raw { key, frames: kept, truncated, all: frames, cut: frames.len() == length })
 }
 
-/// Hashes methods and positions. HotSpot does not give the id of a method to another one when its
-/// class is unloaded (it keeps or never reuses the blocks), so an id may be part of a key. But a
-/// redefined method keeps the id of its older version: hence `version`.
-fn key(frames: &[jvmtiFrameInfo], truncated: bool, version: u64) -> StackKey {
+/// Hashes methods and positions, whose names stay the same (see `state::frame_names`).
+fn key(frames: &[jvmtiFrameInfo], truncated: bool, salt: u64) -> WalkKey {
     let fold = |a: u64, b: u64| {
         let product = u128::from(a) * u128::from(b);
         (product >> 64) as u64 ^ product as u64
     };
-    // Odd factors: two versions never begin alike.
-    let begin = version.wrapping_mul(2).wrapping_add(u64::from(truncated));
+    // Odd factors: two salts never begin alike.
+    let begin = salt.wrapping_mul(2).wrapping_add(u64::from(truncated));
     let mut key = 0x9e37_79b9_7f4a_7c15 ^ begin.wrapping_mul(0xd6e8_feb8_6659_fd93);
     for frame in frames {
         let location = frame.location.cast_unsigned();
         key = fold(key ^ frame.method as u64, 0xa076_1d64_78bd_642f ^ location.rotate_left(32));
         key ^= location;
     }
-    StackKey(key)
+    WalkKey(key)
 }
 
-/// Reads the names of a raw stack. A name that cannot be read is `?` and is counted in `health`.
-/// None if memory is too short to keep a new stack.
+/// The frames of a raw stack by their names. A name that cannot be read is `?` and is counted in
+/// `health`. `version` was read before the stack (see `state::redefinitions`).
 #[cold]
 pub(crate) fn resolve(
     Context { agent, audit, jni }: Context<'_>,
     raw: &Raw<'_>,
+    version: u64,
     subclass: Option<String>,
-) -> Option<Stack> {
+) -> std::result::Result<Stack<FrameId>, OutOfMemory> {
+    let mut names = Vec::new();
+    names.try_reserve_exact(raw.frames.len())?;
+    let ids = raw.frames.iter().map(|frame| (frame.method as usize, frame.location));
+    audit.frame_names.find(version, ids, |name| names.push(name));
     let mut frames = Vec::new();
-    frames.try_reserve(raw.frames.len()).ok()?;
-    for frame in raw.frames {
-        if allocator::is_pressed() {
-            return None;
-        }
-        match resolve_frame(agent.jvmti, jni, frame) {
-            Ok(frame) => frames.extend(frame),
-            Err(_) => {
-                audit.session.record_unreadable("a frame's method could not be read");
-                frames.push(Frame {
-                    class: "?".into(),
-                    method: "?".into(),
-                    file: None,
-                    line: None,
-                });
-            }
+    frames.try_reserve_exact(raw.frames.len())?;
+    for (frame, name) in raw.frames.iter().zip(names) {
+        let name = match name {
+            Some(name) => name,
+            None if allocator::is_pressed() => return Err(OutOfMemory),
+            None => match resolve_frame(agent.jvmti, jni, frame) {
+                Ok(named) => {
+                    let name = match named {
+                        Some(named) => FrameName::Frame(audit.session.frame(named)?),
+                        None => FrameName::Hidden,
+                    };
+                    let id = (frame.method as usize, frame.location);
+                    audit.frame_names.enter(version, id, name);
+                    name
+                }
+                Err(_) => {
+                    audit.session.record_unreadable("a frame's method could not be read");
+                    let [class, method] = ["?".into(), "?".into()];
+                    let unreadable = Frame { class, method, file: None, line: None };
+                    FrameName::Frame(audit.session.frame(unreadable)?)
+                }
+            },
+        };
+        if let FrameName::Frame(id) = name {
+            frames.push(id);
         }
     }
-    Some(Stack { frames, truncated: raw.truncated, subclass })
+    Ok(Stack { frames, truncated: raw.truncated, subclass })
 }
 
 /// None for a frame that Java's own stack traces hide as well.

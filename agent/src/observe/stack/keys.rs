@@ -1,24 +1,42 @@
-//! The cache from walk keys to sites, of a fixed size: it neither allocates nor locks.
+//! The cache from the keys of stacks to sites: it neither allocates nor locks.
 //!
-//! Walk keys die with the code that they are of, so old ones must go: a new key replaces the one in
-//! its set that was entered or confirmed longest ago. Invariants: a look-up returns what was
-//! entered for that key, or nothing; it writes nothing.
+//! The walk's keys die with the code that they are of, so old ones must go: a new key replaces the
+//! one in its set that was entered or confirmed longest ago. The cache grows, up to a limit, where
+//! that happens often. Invariants: a look-up returns what was entered for that key, or nothing; it
+//! writes nothing.
 
 use super::walk::WalkKey;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use zaudit_core::model::SiteId;
 
-/// The keys of all audits, 1 MiB; memory that was never used costs nothing.
-pub(super) static KEYS: Keys<{ 1 << 14 }> = Keys::new();
+/// The keys of all audits: 32 MiB, which cost nothing before they are used.
+pub(super) static KEYS: Keys<{ 1 << 19 }> = Keys::new();
 
 /// How many keys a set has: as many as fit into a cache line.
 const WAYS: usize = 4;
 
-/// A cache of `4 * SETS` keys; `SETS` is a power of two.
+/// Sets in use at first: 1 MiB.
+const FIRST_SETS: usize = 1 << 14;
+
+/// The cache grows if one of this number of its keys is replaced within a [`WINDOW`]. That many do
+/// not die with the code in so short a time.
+const REPLACED: usize = 8;
+const WINDOW_NANOS: u64 = 10_000_000_000;
+
+/// A cache of `4 * SETS` keys at most; `SETS` is a power of two.
 pub(super) struct Keys<const SETS: usize> {
     sets: [Set; SETS],
+    /// How many sets are in use, a power of two.
+    in_use: AtomicUsize,
+    /// How many may be.
+    limit: AtomicUsize,
     /// The number of entries made so far: their age.
     entered: AtomicU32,
+    /// Keys that were replaced since the window began.
+    replaced: AtomicUsize,
+    /// When that was.
+    window: AtomicU64,
+    growing: AtomicBool,
 }
 
 #[repr(align(64))]
@@ -36,14 +54,27 @@ struct Entry {
 impl<const SETS: usize> Keys<SETS> {
     pub(super) const fn new() -> Self {
         const { assert!(SETS.is_power_of_two()) };
+        let in_use = if SETS < FIRST_SETS { SETS } else { FIRST_SETS };
         Keys {
             sets: [const { Set([const { Entry::FREE }; WAYS]) }; SETS],
+            in_use: AtomicUsize::new(in_use),
+            limit: AtomicUsize::new(SETS),
             entered: AtomicU32::new(0),
+            replaced: AtomicUsize::new(0),
+            window: AtomicU64::new(0),
+            growing: AtomicBool::new(false),
         }
     }
 
+    /// From now on the cache takes no more than about this number of bytes, if it does not already.
+    pub(super) fn limit(&self, bytes: usize) {
+        let sets = (bytes / size_of::<Set>()).clamp(1, SETS);
+        // The power of two at or below it.
+        self.limit.store(1 << sets.ilog2(), Ordering::Relaxed);
+    }
+
     fn set(&self, key: WalkKey) -> &[Entry] {
-        let index = (key.0 >> 32) as usize & (SETS - 1);
+        let index = key.index(self.in_use.load(Ordering::Relaxed));
         self.sets.get(index).map_or(&[], |set| &set.0)
     }
 
@@ -53,18 +84,66 @@ impl<const SETS: usize> Keys<SETS> {
         self.set(key).iter().find_map(|entry| entry.get(key))
     }
 
-    /// Enters a key, or makes it young again.
-    pub(super) fn enter(&self, key: WalkKey, site: SiteId) {
-        let now = self.entered.fetch_add(1, Ordering::Relaxed).max(1);
+    /// Enters a key, or makes it young again. `now` is the time in nanoseconds.
+    pub(super) fn enter(&self, key: WalkKey, site: SiteId, now: u64) {
+        let age_now = self.entered.fetch_add(1, Ordering::Relaxed).max(1);
         let age = |entry: &&Entry| {
             let value = entry.value.load(Ordering::Relaxed);
             let free_or_own = value == 0 || entry.get(key).is_some();
-            if free_or_own { u32::MAX } else { now.wrapping_sub((value >> 32) as u32) }
+            if free_or_own { u32::MAX } else { age_now.wrapping_sub((value >> 32) as u32) }
         };
         let Some(entry) = self.set(key).iter().max_by_key(age) else { return };
-        let value = u64::from(now) << 32 | u64::from(site.0);
-        entry.value.store(value, Ordering::Relaxed);
-        entry.check.store(key.0 ^ value, Ordering::Relaxed);
+        let replaces = age(&entry) != u32::MAX;
+        entry.put(key, u64::from(age_now) << 32 | u64::from(site.0));
+        if replaces {
+            self.count_replaced(now);
+        }
+    }
+
+    #[cold]
+    fn count_replaced(&self, now: u64) {
+        if now.saturating_sub(self.window.load(Ordering::Relaxed)) > WINDOW_NANOS {
+            self.window.store(now, Ordering::Relaxed);
+            self.replaced.store(0, Ordering::Relaxed);
+        }
+        let replaced = self.replaced.fetch_add(1, Ordering::Relaxed);
+        if replaced >= self.in_use.load(Ordering::Relaxed) * WAYS / REPLACED {
+            self.grow();
+        }
+    }
+
+    /// Doubles the sets in use, unless the limit is reached.
+    fn grow(&self) {
+        let sets = self.in_use.load(Ordering::Relaxed);
+        if sets >= self.limit.load(Ordering::Relaxed) || self.growing.swap(true, Ordering::Acquire)
+        {
+            return;
+        }
+        if self.in_use.load(Ordering::Relaxed) == sets
+            && let Some((lower, upper)) = self.sets.split_at_checked(sets)
+        {
+            // A key stays in its set, or moves by the number of old sets.
+            for (from, to) in lower.iter().zip(upper) {
+                for (from, to) in from.0.iter().zip(&to.0) {
+                    let (key, value) = from.read();
+                    if value != 0 && key.index(2 * sets) != key.index(sets) {
+                        to.put(key, value);
+                        from.put(WalkKey(0), 0);
+                    }
+                }
+            }
+            self.in_use.store(2 * sets, Ordering::Release);
+            self.replaced.store(0, Ordering::Relaxed);
+        }
+        self.growing.store(false, Ordering::Release);
+    }
+}
+
+impl WalkKey {
+    /// The set of a key, of this number.
+    #[inline(always)]
+    fn index(self, sets: usize) -> usize {
+        (self.0 >> 32) as usize & (sets - 1)
     }
 }
 
@@ -72,11 +151,22 @@ impl Entry {
     #[expect(clippy::declare_interior_mutable_const, reason = "the initial value of many entries")]
     const FREE: Entry = Entry { check: AtomicU64::new(0), value: AtomicU64::new(0) };
 
+    /// The key and the value. If another thread is writing, the key is that of no stack.
+    #[inline(always)]
+    fn read(&self) -> (WalkKey, u64) {
+        let value = self.value.load(Ordering::Relaxed);
+        (WalkKey(self.check.load(Ordering::Relaxed) ^ value), value)
+    }
+
     #[inline(always)]
     fn get(&self, key: WalkKey) -> Option<SiteId> {
-        let value = self.value.load(Ordering::Relaxed);
-        let check = self.check.load(Ordering::Relaxed);
-        (check ^ value == key.0 && value != 0).then_some(SiteId(value as u32))
+        let (found, value) = self.read();
+        (found == key && value != 0).then_some(SiteId(value as u32))
+    }
+
+    fn put(&self, key: WalkKey, value: u64) {
+        self.value.store(value, Ordering::Relaxed);
+        self.check.store(key.0 ^ value, Ordering::Relaxed);
     }
 }
 
@@ -95,12 +185,12 @@ mod tests {
         let keys: Keys<8> = Keys::new();
         assert_eq!(keys.get(WalkKey(0)), None, "a free entry is no key");
         for number in 0..4 {
-            keys.enter(of_set(number), SiteId(number as u32));
+            keys.enter(of_set(number), SiteId(number as u32), 0);
         }
-        keys.enter(WalkKey(4 << 32), SiteId(100));
+        keys.enter(WalkKey(4 << 32), SiteId(100), 0);
         // The first key was confirmed, so that the second is the oldest.
-        keys.enter(of_set(0), SiteId(0));
-        keys.enter(of_set(4), SiteId(4));
+        keys.enter(of_set(0), SiteId(0), 0);
+        keys.enter(of_set(4), SiteId(4), 0);
         let found: Vec<_> = (0..5).map(|number| keys.get(of_set(number)).map(|it| it.0)).collect();
         assert_eq!(found, [Some(0), None, Some(2), Some(3), Some(4)]);
         assert_eq!(keys.get(WalkKey(4 << 32)), Some(SiteId(100)), "other sets keep theirs");
@@ -109,11 +199,37 @@ mod tests {
     #[test]
     fn the_last_site_of_a_key_counts() {
         let keys: Keys<8> = Keys::new();
-        keys.enter(of_set(7), SiteId(1));
-        keys.enter(of_set(7), SiteId(2));
+        keys.enter(of_set(7), SiteId(1), 0);
+        keys.enter(of_set(7), SiteId(2), 0);
         assert_eq!(keys.get(of_set(7)), Some(SiteId(2)));
         let of_key = keys.set(of_set(7)).iter().filter(|entry| entry.get(of_set(7)).is_some());
         assert_eq!(of_key.count(), 1);
+    }
+
+    #[test]
+    fn the_cache_grows_where_many_keys_are_in_use() {
+        static GROWING: Keys<{ FIRST_SETS * 8 }> = Keys::new();
+        let many = FIRST_SETS * WAYS * 2;
+        let key = |number: usize| WalkKey((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let missing = |keys: &Keys<_>| (0..many).filter(|n| keys.get(key(*n)).is_none()).count();
+        let enter_all = |keys: &Keys<_>, nanos: u64| {
+            for number in 0..many {
+                if keys.get(key(number)).is_none() {
+                    keys.enter(key(number), SiteId(number as u32), number as u64 * nanos);
+                }
+            }
+        };
+        GROWING.limit(size_of::<Set>() * FIRST_SETS);
+        (0..4).for_each(|_| enter_all(&GROWING, 1));
+        assert!(missing(&GROWING) > many / 4, "the limit holds");
+        GROWING.limit(usize::MAX);
+        // So slowly that the keys may be those of code that is gone.
+        (0..4).for_each(|_| enter_all(&GROWING, WINDOW_NANOS / 1_000));
+        assert_eq!(GROWING.in_use.load(Ordering::Relaxed), FIRST_SETS);
+        (0..8).for_each(|_| enter_all(&GROWING, 1));
+        assert!(missing(&GROWING) < many / 20, "{} missing", missing(&GROWING));
+        let right = |number| GROWING.get(key(number)).is_none_or(|site| site.0 == number as u32);
+        assert!((0..many).all(right));
     }
 
     /// The site that belongs to a key in the test below.
@@ -148,7 +264,7 @@ mod tests {
                 .map(|_| {
                     scope.spawn(|| {
                         for number in 0..400_000 {
-                            SHARED.enter(key(number % 64), site_of(key(number % 64)));
+                            SHARED.enter(key(number % 64), site_of(key(number % 64)), 0);
                         }
                     })
                 })

@@ -20,6 +20,7 @@ use crate::state::slots::{self, Slot};
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Result, jclass, out_of_memory};
 use crate::sys::memory::{Checked, Direct};
+use crate::sys::posix;
 use capture::{Buffer, Raw};
 use counts::Fallback;
 use keys::KEYS;
@@ -29,8 +30,8 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use walk::{Blind, Kinds, Request, WalkKey, Walked, Why, walk};
-use zaudit_core::model::{Kind, OutOfMemory, SiteId, Stack, StackKey};
-use zaudit_core::options::{MAX_DEPTH, Walk};
+use zaudit_core::model::{Kind, OutOfMemory, Purpose, SiteId};
+use zaudit_core::options::{MAX_DEPTH, Options, Walk};
 use zaudit_core::report::{StackWalk, WalkState};
 
 /// The layout of this JVM, once it is known.
@@ -53,8 +54,10 @@ const CHECK: u8 = 2;
 const SPOT_CHECK: u64 = 4_096;
 
 /// An audit with these options begins. `any` is any class.
-pub(crate) fn begin(agent: &Agent, jni: Jni, any: jclass, wanted: Walk) {
+pub(crate) fn begin(agent: &Agent, jni: Jni, any: jclass, options: &Options) {
     counts::begin();
+    KEYS.limit(options.memory / 2);
+    let wanted = options.walk;
     let mode = match wanted {
         Walk::Off => OFF,
         _ if self_test::failed().is_some() || !is_known(agent, jni, any) => OFF,
@@ -101,27 +104,14 @@ pub(crate) fn health(audit: &Audit) -> StackWalk {
     }
 }
 
-/// What the stack of a hook is of: each has sites of its own.
-#[derive(Clone, Copy)]
-pub(crate) enum Purpose {
-    Allocation,
-    DoubleEnd,
-}
-
-/// A table of sites.
+/// What the stack of a hook is of.
 pub(crate) trait Sites {
-    /// What its stacks are of.
+    /// The sites that it leads to.
     fn of(&self) -> (Purpose, Kind);
     /// How many frames of ours are above the callback's own.
     fn frames_above(&self) -> usize;
-    /// The site of a stack that was seen before.
-    fn known(&self, key: StackKey) -> Option<SiteId>;
     /// The name of the instance's class if it is a subclass of the audited one.
     fn subclass(&self) -> Option<String>;
-    /// Takes a stack seen for the first time under this key.
-    fn learn(&self, key: StackKey, stack: Stack) -> std::result::Result<SiteId, OutOfMemory>;
-    /// The site of a stack that there is no memory for.
-    fn unlearned(&self) -> std::result::Result<SiteId, OutOfMemory>;
 }
 
 /// What a hook knows of its stack without a call into the JVM.
@@ -352,27 +342,31 @@ fn captured<'a>(
         let before = walked.map(|(walker, walked)| (walker, Before::of(walker, walked)));
         let all = before.is_some();
         let depth = audit.options.depth;
-        let raw =
-            capture::capture(agent.jvmti, sites.frames_above(), depth, all, version, &mut buffer)?;
+        let above = sites.frames_above();
+        let Request { salt, .. } = request(audit, sites.of(), version, above);
+        let raw = capture::capture(agent.jvmti, above, depth, all, salt, &mut buffer)?;
         let proven = before.and_then(|(walker, before)| walker.proven(before, &raw));
-        if let Some(site) = sites.known(raw.key) {
-            settle(proven, site);
+        if let Some(site) = KEYS.get(raw.key) {
+            settle(proven, &raw, site);
             return Ok(site);
         }
         #[cfg(feature = "fault-injection")]
         let _stage = crate::sys::fault_injection::memory("learn");
-        let stack = capture::resolve(context, &raw, sites.subclass());
+        let stack = capture::resolve(context, &raw, version, sites.subclass());
         captures_left -= 1;
         // A method's id may have passed to a new version in between, which has other lines.
         let now = audit.redefinitions.version(jni, classes.redefined);
         if captures_left == 0 || now == version {
-            let learnt = stack.map_or(Err(OutOfMemory), |stack| sites.learn(raw.key, stack));
+            let (purpose, kind) = sites.of();
+            let learnt = stack.and_then(|stack| audit.session.site(purpose, kind, &stack));
             if let Ok(site) = learnt
                 && now == version
             {
-                settle(proven, site);
+                settle(proven, &raw, site);
             }
-            return learnt.or_else(|OutOfMemory| sites.unlearned()).map_err(out_of_memory);
+            // Its key is not kept: there may be memory the next time.
+            let unlearned = |OutOfMemory| audit.session.unlearned(purpose, kind);
+            return learnt.or_else(unlearned).map_err(out_of_memory);
         }
         version = now;
         walked = walked.map(|(walker, _)| {
@@ -383,15 +377,19 @@ fn captured<'a>(
     }
 }
 
-/// Enters a key with its site. A key that has another one already is a failed check.
-fn settle(proven: Option<WalkKey>, site: SiteId) {
-    if let Some(key) = proven {
-        let agrees = KEYS.get(key).is_none_or(|known| known == site);
-        counts::compared(agrees);
-        if agrees {
-            KEYS.enter(key, site);
-        } else {
-            self_test::fail("the key of a stack had led to another stack".into());
+/// Enters the key of the walk with its site, or else that of the raw stack. A key of the walk that
+/// has another site already is a failed check.
+fn settle(proven: Option<WalkKey>, raw: &Raw<'_>, site: SiteId) {
+    match proven {
+        None => KEYS.enter(raw.key, site, posix::coarse_nanos()),
+        Some(key) => {
+            let agrees = KEYS.get(key).is_none_or(|known| known == site);
+            counts::compared(agrees);
+            if agrees {
+                KEYS.enter(key, site, posix::coarse_nanos());
+            } else {
+                self_test::fail("the key of a stack had led to another stack".into());
+            }
         }
     }
     end_if_failed();

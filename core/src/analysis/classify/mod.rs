@@ -155,7 +155,7 @@ impl Classification {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::{Actor, Frame, Nanos, Role, Stack, StackKey, ThreadId};
+    use crate::model::{Actor, Frame, Nanos, Role, Stack, ThreadId};
     use crate::testing::Recording;
     use std::time::Duration;
 
@@ -180,8 +180,8 @@ pub(crate) mod tests {
 
     pub(crate) fn session(sites: &[Made<'_>]) -> Recording {
         let session = Recording::default();
-        for (number, (kind, frames, created, ended, late, collected)) in sites.iter().enumerate() {
-            let site = session.learn(*kind, StackKey(number as u64), stack(frames)).unwrap();
+        for (kind, frames, created, ended, late, collected) in sites {
+            let site = session.learn(*kind, stack(frames)).unwrap();
             session.name_thread(site, "main".into());
             for n in 0..*created {
                 let id = session.id();

@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_subclass_may_hide_end() {
-        use crate::model::{Nanos, Stack, StackKey, ThreadId};
+        use crate::model::{Nanos, Stack, ThreadId};
         let session = crate::testing::Recording::default();
         let frame = |name: &str| {
             let (class, method) = name.rsplit_once('.').unwrap();
@@ -362,7 +362,7 @@ mod tests {
         };
         let frames = [MADE, "a.Own.<init>", MAIN].map(frame).to_vec();
         let stack = Stack { frames, truncated: false, subclass: Some("a.Own".into()) };
-        let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
+        let site = session.learn(Kind::Inflater, stack).unwrap();
         let id = session.id();
         session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
         session.record_freed(id, Nanos(1));

@@ -119,17 +119,17 @@ fn set_newest(series: &mut [u32], live: u64) {
 mod tests {
     use super::*;
     use crate::ledger::Tally;
-    use crate::model::{Frame, Stack, StackKey, ThreadId};
+    use crate::model::{Frame, Stack, ThreadId};
     use crate::testing::Recording;
     use fastrand::Rng;
 
     /// A snapshot with these live instances of two sites, and of adopted Deflaters.
     fn snapshot(at: Nanos, lives: [u64; 2], adopted: u64) -> Snapshot {
         let session = Recording::default();
-        for (number, class) in ["a.First", "a.Second"].into_iter().enumerate() {
+        for class in ["a.First", "a.Second"] {
             let frame = Frame { class: class.into(), method: "x".into(), file: None, line: None };
             let stack = Stack { frames: vec![frame], truncated: false, subclass: None };
-            let site = session.learn(Kind::Inflater, StackKey(number as u64), stack).unwrap();
+            let site = session.learn(Kind::Inflater, stack).unwrap();
             session.record_created(session.id(), site, ThreadId(1), Nanos(0)).unwrap();
         }
         let mut snapshot = session.snapshot(at, Duration::ZERO).unwrap();

@@ -43,7 +43,7 @@ impl<'a> Data<'a> {
     fn of(findings: &'a [Finding<'a>], estimated: bool) -> Result<Data<'a>, OutOfMemory> {
         let mut data = Data { findings, estimated, tree: Tree::default(), leaves: Vec::new() };
         for classified in findings.iter().flat_map(|finding| &finding.sites) {
-            let leaf = data.tree.add(classified.site.frames())?;
+            let leaf = data.tree.add(classified.site.outermost_first())?;
             push(&mut data.leaves, leaf)?;
         }
         Ok(data)

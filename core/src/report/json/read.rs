@@ -12,12 +12,11 @@ use crate::analysis::retention::Retention;
 use crate::analysis::rules::Rule;
 use crate::files::reason;
 use crate::ledger::{Counts, Tally};
-use crate::model::{Frame, Kind, Nanos, PerKind, Trigger};
+use crate::model::{Frame, FrameId, Kind, Nanos, OutOfMemory, PerKind, Trigger};
 use crate::report::{Against, Health, Process, Report, StackWalk, WalkState};
 use crate::session::Gaps;
-use crate::stacks::{Frames, Site};
+use crate::stacks::{Index, NodeId, ROOT, Site};
 use serde::Deserialize;
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -85,8 +84,7 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     let adopted = PerKind { inflater: &adopted.inflater, deflater: &adopted.deflater };
     let adopted_growth = both(|kind| history.series(&adopted.get(kind).trend))?;
     let adopted = both(|kind| adopted_tally(adopted.get(kind), &health))?;
-    let mut frames = Frames::default();
-    let table = Table::new(root.frame_table, root.stack_table, &mut frames)?;
+    let mut stacks = Stacks::new(root.frame_table, root.stack_table)?;
     let mut seen = HashSet::new();
     let mut series = HashMap::new();
     let mut sum = Tally::default();
@@ -102,7 +100,7 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
             std::mem::take(&mut site.retention).into_iter().map(memory::read_held).collect();
         let held = held.map_err(|wrong| format!("invalid site {id:?}: {wrong}"))?;
         let (classified, live) =
-            self::site(site, &each, &rules, &health, &table, &mut frames, &mut history)
+            self::site(site, &each, &rules, &health, &mut stacks, &mut history)
                 .map_err(|wrong| format!("invalid site {id:?}: {wrong}"))?;
         if !seen.insert(classified.site.stable_id) {
             return Err(format!("duplicate site {id:?}"));
@@ -242,8 +240,7 @@ fn site(
     each: &PerKind<u64>,
     rules: &[Rule],
     health: &Health,
-    table: &Table,
-    frames: &mut Frames,
+    stacks: &mut Stacks,
     history: &mut Trends,
 ) -> Result<(ClassifiedSite, Vec<u32>), Wrong> {
     let kind = kind(&site.kind)?;
@@ -258,15 +255,13 @@ fn site(
         }
     };
     let live = history.series(&site.trend)?;
+    let node = stacks.node(site.stack, site.frames)?;
     let site = Site::from_report(
         stable_id,
         kind,
         site.class.map(Into::into),
         site.truncated,
-        match site.stack {
-            Some(leaf) if site.frames.is_empty() => table.stack(leaf)?,
-            _ => site.frames.into_iter().map(|listed| frames.share(frame(listed))).collect(),
-        },
+        (node, &stacks.index),
         site.threads.into_iter().map(Into::into).collect(),
     );
     Ok((ClassifiedSite { site: Arc::new(site), stats, rule }, live))
@@ -338,16 +333,16 @@ fn others(
     })
 }
 
-/// The stacks that clean sites refer to.
-struct Table {
-    frames: Vec<Arc<Frame>>,
-    /// Of each node: its frame, and the node of its caller.
-    nodes: Vec<(usize, Option<u32>)>,
+/// The stacks of all sites.
+struct Stacks {
+    index: Index,
+    /// The table that clean sites refer to.
+    nodes: Vec<NodeId>,
     /// Frames that all stacks together may still have.
-    left: Cell<usize>,
+    left: usize,
 }
 
-impl Table {
+impl Stacks {
     /// The most frames of one stack: more than the option `depth` keeps.
     const DEEPEST: usize = 4_096;
     /// The most frames of all stacks together: far more than a report lists.
@@ -356,45 +351,62 @@ impl Table {
     fn new(
         listed: Vec<wire::Frame<'_>>,
         stacks: wire::StackTable<Vec<u32>, Vec<Option<u32>>>,
-        frames: &mut Frames,
-    ) -> Result<Table, Wrong> {
+    ) -> Result<Stacks, Wrong> {
         let wire::StackTable { frame: of_node, caller } = stacks;
-        let known = listed.len();
-        let sound = of_node.len() == caller.len()
-            && of_node.iter().all(|frame| (*frame as usize) < known)
-            && caller
-                .iter()
-                .enumerate()
-                .all(|(at, caller)| caller.is_none_or(|it| (it as usize) < at));
-        if !sound {
+        if of_node.len() != caller.len() {
             return Err("invalid stack_table".into());
         }
-        let frames = listed.into_iter().map(|listed| frames.share(frame(listed))).collect();
-        let nodes = of_node.into_iter().map(|frame| frame as usize).zip(caller).collect();
-        Ok(Table { frames, nodes, left: Cell::new(Table::MOST) })
+        let mut index = Index::default();
+        let frames = listed.into_iter().map(|listed| index.frame(frame(listed)));
+        let frames = frames.collect::<Result<Vec<FrameId>, _>>().map_err(too_many)?;
+        let mut nodes: Vec<NodeId> = Vec::new();
+        for (frame, caller) in of_node.into_iter().zip(caller) {
+            let frame = frames.get(frame as usize);
+            let caller = caller.map_or(Some(&ROOT), |caller| nodes.get(caller as usize));
+            let (Some(frame), Some(caller)) = (frame, caller) else {
+                return Err("invalid stack_table".into());
+            };
+            nodes.push(index.node(*caller, *frame).map_err(too_many)?);
+        }
+        Ok(Stacks { index, nodes, left: Stacks::MOST })
     }
 
-    /// The frames from a node outwards.
-    fn stack(&self, leaf: u32) -> Result<Box<[Arc<Frame>]>, Wrong> {
-        let mut stack = Vec::new();
-        let mut at = Some(leaf);
-        while let Some(node) = at {
-            let found = self.nodes.get(node as usize);
-            let Some((frame, caller)) = found.and_then(|(f, c)| Some((self.frames.get(*f)?, *c)))
-            else {
-                return Err(format!("stack {leaf} is not in stack_table"));
-            };
-            if stack.len() >= Table::DEEPEST {
-                return Err(format!("stack {leaf} has more than {} frames", Table::DEEPEST));
+    /// The innermost frame of a site's stack.
+    fn node(
+        &mut self,
+        leaf: Option<u32>,
+        innermost_first: Vec<wire::Frame<'_>>,
+    ) -> Result<NodeId, Wrong> {
+        let node = match leaf {
+            Some(leaf) if innermost_first.is_empty() => {
+                let node = self.nodes.get(leaf as usize);
+                *node.ok_or_else(|| format!("stack {leaf} is not in stack_table"))?
             }
-            let left =
-                self.left.get().checked_sub(1).ok_or("the stacks have too many frames in total")?;
-            self.left.set(left);
-            stack.push(Arc::clone(frame));
-            at = caller;
+            _ if innermost_first.len() > Stacks::DEEPEST => return Err(too_deep()),
+            _ => {
+                let mut outermost_first = innermost_first.into_iter().rev();
+                let node = outermost_first.try_fold(ROOT, |caller, listed| {
+                    let frame = self.index.frame(frame(listed))?;
+                    self.index.node(caller, frame)
+                });
+                node.map_err(too_many)?
+            }
+        };
+        let length = self.index.tree().path(node).len();
+        if length > Stacks::DEEPEST {
+            return Err(too_deep());
         }
-        Ok(stack.into())
+        self.left = self.left.checked_sub(length).ok_or_else(|| too_many(OutOfMemory))?;
+        Ok(node)
     }
+}
+
+fn too_deep() -> Wrong {
+    format!("a stack has more than {} frames", Stacks::DEEPEST)
+}
+
+fn too_many(_: OutOfMemory) -> Wrong {
+    "the stacks have too many frames in total".into()
 }
 
 pub(super) fn stats(

@@ -4,7 +4,7 @@ use super::read;
 use crate::analysis::classify::tests::{MADE, session};
 use crate::analysis::footprint::Footprint;
 use crate::analysis::rules::Rule;
-use crate::model::{Frame, Kind, Nanos, Stack, StackKey, ThreadId};
+use crate::model::{Frame, Kind, Nanos, Stack, ThreadId};
 use crate::options::Format;
 use crate::report::Report;
 use crate::report::tests::rendered;
@@ -37,14 +37,12 @@ fn generated(rng: &mut Rng) -> Recording {
         };
         let frames = (0..number).map(|line| frame(&mut name, Some(line as u32))).collect();
         let subclass = Some(name()).filter(|name| !name.is_empty());
-        let site = session
-            .learn(kind, StackKey(number), Stack { frames, truncated: number == 3, subclass })
-            .unwrap();
+        let site = session.learn(kind, Stack { frames, truncated: number == 3, subclass }).unwrap();
         session.name_thread(site, name());
         let again =
             Stack { frames: vec![frame(&mut name, None)], truncated: false, subclass: None };
-        let double_end = session.learn_double_end(kind, StackKey(number), again).unwrap();
-        (0..rng.u64(..3)).for_each(|_| session.record_double_end(double_end));
+        let double_end = session.learn_double_end(kind, again).unwrap();
+        (0..rng.u64(..3)).for_each(|_| session.record_double_end(double_end).unwrap());
         for _ in 0..rng.u64(..9) {
             let id = session.id();
             session

@@ -112,13 +112,17 @@ impl<'a> Stacks<'a> {
         stacks.leaves.try_reserve_exact(sites.len())?;
         for classified in sites {
             let leaf = match classified.stats.severity() {
-                Severity::Clean => number(stacks.tree.add(classified.site.frames())?),
+                Severity::Clean => number(stacks.tree.add(classified.site.outermost_first())?),
                 _ => None,
             };
             stacks.leaves.push(leaf);
         }
         Ok(stacks)
     }
+}
+
+fn threads(classified: &ClassifiedSite) -> Vec<Cow<'static, str>> {
+    classified.site.threads().iter().map(|name| name.to_string().into()).collect()
 }
 
 /// The number of a node in the table, which has no root.
@@ -290,7 +294,7 @@ fn site<'a>(
         young: tally.young,
         tendency: tendency(trend.as_ref()),
         trend: points(report, trend),
-        threads: classified.site.threads().into_iter().map(Cow::from).collect(),
+        threads: threads(classified),
         rule: classified
             .rule
             .and_then(|rule| report.rules.get(rule))
@@ -362,13 +366,13 @@ mod tests {
 
     #[test]
     fn hostile_names_stay_inside_their_strings() {
-        use crate::model::{Frame, Kind, Stack, StackKey, ThreadId};
+        use crate::model::{Frame, Kind, Stack, ThreadId};
         let session = crate::testing::Recording::default();
         let name = "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600}";
         let frame =
             Frame { class: name.into(), method: name.into(), file: Some(name.into()), line: None };
         let stack = Stack { frames: vec![frame], truncated: false, subclass: Some(name.into()) };
-        let site = session.learn(Kind::Inflater, StackKey(1), stack).unwrap();
+        let site = session.learn(Kind::Inflater, stack).unwrap();
         session.name_thread(site, name.into());
         session.record_created(session.id(), site, ThreadId(1), crate::model::Nanos(0)).unwrap();
         let bytes = rendered(&crate::report::tests::report(&session), Format::Json);

@@ -94,7 +94,7 @@ impl<'a> Profile<'a> {
         let labels = [("severity", stats.severity().name()), ("kind", stats.kind.name())]
             .into_iter()
             .chain(class)
-            .chain(threads.iter().map(|thread| ("thread", thread.as_str())));
+            .chain(threads.iter().map(|thread| ("thread", thread.as_ref())));
         self.sample(&stack, values(stats), labels)
     }
 

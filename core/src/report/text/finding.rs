@@ -17,6 +17,7 @@ use crate::wording::{byte_seconds, finding as wording, grouped};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// Frames of a stack, callers and threads of a finding that are shown.
 const FRAMES: usize = 14;
@@ -172,7 +173,7 @@ pub(in crate::report) fn source(frame: &Frame) -> String {
 /// A few threads by name. Names that differ only in digits are one; long names are cut.
 pub(in crate::report) fn threads(finding: &Finding<'_>) -> Option<String> {
     let worst = finding.sites.iter().take(SITES);
-    let mut names: Vec<String> = worst.flat_map(|site| site.site.threads()).collect();
+    let mut names: Vec<Arc<str>> = worst.flat_map(|site| site.site.threads()).collect();
     names.sort();
     names.dedup();
     let numberless =
@@ -185,7 +186,7 @@ pub(in crate::report) fn threads(finding: &Finding<'_>) -> Option<String> {
         .take(THREADS)
         .map(|name| match name.char_indices().nth(THREAD_NAME) {
             Some((end, _)) => format!("{}…", name.get(..end).unwrap_or(name)),
-            None => name.clone(),
+            None => name.to_string(),
         })
         .collect();
     let noun = if all > 1 { "threads" } else { "thread" };
@@ -287,7 +288,7 @@ mod tests {
             };
             let stack =
                 crate::model::Stack { frames: vec![frame], truncated: false, subclass: None };
-            let site = session.learn(Kind::Inflater, crate::model::StackKey(1), stack).unwrap();
+            let site = session.learn(Kind::Inflater, stack).unwrap();
             let thread = crate::model::ThreadId(1);
             session.record_created(session.id(), site, thread, crate::model::Nanos(0)).unwrap();
             names.iter().for_each(|name| session.name_thread(site, (*name).into()));

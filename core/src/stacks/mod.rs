@@ -21,8 +21,8 @@ pub(crate) const MAX_SITES: usize = (1 << 20) - 16;
 /// Thread names remembered per site.
 const MAX_THREADS: usize = 4;
 
-/// What the ledger keeps of each site, and a report while it is made, in bytes.
-const COUNTS: usize = 128;
+/// What the ledger keeps of each site, in bytes.
+const COUNTS: usize = 48;
 
 /// One allocation site.
 #[derive(Debug)]

@@ -84,8 +84,22 @@ impl ExactSizeIterator for Frames<'_> {}
 pub struct Index {
     tree: Arc<Tree>,
     frames: HashTable<u32>,
-    nodes: HashTable<NodeId>,
+    nodes: HashTable<Edge>,
     bytes: usize,
+}
+
+/// A node by what it is: all of it in one place, so that a look-up reads little memory.
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    caller: NodeId,
+    frame: FrameId,
+    node: NodeId,
+}
+
+impl Edge {
+    fn hash(&self) -> u64 {
+        mixed(self.caller, self.frame)
+    }
 }
 
 impl Default for Index {
@@ -136,10 +150,8 @@ impl Index {
 
     /// The node of a frame under its caller, if there is one.
     fn find_node(&self, caller: NodeId, frame: FrameId) -> Option<NodeId> {
-        let same = |known: &NodeId| {
-            self.tree.node(*known).is_some_and(|(c, f, _)| (c, f) == (caller, frame))
-        };
-        self.nodes.find(mixed(caller, frame), same).copied()
+        let same = |known: &Edge| (known.caller, known.frame) == (caller, frame);
+        self.nodes.find(mixed(caller, frame), same).map(|known| known.node)
     }
 
     /// The node of a frame under its caller.
@@ -149,16 +161,16 @@ impl Index {
         }
         let depth = self.tree.node(caller).map_or(0, |(_, _, depth)| depth);
         let Index { tree, nodes, .. } = self;
-        let hash =
-            |id: &NodeId| tree.node(*id).map_or(0, |(caller, frame, _)| mixed(caller, frame));
-        nodes.try_reserve(1, hash).map_err(|_| OutOfMemory)?;
+        nodes.try_reserve(1, Edge::hash).map_err(|_| OutOfMemory)?;
         let next = NodeId::try_from(nodes.len() + 1).map_err(|_| OutOfMemory)?;
         let node = tree.nodes.get_or_add(next)?;
         node.caller.store(caller, Ordering::Relaxed);
         node.frame.store(frame.0, Ordering::Relaxed);
         node.depth.store(depth + 1, Ordering::Relaxed);
-        nodes.insert_unique(mixed(caller, frame), next, hash);
-        self.bytes += size_of::<Node>() + 2 * size_of::<u32>();
+        let edge = Edge { caller, frame, node: next };
+        nodes.insert_unique(edge.hash(), edge, Edge::hash);
+        // The table is half empty at worst.
+        self.bytes += size_of::<Node>() + 2 * size_of::<Edge>();
         Ok(next)
     }
 

@@ -20,7 +20,7 @@ const FIRST_SETS: usize = 1 << 14;
 
 /// The cache grows if one of this number of its keys is replaced within a [`WINDOW`]. That many do
 /// not die with the code in so short a time.
-const REPLACED: usize = 8;
+const REPLACED: usize = 32;
 const WINDOW_NANOS: u64 = 10_000_000_000;
 
 /// A cache of `4 * SETS` keys at most; `SETS` is a power of two.
@@ -206,30 +206,49 @@ mod tests {
         assert_eq!(of_key.count(), 1);
     }
 
+    /// Mixed as keys are.
+    fn mixed(number: usize) -> WalkKey {
+        let mixed = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        WalkKey((mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9))
+    }
+
     #[test]
     fn the_cache_grows_where_many_keys_are_in_use() {
         static GROWING: Keys<{ FIRST_SETS * 8 }> = Keys::new();
         let many = FIRST_SETS * WAYS * 2;
-        let key = |number: usize| WalkKey((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let missing = |keys: &Keys<_>| (0..many).filter(|n| keys.get(key(*n)).is_none()).count();
-        let enter_all = |keys: &Keys<_>, nanos: u64| {
+        let mut now = 0;
+        let mut enter_all = |nanos: u64| {
+            now += WINDOW_NANOS;
             for number in 0..many {
-                if keys.get(key(number)).is_none() {
-                    keys.enter(key(number), SiteId(number as u32), number as u64 * nanos);
+                now += nanos;
+                if GROWING.get(mixed(number)).is_none() {
+                    GROWING.enter(mixed(number), SiteId(number as u32), now);
                 }
             }
         };
+        let missing = || (0..many).filter(|n| GROWING.get(mixed(*n)).is_none()).count();
+        let in_use = || GROWING.in_use.load(Ordering::Relaxed);
         GROWING.limit(size_of::<Set>() * FIRST_SETS);
-        (0..4).for_each(|_| enter_all(&GROWING, 1));
-        assert!(missing(&GROWING) > many / 4, "the limit holds");
+        (0..4).for_each(|_| enter_all(1));
+        assert!(in_use() == FIRST_SETS && missing() > many / 4, "the limit holds");
         GROWING.limit(usize::MAX);
         // So slowly that the keys may be those of code that is gone.
-        (0..4).for_each(|_| enter_all(&GROWING, WINDOW_NANOS / 1_000));
-        assert_eq!(GROWING.in_use.load(Ordering::Relaxed), FIRST_SETS);
-        (0..8).for_each(|_| enter_all(&GROWING, 1));
-        assert!(missing(&GROWING) < many / 20, "{} missing", missing(&GROWING));
-        let right = |number| GROWING.get(key(number)).is_none_or(|site| site.0 == number as u32);
+        (0..4).for_each(|_| enter_all(WINDOW_NANOS / 1_000));
+        assert_eq!(in_use(), FIRST_SETS);
+        (0..8).for_each(|_| enter_all(1));
+        assert!(in_use() > FIRST_SETS && missing() < many / 100, "{} missing", missing());
+        let right = |number| GROWING.get(mixed(number)).is_none_or(|site| site.0 == number as u32);
         assert!((0..many).all(right));
+    }
+
+    #[test]
+    fn a_million_keys_fit() {
+        static MANY: Keys<{ 1 << 19 }> = Keys::new();
+        for number in 0..1_000_000 {
+            MANY.enter(mixed(number), SiteId(number as u32), number as u64 * 25_000);
+        }
+        let missing = (0..1_000_000).filter(|n| MANY.get(mixed(*n)).is_none()).count();
+        assert!(missing < 150_000, "{missing} missing");
     }
 
     /// The site that belongs to a key in the test below.

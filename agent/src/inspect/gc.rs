@@ -2,7 +2,8 @@
 //!
 //! The JVM has no call that waits until the finalizer and Cleaner threads have done their work, so
 //! the agent polls: the queues of the JDK's finalizer and Cleaner must be empty, and each of these
-//! threads must wait for work. Invariant: the wait is bounded by `gc_timeout`, and the report says if it timed out.
+//! threads must wait for work. Invariant: the wait is bounded by `gc_timeout`, and the report says
+//! if it timed out.
 
 use crate::observe::threads;
 use crate::state::agent::Agent;

@@ -27,11 +27,12 @@ const STAGES: [&str; 8] =
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
-const TESTS: [(&str, Test); 4] = [
+const TESTS: [(&str, Test); 5] = [
     ("recovered", recovered),
     ("lost_is_counted", lost_is_counted),
     ("limited_address_space", limited),
     ("clean_stacks_cost_nothing", clean_stacks),
+    ("budget_for_stacks", budget),
 ];
 
 fn main() -> ExitCode {
@@ -204,5 +205,30 @@ fn clean_stacks(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     ensure!(size < 2 << 20, "{size} bytes");
     let total = &report.totals.inflater.counts;
     ensure!(total.created >= 2 * 8_192 && total.created == total.ended + total.live, "{total:?}");
+    Ok(())
+}
+
+/// Beyond the option `memory` stacks share a site. They are counted to the unit, and so are their
+/// instances.
+fn budget(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    const STACKS: u64 = 8_192;
+    let fixture = env.fixture("ManyStacks")?;
+    let run = |options: &str| -> Result<Report> {
+        let jvm = Jvm::new(jdk, fixture)?.args(&[&STACKS.to_string(), "14"]);
+        jvm.audited(&env.library, options).run()?.report_unchecked()
+    };
+    let sites = |report: &Report| {
+        let others = report.other_sites.inflater.as_ref().map_or(0, |others| others.sites);
+        report.sites.len() as u64 + others
+    };
+    let (all, few) = (run("memory=64m")?, run("memory=1m")?);
+    ensure!(all.health.overflowed_stacks == 0 && sites(&all) > STACKS, "{:?}", all.health);
+    let lost = few.health.overflowed_stacks;
+    ensure!(sites(&few) < STACKS / 2 && lost + sites(&few) >= STACKS, "{:?}", few.health);
+    // JDK 8 makes some of its own, whose number varies.
+    let (all, few) = (&all.totals.inflater.counts, &few.totals.inflater.counts);
+    ensure!(few.created == few.ended + few.live && few.created.abs_diff(all.created) < 50, {
+        format!("{few:?} against {all:?}")
+    });
     Ok(())
 }

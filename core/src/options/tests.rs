@@ -27,6 +27,7 @@ fn good_ones() {
             "gc_timeout=250ms",
             Options { gc_timeout: Duration::from_millis(250), ..Options::default() },
         ),
+        ("memory=8m", Options { memory: 8 << 20, ..Options::default() }),
         ("gc_timeout=2m", Options { gc_timeout: Duration::from_secs(120), ..Options::default() }),
         (
             r"file=a\,b.txt",
@@ -125,6 +126,9 @@ fn bad_ones_are_one_line_each_and_change_nothing() {
         ("gc=maybe", "must be true or false"),
         ("=64", "the name before the = is missing"),
         ("gc_timeout=10ms", "at least 100ms"),
+        ("memory=1000k", "at least 1m"),
+        ("memory=many", "unknown unit"),
+        ("memory=0", "at least 1m"),
         ("gc_timeout=5", "has no unit"),
         ("gc_timeout=s", "such as 5s"),
         ("gc_timeout=1e3s", "such as 5s"),

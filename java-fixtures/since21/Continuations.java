@@ -1,6 +1,6 @@
 // Continuations of the JDK itself, on a platform thread, in a virtual thread and in one another:
 // GetStackTrace goes on to the frames around them.
-// expect: inflater created 4_800, ended 4_800
+// expect: inflater created 5_200, ended 5_200
 // java: --add-exports=java.base/jdk.internal.vm=ALL-UNNAMED
 
 import java.lang.invoke.MethodHandle;
@@ -43,8 +43,21 @@ public class Continuations {
             made = 0;
         };
         all.run();
+        // Now it is known how frozen frames are read.
+        Thread.startVirtualThread(() -> blocked(150)).join();
         Thread.startVirtualThread(all).join();
         System.out.println("ended");
+    }
+
+    private static void blocked(int levels) {
+        if (levels > 0) {
+            blocked(levels - 1);
+            return;
+        }
+        for (int i = 0; i < 400; i++) {
+            Thread.yield();
+            new Inflater(true).end();
+        }
     }
 
     /** Runs a continuation to its end, with a few frames around it. */

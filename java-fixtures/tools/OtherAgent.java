@@ -1,6 +1,7 @@
 // A Java agent (java.lang.instrument): it retransforms both audited classes, again and again, and
 // changes the message of an Inflater that is used after its end. With the argument `on` it
-// continues until the program ends.
+// continues until the program ends; with `on:NAME` it also retransforms the class of that name,
+// once it is loaded.
 
 import java.lang.instrument.ClassFileTransformer;
 import java.lang.instrument.Instrumentation;
@@ -26,13 +27,18 @@ public class OtherAgent {
             instrumentation.retransformClasses(Inflater.class, Deflater.class);
         }
         System.out.println("transformed");
-        if ("on".equals(arguments)) {
+        if (arguments != null && arguments.startsWith("on")) {
             Thread thread = new Thread("other agent") {
                 @Override
                 public void run() {
                     try {
                         while (true) {
                             instrumentation.retransformClasses(Inflater.class, Deflater.class);
+                            for (Class<?> loaded : instrumentation.getAllLoadedClasses()) {
+                                if (arguments.equals("on:" + loaded.getName())) {
+                                    instrumentation.retransformClasses(loaded);
+                                }
+                            }
                             Thread.sleep(3);
                         }
                     } catch (Exception failed) {

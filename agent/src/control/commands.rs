@@ -216,12 +216,14 @@ fn status(agent: &Agent) -> String {
     let gaps = audit.session.gaps();
     let healthy = zaudit_core::session::Gaps { unsettled: None, ..gaps } == Default::default();
     let walk = stack::health(audit);
-    let state = match &walk.reason {
-        Some(reason) => format!("{}: {reason}", walk.state.name()),
-        None => walk.state.name().to_owned(),
+    let state = |state: WalkState, reason: &Option<String>| match reason {
+        Some(reason) => format!("{}: {reason}", state.name()),
+        None => state.name().to_owned(),
     };
-    line("stack walk", state);
+    line("stack walk", state(walk.state, &walk.reason));
     line("stacks by the walk", grouped(walk.stacks));
+    line("walk of frozen frames", state(walk.frozen.state, &walk.frozen.reason));
+    line("with frozen frames", grouped(walk.frozen.stacks));
     let fallbacks = walk.fallbacks.iter();
     let reasons: Vec<_> =
         fallbacks.map(|(reason, number)| format!("{reason} {}", grouped(*number))).collect();
@@ -230,7 +232,7 @@ fn status(agent: &Agent) -> String {
         "stacks by JVMTI",
         if reasons.is_empty() { sum } else { format!("{sum} ({})", reasons.join(", ")) },
     );
-    let healthy = healthy && walk.state != WalkState::Failed;
+    let healthy = healthy && !walk.has_failed();
     line("health", if healthy { "ok" } else { "incomplete; see HEALTH in a report" }.into());
     text
 }

@@ -107,7 +107,7 @@ fn set_up(
     // wake-up of our first free.
     agent.forget_freed();
     if let Some(classes) = agent.classes.get() {
-        stack::begin(agent, jni, classes.inflater, options);
+        stack::begin(agent, &audit, jni, classes.inflater, || events::report_pauses(jvmti));
     }
     agent.begin_audit(Arc::clone(&audit));
     place_hooks(agent, &audit)?;

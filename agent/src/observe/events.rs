@@ -1,18 +1,21 @@
-//! The events of an audit's own JVMTI environment: classes loaded or redefined, and instances
-//! freed.
+//! The events of an audit's own JVMTI environment: classes loaded or redefined, instances freed,
+//! and GC pauses.
 //!
-//! Invariant: ObjectFree pushes onto a queue and does nothing else; the JVM may call it during a
-//! GC.
+//! Invariant: what the JVM may call during a GC does one small thing. ObjectFree pushes onto a
+//! queue, and the events of a pause change a number.
 
-use crate::observe::guard;
+use crate::observe::{guard, stack};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
 use crate::state::tags;
 use crate::sys::jni::Jni;
-use crate::sys::jvmti::{jclass, jint, jlong, jobject};
+use crate::sys::jvmti::{Jvmti, Result, jclass, jint, jlong, jobject};
 use crate::sys::posix::say;
 use jvmti_bindings::sys::jni::JNIEnv;
-use jvmti_bindings::sys::jvmti::{jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks};
+use jvmti_bindings::sys::jvmti::{
+    JVMTI_EVENT_GARBAGE_COLLECTION_FINISH, JVMTI_EVENT_GARBAGE_COLLECTION_START, jvmtiCapabilities,
+    jvmtiEnv, jvmtiEventCallbacks,
+};
 use std::ffi::{CStr, c_char, c_uchar};
 use zaudit_instrument as instrument;
 
@@ -31,7 +34,26 @@ pub(crate) fn callbacks() -> jvmtiEventCallbacks {
     let mut callbacks = jvmtiEventCallbacks::default();
     callbacks.ClassFileLoadHook = Some(on_class_file);
     callbacks.ObjectFree = Some(on_object_free);
+    callbacks.GarbageCollectionStart = Some(on_pause_begins);
+    callbacks.GarbageCollectionFinish = Some(on_pause_ends);
     callbacks
+}
+
+/// Makes an audit's environment report GC pauses.
+pub(crate) fn report_pauses(jvmti: Jvmti) -> Result<()> {
+    let mut wanted = jvmtiCapabilities::default();
+    wanted.set_can_generate_garbage_collection_events(true);
+    jvmti.add_capabilities(&wanted)?;
+    jvmti.notify(JVMTI_EVENT_GARBAGE_COLLECTION_START, true)?;
+    jvmti.notify(JVMTI_EVENT_GARBAGE_COLLECTION_FINISH, true)
+}
+
+extern "system" fn on_pause_begins(_jvmti: *mut jvmtiEnv) {
+    guard::entry(stack::pause_begins);
+}
+
+extern "system" fn on_pause_ends(_jvmti: *mut jvmtiEnv) {
+    guard::entry(stack::pause_ends);
 }
 
 extern "system" fn on_class_file(

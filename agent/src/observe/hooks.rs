@@ -181,13 +181,13 @@ fn actor(hook: &mut Hook) -> Option<(Actor, Option<Reclaiming>)> {
     {
         return Some((by, Some(reclaiming)));
     }
-    hook.outside(|Context { agent, audit, jni }| {
+    hook.outside(|context @ Context { agent, audit, jni }| {
         // An `end()` by an unknown thread is still an end: without it the instance would be
         // reported as a leak.
         let unknown = || {
             audit.session.record_unreadable("a thread that called end() could not be identified");
         };
-        let by = threads::actor(agent, audit.jvmti, jni).unwrap_or_else(|_| {
+        let by = threads::actor(context).unwrap_or_else(|_| {
             unknown();
             Actor { thread: ThreadId::UNKNOWN, role: Role::Program }
         });
@@ -349,9 +349,9 @@ fn new_site(
     seen: Seen,
 ) -> Result<Option<(SiteId, ThreadId)>> {
     let found = hook.outside(|context| {
-        let Context { agent, audit, jni } = context;
+        let agent = context.agent;
         let Some(classes) = agent.classes.get() else { return Ok(None) };
-        let thread = threads::id(agent, audit.jvmti, jni)?;
+        let thread = threads::id(context)?;
         let site = match seen {
             Seen::Site(site) => site,
             seen => stack::site(context, classes, &Allocations { context, kind, instance }, seen)?,
@@ -366,7 +366,7 @@ fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
     // An `end()` by an unknown thread is still an end: without it the instance would be reported as
     // a leak.
-    let mut actor = threads::actor(agent, audit.jvmti, jni).unwrap_or_else(|_| {
+    let mut actor = threads::actor(context).unwrap_or_else(|_| {
         audit.session.record_unreadable("a thread that called end() could not be identified");
         Actor { thread: ThreadId::UNKNOWN, role: Role::Program }
     });

@@ -7,11 +7,13 @@
 
 use crate::observe::outermost;
 use crate::state::agent::Agent;
+use crate::state::audit::Audit;
+use crate::state::context::Context;
 use crate::state::frame_roles::{FrameRole, frame_role};
 use crate::state::slots::{self, Known, Slot};
 use crate::state::tags;
 use crate::sys::jni::Jni;
-use crate::sys::jvmti::{Jvmti, Result, jint, jmethodID, jobject, jvmtiError, jvmtiFrameInfo};
+use crate::sys::jvmti::{Result, jint, jlong, jmethodID, jobject, jvmtiError, jvmtiFrameInfo};
 use jvmti_bindings::sys::jvmti::JVMTI_THREAD_STATE_WAITING;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,28 +31,28 @@ fn keep(known: Known) {
     slots::here().into_iter().for_each(|slot| slot.set_known(known));
 }
 
-/// The current thread's id. `tags` is the environment that holds the tags of virtual threads.
+/// The current thread's id.
 #[inline]
-pub(crate) fn id(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<ThreadId> {
+pub(crate) fn id(context: Context<'_>) -> Result<ThreadId> {
     match known() {
         Known::Platform(actor) => Ok(actor.thread),
-        Known::Carrier => virtual_id(agent, tags, jni),
-        Known::Nothing => Ok(decide(agent, tags, jni)?.thread),
+        Known::Carrier => virtual_id(context),
+        Known::Nothing => Ok(decide(context)?.thread),
     }
 }
 
 /// The current thread's id and role.
 #[inline]
-pub(crate) fn actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
+pub(crate) fn actor(context: Context<'_>) -> Result<Actor> {
     match known() {
         Known::Platform(actor) => Ok(actor),
-        Known::Carrier => virtual_actor(agent, tags, jni),
-        Known::Nothing => decide(agent, tags, jni),
+        Known::Carrier => virtual_actor(context),
+        Known::Nothing => decide(context),
     }
 }
 
 #[cold]
-fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
+fn decide(context @ Context { agent, jni, .. }: Context<'_>) -> Result<Actor> {
     let thread = agent.jvmti.current_thread()?;
     // With another scheduler than the JDK's any thread may be a carrier. One that creates or ends
     // an instance before it carries anything keeps this result, and its virtual threads are counted
@@ -63,7 +65,7 @@ fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
         // What a carrier does before it carries anything is its own: its `Thread` object has a tag,
         // too.
         keep(Known::Carrier);
-        return virtual_actor(agent, tags, jni);
+        return virtual_actor(context);
     }
     let role = if is_reclaimer(agent, jni, std::ptr::null_mut())? {
         Role::Reclaimer
@@ -76,23 +78,64 @@ fn decide(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
 }
 
 /// A virtual thread's id and role are in the tag of its `Thread` object, because its carrier
-/// changes.
-fn virtual_id(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<ThreadId> {
-    let thread = agent.jvmti.current_thread()?;
-    let id = match tags.tag(thread)? {
-        0 => {
-            let id = new_id();
-            tags.set_tag(thread, tags::of_thread(id, None)).map(|()| id)
-        }
-        tag => Ok(tags::thread(tag).0),
-    };
-    jni.delete_local(thread);
-    id
+/// changes. The carrier keeps the last one's: to ask for a thread's number is much cheaper.
+struct Virtual {
+    /// A local reference, which the JVM frees when the hook returns.
+    thread: jobject,
+    /// None if it is not known.
+    number: Option<u64>,
+    /// 0 if there is none.
+    tag: jlong,
 }
 
-fn virtual_actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
-    let thread = agent.jvmti.current_thread()?;
-    let (id, role) = match tags.tag(thread)? {
+impl Virtual {
+    #[inline]
+    fn current(Context { agent, audit, jni }: Context<'_>) -> Result<Virtual> {
+        let thread = agent.jvmti.current_thread()?;
+        let number = agent.classes.get().and_then(|classes| classes.thread_number(jni, thread));
+        let kept = number
+            .zip(slots::here())
+            .and_then(|(number, slot)| slot.virtual_tag(audit.number, number));
+        match kept {
+            Some(tag) => Ok(Virtual { thread, number, tag }),
+            None => {
+                let virtual_thread = Virtual { thread, number, tag: audit.jvmti.tag(thread)? };
+                if virtual_thread.tag != 0 {
+                    virtual_thread.keep(audit, virtual_thread.tag);
+                }
+                Ok(virtual_thread)
+            }
+        }
+    }
+
+    fn set_tag(&self, audit: &Audit, tag: jlong) -> Result<()> {
+        audit.jvmti.set_tag(self.thread, tag)?;
+        self.keep(audit, tag);
+        Ok(())
+    }
+
+    fn keep(&self, audit: &Audit, tag: jlong) {
+        if let (Some(number), Some(slot)) = (self.number, slots::here()) {
+            slot.set_virtual_tag(audit.number, number, tag);
+        }
+    }
+}
+
+#[inline]
+fn virtual_id(context: Context<'_>) -> Result<ThreadId> {
+    let current = Virtual::current(context)?;
+    match current.tag {
+        0 => {
+            let id = new_id();
+            current.set_tag(context.audit, tags::of_thread(id, None)).map(|()| id)
+        }
+        tag => Ok(tags::thread(tag).0),
+    }
+}
+
+fn virtual_actor(context @ Context { agent, audit, jni }: Context<'_>) -> Result<Actor> {
+    let current = Virtual::current(context)?;
+    let (thread, role) = match current.tag {
         0 => (new_id(), None),
         tag => tags::thread(tag),
     };
@@ -101,12 +144,11 @@ fn virtual_actor(agent: &Agent, tags: Jvmti, jni: Jni) -> Result<Actor> {
         None => {
             let reclaims = is_reclaimer(agent, jni, std::ptr::null_mut())?;
             let role = if reclaims { Role::Reclaimer } else { Role::Program };
-            tags.set_tag(thread, tags::of_thread(id, Some(role)))?;
+            current.set_tag(audit, tags::of_thread(thread, Some(role)))?;
             role
         }
     };
-    jni.delete_local(thread);
-    Ok(Actor { thread: id, role })
+    Ok(Actor { thread, role })
 }
 
 fn new_id() -> ThreadId {

@@ -36,6 +36,8 @@ pub(crate) struct Classes {
     pub(crate) redefined: Option<jfieldID>,
     /// From an instance to its native address: `zsRef` and `address`.
     address: PerKind<Option<(jfieldID, jfieldID)>>,
+    /// `java.lang.Thread.tid`: JDK 8 to 28 have it.
+    thread_number: Option<jfieldID>,
     /// `java.lang.Thread.threadStatus`: JDK 8 to 18 have it there.
     thread_status: Option<jfieldID>,
     /// `java.lang.ref.Finalizer.queue` and `queueLength`: JDK 8 to 28 have them.
@@ -117,6 +119,7 @@ impl Classes {
                 inflater: address(inflater, own.inflater).or_else(|| address(inflater, shared)),
                 deflater: address(deflater, own.deflater).or_else(|| address(deflater, shared)),
             },
+            thread_number: jni.field(thread, c"tid", c"J"),
             thread_status: jni.field(thread, c"threadStatus", c"I"),
             finalizer_queue: finalizer_queue(jni, any),
             pending: pending(jni, any),
@@ -171,6 +174,13 @@ impl Classes {
     /// Whether the JDK's own scheduler runs virtual threads on this thread.
     pub(crate) fn is_carrier(&self, jni: Jni, thread: jobject) -> bool {
         self.carrier.is_some_and(|class| jni.is_instance(thread, class))
+    }
+
+    /// The number of a thread, which no other thread of this JVM has. None if it is unknown.
+    #[inline]
+    pub(crate) fn thread_number(&self, jni: Jni, thread: jobject) -> Option<u64> {
+        let number = jni.long_field(thread, self.thread_number?).cast_unsigned();
+        (number != 0).then_some(number)
     }
 
     /// A platform thread's state from its own field, in bits of `JVMTI_THREAD_STATE_*`. None on JDK

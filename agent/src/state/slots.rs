@@ -7,7 +7,7 @@
 //! inside, or while it holds up the others, so none waits for a safepoint in there.
 
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use zaudit_core::ledger::ThreadCounts;
 use zaudit_core::model::{Actor, Role, ThreadId};
@@ -28,8 +28,15 @@ pub(crate) struct Slot {
     pub(crate) counts: ThreadCounts,
     /// Stacks that the walk has seen before.
     hits: AtomicU64,
+    /// Of them: those with frozen frames.
+    frozen_hits: AtomicU64,
     /// Who the thread is, as [`Known::word`] has it.
     known: AtomicU64,
+    /// Of the virtual thread that was last on this carrier: the audit, the number of the
+    /// thread, and its tag.
+    virtual_audit: AtomicU64,
+    virtual_number: AtomicU64,
+    virtual_tag: AtomicI64,
     /// The innermost frames where the thread, a finalizer or Cleaner, freed something last, and
     /// what they meant.
     last_frames: AtomicU64,
@@ -85,6 +92,20 @@ impl Slot {
         self.known.store(known.word(), Ordering::Relaxed);
     }
 
+    /// The tag of a virtual thread, if it was the last one here.
+    #[inline]
+    pub(crate) fn virtual_tag(&self, audit: u64, number: u64) -> Option<i64> {
+        let same = self.virtual_number.load(Ordering::Relaxed) == number
+            && self.virtual_audit.load(Ordering::Relaxed) == audit;
+        same.then(|| self.virtual_tag.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_virtual_tag(&self, audit: u64, number: u64, tag: i64) {
+        self.virtual_audit.store(audit, Ordering::Relaxed);
+        self.virtual_number.store(number, Ordering::Relaxed);
+        self.virtual_tag.store(tag, Ordering::Relaxed);
+    }
+
     /// What these innermost frames meant the last time. None if they were others.
     #[inline]
     pub(crate) fn meaning(&self, frames: u64) -> Option<u8> {
@@ -104,11 +125,23 @@ impl Slot {
         self.hits.store(hits, Ordering::Relaxed);
         hits
     }
+
+    /// One of them had frozen frames.
+    #[inline]
+    pub(crate) fn frozen_hit(&self) {
+        let hits = self.frozen_hits.load(Ordering::Relaxed) + 1;
+        self.frozen_hits.store(hits, Ordering::Relaxed);
+    }
 }
 
-/// The stacks of all threads that the walk has seen before, since the process began.
-pub(crate) fn hits() -> u64 {
-    lock(&SLOTS).all.iter().map(|slot| slot.hits.load(Ordering::Relaxed)).sum()
+/// The stacks of all threads that the walk has seen before, since the process began, and those with
+/// frozen frames among them.
+pub(crate) fn hits() -> (u64, u64) {
+    let slots = lock(&SLOTS);
+    let add = |(all, frozen), slot: &&Slot| {
+        (all + slot.hits.load(Ordering::Relaxed), frozen + slot.frozen_hits.load(Ordering::Relaxed))
+    };
+    slots.all.iter().fold((0, 0), add)
 }
 
 /// All slots that were ever made; those of threads that have ended are used again.
@@ -395,7 +428,7 @@ mod tests {
                 }
             });
         }
-        assert_eq!(hits() - before, 120_000);
+        assert_eq!(hits().0 - before.0, 120_000);
     }
 
     #[test]

@@ -6,7 +6,9 @@
 use super::jni::Jni;
 use super::jvmti::jclass;
 use std::cell::Cell;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn is_injected(fault: &str) -> bool {
     std::env::var("ZAUDIT_FAULT").is_ok_and(|injected| injected == fault)
@@ -91,4 +93,39 @@ pub(crate) fn walk() -> Option<(String, isize)> {
     let field = fault.strip_prefix("walk-")?;
     let (name, by) = field.split_at_checked(field.find(['+', '-'])?)?;
     Some((name.to_owned(), by.parse().ok()?))
+}
+
+/// `frozen-sleep` and `frozen-sleep-without-epoch`: whether a thread sleeps now and then between
+/// two reads of frozen frames, as if another process had its processor.
+static SLEEPS: LazyLock<bool> = LazyLock::new(|| {
+    std::env::var("ZAUDIT_FAULT").is_ok_and(|fault| fault.starts_with("frozen-sleep"))
+});
+
+/// Whether GC pauses meanwhile are ignored.
+static WITHOUT_EPOCH: LazyLock<bool> = LazyLock::new(|| is_injected("frozen-sleep-without-epoch"));
+
+thread_local! {
+    /// A random number, and the reads that are left until the thread sleeps.
+    static SLEEPER: Cell<(u64, u64)> = const { Cell::new((0x9e37_79b9_7f4a_7c15, 0)) };
+}
+
+/// A read of frozen frames follows.
+pub(crate) fn sleep_between_reads() {
+    if !*SLEEPS {
+        return;
+    }
+    SLEEPER.with(|sleeper| {
+        let (random, left) = sleeper.get();
+        if left > 0 {
+            return sleeper.set((random, left - 1));
+        }
+        let random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        sleeper.set((random, 100 + (random >> 33) % 300));
+        std::thread::sleep(Duration::from_micros(2_500));
+    });
+}
+
+/// Whether frozen frames are believed although a GC pause may have been meanwhile.
+pub(crate) fn without_epoch() -> bool {
+    *WITHOUT_EPOCH
 }

@@ -32,6 +32,35 @@ pub(crate) fn vm() -> Option<*mut jni::JavaVM> {
 #[derive(Clone, Copy)]
 pub(crate) struct Jni(*mut jni::JNIEnv);
 
+/// GetLongField as it was in the JNI table at one moment: another agent may replace the table.
+#[derive(Clone, Copy)]
+pub(crate) struct GetLongField(
+    unsafe extern "system" fn(*mut jni::JNIEnv, jobject, jfieldID) -> jlong,
+);
+
+impl GetLongField {
+    pub(crate) fn of(jni: Jni) -> GetLongField {
+        // SAFETY: the environment is the current thread's, with the JVM's table.
+        GetLongField(unsafe { (**jni.0).GetLongField })
+    }
+
+    pub(crate) fn address(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The 8 bytes that a number in the place of a field id stands for.
+    ///
+    /// # Safety
+    /// The reference is valid, the function is HotSpot's own, and for it the number stands for 8
+    /// bytes of that object.
+    #[inline(always)]
+    pub(crate) unsafe fn read(self, jni: Jni, object: jobject, id: usize) -> usize {
+        // SAFETY: the caller guarantees it.
+        let value = unsafe { (self.0)(jni.0, object, ptr::without_provenance_mut(id)) };
+        value.cast_unsigned() as usize
+    }
+}
+
 /// Calls a slot of the JNI table.
 macro_rules! jni {
     ($env:expr, $slot:ident $(, $argument:expr)*) => {{
@@ -218,6 +247,26 @@ impl Jni {
         signature: &CStr,
     ) -> Option<jni::jmethodID> {
         self.not_null(jni!(self, GetStaticMethodID, class, name.as_ptr(), signature.as_ptr()))
+    }
+
+    /// Calls `long method(Class, String)` of an object. None if it does not exist or throws.
+    pub(crate) fn call_long(
+        self,
+        object: jobject,
+        name: &CStr,
+        (class, text): (jclass, &CStr),
+    ) -> Option<jlong> {
+        let own = self.class_of(object);
+        let signature = c"(Ljava/lang/Class;Ljava/lang/String;)J".as_ptr();
+        let method = self.not_null(jni!(self, GetMethodID, own, name.as_ptr(), signature));
+        self.delete_local(own);
+        let text = self.not_null(jni!(self, NewStringUTF, text.as_ptr()))?;
+        let arguments = [jni::jvalue { l: class }, jni::jvalue { l: text }];
+        let value = jni!(self, CallLongMethodA, object, method?, arguments.as_ptr());
+        self.delete_local(text);
+        let threw = jni!(self, ExceptionCheck) != 0;
+        self.clear_exception();
+        (!threw).then_some(value)
     }
 
     /// Calls a static method without parameters. None if it does not exist or throws.

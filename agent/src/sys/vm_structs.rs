@@ -7,6 +7,21 @@ use crate::sys::memory::Checked;
 use libloading::os::unix::{Library, RTLD_LAZY};
 use std::ffi::{CStr, c_char};
 
+/// Whether an address is one of the JVM's library.
+pub(crate) fn is_in_library(address: usize) -> bool {
+    let Some(vm) = jni::vm() else { return false };
+    // SAFETY: `vm` is the JVM's own invocation table.
+    let own = unsafe { (**vm).GetEnv } as usize;
+    let base = |address: usize| {
+        // SAFETY: a zeroed `Dl_info` is valid.
+        let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
+        // SAFETY: `dladdr` takes any address and fills the structure.
+        let known = unsafe { libc::dladdr(std::ptr::without_provenance(address), &mut info) };
+        (known != 0).then_some(info.dli_fbase)
+    };
+    base(own).is_some_and(|own| base(address) == Some(own))
+}
+
 /// One exported table.
 struct Table {
     /// The address of the first entry.

@@ -114,8 +114,17 @@ pub enum Walk {
     Auto,
     /// From GetStackTrace only.
     Off,
+    /// As `Auto`, which includes frozen frames: for tests, in no help.
+    Frozen,
     /// From both, and compared: for tests, in no help.
     Check,
+}
+
+impl Walk {
+    /// Whether the walk continues with the frozen frames of virtual threads.
+    pub fn has_frozen(self) -> bool {
+        self != Walk::Off
+    }
 }
 
 /// A value, and whether the user gave it.

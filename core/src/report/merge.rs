@@ -282,10 +282,17 @@ fn add_walk(walk: &mut StackWalk, more: &StackWalk) {
     if rank(more.state) > rank(walk.state) {
         (walk.state, walk.reason) = (more.state, more.reason.clone());
     }
+    let (frozen, more_frozen) = (&mut walk.frozen, &more.frozen);
+    if rank(more_frozen.state) > rank(frozen.state) {
+        (frozen.state, frozen.reason) = (more_frozen.state, more_frozen.reason.clone());
+    }
     for (sum, more) in [
         (&mut walk.stacks, more.stacks),
         (&mut walk.compared, more.compared),
         (&mut walk.mismatches, more.mismatches),
+        (&mut frozen.stacks, more_frozen.stacks),
+        (&mut frozen.compared, more_frozen.compared),
+        (&mut frozen.mismatches, more_frozen.mismatches),
     ] {
         *sum = sum.saturating_add(more);
     }

@@ -169,6 +169,31 @@ pub struct StackWalk {
     pub compared: u64,
     /// Of them: those that differed.
     pub mismatches: u64,
+    /// The part of this that is about frozen frames.
+    pub frozen: FrozenWalk,
+}
+
+/// How stacks of virtual threads were captured that have frozen frames: those that the walk found
+/// are part of the numbers in [`StackWalk`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrozenWalk {
+    /// Whether the walk continues with frozen frames.
+    pub state: WalkState,
+    /// Why it does not, unless it was an option or the walk is off.
+    pub reason: Option<String>,
+    /// Stacks with frozen frames whose site was found by the walk.
+    pub stacks: u64,
+    /// Stacks with frozen frames that were compared with GetStackTrace.
+    pub compared: u64,
+    /// Of them: those that differed.
+    pub mismatches: u64,
+}
+
+impl StackWalk {
+    /// Whether a check failed.
+    pub fn has_failed(&self) -> bool {
+        [self.state, self.frozen.state].contains(&WalkState::Failed)
+    }
 }
 
 /// Numbers by reason.
@@ -215,7 +240,7 @@ impl Health {
         self.gaps == Gaps::default()
             && self.sums_off == 0
             && self.overflowed == 0
-            && self.walk.state != WalkState::Failed
+            && !self.walk.has_failed()
     }
 }
 

@@ -114,6 +114,14 @@ pub fn walk_failed(reason: &str) -> String {
     )
 }
 
+/// The part of that walk that is about frozen frames failed a check.
+pub fn frozen_walk_failed(reason: &str) -> String {
+    format!(
+        "the walk of frozen frames failed a check and is off: {reason}; some stacks of virtual \
+         threads may be wrong: this is a bug in zaudit, please report it"
+    )
+}
+
 /// Stacks that are deeper than the option `depth`.
 pub fn truncated(sites: u64) -> String {
     let stacks = count(usize::try_from(sites).unwrap_or(usize::MAX), "stack");

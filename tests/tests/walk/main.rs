@@ -3,6 +3,7 @@
 //! Invariant: not one stack differs, most are found by the walk, and a walk that is wrong on
 //! purpose is switched off before it gives a wrong stack.
 
+mod frozen;
 mod sabotage;
 
 use serde::Deserialize;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         trials.extend(per_jdk_needing(env, flags));
         let since_21 = [Need::since(21)];
         trials.extend(per_jdk_needing(env, [("continuations", since_21, continuations)]));
+        trials.extend(frozen::trials(env));
         let folder = Arc::new(Folder::fresh()?);
         other_agent::redefining(env, &folder.0)?;
         let redefined = move |env: &TestEnv, jdk: &Jdk| redefined(env, jdk, &folder);
@@ -76,6 +78,17 @@ struct Walk {
     fallbacks: BTreeMap<String, u64>,
     compared: u64,
     mismatches: u64,
+    frozen: FrozenWalk,
+}
+
+/// What it says of stacks with frozen frames.
+#[derive(Debug, Deserialize)]
+struct FrozenWalk {
+    state: String,
+    reason: Option<String>,
+    stacks: u64,
+    compared: u64,
+    mismatches: u64,
 }
 
 impl Walk {
@@ -87,7 +100,10 @@ impl Walk {
     /// Of a run in which nothing may differ.
     fn checked(ended: &Ended) -> Result<Walk> {
         let walk = Walk::of(&ended.report()?)?;
-        let right = walk.mismatches == 0 && walk.state == "on" && walk.reason.is_none();
+        let right = walk.mismatches == 0
+            && walk.state == "on"
+            && walk.reason.is_none()
+            && walk.frozen.state != "failed";
         ensure!(right, "{walk:?}: {ended}");
         Ok(walk)
     }
@@ -159,6 +175,7 @@ fn continuations(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let walk = Walk::checked(&ended)?;
     let refused = walk.fallbacks.get("bare or nested continuation").copied().unwrap_or(0);
     ensure!(walk.compared > 1_000 && refused > 100, "{walk:?}");
+    ensure!(walk.frozen.stacks > 100 && walk.frozen.state == "on", "{walk:?}");
     Ok(())
 }
 

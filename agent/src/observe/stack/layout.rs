@@ -265,6 +265,12 @@ impl Layout {
         })
     }
 
+    /// Whether an address lies in the code cache.
+    pub(crate) fn is_code(&self, address: usize) -> bool {
+        let high = |heap: &CodeHeap| Checked::new().get::<usize>(heap.high_at).unwrap_or(0);
+        self.heaps.iter().any(|heap| address >= heap.low && address < high(heap))
+    }
+
     /// Changes the field that `ZAUDIT_FAULT=walk-FIELD+8` or `walk-FIELD-8` names.
     #[cfg(feature = "fault-injection")]
     fn sabotage(&mut self) {

@@ -3,10 +3,12 @@
 //! The walk (`walk`) turns a stack into a key within some hundred nanoseconds, and a cache (`keys`)
 //! has the sites of keys seen before. GetStackTrace (`capture`) is behind both: for keys that are
 //! not in the cache, for frames that the walk does not know, and to test the walk (`self_test`).
+//! `frozen` continues the walk of a virtual thread in the heap.
 //! Invariant: a site found by the walk is the one that GetStackTrace would lead to.
 
 pub(crate) mod capture;
 mod counts;
+mod frozen;
 mod keys;
 mod layout;
 mod self_test;
@@ -16,23 +18,24 @@ use crate::state::agent::Agent;
 use crate::state::audit::Audit;
 use crate::state::classes::Classes;
 use crate::state::context::Context;
-use crate::state::slots::{self, Slot};
+use crate::state::slots::{self, Known, Slot};
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Result, jclass, out_of_memory};
 use crate::sys::memory::{Checked, Direct};
 use crate::sys::posix;
 use capture::{Buffer, Raw};
 use counts::Fallback;
+use frozen::Frozen;
 use keys::KEYS;
 use layout::Layout;
 use self_test::Structure;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use walk::{Blind, Kinds, Request, WalkKey, Walked, Why, walk};
+use walk::{Blind, Kinds, Request, Walked, Why, walk};
 use zaudit_core::model::{Kind, OutOfMemory, Purpose, SiteId};
-use zaudit_core::options::{MAX_DEPTH, Options, Walk};
-use zaudit_core::report::{StackWalk, WalkState};
+use zaudit_core::options::{MAX_DEPTH, Walk};
+use zaudit_core::report::{FrozenWalk, StackWalk, WalkState};
 
 /// The layout of this JVM, once it is known.
 static LAYOUT: OnceLock<Layout> = OnceLock::new();
@@ -53,18 +56,35 @@ const CHECK: u8 = 2;
 /// One of this number of stacks with known keys is compared with GetStackTrace.
 const SPOT_CHECK: u64 = 4_096;
 
-/// An audit with these options begins. `any` is any class.
-pub(crate) fn begin(agent: &Agent, jni: Jni, any: jclass, options: &Options) {
+/// An audit begins. `any` is any class. `pauses` makes the audit's environment report GC pauses.
+pub(crate) fn begin(
+    agent: &Agent,
+    audit: &Audit,
+    jni: Jni,
+    any: jclass,
+    pauses: impl FnOnce() -> Result<()>,
+) {
     counts::begin();
-    KEYS.limit(options.memory / 2);
-    let wanted = options.walk;
+    KEYS.limit(audit.options.memory / 2);
+    let wanted = audit.options.walk;
     let mode = match wanted {
         Walk::Off => OFF,
         _ if self_test::failed().is_some() || !is_known(agent, jni, any) => OFF,
-        Walk::Auto => ON,
+        Walk::Auto | Walk::Frozen => ON,
         Walk::Check => CHECK,
     };
+    frozen::begin(agent.jvmti, mode != OFF && wanted.has_frozen(), pauses);
     MODE.store(mode, Ordering::Release);
+}
+
+/// A GC pause begins. Called by the JVM in the pause.
+pub(crate) fn pause_begins() {
+    frozen::pause_begins();
+}
+
+/// A GC pause ends. Called by the JVM in the pause.
+pub(crate) fn pause_ends() {
+    frozen::pause_ends();
 }
 
 /// The audit counts anew.
@@ -93,14 +113,26 @@ pub(crate) fn health(audit: &Audit) -> StackWalk {
         None if unsupported.is_some() => (WalkState::Unsupported, unsupported),
         None => (WalkState::On, None),
     };
+    let frozen = match state {
+        WalkState::On => frozen::state(),
+        _ => (WalkState::Off, None),
+    };
     let counts = counts::since();
+    let (frozen_state, frozen_reason) = frozen;
     StackWalk {
         state,
         reason,
-        stacks: counts.hits,
+        stacks: counts.all.hits,
         fallbacks: counts.fallbacks().map(|(reason, count)| (reason.into(), count)).collect(),
-        compared: counts.compared,
-        mismatches: counts.mismatches,
+        compared: counts.all.compared,
+        mismatches: counts.all.mismatches,
+        frozen: FrozenWalk {
+            state: frozen_state,
+            reason: frozen_reason,
+            stacks: counts.frozen.hits,
+            compared: counts.frozen.compared,
+            mismatches: counts.frozen.mismatches,
+        },
     }
 }
 
@@ -134,8 +166,13 @@ pub(crate) fn seen(audit: &Audit, slot: &Slot, jni: Jni, kind: Kind) -> Seen {
     else {
         return Seen::Not;
     };
+    // What is known of a virtual thread comes from the JVM, and so do frozen frames.
+    if slot.known() == Known::Carrier {
+        return Seen::Not;
+    }
     let request = request(audit, (Purpose::Allocation, kind), version, 0);
-    match (Walker { layout, jni, request }).walk().map(|walked| KEYS.get(walked.key)) {
+    let walker = Walker { layout, frozen: None, jni, request };
+    match walker.walk().map(|walked| KEYS.get(walked.key)) {
         Ok(Some(site)) if !slot.hit().is_multiple_of(SPOT_CHECK) => Seen::Site(site),
         Ok(Some(_)) => Seen::Check,
         Ok(None) | Err(_) => Seen::Not,
@@ -147,7 +184,7 @@ pub(crate) fn seen(audit: &Audit, slot: &Slot, jni: Jni, kind: Kind) -> Seen {
 pub(crate) fn innermost(audit: &Audit, jni: Jni, frames: usize) -> Option<u64> {
     let (ON, Some(layout)) = (MODE.load(Ordering::Acquire), LAYOUT.get()) else { return None };
     let request = Request { salt: audit.number, frames, trusted: self_test::trusted() };
-    let walked = Walker { layout, jni, request }.walk().ok()?;
+    let walked = Walker { layout, frozen: None, jni, request }.walk().ok()?;
     Some(walked.key.0)
 }
 
@@ -167,15 +204,16 @@ pub(crate) fn site(
         return captured(context, classes, sites, version, None);
     };
     let request = request(audit, sites.of(), version, sites.frames_above());
-    let walker = Walker { layout, jni, request };
+    let walker = Walker { layout, frozen: frozen::wanted(), jni, request };
     let walked = walker.walk();
     let fallback = match walked {
-        Ok(Walked { key, .. }) => match KEYS.get(key) {
+        Ok(Walked { key, kinds, .. }) => match KEYS.get(key) {
             Some(site) => {
                 // `Check` was counted by `seen`.
                 if seen != Seen::Check {
-                    slots::here().into_iter().for_each(|slot| _ = slot.hit());
-                    if mode == ON {
+                    let hits = slots::here().map_or(0, Slot::hit);
+                    counts::found(kinds);
+                    if mode == ON && !hits.is_multiple_of(SPOT_CHECK) {
                         return Ok(site);
                     }
                 }
@@ -226,6 +264,8 @@ fn request(audit: &Audit, (purpose, kind): (Purpose, Kind), version: u64, above:
 #[derive(Clone, Copy)]
 struct Walker<'a> {
     layout: &'a Layout,
+    /// None if frozen frames must not be read. To read them may call the JVM.
+    frozen: Option<&'a Frozen>,
     jni: Jni,
     request: Request,
 }
@@ -233,14 +273,14 @@ struct Walker<'a> {
 impl Walker<'_> {
     #[inline(always)]
     fn walk(self) -> std::result::Result<Walked, Why> {
-        walk(self.layout, self.jni, self.request, &mut Direct, &mut Blind)
+        walk(self.layout, self.jni, self.frozen, self.request, &mut Direct, &mut Blind)
     }
 
     /// The same with checked reads, for any kind of frame.
     #[inline(never)]
     fn walk_checked(self) -> std::result::Result<Walked, Why> {
         let request = Request { trusted: Kinds::ALL, ..self.request };
-        walk(self.layout, self.jni, request, &mut Checked::new(), &mut Blind)
+        walk(self.layout, self.jni, self.frozen, request, &mut Checked::new(), &mut Blind)
     }
 
     /// Whether the physical frames fit the frames of GetStackTrace, and of which kinds they are.
@@ -252,9 +292,9 @@ impl Walker<'_> {
         let request = Request { frames: MAX_DEPTH + 2, ..self.request };
         let walked = if checked {
             let request = Request { trusted: Kinds::ALL, ..request };
-            walk(self.layout, self.jni, request, &mut Checked::new(), &mut structure)?
+            walk(self.layout, self.jni, self.frozen, request, &mut Checked::new(), &mut structure)?
         } else {
-            walk(self.layout, self.jni, request, &mut Direct, &mut structure)?
+            walk(self.layout, self.jni, self.frozen, request, &mut Direct, &mut structure)?
         };
         Ok((structure.fits(walked.complete), walked.kinds))
     }
@@ -264,7 +304,7 @@ impl Walker<'_> {
     /// one walk is not enough.
     #[cold]
     #[inline(never)]
-    fn proven(self, before: Before, raw: &Raw<'_>) -> Option<WalkKey> {
+    fn proven(self, before: Before, raw: &Raw<'_>) -> Option<Walked> {
         let Before { walked, checked } = before;
         let before = walked.ok()?;
         let again = if checked { self.walk_checked() } else { self.walk() };
@@ -274,7 +314,7 @@ impl Walker<'_> {
         }
         let fits = match self.fits(raw, checked) {
             // Beyond the frames that are kept.
-            Err(Why::Untested) if self_test::may_check() => self.fits(raw, true),
+            Err(why) if self_test::may_check(why) => self.fits(raw, true),
             fits => fits,
         };
         match fits {
@@ -284,14 +324,15 @@ impl Walker<'_> {
                 if !cut {
                     self_test::agreed(kinds);
                 }
-                Some(before.key)
+                Some(before)
             }
-            Ok((false, _)) => {
+            Ok((false, kinds)) => {
                 // The frames may have changed while they were walked.
                 let again = if checked { self.walk_checked() } else { self.walk() };
                 if again == Ok(before) {
-                    counts::compared(false);
-                    self_test::fail("the frames of a stack were not those of GetStackTrace".into());
+                    counts::compared(kinds, false);
+                    let reason = "the frames of a stack were not those of GetStackTrace";
+                    self_test::fail(kinds, reason.into());
                 }
                 None
             }
@@ -313,7 +354,7 @@ struct Before {
 impl Before {
     fn of(walker: Walker<'_>, walked: std::result::Result<Walked, Why>) -> Before {
         match walked {
-            Err(Why::Untested) if self_test::may_check() => {
+            Err(why) if self_test::may_check(why) => {
                 let walked = walker.walk_checked();
                 walked.err().into_iter().for_each(self_test::count);
                 Before { walked, checked: true }
@@ -340,6 +381,9 @@ fn captured<'a>(
     let mut captures_left = MAX_CAPTURES;
     loop {
         let before = walked.map(|(walker, walked)| (walker, Before::of(walker, walked)));
+        if let Some((walker, Before { walked: Err(Why::Frozen), .. })) = before {
+            frozen::find(context, walker.layout, classes.inflater);
+        }
         let all = before.is_some();
         let depth = audit.options.depth;
         let above = sites.frames_above();
@@ -379,16 +423,16 @@ fn captured<'a>(
 
 /// Enters the key of the walk with its site, or else that of the raw stack. A key of the walk that
 /// has another site already is a failed check.
-fn settle(proven: Option<WalkKey>, raw: &Raw<'_>, site: SiteId) {
+fn settle(proven: Option<Walked>, raw: &Raw<'_>, site: SiteId) {
     match proven {
         None => KEYS.enter(raw.key, site, posix::coarse_nanos()),
-        Some(key) => {
+        Some(Walked { key, kinds, .. }) => {
             let agrees = KEYS.get(key).is_none_or(|known| known == site);
-            counts::compared(agrees);
+            counts::compared(kinds, agrees);
             if agrees {
                 KEYS.enter(key, site, posix::coarse_nanos());
             } else {
-                self_test::fail("the key of a stack had led to another stack".into());
+                self_test::fail(kinds, "the key of a stack had led to another stack".into());
             }
         }
     }

@@ -2,12 +2,12 @@
 //!
 //! Until enough stacks with a kind of frame have agreed with GetStackTrace, such stacks are walked
 //! with checked reads only, and only to be compared. Invariant: after one disagreement the walk is
-//! off until the process ends, with the reason.
+//! off until the process ends, with the reason; or that of frozen frames, if the stack had some.
 
 use super::walk::{Kinds, Physical, Visitor, Why};
 use crate::sys::jvmti::jvmtiFrameInfo;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use zaudit_core::options::MAX_DEPTH;
 
 /// How many stacks with a kind of frame must agree before it is trusted.
@@ -20,19 +20,24 @@ const MAX_CHECKED: u32 = 4_096;
 /// How many stacks may have frames that cannot be.
 const MAX_IMPOSSIBLE: u32 = 8;
 
-static TRUSTED: AtomicU8 = AtomicU8::new(0);
+static TRUSTED: AtomicU16 = AtomicU16::new(0);
 
 /// Stacks that agreed, for each kind of frame.
-static AGREED: [AtomicU32; u8::BITS as usize] = [const { AtomicU32::new(0) }; u8::BITS as usize];
+static AGREED: [AtomicU32; u16::BITS as usize] = [const { AtomicU32::new(0) }; u16::BITS as usize];
 
-/// Stacks that were walked with checked reads.
+/// Stacks that were walked with checked reads: because of frames on the stack, and of frozen ones.
 static CHECKED: AtomicU32 = AtomicU32::new(0);
+static CHECKED_FROZEN: AtomicU32 = AtomicU32::new(0);
 
-/// Stacks with frames that cannot be.
+/// Stacks with frames that cannot be, and with frozen ones that cannot.
 static IMPOSSIBLE: AtomicU32 = AtomicU32::new(0);
+static IMPOSSIBLE_FROZEN: AtomicU32 = AtomicU32::new(0);
 
 /// Why the walk is off for good.
 static FAILED: OnceLock<String> = OnceLock::new();
+
+/// Why frozen frames are no longer read.
+static FAILED_FROZEN: OnceLock<String> = OnceLock::new();
 
 /// The kinds of frames that are trusted.
 #[inline]
@@ -40,10 +45,15 @@ pub(super) fn trusted() -> Kinds {
     Kinds(TRUSTED.load(Ordering::Relaxed))
 }
 
-/// Whether one more stack may be walked with checked reads.
-pub(super) fn may_check() -> bool {
-    CHECKED.load(Ordering::Relaxed) < MAX_CHECKED
-        && CHECKED.fetch_add(1, Ordering::Relaxed) < MAX_CHECKED
+/// Whether one more stack, which has no key for this reason, may be walked with checked reads.
+pub(super) fn may_check(why: Why) -> bool {
+    let checked = match why {
+        Why::Untested => &CHECKED,
+        Why::UntestedFrozen => &CHECKED_FROZEN,
+        _ => return false,
+    };
+    checked.load(Ordering::Relaxed) < MAX_CHECKED
+        && checked.fetch_add(1, Ordering::Relaxed) < MAX_CHECKED
 }
 
 /// A stack with these kinds of frames agrees with GetStackTrace.
@@ -55,12 +65,17 @@ pub(super) fn agreed(kinds: Kinds) {
     }
 }
 
-/// Switches the walk off for good.
+/// A stack with these kinds of frames was wrong: switches off for good what may be to blame, the
+/// walk of frozen frames if there are any.
 #[cold]
-pub(super) fn fail(reason: String) {
-    TRUSTED.store(0, Ordering::Relaxed);
+pub(super) fn fail(kinds: Kinds, reason: String) {
     // The first reason is the one that matters.
-    let _ = FAILED.set(reason);
+    if kinds.has(Kinds::FROZEN) {
+        let _ = FAILED_FROZEN.set(reason);
+    } else {
+        TRUSTED.store(0, Ordering::Relaxed);
+        let _ = FAILED.set(reason);
+    }
 }
 
 /// Why the walk is off for good, if it is.
@@ -68,13 +83,23 @@ pub(super) fn failed() -> Option<&'static str> {
     FAILED.get().map(String::as_str)
 }
 
+/// Why frozen frames are no longer read, if they are not.
+#[inline]
+pub(super) fn frozen_failed() -> Option<&'static str> {
+    FAILED_FROZEN.get().map(String::as_str)
+}
+
 /// A stack has no key for this reason.
 pub(super) fn count(why: Why) {
-    if why.is_impossible()
-        && IMPOSSIBLE.fetch_add(1, Ordering::Relaxed) >= MAX_IMPOSSIBLE
-        && failed().is_none()
-    {
-        fail(format!("{} on more than {MAX_IMPOSSIBLE} stacks", why.name()));
+    if !why.is_impossible() {
+        return;
+    }
+    let (impossible, kinds) = match why {
+        Why::FrozenFrame => (&IMPOSSIBLE_FROZEN, Kinds::FROZEN),
+        _ => (&IMPOSSIBLE, Kinds::default()),
+    };
+    if impossible.fetch_add(1, Ordering::Relaxed) >= MAX_IMPOSSIBLE {
+        fail(kinds, format!("{} on more than {MAX_IMPOSSIBLE} stacks", why.name()));
     }
 }
 

@@ -6,8 +6,10 @@
 //! understood, there is no key, but the reason.
 //!
 //! Four kinds of memory are read: the thread's own JavaThread, its own stack, the code cache as far
-//! as it is in use, and the methods that are on the stack.
+//! as it is in use, and the methods that are on the stack. Frames in the heap are the matter of
+//! `frozen`.
 
+use super::frozen::{Barrier, Frozen};
 use super::layout::{Bottom, CodeHeap, DeoptHandlers, Layout};
 use crate::sys::jni::Jni;
 use crate::sys::memory::{Checked, Reader};
@@ -28,8 +30,12 @@ pub(crate) enum Why {
     NoMethodId,
     /// A frame of the JVM whose size is not fixed.
     Stub,
-    /// The rest of a virtual thread's stack is in the heap.
+    /// The rest of a virtual thread's stack is in the heap, and is not read there.
     Frozen,
+    /// A kind of frozen frame that has not passed the self-test.
+    UntestedFrozen,
+    /// A GC pause while frozen frames were read.
+    Pause,
     /// A continuation that is not that of a virtual thread, or one inside another.
     Continuation,
     /// Code outside the code cache.
@@ -52,15 +58,19 @@ pub(crate) enum Why {
     ContinuationEntry,
     /// Nothing is mapped at an address.
     Unmapped,
+    /// A stack chunk or a frozen frame does not look like one.
+    FrozenFrame,
 }
 
 impl Why {
     /// All of them.
-    pub(crate) const ALL: [Why; 15] = [
+    pub(crate) const ALL: [Why; 18] = [
         Why::Untested,
         Why::NoMethodId,
         Why::Stub,
         Why::Frozen,
+        Why::UntestedFrozen,
+        Why::Pause,
         Why::Continuation,
         Why::OtherCode,
         Why::NoFrame,
@@ -72,6 +82,7 @@ impl Why {
         Why::Original,
         Why::ContinuationEntry,
         Why::Unmapped,
+        Why::FrozenFrame,
     ];
 
     /// For `health`.
@@ -81,6 +92,8 @@ impl Why {
             Why::NoMethodId => "new method",
             Why::Stub => "frame of the JVM",
             Why::Frozen => "frozen frames",
+            Why::UntestedFrozen => "frozen frames not tested yet",
+            Why::Pause => "GC pause",
             Why::Continuation => "bare or nested continuation",
             Why::OtherCode => "code outside the code cache",
             Why::NoFrame => "no Java frame",
@@ -92,6 +105,7 @@ impl Why {
             Why::Original => "an impossible deoptimised frame",
             Why::ContinuationEntry => "an impossible continuation",
             Why::Unmapped => "an address that is not mapped",
+            Why::FrozenFrame => "an impossible frozen frame",
         }
     }
 
@@ -102,6 +116,8 @@ impl Why {
             | Why::NoMethodId
             | Why::Stub
             | Why::Frozen
+            | Why::UntestedFrozen
+            | Why::Pause
             | Why::Continuation
             | Why::OtherCode => false,
             Why::NoFrame
@@ -112,14 +128,15 @@ impl Why {
             | Why::Entry
             | Why::Original
             | Why::ContinuationEntry
-            | Why::Unmapped => true,
+            | Why::Unmapped
+            | Why::FrozenFrame => true,
         }
     }
 }
 
 /// A set of kinds of frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Kinds(pub(crate) u8);
+pub(crate) struct Kinds(pub(crate) u16);
 
 impl Kinds {
     pub(crate) const INTERPRETED: Kinds = Kinds(1);
@@ -136,15 +153,22 @@ impl Kinds {
     /// trusted, of which they are.
     pub(crate) const INTERPRETED_HOOK: Kinds = Kinds(64);
     pub(crate) const COMPILED_HOOK: Kinds = Kinds(128);
-    pub(crate) const ALL: Kinds = Kinds(255);
+    /// Frozen frames have another form, so each of their kinds has to prove itself.
+    pub(crate) const FROZEN_INTERPRETED: Kinds = Kinds(256);
+    pub(crate) const FROZEN_COMPILED: Kinds = Kinds(512);
+    pub(crate) const FROZEN_DEOPTIMISED: Kinds = Kinds(1_024);
+    /// All kinds of frozen frames.
+    pub(crate) const FROZEN: Kinds = Kinds(256 | 512 | 1_024);
+    pub(crate) const ALL: Kinds = Kinds(u16::MAX);
 
+    /// Whether one of these kinds is among them.
     #[inline(always)]
-    fn has(self, kind: Kinds) -> bool {
+    pub(crate) fn has(self, kind: Kinds) -> bool {
         self.0 & kind.0 != 0
     }
 
     #[inline(always)]
-    fn add(&mut self, kind: Kinds) {
+    pub(super) fn add(&mut self, kind: Kinds) {
         self.0 |= kind.0;
     }
 }
@@ -196,6 +220,45 @@ pub(crate) struct Walked {
     pub(crate) complete: bool,
 }
 
+/// A walk under way.
+#[derive(Clone, Copy)]
+pub(super) struct Progress {
+    pub(super) hash: u64,
+    /// Physical frames without the hook's own.
+    pub(super) frames: usize,
+    pub(super) kinds: Kinds,
+}
+
+impl Progress {
+    #[inline(always)]
+    pub(super) fn compiled(&mut self, layout: &Layout, position: usize, id: u32) {
+        let offset = position.wrapping_sub(layout.code_low) as u64;
+        self.hash = mix(self.hash, offset << 32 | u64::from(id), COMPILED_FRAME);
+        self.frames += 1;
+    }
+
+    #[inline(always)]
+    pub(super) fn interpreted(&mut self, id: usize, offset: usize) {
+        let word = (id as u64).wrapping_add((offset as u64) << 47);
+        self.hash = mix(self.hash, word, INTERPRETED_FRAME);
+        self.frames += 1;
+    }
+
+    /// The walk came to the outermost frame.
+    #[inline(always)]
+    pub(super) fn end(self) -> Walked {
+        let key = WalkKey(mix(self.hash, END | self.frames as u64, MARK));
+        Walked { key, kinds: self.kinds, complete: true }
+    }
+
+    /// The walk has as many frames as it wants.
+    #[inline(always)]
+    pub(super) fn cut(self) -> Walked {
+        let key = WalkKey(mix(self.hash, CUT, MARK));
+        Walked { key, kinds: self.kinds, complete: false }
+    }
+}
+
 const COMPILED_FRAME: u64 = 0xa076_1d64_78bd_642f;
 const INTERPRETED_FRAME: u64 = 0xe703_7ed1_a0b4_28db;
 const MARK: u64 = 0x8ebc_6af0_9c88_c6e3;
@@ -219,16 +282,17 @@ const CUT: u64 = 7;
 const END: u64 = 1 << 32;
 
 /// The largest frame, in bytes.
-const MAX_FRAME: usize = 1 << 20;
+pub(super) const MAX_FRAME: usize = 1 << 20;
 
 /// The largest method, in bytes.
-const MAX_CODE: usize = 1 << 16;
+pub(super) const MAX_CODE: usize = 1 << 16;
 
 /// Walks the stack of the current thread, which is in a native method.
 #[inline(always)]
 pub(crate) fn walk<R: Reader, V: Visitor>(
     layout: &Layout,
     jni: Jni,
+    frozen: Option<&Frozen>,
     request: Request,
     reader: &mut R,
     visitor: &mut V,
@@ -252,18 +316,16 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
     if pc == 0 {
         pc = stack.word(reader, sp - 8)?;
     }
-    let mut kinds = Kinds::default();
-    let mut hash = request.salt;
+    let mut progress = Progress { hash: request.salt, frames: 0, kinds: Kinds::default() };
     // The first frame is the hook's own.
     let mut is_hook = true;
-    let mut frames = 0_usize;
     let mut steps = 4 * request.frames + 64;
     let (interpreter, interpreter_size) = layout.interpreter;
     loop {
         steps = steps.checked_sub(1).ok_or(Why::Stack)?;
         if pc.wrapping_sub(interpreter) < interpreter_size {
             let kind = if is_hook { Kinds::INTERPRETED_HOOK } else { Kinds::INTERPRETED };
-            kinds.add(kind);
+            progress.kinds.add(kind);
             if !request.trusted.has(kind) {
                 return Err(Why::Untested);
             }
@@ -291,15 +353,9 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
                     let index = if position == 0 { -1 } else { index as i64 };
                     visitor.frame(Physical::Interpreted(id, index));
                 }
-                hash =
-                    mix(hash, (id as u64).wrapping_add((offset as u64) << 47), INTERPRETED_FRAME);
-                frames += 1;
-                if frames >= request.frames {
-                    return Ok(Walked {
-                        key: WalkKey(mix(hash, CUT, MARK)),
-                        kinds,
-                        complete: false,
-                    });
+                progress.interpreted(id, offset);
+                if progress.frames >= request.frames {
+                    return Ok(progress.cut());
                 }
             }
             is_hook = false;
@@ -309,7 +365,7 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
             continue;
         }
         if pc == layout.call_stub_return {
-            kinds.add(Kinds::ENTRY);
+            progress.kinds.add(Kinds::ENTRY);
             if !request.trusted.has(Kinds::ENTRY) {
                 return Err(Why::Untested);
             }
@@ -322,8 +378,7 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
             }
             let caller_sp = stack.word(reader, wrapper + layout.wrapper.sp)?;
             if caller_sp == 0 {
-                let key = WalkKey(mix(hash, END | frames as u64, MARK));
-                return Ok(Walked { key, kinds, complete: true });
+                return Ok(progress.end());
             }
             if caller_sp <= wrapper {
                 return Err(Why::Entry);
@@ -334,7 +389,7 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
             if pc == 0 {
                 pc = stack.word(reader, sp - 8)?;
             }
-            hash = mix(hash, AT_ENTRY, MARK);
+            progress.hash = mix(progress.hash, AT_ENTRY, MARK);
             continue;
         }
         let blob = Blob::of(layout, reader, pc)?;
@@ -342,27 +397,34 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
         let size = blob.number(reader, layout.frame_size)? as usize * 8;
         #[cfg(feature = "fault-injection")]
         let size = size.wrapping_add(layout.extra_frame_bytes);
-        if !(16..=MAX_FRAME).contains(&size) && code != Code::Unwalkable {
+        if !(16..=MAX_FRAME).contains(&size) && code.has_frames_of_a_size() {
             return Err(Why::FrameSize);
         }
         match code {
             Code::Unwalkable => {
-                return Err(match layout.return_barrier {
+                return Err(Why::Stub);
+            }
+            Code::Continuation => {
+                // The other stubs there belong to a thaw or to an exception that passes.
+                if let Some(field) = layout.return_barrier {
                     // SAFETY: a static field of the JVM's library.
-                    Some(field) if unsafe { reader.read(field) } != Some(pc) => Why::Stub,
-                    _ if is_stub_routines(blob.word(reader, layout.blob_name)?) => Why::Frozen,
-                    _ => Why::Stub,
-                });
+                    if unsafe { reader.read(field) } != Some(pc) {
+                        return Err(Why::Stub);
+                    }
+                }
+                let frozen = frozen.ok_or(Why::Frozen)?;
+                let barrier = Barrier { stack: &stack, thread, sp };
+                return frozen.walk(layout, jni, request, (barrier, progress), reader, visitor);
             }
             Code::Stub => {
-                kinds.add(Kinds::STUB);
+                progress.kinds.add(Kinds::STUB);
                 if !request.trusted.has(Kinds::STUB) {
                     return Err(Why::Untested);
                 }
             }
             Code::Compiled | Code::Native => {
                 let kind = if is_hook { Kinds::COMPILED_HOOK } else { Kinds::COMPILED };
-                kinds.add(kind);
+                progress.kinds.add(kind);
                 if !request.trusted.has(kind) {
                     return Err(Why::Untested);
                 }
@@ -370,17 +432,16 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
                     return Err(Why::Code);
                 }
                 if code == Code::Native && is_bottom(layout, reader, &blob)? {
-                    kinds.add(Kinds::BOTTOM);
+                    progress.kinds.add(Kinds::BOTTOM);
                     if !request.trusted.has(Kinds::BOTTOM) {
                         return Err(Why::Untested);
                     }
                     check_entry(layout, reader, &stack, sp)?;
-                    let key = WalkKey(mix(hash, END | frames as u64, MARK));
-                    return Ok(Walked { key, kinds, complete: true });
+                    return Ok(progress.end());
                 }
                 let mut position = pc;
                 if is_deoptimised(layout, reader, &blob, pc)? {
-                    kinds.add(Kinds::DEOPTIMISED);
+                    progress.kinds.add(Kinds::DEOPTIMISED);
                     if !request.trusted.has(Kinds::DEOPTIMISED) {
                         return Err(Why::Untested);
                     }
@@ -400,12 +461,9 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
                         let method = blob.word(reader, layout.compiled_method)?;
                         visitor.frame(Physical::Compiled(method_id(layout, reader, method)?.0));
                     }
-                    let offset = position.wrapping_sub(layout.code_low) as u64;
-                    hash = mix(hash, offset << 32 | u64::from(id), COMPILED_FRAME);
-                    frames += 1;
-                    if frames >= request.frames {
-                        let key = WalkKey(mix(hash, CUT, MARK));
-                        return Ok(Walked { key, kinds, complete: false });
+                    progress.compiled(layout, position, id);
+                    if progress.frames >= request.frames {
+                        return Ok(progress.cut());
                     }
                 }
                 is_hook = false;
@@ -426,7 +484,7 @@ fn of_thread<R: Reader>(reader: &mut R, thread: usize, offset: usize) -> Result<
 }
 
 /// The stack of the current thread, from a frame of the walk outwards.
-struct OwnStack {
+pub(super) struct OwnStack {
     /// The address of a local variable of the walk.
     low: usize,
     /// The end of the stack.
@@ -440,7 +498,7 @@ impl OwnStack {
     }
 
     #[inline(always)]
-    fn word<R: Reader>(&self, reader: &mut R, at: usize) -> Result<usize, Why> {
+    pub(super) fn word<R: Reader>(&self, reader: &mut R, at: usize) -> Result<usize, Why> {
         self.check(at)?;
         // SAFETY: the address is aligned and lies between a local variable of the walk and the end
         // of this thread's stack, all of which is mapped while the walk runs.
@@ -449,15 +507,15 @@ impl OwnStack {
 }
 
 /// Code in the code cache that contains a return address of the stack.
-struct Blob {
-    at: usize,
+pub(super) struct Blob {
+    pub(super) at: usize,
     /// The end of the memory in use of its heap.
-    high: usize,
+    pub(super) high: usize,
 }
 
 impl Blob {
     #[inline(always)]
-    fn of<R: Reader>(layout: &Layout, reader: &mut R, pc: usize) -> Result<Blob, Why> {
+    pub(super) fn of<R: Reader>(layout: &Layout, reader: &mut R, pc: usize) -> Result<Blob, Why> {
         for heap in &layout.heaps {
             if pc < heap.low {
                 continue;
@@ -509,14 +567,14 @@ impl Blob {
 
     /// The caller checks that the field lies below `high`.
     #[inline(always)]
-    fn word<R: Reader>(&self, reader: &mut R, offset: usize) -> Result<usize, Why> {
+    pub(super) fn word<R: Reader>(&self, reader: &mut R, offset: usize) -> Result<usize, Why> {
         // SAFETY: the field lies in the part of a heap that is in use; it is never unmapped.
         unsafe { reader.read(self.at + offset) }.ok_or(Why::Unmapped)
     }
 
     /// The same.
     #[inline(always)]
-    fn number<R: Reader>(&self, reader: &mut R, offset: usize) -> Result<u32, Why> {
+    pub(super) fn number<R: Reader>(&self, reader: &mut R, offset: usize) -> Result<u32, Why> {
         // SAFETY: as above.
         unsafe { reader.read(self.at + offset) }.ok_or(Why::Unmapped)
     }
@@ -524,7 +582,7 @@ impl Blob {
 
 /// Whether a frame was deoptimised: the return address to it was replaced.
 #[inline(always)]
-fn is_deoptimised<R: Reader>(
+pub(super) fn is_deoptimised<R: Reader>(
     layout: &Layout,
     reader: &mut R,
     blob: &Blob,
@@ -565,7 +623,7 @@ fn is_bottom<R: Reader>(layout: &Layout, reader: &mut R, blob: &Blob) -> Result<
 /// Checks that a virtual thread ends at this entry of a continuation. If not, GetStackTrace goes on
 /// to the frames around it.
 #[inline(always)]
-fn check_entry<R: Reader>(
+pub(super) fn check_entry<R: Reader>(
     layout: &Layout,
     reader: &mut R,
     stack: &OwnStack,
@@ -584,7 +642,7 @@ fn check_entry<R: Reader>(
 
 /// The jmethodID of a Method on the stack, and its ConstMethod.
 #[inline(always)]
-fn method_id<R: Reader>(
+pub(super) fn method_id<R: Reader>(
     layout: &Layout,
     reader: &mut R,
     method: usize,
@@ -617,7 +675,7 @@ fn method_id<R: Reader>(
 
 /// What code is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Code {
+pub(super) enum Code {
     /// Its frames have no fixed size, or are followed by an anchor of their own.
     Unwalkable = 0,
     /// A Java method.
@@ -626,33 +684,45 @@ enum Code {
     Native = 2,
     /// Code of the JVM with frames of a fixed size.
     Stub = 3,
+    /// The generated stubs of continuations, among them the return barrier.
+    Continuation = 4,
 }
 
-/// The addresses of names that were read, with the code's kind in the two highest bits. Names are
+impl Code {
+    fn has_frames_of_a_size(self) -> bool {
+        !matches!(self, Code::Unwalkable | Code::Continuation)
+    }
+}
+
+/// The addresses of names that were read, with the code's kind in the three highest bits. Names are
 /// constants in the JVM's library, or are never freed. 0 is a free slot.
 static NAMES: [AtomicUsize; 128] = [const { AtomicUsize::new(0) }; 128];
+
+/// Where the kind begins in a word of `NAMES`.
+const KIND_SHIFT: u32 = 61;
 
 /// The address of the most frequent name.
 static COMPILED: AtomicUsize = AtomicUsize::new(1);
 
 #[inline(always)]
-fn classify(name: usize) -> Result<Code, Why> {
+pub(super) fn classify(name: usize) -> Result<Code, Why> {
     if name == COMPILED.load(Ordering::Relaxed) { Ok(Code::Compiled) } else { known(name) }
 }
 
 #[inline(never)]
 fn known(name: usize) -> Result<Code, Why> {
-    const ADDRESS: usize = (1 << 62) - 1;
+    const ADDRESS: usize = (1 << KIND_SHIFT) - 1;
     for slot in &NAMES {
         let known = slot.load(Ordering::Relaxed);
         if known == 0 {
             break;
         }
         if known & ADDRESS == name {
-            return Ok(match known >> 62 {
+            return Ok(match known >> KIND_SHIFT {
                 1 => Code::Compiled,
                 2 => Code::Native,
                 3 => Code::Stub,
+                4 => Code::Continuation,
                 _ => Code::Unwalkable,
             });
         }
@@ -667,7 +737,7 @@ fn known(name: usize) -> Result<Code, Why> {
     if code == Code::Compiled {
         COMPILED.store(name, Ordering::Relaxed);
     }
-    let known = name | (code as usize) << 62;
+    let known = name | (code as usize) << KIND_SHIFT;
     let free = |slot: &&AtomicUsize| {
         slot.compare_exchange(0, known, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     };
@@ -706,15 +776,11 @@ fn kind_of(name: &[u8]) -> Code {
     match () {
         () if name.starts_with(b"nmethod\0") => Code::Compiled,
         () if name.starts_with(b"native nmethod\0") => Code::Native,
+        // JDK 21 writes it without the last space.
+        () if name.starts_with(b"StubRoutines (continuation") => Code::Continuation,
         () if UNWALKABLE.iter().any(|it| name.starts_with(it)) => Code::Unwalkable,
         () => Code::Stub,
     }
-}
-
-/// Whether code has generated stubs, among them the return barrier.
-#[cold]
-fn is_stub_routines(name: usize) -> bool {
-    read_name(name).is_some_and(|text| text.starts_with(b"StubRoutines"))
 }
 
 #[cfg(test)]
@@ -763,6 +829,8 @@ mod tests {
             (&b"nmethod\0"[..], Code::Compiled),
             (b"native nmethod\0", Code::Native),
             (b"StubRoutines (1)", Code::Unwalkable),
+            (b"StubRoutines (continuationstubs)", Code::Continuation),
+            (b"StubRoutines (continuation stubs", Code::Continuation),
             (b"Interpreter", Code::Unwalkable),
             (b"new_instance Runtime1 stub", Code::Stub),
         ] {

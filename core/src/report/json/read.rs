@@ -13,7 +13,7 @@ use crate::analysis::rules::Rule;
 use crate::files::reason;
 use crate::ledger::{Counts, Tally};
 use crate::model::{Frame, FrameId, Kind, Nanos, OutOfMemory, PerKind, Trigger};
-use crate::report::{Against, Health, Process, Report, StackWalk, WalkState};
+use crate::report::{Against, FrozenWalk, Health, Process, Report, StackWalk, WalkState};
 use crate::session::Gaps;
 use crate::stacks::{Index, NodeId, ROOT, Site};
 use serde::Deserialize;
@@ -210,9 +210,9 @@ fn frame(frame: wire::Frame<'_>) -> Frame {
 fn health(health: &wire::Health<'_>) -> Result<Health, Wrong> {
     let walk = &health.walk;
     // A report from before there was a walk has none.
-    let state = match &*walk.state {
-        "" => WalkState::Off,
-        name => WalkState::named(name).ok_or_else(|| format!("unknown state {name:?} of walk"))?,
+    let state = |name: &str| match name {
+        "" => Ok(WalkState::Off),
+        name => WalkState::named(name).ok_or_else(|| format!("unknown state {name:?} of walk")),
     };
     Ok(Health {
         gaps: Gaps {
@@ -225,12 +225,19 @@ fn health(health: &wire::Health<'_>) -> Result<Health, Wrong> {
         overflowed: health.overflowed_stacks,
         truncated_sites: health.truncated_sites,
         walk: StackWalk {
-            state,
+            state: state(&walk.state)?,
             reason: walk.reason.as_ref().map(ToString::to_string),
             stacks: walk.stacks,
             fallbacks: walk.fallbacks.clone().into_owned(),
             compared: walk.compared,
             mismatches: walk.mismatches,
+            frozen: FrozenWalk {
+                state: state(&walk.frozen.state)?,
+                reason: walk.frozen.reason.as_ref().map(ToString::to_string),
+                stacks: walk.frozen.stacks,
+                compared: walk.frozen.compared,
+                mismatches: walk.frozen.mismatches,
+            },
         },
     })
 }

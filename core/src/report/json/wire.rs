@@ -303,4 +303,15 @@ pub(super) struct Walk<'a> {
     pub(super) fallbacks: Cow<'a, Reasons>,
     pub(super) compared: u64,
     pub(super) mismatches: u64,
+    #[serde(default)]
+    pub(super) frozen: FrozenWalk<'a>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct FrozenWalk<'a> {
+    pub(super) state: Cow<'a, str>,
+    pub(super) reason: Option<Cow<'a, str>>,
+    pub(super) stacks: u64,
+    pub(super) compared: u64,
+    pub(super) mismatches: u64,
 }

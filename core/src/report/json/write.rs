@@ -342,6 +342,13 @@ fn health(report: &Report) -> wire::Health<'_> {
             fallbacks: Cow::Borrowed(&health.walk.fallbacks),
             compared: health.walk.compared,
             mismatches: health.walk.mismatches,
+            frozen: wire::FrozenWalk {
+                state: health.walk.frozen.state.name().into(),
+                reason: health.walk.frozen.reason.as_deref().map(Cow::from),
+                stacks: health.walk.frozen.stacks,
+                compared: health.walk.frozen.compared,
+                mismatches: health.walk.frozen.mismatches,
+            },
         },
     }
 }

@@ -186,6 +186,10 @@ pub(in crate::report) fn unseen(health: &Health) -> Vec<String> {
     if health.walk.state == WalkState::Failed {
         lines.push(wording::walk_failed(health.walk.reason.as_deref().unwrap_or("unknown")));
     }
+    if health.walk.frozen.state == WalkState::Failed {
+        let reason = health.walk.frozen.reason.as_deref().unwrap_or("unknown");
+        lines.push(wording::frozen_walk_failed(reason));
+    }
     lines
 }
 

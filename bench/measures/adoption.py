@@ -17,7 +17,7 @@ def run(bench):
     options = ["-XX:+UseSerialGC", "-Xms1g", "-Xmx1g"]
     for _ in bench.forks(bench.pick(3, 1)):
         for major in majors:
-            command = bench.arguments(major, "zaudit:arm=false", options,
+            command = bench.arguments(major, "zaudit:arm=ready", options,
                                       ["bench.Heap", str(objects), "1000"])
             with bench.process(command) as process:
                 held = bench.read_fields(process)["objects"]

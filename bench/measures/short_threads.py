@@ -9,7 +9,7 @@ def run(bench):
     count = bench.pick("1000000", "100000")
     options = [*HEAP, "-Djdk.virtualThreadScheduler.parallelism=1",
                "-Djdk.virtualThreadScheduler.maxPoolSize=1"]
-    agents = ["bare", "zaudit:arm=false", "zaudit", "plain"]
+    agents = ["bare", "zaudit:arm=false", "zaudit:arm=ready", "zaudit", "plain"]
     for fork in bench.forks(bench.pick(8, 2)):
         for major in majors:
             for agent in bench.turn(fork, agents):

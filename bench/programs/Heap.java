@@ -1,5 +1,6 @@
 package bench;
 
+import java.util.zip.Deflater;
 import java.util.zip.Inflater;
 
 /**
@@ -24,6 +25,8 @@ public final class Heap {
         for (int i = 0; i < instances.length; i++) {
             instances[i] = new Inflater(true);
         }
+        // An adoption looks for Deflaters, too, once there has been one.
+        new Deflater().end();
         System.gc();
         System.out.println("objects=" + objects.length * 1000L);
         while (System.in.read() >= 0) {

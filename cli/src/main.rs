@@ -66,7 +66,14 @@ fn run(arguments: &Arguments) -> Result<(), CliError> {
             let library = library::for_target(&target, named)?;
             let request = AgentRequest { command: "arm", options: &attach.options, report: false };
             let answer = request.run(&target, &library, &Deadline::after(attach.jvm.timeout))?;
-            print_message(&answer.text)
+            let (notes, text): (Vec<_>, Vec<_>) =
+                answer.text.lines().partition(|line| line.starts_with("note: "));
+            print_message(&text.join("\n"))?;
+            for note in notes {
+                // If this fails, the audit has begun all the same.
+                let _ = writeln!(std::io::stderr(), "zaudit: {}", escape::lines(note));
+            }
+            Ok(())
         }
         Command::Dump(dump) => write_report("dump", dump, named),
         Command::Disarm(dump) => write_report("disarm", dump, named),

@@ -45,6 +45,7 @@ public class Redefining {
             case "failing": failing(moved); break;
             case "staying": staying(moved); break;
             case "flipping": flipping(first, moved); break;
+            case "hooked": hooked(); break;
             default: throw new IllegalArgumentException(args[0]);
         }
         System.out.println("done");
@@ -171,6 +172,13 @@ public class Redefining {
             join(thread);
         }
         System.out.println("sure " + sure[0] + " " + sure[1] + " either " + either);
+    }
+
+    /** 3 before the JDK's own class is retransformed, 4 afterwards. */
+    private static void hooked() throws Exception {
+        make(3);
+        instrumentation.retransformClasses(java.util.zip.Inflater.class);
+        make(4);
     }
 
     private static void make(int count) {

@@ -64,6 +64,9 @@ pub struct Said {
     pub stderr: String,
 }
 
+/// What attaching to some JVMs says on stderr.
+pub const RECOMPILES: &str = "zaudit: note: this JVM compiles its code again now (JDK-8324241)";
+
 impl Said {
     /// Runs `command` to its end.
     pub fn of(command: &mut Command) -> Result<Self> {
@@ -76,10 +79,17 @@ impl Said {
         })
     }
 
-    /// Ensures that it succeeded, without a word on stderr, and returns what it printed.
+    /// Ensures that it succeeded, without a word on stderr but [`RECOMPILES`], and returns what it
+    /// printed.
     pub fn done(self) -> Result<String> {
-        ensure!(self.code == Some(0) && self.stderr.is_empty(), "not done: {self:?}");
+        let silent = self.stderr.is_empty() || self.recompiles();
+        ensure!(self.code == Some(0) && silent, "not done: {self:?}");
         Ok(self.stdout)
+    }
+
+    /// Whether it says on stderr that the JVM compiles its code again, and nothing else.
+    pub fn recompiles(&self) -> bool {
+        self.stderr.starts_with(RECOMPILES) && self.stderr.lines().count() == 1
     }
 
     /// Ensures that it refused with this exit code, in one line that has these words.

@@ -19,12 +19,13 @@ use zaudit_tests::{Result, other_agent, repository};
 
 type Test = fn(&TestEnv, &Jdk, &Path) -> Result<()>;
 
-const TESTS: [(&str, u32, Test); 5] = [
+const TESTS: [(&str, u32, Test); 6] = [
     ("window_behind_our_hook", 9, |env, jdk, folder| window(env, jdk, folder, Loaded::ByLauncher)),
     ("window_before_our_hook", 8, |env, jdk, folder| window(env, jdk, folder, Loaded::ByFlag)),
     ("failing", 8, failing),
     ("staying", 8, staying),
     ("flipping", 8, flipping),
+    ("hooks_stay", 8, hooks_stay),
 ];
 
 /// How the other agent comes: agents see a new version in the order in which they came.
@@ -114,6 +115,12 @@ fn ensure_made(ended: &Ended, method: &str, expected: &[(u32, u64)]) -> Result<(
 fn window(env: &TestEnv, jdk: &Jdk, folder: &Path, loaded: Loaded) -> Result<()> {
     let ended = run(env, jdk, folder, "window", loaded)?;
     ensure_made(&ended, "make", &[(line("", "make")?, 3 + 4 + 4), (line("moved", "make")?, 5 + 7)])
+}
+
+/// Another agent has the JVM begin again from the original bytes of `Inflater`.
+fn hooks_stay(env: &TestEnv, jdk: &Jdk, folder: &Path) -> Result<()> {
+    let ended = run(env, jdk, folder, "hooked", Loaded::ByFlag)?;
+    ensure_made(&ended, "make", &[(line("", "make")?, 3 + 4)])
 }
 
 /// What is refused changes nothing, and what comes after it is seen.

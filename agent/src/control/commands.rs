@@ -28,6 +28,24 @@ pub(crate) const DONE: i32 = 0;
 const NOT_DONE: i32 = 1;
 pub(crate) const NOT_UNDERSTOOD: i32 = 2;
 
+/// Of an audit that is the first to change classes in a JVM that did not expect it.
+const DISCARDED: &str = "note: this JVM compiles its code again now (JDK-8324241), so the program \
+     is slower for seconds to a minute, as after a start; the option arm=ready at its start \
+     avoids that";
+
+/// Runs a command in a JVM where nothing was armed so far.
+pub(crate) fn run_unarmed(command: Command) -> Answer {
+    match command {
+        Command::Arm | Command::Dump | Command::Reset => Err(NO_AUDIT_YET.into()),
+        Command::Status => Ok(format!("version: {}\nstate: disarmed\n", env!("CARGO_PKG_VERSION"))),
+        Command::Disarm => Err(NO_AUDIT.into()),
+        Command::Help => Ok(options::help()),
+    }
+}
+
+const NO_AUDIT: &str = "no audit is under way";
+const NO_AUDIT_YET: &str = "no audit is under way; arm one first";
+
 /// Runs a command.
 pub(crate) fn run(agent: &'static Agent, jni: Jni, command: Command, options: &Options) -> Answer {
     match command {
@@ -75,7 +93,7 @@ pub(crate) fn send(text: &str, options: &Options) {
 fn with_audit(agent: &Agent, body: impl FnOnce(&Audit) -> Answer) -> Answer {
     match agent.hold_audit() {
         Some(audit) => body(&audit),
-        None => Err("no audit is under way; arm one first".into()),
+        None => Err(NO_AUDIT_YET.into()),
     }
 }
 
@@ -87,7 +105,8 @@ fn arm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
     let control = agent.control();
     lifecycle::arm(agent, &control, jni, options, expected)?;
     let adopted = agent.hold_audit().as_deref().map(adopted).unwrap_or_default();
-    let lines = problems.into_iter().chain([format!("armed{adopted}")]);
+    let note = agent.has_discarded_code().then(|| DISCARDED.to_owned());
+    let lines = problems.into_iter().chain([format!("armed{adopted}")]).chain(note);
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
@@ -153,7 +172,7 @@ fn disarm(agent: &'static Agent, jni: Jni, options: &Options) -> Answer {
         agent.worker.stop(agent.waker());
         return Ok("the pending audit was cancelled".into());
     }
-    Err("no audit is under way".into())
+    Err(NO_AUDIT.into())
 }
 
 /// One line for each figure that an operator of the process may need.

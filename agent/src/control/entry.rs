@@ -5,10 +5,11 @@
 
 use crate::control::commands;
 use crate::control::{archives, lifecycle, preflight, reports};
-use crate::observe::guard;
+use crate::observe::{events, guard};
 use crate::state::agent::Agent;
 use crate::state::slots;
 use crate::sys::allocator;
+use crate::sys::interposer;
 use crate::sys::jni::{self, Jni};
 use crate::sys::jvmti::{Jvmti, jint, jobject};
 use crate::sys::posix::{read_small, say, write_stderr};
@@ -18,10 +19,15 @@ use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
 };
 use std::ffi::{CStr, c_char, c_void};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use zaudit_core::files;
-use zaudit_core::options::{self, Command, Options, Parsed};
+use zaudit_core::options::{self, Arm, Command, Options, Parsed};
+
+/// The options of a JVM that was started with `arm=false`. The agent takes nothing from it before
+/// an audit: from JDK 21 on, the first JVMTI environment makes virtual threads slower for good
+/// (JDK-8330969).
+static LOADED_WITH: OnceLock<Options> = OnceLock::new();
 
 /// Called by the JVM for `-agentpath` (JVMTI, "Agent Start-Up (OnLoad phase)").
 #[unsafe(no_mangle)]
@@ -40,7 +46,7 @@ extern "system" fn Agent_OnLoad(
 }
 
 fn load(vm: *mut JavaVM, given: *const c_char) -> jint {
-    if Agent::get().is_some() {
+    if Agent::get().is_some() || LOADED_WITH.get().is_some() {
         say("the agent is already loaded; the second -agentpath is ignored");
         return JNI_OK;
     }
@@ -60,8 +66,16 @@ fn load(vm: *mut JavaVM, given: *const c_char) -> jint {
         say("the JVM does not start, because the option strict is set");
         return JNI_ERR;
     }
-    if let Err(why) = install(vm, options) {
-        say(&format!("auditing is disabled: {why}"));
+    if options.arm == Arm::Later && options.delay.is_none() {
+        LOADED_WITH.get_or_init(|| options);
+        return JNI_OK;
+    }
+    let armed_at_start = options.arm == Arm::AtStart && options.delay.is_none();
+    match install(vm, options, false) {
+        // Before any agent can change a class.
+        Ok(agent) if armed_at_start => interposer::install(agent.jvmti, events::before_change),
+        Ok(_) => {}
+        Err(why) => say(&format!("auditing is disabled: {why}")),
     }
     JNI_OK
 }
@@ -144,12 +158,23 @@ extern "system" fn Agent_OnAttach(
 fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
     // Options files are read once, because they may be pipes.
     let command = with_text(given, &mut Parsed::default(), |_, text, _| options::command(text).0);
-    let agent = match present(vm) {
+    let agent = match (command, Agent::get()) {
+        (_, Some(agent)) => Ok(agent),
+        (Command::Arm, None) => {
+            present(vm).map_err(|why| Err(format!("auditing is disabled: {why}")))
+        }
+        (command, None) => Err(commands::run_unarmed(command)),
+    };
+    let agent = match agent {
         Ok(agent) => agent,
-        Err(why) => {
+        Err(answer) => {
             let mut parsed = Parsed::default();
             with_text(given, &mut parsed, Parsed::read_command);
-            return commands::reply(&Err(format!("auditing is disabled: {why}")), &parsed.options);
+            if !parsed.complaints.is_empty() {
+                commands::send(&parsed.complaints.join("\n"), &parsed.options);
+                return commands::NOT_UNDERSTOOD;
+            }
+            return commands::reply(&answer, &parsed.options);
         }
     };
     // Arming inherits the options of the start; a report inherits those of the audit, except its
@@ -185,9 +210,12 @@ fn present(vm: *mut JavaVM) -> Result<&'static Agent, String> {
     if let Some(agent) = Agent::get() {
         return Ok(agent);
     }
-    let environment = environment();
-    environment.complaints.iter().for_each(|line| say(line));
-    install(vm, environment.options)
+    let options = LOADED_WITH.get().cloned().unwrap_or_else(|| {
+        let environment = environment();
+        environment.complaints.iter().for_each(|line| say(line));
+        environment.options
+    });
+    install(vm, options, true)
 }
 
 /// How long the start phase of a JVM may last after the first attach.
@@ -212,8 +240,8 @@ fn jvmti(vm: *mut JavaVM) -> Result<Jvmti, String> {
     }
 }
 
-/// Creates the agent, without a hook.
-fn install(vm: *mut JavaVM, options: Options) -> Result<&'static Agent, String> {
+/// Creates the agent, without a hook. `live` says whether the JVM is in its live phase.
+fn install(vm: *mut JavaVM, options: Options, live: bool) -> Result<&'static Agent, String> {
     // SAFETY: the JVM hands its own invocation table.
     unsafe { jni::keep_vm(vm) };
     let jvmti = jvmti(vm)?;
@@ -237,7 +265,7 @@ fn install(vm: *mut JavaVM, options: Options) -> Result<&'static Agent, String> 
     callbacks.DataDumpRequest = Some(on_data_dump_request);
     jvmti.set_callbacks(&callbacks).map_err(failed("SetEventCallbacks"))?;
     let agent =
-        Agent::new(jvmti, options).install().ok_or("another thread is loading the agent")?;
+        Agent::new(jvmti, options, live).install().ok_or("another thread is loading the agent")?;
     for event in [JVMTI_EVENT_VM_INIT, JVMTI_EVENT_VM_DEATH] {
         jvmti.notify(event, true).map_err(failed("SetEventNotificationMode"))?;
     }
@@ -253,7 +281,7 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
         let options = &agent.started_with;
         let armed = match options.delay {
             Some(delay) => commands::wait_to_arm(agent, jni, delay, options).map(drop),
-            None if options.arm => {
+            None if options.arm == Arm::AtStart => {
                 // Loading has already printed what is wrong with the rules.
                 let (expected, _) = preflight::load_inputs(options);
                 lifecycle::arm(agent, &agent.control(), jni, options, expected)
@@ -261,6 +289,7 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
             None => Ok(()),
         };
         if let Err(why) = armed {
+            interposer::remove();
             say(&format!("auditing is disabled: {why}"));
         }
         agent.program_begins();

@@ -13,6 +13,7 @@ use crate::state::agent::Agent;
 use crate::state::audit::{Audit, Expectations};
 use crate::state::classes::Classes;
 use crate::state::context::Context;
+use crate::sys::interposer;
 use crate::sys::jni::Jni;
 use crate::sys::jvm_flags;
 use crate::sys::jvmti::jclass;
@@ -94,8 +95,8 @@ fn set_up(
         Arc::new(Audit::new(jvmti, options.clone(), expected, agent.now(), !agent.has_begun()));
     jvmti.add_capabilities(&events::capabilities()).map_err(failed("AddCapabilities"))?;
     jvmti.set_callbacks(&events::callbacks()).map_err(failed("SetEventCallbacks"))?;
-    // The hook stays enabled: when another agent retransforms these classes, the JVM begins again
-    // from the original bytes, and our hooks would be lost.
+    // When another agent retransforms these classes, the JVM begins again from the original bytes:
+    // our hooks would be lost if this event were off then.
     jvmti
         .notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, true)
         .map_err(failed("SetEventNotificationMode(ClassFileLoadHook)"))?;
@@ -111,6 +112,7 @@ fn set_up(
     }
     agent.begin_audit(Arc::clone(&audit));
     place_hooks(agent, &audit)?;
+    events::rest(agent, &audit);
     if let Err(why) = start_worker(agent, jni, None) {
         drop(audit);
         drop(take_down(agent));
@@ -228,6 +230,7 @@ fn take_down(agent: &'static Agent) -> Option<String> {
              nothing now"
         ));
     }
+    interposer::remove();
     agent.worker.stop(agent.waker());
     wait_for_hooks(audit);
     agent.forget_freed();

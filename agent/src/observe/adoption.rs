@@ -1,19 +1,21 @@
 //! Adoption: the search for instances that were open before the audit began, concurrent with the
 //! hooks.
 //!
-//! One heap walk marks every instance that has no tag yet; each is then inspected, and adopted if
-//! it is open. Meanwhile the program runs: constructors return and `end()` is called on marked
-//! instances. A lock ([`Audit::lock_tags`]) guards an instance's tag meanwhile. Invariant: an
-//! instance is in the ledger once: as created if the hook saw its constructor return, else as
-//! adopted if it was open and its `end()` is still to come.
+//! By address, the heap walk reads the addresses of open native streams. By tag, and on JDK 8, it
+//! marks every instance that has no tag yet; each is then inspected, and adopted if it is open.
+//! Meanwhile the program runs: constructors return and `end()` is called on marked instances. A
+//! lock ([`Audit::lock_tags`]) guards an instance's tag meanwhile. Invariant: an instance is in the
+//! ledger once: as created if the hook saw its constructor return, else as adopted if it was open
+//! and its `end()` is still to come.
 
 use crate::state::audit::Audit;
 use crate::state::classes::{Classes, Life};
 use crate::state::context::Context;
-use crate::state::tags::{self, ENDING, SEARCHED};
+use crate::state::tags::{self, ENDING};
 use crate::sys::jni::Jni;
-use crate::sys::jvmti::{Result, jlong, jobject, jvmtiError, out_of_memory};
+use crate::sys::jvmti::{Result, jclass, jlong, jobject, jvmtiError, out_of_memory};
 use std::collections::HashSet;
+use std::ffi::CStr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 use zaudit_core::ledger::{Ledger, NotEntered};
@@ -88,29 +90,44 @@ pub(crate) fn tag_ending(
 
 /// Finds and adopts the open instances. The hooks have been in place since
 /// [`Audit::begin_adoption`].
-pub(crate) fn run(context @ Context { agent, audit, jni }: Context<'_>) -> Result<()> {
+pub(crate) fn run(context @ Context { agent, audit, .. }: Context<'_>) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
+    if audit.identity() == Identity::Tag {
+        return mark_and_inspect(context, classes, inspect_batch);
+    }
     // A constructor or `end()` that runs in bytecode without hooks must be through before the
     // search: nothing else shows that it happened. Before the program begins there is none.
-    if audit.identity() == Identity::Address && agent.has_begun() {
+    if agent.has_begun() {
         std::thread::sleep(OLD_BYTECODE);
     }
-    // The search for paths to GC roots marks instances, too.
-    let _lock = (audit.identity() == Identity::Address).then(|| audit.lock_tags());
-    let marked = match mark(audit, classes, jni, 0..GC_FIRST_ABOVE) {
+    let owners = Kind::ALL.map(|kind| Some((kind, classes.stream_owner(kind)?)));
+    let [Some(one), Some(other)] = owners else {
+        // The search for paths to GC roots marks instances, too.
+        let _lock = audit.lock_tags();
+        return mark_and_inspect(context, classes, enter_batch);
+    };
+    let found = read_addresses(context, one).and_then(|()| read_addresses(context, other));
+    audit.end_adoption(true);
+    found
+}
+
+/// Marks all instances, and calls `inspect` with each batch of them.
+fn mark_and_inspect(
+    context @ Context { agent, audit, jni }: Context<'_>,
+    classes: &Classes,
+    inspect: fn(Context<'_>, &Classes, jlong) -> Result<()>,
+) -> Result<()> {
+    let marked = match mark(audit, classes, 0..GC_FIRST_ABOVE) {
         Ok(GC_FIRST_ABOVE) => agent
             .jvmti
             .force_gc()
-            .and_then(|()| mark(audit, classes, jni, GC_FIRST_ABOVE..MAX_CANDIDATES)),
+            .and_then(|()| mark(audit, classes, GC_FIRST_ABOVE..MAX_CANDIDATES)),
         other => other,
     };
     let batches = marked.map_or(0, |found| found.div_ceil(BATCH));
     let inspected = (0..batches).try_for_each(|batch| {
-        jni.with_locals(BATCH + LOCAL_REFS, || match audit.identity() {
-            Identity::Tag => inspect_batch(context, classes, tags::candidate(batch)),
-            Identity::Address => enter_batch(context, classes, tags::candidate(batch)),
-        })
-        .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
+        jni.with_locals(BATCH + LOCAL_REFS, || inspect(context, classes, tags::candidate(batch)))
+            .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
     });
     audit.end_adoption(marked == Ok(0));
     marked.and(inspected)
@@ -118,28 +135,81 @@ pub(crate) fn run(context @ Context { agent, audit, jni }: Context<'_>) -> Resul
 
 /// Marks instances without a tag, in batches by their number. Returns the next number; if it is the
 /// end of the range, there may be more instances.
-fn mark(audit: &Audit, classes: &Classes, jni: Jni, mut numbers: Range<usize>) -> Result<usize> {
-    jni.with_locals(LOCAL_REFS, || {
-        let is_audited = |class: &jobject| {
-            jni.is_assignable(*class, classes.inflater)
-                || jni.is_assignable(*class, classes.deflater)
-        };
-        let searched: Vec<_> =
-            audit.jvmti.loaded_classes()?.into_iter().filter(is_audited).collect();
-        for class in &searched {
-            audit.jvmti.set_tag(*class, SEARCHED)?;
-        }
-        let began = Instant::now();
-        let walked = audit.jvmti.tag_instances_of_tagged_classes(|| {
-            numbers.next().map(|number| tags::candidate(number / BATCH))
-        });
-        audit.add_pause(began.elapsed());
-        for class in &searched {
-            audit.jvmti.set_tag(*class, 0)?;
-        }
-        walked.map(|()| numbers.start)
-    })
-    .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
+fn mark(audit: &Audit, classes: &Classes, mut numbers: Range<usize>) -> Result<usize> {
+    for class in [classes.inflater, classes.deflater] {
+        walk(audit, class, || {
+            let next = || numbers.next().map(|number| tags::candidate(number / BATCH));
+            audit.jvmti.tag_instances(class, next)
+        })?;
+    }
+    Ok(numbers.start)
+}
+
+/// Walks over the heap for a class, if that can have instances.
+fn walk(audit: &Audit, class: jclass, walk: impl FnOnce() -> Result<()>) -> Result<()> {
+    if !audit.jvmti.is_initialized(class)? {
+        return Ok(());
+    }
+    let began = Instant::now();
+    let walked = walk();
+    audit.add_pause(began.elapsed());
+    walked
+}
+
+/// Adopts the instances of a kind whose native streams are open, by the addresses in the objects
+/// that own those: the heap walk itself reads them.
+fn read_addresses(
+    Context { agent, audit, jni }: Context<'_>,
+    (kind, owner): (Kind, jclass),
+) -> Result<()> {
+    let mut found = Vec::new();
+    let mut is_complete = true;
+    let mut read = |class| {
+        walk(audit, class, || {
+            audit.jvmti.each_long_field(class, |address| {
+                if address != 0 {
+                    is_complete = found.try_reserve(1).is_ok();
+                    if is_complete {
+                        found.push(InstanceId(address.cast_unsigned()));
+                    }
+                }
+                is_complete
+            })
+        })
+    };
+    read(owner)?;
+    // Those of subclasses that override `end()` have owners of a class of their own.
+    if agent.jvmti.release() <= LAST_WITH_FINALIZERS
+        && let Some(class) = jni.boot_class(owner, finalizable(kind))
+    {
+        read(class)?;
+        jni.delete_local(class);
+    }
+    let now = agent.recent();
+    for id in found {
+        enter_open(audit, id, kind, now)?;
+    }
+    if is_complete { Ok(()) } else { Err(jvmtiError::OUT_OF_MEMORY) }
+}
+
+/// JDK 11 has these classes.
+fn finalizable(kind: Kind) -> &'static CStr {
+    match kind {
+        Kind::Inflater => c"java.util.zip.Inflater$InflaterZStreamRef$FinalizableZStreamRef",
+        Kind::Deflater => c"java.util.zip.Deflater$DeflaterZStreamRef$FinalizableZStreamRef",
+    }
+}
+
+/// By address: enters an instance that the search saw open.
+fn enter_open(audit: &Audit, id: InstanceId, kind: Kind, now: Nanos) -> Result<()> {
+    // What was ended since the search began is not open, whatever the search saw; a hook that
+    // frees it now waits for the lock.
+    let ended = audit.lock_ended();
+    let known = audit.with_ledger(|ledger, _| ledger.knows(id));
+    if !ended.contains(&id) && known == Some(false) {
+        enter(audit, id, kind, now)?;
+    }
+    Ok(())
 }
 
 /// Enters the open ones of a batch of marked instances by their addresses.
@@ -159,14 +229,7 @@ fn enter_batch(
         if address == 0 {
             continue;
         }
-        let id = InstanceId(address.cast_unsigned());
-        // What was ended since the search began is not open, whatever the search saw; a hook that
-        // frees it now waits for the lock.
-        let ended = audit.lock_ended();
-        let known = audit.with_ledger(|ledger, _| ledger.knows(id));
-        if !ended.contains(&id) && known == Some(false) {
-            enter(audit, id, kind, agent.recent())?;
-        }
+        enter_open(audit, InstanceId(address.cast_unsigned()), kind, agent.recent())?;
     }
     Ok(())
 }
@@ -209,7 +272,7 @@ fn each_address(
 ) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
     let _lock = audit.lock_tags();
-    let marked = mark(audit, classes, jni, 0..MAX_CANDIDATES)?;
+    let marked = mark(audit, classes, 0..MAX_CANDIDATES)?;
     for batch in 0..marked.div_ceil(BATCH) {
         for instance in audit.jvmti.objects_with(tags::candidate(batch))? {
             audit.jvmti.set_tag(instance, 0)?;

@@ -8,13 +8,14 @@ use crate::observe::{guard, stack};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
 use crate::state::tags;
+use crate::sys::interposer;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Jvmti, Result, jclass, jint, jlong, jobject};
 use crate::sys::posix::say;
 use jvmti_bindings::sys::jni::JNIEnv;
 use jvmti_bindings::sys::jvmti::{
-    JVMTI_EVENT_GARBAGE_COLLECTION_FINISH, JVMTI_EVENT_GARBAGE_COLLECTION_START, jvmtiCapabilities,
-    jvmtiEnv, jvmtiEventCallbacks,
+    JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_GARBAGE_COLLECTION_FINISH,
+    JVMTI_EVENT_GARBAGE_COLLECTION_START, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
 };
 use std::ffi::{CStr, c_char, c_uchar};
 use zaudit_instrument as instrument;
@@ -117,6 +118,44 @@ fn on_redefinition(jni: Jni, class: jclass) {
             .record_unreadable("classes were redefined: line numbers may be from an older version");
     }
     audit.redefinitions.begins(jni, classes.redefined, class);
+}
+
+/// Switches ClassFileLoadHook off again if it is not needed before another agent changes a class:
+/// while it is on, the JVM reads the class file of each class that comes from an archive.
+pub(crate) fn rest(agent: &Agent, audit: &Audit) {
+    // Changes that began before the places were taken are not known. Before the program begins
+    // there are none.
+    if agent.has_begun() || !interposer::covers(audit.jvmti) {
+        return;
+    }
+    let others_change_classes = agent.others_change_classes();
+    if !*others_change_classes
+        && let Err(error) = audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false)
+    {
+        say(&format!("cannot disable the event ClassFileLoadHook: {error}"));
+    }
+}
+
+/// An agent is about to change classes: if it is another one, ClassFileLoadHook is needed, and
+/// stays on.
+pub(crate) fn before_change(env: *mut jvmtiEnv) {
+    guard::entry(|| {
+        let Some(agent) = Agent::get() else { return };
+        let audit = agent.hold_audit();
+        if audit.as_ref().is_some_and(|audit| audit.jvmti.is(env)) {
+            return;
+        }
+        // Waits for `rest`. The lock is not held while the JVM is called: a debugger may suspend
+        // this thread there.
+        *agent.others_change_classes() = true;
+        if let Some(audit) = audit
+            && let Err(error) = audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, true)
+            && !agent.is_shut_down()
+        {
+            audit.session.record_unreadable("changes of classes by another agent were not seen");
+            say(&format!("cannot enable the event ClassFileLoadHook: {error}"));
+        }
+    });
 }
 
 extern "system" fn on_object_free(_jvmti: *mut jvmtiEnv, tag: jlong) {

@@ -30,12 +30,18 @@ static AGENT: OnceLock<Agent> = OnceLock::new();
 /// JVM, so that an audit can be ended meanwhile.
 static AUDIT: Quiescent<Option<Arc<Audit>>> = Quiescent::new(None);
 
+/// The last release that discards all compiled code at the first retransformation, unless some
+/// agent took a capability before the JVM was in its live phase (JDK-8324241).
+const LAST_DISCARDING: u32 = 22;
+
 pub(crate) struct Agent {
     /// The agent's own JVMTI environment, for calls that do not belong to one audit. Never
     /// disposed.
     pub(crate) jvmti: Jvmti,
     /// The options of the command line and the environment.
     pub(crate) started_with: Options,
+    /// Whether the next first retransformation makes the JVM discard its compiled code.
+    discards_code: AtomicBool,
     freed: FreeQueue,
     pub(crate) reports: ReportSlot,
     pub(crate) worker: WorkerHandle,
@@ -44,6 +50,8 @@ pub(crate) struct Agent {
     pub(crate) frame_roles: FrameRoles,
     /// Held while arming, disarming, resetting.
     control: Mutex<()>,
+    /// Whether another agent has changed classes, or may be about to.
+    others_change_classes: Mutex<bool>,
     /// The zero of [`Nanos`].
     clock: u64,
     /// Whether the program may have run already.
@@ -55,16 +63,19 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(jvmti: Jvmti, started_with: Options) -> Agent {
+    /// `live` says whether the JVM was in its live phase before.
+    pub(crate) fn new(jvmti: Jvmti, started_with: Options, live: bool) -> Agent {
         Agent {
             jvmti,
             started_with,
+            discards_code: AtomicBool::new(live && jvmti.release() <= LAST_DISCARDING),
             freed: FreeQueue::default(),
             reports: ReportSlot::default(),
             worker: WorkerHandle::default(),
             classes: OnceLock::new(),
             frame_roles: FrameRoles::default(),
             control: Mutex::default(),
+            others_change_classes: Mutex::default(),
             clock: posix::coarse_nanos(),
             begun: AtomicBool::new(false),
             shut_down: AtomicBool::new(false),
@@ -82,6 +93,11 @@ impl Agent {
     pub(crate) fn install(self) -> Option<&'static Agent> {
         AGENT.set(self).ok()?;
         AGENT.get()
+    }
+
+    /// Whether the audit that was just begun made the JVM discard its compiled code. Answers once.
+    pub(crate) fn has_discarded_code(&self) -> bool {
+        self.discards_code.swap(false, Ordering::Relaxed)
     }
 
     /// Creates a JVMTI environment.
@@ -111,6 +127,11 @@ impl Agent {
     /// Takes the lock for arming, disarming and resetting.
     pub(crate) fn control(&self) -> MutexGuard<'_, ()> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether another agent has changed classes since the agent was loaded.
+    pub(crate) fn others_change_classes(&self) -> MutexGuard<'_, bool> {
+        self.others_change_classes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Like [`control`](Agent::control), but returns None instead of blocking.

@@ -1,6 +1,7 @@
-//! Classes, fields and objects of the JDK that the agent needs, found once while arming.
+//! Classes, fields and objects of the JDK that the agent needs, found while arming; what few audits
+//! need is found when it is needed, through the boot loader alone.
 //!
-//! Later look-ups could run code of the program (its class loader) at a bad time. Invariant:
+//! Other look-ups could run code of the program (its class loader) at a bad time. Invariant:
 //! everything in here is a global reference or an id, valid on every thread until the process ends.
 
 use crate::sys::jni::{Jni, jfieldID};
@@ -34,8 +35,9 @@ pub(crate) struct Classes {
     carrier: Option<jclass>,
     /// `java.lang.Class.classRedefinedCount`: JDK 8 to 28 have it.
     pub(crate) redefined: Option<jfieldID>,
-    /// From an instance to its native address: `zsRef` and `address`.
-    address: PerKind<Option<(jfieldID, jfieldID)>>,
+    /// From an instance to its native address, once that is needed: `zsRef` and `address`. JNI
+    /// initialises a class to find its fields, which loads the JDK's zip library.
+    address: OnceLock<PerKind<Option<(jfieldID, jfieldID)>>>,
     /// `java.lang.Thread.tid`: JDK 8 to 28 have it.
     thread_number: Option<jfieldID>,
     /// `java.lang.Thread.threadStatus`: JDK 8 to 18 have it there.
@@ -77,26 +79,6 @@ impl Classes {
         };
         let (inflater, deflater) =
             (class(c"java.util.zip.Inflater")?, class(c"java.util.zip.Deflater")?);
-        // JDK 8 has one ZStreamRef for both classes, JDK 9 and later one nested class each
-        // (JDK-8185582).
-        let shared = (c"java.util.zip.ZStreamRef", c"Ljava/util/zip/ZStreamRef;");
-        let address = |instance, (name, signature): (&CStr, &CStr)| {
-            let zs_ref = jni.field(instance, c"zsRef", signature)?;
-            let holder = jni.boot_class(any, name)?;
-            let address = jni.field(holder, c"address", c"J");
-            jni.delete_local(holder);
-            Some((zs_ref, address?))
-        };
-        let own = PerKind {
-            inflater: (
-                c"java.util.zip.Inflater$InflaterZStreamRef",
-                c"Ljava/util/zip/Inflater$InflaterZStreamRef;",
-            ),
-            deflater: (
-                c"java.util.zip.Deflater$DeflaterZStreamRef",
-                c"Ljava/util/zip/Deflater$DeflaterZStreamRef;",
-            ),
-        };
         let thread = class(c"java.lang.Thread")?;
         let class_class = jni.class_of(any);
         let redefined = jni.field(class_class, c"classRedefinedCount", c"I");
@@ -115,10 +97,7 @@ impl Classes {
                 .has_virtual_threads()
                 .then(|| class(c"jdk.internal.misc.CarrierThread").ok())
                 .flatten(),
-            address: PerKind {
-                inflater: address(inflater, own.inflater).or_else(|| address(inflater, shared)),
-                deflater: address(deflater, own.deflater).or_else(|| address(deflater, shared)),
-            },
+            address: OnceLock::new(),
             thread_number: jni.field(thread, c"tid", c"J"),
             thread_status: jni.field(thread, c"threadStatus", c"I"),
             finalizer_queue: finalizer_queue(jni, any),
@@ -137,6 +116,11 @@ impl Classes {
             instrument::SHUTDOWN => Some(self.shutdown),
             _ => None,
         }
+    }
+
+    /// What owns the native streams of a kind in JDK 9 and later.
+    pub(crate) fn stream_owner(&self, kind: Kind) -> Option<jclass> {
+        *self.streams.get(kind)
     }
 
     #[inline]
@@ -159,9 +143,39 @@ impl Classes {
         self.stream(jni, kind, instance).map(|address| address.unwrap_or(0))
     }
 
+    /// The fields that lead from an instance to its native address.
+    fn find_address(&self, jni: Jni) -> PerKind<Option<(jfieldID, jfieldID)>> {
+        // JDK 8 has one ZStreamRef for both classes, JDK 9 and later one nested class each
+        // (JDK-8185582).
+        let shared = (c"java.util.zip.ZStreamRef", c"Ljava/util/zip/ZStreamRef;");
+        let address = |instance, (name, signature): (&CStr, &CStr)| {
+            let zs_ref = jni.field(instance, c"zsRef", signature)?;
+            let holder = jni.boot_class(instance, name)?;
+            let address = jni.field(holder, c"address", c"J");
+            jni.delete_local(holder);
+            Some((zs_ref, address?))
+        };
+        let own = PerKind {
+            inflater: (
+                c"java.util.zip.Inflater$InflaterZStreamRef",
+                c"Ljava/util/zip/Inflater$InflaterZStreamRef;",
+            ),
+            deflater: (
+                c"java.util.zip.Deflater$DeflaterZStreamRef",
+                c"Ljava/util/zip/Deflater$DeflaterZStreamRef;",
+            ),
+        };
+        let find = |instance, own| address(instance, own).or_else(|| address(instance, shared));
+        PerKind {
+            inflater: find(self.inflater, own.inflater),
+            deflater: find(self.deflater, own.deflater),
+        }
+    }
+
     /// The address in an instance's `zsRef`, if it has one yet.
     fn stream(&self, jni: Jni, kind: Kind, instance: jobject) -> Option<Option<jlong>> {
-        let (zs_ref, address) = (*self.address.get(kind))?;
+        let fields = self.address.get_or_init(|| self.find_address(jni));
+        let (zs_ref, address) = (*fields.get(kind))?;
         let holder = jni.object_field(instance, zs_ref);
         if holder.is_null() {
             return Some(None);

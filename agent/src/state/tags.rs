@@ -13,8 +13,6 @@ const MARK: jlong = 1 << 59;
 
 /// An instance whose `end()` began before the search found it: not to be adopted.
 pub(crate) const ENDING: jlong = MARK | 1;
-/// A class whose instances are searched for.
-pub(crate) const SEARCHED: jlong = MARK | 2;
 /// The first batch of instances that the search has marked and not inspected; the next batch is one
 /// more.
 const CANDIDATES: jlong = MARK | 16;
@@ -66,7 +64,7 @@ mod tests {
             assert_eq!(thread(tag), (ThreadId(123_456), role));
             assert!(instance(tag).is_none() && tag > 0);
         }
-        for mark in [candidate(0), candidate(100_000), ENDING, SEARCHED, 0] {
+        for mark in [candidate(0), candidate(100_000), ENDING, 0] {
             assert!(instance(mark).is_none() && is_candidate(mark) == (mark >= candidate(0)));
         }
         assert_eq!(instance(1 << 40), Some(InstanceId(1 << 40)));

@@ -114,32 +114,11 @@ impl Jvmti {
         all
     }
 
-    /// Tags every object that has no tag itself and whose class has one: one heap walk, which
-    /// pauses the application. `mark` returns the tag of the next object, or None to stop.
-    pub(crate) fn tag_instances_of_tagged_classes<F: FnMut() -> Option<jlong>>(
-        self,
-        mut mark: F,
-    ) -> Result<()> {
-        extern "system" fn visit<F: FnMut() -> Option<jlong>>(
-            _class_tag: jlong,
-            _size: jlong,
-            tag: *mut jlong,
-            _length: jint,
-            mark: *mut std::ffi::c_void,
-        ) -> jint {
-            // SAFETY: the JVM passes the pointer that it was given.
-            let mark = unsafe { &mut *mark.cast::<F>() };
-            let Some(next) = mark() else { return jvmti::JVMTI_VISIT_ABORT };
-            // SAFETY: the JVM passes a pointer to the tag.
-            unsafe { *tag = next };
-            0
-        }
-        let callbacks = jvmti::jvmtiHeapCallbacks {
-            heap_iteration_callback: Some(visit::<F>),
-            ..Default::default()
-        };
-        let filter = jvmti::JVMTI_HEAP_FILTER_CLASS_UNTAGGED | jvmti::JVMTI_HEAP_FILTER_TAGGED;
-        call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, (&raw mut mark).cast())
+    /// Whether a class is initialised: one that is not has no instances yet.
+    pub(crate) fn is_initialized(self, class: jclass) -> Result<bool> {
+        let mut status = 0;
+        call!(self, GetClassStatus, class, &mut status)?;
+        Ok(status & jvmti::JVMTI_CLASS_STATUS_INITIALIZED != 0)
     }
 
     /// Removes all tags of this environment: one heap walk, which pauses the application.
@@ -332,6 +311,17 @@ impl Jvmti {
             jint::try_from(classes.len()).unwrap_or(jint::MAX),
             classes.as_ptr()
         )
+    }
+
+    /// Whether this is the environment that a call of the JVM names.
+    pub(crate) fn is(self, env: *mut jvmti::jvmtiEnv) -> bool {
+        ptr::eq(self.0, env)
+    }
+
+    /// The table of the JVM's functions.
+    pub(crate) fn table(self) -> *const jvmti::jvmtiInterface_1_ {
+        // SAFETY: the environment is valid (see `Jvmti`).
+        unsafe { (*self.0).functions }
     }
 
     /// The JDK's release: 8, 11, 17 … A version that is not a number is 1.8.

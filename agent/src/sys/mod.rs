@@ -3,6 +3,7 @@
 pub(crate) mod allocator;
 #[cfg(feature = "fault-injection")]
 pub(crate) mod fault_injection;
+pub(crate) mod interposer;
 pub(crate) mod jni;
 pub(crate) mod jvm_flags;
 pub(crate) mod jvmti;

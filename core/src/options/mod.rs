@@ -37,7 +37,7 @@ pub struct Options {
     /// How many snapshots are kept.
     pub max_snapshots: usize,
     /// Whether to audit from the start.
-    pub arm: bool,
+    pub arm: Arm,
     /// Time between the start of the JVM and that of the audit.
     pub delay: Option<Duration>,
     /// Time after which the audit ends; none if it lasts until the JVM exits.
@@ -150,6 +150,18 @@ const LEAST_MEMORY: usize = 1 << 20;
 /// Faster snapshots would mostly write reports.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 
+/// What the agent does when the JVM starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arm {
+    /// It begins to audit.
+    #[default]
+    AtStart,
+    /// It takes what a later audit needs from the JVM, so that compiled code stays valid then.
+    Ready,
+    /// Nothing.
+    Later,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Options {
@@ -161,7 +173,7 @@ impl Default for Options {
             quiet: Choice { value: false, explicit: false },
             interval: None,
             max_snapshots: 1,
-            arm: true,
+            arm: Arm::AtStart,
             delay: None,
             duration: None,
             adopt: true,

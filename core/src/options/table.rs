@@ -6,8 +6,8 @@
 
 use super::values::{duration, duration_or_none, exit_code, fail_on, number, signal, switch};
 use super::{
-    Choice, Command, FORMATS, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, LEAST_MEMORY, MAX_DEPTH,
-    Options, Walk,
+    Arm, Choice, Command, FORMATS, Format, LEAST_GC_TIMEOUT, LEAST_INTERVAL, LEAST_MEMORY,
+    MAX_DEPTH, Options, Walk,
 };
 use crate::files::Pattern;
 use std::path::PathBuf;
@@ -191,14 +191,23 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         name: "arm",
         alias: "",
-        value: "true|false",
+        value: "true|false|ready",
         default: "true",
         category: Category::Timing,
         in_readme: false,
         short: "whether to start auditing when the JVM starts",
-        long: "With `false` the agent is loaded but hooks nothing until `delay` has passed or the command `arm` is sent.",
+        long: "With `false` the agent is loaded but takes nothing from the JVM until `delay` has passed or the command `arm` is sent. \
+               `ready` takes JVMTI capabilities at once: on JDK 8 to 22, the JVM then keeps its compiled code when it is armed, \
+               and on JDK 21 and later, virtual threads cost more from the start ([production.md](production.md#what-it-costs)).",
         set: |options, value| {
-            options.arm = switch(value)?;
+            options.arm = match value {
+                "ready" => Arm::Ready,
+                _ => match switch(value) {
+                    Ok(true) => Arm::AtStart,
+                    Ok(false) => Arm::Later,
+                    Err(_) => return Err("must be true, false or ready".into()),
+                },
+            };
             Ok(())
         },
     },

@@ -41,7 +41,7 @@ fn good_ones() {
         ("quiet", Options { quiet: Choice { value: true, explicit: true }, ..Options::default() }),
         (
             "arm=false,delay=30s",
-            Options { arm: false, delay: Some(Duration::from_secs(30)), ..Options::default() },
+            Options { arm: Arm::Later, delay: Some(Duration::from_secs(30)), ..Options::default() },
         ),
         ("duration=10m,duration=none", Options::default()),
         (

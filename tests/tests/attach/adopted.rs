@@ -141,7 +141,8 @@ fn beside_much_garbage(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(still == before, "there is a collection before the search: the test tests nothing");
     program.zaudit("attach", &[])?;
     let after = program.answer("collections")?;
-    ensure!(after != before, "the search has looked at the garbage");
+    // Where instances have to be looked at one by one, a GC comes first.
+    ensure!((after != before) == (jdk.major == 8), "collections {before} before, {after} after");
     let report = program.report("disarm", &[])?;
     let all = Adopted { found: 100, live: 100, ..Adopted::default() };
     ensure_both_adopted(&report, jdk, own, all)?;

@@ -30,8 +30,10 @@ use zaudit_tests::{Result, agent};
 type Test = fn(&Kit, &Jdk) -> Result<()>;
 
 /// On every JDK.
-const EVERYWHERE: [(&str, Test); 5] = [
+const EVERYWHERE: [(&str, Test); 7] = [
     ("whole_life", whole_life),
+    ("recompiling", recompiling),
+    ("not_armed_yet", not_armed_yet),
     ("just_starting", just_starting),
     ("started_with_reduced_signals", started_with_reduced_signals),
     ("attach_is_off", refusals::attach_is_off),
@@ -251,6 +253,42 @@ fn whole_life(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure_listed(kit, pid, "waiting", "Garbage")?;
     let said = kit.ask("disarm", pid, &[])?.done()?;
     ensure!(said == "the pending audit was cancelled\n", said.clone());
+    kit.ask("attach", pid, &[])?.done()?;
+    kit.ask("disarm", pid, &[])?.done()?;
+    ensure_unharmed(running, pid)
+}
+
+/// Where the first retransformation discards compiled code, the first attach says so, and no other
+/// one.
+fn recompiling(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    for (options, noted) in [(None, true), (Some("arm=false"), true), (Some("arm=ready"), false)] {
+        let jvm = kit.garbage(jdk)?;
+        let running = ready(match options {
+            Some(options) => jvm.agent(&kit.library, options),
+            None => jvm,
+        })?;
+        let pid = running.pid();
+        for noted in [noted && jdk.major <= 22, false] {
+            let said = kit.ask("attach", pid, &[])?;
+            let right = said.code == Some(0) && said.stdout.starts_with("armed");
+            let right = right && if noted { said.recompiles() } else { said.stderr.is_empty() };
+            ensure!(right, "{options:?}, a note {noted}: {said:?}");
+            kit.ask("disarm", pid, &[])?.done()?;
+        }
+        ensure_unharmed(running, pid)?;
+    }
+    Ok(())
+}
+
+/// Commands to a JVM that was started with `arm=false` and was not armed since.
+fn not_armed_yet(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let running = ready(kit.garbage(jdk)?.agent(&kit.library, "arm=false,depth=3"))?;
+    let pid = running.pid();
+    let status = kit.ask("status", pid, &[])?.done()?;
+    ensure!(status.contains("state: disarmed"), status.clone());
+    kit.ask("dump", pid, &[])?.refused(1, "arm one first")?;
+    kit.ask("reset", pid, &[])?.refused(1, "arm one first")?;
+    kit.ask("disarm", pid, &[])?.refused(1, "no audit is under way")?;
     kit.ask("attach", pid, &[])?.done()?;
     kit.ask("disarm", pid, &[])?.done()?;
     ensure_unharmed(running, pid)

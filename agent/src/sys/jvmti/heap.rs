@@ -1,4 +1,4 @@
-//! The part of JVMTI that walks the heap from the roots, and reads the fields of classes.
+//! The part of JVMTI that walks the heap, and reads the fields of classes.
 //!
 //! Contains no policy. Invariant: during a heap walk no function of the JVM is called.
 
@@ -6,7 +6,7 @@ use super::{
     Jvmti, Result, check, collected, copied, jclass, jint, jlong, jmethodID, jobject, jvmtiError,
     slice,
 };
-use jvmti_bindings::sys::jni::jfieldID;
+use jvmti_bindings::sys::jni::{jfieldID, jvalue};
 use jvmti_bindings::sys::jvmti;
 use std::ffi::c_void;
 use std::ptr;
@@ -128,6 +128,66 @@ impl Jvmti {
             &callbacks,
             (&raw mut visit).cast()
         )
+    }
+
+    /// Tags every object without a tag that is an instance of `class` or of a subclass: one heap
+    /// walk, which pauses the application. `mark` returns the tag of the next object, or None to
+    /// stop.
+    ///
+    /// HotSpot compares the classes before it looks up tags. In a walk that compares tags of
+    /// classes it looks up two for each object of the heap, which takes three times as long.
+    pub(crate) fn tag_instances<F: FnMut() -> Option<jlong>>(
+        self,
+        class: jclass,
+        mut mark: F,
+    ) -> Result<()> {
+        extern "system" fn visit<F: FnMut() -> Option<jlong>>(
+            _class_tag: jlong,
+            _size: jlong,
+            tag: *mut jlong,
+            mark: *mut c_void,
+        ) -> jvmti::jvmtiIterationControl {
+            // SAFETY: the JVM passes the pointer that it was given.
+            let mark = unsafe { &mut *mark.cast::<F>() };
+            let Some(next) = mark() else { return jvmti::JVMTI_ITERATION_ABORT };
+            // SAFETY: the JVM passes a pointer to the tag.
+            unsafe { *tag = next };
+            jvmti::JVMTI_ITERATION_CONTINUE
+        }
+        let filter = jvmti::JVMTI_HEAP_OBJECT_UNTAGGED;
+        let mark = (&raw mut mark).cast();
+        call!(self, IterateOverInstancesOfClass, class, filter, Some(visit::<F>), mark)
+    }
+
+    /// Calls `each` with every `long` field of every instance of this very class: one heap walk,
+    /// which pauses the application. It ends when `each` returns false.
+    pub(crate) fn each_long_field<F: FnMut(jlong) -> bool>(
+        self,
+        class: jclass,
+        mut each: F,
+    ) -> Result<()> {
+        extern "system" fn visit<F: FnMut(jlong) -> bool>(
+            _kind: jvmti::jvmtiHeapReferenceKind,
+            _info: *const jvmti::jvmtiHeapReferenceInfo,
+            _class_tag: jlong,
+            _tag: *mut jlong,
+            value: jvalue,
+            value_type: jvmti::jvmtiPrimitiveType,
+            each: *mut c_void,
+        ) -> jint {
+            if value_type != jvmti::JVMTI_PRIMITIVE_TYPE_LONG {
+                return 0;
+            }
+            // SAFETY: the JVM passes the pointer that it was given.
+            let each = unsafe { &mut *each.cast::<F>() };
+            // SAFETY: the type says which member it is.
+            if each(unsafe { value.j }) { 0 } else { jvmti::JVMTI_VISIT_ABORT }
+        }
+        let callbacks = jvmti::jvmtiHeapCallbacks {
+            primitive_field_callback: Some(visit::<F>),
+            ..Default::default()
+        };
+        call!(self, IterateThroughHeap, 0, class, &callbacks, (&raw mut each).cast())
     }
 
     /// Local references to all objects with one of these tags, each with its tag.

@@ -1,0 +1,203 @@
+//! Learns of every change of classes by another agent before it begins: takes the place of two
+//! functions of the JVM, RetransformClasses and RedefineClasses, in the table that all JVMTI
+//! environments share.
+//!
+//! JVMTI has no event for that, except ClassFileLoadHook for every class that is loaded.
+//! async-profiler takes the same two places, for a similar reason. Invariants: what stood there
+//! before is always called; a place is given back only while it is ours, so that nothing of others
+//! is lost.
+
+use super::jvmti::{Jvmti, jclass, jint, jvmtiError};
+use jvmti_bindings::sys::jvmti::{
+    JvmtiRedefineClassesFn, JvmtiRetransformClassesFn, jvmtiClassDefinition, jvmtiEnv,
+};
+use std::mem::transmute;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+/// Called before classes are changed, on the thread that does it, with the environment that it
+/// calls.
+type Listener = fn(*mut jvmtiEnv);
+
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+static RETRANSFORM: Place = Place::new();
+static REDEFINE: Place = Place::new();
+
+/// A place in the table, and what stood there.
+struct Place {
+    slot: AtomicPtr<AtomicUsize>,
+    before: AtomicUsize,
+}
+
+impl Place {
+    const fn new() -> Place {
+        Place { slot: AtomicPtr::new(ptr::null_mut()), before: AtomicUsize::new(0) }
+    }
+
+    /// Writes `function` to a place of the table. False if that cannot be done.
+    ///
+    /// # Safety
+    /// `slot` is a place of the JVM's table.
+    unsafe fn take(&self, slot: *const usize, function: usize) -> bool {
+        // SAFETY: the caller guarantees the address; it is aligned, and the table is never freed.
+        let place = unsafe { AtomicUsize::from_ptr(slot.cast_mut()) };
+        let before = place.load(Ordering::Acquire);
+        if before == 0 || before == function || !is_writable(slot) {
+            return false;
+        }
+        self.before.store(before, Ordering::Release);
+        let taken =
+            place.compare_exchange(before, function, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if taken {
+            self.slot.store(ptr::from_ref(place).cast_mut(), Ordering::Release);
+        }
+        taken
+    }
+
+    /// Puts back what stood there, unless another agent has taken the place since: it calls ours.
+    fn give_back(&self, function: usize) {
+        // SAFETY: only `take` stores it, and the table is never freed.
+        let Some(place) = (unsafe { self.slot.load(Ordering::Acquire).as_ref() }) else { return };
+        let before = self.before.load(Ordering::Acquire);
+        _ = place.compare_exchange(function, before, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether this is the place of that table, and was taken.
+    fn is(&self, slot: *const usize) -> bool {
+        ptr::eq(self.slot.load(Ordering::Acquire).cast_const().cast(), slot)
+    }
+}
+
+/// Whether the page of a table's place can be written to: the kernel adds 0 to its lower half.
+fn is_writable(slot: *const usize) -> bool {
+    const ADD_0_AND_COMPARE_WITH_0: i32 = libc::FUTEX_OP_ADD << 28;
+    let own = 0_u32;
+    // SAFETY: no thread waits on `own`. FUTEX_WAKE_OP fails where an address cannot be written
+    // to, and otherwise leaves the number as it was.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            &raw const own,
+            libc::FUTEX_WAKE_OP | libc::FUTEX_PRIVATE_FLAG,
+            1,
+            0_usize,
+            slot,
+            ADD_0_AND_COMPARE_WITH_0,
+        )
+    };
+    result >= 0
+}
+
+/// The two places in the table of an environment.
+fn places(jvmti: Jvmti) -> [*const usize; 2] {
+    let table = jvmti.table();
+    // SAFETY: the table is the JVM's own, so that its fields have addresses.
+    unsafe {
+        [
+            (&raw const (*table).RetransformClasses).cast(),
+            (&raw const (*table).RedefineClasses).cast(),
+        ]
+    }
+}
+
+fn own_functions() -> [usize; 2] {
+    let retransform: JvmtiRetransformClassesFn = on_retransform;
+    let redefine: JvmtiRedefineClassesFn = on_redefine;
+    [retransform as usize, redefine as usize]
+}
+
+/// Takes the places: `listener` is called from now on, for our own calls as well.
+pub(crate) fn install(jvmti: Jvmti, listener: Listener) {
+    LISTENER.get_or_init(|| listener);
+    let taken = [&RETRANSFORM, &REDEFINE].into_iter().zip(places(jvmti)).zip(own_functions());
+    for ((place, slot), function) in taken {
+        // SAFETY: it is a place of the JVM's table.
+        if !unsafe { place.take(slot, function) } {
+            return;
+        }
+    }
+}
+
+/// Gives the places back.
+pub(crate) fn remove() {
+    for (place, function) in [&RETRANSFORM, &REDEFINE].into_iter().zip(own_functions()) {
+        place.give_back(function);
+    }
+}
+
+/// Whether every change of classes by another agent is known before it begins, since
+/// [`install`].
+pub(crate) fn covers(jvmti: Jvmti) -> bool {
+    let mut both = [&RETRANSFORM, &REDEFINE].into_iter().zip(places(jvmti));
+    both.all(|(place, slot)| place.is(slot))
+}
+
+fn announce(env: *mut jvmtiEnv) {
+    if let Some(listener) = LISTENER.get() {
+        listener(env);
+    }
+}
+
+unsafe extern "system" fn on_retransform(
+    env: *mut jvmtiEnv,
+    count: jint,
+    classes: *const jclass,
+) -> jvmtiError {
+    announce(env);
+    // SAFETY: the function that stood in this place has this type; it is stored before ours is.
+    let before: JvmtiRetransformClassesFn =
+        unsafe { transmute(RETRANSFORM.before.load(Ordering::Acquire)) };
+    // SAFETY: the arguments are the caller's.
+    unsafe { before(env, count, classes) }
+}
+
+unsafe extern "system" fn on_redefine(
+    env: *mut jvmtiEnv,
+    count: jint,
+    definitions: *const jvmtiClassDefinition,
+) -> jvmtiError {
+    announce(env);
+    // SAFETY: as above.
+    let before: JvmtiRedefineClassesFn =
+        unsafe { transmute(REDEFINE.before.load(Ordering::Acquire)) };
+    // SAFETY: as above.
+    unsafe { before(env, count, definitions) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(place: &Place, slot: *const usize) -> bool {
+        // SAFETY: the slots of these tests are never freed; one that cannot be written to is not.
+        unsafe { place.take(slot, 0x20) }
+    }
+
+    #[test]
+    fn places_are_taken_and_given_back() {
+        static TABLE: AtomicUsize = AtomicUsize::new(0x10);
+        let slot = TABLE.as_ptr().cast_const();
+        let read = || TABLE.load(Ordering::Relaxed);
+        let place = Place::new();
+        assert!(!place.is(slot));
+        assert!(take(&place, slot) && place.is(slot));
+        assert_eq!((read(), place.before.load(Ordering::Relaxed)), (0x20, 0x10));
+        place.give_back(0x20);
+        assert_eq!(read(), 0x10);
+        assert!(take(&place, slot));
+        TABLE.store(0x30, Ordering::Relaxed);
+        place.give_back(0x20);
+        assert_eq!(read(), 0x30, "another one has taken it since");
+    }
+
+    #[test]
+    fn what_cannot_be_written_to_is_left_alone() {
+        static CONSTANT: usize = 0x10;
+        static EMPTY: AtomicUsize = AtomicUsize::new(0);
+        let place = Place::new();
+        assert!(!take(&place, &CONSTANT) && !place.is(&CONSTANT));
+        assert!(!take(&place, EMPTY.as_ptr().cast_const()), "an empty place");
+    }
+}

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use zaudit_tests::agent;
 use zaudit_tests::child::{Ended, Folder};
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
@@ -19,13 +20,14 @@ use zaudit_tests::{Result, other_agent, repository};
 
 type Test = fn(&TestEnv, &Jdk, &Path) -> Result<()>;
 
-const TESTS: [(&str, u32, Test); 6] = [
+const TESTS: [(&str, u32, Test); 7] = [
     ("window_behind_our_hook", 9, |env, jdk, folder| window(env, jdk, folder, Loaded::ByLauncher)),
     ("window_before_our_hook", 8, |env, jdk, folder| window(env, jdk, folder, Loaded::ByFlag)),
     ("failing", 8, failing),
     ("staying", 8, staying),
     ("flipping", 8, flipping),
     ("hooks_stay", 8, hooks_stay),
+    ("unseen", 8, unseen),
 ];
 
 /// How the other agent comes: agents see a new version in the order in which they came.
@@ -52,24 +54,26 @@ fn main() -> ExitCode {
     })
 }
 
-/// The program does what `way` says.
-fn run(env: &TestEnv, jdk: &Jdk, folder: &Path, way: &str, loaded: Loaded) -> Result<Ended> {
+/// The program that does what `way` says.
+fn program(jdk: &Jdk, folder: &Path, way: &str, loaded: Loaded) -> Result<Jvm> {
     let jar = folder.join("other.jar");
     let mut flag = OsString::from("-javaagent:");
     flag.push(&jar);
     let mut versions = OsString::from("-Dversions=");
     versions.push(folder);
-    let jvm = || -> Result<Jvm> {
-        let jvm = match loaded {
-            Loaded::ByFlag => {
-                Jvm::program(jdk, jar.as_os_str(), "Redefining")?.flags([&flag]).args(&[way])
-            }
-            Loaded::ByLauncher => {
-                Jvm::program(jdk, jar.as_os_str(), "-jar")?.args(&[&jar.display().to_string(), way])
-            }
-        };
-        Ok(jvm.flags([&versions]).flags(["-Xcheck:jni"]))
+    let jvm = match loaded {
+        Loaded::ByFlag => {
+            Jvm::program(jdk, jar.as_os_str(), "Redefining")?.flags([&flag]).args(&[way])
+        }
+        Loaded::ByLauncher => {
+            Jvm::program(jdk, jar.as_os_str(), "-jar")?.args(&[&jar.display().to_string(), way])
+        }
     };
+    Ok(jvm.flags([&versions]).flags(["-Xcheck:jni"]))
+}
+
+fn run(env: &TestEnv, jdk: &Jdk, folder: &Path, way: &str, loaded: Loaded) -> Result<Ended> {
+    let jvm = || program(jdk, folder, way, loaded);
     let ended = jvm()?.audited(&env.library, "").run()?;
     ensure!(ended.printed().ends_with("done\n") && ended.code() == 0, ended.to_string());
     ensure!(ended.messages().is_empty(), ended.to_string());
@@ -121,6 +125,19 @@ fn window(env: &TestEnv, jdk: &Jdk, folder: &Path, loaded: Loaded) -> Result<()>
 fn hooks_stay(env: &TestEnv, jdk: &Jdk, folder: &Path) -> Result<()> {
     let ended = run(env, jdk, folder, "hooked", Loaded::ByFlag)?;
     ensure_made(&ended, "make", &[(line("", "make")?, 3 + 4)])
+}
+
+/// An agent whose changes are not announced takes the hooks away. The report says so.
+fn unseen(_: &TestEnv, jdk: &Jdk, folder: &Path) -> Result<()> {
+    let run = |fault: &str| -> Result<Ended> {
+        let jvm = program(jdk, folder, "hooked", Loaded::ByFlag)?.env("ZAUDIT_FAULT", fault);
+        jvm.audited(&agent::faulty_library()?, "").run()
+    };
+    run("none")?.report()?;
+    let ended = run("unseen")?;
+    let unreadable = format!("{:?}", ended.unhealthy_report()?.health.details.get("unreadable"));
+    ensure!(unreadable.contains("has changed an audited class unseen"), "{unreadable}: {ended}");
+    Ok(())
 }
 
 /// What is refused changes nothing, and what comes after it is seen.

@@ -112,7 +112,7 @@ fn set_up(
     }
     agent.begin_audit(Arc::clone(&audit));
     place_hooks(agent, &audit)?;
-    events::rest(agent, &audit);
+    events::rest(Context { agent, audit: &audit, jni });
     if let Err(why) = start_worker(agent, jni, None) {
         drop(audit);
         drop(take_down(agent));

@@ -6,7 +6,7 @@
 
 use crate::inspect::gc::{self, MAYBE_GARBAGE};
 use crate::inspect::{footprint, gc_roots};
-use crate::observe::{adoption, guard, stack};
+use crate::observe::{adoption, events, guard, stack};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
 use crate::state::context::Context;
@@ -193,6 +193,7 @@ pub(crate) fn write_final(agent: &Agent) {
 /// Forces a GC and searches for paths to GC roots, where the options say so.
 fn prepare(context: Context<'_>, options: &Options) -> Prepared {
     let Context { agent, audit, jni } = context;
+    events::look_for_changes(context);
     let unsettled = match options.gc {
         true => gc::collect_and_wait(agent, jni, options.gc_timeout),
         false => {

@@ -7,6 +7,7 @@
 use crate::observe::{guard, stack};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
+use crate::state::context::Context;
 use crate::state::tags;
 use crate::sys::interposer;
 use crate::sys::jni::Jni;
@@ -18,6 +19,7 @@ use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_GARBAGE_COLLECTION_START, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
 };
 use std::ffi::{CStr, c_char, c_uchar};
+use zaudit_core::model::Kind;
 use zaudit_instrument as instrument;
 
 /// The capabilities of an audit's environment.
@@ -122,17 +124,41 @@ fn on_redefinition(jni: Jni, class: jclass) {
 
 /// Switches ClassFileLoadHook off again if it is not needed before another agent changes a class:
 /// while it is on, the JVM reads the class file of each class that comes from an archive.
-pub(crate) fn rest(agent: &Agent, audit: &Audit) {
+pub(crate) fn rest(Context { agent, audit, jni }: Context<'_>) {
     // Changes that began before the places were taken are not known. Before the program begins
     // there are none.
     if agent.has_begun() || !interposer::covers(audit.jvmti) {
         return;
     }
     let others_change_classes = agent.others_change_classes();
-    if !*others_change_classes
-        && let Err(error) = audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false)
-    {
-        say(&format!("cannot disable the event ClassFileLoadHook: {error}"));
+    if *others_change_classes {
+        return;
+    }
+    match audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false) {
+        Ok(()) => audit.rest(versions(agent, jni)),
+        Err(error) => say(&format!("cannot disable the event ClassFileLoadHook: {error}")),
+    }
+}
+
+/// How many versions the classes with hooks have had so far, in all.
+fn versions(agent: &Agent, jni: Jni) -> Option<jint> {
+    let classes = agent.classes.get()?;
+    let field = classes.redefined?;
+    let owners = Kind::ALL.into_iter().filter_map(|kind| classes.stream_owner(kind));
+    let all = [classes.inflater, classes.deflater].into_iter().chain(owners);
+    Some(all.map(|class| jni.int_field(class, field)).sum())
+}
+
+/// Looks whether a class with hooks was changed while ClassFileLoadHook was off: by an agent that
+/// had copied the JVM's functions before their places were taken.
+pub(crate) fn look_for_changes(Context { agent, audit, jni }: Context<'_>) {
+    let Some(before) = audit.at_rest() else { return };
+    let now = versions(agent, jni);
+    if now != Some(before) && !*agent.others_change_classes() {
+        audit.session.record_unreadable(
+            "another agent has changed an audited class unseen: hooks may be missing since",
+        );
+        audit.rest(now);
     }
 }
 
@@ -140,6 +166,10 @@ pub(crate) fn rest(agent: &Agent, audit: &Audit) {
 /// stays on.
 pub(crate) fn before_change(env: *mut jvmtiEnv) {
     guard::entry(|| {
+        #[cfg(feature = "fault-injection")]
+        if crate::sys::fault_injection::changes_are_unseen() {
+            return;
+        }
         let Some(agent) = Agent::get() else { return };
         let audit = agent.hold_audit();
         if audit.as_ref().is_some_and(|audit| audit.jvmti.is(env)) {

@@ -108,9 +108,18 @@ fn freed(env: *mut JNIEnv, kind: Kind, address: jlong) {
 #[inline]
 fn on_freed(hook: &mut Hook, kind: Kind, id: InstanceId) -> Result<()> {
     let agent = hook.agent;
-    let by = match hook.inside.slot().known() {
-        Known::Platform(by @ Actor { role: Role::Program, .. }) => Some((by, None)),
-        _ => actor(hook),
+    let slot = hook.inside.slot();
+    let by = match (slot.known(), hook.audit()) {
+        (Known::Platform(by), _) => Some(by),
+        (Known::Carrier, Some(audit)) => {
+            let known = threads::last_virtual(audit, slot, hook.jni);
+            known.and_then(|(thread, role)| Some(Actor { thread, role: role? }))
+        }
+        _ => None,
+    };
+    let by = match by.filter(|by| by.role == Role::Program) {
+        Some(by) => Some((by, None)),
+        None => actor(hook),
     };
     let (Some((by, reclaiming)), Some(audit)) = (by, hook.audit()) else { return Ok(()) };
     if audit.is_adopting() {
@@ -306,8 +315,13 @@ fn on_created(
     let Some(audit) = hook.audit() else { return Ok(()) };
     let slot = hook.inside.slot();
     let seen = stack::seen(audit, slot, hook.jni, kind);
-    let (site, thread) = match (seen, slot.known()) {
-        (Seen::Site(site), Known::Platform(actor)) => (site, actor.thread),
+    let thread = match slot.known() {
+        Known::Platform(actor) => Some(actor.thread),
+        Known::Carrier => threads::last_virtual(audit, slot, hook.jni).map(|(thread, _)| thread),
+        Known::Nothing => None,
+    };
+    let (site, thread) = match (seen, thread) {
+        (Seen::Site(site), Some(thread)) => (site, thread),
         (seen, _) => match new_site(hook, kind, instance, seen)? {
             Some(found) => found,
             None => return Ok(()),

@@ -5,7 +5,7 @@
 //! name: any thread may be called "Finalizer". This module also knows when a finalizer or Cleaner
 //! thread is idle. Invariant: an id is given to one thread only.
 
-use crate::observe::outermost;
+use crate::observe::{outermost, stack};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
 use crate::state::context::Context;
@@ -77,6 +77,18 @@ fn decide(context @ Context { agent, jni, .. }: Context<'_>) -> Result<Actor> {
     Ok(actor)
 }
 
+/// The current thread, if it is the last virtual thread that this carrier has kept. Calls nothing of
+/// the JVM.
+#[inline]
+pub(crate) fn last_virtual(
+    audit: &Audit,
+    slot: &Slot,
+    jni: Jni,
+) -> Option<(ThreadId, Option<Role>)> {
+    let tag = slot.virtual_tag(audit.number, stack::running_thread(jni)?)?;
+    Some(tags::thread(tag))
+}
+
 /// A virtual thread's id and role are in the tag of its `Thread` object, because its carrier
 /// changes. The carrier keeps the last one's: to ask for a thread's number is much cheaper.
 struct Virtual {
@@ -122,7 +134,10 @@ impl Virtual {
 }
 
 #[inline]
-fn virtual_id(context: Context<'_>) -> Result<ThreadId> {
+fn virtual_id(context @ Context { audit, jni, .. }: Context<'_>) -> Result<ThreadId> {
+    if let Some((id, _)) = slots::here().and_then(|slot| last_virtual(audit, slot, jni)) {
+        return Ok(id);
+    }
     let current = Virtual::current(context)?;
     match current.tag {
         0 => {
@@ -134,6 +149,11 @@ fn virtual_id(context: Context<'_>) -> Result<ThreadId> {
 }
 
 fn virtual_actor(context @ Context { agent, audit, jni }: Context<'_>) -> Result<Actor> {
+    if let Some((thread, Some(role))) =
+        slots::here().and_then(|slot| last_virtual(audit, slot, jni))
+    {
+        return Ok(Actor { thread, role });
+    }
     let current = Virtual::current(context)?;
     let (thread, role) = match current.tag {
         0 => (new_id(), None),

@@ -61,6 +61,9 @@ pub(crate) struct Audit {
     /// When the next snapshot of `interval` is due; none without `interval`.
     next_snapshot: Mutex<Option<Instant>>,
     epoch: Mutex<Epoch>,
+    /// How many versions the classes with hooks had had in all when ClassFileLoadHook was switched
+    /// off; none while it is on.
+    at_rest: Mutex<Option<i32>>,
     /// The numbers of earlier reports, for the trends. Emptied by a reset.
     history: Mutex<Arc<History>>,
     /// How far adoption is: one of the constants below.
@@ -122,6 +125,7 @@ impl Audit {
             redefinitions: Redefinitions::default(),
             armed,
             epoch: Mutex::new(Epoch { started: SystemTime::now(), since: now, from_start }),
+            at_rest: Mutex::default(),
             history: Mutex::default(),
             adoption: AtomicU8::new(NOTHING_FOUND),
             tags: Mutex::default(),
@@ -129,6 +133,14 @@ impl Audit {
             snapshot_failed: AtomicBool::new(false),
             rotations: Mutex::default(),
         }
+    }
+
+    pub(crate) fn at_rest(&self) -> Option<i32> {
+        *self.at_rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn rest(&self, versions: Option<i32>) {
+        *self.at_rest.lock().unwrap_or_else(PoisonError::into_inner) = versions;
     }
 
     pub(crate) fn epoch(&self) -> Epoch {

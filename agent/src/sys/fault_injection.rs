@@ -41,6 +41,11 @@ pub(crate) fn dump() {
     panic_if("dump");
 }
 
+/// `unseen`: what other agents do to classes is not announced.
+pub(crate) fn changes_are_unseen() -> bool {
+    is_injected("unseen")
+}
+
 /// Whether every allocation fails, on all threads.
 static NO_MEMORY: AtomicBool = AtomicBool::new(false);
 

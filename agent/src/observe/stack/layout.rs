@@ -66,6 +66,9 @@ pub(crate) struct Layout {
     pub(crate) stack_size: usize,
     /// In a JavaThread.
     pub(crate) anchor: Anchor,
+    /// In a JavaThread: the number (`Thread.threadId`) of the thread that it runs, platform or
+    /// virtual. JDK 25 to 28 have it.
+    pub(crate) running: Option<usize>,
     /// In a JavaCallWrapper: the anchor of the Java frames below a call from native code.
     pub(crate) wrapper: Anchor,
     /// From an entry frame's fp to the address of its JavaCallWrapper.
@@ -222,6 +225,7 @@ impl Layout {
             stack_base: either(&[("JavaThread", "_stack_base"), ("Thread", "_stack_base")])?,
             stack_size: either(&[("JavaThread", "_stack_size"), ("Thread", "_stack_size")])?,
             anchor: anchor(offset("JavaThread", "_anchor")?)?,
+            running: offset("JavaThread", "_monitor_owner_id").ok(),
             wrapper: anchor(offset("JavaCallWrapper", "_anchor")?)?,
             wrapper_slot: 8 * isize::try_from(slot).map_err(|error| error.to_string())?,
             interpreter: (interpreter, size as usize),

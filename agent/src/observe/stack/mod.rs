@@ -188,6 +188,13 @@ pub(crate) fn innermost(audit: &Audit, jni: Jni, frames: usize) -> Option<u64> {
     Some(walked.key.0)
 }
 
+/// The number of the current thread, as the JVM's own thread has it. None where that is not known.
+/// Calls nothing of the JVM.
+#[inline]
+pub(crate) fn running_thread(jni: Jni) -> Option<u64> {
+    walk::running_thread(LAYOUT.get()?, jni)
+}
+
 /// The site of the current thread's stack, which is in a hook, and has been looked up by [`seen`].
 pub(crate) fn site(
     context @ Context { audit, jni, .. }: Context<'_>,

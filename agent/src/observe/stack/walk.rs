@@ -12,7 +12,7 @@
 use super::frozen::{Barrier, Frozen};
 use super::layout::{Bottom, CodeHeap, DeoptHandlers, Layout};
 use crate::sys::jni::Jni;
-use crate::sys::memory::{Checked, Reader};
+use crate::sys::memory::{Checked, Direct, Reader};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A fingerprint of a walked stack. Several keys may stand for one stack; a key never stands for
@@ -481,6 +481,13 @@ fn of_thread<R: Reader>(reader: &mut R, thread: usize, offset: usize) -> Result<
     // SAFETY: the JNI environment of the current thread is a part of its JavaThread, and so is this
     // field; the JavaThread lives as long as the thread runs.
     unsafe { reader.read(thread + offset) }.ok_or(Why::Unmapped)
+}
+
+/// The number of the thread that the current JavaThread runs.
+#[inline]
+pub(super) fn running_thread(layout: &Layout, jni: Jni) -> Option<u64> {
+    let thread = (jni.raw() as usize).wrapping_sub(layout.env);
+    of_thread(&mut Direct, thread, layout.running?).ok().map(|number| number as u64)
 }
 
 /// The stack of the current thread, from a frame of the walk outwards.

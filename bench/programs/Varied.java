@@ -15,6 +15,8 @@ import java.util.Random;
 public final class Varied {
     /** Shorter than a time slice. */
     private static final int BATCH = 128;
+    /** Each stack has come this often before the measurement begins: its code is compiled by then. */
+    private static final int WARM_ROUNDS = 4;
     private static final int WARM = 200_000;
     /** A prime, so that all stacks come up, and neighbours have different outermost frames. */
     private static final long STRIDE = 2_654_435_761L;
@@ -33,6 +35,7 @@ public final class Varied {
         long first = 0;
         long next = 0;
         long end = Long.MAX_VALUE;
+        long warm = Math.max(WARM, (long) WARM_ROUNDS * stacks);
         // One loop for all of it: another call would be another stack.
         while (order < 2) {
             for (int i = 0; i < BATCH; i++) {
@@ -47,7 +50,7 @@ public final class Varied {
             long time = System.nanoTime() - begin;
             if (next <= stacks) {
                 first += time;
-            } else if (next >= WARM) {
+            } else if (next >= warm) {
                 if (batches[order] == 0) {
                     end = begin + Long.parseLong(args[2]) * 1_000_000;
                 }

@@ -103,44 +103,44 @@ fn summary(page: &mut Browser) -> Result<()> {
 fn sorted_by_click(page: &mut Browser) -> Result<()> {
     page.ensure(FIRST, "org.acme.http.Gzip.encode")?;
     page.click("th[data-key=created] button")?;
-    page.ensure(FIRST, "org.acme.codec.Frame.decode")?;
-    page.ensure("document.querySelector('th[data-key=created]').ariaSort", "descending")?;
-    page.ensure("document.querySelectorAll('[aria-sort]').length", 1)?;
+    page.settles(FIRST, "org.acme.codec.Frame.decode")?;
+    page.settles("document.querySelector('th[data-key=created]').ariaSort", "descending")?;
+    page.settles("document.querySelectorAll('[aria-sort]').length", 1)?;
     page.click("th[data-key=created] button")?;
-    page.ensure(FIRST, "org.acme.Main.main")?;
+    page.settles(FIRST, "org.acme.Main.main")?;
     page.click("th[data-key=name] button")?;
-    page.ensure(&format!("{NAMES}.every((name, at, all) => !at || all[at - 1] <= name)"), true)?;
+    page.settles(&format!("{NAMES}.every((name, at, all) => !at || all[at - 1] <= name)"), true)?;
     page.click("th[data-key=rank] button")?;
-    page.ensure(FIRST, "org.acme.http.Gzip.encode")
+    page.settles(FIRST, "org.acme.http.Gzip.encode")
 }
 
 fn sorted_by_key(page: &mut Browser) -> Result<()> {
     page.ask("document.querySelector('th[data-key=live] button').focus()")?;
     page.press("Enter")?;
-    page.ensure("document.querySelector('th[data-key=live]').ariaSort", "descending")?;
+    page.settles("document.querySelector('th[data-key=live]').ariaSort", "descending")?;
     page.press("Tab")?;
-    page.ensure("document.activeElement.parentNode.dataset.key", "held")?;
+    page.settles("document.activeElement.parentNode.dataset.key", "held")?;
     page.press(" ")?;
-    page.ensure(FIRST, "org.acme.session.Session.<init>")
+    page.settles(FIRST, "org.acme.session.Session.<init>")
 }
 
 fn searched(page: &mut Browser) -> Result<()> {
     page.click("#find")?;
     page.write("handler.READ(")?;
-    page.ensure(
+    page.settles(
         NAMES,
         serde_json::json!(["org.acme.codec.Frame.decode", "org.acme.codec.Body.inflate"]),
     )?;
-    page.ensure("document.querySelector('#shown').textContent", "2 of 2 shown, 4 filtered out")?;
+    page.settles("document.querySelector('#shown').textContent", "2 of 2 shown, 4 filtered out")?;
     page.write("nothing has this")?;
-    page.ensure(ROWS, 0)
+    page.settles(ROWS, 0)
 }
 
 fn by_severity(page: &mut Browser) -> Result<()> {
     page.ensure(ROWS, 6)?;
     page.click("#groups [value=leak]")?;
     page.click("#groups [value=clean]")?;
-    page.ensure(
+    page.settles(
         "[...document.querySelectorAll('#table .row .badge')].map(badge => badge.textContent)",
         serde_json::json!(["suspect", "suspect", "expected"]),
     )
@@ -153,20 +153,20 @@ fn opened_and_copied(page: &mut Browser) -> Result<()> {
     )?;
     page.ask("document.querySelector('#p2 summary').focus()")?;
     page.press("Enter")?;
-    page.ensure("document.querySelector('#p2 details').open", true)?;
-    page.ensure(
+    page.settles("document.querySelector('#p2 details').open", true)?;
+    page.settles(
         "document.querySelector('#p2 mark').textContent",
         "at org.acme.codec.Frame.decode(Frame.java:21)",
     )?;
     page.settles("document.querySelectorAll('#p2 .copy').length", 1)?;
     page.click("#p2 .copy")?;
     page.settles("document.querySelector('#p2 .copy').textContent", "Copied")?;
-    page.ensure("navigator.clipboard.readText().then(text => text === document.querySelector('#p2 .stack').textContent && text.split('\\n').length)", 7)?;
+    page.settles("navigator.clipboard.readText().then(text => text === document.querySelector('#p2 .stack').textContent && text.split('\\n').length)", 7)?;
     // The first place has two stacks, each with its own.
     page.click("#p1 .row th")?;
-    page.ensure("document.querySelectorAll('#p1 details.site').length", 2)?;
+    page.settles("document.querySelectorAll('#p1 details.site').length", 2)?;
     page.click("#p1 details.site:nth-of-type(2) summary")?;
-    page.ensure(
+    page.settles(
         "document.querySelector('#p1 details.site:nth-of-type(2) .stack').textContent.includes('Push.send')",
         true,
     )
@@ -186,31 +186,32 @@ fn zoomed_by_click(page: &mut Browser) -> Result<()> {
         )
     };
     page.ensure("document.querySelectorAll('#crumbs button').length", 0)?;
+    page.settles(&format!("{} !== undefined", frame("org.acme.http.Push.send")), true)?;
     page.ask(&format!("{}.id = 'push'", frame("org.acme.http.Push.send")))?;
     page.ensure(
         "document.querySelector('#push').offsetWidth < document.querySelector('#graph').offsetWidth / 3",
         true,
     )?;
     page.click("#push")?;
-    page.ensure(
+    page.settles(
         &format!(
             "{}.offsetWidth === document.querySelector('#graph').offsetWidth",
             frame("org.acme.http.Push.send")
         ),
         true,
     )?;
-    page.ensure(
+    page.settles(
         "[...document.querySelectorAll('#crumbs button')].map(button => button.textContent)[0]",
         "all",
     )?;
-    page.ensure("document.querySelectorAll('.frame.above').length", 5)?;
+    page.settles("document.querySelectorAll('.frame.above').length", 5)?;
     page.click("#crumbs button")?;
-    page.ensure("document.querySelectorAll('.frame.above').length", 0)?;
+    page.settles("document.querySelectorAll('.frame.above').length", 0)?;
     page.click(".frame[aria-level='6']")?;
-    page.ensure("document.querySelectorAll('.frame.above').length", 5)?;
+    page.settles("document.querySelectorAll('.frame.above').length", 5)?;
     page.press("Escape")?;
-    page.ensure("document.querySelectorAll('.frame.above').length", 0)?;
-    page.ensure("document.querySelector('.frame.blamed').textContent.startsWith('▸ ')", true)
+    page.settles("document.querySelectorAll('.frame.above').length", 0)?;
+    page.settles("document.querySelector('.frame.blamed').textContent.startsWith('▸ ')", true)
 }
 
 fn zoomed_by_key(page: &mut Browser) -> Result<()> {
@@ -218,22 +219,22 @@ fn zoomed_by_key(page: &mut Browser) -> Result<()> {
     for key in ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown"] {
         page.press(key)?;
     }
-    page.ensure("document.activeElement.textContent", "Handler.reply:24")?;
+    page.settles("document.activeElement.textContent", "Handler.reply:24")?;
     page.press("ArrowRight")?;
-    page.ensure("document.activeElement.textContent", "Handler.event:14")?;
-    page.ensure(
+    page.settles("document.activeElement.textContent", "Handler.event:14")?;
+    page.settles(
         "document.querySelector('#described').textContent.endsWith(': 310 leaked, 20.7 % of all')",
         true,
     )?;
     page.press("Enter")?;
-    page.ensure("document.activeElement.getAttribute('aria-level')", "5")?;
-    page.ensure(
+    page.settles("document.activeElement.getAttribute('aria-level')", "5")?;
+    page.settles(
         "document.activeElement.offsetWidth === document.querySelector('#graph').offsetWidth",
         true,
     )?;
     page.press("Escape")?;
-    page.ensure("document.querySelectorAll('.frame.above').length", 0)?;
-    page.ensure("document.querySelectorAll('.frame[tabindex=\"0\"]').length", 1)
+    page.settles("document.querySelectorAll('.frame.above').length", 0)?;
+    page.settles("document.querySelectorAll('.frame[tabindex=\"0\"]').length", 1)
 }
 
 fn weighed(page: &mut Browser) -> Result<()> {
@@ -258,14 +259,14 @@ fn weighed(page: &mut Browser) -> Result<()> {
 /// Bytes that were measured have no `≈`, neither in the table nor in the flame graph.
 fn measured(page: &mut Browser) -> Result<()> {
     page.click("[name=weight][value=held]")?;
-    page.ensure(
+    page.settles(
         "document.querySelector('.frame.all').title.startsWith('All: 39.1 KiB held')",
         true,
     )?;
     page.click("[name=weight][value=lateness]")?;
-    page.ensure("document.querySelector('.frame.all').title.includes(' of lateness')", true)?;
-    page.ensure("document.querySelector('main').textContent.includes('≈')", false)?;
-    page.ensure(
+    page.settles("document.querySelector('.frame.all').title.includes(' of lateness')", true)?;
+    page.settles("document.querySelector('main').textContent.includes('≈')", false)?;
+    page.settles(
         "[...document.querySelectorAll('[title]')].some(frame => frame.title.includes('≈'))",
         false,
     )
@@ -274,8 +275,8 @@ fn measured(page: &mut Browser) -> Result<()> {
 fn found_in_the_graph(page: &mut Browser) -> Result<()> {
     page.click("#find-frame")?;
     page.write("push.send")?;
-    page.ensure("document.querySelector('#share').textContent", "found in 20.7 %: 310 leaked")?;
-    page.ensure(
+    page.settles("document.querySelector('#share').textContent", "found in 20.7 %: 310 leaked")?;
+    page.settles(
         "[...document.querySelectorAll('.frame.found')].map(frame => frame.textContent)",
         serde_json::json!(["Push.send:58"]),
     )
@@ -295,12 +296,12 @@ fn hostile(page: &mut Browser) -> Result<()> {
         page.click(control)?;
         page.write("<script>")?;
     }
-    page.ensure(ROWS, 3)?;
-    page.ensure(FIRST, "a.<script>alert('class')</script>.m")?;
-    page.ensure("document.querySelectorAll('.frame.found').length", 3)?;
-    page.ensure("[...document.querySelectorAll('.frame')].map(frame => frame.title).filter(title => /[\\u202e\\u2028\\u0000\\n]/.test(title)).length", 0)?;
-    page.ensure("document.documentElement.scrollWidth <= innerWidth", true)?;
-    page.ensure("document.scripts.length", 2)
+    page.settles(ROWS, 3)?;
+    page.settles(FIRST, "a.<script>alert('class')</script>.m")?;
+    page.settles("document.querySelectorAll('.frame.found').length", 3)?;
+    page.settles("[...document.querySelectorAll('.frame')].map(frame => frame.title).filter(title => /[\\u202e\\u2028\\u0000\\n]/.test(title)).length", 0)?;
+    page.settles("document.documentElement.scrollWidth <= innerWidth", true)?;
+    page.settles("document.scripts.length", 2)
 }
 
 fn clean(page: &mut Browser) -> Result<()> {
@@ -311,7 +312,7 @@ fn clean(page: &mut Browser) -> Result<()> {
     page.ensure("document.querySelectorAll('.first, .frame.blamed').length", 0)?;
     page.ensure("document.querySelector('[name=weight]:checked').value", "created")?;
     page.click("[name=weight][value=leaked]")?;
-    page.ensure("document.querySelector('#graph').textContent", "Nothing to show.")
+    page.settles("document.querySelector('#graph').textContent", "Nothing to show.")
 }
 
 fn empty(page: &mut Browser) -> Result<()> {
@@ -325,10 +326,10 @@ fn empty(page: &mut Browser) -> Result<()> {
 fn crowd(page: &mut Browser) -> Result<()> {
     const STACKS: &str = "document.querySelectorAll('#p1 details.site').length";
     page.click("#p1 .row th")?;
-    page.ensure(STACKS, 20)?;
+    page.settles(STACKS, 20)?;
     page.settles("document.querySelector('#p1 .rest').textContent", "Show 10 more stacks")?;
     page.click("#p1 .rest button")?;
-    page.ensure(STACKS, 30)?;
+    page.settles(STACKS, 30)?;
     page.click("#p1 details.site:last-child summary")?;
     page.settles(
         "document.querySelector('#p1 details.site:last-child .stack').textContent.split('\\n').length",
@@ -336,7 +337,7 @@ fn crowd(page: &mut Browser) -> Result<()> {
     )?;
     let callers =
         "new Set([...document.querySelectorAll('#p1 .from')].map(from => from.textContent)).size";
-    page.ensure(callers, 30)
+    page.settles(callers, 30)
 }
 
 fn many(page: &mut Browser) -> Result<()> {
@@ -362,10 +363,10 @@ fn many(page: &mut Browser) -> Result<()> {
     page.settles("document.querySelector('#table .stack').textContent.split('\\n').length", 31)?;
     timed(page, "drawn", "document.querySelector('[name=weight][value=created]').click()")?;
     timed(page, "zoomed", "document.querySelector('.frame[aria-level=\"16\"]').click()")?;
-    page.ensure("document.querySelectorAll('.frame').length < 10000", true)?;
+    page.settles("document.querySelectorAll('.frame').length < 10000", true)?;
     page.ask("document.querySelector('#find').value = ''; document.querySelector('#find').dispatchEvent(new Event('input', {bubbles: true}))")?;
     page.click("#more")?;
-    page.ensure("document.querySelectorAll('#table tbody').length", 120)?;
+    page.settles("document.querySelectorAll('#table tbody').length", 120)?;
     println!("10,000 sites: {}", times.join(", "));
     Ok(())
 }

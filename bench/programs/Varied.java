@@ -15,7 +15,7 @@ import java.util.Random;
 public final class Varied {
     /** Shorter than a time slice. */
     private static final int BATCH = 128;
-    /** Each stack has come this often before the measurement begins: its code is compiled by then. */
+    /** How often each stack comes before the measurement begins: its code is compiled by then. */
     private static final int WARM_ROUNDS = 4;
     private static final int WARM = 200_000;
     /** A prime, so that all stacks come up, and neighbours have different outermost frames. */

@@ -94,7 +94,7 @@ impl Recording {
     pub fn snapshot(&self, taken: Nanos, min_age: Duration) -> Result<Snapshot, OutOfMemory> {
         let own = [&self.own].into_iter();
         self.session
-            .snapshot(taken, min_age, |tallies, since| self.ledger().tally(own, tallies, since))
+            .snapshot(taken, min_age, |tallies, since| self.ledger().tally(own, tallies, since).0)
     }
 
     fn with_room<T>(

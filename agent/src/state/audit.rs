@@ -173,12 +173,13 @@ impl Audit {
         self.session.snapshot(now, self.options.min_age, |tallies, since| {
             slots::quiet(|quiet, threads| {
                 let ledger = self.ledger.get_mut(quiet);
-                if !ledger.adds_up(threads.counts()) {
+                let (adopted, adds_up) = ledger.tally(threads.counts(), tallies, since);
+                if !adds_up {
                     self.session.record_unreadable(
                         "the counts of all sites did not add up; please report this",
                     );
                 }
-                ledger.tally(threads.counts(), tallies, since)
+                adopted
             })
         })
     }

@@ -6,6 +6,7 @@
 //! not grow with the number of sites. Invariant: what a thread counted is in its own lines or in
 //! the shared counts, never in both.
 
+use super::Counts;
 use super::table::MAX_SITES;
 use crate::chunks::Chunks;
 use crate::model::OutOfMemory;
@@ -154,6 +155,22 @@ pub(super) struct Shared {
     pub(super) late_millis: AtomicU64,
     /// How many names of threads were requested.
     pub(super) name_requests: AtomicU8,
+}
+
+impl Shared {
+    /// The instances that are not live any more.
+    pub(super) fn read(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (ended, late, collected) = (read(&self.ended), read(&self.late), read(&self.collected));
+        Counts {
+            created: ended + late + collected,
+            ended,
+            late,
+            collected,
+            ended_elsewhere: read(&self.elsewhere),
+            late_nanos: u128::from(read(&self.late_millis)) * 1_000_000,
+        }
+    }
 }
 
 /// The counts of all sites.

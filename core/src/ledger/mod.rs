@@ -90,21 +90,6 @@ impl Tally {
         self.saw(created);
     }
 
-    /// Adds what is not live any more.
-    fn finish(&mut self, counts: &Shared) {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (ended, late, collected) =
-            (read(&counts.ended), read(&counts.late), read(&counts.collected));
-        self.counts.add(&Counts {
-            created: ended + late + collected,
-            ended,
-            late,
-            collected,
-            ended_elsewhere: read(&counts.elsewhere),
-            late_nanos: u128::from(read(&counts.late_millis)) * 1_000_000,
-        });
-    }
-
     fn saw(&mut self, made: Nanos) {
         self.oldest = Some(self.oldest.map_or(made, |oldest| oldest.min(made)));
         self.youngest = self.youngest.max(Some(made));
@@ -313,8 +298,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Adds the numbers of each site to its tally, and gives those of the adopted ones. Live
-    /// instances made after `young_since` are young. A site without a tally came after the caller's
+    /// Adds the numbers of each site to its tally, and gives those of the adopted ones, and whether
+    /// as many instances were entered as all sites have. Live instances made after `young_since` are young. A site without a tally came after the caller's
     /// look at the site table, and is left for the next report. `threads` are the counts of all
     /// threads; all hooks must be held up.
     pub fn tally<'a>(
@@ -322,20 +307,24 @@ impl Ledger {
         threads: impl Iterator<Item = &'a ThreadCounts>,
         tallies: &mut [Tally],
         young_since: Option<Nanos>,
-    ) -> PerKind<Tally> {
+    ) -> (PerKind<Tally>, bool) {
         self.settle(threads);
         let mut adopted = PerKind::<Tally>::default();
+        let mut found = self.missed.load(Ordering::Relaxed);
         self.each_record(|record| {
+            found += 1;
             if let Some(tally) = tally_of(record.site, tallies, &mut adopted) {
                 tally.count(record.created(), young_since);
             }
         });
         for (site, counts) in self.sites.iter() {
+            let counts = counts.read();
+            found += counts.created;
             if let Some(tally) = tally_of(site, tallies, &mut adopted) {
-                tally.finish(counts);
+                tally.counts.add(&counts);
             }
         }
-        adopted
+        (adopted, found == self.entered.load(Ordering::Relaxed))
     }
 
     /// The sums of each kind and of the adopted ones, with no memory for each site and without
@@ -363,26 +352,9 @@ impl Ledger {
             });
         });
         for (site, counts) in self.sites.iter() {
-            add(site, &mut |tally| {
-                let mut one = Tally::default();
-                one.finish(counts);
-                tally.counts.add(&one.counts);
-            });
+            add(site, &mut |tally| tally.counts.add(&counts.read()));
         }
         (sums, adopted)
-    }
-
-    /// Whether as many instances were entered as the sites have. As [`tally`](Ledger::tally).
-    pub fn adds_up<'a>(&mut self, threads: impl Iterator<Item = &'a ThreadCounts>) -> bool {
-        self.settle(threads);
-        let mut found = self.missed.load(Ordering::Relaxed);
-        self.each_record(|_| found += 1);
-        for (_, counts) in self.sites.iter() {
-            let mut one = Tally::default();
-            one.finish(counts);
-            found += one.counts.created;
-        }
-        found == self.entered.load(Ordering::Relaxed)
     }
 
     /// The oldest live instances of each of these sites, at most `most` each. All hooks must be

@@ -16,8 +16,8 @@ impl Book {
     /// The tallies of the first sites, and of the adopted ones.
     fn tallies(&mut self, sites: usize, since: Option<Nanos>) -> (Vec<Tally>, PerKind<Tally>) {
         let mut tallies = vec![Tally::default(); sites];
-        let adopted = self.ledger.tally([&self.own].into_iter(), &mut tallies, since);
-        assert!(self.ledger.adds_up([&self.own].into_iter()));
+        let (adopted, adds_up) = self.ledger.tally([&self.own].into_iter(), &mut tallies, since);
+        assert!(adds_up);
         (tallies, adopted)
     }
 
@@ -245,8 +245,8 @@ fn threads_that_work_at_once_add_up() {
         }
     });
     let mut tallies = vec![Tally::default(); 200];
-    ledger.tally(threads.iter(), &mut tallies, None);
-    assert!(ledger.adds_up(threads.iter()));
+    let (_, adds_up) = ledger.tally(threads.iter(), &mut tallies, None);
+    assert!(adds_up);
     let mut all = Tally::default();
     tallies.iter().for_each(|tally| all.add(tally));
     let Counts { created, ended, collected, .. } = all.counts;

@@ -299,9 +299,10 @@ impl Ledger {
     }
 
     /// Adds the numbers of each site to its tally, and gives those of the adopted ones, and whether
-    /// as many instances were entered as all sites have. Live instances made after `young_since` are young. A site without a tally came after the caller's
-    /// look at the site table, and is left for the next report. `threads` are the counts of all
-    /// threads; all hooks must be held up.
+    /// as many instances were entered as all sites have. Live instances made after `young_since`
+    /// are young. A site without a tally came after the caller's look at the site table, and is
+    /// left for the next report. `threads` are the counts of all threads; all hooks must be held
+    /// up.
     pub fn tally<'a>(
         &mut self,
         threads: impl Iterator<Item = &'a ThreadCounts>,

@@ -52,8 +52,10 @@ const MAX_CHUNKS: usize = 10_000;
 /// The largest chunk, in words.
 const MAX_WORDS: usize = 1 << 24;
 
-/// How often a ContinuationEntry is looked for.
+/// How often a ContinuationEntry is looked for at each opportunity; after that at one of
+/// [`RARELY`]. A continuation that the program made has none where a virtual thread has it.
 const MAX_LOOKS: u32 = 64;
+const RARELY: u32 = 16;
 
 /// How often the layout is looked for: a look-up may fail where little stack is left.
 const MAX_ATTEMPTS: u8 = 3;
@@ -159,9 +161,10 @@ pub(super) fn find(Context { agent, jni, .. }: Context<'_>, layout: &Layout, any
     // No lock is held around JNI: a debugger may suspend this thread.
     let _ = jni.with_locals(LOCAL_REFS, || match FOUND.get() {
         Some(Ok(frozen)) => {
-            frozen.see_entry(layout, jni);
-            if ENTRY.load(ORDER) == 0 && LOOKS.fetch_add(1, ORDER) + 1 >= MAX_LOOKS {
-                let _ = UNAVAILABLE.set("the entry of a continuation was not found".into());
+            let looks = LOOKS.load(ORDER).saturating_add(1);
+            LOOKS.store(looks, ORDER);
+            if looks <= MAX_LOOKS || looks.is_multiple_of(RARELY) {
+                frozen.see_entry(layout, jni);
             }
         }
         Some(Err(_)) => {}
@@ -186,6 +189,10 @@ pub(super) fn state() -> (WalkState, Option<String>) {
     match FOUND.get() {
         _ if !WANTED.load(Ordering::Acquire) => (WalkState::Off, None),
         Some(Err(why)) => (WalkState::Unsupported, Some(why.clone())),
+        Some(Ok(_)) if ENTRY.load(ORDER) == 0 && LOOKS.load(ORDER) > MAX_LOOKS => {
+            let why = "the entry of a continuation was not found";
+            (WalkState::Unsupported, Some(why.into()))
+        }
         _ => (WalkState::On, None),
     }
 }

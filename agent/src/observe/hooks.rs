@@ -63,6 +63,8 @@ pub(crate) extern "system" fn deflater_ended_again(env: *mut JNIEnv, _class: jcl
 
 #[inline]
 fn opened(env: *mut JNIEnv, kind: Kind, address: jlong, instance: jobject) {
+    #[cfg(feature = "fault-injection")]
+    let _in_hook = crate::sys::fault_injection::InHook::begin();
     // SAFETY: the JVM passes its own environment of this thread to a native method.
     let jni = unsafe { Jni::new(env) };
     guard::hook(jni, |hook| {
@@ -93,6 +95,8 @@ fn opened(env: *mut JNIEnv, kind: Kind, address: jlong, instance: jobject) {
 }
 
 fn freed(env: *mut JNIEnv, kind: Kind, address: jlong) {
+    #[cfg(feature = "fault-injection")]
+    let _in_hook = crate::sys::fault_injection::InHook::begin();
     // SAFETY: the JVM passes its own environment of this thread to a native method.
     let jni = unsafe { Jni::new(env) };
     guard::hook(jni, |hook| {
@@ -218,6 +222,8 @@ fn actor(hook: &mut Hook) -> Option<(Actor, Option<Reclaiming>)> {
 }
 
 fn ended_again(env: *mut JNIEnv, kind: Kind) {
+    #[cfg(feature = "fault-injection")]
+    let _in_hook = crate::sys::fault_injection::InHook::begin();
     // SAFETY: the JVM passes its own environment of this thread to a native method.
     let jni = unsafe { Jni::new(env) };
     guard::hook(jni, |hook| {

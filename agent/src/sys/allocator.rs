@@ -181,6 +181,8 @@ fn system_has_memory() -> bool {
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        #[cfg(feature = "fault-injection")]
+        crate::sys::fault_injection::allocates();
         let block = if system_has_memory() {
             // SAFETY: the caller's layout is passed on.
             unsafe { System.alloc(layout) }
@@ -192,6 +194,8 @@ unsafe impl GlobalAlloc for Allocator {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        #[cfg(feature = "fault-injection")]
+        crate::sys::fault_injection::allocates();
         let block = if system_has_memory() {
             // SAFETY: the caller's layout is passed on.
             unsafe { System.alloc_zeroed(layout) }
@@ -222,6 +226,8 @@ unsafe impl GlobalAlloc for Allocator {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        #[cfg(feature = "fault-injection")]
+        crate::sys::fault_injection::allocates();
         let ours = is_of_reserve(block);
         if !ours && system_has_memory() {
             // SAFETY: the caller's arguments are passed on.

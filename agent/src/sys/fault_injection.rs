@@ -5,13 +5,18 @@
 
 use super::jni::Jni;
 use super::jvmti::jclass;
+use super::posix::say;
 use std::cell::Cell;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+/// The fault, read once: hooks ask for it, and reading it allocates.
+static FAULT: LazyLock<String> =
+    LazyLock::new(|| std::env::var("ZAUDIT_FAULT").unwrap_or_default());
+
 fn is_injected(fault: &str) -> bool {
-    std::env::var("ZAUDIT_FAULT").is_ok_and(|injected| injected == fault)
+    *FAULT == fault
 }
 
 #[expect(clippy::panic, reason = "the fault is a panic")]
@@ -36,9 +41,50 @@ pub(crate) fn ended() {
     panic_if("ended");
 }
 
-/// `dump` panics while a report is made.
+/// `dump` panics while a report is made; `count-allocations` prints how many hooks have
+/// allocated.
 pub(crate) fn dump() {
     panic_if("dump");
+    if is_injected("count-allocations") {
+        let [hooks, allocating] = [&HOOKS, &ALLOCATING].map(|count| count.load(Ordering::Relaxed));
+        say(&format!("{allocating} of {hooks} hooks have allocated"));
+    }
+}
+
+/// Hooks of a native stream that have begun.
+static HOOKS: AtomicU64 = AtomicU64::new(0);
+
+/// Those that have allocated.
+static ALLOCATING: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// Whether this thread is in a hook that has not allocated yet.
+    static CLEAN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A hook of a native stream, until it is dropped.
+pub(crate) struct InHook(());
+
+impl InHook {
+    /// A hook begins.
+    pub(crate) fn begin() -> Self {
+        HOOKS.fetch_add(1, Ordering::Relaxed);
+        CLEAN.set(true);
+        Self(())
+    }
+}
+
+impl Drop for InHook {
+    fn drop(&mut self) {
+        CLEAN.set(false);
+    }
+}
+
+/// An allocation is about to be made.
+pub(crate) fn allocates() {
+    if CLEAN.try_with(|clean| clean.replace(false)).unwrap_or(false) {
+        ALLOCATING.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// `unseen`: what other agents do to classes is not announced.
@@ -65,10 +111,8 @@ pub(crate) struct Stage(bool);
 /// `memory-STAGE`: allocations of this thread fail during the stage. `memory-STAGE-pinned`: the
 /// reserve is used up, too.
 pub(crate) fn memory(stage: &str) -> Stage {
-    let out = std::env::var("ZAUDIT_FAULT").is_ok_and(|fault| {
-        fault.strip_prefix("memory-").map(|rest| rest.strip_suffix(PINNED).unwrap_or(rest))
-            == Some(stage)
-    });
+    let out = FAULT.strip_prefix("memory-").map(|rest| rest.strip_suffix(PINNED).unwrap_or(rest))
+        == Some(stage);
     Stage(out && !NONE_HERE.replace(true))
 }
 
@@ -88,23 +132,20 @@ pub(crate) fn loaded() -> bool {
     if is_injected("memory-all") {
         NO_MEMORY.store(true, Ordering::Relaxed);
     }
-    std::env::var("ZAUDIT_FAULT").is_ok_and(|fault| fault.ends_with(PINNED))
+    FAULT.ends_with(PINNED)
 }
 
 /// `walk-FIELD+8` or `walk-FIELD-8`: the field of the stack walk's layout that is wrong, and by how
 /// much.
 pub(crate) fn walk() -> Option<(String, isize)> {
-    let fault = std::env::var("ZAUDIT_FAULT").ok()?;
-    let field = fault.strip_prefix("walk-")?;
+    let field = FAULT.strip_prefix("walk-")?;
     let (name, by) = field.split_at_checked(field.find(['+', '-'])?)?;
     Some((name.to_owned(), by.parse().ok()?))
 }
 
 /// `frozen-sleep` and `frozen-sleep-without-epoch`: whether a thread sleeps now and then between
 /// two reads of frozen frames, as if another process had its processor.
-static SLEEPS: LazyLock<bool> = LazyLock::new(|| {
-    std::env::var("ZAUDIT_FAULT").is_ok_and(|fault| fault.starts_with("frozen-sleep"))
-});
+static SLEEPS: LazyLock<bool> = LazyLock::new(|| FAULT.starts_with("frozen-sleep"));
 
 /// Whether GC pauses meanwhile are ignored.
 static WITHOUT_EPOCH: LazyLock<bool> = LazyLock::new(|| is_injected("frozen-sleep-without-epoch"));

@@ -77,8 +77,8 @@ fn decide(context @ Context { agent, jni, .. }: Context<'_>) -> Result<Actor> {
     Ok(actor)
 }
 
-/// The current thread, if it is the last virtual thread that this carrier has kept. Calls nothing of
-/// the JVM.
+/// The current thread, if it is the last virtual thread that this carrier has kept. Calls nothing
+/// of the JVM.
 #[inline]
 pub(crate) fn last_virtual(
     audit: &Audit,

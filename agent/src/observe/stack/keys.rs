@@ -18,8 +18,8 @@ const WAYS: usize = 4;
 /// Sets in use at first: 1 MiB.
 const FIRST_SETS: usize = 1 << 14;
 
-/// The cache grows if one of this number of its keys is replaced within a [`WINDOW`]. That many do
-/// not die with the code in so short a time.
+/// The cache grows if one of this number of its keys is replaced within [`WINDOW_NANOS`]. Keys die
+/// with their code more slowly.
 const REPLACED: usize = 32;
 const WINDOW_NANOS: u64 = 10_000_000_000;
 

@@ -321,13 +321,8 @@ fn on_created(
     let Some(audit) = hook.audit() else { return Ok(()) };
     let slot = hook.inside.slot();
     let seen = stack::seen(audit, slot, hook.jni, kind);
-    let thread = match slot.known() {
-        Known::Platform(actor) => Some(actor.thread),
-        Known::Carrier => threads::last_virtual(audit, slot, hook.jni).map(|(thread, _)| thread),
-        Known::Nothing => None,
-    };
-    let (site, thread) = match (seen, thread) {
-        (Seen::Site(site), Some(thread)) => (site, thread),
+    let (site, thread) = match (seen, slot.known()) {
+        (Seen::Site(site), Known::Platform(actor)) => (site, actor.thread),
         (seen, _) => match new_site(hook, kind, instance, seen)? {
             Some(found) => found,
             None => return Ok(()),

@@ -1,13 +1,14 @@
 // A Java agent (java.lang.instrument): it retransforms both audited classes, again and again, and
 // changes the message of an Inflater that is used after its end. With the argument `on` it
-// continues until the program ends; with `on:NAME` it also retransforms the class of that name,
-// once it is loaded.
+// continues until the JVM shuts down (a JVM that has died refuses a retransformation); with
+// `on:NAME` it also retransforms the class of that name, once it is loaded.
 
 import java.lang.instrument.ClassFileTransformer;
 import java.lang.instrument.Instrumentation;
 import java.nio.charset.StandardCharsets;
 import java.security.ProtectionDomain;
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.zip.Deflater;
 import java.util.zip.Inflater;
 
@@ -28,11 +29,12 @@ public class OtherAgent {
         }
         System.out.println("transformed");
         if (arguments != null && arguments.startsWith("on")) {
-            Thread thread = new Thread("other agent") {
+            final AtomicBoolean shutDown = new AtomicBoolean();
+            final Thread thread = new Thread("other agent") {
                 @Override
                 public void run() {
                     try {
-                        while (true) {
+                        while (!shutDown.get()) {
                             instrumentation.retransformClasses(Inflater.class, Deflater.class);
                             for (Class<?> loaded : instrumentation.getAllLoadedClasses()) {
                                 if (arguments.equals("on:" + loaded.getName())) {
@@ -48,6 +50,17 @@ public class OtherAgent {
             };
             thread.setDaemon(true);
             thread.start();
+            Runtime.getRuntime().addShutdownHook(new Thread("other agent's end") {
+                @Override
+                public void run() {
+                    shutDown.set(true);
+                    try {
+                        thread.join();
+                    } catch (InterruptedException interrupted) {
+                        interrupted.printStackTrace();
+                    }
+                }
+            });
         }
     }
 

@@ -72,15 +72,13 @@ extern "system" fn on_class_file(
     new_bytes: *mut *mut c_uchar,
 ) {
     // Every loaded class passes here; nearly all of them return after two null checks.
+    // SAFETY: the JVM passes a NUL-terminated string, or null.
+    let name = (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) });
     if !redefined.is_null() {
         // SAFETY: the JVM hands its own environment of this thread to a callback.
-        guard::entry(|| on_redefinition(unsafe { Jni::new(env) }, redefined));
+        guard::entry(|| on_redefinition(unsafe { Jni::new(env) }, redefined, name));
     }
-    if !loader.is_null() || name.is_null() {
-        return;
-    }
-    // SAFETY: the JVM passes a NUL-terminated string.
-    let name = unsafe { CStr::from_ptr(name) };
+    let Some(name) = name.filter(|_| loader.is_null()) else { return };
     let Some(target) = instrument::targets().find(|target| target.as_bytes() == name.to_bytes())
     else {
         return;
@@ -110,9 +108,20 @@ extern "system" fn on_class_file(
     });
 }
 
-fn on_redefinition(jni: Jni, class: jclass) {
+/// `class` gets a new version, or, where it is not of this name, had one: until it has read the next
+/// class file, a thread names the class that it redefined last with those that it loads, such as
+/// `Module$ReflectionData` within the redefinition and `Shutdown` long after (HotSpot 11 to 28).
+fn on_redefinition(jni: Jni, class: jclass, name: Option<&CStr>) {
     let Some(agent) = Agent::get() else { return };
     let (Some(audit), Some(classes)) = (agent.hold_audit(), agent.classes.get()) else { return };
+    let is_loaded = |name: &CStr| {
+        let signature = audit.jvmti.class_signature(class).ok()?;
+        let own = signature.strip_prefix('L')?.strip_suffix(';')?;
+        Some(own.as_bytes() != name.to_bytes())
+    };
+    if name.and_then(is_loaded).unwrap_or(false) {
+        return;
+    }
     jni.check_exceptions();
     if classes.redefined.is_none() {
         audit

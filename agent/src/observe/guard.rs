@@ -53,6 +53,8 @@ impl Hook {
     pub(crate) fn outside<T>(&mut self, body: impl FnOnce(Context<'_>) -> T) -> Option<T> {
         let audit = Arc::clone(self.audit()?);
         let (agent, jni) = (self.agent, self.jni);
+        #[cfg(feature = "fault-injection")]
+        crate::sys::fault_injection::calls();
         let done = self.inside.outside(|| {
             jni.check_exceptions();
             body(Context { agent, audit: &audit, jni })

@@ -41,13 +41,16 @@ pub(crate) fn ended() {
     panic_if("ended");
 }
 
-/// `dump` panics while a report is made; `count-allocations` prints how many hooks have
-/// allocated.
+/// `dump` panics while a report is made; `count-hooks` prints how many hooks have allocated, and
+/// how many have called the JVM.
 pub(crate) fn dump() {
     panic_if("dump");
-    if is_injected("count-allocations") {
-        let [hooks, allocating] = [&HOOKS, &ALLOCATING].map(|count| count.load(Ordering::Relaxed));
-        say(&format!("{allocating} of {hooks} hooks have allocated"));
+    if is_injected("count-hooks") {
+        let [hooks, allocating, calling] =
+            [&HOOKS, &ALLOCATING, &CALLING].map(|count| count.load(Ordering::Relaxed));
+        say(&format!(
+            "of {hooks} hooks {allocating} have allocated and {calling} have called the JVM"
+        ));
     }
 }
 
@@ -57,9 +60,14 @@ static HOOKS: AtomicU64 = AtomicU64::new(0);
 /// Those that have allocated.
 static ALLOCATING: AtomicU64 = AtomicU64::new(0);
 
+/// Those that have called the JVM.
+static CALLING: AtomicU64 = AtomicU64::new(0);
+
 thread_local! {
     /// Whether this thread is in a hook that has not allocated yet.
     static CLEAN: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is in a hook that has not called the JVM yet.
+    static SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A hook of a native stream, until it is dropped.
@@ -70,6 +78,7 @@ impl InHook {
     pub(crate) fn begin() -> Self {
         HOOKS.fetch_add(1, Ordering::Relaxed);
         CLEAN.set(true);
+        SILENT.set(true);
         Self(())
     }
 }
@@ -77,6 +86,14 @@ impl InHook {
 impl Drop for InHook {
     fn drop(&mut self) {
         CLEAN.set(false);
+        SILENT.set(false);
+    }
+}
+
+/// A hook is about to call the JVM.
+pub(crate) fn calls() {
+    if SILENT.replace(false) {
+        CALLING.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -20,8 +20,8 @@
 use crate::sys::jni::{Jni, jfieldID, jweak};
 use crate::sys::jvmti::{jclass, jint};
 use arc_swap::ArcSwap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,16 @@ const MAX_WATCHED_PER_THREAD: usize = 8;
 
 /// The redefinitions of one audit.
 #[derive(Default)]
-pub(crate) struct Redefinitions(ArcSwap<Table<Arc<Watched>>>);
+pub(crate) struct Redefinitions {
+    table: ArcSwap<Table<Arc<Watched>>>,
+    /// What hooks read: the number of versions if none is pending, else [`PENDING`].
+    settled: AtomicU64,
+    /// Held where `settled` is written.
+    publishing: Mutex<()>,
+}
+
+/// A version is pending.
+const PENDING: u64 = u64::MAX;
 
 /// A weak reference, so that a failed redefinition keeps no class alive.
 struct Watched(jweak);
@@ -84,7 +93,7 @@ impl Redefinitions {
     /// The number of versions installed so far.
     #[inline]
     pub(crate) fn version(&self, jni: Jni, field: Option<jfieldID>) -> u64 {
-        let table = self.0.load();
+        let table = self.table.load();
         match field {
             Some(field) if !table.pending.is_empty() => self.poll(&table, jni, field),
             _ => table.installed,
@@ -94,8 +103,18 @@ impl Redefinitions {
     /// The same without a call into the JVM. None while a version is being installed.
     #[inline]
     pub(crate) fn settled(&self) -> Option<u64> {
-        let table = self.0.load();
-        table.pending.is_empty().then_some(table.installed)
+        let settled = self.settled.load(Ordering::Acquire);
+        (settled != PENDING).then_some(settled)
+    }
+
+    /// Replaces the table, and tells hooks.
+    fn update(&self, table: impl Fn(&Table<Arc<Watched>>) -> Table<Arc<Watched>>) {
+        self.table.rcu(|before| table(before));
+        // Whoever comes last has the last table.
+        let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.table.load();
+        let settled = if table.pending.is_empty() { table.installed } else { PENDING };
+        self.settled.store(settled, Ordering::Release);
     }
 
     #[cold]
@@ -104,7 +123,7 @@ impl Redefinitions {
         let count = |class: &Arc<Watched>| class.count(jni, field);
         let (version, any_done) = table.version(now, count);
         if any_done {
-            self.0.rcu(|table| table.without_done(now, count));
+            self.update(|table| table.without_done(now, count));
         }
         version
     }
@@ -114,7 +133,7 @@ impl Redefinitions {
         let watched = field.zip(jni.weak(class).map(|weak| Arc::new(Watched(weak))));
         let Some((field, watched)) = watched else {
             // The moment of the installation cannot be detected: drop everything cached so far.
-            self.0.rcu(|table| Table {
+            self.update(|table| Table {
                 installed: table.installed + 1,
                 pending: table.pending.clone(),
             });
@@ -122,7 +141,7 @@ impl Redefinitions {
         };
         let (now, caller) = (Instant::now(), std::thread::current().id());
         let relation = |known: &Arc<Watched>| known.relation(jni, class);
-        self.0.rcu(|table| {
+        self.update(|table| {
             table.expect((now, caller), &watched, relation, |it| it.count(jni, field))
         });
     }

@@ -43,6 +43,9 @@ value! {
 
 /// A way to read memory.
 pub(crate) trait Reader {
+    /// Whether it may be spared a read whose result is known.
+    const REMEMBERS: bool;
+
     /// The number at an address. None if the address cannot be read.
     ///
     /// # Safety
@@ -54,6 +57,8 @@ pub(crate) trait Reader {
 pub(crate) struct Direct;
 
 impl Reader for Direct {
+    const REMEMBERS: bool = true;
+
     #[inline(always)]
     unsafe fn read<T: Value>(&mut self, at: usize) -> Option<T> {
         // SAFETY: the caller guarantees a mapped and aligned address.
@@ -97,6 +102,8 @@ impl Checked {
 }
 
 impl Reader for Checked {
+    const REMEMBERS: bool = false;
+
     unsafe fn read<T: Value>(&mut self, at: usize) -> Option<T> {
         self.get(at)
     }

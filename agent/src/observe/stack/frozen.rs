@@ -13,11 +13,12 @@
 //! of the chunks began; no index is outside a chunk; the key is that of the same frames on the
 //! stack.
 
+use super::code::{Blob, Code, RETURNS, Return, classify, is_deoptimised};
 use super::layout::Layout;
 use super::self_test;
 use super::walk::{
-    Blob, Code, Kinds, MAX_CODE, MAX_FRAME, OwnStack, Physical, Progress, Request, Visitor, Walked,
-    Why, check_entry, classify, is_deoptimised, method_id,
+    Kinds, MAX_CODE, MAX_FRAME, OwnStack, Physical, Progress, Request, Visitor, Walked, Why,
+    check_entry, method_id,
 };
 use crate::state::context::Context;
 use crate::sys::jni::{GetLongField, Jni, jfieldID};
@@ -268,6 +269,15 @@ struct Chunk {
     size: usize,
     sp: usize,
     bottom: usize,
+}
+
+impl Chunk {
+    /// Checks where the caller of a compiled frame begins.
+    #[inline(always)]
+    fn caller(&self, sp: usize) -> Result<usize, Why> {
+        // HotSpot takes the last two words for the end in some chunks. Not known when.
+        if sp < self.bottom && sp + 2 >= self.bottom { Err(Why::FrozenFrame) } else { Ok(sp) }
+    }
 }
 
 impl Frozen {
@@ -688,9 +698,23 @@ impl Chunks<'_> {
                 sp = fp + 2;
                 continue;
             }
+            if !V::SEES
+                && request.trusted.has(Kinds::FROZEN_COMPILED)
+                && let Some(known) = RETURNS.get(layout, reader, pc).filter(Return::is_java)
+            {
+                progress.kinds.add(Kinds::FROZEN_COMPILED);
+                progress.compiled(layout, pc, known.id);
+                if progress.frames >= request.frames {
+                    return Ok(true);
+                }
+                sp = chunk.caller(unextended_sp + known.size / 8)?;
+                unextended_sp = sp;
+                continue;
+            }
             let blob = Blob::of(layout, reader, pc)?;
             // A native method or a frame of the JVM cannot be below the return barrier.
-            if classify(blob.word(reader, layout.blob_name)?)? != Code::Compiled {
+            let name = blob.word(reader, layout.blob_name)?;
+            if classify(name)? != Code::Compiled {
                 return Err(Why::Stub);
             }
             self.expect(Kinds::FROZEN_COMPILED, progress)?;
@@ -698,8 +722,11 @@ impl Chunks<'_> {
             if !(16..=MAX_FRAME).contains(&size) || blob.at + layout.nmethod_end > blob.high {
                 return Err(Why::FrozenFrame);
             }
+            let id = blob.number(reader, layout.compile_id)?;
             let mut position = pc;
-            if is_deoptimised(layout, reader, &blob, pc)? {
+            if !is_deoptimised(layout, reader, &blob, pc)? {
+                RETURNS.enter(layout, reader, pc, &blob, Return { name, size, id });
+            } else {
                 self.expect(Kinds::FROZEN_DEOPTIMISED, progress)?;
                 let slot = blob.number(reader, layout.original_pc)? as usize;
                 if slot >= size || slot & 7 != 0 {
@@ -711,7 +738,6 @@ impl Chunks<'_> {
                     return Err(Why::FrozenFrame);
                 }
             }
-            let id = blob.number(reader, layout.compile_id)?;
             if V::SEES {
                 let method = blob.word(reader, layout.compiled_method)?;
                 visitor.frame(Physical::Compiled(method_id(layout, reader, method)?.0));
@@ -720,12 +746,8 @@ impl Chunks<'_> {
             if progress.frames >= request.frames {
                 return Ok(true);
             }
-            sp = unextended_sp + size / 8;
+            sp = chunk.caller(unextended_sp + size / 8)?;
             unextended_sp = sp;
-            // HotSpot takes the last two words for the end in some chunks. Not known when.
-            if sp < chunk.bottom && sp + 2 >= chunk.bottom {
-                return Err(Why::FrozenFrame);
-            }
         }
         Ok(false)
     }

@@ -7,6 +7,7 @@
 //! Invariant: a site found by the walk is the one that GetStackTrace would lead to.
 
 pub(crate) mod capture;
+mod code;
 mod counts;
 mod frozen;
 mod keys;

@@ -9,11 +9,11 @@
 //! as it is in use, and the methods that are on the stack. Frames in the heap are the matter of
 //! `frozen`.
 
+use super::code::{Blob, Code, RETURNS, Return, classify, is_deoptimised};
 use super::frozen::{Barrier, Frozen};
-use super::layout::{Bottom, CodeHeap, DeoptHandlers, Layout};
+use super::layout::{Bottom, Layout};
 use crate::sys::jni::Jni;
-use crate::sys::memory::{Checked, Direct, Reader};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::sys::memory::{Direct, Reader};
 
 /// A fingerprint of a walked stack. Several keys may stand for one stack; a key never stands for
 /// two.
@@ -392,8 +392,27 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
             progress.hash = mix(progress.hash, AT_ENTRY, MARK);
             continue;
         }
+        let kind = if is_hook { Kinds::COMPILED_HOOK } else { Kinds::COMPILED };
+        if !V::SEES
+            && request.trusted.has(kind)
+            && let Some(known) = RETURNS.get(layout, reader, pc)
+        {
+            progress.kinds.add(kind);
+            if !is_hook {
+                progress.compiled(layout, pc, known.id);
+                if progress.frames >= request.frames {
+                    return Ok(progress.cut());
+                }
+            }
+            is_hook = false;
+            sp += known.size;
+            pc = stack.word(reader, sp - 8)?;
+            fp = stack.word(reader, sp - 16)?;
+            continue;
+        }
         let blob = Blob::of(layout, reader, pc)?;
-        let code = classify(blob.word(reader, layout.blob_name)?)?;
+        let name = blob.word(reader, layout.blob_name)?;
+        let code = classify(name)?;
         let size = blob.number(reader, layout.frame_size)? as usize * 8;
         #[cfg(feature = "fault-injection")]
         let size = size.wrapping_add(layout.extra_frame_bytes);
@@ -423,7 +442,6 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
                 }
             }
             Code::Compiled | Code::Native => {
-                let kind = if is_hook { Kinds::COMPILED_HOOK } else { Kinds::COMPILED };
                 progress.kinds.add(kind);
                 if !request.trusted.has(kind) {
                     return Err(Why::Untested);
@@ -439,8 +457,11 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
                     check_entry(layout, reader, &stack, sp)?;
                     return Ok(progress.end());
                 }
+                let id = blob.number(reader, layout.compile_id)?;
                 let mut position = pc;
-                if is_deoptimised(layout, reader, &blob, pc)? {
+                if !is_deoptimised(layout, reader, &blob, pc)? {
+                    RETURNS.enter(layout, reader, pc, &blob, Return { name, size, id });
+                } else {
                     progress.kinds.add(Kinds::DEOPTIMISED);
                     if !request.trusted.has(Kinds::DEOPTIMISED) {
                         return Err(Why::Untested);
@@ -456,7 +477,6 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
                     }
                 }
                 if !is_hook {
-                    let id = blob.number(reader, layout.compile_id)?;
                     if V::SEES {
                         let method = blob.word(reader, layout.compiled_method)?;
                         visitor.frame(Physical::Compiled(method_id(layout, reader, method)?.0));
@@ -510,104 +530,6 @@ impl OwnStack {
         // SAFETY: the address is aligned and lies between a local variable of the walk and the end
         // of this thread's stack, all of which is mapped while the walk runs.
         unsafe { reader.read(at) }.ok_or(Why::Unmapped)
-    }
-}
-
-/// Code in the code cache that contains a return address of the stack.
-pub(super) struct Blob {
-    pub(super) at: usize,
-    /// The end of the memory in use of its heap.
-    pub(super) high: usize,
-}
-
-impl Blob {
-    #[inline(always)]
-    pub(super) fn of<R: Reader>(layout: &Layout, reader: &mut R, pc: usize) -> Result<Blob, Why> {
-        for heap in &layout.heaps {
-            if pc < heap.low {
-                continue;
-            }
-            // SAFETY: a field of a code heap, which is never freed.
-            let high: usize = unsafe { reader.read(heap.high_at) }.ok_or(Why::Unmapped)?;
-            if pc < high {
-                return Blob::in_heap(layout, reader, heap, high, pc);
-            }
-        }
-        Err(if layout.other_code { Why::OtherCode } else { Why::Code })
-    }
-
-    #[inline(always)]
-    fn in_heap<R: Reader>(
-        layout: &Layout,
-        reader: &mut R,
-        heap: &CodeHeap,
-        high: usize,
-        pc: usize,
-    ) -> Result<Blob, Why> {
-        /// The mark of a segment without a block.
-        const FREE: usize = 0xff;
-        // SAFETY: a field of a code heap, which is never freed.
-        let map_high: usize = unsafe { reader.read(heap.map_high_at) }.ok_or(Why::Unmapped)?;
-        let mut segment = (pc - heap.low) >> heap.shift;
-        loop {
-            let at = heap.map + segment;
-            if at >= map_high {
-                return Err(Why::Code);
-            }
-            // SAFETY: the address is in the part of the map that is in use; it is never unmapped.
-            let back: u8 = unsafe { reader.read(at) }.ok_or(Why::Unmapped)?;
-            match usize::from(back) {
-                0 => break,
-                FREE => return Err(Why::Code),
-                back => segment = segment.checked_sub(back).ok_or(Why::Code)?,
-            }
-        }
-        let block = heap.low + (segment << heap.shift);
-        let blob = Blob { at: block + layout.block_header, high };
-        if blob.at + layout.blob_end > high || pc < blob.at {
-            return Err(Why::Code);
-        }
-        // SAFETY: the block begins in the part of the heap that is in use, and so does its header.
-        let used: u8 = unsafe { reader.read(block + layout.block_used) }.ok_or(Why::Unmapped)?;
-        if used == 0 { Err(Why::Code) } else { Ok(blob) }
-    }
-
-    /// The caller checks that the field lies below `high`.
-    #[inline(always)]
-    pub(super) fn word<R: Reader>(&self, reader: &mut R, offset: usize) -> Result<usize, Why> {
-        // SAFETY: the field lies in the part of a heap that is in use; it is never unmapped.
-        unsafe { reader.read(self.at + offset) }.ok_or(Why::Unmapped)
-    }
-
-    /// The same.
-    #[inline(always)]
-    pub(super) fn number<R: Reader>(&self, reader: &mut R, offset: usize) -> Result<u32, Why> {
-        // SAFETY: as above.
-        unsafe { reader.read(self.at + offset) }.ok_or(Why::Unmapped)
-    }
-}
-
-/// Whether a frame was deoptimised: the return address to it was replaced.
-#[inline(always)]
-pub(super) fn is_deoptimised<R: Reader>(
-    layout: &Layout,
-    reader: &mut R,
-    blob: &Blob,
-    pc: usize,
-) -> Result<bool, Why> {
-    match layout.deopt {
-        DeoptHandlers::Addresses(one, other) => {
-            Ok(pc == blob.word(reader, one)? || pc == blob.word(reader, other)?)
-        }
-        DeoptHandlers::Offsets(one, other) => {
-            if pc == blob.at + blob.number(reader, one)? as usize {
-                return Ok(true);
-            }
-            match other {
-                Some(other) => Ok(pc == blob.at + blob.number(reader, other)? as usize),
-                None => Ok(false),
-            }
-        }
     }
 }
 
@@ -680,116 +602,6 @@ pub(super) fn method_id<R: Reader>(
     if id == 0 { Err(Why::NoMethodId) } else { Ok((id, constant)) }
 }
 
-/// What code is, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Code {
-    /// Its frames have no fixed size, or are followed by an anchor of their own.
-    Unwalkable = 0,
-    /// A Java method.
-    Compiled = 1,
-    /// The wrapper of a native method.
-    Native = 2,
-    /// Code of the JVM with frames of a fixed size.
-    Stub = 3,
-    /// The generated stubs of continuations, among them the return barrier.
-    Continuation = 4,
-}
-
-impl Code {
-    fn has_frames_of_a_size(self) -> bool {
-        !matches!(self, Code::Unwalkable | Code::Continuation)
-    }
-}
-
-/// The addresses of names that were read, with the code's kind in the three highest bits. Names are
-/// constants in the JVM's library, or are never freed. 0 is a free slot.
-static NAMES: [AtomicUsize; 128] = [const { AtomicUsize::new(0) }; 128];
-
-/// Where the kind begins in a word of `NAMES`.
-const KIND_SHIFT: u32 = 61;
-
-/// The address of the most frequent name.
-static COMPILED: AtomicUsize = AtomicUsize::new(1);
-
-#[inline(always)]
-pub(super) fn classify(name: usize) -> Result<Code, Why> {
-    if name == COMPILED.load(Ordering::Relaxed) { Ok(Code::Compiled) } else { known(name) }
-}
-
-#[inline(never)]
-fn known(name: usize) -> Result<Code, Why> {
-    const ADDRESS: usize = (1 << KIND_SHIFT) - 1;
-    for slot in &NAMES {
-        let known = slot.load(Ordering::Relaxed);
-        if known == 0 {
-            break;
-        }
-        if known & ADDRESS == name {
-            return Ok(match known >> KIND_SHIFT {
-                1 => Code::Compiled,
-                2 => Code::Native,
-                3 => Code::Stub,
-                4 => Code::Continuation,
-                _ => Code::Unwalkable,
-            });
-        }
-    }
-    if name == 0 || name > ADDRESS {
-        return Err(Why::Code);
-    }
-    let code = match read_name(name) {
-        Some(text) => kind_of(&text),
-        None => return Err(Why::Unmapped),
-    };
-    if code == Code::Compiled {
-        COMPILED.store(name, Ordering::Relaxed);
-    }
-    let known = name | (code as usize) << KIND_SHIFT;
-    let free = |slot: &&AtomicUsize| {
-        slot.compare_exchange(0, known, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    };
-    if NAMES.iter().find(free).is_none() {
-        return Err(Why::Stub);
-    }
-    Ok(code)
-}
-
-/// The first bytes of a name, padded with zeros.
-fn read_name(at: usize) -> Option<[u8; 32]> {
-    let mut memory = Checked::new();
-    let mut text = [0; 32];
-    for (offset, byte) in text.iter_mut().enumerate() {
-        *byte = memory.get(at + offset)?;
-        if *byte == 0 {
-            break;
-        }
-    }
-    Some(text)
-}
-
-fn kind_of(name: &[u8]) -> Code {
-    /// Frames of these have no fixed size, lead to an anchor, or are about to be replaced.
-    const UNWALKABLE: [&[u8]; 9] = [
-        b"Interpreter",
-        b"StubRoutines",
-        b"DeoptimizationBlob",
-        b"I2C/C2I",
-        b"MethodHandles",
-        b"Upcall",
-        b"upcall",
-        b"Cont",
-        b"vtable",
-    ];
-    match () {
-        () if name.starts_with(b"nmethod\0") => Code::Compiled,
-        () if name.starts_with(b"native nmethod\0") => Code::Native,
-        // JDK 21 writes it without the last space.
-        () if name.starts_with(b"StubRoutines (continuation") => Code::Continuation,
-        () if UNWALKABLE.iter().any(|it| name.starts_with(it)) => Code::Unwalkable,
-        () => Code::Stub,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -823,21 +635,6 @@ mod tests {
         assert_eq!(names.len(), Why::ALL.len());
         for (at, why) in Why::ALL.iter().enumerate() {
             assert_eq!(*why as usize, at);
-        }
-    }
-
-    #[test]
-    fn code_is_known_by_its_name() {
-        for (name, code) in [
-            (&b"nmethod\0"[..], Code::Compiled),
-            (b"native nmethod\0", Code::Native),
-            (b"StubRoutines (1)", Code::Unwalkable),
-            (b"StubRoutines (continuationstubs)", Code::Continuation),
-            (b"StubRoutines (continuation stubs", Code::Continuation),
-            (b"Interpreter", Code::Unwalkable),
-            (b"new_instance Runtime1 stub", Code::Stub),
-        ] {
-            assert_eq!(kind_of(name), code);
         }
     }
 }

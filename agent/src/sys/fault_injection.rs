@@ -160,6 +160,15 @@ pub(crate) fn walk() -> Option<(String, isize)> {
     Some((name.to_owned(), by.parse().ok()?))
 }
 
+/// `stale-code`: whether what is known of a return address is believed although the code may have
+/// gone.
+static STALE_CODE: LazyLock<bool> = LazyLock::new(|| is_injected("stale-code"));
+
+/// See there.
+pub(crate) fn stale_code() -> bool {
+    *STALE_CODE
+}
+
 /// `frozen-sleep` and `frozen-sleep-without-epoch`: whether a thread sleeps now and then between
 /// two reads of frozen frames, as if another process had its processor.
 static SLEEPS: LazyLock<bool> = LazyLock::new(|| FAULT.starts_with("frozen-sleep"));

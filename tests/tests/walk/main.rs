@@ -17,14 +17,15 @@ use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::Report;
 use zaudit_tests::suite::{self, Need, TestEnv, ensure_counts, per_jdk, per_jdk_needing, rounds};
-use zaudit_tests::{Result, ensure, other_agent};
+use zaudit_tests::{Result, agent, ensure, other_agent};
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
-const TESTS: [(&str, Test); 5] = [
+const TESTS: [(&str, Test); 6] = [
     ("random_stacks", random_stacks),
     ("fixtures", fixtures),
     ("cut_stacks", cut_stacks),
+    ("reloaded_code", reloaded_code),
     ("option_off", option_off),
     ("sabotage", sabotage::caught),
 ];
@@ -156,6 +157,29 @@ fn cut_stacks(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let ended = jvm.audited(&env.library, "walk=check,depth=4").run()?;
     let walk = Walk::checked(&ended)?;
     ensure!(walk.stacks > walk.by_jvmti(), "{walk:?}");
+    Ok(())
+}
+
+/// Code that comes to be where other code was. Without a look whether it is still the same, the
+/// walk takes one for the other.
+fn reloaded_code(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    const ROUNDS: u32 = 40;
+    let fixture = env.fixture("ReloadedCode")?;
+    let jvm = || -> Result<Jvm> {
+        let flags = ["-XX:TieredStopAtLevel=1", "-Xbatch", "-XX:+UseSerialGC", "-Xmx64m"];
+        Ok(Jvm::new(jdk, fixture)?.flags(flags).args(&[&ROUNDS.to_string()]))
+    };
+    let ended = jvm()?.audited(&env.library, "walk=check").run()?;
+    let walk = Walk::checked(&ended)?;
+    let new = walk.fallbacks.get("new stack").copied().unwrap_or(0);
+    ensure!(walk.compared > 300 * u64::from(ROUNDS) && new >= u64::from(ROUNDS), "{walk:?}");
+    // Where older releases put code is not always the same place.
+    if jdk.major >= 21 {
+        let jvm = jvm()?.env("ZAUDIT_FAULT", "stale-code");
+        let ended = jvm.audited(&agent::faulty_library()?, "walk=check").run()?;
+        let walk = Walk::of(&ended.unhealthy_report()?)?;
+        ensure!(walk.state == "failed" && walk.mismatches == 1, "{walk:?}: {ended}");
+    }
     Ok(())
 }
 

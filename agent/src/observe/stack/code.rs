@@ -353,6 +353,10 @@ impl KnownReturn {
     /// it gives the memory to other code.
     #[inline(always)]
     fn is_true<R: Reader>(layout: &Layout, reader: &mut R, at: usize, known: Return) -> bool {
+        #[cfg(feature = "fault-injection")]
+        if crate::sys::fault_injection::stale_code() {
+            return true;
+        }
         let block = at - layout.block_header;
         // SAFETY: the code was in the part of a heap that was in use; that is never unmapped.
         let (used, name, id) = unsafe {

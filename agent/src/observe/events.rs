@@ -108,9 +108,9 @@ extern "system" fn on_class_file(
     });
 }
 
-/// `class` gets a new version, or, where it is not of this name, had one: until it has read the next
-/// class file, a thread names the class that it redefined last with those that it loads, such as
-/// `Module$ReflectionData` within the redefinition and `Shutdown` long after (HotSpot 11 to 28).
+/// `class` gets a new version; or it had one, and the class file is of another name: a thread names
+/// the class that it redefined last also with the next one that it loads (HotSpot 8 to 28), such as
+/// `Module$ReflectionData` within the redefinition.
 fn on_redefinition(jni: Jni, class: jclass, name: Option<&CStr>) {
     let Some(agent) = Agent::get() else { return };
     let (Some(audit), Some(classes)) = (agent.hold_audit(), agent.classes.get()) else { return };

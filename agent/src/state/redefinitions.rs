@@ -110,7 +110,7 @@ impl Redefinitions {
     /// Replaces the table, and tells hooks.
     fn update(&self, table: impl Fn(&Table<Arc<Watched>>) -> Table<Arc<Watched>>) {
         self.table.rcu(|before| table(before));
-        // Whoever comes last has the last table.
+        // The last one to come here sees the last table.
         let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let table = self.table.load();
         let settled = if table.pending.is_empty() { table.installed } else { PENDING };

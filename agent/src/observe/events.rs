@@ -72,6 +72,9 @@ extern "system" fn on_class_file(
     new_bytes: *mut *mut c_uchar,
 ) {
     // Every loaded class passes here; nearly all of them return after two null checks.
+    if redefined.is_null() && !loader.is_null() {
+        return;
+    }
     // SAFETY: the JVM passes a NUL-terminated string, or null.
     let name = (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) });
     if !redefined.is_null() {

@@ -164,7 +164,7 @@ pub(crate) fn walk() -> Option<(String, isize)> {
 /// gone.
 static STALE_CODE: LazyLock<bool> = LazyLock::new(|| is_injected("stale-code"));
 
-/// See there.
+/// Whether a remembered return address is believed as it is.
 pub(crate) fn stale_code() -> bool {
     *STALE_CODE
 }

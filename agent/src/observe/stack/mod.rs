@@ -260,7 +260,7 @@ fn request(audit: &Audit, (purpose, kind): (Purpose, Kind), version: u64, above:
     let depth = audit.options.depth;
     let table = (purpose as u64) << 1 | kind as u64;
     Request {
-        salt: walk::salt(audit.number << 16 ^ (depth as u64) << 2 ^ table, version),
+        salt: walk::salt([audit.number, version, depth as u64, table]),
         // One more frame shows whether the stack is cut. A frame of ours may be inlined, so that
         // the key covers a frame more than it must.
         frames: above + depth + 1,

@@ -1,6 +1,6 @@
 // A ZipFile that is closed ends the Inflaters of its pool: one, since the entries are read one
 // after the other.
-// expect: inflater created 1, ended 1; deflater created 1, ended 1
+// expect: inflater created 1, ended 1; deflater created 1, ended 1; zip_entry created 3, ended 3
 
 import java.io.File;
 import java.io.FileOutputStream;

@@ -6,7 +6,7 @@
 //! to and cannot be moved makes the method a [`Refusal`].
 
 use super::bytes::{Put, Reader, length_u4};
-use super::instructions::{INVOKESTATIC, Instructions};
+use super::instructions::{INVOKESTATIC, INVOKEVIRTUAL, Instructions};
 use super::layout::{self, Insertions, PcMap};
 use super::{MethodRef, Pool, Refusal, frames, tables};
 
@@ -104,20 +104,18 @@ impl<'a> Code<'a> {
         Ok(false)
     }
 
-    /// The pcs of the `invokestatic` instructions that call this method.
+    /// The pcs of the instructions that call this method.
     ///
     /// # Errors
     /// The code is malformed.
-    pub fn static_calls(
-        &self,
-        pool: &Pool<'_>,
-        called: &MethodRef<'_>,
-    ) -> Result<Vec<usize>, Refusal> {
+    pub fn calls(&self, pool: &Pool<'_>, called: &MethodRef<'_>) -> Result<Vec<usize>, Refusal> {
         let mut calls = Vec::new();
         for instruction in self.instructions() {
             let instruction = instruction?;
             let method = instruction.pool_index().and_then(|index| pool.method(index));
-            if instruction.opcode() == INVOKESTATIC && method.as_ref() == Some(called) {
+            if (INVOKEVIRTUAL..=INVOKESTATIC).contains(&instruction.opcode())
+                && method.as_ref() == Some(called)
+            {
                 calls.push(instruction.pc);
             }
         }

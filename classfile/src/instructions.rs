@@ -10,6 +10,7 @@ use super::Refusal;
 use super::bytes::Reader;
 
 pub(super) const NEW: u8 = 187;
+pub(super) const INVOKEVIRTUAL: u8 = 182;
 pub(super) const INVOKESPECIAL: u8 = 183;
 pub(super) const INVOKESTATIC: u8 = 184;
 const IINC: u8 = 132;

@@ -37,19 +37,25 @@ pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
-/// Which of the two audited classes an instance belongs to (a subclass counts as its
-/// `java.util.zip` parent).
+/// What is audited: instances of two classes (a subclass counts as its `java.util.zip` parent), and
+/// the Inflaters that a `ZipFile` lends to the streams of its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// `java.util.zip.Inflater`
     Inflater,
     /// `java.util.zip.Deflater`
     Deflater,
+    /// A stream of an entry of a `ZipFile` that decompresses: from `getInputStream()` to `close()`
+    /// it has one of the Inflaters of the file's pool.
+    ZipEntry,
 }
 
 impl Kind {
-    /// Both kinds, in the order in which reports name them.
-    pub const ALL: [Kind; 2] = [Kind::Inflater, Kind::Deflater];
+    /// All kinds, in the order in which reports name them.
+    pub const ALL: [Kind; 3] = [Kind::Inflater, Kind::Deflater, Kind::ZipEntry];
+
+    /// The kinds that are classes and hold native memory of their own.
+    pub const CLASSES: [Kind; 2] = [Kind::Inflater, Kind::Deflater];
 
     /// By that word.
     pub fn named(name: &str) -> Option<Kind> {
@@ -61,14 +67,16 @@ impl Kind {
         match self {
             Kind::Inflater => "inflater",
             Kind::Deflater => "deflater",
+            Kind::ZipEntry => "zip_entry",
         }
     }
 
-    /// The simple name of the Java class.
-    pub fn class(self) -> &'static str {
+    /// What reports call one of them; an `s` makes it more.
+    pub fn noun(self) -> &'static str {
         match self {
             Kind::Inflater => "Inflater",
             Kind::Deflater => "Deflater",
+            Kind::ZipEntry => "entry stream",
         }
     }
 }
@@ -80,14 +88,23 @@ pub struct PerKind<T> {
     pub inflater: T,
     /// The value for Deflaters.
     pub deflater: T,
+    /// The value for entry streams.
+    pub zip_entry: T,
 }
 
 impl<T> PerKind<T> {
+    /// The values that a function gives.
+    pub fn from_fn(mut of: impl FnMut(Kind) -> T) -> PerKind<T> {
+        let [inflater, deflater, zip_entry] = Kind::ALL.map(&mut of);
+        PerKind { inflater, deflater, zip_entry }
+    }
+
     /// The value for `kind`.
     pub fn get(&self, kind: Kind) -> &T {
         match kind {
             Kind::Inflater => &self.inflater,
             Kind::Deflater => &self.deflater,
+            Kind::ZipEntry => &self.zip_entry,
         }
     }
 
@@ -96,6 +113,7 @@ impl<T> PerKind<T> {
         match kind {
             Kind::Inflater => &mut self.inflater,
             Kind::Deflater => &mut self.deflater,
+            Kind::ZipEntry => &mut self.zip_entry,
         }
     }
 }
@@ -140,9 +158,38 @@ impl Outcome {
 }
 
 /// One instance of an audited class, for as long as it is open: the address of its native stream,
-/// or a number of the same shape, which is its JVMTI tag. Never zero.
+/// or a number of the same shape, which is its JVMTI tag. Or the loan of that instance to a stream
+/// of an entry of a `ZipFile`. Never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InstanceId(pub u64);
+
+impl InstanceId {
+    /// Addresses are multiples of 16 where the C library's `malloc` is used.
+    const LOAN: u64 = 8;
+    /// With any other allocator too, none has these bits.
+    const ODD: u64 = 1 << 63;
+    const ODD_LOAN: u64 = 1 << 62;
+
+    /// The instance whose native stream is at this address.
+    #[inline]
+    pub fn of_address(address: i64) -> InstanceId {
+        let address = address.cast_unsigned();
+        InstanceId(if address & 15 == 0 { address } else { address | Self::ODD })
+    }
+
+    /// The address of the native stream, also of one that is lent.
+    pub fn address(self) -> i64 {
+        let bits = if self.0 & Self::ODD == 0 { Self::LOAN } else { Self::ODD | Self::ODD_LOAN };
+        (self.0 & !bits).cast_signed()
+    }
+
+    /// The loan of this instance.
+    #[inline]
+    pub fn loan(self) -> InstanceId {
+        let bit = if self.0 & Self::ODD == 0 { Self::LOAN } else { Self::ODD_LOAN };
+        InstanceId(self.0 | bit)
+    }
+}
 
 /// One allocation site (kind and whole stack), numbered in the order of first sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -160,7 +207,7 @@ impl FrameId {
 /// What a stack is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// The constructor call of an instance.
+    /// The constructor call of an instance, or the call that gave out an entry stream.
     Allocation,
     /// A call of `end()` on an instance that had been ended.
     DoubleEnd,

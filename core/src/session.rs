@@ -257,10 +257,7 @@ impl Session {
             sites,
             others,
             ended_again: self.all_double_ends()?,
-            ended_unknown: PerKind {
-                inflater: unknown(Kind::Inflater),
-                deflater: unknown(Kind::Deflater),
-            },
+            ended_unknown: PerKind::from_fn(unknown),
             adopted,
             overflowed: self.stacks.overflowed(),
             gaps: self.gaps(),

@@ -41,6 +41,10 @@ pub enum Callback {
     Created,
     /// `end()` was called, for the first time or again.
     Ended,
+    /// `ZipFile` lends one of its Inflaters to a stream of an entry.
+    Lent,
+    /// Such an Inflater is about to go back into the pool.
+    GivenBack,
     /// The JVM is about to exit, and its GC still works.
     Ending,
 }
@@ -51,7 +55,7 @@ const ADDRESS: &str = "(J)V";
 
 impl Callback {
     /// All callbacks; the helper class has a native method for each.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::InflaterCreated,
         Self::DeflaterCreated,
         Self::InflaterEnded,
@@ -60,6 +64,8 @@ impl Callback {
         Self::DeflaterEndedAgain,
         Self::Created,
         Self::Ended,
+        Self::Lent,
+        Self::GivenBack,
         Self::Ending,
     ];
 
@@ -78,6 +84,8 @@ impl Callback {
             Self::DeflaterEndedAgain => "deflaterEndedAgain",
             Self::Created => "created",
             Self::Ended => "ended",
+            Self::Lent => "lent",
+            Self::GivenBack => "givenBack",
             Self::Ending => "ending",
         }
     }
@@ -88,7 +96,7 @@ impl Callback {
             Self::InflaterCreated | Self::DeflaterCreated => ADDRESS_AND_INSTANCE,
             Self::InflaterEnded | Self::DeflaterEnded => ADDRESS,
             Self::InflaterEndedAgain | Self::DeflaterEndedAgain => "()V",
-            Self::Created | Self::Ended | Self::Ending => INSTANCE,
+            Self::Created | Self::Ended | Self::Lent | Self::GivenBack | Self::Ending => INSTANCE,
         }
     }
 }
@@ -114,6 +122,11 @@ enum Selector {
     Freed(&'static str),
     /// The same, in a class that has that call in some JDKs only.
     MaybeFreed(&'static str),
+    /// Before each return of the instance method of this name and descriptor, whose result is the
+    /// instance.
+    Result(&'static str, &'static str),
+    /// In front of the one call of `Inflater.reset()` in the method of this name and descriptor.
+    Reset(&'static str, &'static str),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +146,10 @@ pub const DEFLATER: &str = "java/util/zip/Deflater";
 pub const INFLATER_STREAM: &str = "java/util/zip/Inflater$InflaterZStreamRef";
 /// What owns a Deflater's native stream in JDK 9 and later.
 pub const DEFLATER_STREAM: &str = "java/util/zip/Deflater$DeflaterZStreamRef";
+/// Lends the Inflaters of its pool in JDK 8.
+pub const ZIP_FILE: &str = "java/util/zip/ZipFile";
+/// Lends them in JDK 9 and later.
+pub const ZIP_FILE_RESOURCE: &str = "java/util/zip/ZipFile$CleanableResource";
 /// Every exit of the JVM calls it: `halt` for `System.exit`, `Runtime.halt` and signals, `shutdown`
 /// for the end of the last thread. VMDeath is too late: by then the GC has been stopped
 /// (`before_exit`), ZGC and Shenandoah would never return from a forced one, and JDK 26 and later
@@ -141,12 +158,16 @@ pub const SHUTDOWN: &str = "java/lang/Shutdown";
 
 const BY_ADDRESS: Option<Identity> = Some(Identity::Address);
 const BY_TAG: Option<Identity> = Some(Identity::Tag);
+const LENDS: &str = "()Ljava/util/zip/Inflater;";
+const GIVES_BACK: &str = "(Ljava/util/zip/Inflater;)V";
 
 /// A constructor is hooked at its return by tag: one that throws, as `new Deflater(42)` does,
 /// created no instance. By address it is hooked where its native stream exists, which it leaks if
-/// it throws later. `close()`, new in JDK 25, calls `end()` and needs no hook.
+/// it throws later. `close()`, new in JDK 25, calls `end()` and needs no hook. An Inflater of a
+/// `ZipFile` goes back into the pool where the JDK resets it; where the file is closed, the JDK ends
+/// it instead.
 #[rustfmt::skip]
-static HOOKS: [Hook; 14] = [
+static HOOKS: [Hook; 18] = [
     Hook { class: INFLATER, identity: BY_ADDRESS, at: Selector::Opened("init", "(Z)J"), callback: Callback::InflaterCreated },
     Hook { class: INFLATER, identity: BY_ADDRESS, at: Selector::MaybeFreed(INFLATER), callback: Callback::InflaterEnded },
     Hook { class: INFLATER_STREAM, identity: BY_ADDRESS, at: Selector::Freed(INFLATER), callback: Callback::InflaterEnded },
@@ -159,6 +180,10 @@ static HOOKS: [Hook; 14] = [
     Hook { class: INFLATER, identity: BY_TAG, at: Selector::Entry("end", "()V"), callback: Callback::Ended },
     Hook { class: DEFLATER, identity: BY_TAG, at: Selector::Constructed, callback: Callback::Created },
     Hook { class: DEFLATER, identity: BY_TAG, at: Selector::Entry("end", "()V"), callback: Callback::Ended },
+    Hook { class: ZIP_FILE, identity: None, at: Selector::Result("getInflater", LENDS), callback: Callback::Lent },
+    Hook { class: ZIP_FILE, identity: None, at: Selector::Reset("releaseInflater", GIVES_BACK), callback: Callback::GivenBack },
+    Hook { class: ZIP_FILE_RESOURCE, identity: None, at: Selector::Result("getInflater", LENDS), callback: Callback::Lent },
+    Hook { class: ZIP_FILE_RESOURCE, identity: None, at: Selector::Reset("releaseInflater", GIVES_BACK), callback: Callback::GivenBack },
     Hook { class: SHUTDOWN, identity: None, at: Selector::StaticEntry("halt", "(I)V"), callback: Callback::Ending },
     Hook { class: SHUTDOWN, identity: None, at: Selector::StaticReturn("shutdown", "()V"), callback: Callback::Ending },
 ];
@@ -242,6 +267,7 @@ fn place(
         Selector::Opened(name, descriptor) => opened(class, name, descriptor),
         Selector::Freed(owner) => freed(class, owner, false),
         Selector::MaybeFreed(owner) => freed(class, owner, true),
+        Selector::Reset(name, descriptor) => reset(class, name, descriptor),
         _ => methods(hook.at, class, missing),
     };
     let spots = match spots {
@@ -277,6 +303,7 @@ fn place(
 
 const ACONST_NULL: u8 = 1;
 const ALOAD_0: u8 = 42;
+const DUP: u8 = 89;
 const DUP2: u8 = 92;
 const GETFIELD: u8 = 180;
 const INVOKEVIRTUAL: u8 = 182;
@@ -316,6 +343,10 @@ fn snippet(hook: &Hook, class: &mut ClassFile<'_>) -> Result<(Vec<u8>, u16), Ref
             let call = call(callback.method(), callback.descriptor())?;
             ([&[ALOAD_0], &call[..]].concat(), 1)
         }
+        Selector::Result(..) | Selector::Reset(..) => {
+            let call = call(callback.method(), callback.descriptor())?;
+            ([&[DUP], &call[..]].concat(), 1)
+        }
         Selector::StaticEntry(..) | Selector::StaticReturn(..) => {
             let call = call(callback.method(), callback.descriptor())?;
             ([&[ACONST_NULL], &call[..]].concat(), 1)
@@ -345,11 +376,24 @@ fn freed(class: &ClassFile<'_>, owner: &str, may_be_elsewhere: bool) -> Result<V
     }
 }
 
+/// In front of the one call of `Inflater.reset()`, if this method makes it.
+fn reset(class: &ClassFile<'_>, name: &str, descriptor: &str) -> Result<Vec<Spot>, Refusal> {
+    let (index, pc) = match calls(class, INFLATER, "reset", "()V")?[..] {
+        [call] => call,
+        ref calls => return Err(not_one("reset", "()V", calls.len())),
+    };
+    let is_in = |method: &Method<'_>| method.name() == name && method.descriptor() == descriptor;
+    match class.methods().get(index).is_some_and(is_in) {
+        true => Ok(vec![(index, Where::Before(pc))]),
+        false => Err(Refusal::new(format!(".{name}{descriptor}: it does not call reset()V"))),
+    }
+}
+
 fn not_one(name: &str, descriptor: &str, calls: usize) -> Refusal {
     Refusal::new(format!(": {calls} calls of {name}{descriptor}, not one"))
 }
 
-/// Every call of a static method in a class: the number of the method that makes it, and its pc.
+/// Every call of a method in a class: the number of the method that makes it, and its pc.
 fn calls(
     class: &ClassFile<'_>,
     owner: &str,
@@ -364,7 +408,7 @@ fn calls(
     let mut found = Vec::new();
     for (index, method) in class.methods().iter().enumerate() {
         let Some(code) = method.code() else { continue };
-        let pcs = code.static_calls(class.pool(), &called);
+        let pcs = code.calls(class.pool(), &called);
         let pcs = pcs.map_err(|reason| Refusal::new(format!(".{method}: {reason}")))?;
         found.extend(pcs.into_iter().map(|pc| (index, pc)));
     }
@@ -378,7 +422,7 @@ fn methods(
     missing: &mut Vec<String>,
 ) -> Result<Vec<Spot>, Refusal> {
     let at = match selector {
-        Selector::Constructed | Selector::StaticReturn(..) => Where::Return,
+        Selector::Constructed | Selector::Result(..) | Selector::StaticReturn(..) => Where::Return,
         _ => Where::Entry,
     };
     let mut chosen = Vec::new();
@@ -395,6 +439,7 @@ fn methods(
         return Err(Refusal::new(match selector {
             Selector::Entry(name, descriptor)
             | Selector::EntryAgain(name, descriptor)
+            | Selector::Result(name, descriptor)
             | Selector::StaticEntry(name, descriptor)
             | Selector::StaticReturn(name, descriptor) => {
                 format!(".{name}{descriptor}: no such method")
@@ -418,13 +463,17 @@ fn choose(selector: Selector, class: &ClassFile<'_>, method: &Method<'_>) -> Res
         Selector::Entry(name, descriptor) | Selector::EntryAgain(name, descriptor) => {
             if is(name, descriptor) { holds_this(method).map(|()| true) } else { Ok(false) }
         }
+        Selector::Result(name, descriptor) => Ok(is(name, descriptor)),
         Selector::StaticEntry(name, descriptor) | Selector::StaticReturn(name, descriptor) => {
             match is(name, descriptor) {
                 true if !method.is_static() => Err(Refusal::new("the method is not static")),
                 found => Ok(found),
             }
         }
-        Selector::Opened(..) | Selector::Freed(_) | Selector::MaybeFreed(_) => Ok(false),
+        Selector::Opened(..)
+        | Selector::Freed(_)
+        | Selector::MaybeFreed(_)
+        | Selector::Reset(..) => Ok(false),
     }
 }
 
@@ -568,7 +617,15 @@ mod tests {
     fn targets_are_named_once() {
         assert_eq!(
             targets().collect::<Vec<_>>(),
-            [INFLATER, INFLATER_STREAM, DEFLATER, DEFLATER_STREAM, SHUTDOWN]
+            [
+                INFLATER,
+                INFLATER_STREAM,
+                DEFLATER,
+                DEFLATER_STREAM,
+                ZIP_FILE,
+                ZIP_FILE_RESOURCE,
+                SHUTDOWN
+            ]
         );
     }
 
@@ -639,6 +696,56 @@ mod tests {
         else {
             panic!("{:?}", code[1]);
         };
+    }
+
+    /// A ZipFile whose methods `getInflater` and `release` have this number of returns and of calls
+    /// of `reset()`.
+    fn zip_file(release: &str, returns: usize, resets: usize) -> Vec<u8> {
+        const ARETURN: u8 = 176;
+        let mut class = Assembler::class(ZIP_FILE, "java/lang/Object");
+        let [high, low] = class.method_ref(INFLATER, "reset", "()V").to_be_bytes();
+        let lends = [1, 153, 0, 4, ARETURN].repeat(returns);
+        let lends = [&lends[..], &[1, ATHROW]].concat();
+        class.method(2, "getInflater", LENDS, Some(TestCode::of(lends)));
+        let code = [[43, 182, high, low].repeat(resets), vec![RETURN]].concat();
+        class.method(2, release, GIVES_BACK, Some(TestCode::of(code)));
+        class.bytes()
+    }
+
+    #[test]
+    fn hooks_see_what_a_zip_file_lends() {
+        let bytes = zip_file("releaseInflater", 1, 1);
+        for identity in [Identity::Address, Identity::Tag] {
+            let out = instrument(ZIP_FILE, &bytes, identity).unwrap();
+            assert_eq!(out.missing, [""; 0]);
+            let placed: Vec<_> = out.placed.iter().map(|hook| (hook.at, hook.callback)).collect();
+            assert_eq!(
+                placed,
+                [(Where::Return, Callback::Lent), (Where::Before(1), Callback::GivenBack)]
+            );
+            let class = ClassFile::parse(&out.bytes).unwrap();
+            let code = class.methods()[1].code().unwrap().bytes();
+            let [43, 89, 184, _, _, 182, _, _, RETURN] = code else { panic!("{code:?}") };
+        }
+        for (release, returns, resets, reason) in [
+            (
+                "releaseInflater",
+                0,
+                1,
+                ".getInflater()Ljava/util/zip/Inflater;: the method never returns",
+            ),
+            ("releaseInflater", 1, 2, ": 2 calls of reset()V, not one"),
+            (
+                "release",
+                1,
+                1,
+                ".releaseInflater(Ljava/util/zip/Inflater;)V: it does not call reset()V",
+            ),
+        ] {
+            let bytes = zip_file(release, returns, resets);
+            let out = instrument(ZIP_FILE, &bytes, Identity::Address).unwrap();
+            assert_eq!((out.missing, out.placed.len()), (vec![format!("{ZIP_FILE}{reason}")], 1));
+        }
     }
 
     #[test]

@@ -70,27 +70,29 @@ impl fmt::Display for Count {
 }
 
 /// The verdicts of design §2, in the order in which they are printed.
-const VERDICTS: [&str; 6] = ["created", "ended", "late", "collected", "live", "expected"];
+const VERDICTS: [&str; 7] =
+    ["created", "ended", "late", "collected", "live", "expected", "ended_with_file"];
 const LATE: usize = 2;
 const COLLECTED: usize = 3;
 const LIVE: usize = 4;
 
 /// One kind's stated counts, in the order of [`VERDICTS`].
-type Stated = [Count; 6];
+type Stated = [Count; VERDICTS.len()];
 
-/// What both kinds should come to.
+/// What each kind should come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
     inflater: Stated,
     deflater: Stated,
+    zip_entry: Stated,
 }
 
 impl Expectation {
     /// `inflater created 3, late 3; deflater created 1, ended 1`, or `nothing`. What is not named
     /// is 0.
     pub fn parse(text: &str) -> Result<Self> {
-        let mut expectation =
-            Self { inflater: [Count::Exactly(0); 6], deflater: [Count::Exactly(0); 6] };
+        let none = [Count::Exactly(0); VERDICTS.len()];
+        let mut expectation = Self { inflater: none, deflater: none, zip_entry: none };
         if text == "nothing" {
             return Ok(expectation);
         }
@@ -100,7 +102,12 @@ impl Expectation {
             let stated = match kind {
                 "inflater" => &mut expectation.inflater,
                 "deflater" => &mut expectation.deflater,
-                other => return Err(format!("{other:?} is neither `inflater` nor `deflater`")),
+                "zip_entry" => &mut expectation.zip_entry,
+                other => {
+                    return Err(format!(
+                        "{other:?} is none of `inflater`, `deflater` and `zip_entry`"
+                    ));
+                }
             };
             for pair in counts.split(',').map(str::trim) {
                 let (verdict, count) =
@@ -127,7 +134,11 @@ impl Expectation {
             folded[COLLECTED] = Count::Exactly(0);
             folded
         };
-        Self { inflater: fold(self.inflater), deflater: fold(self.deflater) }
+        Self {
+            inflater: fold(self.inflater),
+            deflater: fold(self.deflater),
+            zip_entry: fold(self.zip_entry),
+        }
     }
 
     /// Every count of `kind` that is not as stated, in words; empty when all are.
@@ -136,6 +147,7 @@ impl Expectation {
         let stated = match kind {
             Kind::Inflater => self.inflater,
             Kind::Deflater => self.deflater,
+            Kind::ZipEntry => self.zip_entry,
         };
         let counted = [
             actual.created,
@@ -144,6 +156,7 @@ impl Expectation {
             actual.collected,
             actual.live,
             actual.expected,
+            actual.ended_with_file,
         ];
         (0..VERDICTS.len())
             .filter(|&slot| !stated[slot].admits(counted[slot]))
@@ -166,6 +179,8 @@ fn is_balanced(stated: &Stated) -> Result<()> {
         Err(format!("created {} is not ended + late + collected + live = {fates}", exact[0]))
     } else if exact[5] > leaks {
         Err(format!("expected {} is more than late + collected + live = {leaks}", exact[5]))
+    } else if exact[6] > exact[1] {
+        Err(format!("ended_with_file {} is more than ended = {}", exact[6], exact[1]))
     } else {
         Ok(())
     }
@@ -176,7 +191,7 @@ mod tests {
     use super::*;
 
     fn counts(created: u64, ended: u64, late: u64, collected: u64, live: u64) -> Counts {
-        Counts { created, ended, late, collected, live, expected: 0 }
+        Counts { created, ended, late, collected, live, ..Counts::default() }
     }
 
     #[test]

@@ -87,15 +87,16 @@ impl Report {
             if let Some(problem) = misjudged(site) {
                 ensure(false, format!("{name}: {problem}"));
             }
-            let constructor = match site.kind {
-                Kind::Inflater => "java.util.zip.Inflater.<init>",
-                Kind::Deflater => "java.util.zip.Deflater.<init>",
+            let innermost = site.frames.first().map(ToString::to_string).unwrap_or_default();
+            let right = match site.kind {
+                Kind::Inflater => innermost == "java.util.zip.Inflater.<init>",
+                Kind::Deflater => innermost == "java.util.zip.Deflater.<init>",
+                Kind::ZipEntry => {
+                    innermost.starts_with("java.util.zip.ZipFile")
+                        && innermost.ends_with(".getInflater")
+                }
             };
-            let innermost = site.frames.first().map(ToString::to_string);
-            ensure(
-                innermost.as_deref() == Some(constructor),
-                format!("{name}: innermost frame is {innermost:?}"),
-            );
+            ensure(right, format!("{name}: innermost frame is {innermost:?}"));
             for frame in &site.frames {
                 let foreign =
                     !frame.class.starts_with("zaudit.") && !frame.class.contains(['/', ';']);
@@ -117,9 +118,9 @@ impl Report {
             );
         }
         let matched: u64 = self.rules.iter().map(|rule| rule.matched).sum();
-        let expected = self.totals.inflater.counts.expected + self.totals.deflater.counts.expected;
+        let expected: u64 = Kind::ALL.map(|kind| self.totals.of(kind).counts.expected).iter().sum();
         ensure(matched == expected, format!("rules cover {matched}, and {expected} are expected"));
-        for kind in [Kind::Inflater, Kind::Deflater] {
+        for kind in Kind::ALL {
             let total = &self.totals.of(kind).counts;
             let mut sum = self.sum(kind, |_| true);
             if let Some(others) = self.other_sites.of(kind) {
@@ -133,7 +134,7 @@ impl Report {
             let adopted = self.totals.adopted.of(kind).counts;
             ensure(adopted.is_balanced(), format!("adopted {kind}s do not add up: {adopted:?}"));
         }
-        let Adoptions { both, inflater, deflater } = &self.totals.adopted;
+        let Adoptions { both, inflater, deflater, .. } = &self.totals.adopted;
         ensure(
             inflater.counts.plus(&deflater.counts) == *both,
             format!("adopted of both kinds do not add up: {both:?}"),
@@ -172,7 +173,7 @@ impl Site {
 }
 
 fn unbalanced(counts: &Counts) -> Vec<String> {
-    let Counts { created, ended, late, collected, live, expected } = *counts;
+    let Counts { created, ended, late, collected, live, expected, .. } = *counts;
     let mut problems = Vec::new();
     if created != ended + late + collected + live {
         problems.push(format!("created is not ended + late + collected + live: {counts:?}"));
@@ -202,20 +203,22 @@ mod tests {
     const REPORT: &str = r#"{ "schema": "zaudit-report/1", "tool": {"name": "zaudit", "version": "0.1.0"},
         "process": {"pid": 7, "jvm": "OpenJDK", "command": "Main", "started": 1.5, "taken": 2.5, "armed_seconds": 1.0,
                     "from_start": true, "trigger": "data_dump", "number": 1},
-        "totals": {"inflater": {"created": 3, "ended": 1, "late": 0, "collected": 2, "live": 0, "expected": 0, "ended_unknown": 0},
-                   "deflater": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0, "ended_unknown": 0},
+        "totals": {"inflater": {"created": 3, "ended": 1, "late": 0, "collected": 2, "live": 0, "expected": 0, "ended_with_file": 0, "ended_unknown": 0},
+                   "deflater": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0, "ended_with_file": 0, "ended_unknown": 0},
+                   "zip_entry": {"created": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "expected": 0, "ended_with_file": 0, "ended_unknown": 0},
                    "adopted": {"found": 5, "ended": 2, "late": 1, "collected": 1, "live": 1,
                                "inflater": {"found": 3, "ended": 1, "late": 1, "collected": 0, "live": 1, "oldest_live_seconds": 3.5},
-                               "deflater": {"found": 2, "ended": 1, "late": 0, "collected": 1, "live": 0, "oldest_live_seconds": null}}},
+                               "deflater": {"found": 2, "ended": 1, "late": 0, "collected": 1, "live": 0, "oldest_live_seconds": null},
+                               "zip_entry": {"found": 0, "ended": 0, "late": 0, "collected": 0, "live": 0, "oldest_live_seconds": null}}},
         "native": {"zlib": "1.3", "measured": true, "inflater": {"fresh": 1, "used": 2}, "deflater": {"fresh": 3, "used": 3}},
         "sites": [{"id": "00ff", "kind": "inflater", "class": null, "severity": "leak", "created": 3, "ended": 1, "late": 0, "collected": 2,
-                   "live": 0, "expected": 0, "leaked": 2, "suspects": 0, "known": {"leaked": 0, "suspects": 0}, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
+                   "live": 0, "expected": 0, "ended_with_file": 0, "leaked": 2, "suspects": 0, "known": {"leaked": 0, "suspects": 0}, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
                    "youngest_live_seconds": null, "young": 0, "tendency": null, "trend": [{"seconds": 1.0, "live": 3}],
                    "threads": ["main"], "rule": null, "truncated": false,
                    "frames": [{"class": "java.util.zip.Inflater", "method": "<init>", "file": "Inflater.java", "line": 1},
                               {"class": "Main$1", "method": "run", "file": null, "line": null}],
                    "retention": []}],
-        "other_sites": {"inflater": null, "deflater": null}, "frame_table": [], "stack_table": {"frame": [], "caller": []},
+        "other_sites": {"inflater": null, "deflater": null, "zip_entry": null}, "frame_table": [], "stack_table": {"frame": [], "caller": []},
         "ended_again": [], "rules": [], "health": {"ok": true, "dropped": 0} }"#;
 
     /// Its site as a clean one, whose stack is in the tables.

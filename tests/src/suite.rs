@@ -275,7 +275,7 @@ macro_rules! ensure {
 /// Ensures that the sites that `fixture` has in `report` come to what was `expected`.
 pub fn ensure_counts(fixture: &Fixture, expected: &Expectation, report: &Report) -> Result<()> {
     let mut wrong = Vec::new();
-    for kind in [Kind::Inflater, Kind::Deflater] {
+    for kind in Kind::ALL {
         let sum = report.sum(kind, |site| site.is_of(&fixture.name));
         wrong.extend(expected.differences(kind, &sum));
     }

@@ -233,7 +233,7 @@ impl Expected {
 
     fn difference(&self, report: &Report) -> Option<String> {
         let found = report.sum(self.kind, |site| self.is_of(site));
-        let Counts { created, ended, late, collected, live, expected } = found;
+        let Counts { created, ended, late, collected, live, expected, .. } = found;
         let (count, rest) = match self.outcome {
             Outcome::Leak => (late + collected, live + expected),
             // Under the same frame the JDK's class loaders have theirs, which a rule covers.
@@ -381,6 +381,7 @@ impl Expected {
         let kind = match kind {
             "inflater" => Kind::Inflater,
             "deflater" => Kind::Deflater,
+            "zip_entry" => Kind::ZipEntry,
             _ => return None,
         };
         let count = match count {

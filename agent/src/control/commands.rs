@@ -216,7 +216,7 @@ fn status(agent: &Agent) -> String {
         let (sum, adopted) = (sums.get(kind), adopted.get(kind));
         let counts = &sum.counts;
         line(
-            &format!("{}s", kind.name()),
+            &format!("{}s", kind.noun().to_lowercase()),
             format!(
                 "created {}, ended {}, late {}, collected {}, live {}; adopted {}, of them live {}",
                 grouped(counts.created),

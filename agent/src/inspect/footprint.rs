@@ -223,10 +223,8 @@ impl Shared {
             return None;
         }
         let (inflater, deflater) = (self.inflater()?, self.deflater(LEVEL, STRATEGY, WINDOW_BITS)?);
-        let kinds = |pick: fn((u64, u64)) -> u64| PerKind {
-            inflater: pick(inflater),
-            deflater: pick(deflater),
-        };
+        let kinds =
+            |pick: fn((u64, u64)) -> u64| Footprint::of_classes(pick(inflater), pick(deflater));
         plausible(&version, kinds(|(fresh, _)| fresh), kinds(|(_, used)| used))
     }
 
@@ -362,7 +360,7 @@ mod tests {
 
     #[test]
     fn what_is_far_off_is_no_measurement() {
-        let kinds = |inflater, deflater| PerKind { inflater, deflater };
+        let kinds = Footprint::of_classes;
         assert!(plausible("1.3", kinds(7_264, 268_192), kinds(40_032, 268_192)).is_some());
         for (fresh, each) in [
             (kinds(0, 268_192), kinds(40_032, 268_192)),

@@ -100,13 +100,15 @@ pub(crate) fn run(context @ Context { agent, audit, .. }: Context<'_>) -> Result
     if agent.has_begun() {
         std::thread::sleep(OLD_BYTECODE);
     }
-    let owners = Kind::ALL.map(|kind| Some((kind, classes.stream_owner(kind)?)));
+    let owners = Kind::CLASSES.map(|kind| Some((kind, classes.stream_owner(kind)?)));
     let [Some(one), Some(other)] = owners else {
         // The search for paths to GC roots marks instances, too.
         let _lock = audit.lock_tags();
         return mark_and_inspect(context, classes, enter_batch);
     };
-    let found = read_addresses(context, one).and_then(|()| read_addresses(context, other));
+    let found = read_addresses(context, one)
+        .and_then(|()| read_addresses(context, other))
+        .and_then(|()| adopt_entry_streams(context, classes));
     audit.end_adoption(true);
     found
 }
@@ -129,8 +131,9 @@ fn mark_and_inspect(
         jni.with_locals(BATCH + LOCAL_REFS, || inspect(context, classes, tags::candidate(batch)))
             .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
     });
+    let entry_streams = adopt_entry_streams(context, classes);
     audit.end_adoption(marked == Ok(0));
-    marked.and(inspected)
+    marked.and(inspected).and(entry_streams)
 }
 
 /// Marks instances without a tag, in batches by their number. Returns the next number; if it is the
@@ -170,7 +173,7 @@ fn read_addresses(
                 if address != 0 {
                     is_complete = found.try_reserve(1).is_ok();
                     if is_complete {
-                        found.push(InstanceId(address.cast_unsigned()));
+                        found.push(InstanceId::of_address(address));
                     }
                 }
                 is_complete
@@ -195,7 +198,9 @@ fn read_addresses(
 /// JDK 11 has these classes.
 fn finalizable(kind: Kind) -> &'static CStr {
     match kind {
-        Kind::Inflater => c"java.util.zip.Inflater$InflaterZStreamRef$FinalizableZStreamRef",
+        Kind::Inflater | Kind::ZipEntry => {
+            c"java.util.zip.Inflater$InflaterZStreamRef$FinalizableZStreamRef"
+        }
         Kind::Deflater => c"java.util.zip.Deflater$DeflaterZStreamRef$FinalizableZStreamRef",
     }
 }
@@ -205,8 +210,9 @@ fn enter_open(audit: &Audit, id: InstanceId, kind: Kind, now: Nanos) -> Result<(
     // What was ended since the search began is not open, whatever the search saw; a hook that
     // frees it now waits for the lock.
     let ended = audit.lock_ended();
-    let known = audit.with_ledger(|ledger, _| ledger.knows(id));
-    if !ended.contains(&id) && known == Some(false) {
+    let entered = if kind == Kind::ZipEntry { id.loan() } else { id };
+    let known = audit.with_ledger(|ledger, _| ledger.knows(entered));
+    if !ended.contains(&id) && !ended.contains(&entered) && known == Some(false) {
         enter(audit, id, kind, now)?;
     }
     Ok(())
@@ -229,7 +235,7 @@ fn enter_batch(
         if address == 0 {
             continue;
         }
-        enter_open(audit, InstanceId(address.cast_unsigned()), kind, agent.recent())?;
+        enter_open(audit, InstanceId::of_address(address), kind, agent.recent())?;
     }
     Ok(())
 }
@@ -296,11 +302,46 @@ pub(crate) fn instances_at(
     Ok(found)
 }
 
+/// Adopts the streams of entries that are open: each has an Inflater, which has been found.
+fn adopt_entry_streams(
+    Context { agent, audit, jni }: Context<'_>,
+    classes: &Classes,
+) -> Result<()> {
+    let name = c"java.util.zip.ZipFile$ZipFileInflaterInputStream";
+    let Some(class) = jni.boot_class(classes.inflater, name) else { return Ok(()) };
+    let mut marked = 0..MAX_CANDIDATES;
+    walk(audit, class, || {
+        let next = || marked.next().map(|number| tags::candidate(number / BATCH));
+        audit.jvmti.tag_instances(class, next)
+    })?;
+    let enter = |batch| {
+        for stream in audit.jvmti.objects_with(tags::candidate(batch))? {
+            audit.jvmti.set_tag(stream, 0)?;
+            let lent = classes.lent(jni, class, stream);
+            jni.delete_local(stream);
+            let Some(inflater) = lent else { continue };
+            let id = audit.id_of(jni, classes, inflater)?;
+            jni.delete_local(inflater);
+            if let Some(id) = id {
+                enter_open(audit, id, Kind::ZipEntry, agent.recent())?;
+            }
+        }
+        Ok(())
+    };
+    (0..marked.start.div_ceil(BATCH)).try_for_each(|batch| {
+        jni.with_locals(BATCH + LOCAL_REFS, || enter(batch))
+            .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
+    })
+}
+
 /// Enters an adopted instance in the ledger.
 fn enter(audit: &Audit, id: InstanceId, kind: Kind, now: Nanos) -> Result<()> {
     let enter = || {
         audit
-            .with_ledger(|ledger, own| ledger.adopted(own, id, kind, now))
+            .with_ledger(|ledger, own| match kind {
+                Kind::ZipEntry => ledger.adopted_loan(own, id, now),
+                Kind::Inflater | Kind::Deflater => ledger.adopted(own, id, kind, now),
+            })
             .unwrap_or(Err(NotEntered::OutOfMemory))
     };
     let mut entered = enter();

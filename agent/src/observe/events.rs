@@ -19,7 +19,6 @@ use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_GARBAGE_COLLECTION_START, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
 };
 use std::ffi::{CStr, c_char, c_uchar};
-use zaudit_core::model::Kind;
 use zaudit_instrument as instrument;
 
 /// The capabilities of an audit's environment.
@@ -89,6 +88,10 @@ extern "system" fn on_class_file(
     guard::entry(|| {
         let Some(agent) = Agent::get() else { return };
         let Some(audit) = agent.hold_audit() else { return };
+        // Not every JDK has the hooks in the same classes.
+        if agent.classes.get().and_then(|classes| classes.of_target(target)).is_none() {
+            return;
+        }
         let audit = &audit;
         let length = usize::try_from(length).unwrap_or(0);
         // SAFETY: the JVM passes `length` bytes, which are valid during this call.
@@ -156,8 +159,7 @@ pub(crate) fn rest(Context { agent, audit, jni }: Context<'_>) {
 fn versions(agent: &Agent, jni: Jni) -> Option<jint> {
     let classes = agent.classes.get()?;
     let field = classes.redefined?;
-    let owners = Kind::ALL.into_iter().filter_map(|kind| classes.stream_owner(kind));
-    let all = [classes.inflater, classes.deflater].into_iter().chain(owners);
+    let all = instrument::targets().filter_map(|target| classes.of_target(target));
     Some(all.map(|class| jni.int_field(class, field)).sum())
 }
 

@@ -6,7 +6,7 @@
 //! line that other threads write.
 
 use crate::observe::guard::Hook;
-use crate::observe::stack::{self, Seen, Sites, capture};
+use crate::observe::stack::{self, Seen, Sites, capture, class_loading};
 use crate::observe::threads::Reclaiming;
 use crate::observe::{adoption, guard, threads};
 use crate::state::classes::{Classes, Life};
@@ -84,7 +84,7 @@ fn opened(env: *mut JNIEnv, kind: Kind, address: jlong, instance: jobject) {
         if allocator::is_exhausted() {
             return hook.agent.uncounted();
         }
-        let id = InstanceId(address.cast_unsigned());
+        let id = InstanceId::of_address(address);
         let created = on_created(hook, kind, instance, |hook, site, thread| {
             let Some(audit) = hook.audit() else { return Ok(None) };
             let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
@@ -104,7 +104,7 @@ fn freed(env: *mut JNIEnv, kind: Kind, address: jlong) {
         hook.inside.outside(crate::sys::fault_injection::ended);
         #[cfg(feature = "fault-injection")]
         let _stage = crate::sys::fault_injection::memory("ended");
-        let freed = on_freed(hook, kind, InstanceId(address.cast_unsigned()));
+        let freed = on_freed(hook, kind, InstanceId::of_address(address));
         record(hook, "end()", freed);
     });
 }
@@ -112,16 +112,7 @@ fn freed(env: *mut JNIEnv, kind: Kind, address: jlong) {
 #[inline]
 fn on_freed(hook: &mut Hook, kind: Kind, id: InstanceId) -> Result<()> {
     let agent = hook.agent;
-    let slot = hook.inside.slot();
-    let by = match (slot.known(), hook.audit()) {
-        (Known::Platform(by), _) => Some(by),
-        (Known::Carrier, Some(audit)) => {
-            let known = threads::last_virtual(audit, slot, hook.jni);
-            known.and_then(|(thread, role)| Some(Actor { thread, role: role? }))
-        }
-        _ => None,
-    };
-    let by = match by.filter(|by| by.role == Role::Program) {
+    let by = match program(hook) {
         Some(by) => Some((by, None)),
         None => actor(hook),
     };
@@ -137,6 +128,21 @@ fn on_freed(hook: &mut Hook, kind: Kind, id: InstanceId) -> Result<()> {
     Ok(())
 }
 
+/// The current thread, if it is known and runs the program's own code. Calls nothing of the JVM.
+#[inline]
+pub(super) fn program(hook: &Hook) -> Option<Actor> {
+    let slot = hook.inside.slot();
+    let by = match (slot.known(), hook.audit()) {
+        (Known::Platform(by), _) => Some(by),
+        (Known::Carrier, Some(audit)) => {
+            let known = threads::last_virtual(audit, slot, hook.jni);
+            known.and_then(|(thread, role)| Some(Actor { thread, role: role? }))
+        }
+        _ => None,
+    };
+    by.filter(|by| by.role == Role::Program)
+}
+
 /// Takes an instance out of the ledger. False if it is unknown.
 #[inline]
 fn leave(
@@ -145,7 +151,7 @@ fn leave(
     id: InstanceId,
     by: Actor,
     reclaiming: Option<Reclaiming>,
-    now: impl FnOnce() -> Nanos,
+    now: impl Fn() -> Nanos,
 ) -> bool {
     match reclaiming {
         Some(Reclaiming::Frees) => ledger.freed(id, now()),
@@ -181,7 +187,7 @@ fn freed_during_adoption(
 /// The thread that frees a native stream, and what it does if it is a finalizer or Cleaner.
 #[cold]
 #[inline(never)]
-fn actor(hook: &mut Hook) -> Option<(Actor, Option<Reclaiming>)> {
+pub(super) fn actor(hook: &mut Hook) -> Option<(Actor, Option<Reclaiming>)> {
     // The JDK's Cleaner frees one after the other from the same frames.
     let slot = hook.inside.slot();
     let frames = match (slot.known(), hook.audit()) {
@@ -246,7 +252,7 @@ fn ended_again(env: *mut JNIEnv, kind: Kind) {
 
 /// Records the failure of a hook.
 #[inline]
-fn record<T>(hook: &Hook, what: &'static str, outcome: Result<T>) {
+pub(super) fn record<T>(hook: &Hook, what: &'static str, outcome: Result<T>) {
     if let Err(error) = outcome
         && let Some(audit) = hook.audit()
     {
@@ -308,7 +314,7 @@ pub(crate) extern "system" fn ended(env: *mut JNIEnv, _class: jclass, instance: 
 
 /// Finds the site and the thread, and enters an instance with `enter`.
 #[inline]
-fn on_created(
+pub(super) fn on_created(
     hook: &mut Hook,
     kind: Kind,
     instance: jobject,
@@ -436,8 +442,18 @@ impl Sites for Allocations<'_> {
         0
     }
 
+    fn end(&self) -> Result<Option<usize>> {
+        match self.kind {
+            Kind::ZipEntry => class_loading::frames(self.context),
+            Kind::Inflater | Kind::Deflater => Ok(None),
+        }
+    }
+
     fn subclass(&self) -> Option<String> {
-        subclass(self.context, self.kind.class(), self.instance)
+        match self.kind {
+            Kind::ZipEntry => None,
+            kind => subclass(self.context, kind.noun(), self.instance),
+        }
     }
 }
 
@@ -454,6 +470,10 @@ impl Sites for DoubleEnds {
 
     fn frames_above(&self) -> usize {
         self.frames_above
+    }
+
+    fn end(&self) -> Result<Option<usize>> {
+        Ok(None)
     }
 
     fn subclass(&self) -> Option<String> {
@@ -491,6 +511,8 @@ fn reason(what: &'static str, error: jvmtiError) -> &'static str {
             "the thread was exiting"
         }
         ("constructor", _) => "a constructor call could not be recorded",
+        ("getInflater()", _) => "an entry stream could not be recorded",
+        ("releaseInflater()", _) => "the end of an entry stream could not be recorded",
         _ => "an end() call could not be recorded",
     }
 }

@@ -4,10 +4,13 @@
 //! `control::lifecycle` begins and ends it. Invariant: when the last hook has released it,
 //! the environment is disposed, and with it every tag.
 
+use crate::state::classes::Classes;
 use crate::state::frame_names::FrameNames;
 use crate::state::redefinitions::Redefinitions;
 use crate::state::slots::{self, Inside, Quiescent};
-use crate::sys::jvmti::Jvmti;
+use crate::state::tags;
+use crate::sys::jni::Jni;
+use crate::sys::jvmti::{self, Jvmti, jobject};
 use crate::sys::{object_free, posix};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -17,7 +20,7 @@ use zaudit_core::analysis::classify::Baseline;
 use zaudit_core::analysis::history::History;
 use zaudit_core::analysis::rules::Rule;
 use zaudit_core::ledger::{Ledger, Tally, ThreadCounts};
-use zaudit_core::model::{InstanceId, Nanos, OutOfMemory, PerKind, SiteId};
+use zaudit_core::model::{InstanceId, Kind, Nanos, OutOfMemory, PerKind, SiteId};
 use zaudit_core::options::Options;
 use zaudit_core::session::{Session, Snapshot};
 use zaudit_instrument::{Callback, Identity};
@@ -215,6 +218,22 @@ impl Audit {
     #[inline]
     pub(crate) fn identity(&self) -> Identity {
         if self.by_tag.load(Ordering::Relaxed) { Identity::Tag } else { Identity::Address }
+    }
+
+    /// How the ledger knows an Inflater. None if that is not open, or has no tag.
+    pub(crate) fn id_of(
+        &self,
+        jni: Jni,
+        classes: &Classes,
+        inflater: jobject,
+    ) -> jvmti::Result<Option<InstanceId>> {
+        match self.identity() {
+            Identity::Tag => self.jvmti.tag(inflater).map(tags::instance),
+            Identity::Address => {
+                let address = classes.native_address(jni, Kind::Inflater, inflater);
+                Ok(address.filter(|address| *address != 0).map(InstanceId::of_address))
+            }
+        }
     }
 
     /// Whether it is decided how instances are known.

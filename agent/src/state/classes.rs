@@ -5,7 +5,7 @@
 //! everything in here is a global reference or an id, valid on every thread until the process ends.
 
 use crate::sys::jni::{Jni, jfieldID};
-use crate::sys::jvmti::{jclass, jint, jlong, jobject};
+use crate::sys::jvmti::{Jvmti, jclass, jint, jlong, jmethodID, jobject};
 use std::ffi::CStr;
 use std::sync::OnceLock;
 use zaudit_core::model::{Kind, PerKind};
@@ -30,7 +30,10 @@ pub(crate) struct Classes {
     /// `java.lang.Shutdown`.
     pub(crate) shutdown: jclass,
     /// The classes that own native streams in JDK 9 and later.
-    streams: PerKind<Option<jclass>>,
+    inflater_stream: Option<jclass>,
+    deflater_stream: Option<jclass>,
+    /// What lends Inflaters to streams of entries.
+    lender: (&'static str, jclass),
     /// `jdk.internal.misc.CarrierThread`: JDK 21 to 28 have it.
     carrier: Option<jclass>,
     /// `java.lang.Class.classRedefinedCount`: JDK 8 to 28 have it.
@@ -48,7 +51,30 @@ pub(crate) struct Classes {
     pending: Option<(jclass, jfieldID)>,
     /// The JDK's own Cleaner, once it is needed.
     cleaner: OnceLock<Option<Cleaner>>,
+    /// The methods of [`DEFINERS`], once they are needed and their classes are initialised.
+    definers: [OnceLock<Option<MethodId>>; DEFINERS.len()],
 }
+
+/// The JDK's methods that read a class from an archive and define it. JDK 8 has the first one, JDK
+/// 9 and later the others.
+const DEFINERS: [(&CStr, &CStr); 4] = [
+    (c"java.net.URLClassLoader", c"(Ljava/lang/String;Lsun/misc/Resource;)Ljava/lang/Class;"),
+    (
+        c"java.net.URLClassLoader",
+        c"(Ljava/lang/String;Ljdk/internal/loader/Resource;)Ljava/lang/Class;",
+    ),
+    (
+        c"jdk.internal.loader.BuiltinClassLoader",
+        c"(Ljava/lang/String;Ljdk/internal/loader/Resource;)Ljava/lang/Class;",
+    ),
+    (
+        c"jdk.internal.loader.BuiltinClassLoader",
+        c"(Ljava/lang/String;Ljdk/internal/loader/BuiltinClassLoader$LoadedModule;)Ljava/lang/Class;",
+    ),
+];
+
+/// The address of a method, as a number.
+type MethodId = usize;
 
 /// What shows that the JDK's own Cleaner has work to do. JDK 9 to 28 have all of it.
 struct Cleaner {
@@ -79,6 +105,10 @@ impl Classes {
         };
         let (inflater, deflater) =
             (class(c"java.util.zip.Inflater")?, class(c"java.util.zip.Deflater")?);
+        let lender = match class(c"java.util.zip.ZipFile$CleanableResource") {
+            Ok(class) => (instrument::ZIP_FILE_RESOURCE, class),
+            Err(_) => (instrument::ZIP_FILE, class(c"java.util.zip.ZipFile")?),
+        };
         let thread = class(c"java.lang.Thread")?;
         let class_class = jni.class_of(any);
         let redefined = jni.field(class_class, c"classRedefinedCount", c"I");
@@ -89,10 +119,9 @@ impl Classes {
             deflater,
             thread,
             shutdown: class(c"java.lang.Shutdown")?,
-            streams: PerKind {
-                inflater: class(c"java.util.zip.Inflater$InflaterZStreamRef").ok(),
-                deflater: class(c"java.util.zip.Deflater$DeflaterZStreamRef").ok(),
-            },
+            inflater_stream: class(c"java.util.zip.Inflater$InflaterZStreamRef").ok(),
+            deflater_stream: class(c"java.util.zip.Deflater$DeflaterZStreamRef").ok(),
+            lender,
             carrier: jni
                 .has_virtual_threads()
                 .then(|| class(c"jdk.internal.misc.CarrierThread").ok())
@@ -103,6 +132,7 @@ impl Classes {
             finalizer_queue: finalizer_queue(jni, any),
             pending: pending(jni, any),
             cleaner: OnceLock::new(),
+            definers: [const { OnceLock::new() }; DEFINERS.len()],
         })
     }
 
@@ -111,8 +141,9 @@ impl Classes {
         match target {
             instrument::INFLATER => Some(self.inflater),
             instrument::DEFLATER => Some(self.deflater),
-            instrument::INFLATER_STREAM => self.streams.inflater,
-            instrument::DEFLATER_STREAM => self.streams.deflater,
+            instrument::INFLATER_STREAM => self.inflater_stream,
+            instrument::DEFLATER_STREAM => self.deflater_stream,
+            target if target == self.lender.0 => Some(self.lender.1),
             instrument::SHUTDOWN => Some(self.shutdown),
             _ => None,
         }
@@ -120,7 +151,10 @@ impl Classes {
 
     /// What owns the native streams of a kind in JDK 9 and later.
     pub(crate) fn stream_owner(&self, kind: Kind) -> Option<jclass> {
-        *self.streams.get(kind)
+        match kind {
+            Kind::Inflater | Kind::ZipEntry => self.inflater_stream,
+            Kind::Deflater => self.deflater_stream,
+        }
     }
 
     #[inline]
@@ -143,6 +177,17 @@ impl Classes {
         self.stream(jni, kind, instance).map(|address| address.unwrap_or(0))
     }
 
+    /// The Inflater that a stream of an entry has: a local reference. None if the stream is closed,
+    /// or its fields are unknown. `class` is `ZipFile$ZipFileInflaterInputStream`.
+    pub(crate) fn lent(&self, jni: Jni, class: jclass, stream: jobject) -> Option<jobject> {
+        let closed = jni.field(class, c"closeRequested", c"Z")?;
+        let inflater = jni.field(class, c"inf", c"Ljava/util/zip/Inflater;")?;
+        if jni.boolean_field(stream, closed) {
+            return None;
+        }
+        not_null(jni.object_field(stream, inflater))
+    }
+
     /// The fields that lead from an instance to its native address.
     fn find_address(&self, jni: Jni) -> PerKind<Option<(jfieldID, jfieldID)>> {
         // JDK 8 has one ZStreamRef for both classes, JDK 9 and later one nested class each
@@ -155,21 +200,19 @@ impl Classes {
             jni.delete_local(holder);
             Some((zs_ref, address?))
         };
-        let own = PerKind {
-            inflater: (
-                c"java.util.zip.Inflater$InflaterZStreamRef",
-                c"Ljava/util/zip/Inflater$InflaterZStreamRef;",
-            ),
-            deflater: (
-                c"java.util.zip.Deflater$DeflaterZStreamRef",
-                c"Ljava/util/zip/Deflater$DeflaterZStreamRef;",
-            ),
-        };
+        let inflater = (
+            c"java.util.zip.Inflater$InflaterZStreamRef",
+            c"Ljava/util/zip/Inflater$InflaterZStreamRef;",
+        );
+        let deflater = (
+            c"java.util.zip.Deflater$DeflaterZStreamRef",
+            c"Ljava/util/zip/Deflater$DeflaterZStreamRef;",
+        );
         let find = |instance, own| address(instance, own).or_else(|| address(instance, shared));
-        PerKind {
-            inflater: find(self.inflater, own.inflater),
-            deflater: find(self.deflater, own.deflater),
-        }
+        PerKind::from_fn(|kind| match kind {
+            Kind::Inflater | Kind::ZipEntry => find(self.inflater, inflater),
+            Kind::Deflater => find(self.deflater, deflater),
+        })
     }
 
     /// The address in an instance's `zsRef`, if it has one yet.
@@ -183,6 +226,18 @@ impl Classes {
         let address = jni.long_field(holder, address);
         jni.delete_local(holder);
         Some(Some(address))
+    }
+
+    /// Whether this is the JDK's method that reads a class from an archive and defines it.
+    pub(crate) fn defines_classes(&self, jvmti: Jvmti, jni: Jni, method: jmethodID) -> bool {
+        let is = |(definer, known): (&(&CStr, &CStr), &OnceLock<Option<MethodId>>)| {
+            let id = known.get().copied().or_else(|| {
+                let found = find_definer(jvmti, jni, self.inflater, *definer)?;
+                Some(*known.get_or_init(|| found))
+            });
+            id.flatten() == Some(method as MethodId)
+        };
+        DEFINERS.iter().zip(&self.definers).any(is)
     }
 
     /// Whether the JDK's own scheduler runs virtual threads on this thread.
@@ -252,6 +307,23 @@ impl Cleaner {
         };
         jni.with_locals(LOCALS, find).flatten()
     }
+}
+
+/// One of the [`DEFINERS`]. None while its class is not initialised: then none of its methods runs,
+/// and to look for one would initialise it. `any` is any class.
+fn find_definer(
+    jvmti: Jvmti,
+    jni: Jni,
+    any: jclass,
+    (class, descriptor): (&CStr, &CStr),
+) -> Option<Option<MethodId>> {
+    let Some(class) = jni.boot_class(any, class) else { return Some(None) };
+    let found = jvmti
+        .is_initialized(class)
+        .unwrap_or(false)
+        .then(|| jni.method(class, c"defineClass", descriptor).map(|method| method as MethodId));
+    jni.delete_local(class);
+    found
 }
 
 fn not_null(object: jobject) -> Option<jobject> {

@@ -232,12 +232,25 @@ impl Jni {
         jni!(self, GetIntField, object, field)
     }
 
+    pub(crate) fn boolean_field(self, object: jobject, field: jfieldID) -> bool {
+        jni!(self, GetBooleanField, object, field) != 0
+    }
+
     pub(crate) fn static_boolean_field(self, class: jclass, field: jfieldID) -> bool {
         jni!(self, GetStaticBooleanField, class, field) != 0
     }
 
     pub(crate) fn long_field(self, object: jobject, field: jfieldID) -> jlong {
         jni!(self, GetLongField, object, field)
+    }
+
+    pub(crate) fn method(
+        self,
+        class: jclass,
+        name: &CStr,
+        signature: &CStr,
+    ) -> Option<jni::jmethodID> {
+        self.not_null(jni!(self, GetMethodID, class, name.as_ptr(), signature.as_ptr()))
     }
 
     pub(crate) fn static_method(

@@ -108,7 +108,7 @@ fn write_change(out: &mut String, change: &Change<'_>) {
     let kind_of_change = change.kind.name().to_uppercase();
     let class =
         classified.site.subclass.as_deref().map(|class| format!(" ({class})")).unwrap_or_default();
-    let kind = classified.stats.kind.class();
+    let kind = classified.stats.kind.noun();
     let _ = writeln!(out, "\n{kind_of_change:<7}{:<8}{blamed}", change.severity().name());
     let ((leaked, suspects), (leaked_now, suspects_now)) = (found(change.old), found(change.new));
     let created = |classified: Option<&ClassifiedSite>| {

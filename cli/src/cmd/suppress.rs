@@ -140,7 +140,7 @@ fn proposals(finding: &Finding<'_>) -> Vec<Proposal> {
         let what = if leak { "never ended" } else { "live" };
         let of = format!("{} of {}", grouped(count), grouped(tally.counts.created));
         Proposal {
-            comment: format!("{of} {}s {what}: {}", kind.class(), frame(blame_frame)),
+            comment: format!("{of} {}s {what}: {}", kind.noun(), frame(blame_frame)),
             rule: Rule::literal(leak, &frames),
             order: (in_jdk(&blame_frame.class), Reverse(frames.len())),
         }

@@ -28,16 +28,21 @@ impl Footprint {
     pub fn estimate(zlib: &str) -> Footprint {
         let (fresh, used) = if zlib.contains("ng") {
             // zlib-ng 2.2 and later: one allocation for everything, the window included.
-            let fresh = PerKind { inflater: Z_STREAM + 42_112, deflater: Z_STREAM + 350_336 };
+            let fresh = Footprint::of_classes(Z_STREAM + 42_112, Z_STREAM + 350_336);
             (fresh, fresh)
         } else {
             // zlib 1.2 to 1.3: `inflate_state`, and the window with the first output;
             // `deflate_state` with window, `prev`, `head` and pending buffer of 64 KiB each.
-            let fresh =
-                PerKind { inflater: Z_STREAM + 7_152, deflater: Z_STREAM + 5_936 + 4 * 65_536 };
-            (fresh, PerKind { inflater: fresh.inflater + 32_768, ..fresh })
+            let (inflater, deflater) = (Z_STREAM + 7_152, Z_STREAM + 5_936 + 4 * 65_536);
+            let used = Footprint::of_classes(inflater + 32_768, deflater);
+            (Footprint::of_classes(inflater, deflater), used)
         };
         Footprint { zlib: zlib.into(), measured: false, fresh, each: used }
+    }
+
+    /// The bytes of each kind: an entry stream has those of its Inflater.
+    pub fn of_classes(inflater: u64, deflater: u64) -> PerKind<u64> {
+        PerKind { inflater, deflater, zip_entry: inflater }
     }
 
     /// Bytes that this many instances of a kind hold.

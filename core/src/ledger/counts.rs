@@ -150,9 +150,13 @@ impl Line {
 pub(super) struct Shared {
     pub(super) ended: AtomicU64,
     pub(super) elsewhere: AtomicU64,
+    /// Of `ended`: entry streams whose `ZipFile` was closed.
+    pub(super) with_file: AtomicU64,
     pub(super) late: AtomicU64,
     pub(super) collected: AtomicU64,
     pub(super) late_millis: AtomicU64,
+    /// Of `late`: lent to an entry stream, and ended by their own finalizer.
+    pub(super) lent: AtomicU64,
     /// How many names of threads were requested.
     pub(super) name_requests: AtomicU8,
 }
@@ -168,6 +172,8 @@ impl Shared {
             late,
             collected,
             ended_elsewhere: read(&self.elsewhere),
+            ended_with_file: read(&self.with_file),
+            lost_lent: read(&self.lent),
             late_nanos: u128::from(read(&self.late_millis)) * 1_000_000,
         }
     }

@@ -44,6 +44,11 @@ pub struct Counts {
     pub collected: u64,
     /// Of `ended`: by another thread than the creator's.
     pub ended_elsewhere: u64,
+    /// Of `ended`, entry streams only: left open, and ended when their `ZipFile` was closed.
+    pub ended_with_file: u64,
+    /// Of `late`, Inflaters only: lent to an entry stream when their own finalizer ended them. That
+    /// stream is the leak.
+    pub lost_lent: u64,
     /// Creation to release, summed over `late` and `collected`.
     pub late_nanos: u128,
 }
@@ -55,6 +60,8 @@ impl Counts {
         self.late += other.late;
         self.collected += other.collected;
         self.ended_elsewhere += other.ended_elsewhere;
+        self.ended_with_file += other.ended_with_file;
+        self.lost_lent += other.lost_lent;
         self.late_nanos += other.late_nanos;
     }
 }
@@ -162,7 +169,8 @@ impl From<OutOfMemory> for NotEntered {
 }
 
 /// The numbers that stand for adopted instances where a record has a site.
-const ADOPTED: PerKind<u32> = PerKind { inflater: MAX_SITES - 2, deflater: MAX_SITES - 1 };
+const ADOPTED: PerKind<u32> =
+    PerKind { inflater: MAX_SITES - 2, deflater: MAX_SITES - 1, zip_entry: MAX_SITES - 3 };
 
 fn adopted_kind(site: u32) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| *ADOPTED.get(*kind) == site)
@@ -235,9 +243,92 @@ impl Ledger {
         own: &ThreadCounts,
         id: InstanceId,
         by: Actor,
+        now: impl Fn() -> Nanos,
+    ) -> bool {
+        let record = self.take(id);
+        if record.is_none_or(|record| record.lent) {
+            self.end_with_file(own, id, by, &now);
+        }
+        let Some(record) = record else { return false };
+        self.count_end(own, record, by, now);
+        true
+    }
+
+    /// A `ZipFile` has lent an instance to an entry stream. As [`created`](Ledger::created).
+    pub fn lent(
+        &self,
+        own: &ThreadCounts,
+        id: InstanceId,
+        site: SiteId,
+        thread: ThreadId,
+        now: Nanos,
+    ) -> Result<Created, NotEntered> {
+        let created = self.created(own, id.loan(), site, thread, now)?;
+        self.set_lent(id, true);
+        Ok(created)
+    }
+
+    /// An entry stream that was open has been found. As [`adopted`](Ledger::adopted).
+    pub fn adopted_loan(
+        &self,
+        own: &ThreadCounts,
+        id: InstanceId,
+        now: Nanos,
+    ) -> Result<(), NotEntered> {
+        self.adopted(own, id.loan(), Kind::ZipEntry, now)?;
+        self.set_lent(id, true);
+        Ok(())
+    }
+
+    /// An entry stream gives an instance back. False if it is unknown.
+    pub fn given_back(
+        &self,
+        own: &ThreadCounts,
+        id: InstanceId,
+        by: Actor,
         now: impl FnOnce() -> Nanos,
     ) -> bool {
-        let Some(record) = self.take(id) else { return false };
+        let Some(record) = self.take(id.loan()) else { return false };
+        self.set_lent(id, false);
+        self.count_end(own, record, by, now);
+        true
+    }
+
+    /// An instance has been ended, and with it the entry stream that had it, if there is one: its
+    /// `ZipFile` was closed.
+    #[cold]
+    fn end_with_file(
+        &self,
+        own: &ThreadCounts,
+        id: InstanceId,
+        by: Actor,
+        now: impl FnOnce() -> Nanos,
+    ) {
+        let Some(record) = self.take(id.loan()) else { return };
+        self.count_end(own, record, by, now);
+        if by.role == Role::Program
+            && let Some(counts) = self.sites.get(record.site)
+        {
+            counts.with_file.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn set_lent(&self, id: InstanceId, lent: bool) {
+        if table::fits(id) {
+            self.table.set_lent(id, lent);
+        } else if let Some(record) = self.odd().get_mut(&id) {
+            record.lent = lent;
+        }
+    }
+
+    #[inline]
+    fn count_end(
+        &self,
+        own: &ThreadCounts,
+        record: Record,
+        by: Actor,
+        now: impl FnOnce() -> Nanos,
+    ) {
         let elsewhere = record.thread != table::thread_mark(by.thread);
         match by.role {
             Role::Program => own.ended(record.site, elsewhere, &self.sites),
@@ -245,14 +336,25 @@ impl Ledger {
             Role::Reclaimer if !elsewhere => own.ended(record.site, false, &self.sites),
             Role::Reclaimer | Role::StreamFinalizer => {
                 self.count_late(record, now(), |counts| &counts.late);
+                if by.role == Role::StreamFinalizer
+                    && record.lent
+                    && let Some(counts) = self.sites.get(record.site)
+                {
+                    counts.lent.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
-        true
     }
 
     /// The collector freed an instance that was not ended. False if it is unknown.
     pub fn freed(&self, id: InstanceId, now: Nanos) -> bool {
-        let Some(record) = self.take(id) else { return false };
+        let record = self.take(id);
+        if record.is_none_or(|record| record.lent)
+            && let Some(loan) = self.take(id.loan())
+        {
+            self.count_late(loan, now, |counts| &counts.collected);
+        }
+        let Some(record) = record else { return false };
         self.count_late(record, now, |counts| &counts.collected);
         true
     }

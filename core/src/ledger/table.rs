@@ -17,10 +17,14 @@ pub(super) struct Record {
     pub(super) thread: u32,
     /// Creation, on the agent's clock.
     pub(super) millis: u64,
+    /// Whether it is lent to an entry stream, which has a record of its own.
+    pub(super) lent: bool,
 }
 
-/// Bits of an id that an entry holds: an address of 47 bits without the four that are always zero.
-const ID_BITS: u32 = 43;
+/// Bits of an id that an entry holds: an address of 47 bits without the three that are always zero,
+/// of which a fourth one shows a loan.
+const ID_BITS: u32 = 44;
+const ID_SHIFT: u32 = 3;
 const ID_MASK: u64 = (1 << ID_BITS) - 1;
 /// An entry that nothing was ever in: the end of a probe.
 const EMPTY: u64 = 0;
@@ -33,7 +37,8 @@ const MILLIS_BITS: u32 = 36;
 const MILLIS_MASK: u64 = (1 << MILLIS_BITS) - 1;
 /// Bits of a thread beside the id, and beside site and time.
 const THREAD_LOW_BITS: u32 = 64 - ID_BITS;
-const THREAD_HIGH_BITS: u32 = 64 - SITE_BITS - MILLIS_BITS;
+const THREAD_HIGH_BITS: u32 = 63 - SITE_BITS - MILLIS_BITS;
+const LENT: u64 = 1 << 63;
 const THREAD_MASK: u64 = (1 << (THREAD_LOW_BITS + THREAD_HIGH_BITS)) - 1;
 
 /// How many sites a record can tell apart.
@@ -46,7 +51,7 @@ const MAX_PROBE: usize = 256;
 const FIRST_CAPACITY: usize = 4_096;
 
 /// The part of a thread's id that a record keeps: the same for two threads only if their ids differ
-/// by a multiple of 2^29.
+/// by a multiple of 2^27.
 pub(super) fn thread_mark(thread: ThreadId) -> u32 {
     (thread.0 & THREAD_MASK) as u32
 }
@@ -58,7 +63,7 @@ pub(super) fn millis(time: Nanos) -> u64 {
 
 impl Record {
     pub(super) fn of(site: u32, thread: ThreadId, created: Nanos) -> Record {
-        Record { site, thread: thread_mark(thread), millis: millis(created) }
+        Record { site, thread: thread_mark(thread), millis: millis(created), lent: false }
     }
 
     pub(super) fn created(self) -> Nanos {
@@ -72,16 +77,19 @@ impl Record {
         let high = thread >> THREAD_LOW_BITS;
         let value = u64::from(self.site) & SITE_MASK
             | self.millis << SITE_BITS
-            | high << (SITE_BITS + MILLIS_BITS);
+            | high << (SITE_BITS + MILLIS_BITS)
+            | if self.lent { LENT } else { 0 };
         (id | low << ID_BITS, value)
     }
 
     fn from_words(key: u64, value: u64) -> Record {
-        let thread = key >> ID_BITS | (value >> (SITE_BITS + MILLIS_BITS)) << THREAD_LOW_BITS;
+        let high = (value & !LENT) >> (SITE_BITS + MILLIS_BITS);
+        let thread = key >> ID_BITS | high << THREAD_LOW_BITS;
         Record {
             site: (value & SITE_MASK) as u32,
             thread: thread as u32,
             millis: (value >> SITE_BITS) & MILLIS_MASK,
+            lent: value & LENT != 0,
         }
     }
 }
@@ -109,7 +117,7 @@ const LOT: u32 = 16;
 
 /// Whether a table can hold this id.
 pub(super) fn fits(id: InstanceId) -> bool {
-    id.0 & 15 == 0 && id.0 >> (ID_BITS + 4) == 0 && id.0 != 0
+    id.0 & ((1 << ID_SHIFT) - 1) == 0 && id.0 >> (ID_BITS + ID_SHIFT) == 0 && id.0 != 0
 }
 
 impl Table {
@@ -122,7 +130,7 @@ impl Table {
         record: Record,
         reserved: &mut u32,
     ) -> Result<Option<Record>, Full> {
-        let id = id.0 >> 4;
+        let id = id.0 >> ID_SHIFT;
         let (key, value) = record.words(id);
         let mut free = None;
         let mut at = self.home(id);
@@ -176,6 +184,14 @@ impl Table {
         Some(record)
     }
 
+    /// Records whether an instance is lent. False if it is not there.
+    pub(super) fn set_lent(&self, id: InstanceId, lent: bool) -> bool {
+        let Some(entry) = self.find(id) else { return false };
+        let value = entry.value.load(Ordering::Relaxed);
+        entry.value.store(if lent { value | LENT } else { value & !LENT }, Ordering::Relaxed);
+        true
+    }
+
     /// What is recorded of an instance.
     pub(super) fn get(&self, id: InstanceId) -> Option<Record> {
         let entry = self.find(id)?;
@@ -185,7 +201,7 @@ impl Table {
 
     #[inline]
     fn find(&self, id: InstanceId) -> Option<&Entry> {
-        let id = id.0 >> 4;
+        let id = id.0 >> ID_SHIFT;
         let mut at = self.home(id);
         for _ in 0..=MAX_PROBE {
             let entry = self.entries.get(at)?;
@@ -204,7 +220,7 @@ impl Table {
             let key = entry.key.load(Ordering::Relaxed);
             let value = entry.value.load(Ordering::Relaxed);
             let id = key & ID_MASK;
-            (id != 0).then(|| (InstanceId(id << 4), Record::from_words(key, value)))
+            (id != 0).then(|| (InstanceId(id << ID_SHIFT), Record::from_words(key, value)))
         })
     }
 
@@ -298,22 +314,25 @@ mod tests {
     #[test]
     fn records_come_back_as_they_were() {
         let table = table();
-        for (n, thread) in [(1u64, 0), (2, 1), (3, 0x1fff_ffff), (4, 1 << 21)] {
+        for (n, thread) in [(1u64, 0), (2, 1), (3, 0x07ff_ffff), (4, 1 << 21)] {
             let kept = record(n as u32 * 200_000, thread, n * 10_000_000_000);
             let id = InstanceId(n << 44);
             assert!(fits(id));
             assert_eq!(table.insert(id, kept, &mut 9), Ok(None));
+            assert!(table.set_lent(id, true));
+            assert_eq!(table.get(id), Some(Record { lent: true, ..kept }));
+            assert!(table.set_lent(id, false));
             assert_eq!((table.get(id), table.remove(id)), (Some(kept), Some(kept)));
-            assert_eq!(table.remove(id), None);
+            assert_eq!((table.remove(id), table.set_lent(id, true)), (None, false));
         }
-        assert_eq!(thread_mark(ThreadId(1 << 29 | 7)), 7);
+        assert_eq!(thread_mark(ThreadId(1 << 27 | 7)), 7);
         assert_eq!(millis(Nanos(u64::MAX)), MILLIS_MASK.min(u64::MAX / 1_000_000));
     }
 
     #[test]
     fn odd_ids_do_not_fit() {
         for (id, expected) in
-            [(0, false), (16, true), (24, false), (1 << 47, false), (1 << 46, true)]
+            [(0, false), (16, true), (24, true), (20, false), (1 << 47, false), (1 << 46, true)]
         {
             assert_eq!(fits(InstanceId(id)), expected, "{id:#x}");
         }

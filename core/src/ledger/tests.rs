@@ -58,6 +58,70 @@ fn by(thread: u64, role: Role) -> Actor {
     Actor { thread: ThreadId(thread), role }
 }
 
+impl Book {
+    /// Lends an instance to an entry stream at the site `LOAN`.
+    fn lend(&self, id: InstanceId, now: Nanos) {
+        self.ledger.lent(&self.own, id, LOAN, MAIN, now).unwrap();
+    }
+
+    fn give_back(&self, id: InstanceId, by: Actor, now: Nanos) -> bool {
+        self.ledger.given_back(&self.own, id, by, || now)
+    }
+}
+
+const LOAN: SiteId = SiteId(5);
+
+#[test]
+fn a_loan_is_given_back_or_ends_with_its_instance() {
+    let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
+    let ids: Vec<_> = (0..6).map(|_| book.make(SITE, MAIN, ms(0))).collect();
+    ids.iter().for_each(|id| book.lend(*id, ms(10)));
+    assert!(ids.iter().all(|id| book.ledger.knows(*id) && book.ledger.knows(id.loan())));
+    // By the program and by a Cleaner; the instance stays.
+    assert!(book.give_back(ids[0], by(1, Role::Program), ms(20)));
+    assert!(!book.give_back(ids[0], by(1, Role::Program), ms(20)), "it is given back once");
+    assert!(book.give_back(ids[1], by(9, Role::Reclaimer), ms(30)));
+    assert!(book.ledger.knows(ids[0]) && !book.ledger.knows(ids[0].loan()));
+    // Lent again, and ended with the file; ended by its own finalizer; by a Cleaner; freed.
+    book.lend(ids[0], ms(40));
+    assert!(book.ended(ids[0], by(2, Role::Program), ms(50)));
+    assert!(book.ended(ids[2], by(9, Role::StreamFinalizer), ms(60)));
+    assert!(book.ended(ids[3], by(9, Role::Reclaimer), ms(70)));
+    assert!(book.ledger.freed(ids[4], ms(80)));
+    let tallies = book.tallies(6, None).0;
+    let Tally { counts: loans, live, .. } = tallies[5];
+    assert_eq!((loans.created, loans.ended, loans.ended_with_file), (7, 2, 1));
+    assert_eq!((loans.late, loans.collected, loans.lost_lent, live), (3, 1, 0, 1));
+    let Tally { counts, live, .. } = tallies[3];
+    assert_eq!((counts.created, counts.ended, counts.ended_with_file), (6, 1, 0));
+    assert_eq!((counts.late, counts.collected, counts.lost_lent, live), (2, 1, 1, 2));
+    // An instance that is not known may have been lent all the same.
+    let unknown = Ledger::next_id();
+    book.lend(unknown, ms(90));
+    assert!(!book.ended(unknown, by(1, Role::Program), ms(91)));
+    assert_eq!(book.tallies(6, None).0[5].counts.ended_with_file, 2);
+}
+
+#[test]
+fn loans_of_odd_addresses_are_loans_too() {
+    for address in [0x7f00_0000_1230, 0x7f00_0000_1238, 0x1231, 16] {
+        let id = InstanceId::of_address(address);
+        assert_eq!((id.address(), id.loan().address()), (address, address), "{address:#x}");
+        let neighbour = InstanceId::of_address(address + 8);
+        assert!(id != id.loan() && neighbour != id.loan() && neighbour.loan() != id.loan());
+        let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
+        book.ledger.created(&book.own, id, SITE, MAIN, ms(0)).unwrap();
+        book.lend(id, ms(1));
+        book.ledger.created(&book.own, neighbour, SITE, MAIN, ms(0)).unwrap();
+        assert!(book.ended(id, by(1, Role::Program), ms(2)));
+        let tallies = book.tallies(6, None).0;
+        assert_eq!(
+            (tallies[3].live, tallies[5].live, tallies[5].counts.ended_with_file),
+            (1, 0, 1)
+        );
+    }
+}
+
 #[test]
 fn each_arrow_of_the_diagram_is_taken_once() {
     let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
@@ -79,7 +143,8 @@ fn each_arrow_of_the_diagram_is_taken_once() {
                 late: 1,
                 collected: 1,
                 ended_elsewhere: 1,
-                late_nanos: 1_100_000_000
+                late_nanos: 1_100_000_000,
+                ..Counts::default()
             },
             live: 1,
             young: 0,

@@ -52,7 +52,7 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
         }
     }
     for kind in Kind::ALL {
-        let class = kind.class();
+        let class = kind.noun();
         let others =
             report.classification.others.get(kind).map_or(0, |others| others.stats.tally.live);
         let tally = report.adopted.get(kind);

@@ -275,10 +275,7 @@ impl Report {
             retention: Retention::default(),
             rules,
             baseline: None,
-            ended_again: PerKind {
-                inflater: again(Kind::Inflater),
-                deflater: again(Kind::Deflater),
-            },
+            ended_again: PerKind::from_fn(again),
             double_ends: double_ends(&snapshot.ended_again)?,
             ended_unknown: snapshot.ended_unknown,
             snapshot_nanos: snapshot.taken,
@@ -345,10 +342,17 @@ impl Report {
                 && adopted.map(|tally| lost(tally) + tally.live).sum::<u64>() > 0)
     }
 
+    /// The kinds that the totals have a line for: entry streams only if there were any.
+    fn kinds_listed(&self) -> impl Iterator<Item = Kind> {
+        let created = |kind: Kind| self.classification.totals.get(kind).created > 0;
+        Kind::ALL.into_iter().filter(move |kind| *kind != Kind::ZipEntry || created(*kind))
+    }
+
     /// Native bytes that all live instances hold, expected and adopted ones included.
     pub fn bytes_held(&self) -> u64 {
         let live = |kind| self.classification.totals.get(kind).live + self.adopted.get(kind).live;
-        Kind::ALL.map(|kind| self.native.bytes(kind, live(kind))).iter().sum()
+        // Those of entry streams are those of Inflaters.
+        Kind::CLASSES.map(|kind| self.native.bytes(kind, live(kind))).iter().sum()
     }
 
     /// Instances that are open when an audit begins with the JVM belong to the JVM: not reported as

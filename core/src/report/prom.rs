@@ -126,7 +126,7 @@ impl<'w> Exposition<'w> {
         };
         self.metric(
             "held_bytes",
-            "Native bytes that live instances hold, without adopted ones.",
+            "Native bytes that live instances hold, without adopted ones; those of zip_entry are inflater's.",
             held,
         );
         self.metric("stream_bytes", "Native bytes that one instance holds.", |kind| {
@@ -142,7 +142,11 @@ impl<'w> Exposition<'w> {
             self.metric(&format!("adopted_{}", metric_of(outcome)), &help, number);
         }
         let held = |kind| report.native.bytes(kind, report.adopted.get(kind).live).to_string();
-        self.metric("adopted_held_bytes", "Native bytes that live adopted instances hold.", held);
+        self.metric(
+            "adopted_held_bytes",
+            "Native bytes that live adopted instances hold; those of zip_entry are inflater's.",
+            held,
+        );
     }
 
     /// A metric with a sample for each kind; a counter if its name ends in `_total`.

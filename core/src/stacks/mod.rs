@@ -22,14 +22,14 @@ pub(crate) const MAX_SITES: usize = (1 << 20) - 16;
 const MAX_THREADS: usize = 4;
 
 /// What the ledger keeps of each site, in bytes.
-const COUNTS: usize = 48;
+const COUNTS: usize = 64;
 
 /// One allocation site.
 #[derive(Debug)]
 pub struct Site {
     /// Same for the same kind and frames in every run.
     pub stable_id: u64,
-    /// Inflater or Deflater.
+    /// What is made there.
     pub kind: Kind,
     /// The instance's class where it is a subclass.
     pub subclass: Option<String>,

@@ -1,21 +1,31 @@
 //! The sentences about one finding.
 
 use super::{count, duration, grouped, was};
+use crate::model::Kind;
 use std::time::Duration;
 
 /// How many of the instances were ended, and what the ratio suggests. `lost` tells whether some
 /// were late or collected; what is only live may still be ended.
-pub fn ratio(created: u64, ended: u64, lost: bool) -> String {
+pub fn ratio(kind: Kind, created: u64, ended: u64, lost: bool) -> String {
     let (of, were) = (format!("{} of {}", grouped(ended), grouped(created)), was(created));
+    let (done, call) = match kind {
+        Kind::Inflater | Kind::Deflater => ("ended", "end()"),
+        Kind::ZipEntry => ("closed", "close()"),
+    };
     match (created - ended, ended) {
-        (0, _) => format!("all {} {were} ended", grouped(created)),
-        _ if !lost => format!("{of} {were} ended so far"),
-        (_, 0) => format!("{of} {were} ended: nothing calls end()"),
+        (0, _) => format!("all {} {were} {done}", grouped(created)),
+        _ if !lost => format!("{of} {were} {done} so far"),
+        (_, 0) => format!("{of} {were} {done}: nothing calls {call}"),
         (rest, ended) if rest * 10 <= ended => {
-            format!("{of} {were} ended: some path does not call end()")
+            format!("{of} {were} {done}: some path does not call {call}")
         }
-        _ => format!("{of} {were} ended: only some paths call end()"),
+        _ => format!("{of} {were} {done}: only some paths call {call}"),
     }
+}
+
+/// Entry streams that were left open until their file was closed.
+pub fn ended_with_file(number: u64) -> String {
+    format!("{} left open until the ZipFile was closed", grouped(number))
 }
 
 /// Of the outcome `collected`.

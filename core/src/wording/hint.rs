@@ -10,6 +10,15 @@ fn close(stream: &str, site: &str, some_are_ended: bool) -> String {
     format!("close the {stream} created in {site}{paths}")
 }
 
+/// `giver` is the method of the JDK that `site` calls.
+pub fn entry_stream_not_closed(site: &str, giver: &str, some_are_closed: bool) -> String {
+    let paths = if some_are_closed { " on every path, exceptions included" } else { "" };
+    format!(
+        "close the stream that {site} gets from {giver}{paths}; reading it to its end does not \
+         give its Inflater back to the ZipFile"
+    )
+}
+
 /// `ZipFile` pools its Inflaters.
 pub fn zip_file_not_closed() -> String {
     "close every ZipFile and every stream of its entries; ZipFile pools its Inflaters, so another \

@@ -14,6 +14,22 @@ pub fn terms() -> [String; Outcome::ALL.len()] {
 /// Under the heading `EXPECTED`.
 pub const EXPECTED: &str = "not ended, but covered by a rule";
 
+/// Live instances that a rule covers: how many, what they hold, the line that most of them are
+/// from, and how their number grows.
+pub fn where_expected(
+    live: u64,
+    held: &str,
+    (most, line): (u64, &str),
+    trend: Option<&str>,
+) -> String {
+    let from = match most {
+        most if most == live => format!("from {line}"),
+        _ => format!("{} of them from {line}", grouped(most)),
+    };
+    let trend = trend.map(|trend| format!("; {trend}")).unwrap_or_default();
+    format!("{} live, holding {held}, {from}{trend}", grouped(live))
+}
+
 /// A rule whose `max=N` does not suffice.
 pub fn over_maximum(found: &str, max: &str) -> String {
     format!("over its maximum: {found} found, {max} allowed")
@@ -59,6 +75,12 @@ pub fn double_ends(number: u64, most: Option<(u64, &str)>) -> String {
 pub fn ended_by_other_thread(number: u64) -> String {
     let whose = if number == 1 { "its" } else { "their" };
     format!("{} ended by a thread other than {whose} creator", grouped(number))
+}
+
+/// Entry streams that were ended when their `ZipFile` was closed.
+pub fn ended_with_file(number: u64) -> String {
+    let streams = if number == 1 { "entry stream was" } else { "entry streams were" };
+    format!("{} {streams} left open until the ZipFile was closed", grouped(number))
 }
 
 /// Ended, created before the audit, not adopted.

@@ -28,7 +28,7 @@ pub fn times(number: u64) -> String {
 
 /// `1 Inflater`, `12 Deflaters`.
 pub fn some(number: u64, kind: Kind) -> String {
-    format!("{} {}{}", grouped(number), kind.class(), if number == 1 { "" } else { "s" })
+    format!("{} {}{}", grouped(number), kind.noun(), if number == 1 { "" } else { "s" })
 }
 
 /// `2 Inflaters and 4 Deflaters`; empty if there are none.

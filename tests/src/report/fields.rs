@@ -132,12 +132,19 @@ pub enum Trigger {
 
 /// What is audited.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// java.util.zip.Inflater
     Inflater,
     /// java.util.zip.Deflater
     Deflater,
+    /// A stream of an entry of a ZipFile.
+    ZipEntry,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Inflater, Self::Deflater, Self::ZipEntry];
 }
 
 impl fmt::Display for Kind {
@@ -145,6 +152,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Inflater => "inflater",
             Self::Deflater => "deflater",
+            Self::ZipEntry => "zip_entry",
         })
     }
 }
@@ -176,6 +184,8 @@ pub struct Counts {
     pub live: u64,
     /// Covered by a rule.
     pub expected: u64,
+    /// Of the ended ones: their ZipFile was closed.
+    pub ended_with_file: u64,
 }
 
 impl AddAssign<&Counts> for Counts {
@@ -186,6 +196,7 @@ impl AddAssign<&Counts> for Counts {
         self.collected += more.collected;
         self.live += more.live;
         self.expected += more.expected;
+        self.ended_with_file += more.ended_with_file;
     }
 }
 
@@ -196,6 +207,8 @@ pub struct Totals {
     pub inflater: Total,
     /// The Deflaters.
     pub deflater: Total,
+    /// The streams of entries.
+    pub zip_entry: Total,
     /// What was open already when counting began; in no other count.
     pub adopted: Adoptions,
 }
@@ -207,6 +220,7 @@ impl Totals {
         match kind {
             Kind::Inflater => &self.inflater,
             Kind::Deflater => &self.deflater,
+            Kind::ZipEntry => &self.zip_entry,
         }
     }
 }
@@ -231,6 +245,8 @@ pub struct Adoptions {
     pub inflater: AdoptedKind,
     /// The Deflaters.
     pub deflater: AdoptedKind,
+    /// The streams of entries, which are not in the sums.
+    pub zip_entry: AdoptedKind,
 }
 
 /// Adopted ones of a kind.
@@ -250,6 +266,7 @@ impl Adoptions {
         match kind {
             Kind::Inflater => &self.inflater,
             Kind::Deflater => &self.deflater,
+            Kind::ZipEntry => &self.zip_entry,
         }
     }
 }
@@ -373,6 +390,8 @@ pub struct OtherSites {
     pub inflater: Option<Others>,
     /// Of Deflaters.
     pub deflater: Option<Others>,
+    /// Of streams of entries.
+    pub zip_entry: Option<Others>,
 }
 
 impl OtherSites {
@@ -382,6 +401,7 @@ impl OtherSites {
         match kind {
             Kind::Inflater => self.inflater.as_ref(),
             Kind::Deflater => self.deflater.as_ref(),
+            Kind::ZipEntry => self.zip_entry.as_ref(),
         }
     }
 }

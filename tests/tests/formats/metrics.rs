@@ -85,7 +85,7 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
     for run in &runs {
         let json = run.json()?;
         let whose = format!("pid=\"{}\"", json["process"]["pid"]);
-        for kind in ["inflater", "deflater"] {
+        for kind in ["inflater", "deflater", "zip_entry"] {
             let of = |site: &Value| if site["kind"] == kind { 1.0 } else { 0.0 };
             let mut expected: Vec<(&str, f64)> = [
                 ("created_total", "created"),

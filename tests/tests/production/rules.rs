@@ -16,7 +16,7 @@ use zaudit_tests::suite::TestEnv;
 const SOME_BAD: &str =
     "leek:Finishing.leak\n# a comment\nleak\nleak:Finishing.leak # known\nlive:\nlive:a.B.c\n";
 const COMPLAINTS: [&str; 3] = [
-    "zaudit: known.rules:1: unknown word \"leek\"; use leak, live, inflater or deflater",
+    "zaudit: known.rules:1: unknown word \"leek\"; use leak, live, inflater, deflater or zip_entry",
     "zaudit: known.rules:3: must be leak:PATTERN, live:PATTERN or leak,live:PATTERN",
     "zaudit: known.rules:5: a pattern is empty",
 ];

@@ -11,7 +11,6 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
 use zaudit_core::analysis::footprint::Footprint;
-use zaudit_core::model::PerKind;
 
 /// A zlib inside `libzip.so`, of which only the JDK's natives can be called.
 pub(super) struct Hidden {
@@ -61,8 +60,8 @@ impl Hidden {
         // 1.1).
         let found = plausible(
             version,
-            PerKind { inflater: fresh, deflater },
-            PerKind { inflater: each, deflater },
+            Footprint::of_classes(fresh, deflater),
+            Footprint::of_classes(each, deflater),
         )?;
         Some(Footprint { measured: self.inflate.is_some(), ..found })
     }

@@ -37,12 +37,13 @@ impl Raw<'_> {
 }
 
 /// The current thread's stack without the first frames, which are ours: the callback's own, and
-/// `above` more. `all` reads also frames that are not kept. `salt` is what else the key depends on.
+/// `above` more. `depth` frames are kept, or only those before `end`. `all` reads also frames that
+/// are not kept. `salt` is what else the key depends on.
 #[inline]
 pub(crate) fn capture<'a>(
     jvmti: Jvmti,
     above: usize,
-    depth: usize,
+    (depth, end): (usize, Option<usize>),
     all: bool,
     salt: u64,
     buffer: &'a mut Buffer,
@@ -52,6 +53,7 @@ pub(crate) fn capture<'a>(
     let length = room.len();
     let frames = jvmti.frames(std::ptr::null_mut(), 1, room)?;
     let (_, theirs) = frames.split_at_checked(above).unwrap_or((frames, &[]));
+    let theirs = end.and_then(|end| theirs.get(..end)).unwrap_or(theirs);
     let (kept, cut) = theirs.split_at_checked(depth).unwrap_or((theirs, &[]));
     let key = key(kept, !cut.is_empty(), salt);
     let truncated = !cut.is_empty();

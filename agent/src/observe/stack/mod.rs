@@ -7,6 +7,7 @@
 //! Invariant: a site found by the walk is the one that GetStackTrace would lead to.
 
 pub(crate) mod capture;
+pub(crate) mod class_loading;
 mod code;
 mod counts;
 mod frozen;
@@ -143,6 +144,8 @@ pub(crate) trait Sites {
     fn of(&self) -> (Purpose, Kind);
     /// How many frames of ours are above the callback's own.
     fn frames_above(&self) -> usize;
+    /// The number of frames that count, if it is not all of them.
+    fn end(&self) -> Result<Option<usize>>;
     /// The name of the instance's class if it is a subclass of the audited one.
     fn subclass(&self) -> Option<String>;
 }
@@ -204,12 +207,10 @@ pub(crate) fn site(
     seen: Seen,
 ) -> Result<SiteId> {
     let version = audit.redefinitions.version(jni, classes.redefined);
+    let end = sites.end()?;
     let mode = MODE.load(Ordering::Acquire);
-    if mode == OFF {
-        return captured(context, classes, sites, version, None);
-    }
-    let Some(layout) = LAYOUT.get() else {
-        return captured(context, classes, sites, version, None);
+    let (None, true, Some(layout)) = (end, mode != OFF, LAYOUT.get()) else {
+        return captured(context, classes, sites, end, version, None);
     };
     let request = request(audit, sites.of(), version, sites.frames_above());
     let walker = Walker { layout, frozen: frozen::wanted(), jni, request };
@@ -234,7 +235,7 @@ pub(crate) fn site(
     if let Some(fallback) = fallback {
         note(fallback);
     }
-    captured(context, classes, sites, version, Some((walker, walked)))
+    captured(context, classes, sites, None, version, Some((walker, walked)))
 }
 
 #[cold]
@@ -258,7 +259,7 @@ fn end_if_failed() {
 #[inline(always)]
 fn request(audit: &Audit, (purpose, kind): (Purpose, Kind), version: u64, above: usize) -> Request {
     let depth = audit.options.depth;
-    let table = (purpose as u64) << 1 | kind as u64;
+    let table = (purpose as u64) << 2 | kind as u64;
     Request {
         salt: walk::salt([audit.number, version, depth as u64, table]),
         // One more frame shows whether the stack is cut. A frame of ours may be inlined, so that
@@ -382,6 +383,7 @@ fn captured<'a>(
     context @ Context { agent, audit, jni }: Context<'_>,
     classes: &Classes,
     sites: &impl Sites,
+    end: Option<usize>,
     mut version: u64,
     mut walked: Option<(Walker<'a>, std::result::Result<Walked, Why>)>,
 ) -> Result<SiteId> {
@@ -396,7 +398,7 @@ fn captured<'a>(
         let depth = audit.options.depth;
         let above = sites.frames_above();
         let Request { salt, .. } = request(audit, sites.of(), version, above);
-        let raw = capture::capture(agent.jvmti, above, depth, all, salt, &mut buffer)?;
+        let raw = capture::capture(agent.jvmti, above, (depth, end), all, salt, &mut buffer)?;
         let proven = before.and_then(|(walker, before)| walker.proven(before, &raw));
         if let Some(site) = KEYS.get(raw.key) {
             settle(proven, &raw, site);

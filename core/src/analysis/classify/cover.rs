@@ -35,8 +35,9 @@ impl ClassifiedSite {
         let first = |any: bool, speaks: fn(&Rule, Kind) -> bool| {
             any.then(|| index.first(self.site.frames(), |rule| speaks(rule, kind)))?
         };
-        let of_leaks = first(leaked > 0, Rule::speaks_of_leaks);
-        let of_live = first(tally.live > 0, Rule::speaks_of_live);
+        // Those that were lent are as expected as the others of their pool: the loan is the leak.
+        let lent = tally.counts.lost_lent;
+        let of_live = first(tally.live + lent > 0, Rule::speaks_of_live);
         let mut ask = |found: Option<usize>, all: u64, grown_up: u64| -> Option<u64> {
             let (rule, used) = (rules.get(found?)?, used.get_mut(found?)?);
             let covered =
@@ -45,14 +46,18 @@ impl ClassifiedSite {
             used.excess += grown_up.saturating_sub(covered);
             (covered > 0).then_some(covered)
         };
+        let lent = ask(of_live, lent, lent).unwrap_or_default();
+        let leaked = leaked - lent;
+        let of_leaks = first(leaked > 0, Rule::speaks_of_leaks);
         let leaks = ask(of_leaks, leaked, leaked);
         let live = ask(of_live, tally.live, self.stats.suspects);
         // A rule that covers nothing of this site is not its rule.
-        self.rule = leaks.and(of_leaks).or(live.and(of_live));
+        let covers_open = live.is_some() || lent > 0;
+        self.rule = leaks.and(of_leaks).or(of_live.filter(|_| covers_open));
         let (leaks, live) = (leaks.unwrap_or_default(), live.unwrap_or_default());
-        self.stats.leaked -= leaks;
+        self.stats.leaked = leaked - leaks;
         self.stats.suspects = self.stats.suspects.saturating_sub(live);
-        self.stats.expected = leaks + live;
+        self.stats.expected = lent + leaks + live;
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Totals {
     pub expected: u64,
     /// Of `ended`, by another thread than the creator's.
     pub ended_elsewhere: u64,
+    /// Of `ended`, entry streams whose `ZipFile` was closed.
+    pub ended_with_file: u64,
 }
 
 impl Totals {
@@ -72,6 +74,7 @@ impl Totals {
         self.live += other.live;
         self.expected += other.expected;
         self.ended_elsewhere += other.ended_elsewhere;
+        self.ended_with_file += other.ended_with_file;
     }
 }
 
@@ -111,7 +114,7 @@ pub fn classify(
     let mut classification = Classification {
         approx_prefix: native.approx_prefix(),
         sites,
-        others: PerKind { inflater: others(Kind::Inflater), deflater: others(Kind::Deflater) },
+        others: PerKind::from_fn(others),
         ..Classification::default()
     };
     classification.order();
@@ -127,6 +130,7 @@ pub fn classify(
             live: tally.live,
             expected: *expected,
             ended_elsewhere: tally.counts.ended_elsewhere,
+            ended_with_file: tally.counts.ended_with_file,
         });
         mismatches += u64::from(!tally.is_balanced());
     }
@@ -248,7 +252,7 @@ pub(crate) mod tests {
                 collected: 3,
                 live: 4,
                 expected: 4,
-                ended_elsewhere: 0
+                ..Totals::default()
             }
         );
         assert_eq!(classification.totals.deflater.collected, 2);

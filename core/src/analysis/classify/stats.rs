@@ -35,7 +35,7 @@ impl Severity {
 /// The outcomes of the instances of one kind at a site or finding, and their severity.
 #[derive(Clone, Copy, Debug)]
 pub struct SiteStats {
-    /// Inflater or Deflater.
+    /// What is made there.
     pub kind: Kind,
     /// Native bytes of one instance.
     pub bytes_each: u64,
@@ -107,7 +107,7 @@ impl SiteStats {
     /// How many were ended, and what that suggests: one sentence.
     pub fn ratio(&self) -> String {
         let lost = self.leaked + self.known.leaked > 0;
-        finding::ratio(self.tally.counts.created, self.tally.counts.ended, lost)
+        finding::ratio(self.kind, self.tally.counts.created, self.tally.counts.ended, lost)
     }
 
     /// Certain leaks first, by the bytes that they kept from the system; then suspects, by the

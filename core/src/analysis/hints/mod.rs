@@ -8,6 +8,7 @@ mod rules;
 use crate::analysis::classify::{Severity, SiteStats};
 use crate::analysis::findings::{DoubleEnd, Finding};
 use crate::analysis::history::{Direction, Trend};
+use crate::analysis::rules::in_jdk;
 use crate::model::Frame;
 use rules::HINTS;
 use std::time::Duration;
@@ -122,6 +123,11 @@ impl<'a> HintInput<'a> {
         self.makers.first().copied()
     }
 
+    /// The method of the JDK that the application called.
+    fn giver(&self) -> Option<&'a Frame> {
+        self.makers.iter().copied().take_while(|frame| in_jdk(&frame.class)).last()
+    }
+
     /// The simple name of the JDK's stream that creates it for itself.
     fn stream(&self) -> Option<&'a str> {
         let maker = self.maker().filter(|frame| frame.method == "<init>")?;
@@ -129,7 +135,7 @@ impl<'a> HintInput<'a> {
     }
 
     fn kind(&self) -> &'static str {
-        self.stats.kind.class()
+        self.stats.kind.noun()
     }
 
     /// The blame frame as a call: `Codec.decode()`.
@@ -228,6 +234,12 @@ mod tests {
         let codec: &[&str] = &[MADE, "a.Codec.<init>", MAIN];
         let png: &[&str] = &[MADE, "sun.awt.image.PNGImageDecoder.produceImage"];
         let direct: &[&str] = &[MADE, MAIN];
+        let entry: &[&str] = &[
+            "java.util.zip.ZipFile$CleanableResource.getInflater",
+            "java.util.zip.ZipFile.getInputStream",
+            "java.util.jar.JarFile.getInputStream",
+            MAIN,
+        ];
         // Kind, stack, created, ended, late, collected; the release; the direction; the hint.
         let mut spoken = BTreeSet::new();
         for (made, release, way, begins) in [
@@ -236,6 +248,18 @@ mod tests {
                 17,
                 None,
                 "close every ZipFile and every stream of its entries; ZipFile",
+            ),
+            (
+                (Kind::ZipEntry, entry, 4, 1, 0, 3),
+                17,
+                None,
+                "close the stream that Main.x() gets from JarFile.getInputStream() on every path",
+            ),
+            (
+                (Kind::ZipEntry, entry, 4, 0, 0, 0),
+                17,
+                Some(Direction::Grew),
+                "close the stream that Main.x() gets from JarFile.getInputStream(); reading",
             ),
             (
                 (I, direct, 4, 0, 3, 1),

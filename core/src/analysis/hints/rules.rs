@@ -5,7 +5,7 @@
 use super::{HintInput, called};
 use crate::analysis::history::Direction;
 use crate::analysis::rules::in_jdk;
-use crate::model::Frame;
+use crate::model::{Frame, Kind};
 use crate::wording::hint;
 
 /// One row of the table.
@@ -20,6 +20,18 @@ pub(super) struct Hint {
 
 /// Certain leaks first, specific shapes before general ones; then suspects.
 pub(super) static HINTS: &[Hint] = &[
+    // A stream of an entry of a `ZipFile` was not closed, and probably will not be.
+    Hint {
+        id: "entry-stream-not-closed",
+        applies: |input| {
+            let may_be_pool = input.goes(&[Direction::Flat, Direction::FlatAbout]);
+            input.stats.kind == Kind::ZipEntry && (input.leaks() || !may_be_pool)
+        },
+        message: |input| {
+            let giver = input.giver().map_or_else(|| "ZipFile.getInputStream()".into(), called);
+            hint::entry_stream_not_closed(&input.site(), &giver, input.some_are_ended())
+        },
+    },
     // A `ZipFile` or a stream of an entry was not closed: `ZipFile` pools its Inflaters.
     Hint {
         id: "zip-file-not-closed",

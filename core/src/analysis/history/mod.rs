@@ -81,7 +81,8 @@ impl History {
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Vec<u32>> {
-        self.sites.values_mut().chain([&mut self.adopted.inflater, &mut self.adopted.deflater])
+        let PerKind { inflater, deflater, zip_entry } = &mut self.adopted;
+        self.sites.values_mut().chain([inflater, deflater, zip_entry])
     }
 
     /// The series of one site; none if no snapshot saw a live instance of it.

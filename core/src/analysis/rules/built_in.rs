@@ -12,9 +12,12 @@ use super::Rule;
 /// of the Inflater (on JDK 8 `JarFile.checkForSpecialAttributes` and `JarIndex` forget entry
 /// streams); but only as long as no frame of the program stands between, as in a class loader that
 /// reads archives itself. Under the program's frames a pooled Inflater is expected while it lives,
-/// and a leak when only the collector freed it. The compiler and `javap` of JDK 8 keep one for each
+/// whether it is lent or not: the loan is an entry stream, which no rule covers. It is a leak when
+/// only the collector freed it. The compiler and `javap` of JDK 8 keep one for each
 /// archive, through a soft reference, and end none.
 const BUILT_IN: &[&str] = &[
+    "leak,live:java.util.zip.ZipFile*.getInflater << java.net.URLClassLoader.defineClass",
+    "leak,live:java.util.zip.ZipFile*.getInflater << jdk.internal.loader.BuiltinClassLoader.defineClass",
     "leak,live:java.util.zip.ZipFile*.getInflater << java.*.loadClass",
     "leak,live:java.util.zip.ZipFile*.getInflater << jdk.*.loadClass",
     "leak,live:java.util.zip.ZipFile*.getInflater << sun.*.loadClass",
@@ -25,7 +28,7 @@ const BUILT_IN: &[&str] = &[
     "leak,live:java.util.zip.ZipFile*.getInflater << sun.misc.JarIndex.getJarIndex",
     "leak,live:java.util.zip.ZipFile*.getInflater << jdk.internal.util.jar.JarIndex.getJarIndex",
     "leak,live:java.util.zip.ZipFile*.getInflater << sun.launcher.LauncherHelper.*",
-    "live:java.util.zip.ZipFile*.getInflater",
+    "live,inflater:java.util.zip.ZipFile*.getInflater",
     "live:com.sun.nio.zipfs.ZipFileSystem.getInflater",
     "live:com.sun.nio.zipfs.ZipFileSystem.getDeflater",
     "live:jdk.nio.zipfs.ZipFileSystem.getInflater",
@@ -100,7 +103,7 @@ mod tests {
             let rule = Rule::built_in().into_iter().find(|rule| rule.fits(stack.iter()));
             rule.map(|rule| rule.text)
         };
-        const POOL: &str = "live:java.util.zip.ZipFile*.getInflater";
+        const POOL: &str = "live,inflater:java.util.zip.ZipFile*.getInflater";
         for (stack, rule) in [
             // JDK 8, application class loader
             (
@@ -113,6 +116,19 @@ mod tests {
                     "java.net.URLClassLoader.defineClass",
                     "java.lang.ClassLoader.loadClass",
                 ][..],
+                Some(
+                    "leak,live:java.util.zip.ZipFile*.getInflater << java.net.URLClassLoader.defineClass",
+                ),
+            ),
+            // JDK 8: the class path is searched for the class
+            (
+                &[
+                    "java.util.zip.ZipFile.getInflater",
+                    "java.util.zip.ZipFile.getInputStream",
+                    "java.util.jar.JarFile.hasClassPathAttribute",
+                    "java.net.URLClassLoader.findClass",
+                    "java.lang.ClassLoader.loadClass",
+                ],
                 Some("leak,live:java.util.zip.ZipFile*.getInflater << java.*.loadClass"),
             ),
             // JDK 9 and later, the program's own reading

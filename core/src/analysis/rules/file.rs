@@ -92,7 +92,7 @@ mod tests {
                 "live:a.b\nleek:a.b\nleak:\n# fine\nleak:c.d",
                 &["live:a.b", "leak:c.d"],
                 &[
-                    "r.rules:2: unknown word \"leek\"; use leak, live, inflater or deflater",
+                    "r.rules:2: unknown word \"leek\"; use leak, live, inflater, deflater or zip_entry",
                     "r.rules:3: a pattern is empty",
                 ],
             ),

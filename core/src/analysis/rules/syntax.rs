@@ -32,7 +32,7 @@ impl Rule {
                 (_, Some(kind)) => *rule.kinds.get_mut(kind) = true,
                 (other, None) => {
                     return Err(format!(
-                        "unknown word {other:?}; use leak, live, inflater or deflater"
+                        "unknown word {other:?}; use leak, live, inflater, deflater or zip_entry"
                     ));
                 }
             }
@@ -41,7 +41,7 @@ impl Rule {
             return Err("leak or live is missing before the colon".into());
         }
         if !Kind::ALL.iter().any(|kind| *rule.kinds.get(*kind)) {
-            rule.kinds = PerKind { inflater: true, deflater: true };
+            rule.kinds = PerKind::from_fn(|_| true);
         }
         Ok(rule)
     }
@@ -61,7 +61,7 @@ impl Rule {
             max: None,
             leak,
             live: !leak,
-            kinds: PerKind { inflater: true, deflater: true },
+            kinds: PerKind::from_fn(|_| true),
             patterns: patterns.collect(),
         };
         // The longest that it can become.
@@ -174,7 +174,8 @@ mod tests {
             ("leak:a.b", "leak:a.b"),
             ("live , leak : a.b<c.d", "leak,live:a.b < c.d"),
             ("deflater,leak:a.B.<init>", "leak,deflater:a.B.<init>"),
-            ("inflater,deflater,live:*", "live:*"),
+            ("inflater,deflater,live:*", "live,inflater,deflater:*"),
+            ("zip_entry,inflater,deflater,live:*", "live:*"),
             ("live:a.B.<init> << c.D.<clinit><e.f", "live:a.B.<init> << c.D.<clinit> < e.f"),
             ("live:*<init>", "live:*<init>"),
             ("live:a.b max=0", "live:a.b max=0"),

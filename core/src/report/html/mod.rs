@@ -161,7 +161,7 @@ impl Page<'_, '_> {
             return;
         };
         let Some(blame_frame) = worst.site.frames().nth(finding.blame_frame) else { return };
-        let (severity, class) = (finding.stats.severity(), finding.stats.kind.class());
+        let (severity, class) = (finding.stats.severity(), finding.stats.kind.noun());
         let mut to_do = String::from("<section class=\"first\" aria-labelledby=\"first\">\n");
         let _ = match severity {
             Severity::Clean => return,

@@ -89,7 +89,7 @@ impl Page<'_, '_> {
         let _ = write!(
             self.out,
             "</tr>\n<tr class=\"more\"><td></td><td colspan=\"6\"><details><summary>{}s{}: {}</summary>\n",
-            stats.kind.class(),
+            stats.kind.noun(),
             Plain(&class),
             Plain(&stats.ratio())
         );

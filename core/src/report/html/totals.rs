@@ -6,7 +6,7 @@ use super::Page;
 use super::escape::Plain;
 use crate::files::utc;
 use crate::model::{Kind, Outcome};
-use crate::report::text::totals::{notes, unseen};
+use crate::report::text::totals::{notes, unseen, where_expected};
 use crate::report::words::tendency;
 use crate::wording::{duration, grouped, notes as wording};
 use std::fmt::Write as _;
@@ -26,11 +26,12 @@ impl Page<'_, '_> {
     }
 
     fn totals(&mut self) {
-        let rows = Kind::ALL.map(|kind| {
+        let row = |kind| {
             let t = self.report.classification.totals.get(kind);
             let outcomes = Outcome::ALL.map(|outcome| t.of(outcome));
             (kind, [t.created].into_iter().chain(outcomes).chain([t.expected]).collect())
-        });
+        };
+        let rows: Vec<_> = self.report.kinds_listed().map(row).collect();
         self.equation("created", "of these, expected", &rows);
         let notes = notes(self.report);
         if !notes.is_empty() {
@@ -57,7 +58,7 @@ impl Page<'_, '_> {
         for (kind, _) in rows {
             let words = self.report.history.adopted(kind).and_then(|trend| tendency(&trend));
             if let Some(words) = words {
-                let _ = writeln!(self.out, "<p>Live {}s: {}.</p>", kind.class(), Plain(&words));
+                let _ = writeln!(self.out, "<p>Live {}s: {}.</p>", kind.noun(), Plain(&words));
             }
         }
     }
@@ -73,7 +74,7 @@ impl Page<'_, '_> {
         }
         self.out.push_str("</tr></thead>\n<tbody>\n");
         for (kind, numbers) in rows {
-            let _ = write!(self.out, "<tr><th scope=\"row\">{}</th>", kind.class());
+            let _ = write!(self.out, "<tr><th scope=\"row\">{}</th>", kind.noun());
             for number in numbers {
                 let _ = write!(self.out, "<td>{}</td>", grouped(*number));
             }
@@ -90,7 +91,10 @@ impl Page<'_, '_> {
         }
         let used =
             self.report.rules.iter().zip(classification.covered.iter().zip(&classification.excess));
-        let used: Vec<_> = used.filter(|(_, (covered, excess))| **covered + **excess > 0).collect();
+        let used: Vec<_> = used
+            .enumerate()
+            .filter(|(_, (_, (covered, excess)))| **covered + **excess > 0)
+            .collect();
         if used.is_empty() {
             return;
         }
@@ -99,7 +103,7 @@ impl Page<'_, '_> {
             "<h3>Expected</h3>\n<p>{}.</p>\n<div class=\"scroll\"><table class=\"rules\">\n<thead><tr><th scope=\"col\">Covered</th><th scope=\"col\">Rule</th></tr></thead>\n<tbody>\n",
             capital(wording::EXPECTED)
         );
-        for (rule, (covered, excess)) in used {
+        for (at, (rule, (covered, excess))) in used {
             let from = if rule.built_in { " (built in)" } else { "" };
             let over = match (excess, rule.max) {
                 (0, _) | (_, None) => String::new(),
@@ -108,9 +112,12 @@ impl Page<'_, '_> {
                     wording::over_maximum(&grouped(covered + excess), &grouped(max))
                 ),
             };
+            let place = where_expected(self.report, at)
+                .map(|line| format!("<br>{}", Plain(&line)))
+                .unwrap_or_default();
             let _ = writeln!(
                 self.out,
-                "<tr><td>{}</td><td><code>{}</code>{from}{over}</td></tr>",
+                "<tr><td>{}</td><td><code>{}</code>{from}{place}{over}</td></tr>",
                 grouped(*covered),
                 Plain(&rule.text)
             );

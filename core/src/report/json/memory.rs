@@ -29,7 +29,7 @@ pub(super) fn read_native(
     let Some(native) = native else {
         return Ok(Footprint { fresh: each, each, ..Footprint::default() });
     };
-    let fresh = PerKind { inflater: native.inflater.fresh, deflater: native.deflater.fresh };
+    let fresh = Footprint::of_classes(native.inflater.fresh, native.deflater.fresh);
     match Kind::ALL.map(|kind| *fresh.get(kind)).into_iter().find(|bytes| *bytes > MOST_BYTES) {
         Some(bytes) => Err(format!("fresh is {bytes}, more than the maximum {MOST_BYTES}")),
         None => {

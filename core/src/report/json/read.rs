@@ -68,9 +68,9 @@ pub(super) fn failed(error: serde_json::Error) -> Wrong {
 }
 
 fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
-    let wire::Totals { inflater, deflater, adopted } = &root.totals;
-    let kinds = PerKind { inflater, deflater };
-    let each = both(|kind| at_most(kinds.get(kind).bytes_each, MOST_BYTES, "bytes_each"))?;
+    let wire::Totals { inflater, deflater, zip_entry, adopted } = &root.totals;
+    let kinds = PerKind { inflater, deflater, zip_entry };
+    let each = each_kind(|kind| at_most(kinds.get(kind).bytes_each, MOST_BYTES, "bytes_each"))?;
     let from_json = |rule: &wire::Rule<'_>| {
         Rule::from_report(&rule.text, rule.built_in, &rule.source, rule.max)
     };
@@ -81,9 +81,10 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     let process = process(&root.process)?;
     let health = health(&root.health)?;
     let mut history = Trends::new(process.armed);
-    let adopted = PerKind { inflater: &adopted.inflater, deflater: &adopted.deflater };
-    let adopted_growth = both(|kind| history.series(&adopted.get(kind).trend))?;
-    let adopted = both(|kind| adopted_tally(adopted.get(kind), &health))?;
+    let wire::Adopted { inflater, deflater, zip_entry, .. } = adopted;
+    let adopted = PerKind { inflater, deflater, zip_entry };
+    let adopted_growth = each_kind(|kind| history.series(&adopted.get(kind).trend))?;
+    let adopted = each_kind(|kind| adopted_tally(adopted.get(kind), &health))?;
     let mut stacks = Stacks::new(root.frame_table, root.stack_table)?;
     let mut seen = HashSet::new();
     let mut series = HashMap::new();
@@ -115,9 +116,9 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
         }
         sites.push(classified);
     }
-    let others =
-        PerKind { inflater: &root.other_sites.inflater, deflater: &root.other_sites.deflater };
-    let others = both(|kind| {
+    let wire::OtherSites { inflater, deflater, zip_entry } = &root.other_sites;
+    let others = PerKind { inflater, deflater, zip_entry };
+    let others = each_kind(|kind| {
         let listed = others.get(kind).as_ref();
         let others =
             listed.map(|listed| self::others(listed, kind, *each.get(kind), &health)).transpose();
@@ -135,7 +136,7 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
             approx_prefix: native.approx_prefix(),
             sites,
             others,
-            totals: both(|kind| totals(&kinds.get(kind).counts))?,
+            totals: each_kind(|kind| totals(&kinds.get(kind).counts))?,
             covered: uses(|rule| rule.matched, "matched")?,
             excess: uses(|rule| rule.excess, "excess")?,
             mismatches: health.sums_off,
@@ -144,9 +145,11 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
         history: Arc::new(History::from_report(history.taken, series, adopted_growth)),
         baseline: root.baseline.as_ref().map(against).transpose()?,
         rules,
-        ended_again: both(|kind| at_most(kinds.get(kind).ended_again, MOST, "ended_again"))?,
+        ended_again: each_kind(|kind| at_most(kinds.get(kind).ended_again, MOST, "ended_again"))?,
         double_ends: double_ends?,
-        ended_unknown: both(|kind| at_most(kinds.get(kind).ended_unknown, MOST, "ended_unknown"))?,
+        ended_unknown: each_kind(|kind| {
+            at_most(kinds.get(kind).ended_unknown, MOST, "ended_unknown")
+        })?,
         snapshot_nanos: NOW,
         native,
         process,
@@ -154,9 +157,9 @@ fn report(root: wire::Read<'_>) -> Result<Report, Wrong> {
     })
 }
 
-fn both<T>(of: impl FnMut(Kind) -> Result<T, Wrong>) -> Result<PerKind<T>, Wrong> {
-    let [inflater, deflater] = Kind::ALL.map(of);
-    Ok(PerKind { inflater: inflater?, deflater: deflater? })
+fn each_kind<T>(of: impl FnMut(Kind) -> Result<T, Wrong>) -> Result<PerKind<T>, Wrong> {
+    let [inflater, deflater, zip_entry] = Kind::ALL.map(of);
+    Ok(PerKind { inflater: inflater?, deflater: deflater?, zip_entry: zip_entry? })
 }
 
 fn process(process: &wire::Process<'_>) -> Result<Process, Wrong> {
@@ -297,6 +300,9 @@ fn numbers(counts: &wire::Counts, lateness_seconds: f64) -> Result<Tally, Wrong>
             late: counts.late,
             collected: counts.collected,
             ended_elsewhere: at_most(counts.ended_by_other_thread, MOST, "ended_by_other_thread")?,
+            ended_with_file: at_most(counts.ended_with_file, counts.ended, "ended_with_file")?,
+            // Among those that are expected.
+            lost_lent: 0,
             late_nanos: late_nanos(lateness_seconds)?,
         },
         live: counts.live,
@@ -448,6 +454,7 @@ fn totals(counts: &wire::Counts) -> Result<Totals, Wrong> {
         live: number(counts.live)?,
         expected: number(counts.expected)?,
         ended_elsewhere: number(counts.ended_by_other_thread)?,
+        ended_with_file: number(counts.ended_with_file)?,
     })
 }
 

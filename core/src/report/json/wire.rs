@@ -86,10 +86,12 @@ pub(super) struct Bytes {
 pub(super) struct Totals {
     pub(super) inflater: Kind,
     pub(super) deflater: Kind,
+    #[serde(default)]
+    pub(super) zip_entry: Kind,
     pub(super) adopted: Adopted,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 pub(super) struct Counts {
     pub(super) created: u64,
     pub(super) ended: u64,
@@ -98,9 +100,11 @@ pub(super) struct Counts {
     pub(super) live: u64,
     pub(super) expected: u64,
     pub(super) ended_by_other_thread: u64,
+    #[serde(default)]
+    pub(super) ended_with_file: u64,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 pub(super) struct Kind {
     #[serde(flatten)]
     pub(super) counts: Counts,
@@ -117,9 +121,11 @@ pub(super) struct Adopted {
     pub(super) sum: AdoptedCounts,
     pub(super) inflater: AdoptedKind,
     pub(super) deflater: AdoptedKind,
+    #[serde(default)]
+    pub(super) zip_entry: AdoptedKind,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 pub(super) struct AdoptedKind {
     #[serde(flatten)]
     pub(super) counts: AdoptedCounts,
@@ -207,6 +213,8 @@ pub(super) struct Site<'a> {
 pub(super) struct OtherSites {
     pub(super) inflater: Option<Others>,
     pub(super) deflater: Option<Others>,
+    #[serde(default)]
+    pub(super) zip_entry: Option<Others>,
 }
 
 #[derive(Deserialize, Serialize)]

@@ -44,6 +44,7 @@ pub(in crate::report) fn render(report: &Report, to: &mut dyn io::Write) -> io::
             totals: wire::Totals {
                 inflater: kind(report, Kind::Inflater),
                 deflater: kind(report, Kind::Deflater),
+                zip_entry: kind(report, Kind::ZipEntry),
                 adopted: adopted(report),
             },
             baseline: report.baseline.as_ref().map(|baseline| wire::Baseline {
@@ -60,6 +61,7 @@ pub(in crate::report) fn render(report: &Report, to: &mut dyn io::Write) -> io::
             other_sites: wire::OtherSites {
                 inflater: others(report, Kind::Inflater),
                 deflater: others(report, Kind::Deflater),
+                zip_entry: others(report, Kind::ZipEntry),
             },
             frame_table: Listed(stacks.tree.frames.iter().map(|listed| frame(listed))),
             stack_table: wire::StackTable {
@@ -192,9 +194,10 @@ fn adopted(report: &Report) -> wire::Adopted {
         sum.plus(tally, report.native.bytes(kind, tally.live))
     };
     wire::Adopted {
-        sum: Kind::ALL.into_iter().fold(wire::AdoptedCounts::default(), sum),
+        sum: Kind::CLASSES.into_iter().fold(wire::AdoptedCounts::default(), sum),
         inflater: of_kind(Kind::Inflater),
         deflater: of_kind(Kind::Deflater),
+        zip_entry: of_kind(Kind::ZipEntry),
     }
 }
 
@@ -236,6 +239,7 @@ fn counts(totals: &Totals) -> wire::Counts {
         live: totals.live,
         expected: totals.expected,
         ended_by_other_thread: totals.ended_elsewhere,
+        ended_with_file: totals.ended_with_file,
     }
 }
 
@@ -262,6 +266,7 @@ fn counts_of(stats: &SiteStats) -> wire::Counts {
         live: tally.live,
         expected: stats.expected,
         ended_by_other_thread: tally.counts.ended_elsewhere,
+        ended_with_file: tally.counts.ended_with_file,
     }
 }
 

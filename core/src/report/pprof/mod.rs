@@ -122,7 +122,7 @@ impl<'a> Profile<'a> {
 
     /// A stack of two frames that stands for those that are not known.
     fn without_stack(&mut self, kind: Kind, why: &str) -> Result<[u64; 2], OutOfMemory> {
-        let class = format!("java.util.zip.{}", kind.class());
+        let class = format!("java.util.zip.{}", kind.noun());
         Ok([self.location(&class, "", 0)?, self.location(why, "", 0)?])
     }
 

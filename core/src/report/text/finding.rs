@@ -61,7 +61,7 @@ impl Text<'_> {
         let _ = writeln!(self.out, "\n{head}  {blame_frame}");
         let class =
             worst.site.subclass.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
-        self.prose(4, &format!("{}s{class}: {}", stats.kind.class(), stats.ratio()));
+        self.prose(4, &format!("{}s{class}: {}", stats.kind.noun(), stats.ratio()));
         let mut facts = facts(report, stats);
         facts.extend(threads(finding));
         self.prose(4, &facts.join(" · "));
@@ -239,6 +239,9 @@ pub(in crate::report) fn facts(report: &Report, stats: &SiteStats) -> Vec<String
     }
     if counts.late > 0 {
         facts.push(wording::late(counts.late));
+    }
+    if counts.ended_with_file > 0 {
+        facts.push(wording::ended_with_file(counts.ended_with_file));
     }
     if let Some(mean) = stats.mean_lateness() {
         let each = approximate(report, stats.bytes_each);

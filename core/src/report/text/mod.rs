@@ -154,7 +154,11 @@ pub(in crate::report) fn summary_clauses(
         let ended: Vec<_> = Kind::ALL
             .iter()
             .map(|kind| (report.classification.totals.get(*kind), *kind))
-            .filter(|(totals, _)| totals.created > 0)
+            .filter(|(totals, kind)| {
+                // The JDK itself opens and closes many entry streams.
+                let told = if *kind == Kind::ZipEntry { totals.ended } else { 0 };
+                totals.created > told
+            })
             .map(|(totals, kind)| {
                 format!("{} of {}", grouped(totals.ended), some(totals.created, kind))
             })
@@ -239,7 +243,8 @@ fn adopted(report: &Report) -> Vec<(String, bool)> {
         clauses.push((summary::adopted_lost(&lost, lost_number), true));
     }
     if live_number > 0 {
-        let held = Kind::ALL.map(|kind| report.native.bytes(kind, report.adopted.get(kind).live));
+        let held =
+            Kind::CLASSES.map(|kind| report.native.bytes(kind, report.adopted.get(kind).live));
         let held = approximate(report, held.iter().sum());
         clauses.push((summary::adopted_live(&live, live_number, &held), false));
     }

@@ -3,9 +3,11 @@
 //! Invariant: what the findings leave out (covered, too young, clean, without a stack) is a number
 //! here.
 
-use super::{BOLD, RED, Text, YELLOW};
+use super::{BOLD, RED, Text, YELLOW, approximate};
 use crate::analysis::classify::Severity;
-use crate::analysis::findings::DoubleEnd;
+use crate::analysis::findings::{DoubleEnd, first_own_frame};
+use crate::analysis::hints::LONG;
+use crate::analysis::history::Direction;
 use crate::model::{Kind, Outcome};
 use crate::report::words::{clean, placed, tendency};
 use crate::report::{Health, Report, WalkState};
@@ -23,14 +25,20 @@ impl Text<'_> {
         let classification = &report.classification;
         let used =
             report.rules.iter().zip(classification.covered.iter().zip(&classification.excess));
-        let used: Vec<_> = used.filter(|(_, (covered, excess))| **covered + **excess > 0).collect();
+        let used: Vec<_> = used
+            .enumerate()
+            .filter(|(_, (_, (covered, excess)))| **covered + **excess > 0)
+            .collect();
         if !used.is_empty() {
             let head = self.paint(BOLD, "EXPECTED");
             let _ = writeln!(self.out, "\n{head}  {}", wording::EXPECTED);
-            for (rule, (covered, excess)) in used {
+            for (at, (rule, (covered, excess))) in used {
                 let from = if rule.built_in { " (built in)" } else { "" };
                 let line = format!("{:>10}  {}{from}", grouped(*covered), clean(&rule.text));
                 let _ = writeln!(self.out, "{line}");
+                if let Some(line) = where_expected(report, at) {
+                    self.prose(12, &line);
+                }
                 if *excess > 0 {
                     let (all, max) =
                         (grouped(covered + excess), grouped(rule.max.unwrap_or_default()));
@@ -61,7 +69,7 @@ impl Text<'_> {
 
     pub(super) fn totals(&mut self, report: &Report) {
         self.header("TOTALS", "created", "expected");
-        for kind in Kind::ALL {
+        for kind in report.kinds_listed() {
             let t = report.classification.totals.get(kind);
             let outcomes = Outcome::ALL.map(|outcome| t.of(outcome));
             self.row(kind, [t.created].into_iter().chain(outcomes).chain([t.expected]));
@@ -86,7 +94,7 @@ impl Text<'_> {
             let outcomes = Outcome::ALL.map(|outcome| tally.of(outcome));
             self.row(kind, [tally.counts.created].into_iter().chain(outcomes));
             let words = report.history.adopted(kind).and_then(|trend| tendency(&trend));
-            notes.extend(words.map(|words| format!("live {}s: {words}", kind.class())));
+            notes.extend(words.map(|words| format!("live {}s: {words}", kind.noun())));
         }
         notes.iter().for_each(|note| self.prose(2, note));
     }
@@ -103,8 +111,11 @@ impl Text<'_> {
     }
 
     fn row(&mut self, kind: Kind, numbers: impl Iterator<Item = u64>) {
-        let _ = write!(self.out, "  {:<8}", kind.class());
+        // A longer name takes room of the first number.
+        let _ = write!(self.out, "  {}", kind.noun());
+        let mut room = 8_usize.wrapping_sub(kind.noun().len());
         for (number, width) in numbers.zip(widths()) {
+            let width = width.wrapping_add(std::mem::take(&mut room));
             let _ = write!(self.out, "{:>width$}", grouped(number));
         }
         self.out.push('\n');
@@ -130,6 +141,31 @@ fn widths() -> impl Iterator<Item = usize> {
     [12].into_iter().chain(outcomes).chain([11])
 }
 
+/// Live instances that a rule covers, from this number on, deserve a line of their own.
+const MANY: u64 = 100;
+
+/// Where the live instances are from that a rule covers, and what they hold, if they are many or
+/// become more.
+pub(in crate::report) fn where_expected(report: &Report, rule: usize) -> Option<String> {
+    let covered = || report.classification.sites.iter().filter(|site| site.rule == Some(rule));
+    let live: u64 = covered().map(|site| site.stats.tally.live).sum();
+    let ids = covered().map(|site| site.site.stable_id);
+    let trend = report.history.together(ids).filter(|trend| {
+        trend.tendency().is_some_and(|trend| {
+            trend.over >= LONG && matches!(trend.way, Direction::Grew | Direction::GrewLately)
+        })
+    });
+    if live < MANY && trend.is_none() {
+        return None;
+    }
+    let most = covered().max_by_key(|site| site.stats.tally.live)?;
+    let frame = most.site.frames().nth(first_own_frame(&most.site))?;
+    let held = approximate(report, covered().map(|site| site.stats.bytes_held()).sum());
+    let (number, line) = (most.stats.tally.live, cut(&placed(frame)));
+    let trend = trend.and_then(|trend| tendency(&trend));
+    Some(wording::where_expected(live, &held, (number, &line), trend.as_deref()))
+}
+
 /// What the totals alone do not say.
 pub(in crate::report) fn notes(report: &Report) -> Vec<String> {
     let clean = report
@@ -150,19 +186,23 @@ pub(in crate::report) fn notes(report: &Report) -> Vec<String> {
     if let Some(baseline) = &report.baseline {
         notes.push(wording::as_in_baseline(baseline.known, &cut(&baseline.file)));
     }
-    let again = report.ended_again.inflater + report.ended_again.deflater;
+    let again = Kind::ALL.iter().map(|kind| report.ended_again.get(*kind)).sum();
     if again > 0 {
         let line = |double_end: &DoubleEnd| (double_end.times, cut(&placed(&double_end.frame)));
         let most = report.double_ends.first().map(line);
         let most = most.as_ref().map(|(times, line)| (*times, line.as_str()));
         notes.push(wording::double_ends(again, most));
     }
-    let elsewhere = report.classification.totals.inflater.ended_elsewhere
-        + report.classification.totals.deflater.ended_elsewhere;
+    let totals = Kind::ALL.map(|kind| report.classification.totals.get(kind));
+    let elsewhere = totals.iter().map(|totals| totals.ended_elsewhere).sum();
     if elsewhere > 0 {
         notes.push(wording::ended_by_other_thread(elsewhere));
     }
-    let unknown = report.ended_unknown.inflater + report.ended_unknown.deflater;
+    let with_file = totals.iter().map(|totals| totals.ended_with_file).sum();
+    if with_file > 0 {
+        notes.push(wording::ended_with_file(with_file));
+    }
+    let unknown = Kind::ALL.iter().map(|kind| report.ended_unknown.get(*kind)).sum();
     if unknown > 0 {
         notes.push(wording::ended_unknown(unknown));
     }

@@ -1,0 +1,24 @@
+//! Where the stack of an entry stream ends that the JDK opens to load a class.
+//!
+//! Each class that is loaded from an archive has a stack of its own, but which line happens to need
+//! the class says nothing about the stream. Without this end, an application would have thousands of
+//! sites more, and would start more slowly.
+
+use crate::state::context::Context;
+use crate::sys::jvmti::Result;
+use std::mem::MaybeUninit;
+
+/// Between the stream and the method that defines the class there are nine frames at most, if the
+/// JDK reads the archive itself.
+const INNERMOST: usize = 16;
+
+/// The number of frames up to the JDK's method that defines a class, if the current thread, which
+/// is in a hook, is loading one.
+pub(crate) fn frames(Context { agent, jni, .. }: Context<'_>) -> Result<Option<usize>> {
+    let Some(classes) = agent.classes.get() else { return Ok(None) };
+    let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
+    // The first frame is the callback's own.
+    let frames = agent.jvmti.frames(std::ptr::null_mut(), 1, &mut buffer)?;
+    let defines = |method| classes.defines_classes(agent.jvmti, jni, method);
+    Ok(frames.iter().position(|frame| defines(frame.method)).map(|outermost| outermost + 1))
+}

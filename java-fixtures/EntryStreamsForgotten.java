@@ -1,0 +1,39 @@
+// Streams of an entry are read and never closed, and the ZipFile stays open. From JDK 9 on a Cleaner
+// gives the Inflaters back to the file's pool; on JDK 8 they have finalizers of their own.
+// expect: inflater created 10, live 10, expected 10; deflater created 1, ended 1; zip_entry created 10, late 10
+// expect on 8: inflater created 10, late 10, expected 10; deflater created 1, ended 1; zip_entry created 10, late 10
+// expect on Epsilon: inflater created 10, live 10, expected 10; deflater created 1, ended 1; zip_entry created 10, live 10
+// frame: EntryStreamsForgotten.read
+// says: close the stream that EntryStreamsForgotten.read() gets from ZipFile.getInputStream(); reading
+
+import java.io.File;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
+
+public class EntryStreamsForgotten {
+    private static ZipFile file;
+
+    private static int read() throws IOException {
+        return file.getInputStream(file.getEntry("entry")).read();
+    }
+
+    public static void main(String[] args) throws Exception {
+        file = new ZipFile(archive());
+        for (int i = 0; i < 10; i++) {
+            System.out.println(read());
+        }
+    }
+
+    private static File archive() throws IOException {
+        File file = File.createTempFile("fixture", ".zip");
+        file.deleteOnExit();
+        ZipOutputStream out = new ZipOutputStream(new FileOutputStream(file));
+        out.putNextEntry(new ZipEntry("entry"));
+        out.write(new byte[4000]);
+        out.close();
+        return file;
+    }
+}

@@ -2,6 +2,9 @@
 // expect: nothing
 
 import java.io.BufferedReader;
+import java.io.File;
+import java.io.FileOutputStream;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.lang.management.GarbageCollectorMXBean;
 import java.lang.management.ManagementFactory;
@@ -16,10 +19,15 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.zip.Deflater;
 import java.util.zip.Inflater;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
 
 public class Scripted {
     private static final List<Inflater> inflaters = new ArrayList<Inflater>();
     private static final List<Deflater> deflaters = new ArrayList<Deflater>();
+    private static final List<InputStream> streams = new ArrayList<InputStream>();
+    private static ZipFile file;
     /** What was ended, and is still referenced. */
     private static final List<Object> ended = new ArrayList<Object>();
     private static final List<Inflater> windowInflaters = new ArrayList<Inflater>();
@@ -101,6 +109,21 @@ public class Scripted {
                 deflaters.subList(0, numbers[1]).clear();
                 collect();
                 return "";
+            case "streams":
+                streams(numbers[1]);
+                return "";
+            case "close":
+                for (InputStream stream : take(numbers[1])) {
+                    stream.close();
+                }
+                return "";
+            case "lose":
+                take(numbers[1]);
+                collect();
+                return "";
+            case "closefile":
+                file.close();
+                return "";
             case "window":
                 window(numbers[1], numbers[2]);
                 return "";
@@ -152,6 +175,28 @@ public class Scripted {
             deflaters.addAll(
                 Arrays.asList(new Deflater(), new OwnDeflater(), (Deflater) made[2], (Deflater) made[3]));
         }
+    }
+
+    /** Streams of an entry, and one that is closed again. */
+    private static void streams(int count) throws Exception {
+        File archive = File.createTempFile("fixture", ".zip");
+        archive.deleteOnExit();
+        ZipOutputStream out = new ZipOutputStream(new FileOutputStream(archive));
+        out.putNextEntry(new ZipEntry("entry"));
+        out.write(new byte[4000]);
+        out.close();
+        file = new ZipFile(archive);
+        for (int i = 0; i <= count; i++) {
+            streams.add(file.getInputStream(file.getEntry("entry")));
+        }
+        streams.remove(0).close();
+    }
+
+    private static List<InputStream> take(int count) {
+        List<InputStream> first = streams.subList(0, count);
+        List<InputStream> taken = new ArrayList<InputStream>(first);
+        first.clear();
+        return taken;
     }
 
     private static void endedOnes(int count) throws Exception {

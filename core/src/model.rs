@@ -183,6 +183,11 @@ impl InstanceId {
         (self.0 & !bits).cast_signed()
     }
 
+    /// Whether this is the loan of an instance.
+    pub fn is_loan(self) -> bool {
+        self == self.loan()
+    }
+
     /// The loan of this instance.
     #[inline]
     pub fn loan(self) -> InstanceId {

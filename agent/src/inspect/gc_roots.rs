@@ -22,9 +22,8 @@ use std::time::{Duration, Instant};
 use zaudit_core::analysis::classify::classify;
 use zaudit_core::analysis::footprint::Footprint;
 use zaudit_core::analysis::retention::{Graph, Node, ReferenceStrength, Retained, Retention};
-use zaudit_core::model::{OutOfMemory, push};
+use zaudit_core::model::{InstanceId, OutOfMemory, push};
 use zaudit_core::options::Options;
-use zaudit_instrument::Identity;
 
 /// How many instances one report searches for, worst sites first.
 const MAX_INSTANCES: usize = 256;
@@ -124,29 +123,28 @@ pub(crate) fn find_paths(context: Context<'_>, options: &Options) -> Retention {
     retention
 }
 
-/// The oldest live instances of the worst suspects, each as the site's id and the instance's tag.
+/// The oldest live instances of the worst suspects, each with its site's id.
 fn worst_instances(
     agent: &Agent,
     audit: &Audit,
     per_site: usize,
-) -> std::result::Result<Vec<(u64, jlong)>, OutOfMemory> {
+) -> std::result::Result<Vec<(u64, InstanceId)>, OutOfMemory> {
     let snapshot = audit.snapshot(agent.now())?;
     let classification = classify(&snapshot, &Footprint::default(), &audit.expected.rules)?;
     let suspects = classification.sites.iter().filter(|site| site.stats.suspects > 0);
     let worst: Vec<u64> =
         suspects.map(|site| site.site.stable_id).take(MAX_INSTANCES.div_ceil(per_site)).collect();
     let oldest = audit.oldest(&worst, per_site);
-    let tags = oldest
-        .into_iter()
-        .flat_map(|(site, ids)| ids.into_iter().map(move |id| (site, id.0.cast_signed())));
-    Ok(tags.take(MAX_INSTANCES).collect())
+    let instances =
+        oldest.into_iter().flat_map(|(site, ids)| ids.into_iter().map(move |id| (site, id)));
+    Ok(instances.take(MAX_INSTANCES).collect())
 }
 
 fn search(
     jvmti: Jvmti,
-    context @ Context { audit, jni, .. }: Context<'_>,
+    context @ Context { jni, .. }: Context<'_>,
     timeout: Duration,
-    instances: &[(u64, jlong)],
+    instances: &[(u64, InstanceId)],
 ) -> Result<(Vec<Retained>, Duration)> {
     let mut wanted = raw::jvmtiCapabilities::default();
     wanted.set_can_tag_objects(true);
@@ -154,13 +152,9 @@ fn search(
     let mut walk = Walk::new(jvmti, instances.len());
     walk.tag_threads()?;
     walk.tag_classes(jni)?;
-    let ids: Vec<jlong> = instances.iter().map(|(_, tag)| *tag).collect();
+    let ids: Vec<InstanceId> = instances.iter().map(|(_, id)| *id).collect();
     let mut alive = vec![false; instances.len()];
-    let found = match audit.identity() {
-        Identity::Tag => audit.jvmti.objects_with_any(&ids)?,
-        Identity::Address => adoption::instances_at(context, &ids)?,
-    };
-    for (id, instance) in found {
+    for (id, instance) in adoption::find(context, &ids)? {
         if let Some(node) = ids.iter().position(|known| *known == id) {
             jvmti.set_tag(instance, tag_of(Node::try_from(node).unwrap_or(Node::MAX)))?;
             alive.get_mut(node).into_iter().for_each(|alive| *alive = true);

@@ -108,7 +108,7 @@ pub(crate) fn run(context @ Context { agent, audit, .. }: Context<'_>) -> Result
     };
     let found = read_addresses(context, one)
         .and_then(|()| read_addresses(context, other))
-        .and_then(|()| adopt_entry_streams(context, classes));
+        .and_then(|()| adopt_entry_streams(context));
     audit.end_adoption(true);
     found
 }
@@ -131,7 +131,7 @@ fn mark_and_inspect(
         jni.with_locals(BATCH + LOCAL_REFS, || inspect(context, classes, tags::candidate(batch)))
             .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
     });
-    let entry_streams = adopt_entry_streams(context, classes);
+    let entry_streams = adopt_entry_streams(context);
     audit.end_adoption(marked == Ok(0));
     marked.and(inspected).and(entry_streams)
 }
@@ -264,7 +264,7 @@ pub(crate) fn record_collected(context @ Context { agent, audit, jni }: Context<
         Ok(found)
     });
     let found = found.unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))?;
-    let gone = candidates.iter().filter(|(id, _)| !found.contains(&id.0.cast_signed()));
+    let gone = candidates.iter().filter(|(id, _)| !found.contains(&id.address()));
     for (id, created) in gone {
         audit.with_ledger(|ledger, _| ledger.freed_since(*id, *created, agent.recent()));
     }
@@ -289,24 +289,60 @@ fn each_address(
     Ok(())
 }
 
-/// By address: the instances whose native streams are at these addresses, each with its address.
-pub(crate) fn instances_at(
-    context: Context<'_>,
-    addresses: &[jlong],
-) -> Result<Vec<(jlong, jobject)>> {
+/// The live ones of these: instances, and streams of entries for loans.
+pub(crate) fn find(
+    context @ Context { audit, jni, .. }: Context<'_>,
+    wanted: &[InstanceId],
+) -> Result<Vec<(InstanceId, jobject)>> {
     let mut found = Vec::new();
-    each_address(context, |jni, instance, address| match addresses.contains(&address) {
-        true => found.push((address, instance)),
-        false => jni.delete_local(instance),
-    })?;
+    if wanted.iter().any(|id| id.is_loan()) {
+        each_entry_stream(context, |stream, id| {
+            match wanted.contains(&id.loan()) {
+                true => found.push((id.loan(), stream)),
+                false => jni.delete_local(stream),
+            }
+            Ok(())
+        })?;
+    }
+    if wanted.iter().all(|id| id.is_loan()) {
+        return Ok(found);
+    }
+    match audit.identity() {
+        Identity::Tag => {
+            let ids: Vec<jlong> = wanted.iter().map(|id| id.0.cast_signed()).collect();
+            let tagged = audit.jvmti.objects_with_any(&ids)?;
+            found.extend(
+                tagged.into_iter().map(|(tag, object)| (InstanceId(tag.cast_unsigned()), object)),
+            );
+        }
+        Identity::Address => each_address(context, |jni, instance, address| {
+            let id = InstanceId::of_address(address);
+            match wanted.contains(&id) {
+                true => found.push((id, instance)),
+                false => jni.delete_local(instance),
+            }
+        })?,
+    }
     Ok(found)
 }
 
 /// Adopts the streams of entries that are open: each has an Inflater, which has been found.
-fn adopt_entry_streams(
+fn adopt_entry_streams(context @ Context { agent, audit, jni }: Context<'_>) -> Result<()> {
+    let adopt = || {
+        each_entry_stream(context, |stream, id| {
+            jni.delete_local(stream);
+            enter_open(audit, id, Kind::ZipEntry, agent.recent())
+        })
+    };
+    jni.with_locals(BATCH + LOCAL_REFS, adopt).unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
+}
+
+/// Calls `each` with every open stream of an entry, and its Inflater's id.
+fn each_entry_stream(
     Context { agent, audit, jni }: Context<'_>,
-    classes: &Classes,
+    mut each: impl FnMut(jobject, InstanceId) -> Result<()>,
 ) -> Result<()> {
+    let Some(classes) = agent.classes.get() else { return Ok(()) };
     let name = c"java.util.zip.ZipFile$ZipFileInflaterInputStream";
     let Some(class) = jni.boot_class(classes.inflater, name) else { return Ok(()) };
     let mut marked = 0..MAX_CANDIDATES;
@@ -314,24 +350,19 @@ fn adopt_entry_streams(
         let next = || marked.next().map(|number| tags::candidate(number / BATCH));
         audit.jvmti.tag_instances(class, next)
     })?;
-    let enter = |batch| {
+    for batch in 0..marked.start.div_ceil(BATCH) {
         for stream in audit.jvmti.objects_with(tags::candidate(batch))? {
             audit.jvmti.set_tag(stream, 0)?;
-            let lent = classes.lent(jni, class, stream);
-            jni.delete_local(stream);
-            let Some(inflater) = lent else { continue };
-            let id = audit.id_of(jni, classes, inflater)?;
-            jni.delete_local(inflater);
-            if let Some(id) = id {
-                enter_open(audit, id, Kind::ZipEntry, agent.recent())?;
+            let inflater = classes.lent(jni, class, stream);
+            let id = inflater.map(|inflater| audit.id_of(jni, classes, inflater)).transpose()?;
+            inflater.into_iter().for_each(|inflater| jni.delete_local(inflater));
+            match id.flatten() {
+                Some(id) => each(stream, id)?,
+                None => jni.delete_local(stream),
             }
         }
-        Ok(())
-    };
-    (0..marked.start.div_ceil(BATCH)).try_for_each(|batch| {
-        jni.with_locals(BATCH + LOCAL_REFS, || enter(batch))
-            .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
-    })
+    }
+    Ok(())
 }
 
 /// Enters an adopted instance in the ledger.

@@ -439,7 +439,8 @@ impl Sites for Allocations<'_> {
     }
 
     fn frames_above(&self) -> usize {
-        0
+        // An entry stream begins where getInflater() returns, which has several lines.
+        usize::from(self.kind == Kind::ZipEntry)
     }
 
     fn end(&self) -> Result<Option<usize>> {

@@ -17,6 +17,7 @@ pub const TESTS: &[(&str, u32, Test)] = &[
     ("adopted_beside_much_garbage", 8, beside_much_garbage),
     ("adopted_in_batches", 8, in_batches),
     ("adopted_not_at_all", 8, not_at_all),
+    ("adopted_entry_streams", 8, entry_streams),
     ("reset", 8, reset),
 ];
 
@@ -88,6 +89,30 @@ fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let report = program.report("disarm", &[])?;
     let rest = Adopted { found: 500, live: 500, ..Adopted::default() };
     ensure_both_adopted(&report, jdk, own, rest)?;
+    program.end().map(drop)
+}
+
+/// Streams of an entry are found by the Inflaters that they have, and followed to their end: one
+/// that is closed, one that only the GC finds, and one whose file is closed.
+fn entry_streams(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let mut program = kit.start(kit.scripted(jdk)?.flags(["-Xcheck:jni"]))?;
+    program.obey("streams 10")?;
+    let said = program.zaudit("attach", &[])?;
+    ensure!(said.contains(" and 10 entry streams"), said);
+    let ensure_streams = |report: &Report, right: Adopted| {
+        let adopted = report.totals.adopted.zip_entry.counts;
+        ensure!(adopted == right, "{right:?} expected: {adopted:?}");
+        Ok(())
+    };
+    let all = Adopted { found: 10, live: 10, ..Adopted::default() };
+    ensure_streams(&program.report("dump", &[])?, all)?;
+    program.obey("close 4")?;
+    program.obey("lose 3")?;
+    let some = Adopted { ended: 4, late: 3, live: 3, ..all };
+    ensure_streams(&program.report("dump", &["--gc"])?, some)?;
+    program.obey("closefile")?;
+    let rest = Adopted { ended: 7, live: 0, ..some };
+    ensure_streams(&program.report("disarm", &[])?, rest)?;
     program.end().map(drop)
 }
 

@@ -12,13 +12,13 @@ use std::mem::MaybeUninit;
 /// JDK reads the archive itself.
 const INNERMOST: usize = 16;
 
-/// The number of frames up to the JDK's method that defines a class, if the current thread, which
-/// is in a hook, is loading one.
+/// The number of frames from the caller of `getInflater()` up to the JDK's method that defines a
+/// class, if the current thread, which is in a hook, is loading one.
 pub(crate) fn frames(Context { agent, jni, .. }: Context<'_>) -> Result<Option<usize>> {
     let Some(classes) = agent.classes.get() else { return Ok(None) };
     let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
-    // The first frame is the callback's own.
-    let frames = agent.jvmti.frames(std::ptr::null_mut(), 1, &mut buffer)?;
+    // Without those of the callback and of `getInflater()`.
+    let frames = agent.jvmti.frames(std::ptr::null_mut(), 2, &mut buffer)?;
     let defines = |method| classes.defines_classes(agent.jvmti, jni, method);
     Ok(frames.iter().position(|frame| defines(frame.method)).map(|outermost| outermost + 1))
 }

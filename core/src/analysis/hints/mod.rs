@@ -234,12 +234,8 @@ mod tests {
         let codec: &[&str] = &[MADE, "a.Codec.<init>", MAIN];
         let png: &[&str] = &[MADE, "sun.awt.image.PNGImageDecoder.produceImage"];
         let direct: &[&str] = &[MADE, MAIN];
-        let entry: &[&str] = &[
-            "java.util.zip.ZipFile$CleanableResource.getInflater",
-            "java.util.zip.ZipFile.getInputStream",
-            "java.util.jar.JarFile.getInputStream",
-            MAIN,
-        ];
+        let entry: &[&str] =
+            &["java.util.zip.ZipFile.getInputStream", "java.util.jar.JarFile.getInputStream", MAIN];
         // Kind, stack, created, ended, late, collected; the release; the direction; the hint.
         let mut spoken = BTreeSet::new();
         for (made, release, way, begins) in [

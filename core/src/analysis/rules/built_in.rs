@@ -16,18 +16,18 @@ use super::Rule;
 /// only the collector freed it. The compiler and `javap` of JDK 8 keep one for each
 /// archive, through a soft reference, and end none.
 const BUILT_IN: &[&str] = &[
-    "leak,live:java.util.zip.ZipFile*.getInflater << java.net.URLClassLoader.defineClass",
-    "leak,live:java.util.zip.ZipFile*.getInflater << jdk.internal.loader.BuiltinClassLoader.defineClass",
-    "leak,live:java.util.zip.ZipFile*.getInflater << java.*.loadClass",
-    "leak,live:java.util.zip.ZipFile*.getInflater << jdk.*.loadClass",
-    "leak,live:java.util.zip.ZipFile*.getInflater << sun.*.loadClass",
-    "leak,live:java.util.zip.ZipFile*.getInflater << java.net.URLClassLoader.findClass",
-    "leak,live:java.util.zip.ZipFile*.getInflater << java.util.jar.JarFile.getManifest*",
-    "leak,live:java.util.zip.ZipFile*.getInflater << java.util.jar.JarFile.checkForSpecialAttributes",
-    "leak,live:java.util.zip.ZipFile*.getInflater << java.util.jar.JarFile.hasClassPathAttribute",
-    "leak,live:java.util.zip.ZipFile*.getInflater << sun.misc.JarIndex.getJarIndex",
-    "leak,live:java.util.zip.ZipFile*.getInflater << jdk.internal.util.jar.JarIndex.getJarIndex",
-    "leak,live:java.util.zip.ZipFile*.getInflater << sun.launcher.LauncherHelper.*",
+    "leak,live:java.util.zip.ZipFile.getInputStream << java.net.URLClassLoader.defineClass",
+    "leak,live:java.util.zip.ZipFile.getInputStream << jdk.internal.loader.BuiltinClassLoader.defineClass",
+    "leak,live:java.util.zip.ZipFile.getInputStream << java.*.loadClass",
+    "leak,live:java.util.zip.ZipFile.getInputStream << jdk.*.loadClass",
+    "leak,live:java.util.zip.ZipFile.getInputStream << sun.*.loadClass",
+    "leak,live:java.util.zip.ZipFile.getInputStream << java.net.URLClassLoader.findClass",
+    "leak,live:java.util.zip.ZipFile.getInputStream << java.util.jar.JarFile.getManifest*",
+    "leak,live:java.util.zip.ZipFile.getInputStream << java.util.jar.JarFile.checkForSpecialAttributes",
+    "leak,live:java.util.zip.ZipFile.getInputStream << java.util.jar.JarFile.hasClassPathAttribute",
+    "leak,live:java.util.zip.ZipFile.getInputStream << sun.misc.JarIndex.getJarIndex",
+    "leak,live:java.util.zip.ZipFile.getInputStream << jdk.internal.util.jar.JarIndex.getJarIndex",
+    "leak,live:java.util.zip.ZipFile.getInputStream << sun.launcher.LauncherHelper.*",
     "live,inflater:java.util.zip.ZipFile*.getInflater",
     "live:com.sun.nio.zipfs.ZipFileSystem.getInflater",
     "live:com.sun.nio.zipfs.ZipFileSystem.getDeflater",
@@ -117,19 +117,18 @@ mod tests {
                     "java.lang.ClassLoader.loadClass",
                 ][..],
                 Some(
-                    "leak,live:java.util.zip.ZipFile*.getInflater << java.net.URLClassLoader.defineClass",
+                    "leak,live:java.util.zip.ZipFile.getInputStream << java.net.URLClassLoader.defineClass",
                 ),
             ),
             // JDK 8: the class path is searched for the class
             (
                 &[
-                    "java.util.zip.ZipFile.getInflater",
                     "java.util.zip.ZipFile.getInputStream",
                     "java.util.jar.JarFile.hasClassPathAttribute",
                     "java.net.URLClassLoader.findClass",
                     "java.lang.ClassLoader.loadClass",
                 ],
-                Some("leak,live:java.util.zip.ZipFile*.getInflater << java.*.loadClass"),
+                Some("leak,live:java.util.zip.ZipFile.getInputStream << java.*.loadClass"),
             ),
             // JDK 9 and later, the program's own reading
             (

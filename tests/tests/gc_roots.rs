@@ -9,7 +9,7 @@ use zaudit_tests::Result;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::report::{Report, Retained, Site};
+use zaudit_tests::report::{Kind, Report, Retained, Site};
 use zaudit_tests::suite::{self, Need, TestEnv, per_jdk, per_jdk_needing};
 
 const INFLATER: &str = "java.util.zip.Inflater";
@@ -62,7 +62,11 @@ const COLLECTORS: [(&str, u32); 4] = [
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
-const TESTS: [(&str, Test); 2] = [("out_of_time", out_of_time), ("not_requested", not_requested)];
+const TESTS: [(&str, Test); 3] = [
+    ("out_of_time", out_of_time),
+    ("not_requested", not_requested),
+    ("entry_streams", entry_streams),
+];
 
 fn main() -> ExitCode {
     suite::main(|env| {
@@ -164,6 +168,21 @@ fn of<'a>(report: &'a Report, method: &str) -> Result<&'a Site> {
         own.is_some_and(|frame| frame.method == method)
     };
     report.sites.iter().find(made).ok_or_else(|| format!("nothing was made in {method}"))
+}
+
+/// Of an entry stream, what retains the stream is of interest, not what retains its Inflater.
+fn entry_streams(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let jvm = Jvm::new(jdk, env.fixture("EntryStreamsKept")?)?;
+    let report = jvm.audited(&env.library, "gc_roots=3,gc_roots_timeout=60s").run()?.report()?;
+    let site = report.sites.iter().find(|site| site.kind == Kind::ZipEntry && site.suspects > 0);
+    let retention = &site.ok_or("no entry stream is live")?.retention;
+    let stream = "java.util.zip.ZipFile$ZipFileInflaterInputStream".to_owned();
+    let right = |held: &Retained| {
+        held.root.as_deref() == Some("static EntryStreamsKept.STREAMS")
+            && held.path.as_ref().is_some_and(|path| path.last() == Some(&stream))
+    };
+    ensure!(retention.len() == 3 && retention.iter().all(right), "{retention:?}");
+    Ok(())
 }
 
 /// The search ends when its time is over, and says so.

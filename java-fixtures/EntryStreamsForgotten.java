@@ -1,5 +1,5 @@
-// Streams of an entry are read and never closed, and the ZipFile stays open. From JDK 9 on a Cleaner
-// gives the Inflaters back to the file's pool; on JDK 8 they have finalizers of their own.
+// Streams of an entry are read and never closed, and the ZipFile stays open. From JDK 9 on, a
+// Cleaner gives the Inflaters back to the file's pool; on JDK 8 they have finalizers of their own.
 // expect: inflater created 10, live 10, expected 10; deflater created 1, ended 1; zip_entry created 10, late 10
 // expect on 8: inflater created 10, late 10, expected 10; deflater created 1, ended 1; zip_entry created 10, late 10
 // expect on Epsilon: inflater created 10, live 10, expected 10; deflater created 1, ended 1; zip_entry created 10, live 10

@@ -1,5 +1,5 @@
-// A multi-release archive: the entry of the release is read, once closed and once forgotten. The JDK
-// reads the manifest, and closes it.
+// A multi-release archive: the entry of the release is read, once closed and once forgotten. The
+// JDK reads the manifest, and closes it.
 // expect: inflater created 1, live 1, expected 1; deflater created 1, ended 1; zip_entry created 3, ended 2, late 1
 // expect on Epsilon: inflater created 1, live 1, expected 1; deflater created 1, ended 1; zip_entry created 3, ended 2, live 1
 // says: close the stream that MultiRelease.main() gets from JarFile.getInputStream()

@@ -156,8 +156,8 @@ pub(in crate::report) fn summary_clauses(
             .map(|kind| (report.classification.totals.get(*kind), *kind))
             .filter(|(totals, kind)| {
                 // The JDK itself opens and closes many entry streams.
-                let told = if *kind == Kind::ZipEntry { totals.ended } else { 0 };
-                totals.created > told
+                let usual = if *kind == Kind::ZipEntry { totals.ended } else { 0 };
+                totals.created > usual
             })
             .map(|(totals, kind)| {
                 format!("{} of {}", grouped(totals.ended), some(totals.created, kind))

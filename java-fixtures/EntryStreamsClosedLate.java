@@ -1,6 +1,6 @@
 // Streams of an entry are closed by the finalizers of what reads them.
 // expect: inflater created 10, live 10, expected 10; deflater created 1, ended 1; zip_entry created 10, late 10
-// expect on 8: inflater created 10, late any, live any, expected any; deflater created 1, ended 1; zip_entry created 10, late 10
+// expect on 8: inflater created 10, late any, live any, expected any; deflater created 1, ended 1; zip_entry created 10, late any, live any
 // expect on Epsilon: inflater created 10, live 10, expected 10; deflater created 1, ended 1; zip_entry created 10, live 10
 
 import java.io.File;

@@ -141,7 +141,7 @@ fn proposals(finding: &Finding<'_>) -> Vec<Proposal> {
         let of = format!("{} of {}", grouped(count), grouped(tally.counts.created));
         Proposal {
             comment: format!("{of} {}s {what}: {}", kind.noun(), frame(blame_frame)),
-            rule: Rule::literal(leak, &frames),
+            rule: Rule::literal(leak, kind, &frames),
             order: (in_jdk(&blame_frame.class), Reverse(frames.len())),
         }
     };

@@ -38,12 +38,16 @@ pub(crate) fn render(
     let mut lines = vec![format!("zaudit top  process {pid}  {}", one_line(&now.process.command))];
     for kind in Kind::ALL {
         let numbers = Numbers::of_kind(now, kind);
+        if kind == Kind::ZipEntry && numbers.created == 0 {
+            continue;
+        }
         let change = before
             .map(|before| changes(numbers, Numbers::of_kind(before, kind)))
             .unwrap_or_default();
         let change = if change.is_empty() { change } else { format!(" ({change})") };
         let outcomes = outcomes(now, numbers);
-        lines.push(format!("{}s  {} created{change}, {outcomes}", kind.name(), numbers.created));
+        let kinds = format!("{}s", kind.noun().to_lowercase());
+        lines.push(format!("{kinds}  {} created{change}, {outcomes}", numbers.created));
     }
     let adopted = Numbers::adopted(now);
     if adopted.created > 0 {
@@ -106,7 +110,7 @@ impl Numbers {
 
     fn adopted(report: &Report) -> Numbers {
         let mut sum = Numbers::default();
-        for kind in Kind::ALL {
+        for kind in Kind::CLASSES {
             let tally = report.adopted.get(kind);
             sum.add(tally, report.native.bytes(kind, tally.live));
         }

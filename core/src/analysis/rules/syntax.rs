@@ -49,7 +49,10 @@ impl Rule {
     /// The rule for leaks (or live ones) on stacks with these very frames, innermost first, each
     /// with whether only the JDK's own may stand between it and the one before. None if a name
     /// cannot be written so that it means itself.
-    pub fn literal(leak: bool, frames: &[(&Frame, bool)]) -> Option<Rule> {
+    pub fn literal(leak: bool, kind: Kind, frames: &[(&Frame, bool)]) -> Option<Rule> {
+        // The stacks of instances begin with their constructor. The Inflater of an entry stream has
+        // the frames of that stream as well.
+        let covers = |of: Kind| kind != Kind::ZipEntry || of == kind;
         let patterns = frames.iter().map(|(frame, near)| Pattern {
             text: format!("{}.{}", frame.class, frame.method),
             near: *near,
@@ -61,7 +64,7 @@ impl Rule {
             max: None,
             leak,
             live: !leak,
-            kinds: PerKind::from_fn(|_| true),
+            kinds: PerKind::from_fn(covers),
             patterns: patterns.collect(),
         };
         // The longest that it can become.
@@ -233,13 +236,20 @@ mod tests {
         let made = frame("java.util.zip.Deflater", "<init>");
         let own = frame("a.B$1", "<init>");
         let far = frame("a.Main", "main");
-        let rule =
-            Rule::literal(true, &[(&made, false), (&own, true), (&far, false)]).unwrap().at_most(3);
+        let frames = [(&made, false), (&own, true), (&far, false)];
+        let rule = Rule::literal(true, Kind::Inflater, &frames).unwrap().at_most(3);
         assert_eq!(
             rule.text,
             "leak:java.util.zip.Deflater.<init> << a.B$1.<init> < a.Main.main max=3"
         );
         assert!(rule.fits([&made, &own, &far].into_iter()));
+        let stream = frame("java.util.zip.ZipFile", "getInputStream");
+        let rule = Rule::literal(false, Kind::ZipEntry, &[(&stream, false), (&own, true)]).unwrap();
+        let text = rule.at_most(2).text;
+        assert_eq!(
+            text,
+            "live,zip_entry:java.util.zip.ZipFile.getInputStream << a.B$1.<init> max=2"
+        );
         for (class, method, written) in [
             ("a.B", "c", true),
             ("a.B", "\u{1F600} of \u{e4}", true),
@@ -264,7 +274,7 @@ mod tests {
             (&"x".repeat(10_000), "c", false),
         ] {
             let own = frame(class, method);
-            let rule = Rule::literal(false, &[(&made, false), (&own, true)]);
+            let rule = Rule::literal(false, Kind::Deflater, &[(&made, false), (&own, true)]);
             assert_eq!(rule.is_some(), written, "{class:?} {method:?} {rule:?}");
             if let Some(rule) = rule {
                 let (read, _) = Rule::read_file("x", &rule.text);

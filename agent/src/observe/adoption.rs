@@ -342,7 +342,9 @@ fn each_entry_stream(
     Context { agent, audit, jni }: Context<'_>,
     mut each: impl FnMut(jobject, InstanceId) -> Result<()>,
 ) -> Result<()> {
-    let Some(classes) = agent.classes.get() else { return Ok(()) };
+    let Some(classes) = agent.classes.get().filter(|_| audit.follows_loans()) else {
+        return Ok(());
+    };
     let name = c"java.util.zip.ZipFile$ZipFileInflaterInputStream";
     let Some(class) = jni.boot_class(classes.inflater, name) else { return Ok(()) };
     let mut marked = 0..MAX_CANDIDATES;

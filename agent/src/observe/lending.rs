@@ -23,6 +23,9 @@ pub(crate) extern "system" fn lent(env: *mut JNIEnv, _class: jclass, inflater: j
         if allocator::is_exhausted() {
             return hook.agent.uncounted();
         }
+        if !hook.audit().is_some_and(|audit| audit.follows_loans()) {
+            return;
+        }
         let lent = match identify(hook, inflater) {
             Ok(Some(id)) => on_created(hook, Kind::ZipEntry, inflater, |hook, site, thread| {
                 let Some(audit) = hook.audit() else { return Ok(None) };

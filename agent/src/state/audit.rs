@@ -55,6 +55,8 @@ pub(crate) struct Audit {
     counting: AtomicBool,
     /// The hooks that are in place, by class.
     placed: Mutex<BTreeMap<&'static str, Vec<Callback>>>,
+    /// Whether both hooks for entry streams are in place.
+    follows_loans: AtomicBool,
     /// By address, while adoption is under way: all instances that were ended.
     ended: Mutex<HashSet<InstanceId>>,
     /// Versions of redefined classes, which are part of every stack's key.
@@ -124,6 +126,7 @@ impl Audit {
             identity_certain: AtomicBool::new(false),
             counting: AtomicBool::new(false),
             placed: Mutex::default(),
+            follows_loans: AtomicBool::new(false),
             ended: Mutex::default(),
             redefinitions: Redefinitions::default(),
             armed,
@@ -268,7 +271,16 @@ impl Audit {
 
     /// Remembers which hooks are in place in a class.
     pub(crate) fn set_placed(&self, class: &'static str, callbacks: Vec<Callback>) {
-        self.placed.lock().unwrap_or_else(PoisonError::into_inner).insert(class, callbacks);
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        placed.insert(class, callbacks);
+        let is_there = |wanted| placed.values().flatten().any(|placed| *placed == wanted);
+        let both = is_there(Callback::Lent) && is_there(Callback::GivenBack);
+        self.follows_loans.store(both, Ordering::Relaxed);
+    }
+
+    /// Whether entry streams are followed: with one of the two hooks, closed ones would seem open.
+    pub(crate) fn follows_loans(&self) -> bool {
+        self.follows_loans.load(Ordering::Relaxed)
     }
 
     /// Whether the hooks are in place that an audit by address needs, each once.

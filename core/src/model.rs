@@ -3,8 +3,10 @@
 //! Has no state and names no other module. Invariant: every id is a newtype, so no two can be mixed
 //! up.
 
+use std::cmp::Ordering;
 use std::collections::TryReserveError;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::time::Duration;
 
@@ -308,8 +310,9 @@ impl Trigger {
     }
 }
 
-/// One frame of an allocation stack, in the words of the source.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// One frame of an allocation stack, in the words of the source. Frames are equal if these words
+/// are.
+#[derive(Clone, Debug)]
 pub struct Frame {
     /// Binary name with dots: `org.acme.Codec$1`.
     pub class: String,
@@ -319,6 +322,56 @@ pub struct Frame {
     pub file: Option<String>,
     /// Line, where the class file has a line table.
     pub line: Option<u32>,
+    /// Whether the class is the JDK's own: its boot loader or its platform loader has loaded it.
+    /// No part of what a frame is: a name that two loaders have, and a report that does not say,
+    /// must not make two frames of one line.
+    pub jdk: bool,
+}
+
+impl Frame {
+    /// A frame of which no more is known: its name decides whether it is the JDK's.
+    pub fn named(class: &str, method: &str) -> Frame {
+        let (class, method) = (class.to_owned(), method.to_owned());
+        let jdk = Frame::is_named_as_jdk(&class);
+        Frame { class, method, file: None, line: None, jdk }
+    }
+
+    /// Whether a class is in a package that the JDK has: for what tells no more than names.
+    /// Libraries have classes there, too.
+    pub fn is_named_as_jdk(class: &str) -> bool {
+        const PACKAGES: [&str; 5] = ["java.", "javax.", "jdk.", "sun.", "com.sun."];
+        PACKAGES.iter().any(|package| class.starts_with(package))
+    }
+
+    fn words(&self) -> (&str, &str, Option<&str>, Option<u32>) {
+        (&self.class, &self.method, self.file.as_deref(), self.line)
+    }
+}
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Frame) -> bool {
+        self.words() == other.words()
+    }
+}
+
+impl Eq for Frame {}
+
+impl Hash for Frame {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        self.words().hash(to);
+    }
+}
+
+impl PartialOrd for Frame {
+    fn partial_cmp(&self, other: &Frame) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Frame {
+    fn cmp(&self, other: &Frame) -> Ordering {
+        self.words().cmp(&other.words())
+    }
 }
 
 /// The resolved stack of a constructor call, innermost frame first.

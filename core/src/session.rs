@@ -93,8 +93,8 @@ pub struct Snapshot {
     /// Further calls of `end()` by the program on instances that were ended already: their stacks,
     /// and how often each came.
     pub ended_again: Vec<(Arc<Site>, u64)>,
-    /// First calls of `end()` on open instances that were made before the agent was armed, and not
-    /// adopted.
+    /// First calls of `end()` on open instances without a record: most were made before the agent
+    /// was armed, and not adopted.
     pub ended_unknown: PerKind<u64>,
     /// Open instances that were there when counting began, and what became of them.
     pub adopted: PerKind<Tally>,
@@ -158,7 +158,7 @@ impl Session {
         Ok(())
     }
 
-    /// `end()` of an open instance that was made before the agent was armed.
+    /// `end()` of an open instance that has no record.
     pub fn record_unknown_end(&self, kind: Kind) {
         self.ended_unknown.get(kind).fetch_add(1, Ordering::Relaxed);
     }
@@ -341,9 +341,7 @@ mod tests {
     use crate::model::Frame;
 
     fn stack(method: &str) -> Stack {
-        let class = "a.B".to_owned();
-        let frame = Frame { class, method: method.into(), file: None, line: None };
-        Stack { frames: vec![frame], truncated: false, subclass: None }
+        Stack { frames: vec![Frame::named("a.B", method)], truncated: false, subclass: None }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 // A subclass overrides close() without super.close(): nothing is ended by it.
 // expect: inflater created 2, collected 2
 // class: CloseOverridden$Sloppy
+// says: use try (CloseOverridden$Sloppy z = new CloseOverridden$Sloppy(…)), which ends it
 
 import java.util.zip.Inflater;
 

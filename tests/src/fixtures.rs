@@ -1,8 +1,8 @@
 //! The Java programs under `java-fixtures/`: what their first comment promises, and their classes.
 //!
 //! A fixture is one behaviour in one class with a `main`, plain Java 8 unless it stands in
-//! `since<N>/`. Its first comment says what it does in prose, then what it comes to, in lines of
-//! `key: value`:
+//! `since<N>/`; in `libraries/` are what fixtures use, and what a suite runs in its own way. Its first comment says what it does in prose,
+//! then what it comes to, in lines of `key: value`:
 //!
 //! ```text
 //! // A GZIPInputStream that is never closed: its Inflater is freed by the GC only.
@@ -154,6 +154,8 @@ fn is_key(text: &str) -> bool {
 struct Sources {
     since: u32,
     files: Vec<(PathBuf, String)>,
+    /// Compiled with them; no fixtures.
+    libraries: Vec<(PathBuf, String)>,
 }
 
 /// Reads and compiles all fixtures that one of `jdks` can compile. What none can compile is
@@ -185,11 +187,12 @@ pub fn compiled(jdks: &[Jdk]) -> Result<Vec<Fixture>> {
 
 fn sources() -> Result<Vec<Sources>> {
     let root = repository().join("java-fixtures");
-    let mut all = vec![Sources { since: 8, files: java_files(&root)? }];
+    let libraries = java_files(&root.join("libraries"))?;
+    let mut all = vec![Sources { since: 8, files: java_files(&root)?, libraries }];
     for folder in listed(&root)? {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Some(since) = name.strip_prefix("since").and_then(|number| number.parse().ok()) {
-            all.push(Sources { since, files: java_files(&folder)? });
+            all.push(Sources { since, files: java_files(&folder)?, libraries: Vec::new() });
         }
     }
     Ok(all)
@@ -218,7 +221,7 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
 /// first one made.
 fn compile(sources: &Sources, jdk: &Jdk) -> Result<PathBuf> {
     let mut hasher = DefaultHasher::new();
-    (&sources.files, jdk.major, &jdk.home).hash(&mut hasher);
+    (&sources.files, &sources.libraries, jdk.major, &jdk.home).hash(&mut hasher);
     let all = target_dir().join("java-fixtures");
     let classes = all.join(format!("since{}-{:016x}", sources.since, hasher.finish()));
     if classes.exists() {
@@ -233,7 +236,7 @@ fn compile(sources: &Sources, jdk: &Jdk) -> Result<PathBuf> {
         .args(level)
         .args(["-encoding", "UTF-8", "-proc:none", "-nowarn", "-Xlint:-options", "-g", "-d"])
         .arg(&fresh)
-        .args(sources.files.iter().map(|(path, _)| path))
+        .args(sources.files.iter().chain(&sources.libraries).map(|(path, _)| path))
         .output()
         .map_err(|error| format!("{}: {error}", jdk.tool("javac").display()))?;
     if !output.status.success() {

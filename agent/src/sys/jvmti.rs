@@ -212,6 +212,14 @@ impl Jvmti {
         Ok(class)
     }
 
+    /// A local reference to the loader of a class, which the caller deletes; null for the boot
+    /// loader.
+    pub(crate) fn class_loader(self, class: jclass) -> Result<jobject> {
+        let mut loader = ptr::null_mut();
+        call!(self, GetClassLoader, class, &mut loader)?;
+        Ok(loader)
+    }
+
     /// `Lorg/acme/Codec;`
     pub(crate) fn class_signature(self, class: jclass) -> Result<String> {
         let mut signature = ptr::null_mut();

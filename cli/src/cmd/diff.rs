@@ -13,8 +13,8 @@ use crate::output;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
+use zaudit_core::analysis::blame::{blame_frame, borrower};
 use zaudit_core::analysis::classify::ClassifiedSite;
-use zaudit_core::analysis::findings::first_own_frame;
 use zaudit_core::escape;
 use zaudit_core::model::Frame;
 use zaudit_core::report::{Report, clean, frame};
@@ -101,7 +101,10 @@ fn summary(changes: &[Change<'_>]) -> String {
 fn write_change(out: &mut String, change: &Change<'_>) {
     let Some(classified) = change.classified() else { return };
     let frames: Vec<&Frame> = classified.site.frames().collect();
-    let blame_frame = first_own_frame(&classified.site);
+    let blame_frame = match classified.stats.leaked {
+        0 => blame_frame(&classified.site),
+        _ => borrower(&classified.site),
+    };
     let blamed = frames
         .get(blame_frame)
         .map_or_else(|| "(no stack)".into(), |blame_frame| frame(blame_frame));
@@ -325,6 +328,7 @@ mod tests {
             for at in 0..3 {
                 site["frames"][at]["class"] = name.into();
                 site["frames"][at]["method"] = name.into();
+                site["frames"][at]["jdk"] = false.into();
             }
             root["process"]["command"] = name.into();
         });

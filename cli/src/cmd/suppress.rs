@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use zaudit_core::analysis::classify::SiteStats;
 use zaudit_core::analysis::findings::{Finding, findings};
-use zaudit_core::analysis::rules::{MAX_RULES, Rule, RuleIndex, in_jdk};
+use zaudit_core::analysis::rules::{MAX_RULES, Rule, RuleIndex};
 use zaudit_core::escape;
 use zaudit_core::model::{Kind, OutOfMemory};
 use zaudit_core::report::{Report, frame};
@@ -52,8 +52,9 @@ struct File {
 struct Proposal {
     comment: String,
     rule: Option<Rule>,
-    /// Rules with fewer frames match more stacks, those of the JDK most of all: they come last.
-    order: (bool, Reverse<usize>),
+    /// Rules with fewer frames match more stacks, and so do those that let any frames between them,
+    /// and those of the JDK most of all: they come last.
+    order: (bool, Reverse<usize>, bool),
 }
 
 fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
@@ -142,7 +143,7 @@ fn proposals(finding: &Finding<'_>) -> Vec<Proposal> {
         Proposal {
             comment: format!("{of} {}s {what}: {}", kind.noun(), frame(blame_frame)),
             rule: Rule::literal(leak, kind, &frames),
-            order: (in_jdk(&blame_frame.class), Reverse(frames.len())),
+            order: (blame_frame.jdk, Reverse(frames.len()), !frames.iter().any(|(_, near)| *near)),
         }
     };
     let found = [(true, leaked + known.leaked), (false, suspects + known.suspects)].into_iter();
@@ -204,10 +205,9 @@ mod tests {
         for (number, (kind, frames, leaked, live)) in sites.iter().enumerate() {
             let made = MADE[usize::from(*kind == Kind::Deflater)];
             let frame = |(line, (class, method)): (usize, &(&str, &str))| Frame {
-                class: (*class).into(),
-                method: (*method).into(),
                 file: Some("X.java".into()),
-                line: Some(line as u32 + number as u32),
+                line: Some(line as u32 + number as u32).filter(|_| !class.contains("$$")),
+                ..Frame::named(class, method)
             };
             let frames = [made].iter().chain(*frames).enumerate().map(frame).collect();
             let stack = Stack { frames, truncated: false, subclass: None };
@@ -303,6 +303,24 @@ mod tests {
              \n# 2 of 2 Deflaters live: a.Codec.<init>(X.java:2)\n\
              live:java.util.zip.Deflater.<init> << a.Codec.<init> max=2\n"
         );
+    }
+
+    #[test]
+    fn a_rule_lets_transparent_frames_between() {
+        const CALL: (&str, &str) = ("java.lang.reflect.Constructor", "newInstance");
+        let text = rules(
+            &[
+                (Kind::Inflater, &[("a.Lambda$$Lambda", "get"), ("a.Main", "main")], 3, 0),
+                (Kind::Inflater, &[CALL, ("a.Other", "make"), ("a.Main", "main")], 2, 0),
+            ],
+            "",
+        );
+        for rule in [
+            "leak:java.util.zip.Inflater.<init> < a.Main.main max=3",
+            "leak:java.util.zip.Inflater.<init> << a.Other.make max=2",
+        ] {
+            assert!(text.lines().any(|line| line == rule), "{text}");
+        }
     }
 
     #[test]

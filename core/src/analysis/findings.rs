@@ -3,8 +3,9 @@
 //! Pure functions of classified sites. Many stacks lead to one line that forgets `end()`.
 //! Invariant: every site belongs to exactly one finding, and no count is changed on the way.
 
+use crate::analysis::blame::{alike, blame_frame, borrower, pool};
 use crate::analysis::classify::{ClassifiedSite, Severity, SiteStats};
-use crate::analysis::rules::in_jdk;
+use crate::analysis::transparent::is_transparent;
 use crate::model::{Frame, Kind, OutOfMemory, push};
 use crate::stacks::Site;
 use std::cmp::Reverse;
@@ -18,7 +19,7 @@ pub struct Finding<'a> {
     pub stats: SiteStats,
     /// The sites, worst first.
     pub sites: Vec<&'a ClassifiedSite>,
-    /// Index of the frame to look at first, from the innermost one.
+    /// Index of the frame to look at first in the stack of the first site, from the innermost one.
     pub blame_frame: usize,
     /// Order in which findings were found: it decides between equal ones.
     rank: usize,
@@ -36,72 +37,125 @@ impl<'a> Finding<'a> {
     /// frames of the JDK are between it and the one before.
     pub fn frames(&self) -> Vec<(&'a Frame, bool)> {
         let Some(first) = self.sites.first() else { return Vec::new() };
-        let own = first_own_frame(&first.site);
-        let mut at = vec![(0, false), (own, true), (self.blame_frame, false)];
+        let own = blame_frame(&first.site);
+        let near = first.site.frames().take(own).skip(1).all(|frame| frame.jdk);
+        let mut at = vec![(0, false), (own, near), (self.blame_frame, false)];
         at.dedup_by_key(|(at, _)| *at);
         at.into_iter().filter_map(|(at, near)| Some((first.site.frames().nth(at)?, near))).collect()
     }
 
-    /// Number of frames that all its stacks share, from the inside outwards.
+    /// Number of frames of its first stack that all its stacks share, from the inside outwards.
+    /// That transparent frames differ does not matter.
     pub fn shared(&self) -> usize {
         let Some((first, rest)) = self.sites.split_first() else { return 0 };
-        let same = |site: &&ClassifiedSite| {
-            first.site.frames().zip(site.site.frames()).take_while(|(a, b)| a == b).count()
-        };
+        let same =
+            |site: &&ClassifiedSite| alike(first.site.frames(), site.site.frames(), usize::MAX).0;
         rest.iter().map(same).min().unwrap_or(first.site.frames().len())
+    }
+
+    /// Index of the blame frame in the stack of one of its sites.
+    pub fn blame_frame_of(&self, classified: &ClassifiedSite) -> usize {
+        let Some(first) = self.sites.first() else { return self.blame_frame };
+        let blamed = first.site.frames().nth(self.blame_frame);
+        let begin = alike(first.site.frames(), classified.site.frames(), self.blame_frame).1;
+        let found = classified.site.frames().skip(begin).position(|frame| Some(frame) == blamed);
+        begin + found.unwrap_or(0)
+    }
+
+    /// Index of the frame of one of its sites that called the `shared` frames.
+    pub fn caller_of(&self, classified: &ClassifiedSite, shared: usize) -> usize {
+        let Some(first) = self.sites.first() else { return shared };
+        let begin = alike(first.site.frames(), classified.site.frames(), shared).1;
+        let mut rest = classified.site.frames().skip(begin);
+        begin + rest.position(|frame| !is_transparent(frame)).unwrap_or(0)
     }
 
     /// If one caller loses all instances that it gets and the others end all of theirs, that caller
     /// is to blame: its sites become a finding, and the rest becomes another one.
     fn split(mut self) -> Result<(Finding<'a>, Option<Finding<'a>>), OutOfMemory> {
         let shared = self.shared();
-        let caller = |site: &'a ClassifiedSite| site.site.frames().nth(shared);
+        let caller =
+            |site: &'a ClassifiedSite| site.site.frames().nth(self.caller_of(site, shared));
         let is_lost = |site: &ClassifiedSite| site.stats.severity() != Severity::Clean;
         let first = self.sites.iter().find(|site| is_lost(site));
-        let Some(only) = first.and_then(|site| caller(site)) else { return Ok((self, None)) };
+        let Some((first, only)) = first.and_then(|site| Some((*site, caller(site)?))) else {
+            return Ok((self, None));
+        };
         let apart = |site: &&'a ClassifiedSite| is_lost(site) == (caller(site) == Some(only));
         if !self.sites.iter().all(apart) || self.sites.iter().all(|site| is_lost(site)) {
             return Ok((self, None));
         }
+        let (by, rank) = (self.caller_of(first, shared), self.rank);
+        let others = self.sites.iter().find(|site| !is_lost(site));
+        let blame_frame = others.map_or(self.blame_frame, |site| self.blame_frame_of(site));
         let (mut lost, mut kept) = (Vec::new(), Vec::new());
         for site in self.sites.drain(..) {
             push(if is_lost(site) { &mut lost } else { &mut kept }, site)?;
         }
-        let (blame_frame, rank) = (self.blame_frame, self.rank);
         let kept = Finding::new(kept, blame_frame, rank);
-        Ok((Finding::new(lost, shared, rank).unwrap_or(self), kept))
+        Ok((Finding::new(lost, by, rank).unwrap_or(self), kept))
     }
 }
 
 /// Groups sites by blame frame, worst first.
 pub fn findings(sites: &[ClassifiedSite]) -> Result<Vec<Finding<'_>>, OutOfMemory> {
-    let mut groups: Vec<(Vec<&ClassifiedSite>, usize)> = Vec::new();
+    let mut findings = Vec::new();
+    for group in groups(sites.iter(), blame_frame)? {
+        // Who lost what came from a pool is not who made the pool.
+        let is_lost = group.sites.iter().any(|site| site.stats.leaked > 0);
+        let is_pooled = |site: &&ClassifiedSite| pool(&site.site).is_some();
+        if is_lost && group.sites.iter().any(is_pooled) {
+            for lent in groups(group.sites.into_iter(), borrower)? {
+                add(lent, &mut findings)?;
+            }
+        } else {
+            add(group, &mut findings)?;
+        }
+    }
+    findings.sort_unstable_by_key(|finding| (Reverse(finding.stats.weight()), finding.rank));
+    Ok(findings)
+}
+
+/// Sites that have the same frames from the constructor to the blame frame.
+struct GroupOfSites<'a> {
+    sites: Vec<&'a ClassifiedSite>,
+    /// Of the first site.
+    blame_frame: usize,
+}
+
+fn add<'a>(group: GroupOfSites<'a>, to: &mut Vec<Finding<'a>>) -> Result<(), OutOfMemory> {
+    let Some(finding) = Finding::new(group.sites, group.blame_frame, to.len()) else {
+        return Ok(());
+    };
+    let (first, second) = finding.split()?;
+    push(to, first)?;
+    second.map_or(Ok(()), |second| push(to, second))
+}
+
+/// Groups sites by the frame of each that `blamed` finds, in the order in which they come.
+fn groups<'a>(
+    sites: impl Iterator<Item = &'a ClassifiedSite>,
+    blamed: fn(&Site) -> usize,
+) -> Result<Vec<GroupOfSites<'a>>, OutOfMemory> {
+    let mut groups: Vec<GroupOfSites<'a>> = Vec::new();
     let mut known: HashMap<(Kind, Option<&str>, Vec<&Frame>), usize> = HashMap::new();
     for classified in sites {
         // What the JDK does between the constructor and the blame frame is part of the key.
-        let blame_frame = first_own_frame(&classified.site);
-        let inner: Vec<&Frame> = classified.site.frames().take(blame_frame + 1).collect();
+        let blame_frame = blamed(&classified.site);
+        let inner = classified.site.frames().take(blame_frame + 1).enumerate();
+        let inner = inner.filter(|(at, frame)| *at == blame_frame || !is_transparent(frame));
+        let inner: Vec<&Frame> = inner.map(|(_, frame)| frame).collect();
         let next = groups.len();
         known.try_reserve(1)?;
         let at = *known
             .entry((classified.site.kind, classified.site.subclass.as_deref(), inner))
             .or_insert(next);
         match groups.get_mut(at) {
-            Some((sites, _)) => push(sites, classified)?,
-            None => push(&mut groups, (vec![classified], blame_frame))?,
+            Some(group) => push(&mut group.sites, classified)?,
+            None => push(&mut groups, GroupOfSites { sites: vec![classified], blame_frame })?,
         }
     }
-    drop(known);
-    let mut findings = Vec::new();
-    findings.try_reserve(groups.len())?;
-    for (rank, (sites, blame_frame)) in groups.into_iter().enumerate() {
-        let Some(finding) = Finding::new(sites, blame_frame, rank) else { continue };
-        let (first, second) = finding.split()?;
-        push(&mut findings, first)?;
-        second.map_or(Ok(()), |second| push(&mut findings, second))?;
-    }
-    findings.sort_unstable_by_key(|finding| (Reverse(finding.stats.weight()), finding.rank));
-    Ok(findings)
+    Ok(groups)
 }
 
 /// Number of leaks and of suspects among findings that are sorted worst first.
@@ -128,7 +182,7 @@ const MAX_DOUBLE_ENDS: usize = 32;
 /// Double ends by line, most often first.
 pub fn double_ends(stacks: &[(Arc<Site>, u64)]) -> Result<Vec<DoubleEnd>, OutOfMemory> {
     together(stacks.iter().filter_map(|(site, times)| {
-        let frame = site.frames().nth(first_own_frame(site))?;
+        let frame = site.frames().nth(blame_frame(site))?;
         Some((frame, site.kind, *times))
     }))
 }
@@ -153,24 +207,12 @@ pub fn together<'a>(
         .collect())
 }
 
-/// Index of the innermost frame outside the JDK, else of the innermost outside `java.util.zip`.
-pub fn first_own_frame(site: &Site) -> usize {
-    let first = |pick: fn(&Frame) -> bool| site.frames().position(pick);
-    first(|frame| !in_jdk(&frame.class))
-        .or_else(|| first(|frame| !frame.class.starts_with("java.util.zip.")))
-        .unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::classify::tests::{MADE, classified, stack};
+    use crate::analysis::classify::tests::{MADE, Made, classified, stack};
     use crate::model::Nanos;
     use std::time::Duration;
-
-    fn blame_frame(classified: &ClassifiedSite) -> &Frame {
-        classified.site.frames().nth(first_own_frame(&classified.site)).unwrap()
-    }
 
     #[test]
     fn stacks_that_lead_to_one_blame_frame_are_one_finding() {
@@ -217,6 +259,52 @@ mod tests {
         assert_eq!(findings(&classification.sites).unwrap().len(), 1);
     }
 
+    /// Of each finding: the method of its blame frame in the stack of each of its sites, and what
+    /// leaked.
+    fn blamed(sites: &[Made<'_>]) -> Vec<(Vec<String>, u64)> {
+        let classification = classified(sites);
+        let method = |finding: &Finding<'_>, site: &ClassifiedSite| {
+            let frame = site.site.frames().nth(finding.blame_frame_of(site));
+            frame.map(|frame| frame.method.clone()).unwrap_or_default()
+        };
+        let all = findings(&classification.sites).unwrap();
+        all.iter()
+            .map(|one| {
+                let methods = one.sites.iter().map(|site| method(one, site)).collect();
+                (methods, one.stats.leaked)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn how_reflection_calls_makes_no_findings() {
+        const CALL: &str = "java.lang.reflect.Constructor.newInstance";
+        const NATIVE: &str = "sun.reflect.NativeConstructorAccessorImpl.newInstance0";
+        const GENERATED: &str = "sun.reflect.GeneratedConstructorAccessor.newInstance";
+        let found = blamed(&[
+            (Kind::Inflater, &[MADE, NATIVE, CALL, "a.Main.make", "a.Main.m"], 9, 0, 0, 9),
+            (Kind::Inflater, &[MADE, GENERATED, CALL, "a.Main.make", "a.Main.m"], 7, 0, 0, 7),
+        ]);
+        assert_eq!(found, [(vec!["make".to_owned(); 2], 16)]);
+    }
+
+    #[test]
+    fn who_loses_what_a_pool_lent_is_to_blame() {
+        const NEW: &str = "j.InflaterPool.newPooled";
+        const TAKE: &str = "j.InflaterPool.acquire";
+        let of = |leaked| {
+            blamed(&[
+                (Kind::Inflater, &[MADE, NEW, TAKE, "a.Bad.x"], 5, 0, 0, leaked),
+                (Kind::Inflater, &[MADE, NEW, TAKE, "a.Good.y"], 4, 4, 0, 0),
+                (Kind::Inflater, &[MADE, NEW, TAKE, "a.Bad.x", "a.Main.m"], 3, 3, 0, 0),
+            ])
+        };
+        let [x, y] = ["x", "y"].map(str::to_owned);
+        assert_eq!(of(5), [(vec![x.clone(), x], 5), (vec![y], 0)]);
+        // As long as nothing is lost, the pool is one finding.
+        assert_eq!(of(0), [(vec!["newPooled".to_owned(); 3], 0)]);
+    }
+
     #[test]
     fn double_ends_are_listed_by_line_most_often_first() {
         const END: &str = "java.util.zip.Inflater.end";
@@ -253,20 +341,5 @@ mod tests {
                 .map(|e| e.times)
                 .collect();
         assert_eq!(sums, [10, 8, 8]);
-    }
-
-    #[test]
-    fn the_blame_frame_is_the_user_s_own() {
-        for (frames, blame_frame) in [
-            (
-                &[MADE, "java.util.zip.GZIPInputStream.<init>", "org.acme.A.b", "org.acme.C.d"][..],
-                "b",
-            ),
-            (&[MADE, "java.util.zip.ZipFile.x", "java.util.jar.JarFile.y"], "y"),
-            (&[MADE], "<init>"),
-        ] {
-            let classification = classified(&[(Kind::Inflater, frames, 1, 0, 0, 1)]);
-            assert_eq!(self::blame_frame(&classification.sites[0]).method, blame_frame);
-        }
     }
 }

@@ -6,6 +6,8 @@ pub mod footprint;
 pub mod history;
 pub mod retention;
 pub mod rules;
+pub mod transparent;
+pub mod blame;
 pub mod classify;
 pub mod findings;
 pub mod hints;

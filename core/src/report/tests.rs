@@ -114,12 +114,7 @@ pub(crate) fn hostile() -> crate::testing::Recording {
         "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600};\n3 4".to_owned(),
         format!("<script>alert('x')</script>{} 7", "x".repeat(10_000)),
     ];
-    let frame = |name: String| Frame {
-        class: name.clone(),
-        method: name.clone(),
-        file: Some(name),
-        line: None,
-    };
+    let frame = |name: String| Frame { file: Some(name.clone()), ..Frame::named(&name, &name) };
     let [subclass, thread] = names.clone();
     let stack =
         Stack { frames: names.map(frame).to_vec(), truncated: false, subclass: Some(subclass) };

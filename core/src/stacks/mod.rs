@@ -316,7 +316,7 @@ impl Interned {
         kind: Kind,
         reason: &str,
     ) -> Result<SiteId, OutOfMemory> {
-        let frame = Frame { class: "zaudit".into(), method: reason.into(), file: None, line: None };
+        let frame = Frame::named("zaudit", reason);
         let frame = self.index.frame(frame)?;
         let node = self.index.node(ROOT, frame)?;
         match self.find(purpose, kind, node, true, None) {
@@ -390,12 +390,7 @@ mod tests {
     const ROOM: usize = 1 << 20;
 
     fn frame(method: &str) -> Frame {
-        Frame {
-            class: "a.B".into(),
-            method: method.into(),
-            file: Some("B.java".into()),
-            line: Some(7),
-        }
+        Frame { file: Some("B.java".into()), line: Some(7), ..Frame::named("a.B", method) }
     }
 
     fn learn(stacks: &Stacks, kind: Kind, methods: &[&str]) -> SiteId {

@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     fn frame(method: &str) -> Frame {
-        Frame { class: "a.B".into(), method: method.into(), file: None, line: None }
+        Frame::named("a.B", method)
     }
 
     fn stack(index: &mut Index, methods: &[&str]) -> NodeId {

@@ -42,11 +42,27 @@ pub fn wrong_instance_ended(line: &str, kind: &str, site: &str) -> String {
     )
 }
 
+/// `taken` is the call of the pool's method.
+pub fn pool_not_given_back(site: &str, kind: &str, taken: &str) -> String {
+    format!(
+        "{site} probably does not give back the {kind} that it gets from {taken}; give it back on \
+         every path"
+    )
+}
+
+/// The value of a ThreadLocal.
+pub fn thread_local_not_ended(site: &str, kind: &str) -> String {
+    format!(
+        "the {kind} that a ThreadLocal creates in {site} is lost when its thread ends; call end() \
+         and remove() before that, or let threads share a pool"
+    )
+}
+
 /// JDK-8210471.
 pub fn gzip_constructor_throws(site: &str, some_are_ended: bool) -> String {
     let close = close("GZIPInputStream", site, some_are_ended);
     format!(
-        "{close}; before JDK 21, its Inflater leaks if \
+        "{close}; in this JDK, its Inflater also leaks if \
          its constructor throws because the data is not gzip (JDK-8210471)"
     )
 }
@@ -79,6 +95,22 @@ pub fn input_stream_not_closed(
 /// `class` extends Inflater or Deflater.
 pub fn subclass_not_ended(class: &str) -> String {
     format!("call end(); if {class} overrides end(), the override must call super.end()")
+}
+
+/// The same from JDK 25 on.
+pub fn subclass_not_closed(class: &str) -> String {
+    format!(
+        "use try ({class} z = new {class}(…)), which ends it on every path; if {class} overrides \
+         close() or end(), the override must call super.close() or super.end()"
+    )
+}
+
+/// `site` is a call of a runtime that shows no frames of what it evaluates.
+pub fn script_creates_it(site: &str, kind: &str) -> String {
+    format!(
+        "a script or an expression that {site} evaluates probably creates this {kind}; call end() \
+         there"
+    )
 }
 
 /// No frame of the application is on the stack.

@@ -83,9 +83,11 @@ pub fn ended_with_file(number: u64) -> String {
     format!("{} {streams} left open until the ZipFile was closed", grouped(number))
 }
 
-/// Ended, created before the audit, not adopted.
+/// Ended without a record: created before the audit and not adopted, or for another reason that the
+/// agent cannot know.
 pub fn ended_unknown(number: u64) -> String {
-    format!("{} ended that {} created before the audit", grouped(number), was(number))
+    let whose = if number == 1 { "its" } else { "their" };
+    format!("{} ended, and the audit did not see {whose} creation", grouped(number))
 }
 
 /// Under the heading `ADOPTED`.

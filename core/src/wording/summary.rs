@@ -95,12 +95,14 @@ pub fn adopted_live(instances: &str, number: u64, held: &str) -> String {
 /// The last clause, if [`super::notes::INCOMPLETE`] follows below.
 pub const SEE_HEALTH: &str = "the counts may be incomplete, see HEALTH";
 
-/// What live instances hold. `zlib` is empty if its version is not known.
+/// What live instances hold, and what the process does: zlib allocates pages that it may never
+/// touch, so the one is no part of the other. `zlib` is empty if its version is not known.
 pub fn memory(held: &str, rss: Option<u64>, measured: bool, zlib: &str) -> String {
-    let rss = rss.map(|rss| format!(" of {} (RSS)", bytes(rss))).unwrap_or_default();
+    let resident = |rss| format!("; the process has {} resident (RSS)", bytes(rss));
+    let rss = rss.map(resident).unwrap_or_default();
     let known = if measured { "measured" } else { "estimated" };
     let zlib = if zlib.is_empty() { String::new() } else { format!(" for zlib {zlib}") };
-    format!("live instances hold {held}{rss}; footprints are {known}{zlib}")
+    format!("live instances hold {held} allocated{rss}; footprints are {known}{zlib}")
 }
 
 /// The pause that the search for paths took.
@@ -128,7 +130,7 @@ mod tests {
         assert_eq!(suspects("2 Inflaters", 2), "2 Inflaters are suspects (still live)");
         assert_eq!(
             memory("4 KiB", None, true, "1.3.1"),
-            "live instances hold 4 KiB; footprints are measured for zlib 1.3.1"
+            "live instances hold 4 KiB allocated; footprints are measured for zlib 1.3.1"
         );
     }
 }

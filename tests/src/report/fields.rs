@@ -436,6 +436,8 @@ pub struct Frame {
     pub file: Option<String>,
     /// The line, where the class has lines.
     pub line: Option<u32>,
+    /// Whether the class is the JDK's.
+    pub jdk: bool,
 }
 
 /// A line that ends what is ended already.

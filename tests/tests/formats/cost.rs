@@ -160,9 +160,8 @@ fn stack(at: usize) -> Stack {
     let class = ["java.util.zip.Inflater", "java.util.zip.Deflater"][at % 2];
     let frame = |class: String, method: String, line: usize| Frame {
         file: class.rsplit('.').next().map(|name| format!("{name}.java")),
-        class,
-        method,
         line: Some(line as u32 + 1),
+        ..Frame::named(&class, &method)
     };
     let mut frames = vec![
         frame(class.into(), "<init>".into(), 100),

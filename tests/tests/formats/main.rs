@@ -229,10 +229,9 @@ fn hostile() -> Report {
     ];
     let mut report = made(|session| {
         let frame = |name: &String| Frame {
-            class: name.clone(),
-            method: name.clone(),
             file: Some(name.clone()),
             line: Some(1),
+            ..Frame::named(name, name)
         };
         let stack = Stack {
             frames: names.iter().map(frame).collect(),

@@ -102,12 +102,7 @@ fn frame(name: &str) -> Frame {
     let (class, method) = name.rsplit_once('.').unwrap_or((name, ""));
     let outer = class.rsplit('.').next().and_then(|name| name.split('$').next()).unwrap_or(class);
     let line = 10 + name.bytes().map(u32::from).sum::<u32>() % 90;
-    Frame {
-        class: class.into(),
-        method: method.into(),
-        file: Some(format!("{outer}.java")),
-        line: Some(line),
-    }
+    Frame { file: Some(format!("{outer}.java")), line: Some(line), ..Frame::named(class, method) }
 }
 
 const INFLATER: &str = "java.util.zip.Inflater.<init>";

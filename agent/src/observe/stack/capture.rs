@@ -108,9 +108,7 @@ pub(crate) fn resolve(
                 }
                 Err(_) => {
                     audit.session.record_unreadable("a frame's method could not be read");
-                    let [class, method] = ["?".into(), "?".into()];
-                    let unreadable = Frame { class, method, file: None, line: None };
-                    FrameName::Frame(audit.session.frame(unreadable)?)
+                    FrameName::Frame(audit.session.frame(Frame::named("?", "?"))?)
                 }
             },
         };
@@ -124,15 +122,45 @@ pub(crate) fn resolve(
 /// None for a frame that Java's own stack traces hide as well.
 fn resolve_frame(jvmti: Jvmti, jni: Jni, frame: &jvmtiFrameInfo) -> Result<Option<Frame>> {
     let class = jvmti.declaring_class(frame.method)?;
-    let names = class_name(jvmti, class).and_then(|name| Ok((name, jvmti.source_file(class)?)));
+    let named = class_name(jvmti, class)
+        .and_then(|name| Ok((name, jvmti.source_file(class)?, is_of_jdk(jvmti, jni, class)?)));
     jni.delete_local(class);
-    let (class, file) = names?;
+    let (class, file, jdk) = named?;
     if class.starts_with("java.lang.invoke.LambdaForm") {
         return Ok(None);
     }
     let method = jvmti.method_name(frame.method)?;
     let line = jvmti.lines(frame.method)?.and_then(|lines| line_at(&lines, frame.location));
-    Ok(Some(Frame { class, method, file, line }))
+    Ok(Some(Frame { class, method, file, line, jdk }))
+}
+
+/// Whether a class is the JDK's own. No Java code is called for it: a loader is known by its class,
+/// if the boot loader has that.
+fn is_of_jdk(jvmti: Jvmti, jni: Jni, class: jclass) -> Result<bool> {
+    /// The platform loader, until JDK 8 that of extensions, and those of the accessors that
+    /// reflection generates.
+    const LOADERS: [&str; 4] = [
+        "Ljdk/internal/loader/ClassLoaders$PlatformClassLoader;",
+        "Lsun/misc/Launcher$ExtClassLoader;",
+        "Ljdk/internal/reflect/DelegatingClassLoader;",
+        "Lsun/reflect/DelegatingClassLoader;",
+    ];
+    let loader = jvmti.class_loader(class)?;
+    if loader.is_null() {
+        return Ok(true);
+    }
+    let class_of_loader = jni.class_of(loader);
+    let found = jvmti.class_signature(class_of_loader).and_then(|name| {
+        if !LOADERS.contains(&name.as_str()) {
+            return Ok(false);
+        }
+        let outer = jvmti.class_loader(class_of_loader)?;
+        jni.delete_local(outer);
+        Ok(outer.is_null())
+    });
+    jni.delete_local(class_of_loader);
+    jni.delete_local(loader);
+    found
 }
 
 /// The name of a class as it is in reports.

@@ -5,10 +5,11 @@
 
 mod rules;
 
+use crate::analysis::blame::{self, Pool, simple};
 use crate::analysis::classify::{Severity, SiteStats};
 use crate::analysis::findings::{DoubleEnd, Finding};
 use crate::analysis::history::{Direction, Trend};
-use crate::analysis::rules::in_jdk;
+use crate::analysis::transparent::is_transparent;
 use crate::model::Frame;
 use rules::HINTS;
 use std::time::Duration;
@@ -55,14 +56,23 @@ pub fn release(jvm: &str) -> Option<u32> {
     version.strip_prefix("1.").unwrap_or(version).split('.').next()?.parse().ok()
 }
 
+/// Callers of the blame frame among which a ThreadLocal is looked for: the lambda that it was given
+/// may call a method that creates the value.
+const CALLERS: usize = 2;
+
 /// A finding as the table of hints sees it.
 struct HintInput<'a> {
     stats: &'a SiteStats,
     /// The class of the instances, if it is a subclass.
     class: Option<&'a str>,
-    /// The frames from the caller of the constructor to the blame frame.
+    /// The frames from the caller of the constructor to the blame frame that are not transparent.
+    /// Behind a transparent frame there is no maker but the blame frame: what stands between calls
+    /// something that it was given.
     makers: Vec<&'a Frame>,
     blame_frame: &'a Frame,
+    /// Whether a ThreadLocal needed its initial value.
+    is_thread_local: bool,
+    pool: Option<Pool<'a>>,
     context: Context<'a>,
 }
 
@@ -72,8 +82,11 @@ impl<'a> HintInput<'a> {
         if finding.stats.severity() == Severity::Clean {
             return None;
         }
-        let mut frames: Vec<&Frame> = worst.site.frames().take(finding.blame_frame + 1).collect();
+        let frames: Vec<&Frame> = worst.site.frames().take(finding.blame_frame + 1).collect();
         let blame_frame = *frames.last()?;
+        let further = worst.site.frames().skip(frames.len());
+        let callers = further.filter(|frame| !is_transparent(frame)).take(CALLERS);
+        let is_thread_local = frames.iter().copied().chain(callers).any(is_initial_value);
         let class = worst.site.subclass.as_deref();
         let audited = ["java.util.zip.Inflater", "java.util.zip.Deflater"];
         let constructs = |frame: &&Frame| {
@@ -81,8 +94,14 @@ impl<'a> HintInput<'a> {
                 && (audited.contains(&frame.class.as_str()) || Some(frame.class.as_str()) == class)
         };
         let inner = frames.iter().take_while(|frame| constructs(frame)).count();
-        let makers = frames.split_off(inner);
-        Some(HintInput { stats: &finding.stats, class, makers, blame_frame, context })
+        let mut makers: Vec<&Frame> = frames.into_iter().skip(inner).collect();
+        let calling = makers.iter().position(|frame| is_transparent(frame));
+        if let Some(calling) = calling {
+            makers.truncate(calling);
+            makers.push(blame_frame);
+        }
+        let (stats, pool) = (&finding.stats, blame::pool(&worst.site));
+        Some(HintInput { stats, class, makers, blame_frame, is_thread_local, pool, context })
     }
 
     fn leaks(&self) -> bool {
@@ -125,13 +144,21 @@ impl<'a> HintInput<'a> {
 
     /// The method of the JDK that the application called.
     fn giver(&self) -> Option<&'a Frame> {
-        self.makers.iter().copied().take_while(|frame| in_jdk(&frame.class)).last()
+        self.makers.iter().copied().take_while(|frame| frame.jdk).last()
     }
 
-    /// The simple name of the JDK's stream that creates it for itself.
+    /// The simple name of the JDK's stream that creates it for itself. Of constructors that call
+    /// each other, the outermost one is that of the class which the program names.
     fn stream(&self) -> Option<&'a str> {
-        let maker = self.maker().filter(|frame| frame.method == "<init>")?;
-        maker.class.strip_prefix("java.util.zip.").filter(|name| name.ends_with("Stream"))
+        let chain = self.makers.iter().take_while(|frame| is_stream(frame));
+        chain.filter(|frame| frame.method == "<init>").last().map(|frame| simple(frame))
+    }
+
+    /// Whether a `GZIPInputStream` loses its Inflater if its constructor throws. Where that is
+    /// fixed (JDK-8210471), the Inflater is created in a method of its own.
+    fn constructor_loses(&self) -> bool {
+        self.maker()
+            .is_some_and(|frame| frame.method == "<init>" && simple(frame) == "GZIPInputStream")
     }
 
     fn kind(&self) -> &'static str {
@@ -157,6 +184,21 @@ impl<'a> HintInput<'a> {
     }
 }
 
+/// Whether a frame is of one of the JDK's streams that have an Inflater or a Deflater.
+fn is_stream(frame: &Frame) -> bool {
+    let packages = ["java.util.zip.", "java.util.jar."];
+    let class = packages.iter().find_map(|package| frame.class.strip_prefix(package));
+    class.is_some_and(|class| class.ends_with("Stream"))
+}
+
+/// Whether a ThreadLocal creates the value of a thread.
+fn is_initial_value(frame: &Frame) -> bool {
+    let methods = ["initialValue", "setInitialValue"];
+    frame.jdk
+        && outermost(frame) == "java.lang.ThreadLocal"
+        && methods.contains(&frame.method.as_str())
+}
+
 /// `Codec.decode()`.
 fn called(frame: &Frame) -> String {
     format!("{}.{}()", simple(frame), frame.method)
@@ -165,11 +207,6 @@ fn called(frame: &Frame) -> String {
 /// The outermost class around a nested one.
 fn outermost(frame: &Frame) -> &str {
     frame.class.split('$').next().unwrap_or_default()
-}
-
-/// The class's name without its package.
-fn simple(frame: &Frame) -> &str {
-    frame.class.rsplit('.').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -224,6 +261,44 @@ mod tests {
         const D: Kind = Kind::Deflater;
         let pool: &[&str] = &[MADE, "java.util.zip.ZipFile$CleanableResource.getInflater", MAIN];
         let gzip: &[&str] = &[MADE, "java.util.zip.GZIPInputStream.<init>", MAIN];
+        let sound: &[&str] = &[
+            MADE,
+            "java.util.zip.GZIPInputStream.createInflater",
+            "java.util.zip.GZIPInputStream.<init>",
+            MAIN,
+        ];
+        let jar: &[&str] = &[
+            MADE,
+            "java.util.zip.ZipInputStream.<init>",
+            "java.util.jar.JarInputStream.<init>",
+            MAIN,
+        ];
+        let lent: &[&str] =
+            &[MADE, "j.InflaterPool.newPooled", "j.InflaterPool.acquire", "a.Gzip.read", MAIN];
+        let of_thread: &[&str] = &[
+            MADE,
+            "a.Main$$Lambda.get",
+            "java.lang.ThreadLocal$SuppliedThreadLocal.initialValue",
+            "java.lang.ThreadLocal.setInitialValue",
+            MAIN,
+        ];
+        let in_subclass: &[&str] =
+            &[MADE, "a.Main$1.initialValue", "java.lang.ThreadLocal.setInitialValue", MAIN];
+        let by_helper: &[&str] = &[
+            MADE,
+            "a.Main.create",
+            "a.Main.lambda$0",
+            "a.Main$$Lambda.get",
+            "java.lang.ThreadLocal$SuppliedThreadLocal.initialValue",
+        ];
+        let interpreted: &[&str] = &[
+            MADE,
+            "java.lang.reflect.Constructor.newInstance",
+            "org.mozilla.javascript.MemberBox.newInstance",
+            "org.mozilla.javascript.Interpreter.interpret",
+        ];
+        let reflected: &[&str] = &[MADE, "java.lang.reflect.Constructor.newInstance", MAIN];
+        let referred: &[&str] = &[MADE, "a.Main$$Lambda.get", "java.util.Optional.orElseGet", MAIN];
         let out: &[&str] = &[
             DEFLATER,
             "java.util.zip.DeflaterOutputStream.<init>",
@@ -273,19 +348,73 @@ mod tests {
                 (I, gzip, 4, 2, 0, 2),
                 17,
                 None,
-                "close the GZIPInputStream created in Main.x() on every path, exceptions included; before",
+                "close the GZIPInputStream created in Main.x() on every path, exceptions included; in this",
             ),
             (
-                (I, gzip, 4, 0, 0, 4),
+                (I, sound, 4, 0, 0, 4),
                 21,
                 None,
                 "close the GZIPInputStream created in Main.x(); reading it to its end",
             ),
             (
+                (I, jar, 4, 0, 0, 4),
+                21,
+                None,
+                "close the JarInputStream created in Main.x(); reading it to its end",
+            ),
+            (
+                (I, lent, 4, 0, 0, 4),
+                17,
+                None,
+                "Gzip.read() probably does not give back the Inflater that it gets from InflaterPool.acquire();",
+            ),
+            (
+                (I, lent, 4, 0, 0, 0),
+                17,
+                Some(Direction::Flat),
+                "if this is a pool, add the rule live:j.InflaterPool.* max=4 to a file",
+            ),
+            (
+                (I, of_thread, 4, 0, 0, 4),
+                17,
+                None,
+                "the Inflater that a ThreadLocal creates in Main.x() is lost when its thread ends",
+            ),
+            (
+                (I, in_subclass, 4, 0, 0, 4),
+                25,
+                None,
+                "the Inflater that a ThreadLocal creates in Main$1.initialValue() is lost when its thread",
+            ),
+            (
+                (I, by_helper, 4, 0, 0, 4),
+                17,
+                None,
+                "the Inflater that a ThreadLocal creates in Main.create() is lost when its thread ends",
+            ),
+            (
+                (I, interpreted, 4, 0, 0, 4),
+                17,
+                None,
+                "a script or an expression that MemberBox.newInstance() evaluates probably creates",
+            ),
+            (
+                (I, reflected, 4, 0, 0, 4),
+                17,
+                None,
+                "call end() in a finally block in Main.x(); closing a stream",
+            ),
+            (
+                (I, referred, 4, 0, 0, 4),
+                17,
+                None,
+                "call end() in a finally block in Main.x(); closing a stream",
+            ),
+            (
                 (D, out, 4, 0, 0, 4),
                 17,
                 None,
-                "close the DeflaterOutputStream created in Main.x(); finish() and flush()",
+                "close the GZIPOutputStream created in Main.x(); finish() and flush()",
             ),
             (
                 (I, png, 4, 0, 0, 4),
@@ -378,7 +507,7 @@ mod tests {
         let session = crate::testing::Recording::default();
         let frame = |name: &str| {
             let (class, method) = name.rsplit_once('.').unwrap();
-            Frame { class: class.into(), method: method.into(), file: None, line: None }
+            Frame::named(class, method)
         };
         let frames = [MADE, "a.Own.<init>", MAIN].map(frame).to_vec();
         let stack = Stack { frames, truncated: false, subclass: Some("a.Own".into()) };
@@ -393,15 +522,19 @@ mod tests {
             &[],
         )
         .unwrap();
-        let said = hint(&findings(&classification.sites).unwrap()[0], Context::default());
-        assert_eq!(
-            said.map(|hint| (hint.id, hint.message)),
-            Some((
-                "subclass-not-ended",
-                "call end(); if a.Own overrides end(), the override must call super.end()"
-                    .to_owned()
-            ))
-        );
+        for (release, message) in [
+            (None, "call end(); if a.Own overrides end(), the override must call super.end()"),
+            (
+                Some(25),
+                "use try (a.Own z = new a.Own(…)), which ends it on every path; if a.Own overrides \
+                 close() or end(), the override must call super.close() or super.end()",
+            ),
+        ] {
+            let context = Context { release, ..Context::default() };
+            let said = hint(&findings(&classification.sites).unwrap()[0], context);
+            let said = said.map(|hint| (hint.id, hint.message));
+            assert_eq!(said, Some(("subclass-not-ended", message.to_owned())));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use super::{HintInput, called};
 use crate::analysis::history::Direction;
-use crate::analysis::rules::in_jdk;
+use crate::analysis::transparent::is_transparent;
 use crate::model::{Frame, Kind};
 use crate::wording::hint;
 
@@ -17,6 +17,9 @@ pub(super) struct Hint {
     /// The sentence.
     pub(super) message: fn(&HintInput<'_>) -> String,
 }
+
+/// The release from which on Inflater and Deflater are `AutoCloseable`.
+const CLOSEABLE: u32 = 25;
 
 /// Certain leaks first, specific shapes before general ones; then suspects.
 pub(super) static HINTS: &[Hint] = &[
@@ -60,11 +63,26 @@ pub(super) static HINTS: &[Hint] = &[
             hint::wrong_instance_ended(&line, input.kind(), &input.site())
         },
     },
+    // It came from a pool, and was lost by the caller that the pool gave it to.
+    Hint {
+        id: "pool-not-given-back",
+        applies: |input| input.leaks() && input.pool.is_some(),
+        message: |input| {
+            let taken = input.pool.map(|pool| called(pool.taken)).unwrap_or_default();
+            hint::pool_not_given_back(&input.site(), input.kind(), &taken)
+        },
+    },
+    // The value of a ThreadLocal, which goes with its thread.
+    Hint {
+        id: "thread-local-not-ended",
+        applies: |input| input.leaks() && input.is_thread_local && input.stream().is_none(),
+        message: |input| hint::thread_local_not_ended(&input.site(), input.kind()),
+    },
     // A `GZIPInputStream` whose constructor may throw (JDK-8210471).
     Hint {
         id: "gzip-constructor-throws",
         applies: |input| {
-            input.leaks() && input.stream() == Some("GZIPInputStream") && input.release_is(..21)
+            input.leaks() && input.stream() == Some("GZIPInputStream") && input.constructor_loses()
         },
         message: |input| hint::gzip_constructor_throws(&input.site(), input.some_are_ended()),
     },
@@ -102,20 +120,34 @@ pub(super) static HINTS: &[Hint] = &[
     Hint {
         id: "subclass-not-ended",
         applies: |input| input.leaks() && input.class.is_some() && input.nothing_ends_them(),
-        message: |input| hint::subclass_not_ended(input.class.unwrap_or_default()),
+        message: |input| {
+            let class = input.class.unwrap_or_default();
+            if input.release_is(CLOSEABLE..) {
+                hint::subclass_not_closed(class)
+            } else {
+                hint::subclass_not_ended(class)
+            }
+        },
+    },
+    // The runtime of another language is on the stack, and nothing that it has compiled or that
+    // called it.
+    Hint {
+        id: "script-creates-it",
+        applies: |input| {
+            input.leaks() && !input.blame_frame.jdk && is_transparent(input.blame_frame)
+        },
+        message: |input| hint::script_creates_it(&input.site(), input.kind()),
     },
     // No frame of the application is on the stack.
     Hint {
         id: "jdk-only",
-        applies: |input| {
-            input.leaks() && in_jdk(&input.blame_frame.class) && input.stream().is_none()
-        },
+        applies: |input| input.leaks() && input.blame_frame.jdk && input.stream().is_none(),
         message: |input| hint::jdk_only(&input.site()),
     },
     // Created by a class of the JDK that is not a stream of `java.util.zip`.
     Hint {
         id: "jdk-object-not-closed",
-        applies: |input| input.leaks() && input.maker().is_some_and(|frame| in_jdk(&frame.class)),
+        applies: |input| input.leaks() && input.maker().is_some_and(|frame| frame.jdk),
         message: |input| {
             let class = input.maker().map(|frame| frame.class.as_str()).unwrap_or_default();
             hint::jdk_object_not_closed(&input.site(), class, input.kind())
@@ -136,7 +168,7 @@ pub(super) static HINTS: &[Hint] = &[
     // Created by the application itself, where Inflater and Deflater are `AutoCloseable` (JDK 25).
     Hint {
         id: "use-try-with-resources",
-        applies: |input| input.leaks() && input.release_is(25..),
+        applies: |input| input.leaks() && input.release_is(CLOSEABLE..),
         message: |input| hint::use_try_with_resources(input.kind(), &input.site()),
     },
     // Created by the application itself.
@@ -149,7 +181,10 @@ pub(super) static HINTS: &[Hint] = &[
     Hint {
         id: "possible-pool",
         applies: |input| input.goes(&[Direction::Flat, Direction::FlatAbout]),
-        message: |input| hint::possible_pool(&input.blame_frame.class, input.stats.tally.live),
+        message: |input| {
+            let class = input.pool.map_or(input.blame_frame, |pool| pool.taken).class.as_str();
+            hint::possible_pool(class, input.stats.tally.live)
+        },
     },
     // The number of live instances grows.
     Hint {

@@ -128,8 +128,8 @@ mod tests {
     fn snapshot(at: Nanos, lives: [u64; 2], adopted: u64) -> Snapshot {
         let session = Recording::default();
         for class in ["a.First", "a.Second"] {
-            let frame = Frame { class: class.into(), method: "x".into(), file: None, line: None };
-            let stack = Stack { frames: vec![frame], truncated: false, subclass: None };
+            let frames = vec![Frame::named(class, "x")];
+            let stack = Stack { frames, truncated: false, subclass: None };
             let site = session.learn(Kind::Inflater, stack).unwrap();
             session.record_created(session.id(), site, ThreadId(1), Nanos(0)).unwrap();
         }

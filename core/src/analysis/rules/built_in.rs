@@ -56,9 +56,8 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::rules::in_jdk;
     use crate::analysis::rules::tests::frames;
-    use crate::model::Kind;
+    use crate::model::{Frame, Kind};
 
     #[test]
     fn every_built_in_rule_parses() {
@@ -70,7 +69,8 @@ mod tests {
     fn every_built_in_rule_speaks_of_the_jdk_only() {
         for rule in Rule::built_in() {
             for (at, pattern) in rule.patterns.iter().enumerate() {
-                assert!(in_jdk(&pattern.text), "{}: not only of the JDK: {pattern:?}", rule.text);
+                let jdk = Frame::is_named_as_jdk(&pattern.text);
+                assert!(jdk, "{}: not only of the JDK: {pattern:?}", rule.text);
                 assert!(at == 0 || pattern.near, "{}: use << and not <", rule.text);
             }
         }

@@ -20,7 +20,6 @@ use pattern::Pattern;
 
 pub use file::MAX_RULES;
 pub use index::RuleIndex;
-pub use pattern::in_jdk;
 
 /// The source of built-in rules.
 pub const BUILT_IN_SOURCE: &str = "built-in";
@@ -81,7 +80,7 @@ mod tests {
     pub(super) fn frames(names: &[&str]) -> Vec<Frame> {
         let frame = |name: &&str| {
             let (class, method) = name.rsplit_once('.').unwrap();
-            Frame { class: class.into(), method: method.into(), file: None, line: None }
+            Frame::named(class, method)
         };
         names.iter().map(frame).collect()
     }

@@ -30,7 +30,7 @@ pub(super) fn fits<'a>(
             .zip(before)
             .map(|(frame, ended)| {
                 let fits = open && glob(&pattern.text, &frame.class, &frame.method);
-                open = ended || (open && (!pattern.near || in_jdk(&frame.class)));
+                open = ended || (open && (!pattern.near || frame.jdk));
                 fits
             })
             .collect();
@@ -40,11 +40,6 @@ pub(super) fn fits<'a>(
         ends = Some(here);
     }
     true
-}
-
-/// Whether a class is the JDK's own.
-pub fn in_jdk(class: &str) -> bool {
-    ["java.", "javax.", "jdk.", "sun.", "com.sun."].iter().any(|package| class.starts_with(package))
 }
 
 /// Whether `class.method` fits a pattern in which `*` stands for any run of characters.

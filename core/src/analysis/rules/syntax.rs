@@ -227,12 +227,7 @@ mod tests {
 
     #[test]
     fn rules_for_very_frames() {
-        let frame = |class: &str, method: &str| Frame {
-            class: class.into(),
-            method: method.into(),
-            file: None,
-            line: None,
-        };
+        let frame = Frame::named;
         let made = frame("java.util.zip.Deflater", "<init>");
         let own = frame("a.B$1", "<init>");
         let far = frame("a.Main", "main");

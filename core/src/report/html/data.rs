@@ -8,7 +8,6 @@ use super::Group;
 use super::escape::ScriptData;
 use crate::analysis::classify::ClassifiedSite;
 use crate::analysis::findings::Finding;
-use crate::analysis::rules::in_jdk;
 use crate::model::{OutOfMemory, push};
 use crate::report::out::{Listed, Out};
 use crate::report::text::finding::source;
@@ -53,7 +52,7 @@ impl<'a> Data<'a> {
     fn frames(&self) -> impl Iterator<Item = (String, String, bool)> + Clone {
         self.tree.frames.iter().map(|frame| {
             let name = clean(&format!("{}.{}", frame.class, frame.method));
-            (name, clean(&source(frame)), in_jdk(&frame.class))
+            (name, clean(&source(frame)), frame.jdk)
         })
     }
 
@@ -69,7 +68,8 @@ impl<'a> Data<'a> {
     /// byte-seconds of lateness, created.
     fn sites(&self) -> impl Iterator<Item = [u64; 9]> + Clone {
         let of_place = |(at, finding): (usize, &'a Finding<'a>)| {
-            finding.sites.iter().map(move |classified| (at, finding.blame_frame, *classified))
+            let blamed = |classified| finding.blame_frame_of(classified);
+            finding.sites.iter().map(move |classified| (at, blamed(classified), *classified))
         };
         let all = self.findings.iter().enumerate().flat_map(of_place);
         all.zip(&self.leaves).map(

@@ -7,7 +7,6 @@ use super::escape::Plain;
 use super::{Group, Page, badge, chart};
 use crate::analysis::classify::{ClassifiedSite, SiteStats};
 use crate::analysis::findings::Finding;
-use crate::analysis::rules::in_jdk;
 use crate::model::Frame;
 use crate::report::text::approximate;
 use crate::report::text::finding::{facts, held, source, threads, way};
@@ -147,7 +146,8 @@ impl Page<'_, '_> {
         if finding.sites.len() == 1 {
             let _ = write!(self.out, "<div class=\"site\" id=\"{id}\">");
         } else {
-            let caller = classified.site.frames().nth(finding.shared()).map(frame);
+            let caller = finding.caller_of(classified, finding.shared());
+            let caller = classified.site.frames().nth(caller).map(frame);
             let _ = writeln!(
                 self.out,
                 "<details class=\"site\" id=\"{id}\"><summary>{} <span class=\"from\">from {}</span></summary>",
@@ -172,10 +172,11 @@ impl Page<'_, '_> {
 
     /// As Java prints it, so that an editor that is given a copy finds the lines.
     fn stack(&mut self, finding: &Finding<'_>, classified: &ClassifiedSite) {
+        let blamed = finding.blame_frame_of(classified);
         for (at, frame) in classified.site.frames().enumerate() {
             let line = format!("{}.{}({})", frame.class, frame.method, source(frame));
             let line = Plain(&line);
-            let _ = match (at == finding.blame_frame, in_jdk(&frame.class)) {
+            let _ = match (at == blamed, frame.jdk) {
                 (true, _) => writeln!(self.out, "<mark>at {line}</mark>"),
                 (_, true) => writeln!(self.out, "<i>at {line}</i>"),
                 (_, false) => writeln!(self.out, "at {line}"),

@@ -202,11 +202,14 @@ pub(super) fn kind(name: &str) -> Result<Kind, Wrong> {
 }
 
 fn frame(frame: wire::Frame<'_>) -> Frame {
+    // Reports had no such field at first.
+    let jdk = frame.jdk.unwrap_or_else(|| Frame::is_named_as_jdk(&frame.class));
     Frame {
         class: frame.class.into(),
         method: frame.method.into(),
         file: frame.file.map(Into::into),
         line: frame.line,
+        jdk,
     }
 }
 

@@ -29,11 +29,11 @@ fn generated(rng: &mut Rng) -> Recording {
     for number in 0..rng.u64(..12) {
         let kind = Kind::ALL[rng.usize(..2)];
         let mut name = || HOSTILE[rng.usize(..6)].to_owned();
-        let frame = |name: &mut dyn FnMut() -> String, line| Frame {
-            class: name(),
-            method: name(),
+        let frame = |name: &mut dyn FnMut() -> String, line: Option<u32>| Frame {
             file: Some(name()).filter(|name| !name.is_empty()),
             line,
+            jdk: line.is_some_and(|line| line % 3 == 0),
+            ..Frame::named(&name(), &name())
         };
         let frames = (0..number).map(|line| frame(&mut name, Some(line as u32))).collect();
         let subclass = Some(name()).filter(|name| !name.is_empty());
@@ -82,6 +82,29 @@ fn what_is_read_renders_to_the_same_bytes() {
             assert!(before == after, "{format:?} of {}", String::from_utf8_lossy(&json));
         }
     }
+}
+
+/// Whether a frame is the JDK's is read; where a report does not say it, names decide.
+#[test]
+fn whose_a_frame_is_is_read_or_guessed() {
+    let session = Recording::default();
+    let names = ["com.sun.mail.A", "org.xml.sax.B", "java.lang.C"];
+    let frame = |name: &str| Frame { jdk: name == names[1], ..Frame::named(name, "m") };
+    let frames = names.map(frame).to_vec();
+    let site = session.learn(Kind::Inflater, Stack { frames, truncated: false, subclass: None });
+    session.record_created(session.id(), site.unwrap(), ThreadId(1), Nanos(0)).unwrap();
+    let json = rendered(&report(&session), Format::Json);
+    let jdk = |bytes: &[u8]| {
+        let report = read(bytes).unwrap();
+        let frames = report.classification.sites[0].site.frames().map(|frame| frame.jdk);
+        frames.collect::<Vec<_>>()
+    };
+    assert_eq!(jdk(&json), [false, true, false]);
+    let mut older: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    for frame in older["sites"][0]["frames"].as_array_mut().unwrap() {
+        frame.as_object_mut().unwrap().remove("jdk");
+    }
+    assert_eq!(jdk(&serde_json::to_vec(&older).unwrap()), [true, false, true]);
 }
 
 /// A rule over its maximum, and one without use.

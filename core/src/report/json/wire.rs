@@ -260,6 +260,7 @@ pub(super) struct Frame<'a> {
     pub(super) method: Cow<'a, str>,
     pub(super) file: Option<Cow<'a, str>>,
     pub(super) line: Option<u32>,
+    pub(super) jdk: Option<bool>,
 }
 
 #[derive(Deserialize, Serialize)]

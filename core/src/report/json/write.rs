@@ -325,6 +325,7 @@ fn frame(frame: &Frame) -> wire::Frame<'_> {
         method: frame.method.as_str().into(),
         file: frame.file.as_deref().map(Cow::from),
         line: frame.line,
+        jdk: Some(frame.jdk),
     }
 }
 
@@ -381,8 +382,7 @@ mod tests {
         use crate::model::{Frame, Kind, Stack, ThreadId};
         let session = crate::testing::Recording::default();
         let name = "a\"},\\\u{0}\u{1b}[31m</script>\u{1F600}";
-        let frame =
-            Frame { class: name.into(), method: name.into(), file: Some(name.into()), line: None };
+        let frame = Frame { file: Some(name.into()), ..Frame::named(name, name) };
         let stack = Stack { frames: vec![frame], truncated: false, subclass: Some(name.into()) };
         let site = session.learn(Kind::Inflater, stack).unwrap();
         session.name_thread(site, name.into());

@@ -8,7 +8,6 @@ use crate::analysis::findings::Finding;
 use crate::analysis::hints::LONG;
 use crate::analysis::history::Direction;
 use crate::analysis::retention::Retained;
-use crate::analysis::rules::in_jdk;
 use crate::model::{Frame, Nanos, OutOfMemory, push};
 use crate::report::Report;
 use crate::report::text::approximate;
@@ -19,7 +18,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Frames of a stack, callers and threads of a finding that are shown.
+/// Frames of a stack, callers and threads of a finding that are shown; of frames as many as it
+/// takes to show the blame frame.
 const FRAMES: usize = 14;
 const CALLERS: usize = 6;
 const THREADS: usize = 3;
@@ -79,9 +79,10 @@ impl Text<'_> {
     fn stacks(&mut self, finding: &Finding<'_>, worst: &ClassifiedSite) {
         let frames: Vec<&Frame> = worst.site.frames().collect();
         let shared = finding.shared();
-        for (at, frame) in frames.iter().enumerate().take(shared.min(FRAMES)) {
+        let shown = FRAMES.max(finding.blame_frame + 1);
+        for (at, frame) in frames.iter().enumerate().take(shared.min(shown)) {
             let line = self.frame(frame, 6);
-            let line = match (at == finding.blame_frame, in_jdk(&frame.class)) {
+            let line = match (at == finding.blame_frame, frame.jdk) {
                 (true, _) => self.paint(BOLD, &format!("    > {line}")),
                 (false, true) => self.paint(DIM, &format!("      {line}")),
                 (false, false) => format!("      {line}"),
@@ -89,16 +90,12 @@ impl Text<'_> {
             let _ = writeln!(self.out, "{line}");
         }
         if finding.sites.len() == 1 {
-            self.rest(&frames, worst);
+            let more = frames.len().saturating_sub(shown);
+            let line = wording::more_frames(more, worst.site.truncated);
+            line.iter().for_each(|line| self.prose(6, line));
         } else {
             self.callers(finding, shared);
         }
-    }
-
-    fn rest(&mut self, frames: &[&Frame], worst: &ClassifiedSite) {
-        let more = frames.len().saturating_sub(FRAMES);
-        let line = wording::more_frames(more, worst.site.truncated);
-        line.iter().for_each(|line| self.prose(6, line));
     }
 
     /// Where the stacks differ: how many instances came from which caller.
@@ -142,7 +139,7 @@ fn callers<'a>(
     let mut callers: Vec<(u64, Option<&Frame>)> = Vec::new();
     let mut known: HashMap<Option<&Frame>, usize> = HashMap::new();
     for site in &finding.sites {
-        let caller = site.site.frames().nth(shared);
+        let caller = site.site.frames().nth(finding.caller_of(site, shared));
         let open = site.stats.leaked + site.stats.suspects;
         if open == 0 {
             continue;
@@ -283,14 +280,8 @@ mod tests {
             (&[long], "thread elasticsearch[data][[compressed-1][0]: L…"),
         ] {
             let session = crate::testing::Recording::default();
-            let frame = crate::model::Frame {
-                class: "a.B".into(),
-                method: "c".into(),
-                file: None,
-                line: None,
-            };
-            let stack =
-                crate::model::Stack { frames: vec![frame], truncated: false, subclass: None };
+            let frames = vec![Frame::named("a.B", "c")];
+            let stack = crate::model::Stack { frames, truncated: false, subclass: None };
             let site = session.learn(Kind::Inflater, stack).unwrap();
             let thread = crate::model::ThreadId(1);
             session.record_created(session.id(), site, thread, crate::model::Nanos(0)).unwrap();

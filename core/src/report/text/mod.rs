@@ -313,6 +313,19 @@ mod tests {
     }
 
     #[test]
+    fn the_blame_frame_is_shown_however_deep_it_is() {
+        let mut frames = vec![MADE];
+        frames.extend(["org.jruby.ir.interpreter.InterpreterEngine.interpret"; 30]);
+        frames.extend(["app.leak.pack"]);
+        frames.extend(["org.jruby.Main.run"; 30]);
+        let text =
+            text(&report(&session(&[(Kind::Inflater, &frames, 3, 0, 0, 3)])), Style::default());
+        assert!(text.contains("LEAK 1 of 1  app.leak.pack(leak.java:41)\n"), "{text}");
+        let stack = "InterpreterEngine.java:40)\n    > app.leak.pack(leak.java:41)\n      … 30 more frames;";
+        assert!(text.contains(stack), "{text}");
+    }
+
+    #[test]
     fn the_young_and_the_covered_are_said_in_it() {
         let sites = [
             (Kind::Inflater, &[MADE, "a.B.c"][..], 9, 3, 0, 0),

@@ -63,8 +63,8 @@ pub fn no_leaks(leaks: Leaks, ended: &str) -> String {
 }
 
 /// A part of [`no_leaks`].
-pub fn expected(number: &str, by_own_rules: bool) -> String {
-    let why = if by_own_rules { "covered by rules" } else { "JDK caches" };
+pub fn expected(number: &str, by_other_rules: bool) -> String {
+    let why = if by_other_rules { "covered by rules" } else { "JDK caches" };
     format!(", {number} not ended but expected ({why})")
 }
 

@@ -1,7 +1,8 @@
-//! The rules that come with the agent: what the JDK itself leaves open, found on JDK 8 to 28.
+//! The rules that come with the agent: what the JDK itself leaves open, found on JDK 8 to 28, and
+//! what loaders of published programs do.
 //!
 //! Rules like any other, written as in a file. Invariant: each of them parses, and speaks of the
-//! JDK's own frames only.
+//! JDK's own frames and the loader's only.
 
 use super::Rule;
 
@@ -36,42 +37,113 @@ const BUILT_IN: &[&str] = &[
     "leak,live:com.sun.tools.javac.file.ZipFileIndex.inflate",
 ];
 
+/// Rules for one library that is no part of the JDK. They match nothing where it is not there.
+struct Set {
+    /// What it does, and in which versions; a line each.
+    about: &'static [&'static str],
+    rules: &'static [&'static str],
+}
+
+/// After the rules for the JDK.
+const SETS: &[Set] = &[SPRING_BOOT_2, SPRING_BOOT_3];
+
+/// Seen with 2.3.12, 2.7.18, 3.1.12 and the classic loader of 3.3.5, on JDK 17 and 25. Before 2.1
+/// the loader loses more, which looks like what a program loses.
+const SPRING_BOOT_2: Set = Set {
+    about: &[
+        "spring-boot: the loader of executable jars, 2.1 to 3.1, and spring-boot-loader-classic.",
+        "JarURLConnection.getInputStream opens a stream for each call. For each class the JDK calls",
+        "it twice, to see whether the entry is there and to read it, and closes the second one only.",
+    ],
+    rules: &[
+        "leak,live:org.springframework.boot.loader.jar.ZipInflaterInputStream.<init> < \
+         org.springframework.boot.loader.jar.JarURLConnection.getInputStream << \
+         jdk.internal.loader.URLClassPath$Loader.getResource",
+        "leak,live:org.springframework.boot.loader.jar.ZipInflaterInputStream.<init> < \
+         org.springframework.boot.loader.jar.JarURLConnection.getInputStream << \
+         sun.misc.URLClassPath$Loader.getResource",
+    ],
+};
+
+/// Seen with 3.2.0, 3.3.5, 3.5.6 and 4.0.0, on JDK 17 and 25. What a program reads is in the pool
+/// as long as it lives; what the collector had to free of that may be a stream that was not closed.
+const SPRING_BOOT_3: Set = Set {
+    about: &[
+        "spring-boot: the same loader, from 3.2 on. Each nested jar keeps up to 20 Inflaters for",
+        "reuse until it is closed. The loader closes none of the jars that it has opened for classes",
+        "and manifests: its Cleaner frees them when a program whose main has returned ends.",
+    ],
+    rules: &[
+        "leak,live:org.springframework.boot.loader.jar.NestedJarFileResources.getOrCreateInflater < \
+         org.springframework.boot.loader.jar.NestedJarFile.getManifestInfo",
+        "leak,live:org.springframework.boot.loader.jar.NestedJarFileResources.getOrCreateInflater < \
+         org.springframework.boot.loader.net.protocol.jar.LazyDelegatingInputStream.* << \
+         java.net.URLClassLoader.defineClass",
+        "live:org.springframework.boot.loader.jar.NestedJarFileResources.getOrCreateInflater",
+    ],
+};
+
 impl Rule {
     /// The built-in rules, in the order in which they apply.
     pub fn built_in() -> Vec<Rule> {
         // That every one of them parses is a test below.
-        BUILT_IN.iter().filter_map(|text| Rule::parse(text, true).ok()).collect()
+        texts().filter_map(|text| Rule::parse(text, true).ok()).collect()
+    }
+
+    /// Whether it came with the agent and is about the JDK.
+    pub fn is_of_jdk(&self) -> bool {
+        let of_library = SETS.iter().any(|set| set.rules.contains(&self.text.as_str()));
+        self.built_in && !of_library
     }
 
     /// The same as a file of rules.
     pub fn built_in_file() -> String {
-        let lines: Vec<String> = BUILT_IN.iter().map(|rule| format!("{rule}\n")).collect();
-        format!(
-            "# The built-in rules of zaudit, in the order in which they apply.\n{}",
-            lines.concat()
-        )
+        let mut file =
+            String::from("# The built-in rules of zaudit, in the order in which they apply.\n");
+        let mut add = |begin: &str, lines: &[&str]| {
+            lines.iter().for_each(|line| file.extend([begin, line, "\n"]));
+        };
+        add("", BUILT_IN);
+        for set in SETS {
+            add("", &[""]);
+            add("# ", set.about);
+            add("", set.rules);
+        }
+        file
     }
+}
+
+/// The rules as texts, in the order in which they apply.
+fn texts() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().chain(SETS.iter().flat_map(|set| set.rules)).copied()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::rules::pattern::Pattern;
     use crate::analysis::rules::tests::frames;
     use crate::model::{Frame, Kind};
 
     #[test]
     fn every_built_in_rule_parses() {
-        assert_eq!(Rule::built_in().len(), BUILT_IN.len());
+        assert_eq!(Rule::built_in().len(), texts().count());
     }
 
-    /// Where a pattern begins with a package of the JDK, so does every class that it matches.
+    /// Where a pattern begins with a package of the JDK, so does every class that it matches. The
+    /// frames of a loader call each other.
     #[test]
-    fn every_built_in_rule_speaks_of_the_jdk_only() {
+    fn every_built_in_rule_speaks_of_the_jdk_or_of_a_loader_only() {
+        const LOADERS: &[&str] = &["org.springframework.boot.loader."];
+        let of_loader =
+            |pattern: &Pattern| LOADERS.iter().any(|begin| pattern.text.starts_with(begin));
         for rule in Rule::built_in() {
             for (at, pattern) in rule.patterns.iter().enumerate() {
-                let jdk = Frame::is_named_as_jdk(&pattern.text);
-                assert!(jdk, "{}: not only of the JDK: {pattern:?}", rule.text);
-                assert!(at == 0 || pattern.near, "{}: use << and not <", rule.text);
+                let known = Frame::is_named_as_jdk(&pattern.text) || of_loader(pattern);
+                assert!(known, "{}: {pattern:?}", rule.text);
+                let near =
+                    at == 0 || pattern.near || rule.patterns[at - 1..=at].iter().all(of_loader);
+                assert!(near, "{}: use << and not <", rule.text);
             }
         }
     }
@@ -169,6 +241,69 @@ mod tests {
                 Some(POOL),
             ),
             (&["java.util.zip.Inflater.<init>", "org.acme.Main.loadClass"], None),
+            // Spring Boot 2.7.18: a class, and a resource that the program reads
+            (
+                &[
+                    "java.util.zip.Inflater.<init>",
+                    "org.springframework.boot.loader.jar.ZipInflaterInputStream.<init>",
+                    "org.springframework.boot.loader.jar.JarFileEntries.getInputStream",
+                    "org.springframework.boot.loader.jar.JarFile.getInputStream",
+                    "org.springframework.boot.loader.jar.JarFileWrapper.getInputStream",
+                    "org.springframework.boot.loader.jar.JarURLConnection.getInputStream",
+                    "jdk.internal.loader.URLClassPath$Loader.getResource",
+                    "jdk.internal.loader.URLClassPath.getResource",
+                    "java.net.URLClassLoader.findClass",
+                ],
+                Some(SPRING_BOOT_2.rules[0]),
+            ),
+            (
+                &[
+                    "java.util.zip.Inflater.<init>",
+                    "org.springframework.boot.loader.jar.ZipInflaterInputStream.<init>",
+                    "org.springframework.boot.loader.jar.JarFileEntries.getInputStream",
+                    "org.springframework.boot.loader.jar.JarFile.getInputStream",
+                    "org.springframework.boot.loader.jar.JarFileWrapper.getInputStream",
+                    "org.springframework.boot.loader.jar.JarURLConnection.getInputStream",
+                    "java.net.URLClassLoader.getResourceAsStream",
+                    "java.lang.Class.getResourceAsStream",
+                    "org.acme.Main.main",
+                ],
+                None,
+            ),
+            // 3.3.5: a manifest, a class, and a resource that the program reads
+            (
+                &[
+                    "java.util.zip.Inflater.<init>",
+                    "org.springframework.boot.loader.jar.NestedJarFileResources.getOrCreateInflater",
+                    "org.springframework.boot.loader.jar.NestedJarFile.getInputStream",
+                    "org.springframework.boot.loader.jar.NestedJarFile.getManifestInfo",
+                    "org.springframework.boot.loader.jar.NestedJarFile.hasEntry",
+                ],
+                Some(SPRING_BOOT_3.rules[0]),
+            ),
+            (
+                &[
+                    "java.util.zip.Inflater.<init>",
+                    "org.springframework.boot.loader.jar.NestedJarFileResources.getOrCreateInflater",
+                    "org.springframework.boot.loader.jar.NestedJarFile.getInputStream",
+                    "org.springframework.boot.loader.net.protocol.jar.LazyDelegatingInputStream.in",
+                    "org.springframework.boot.loader.net.protocol.jar.LazyDelegatingInputStream.read",
+                    "jdk.internal.loader.Resource.getBytes",
+                    "java.net.URLClassLoader.defineClass",
+                ],
+                Some(SPRING_BOOT_3.rules[1]),
+            ),
+            (
+                &[
+                    "java.util.zip.Inflater.<init>",
+                    "org.springframework.boot.loader.jar.NestedJarFileResources.getOrCreateInflater",
+                    "org.springframework.boot.loader.jar.NestedJarFile.getInputStream",
+                    "org.springframework.boot.loader.net.protocol.jar.LazyDelegatingInputStream.read",
+                    "org.acme.Weaver.transform",
+                    "java.net.URLClassLoader.defineClass",
+                ],
+                Some(SPRING_BOOT_3.rules[2]),
+            ),
         ] {
             assert_eq!(rule_of(stack).as_deref(), rule, "{stack:?}");
         }

@@ -167,8 +167,8 @@ pub(in crate::report) fn summary_clauses(
         let expected = sum(|stats| stats.expected);
         if expected > 0 {
             let used = report.rules.iter().zip(&report.classification.covered);
-            let own = used.clone().any(|(rule, covered)| !rule.built_in && *covered > 0);
-            clause.push_str(&summary::expected(&grouped(expected), own));
+            let others = used.clone().any(|(rule, covered)| !rule.is_of_jdk() && *covered > 0);
+            clause.push_str(&summary::expected(&grouped(expected), others));
         }
         let young = sum(SiteStats::too_young);
         if young > 0 {
@@ -310,6 +310,17 @@ mod tests {
         ] {
             assert_eq!(text(&report(&session(sites)), Style::default()), line);
         }
+    }
+
+    #[test]
+    fn what_a_library_leaves_open_is_no_cache_of_the_jdk() {
+        let loader =
+            "org.springframework.boot.loader.jar.NestedJarFileResources.getOrCreateInflater";
+        let sites = [(Kind::Inflater, &[MADE, loader, "a.Main.m"][..], 3, 1, 0, 0)];
+        assert_eq!(
+            text(&report(&session(&sites)), Style::default()),
+            "SUMMARY: zaudit: no leaks: 1 of 3 Inflaters ended, 2 not ended but expected (covered by rules)\n"
+        );
     }
 
     #[test]

@@ -1,8 +1,7 @@
 // A class loader of the program opens an archive for each request. It closes neither the archive
 // nor the stream of the entry, so the leak is the program's, although class loading frames of the
 // JDK are above it.
-// expect: inflater created 10, late 10; deflater created 1, ended 1; zip_entry created 10, late 10
-// expect on 8: inflater created 10, late 10, expected any; deflater created 1, ended 1; zip_entry created 10, late 10
+// expect: inflater created 10, late 10, expected any; deflater created 1, ended 1; zip_entry created 10, late 10
 // expect on Epsilon: inflater created 10, live 10, expected 10; deflater created 1, ended 1; zip_entry created 10, live 10
 // frame: PluginLoader.loadClass
 

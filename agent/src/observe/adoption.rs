@@ -93,7 +93,13 @@ pub(crate) fn tag_ending(
 pub(crate) fn run(context @ Context { agent, audit, .. }: Context<'_>) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
     if audit.identity() == Identity::Tag {
-        return mark_and_inspect(context, classes, inspect_batch);
+        let (found_nothing, found) = mark_and_inspect(context, classes, inspect_batch);
+        let entry_streams = {
+            let _lock = audit.lock_tags();
+            adopt_entry_streams(context)
+        };
+        audit.end_adoption(found_nothing);
+        return found.and(entry_streams);
     }
     // A constructor or `end()` that runs in bytecode without hooks must be through before the
     // search: nothing else shows that it happened. Before the program begins there is none.
@@ -104,21 +110,27 @@ pub(crate) fn run(context @ Context { agent, audit, .. }: Context<'_>) -> Result
     let [Some(one), Some(other)] = owners else {
         // The search for paths to GC roots marks instances, too.
         let _lock = audit.lock_tags();
-        return mark_and_inspect(context, classes, enter_batch);
+        let (found_nothing, found) = mark_and_inspect(context, classes, enter_batch);
+        let entry_streams = adopt_entry_streams(context);
+        audit.end_adoption(found_nothing);
+        return found.and(entry_streams);
     };
-    let found = read_addresses(context, one)
-        .and_then(|()| read_addresses(context, other))
-        .and_then(|()| adopt_entry_streams(context));
+    let found =
+        read_addresses(context, one).and_then(|()| read_addresses(context, other)).and_then(|()| {
+            let _lock = audit.lock_tags();
+            adopt_entry_streams(context)
+        });
     audit.end_adoption(true);
     found
 }
 
-/// Marks all instances, and calls `inspect` with each batch of them.
+/// Marks all instances, and calls `inspect` with each batch of them. Also returns whether there were
+/// none.
 fn mark_and_inspect(
     context @ Context { agent, audit, jni }: Context<'_>,
     classes: &Classes,
     inspect: fn(Context<'_>, &Classes, jlong) -> Result<()>,
-) -> Result<()> {
+) -> (bool, Result<()>) {
     let marked = match mark(audit, classes, 0..GC_FIRST_ABOVE) {
         Ok(GC_FIRST_ABOVE) => agent
             .jvmti
@@ -131,9 +143,7 @@ fn mark_and_inspect(
         jni.with_locals(BATCH + LOCAL_REFS, || inspect(context, classes, tags::candidate(batch)))
             .unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
     });
-    let entry_streams = adopt_entry_streams(context);
-    audit.end_adoption(marked == Ok(0));
-    marked.and(inspected).and(entry_streams)
+    (marked == Ok(0), marked.and(inspected))
 }
 
 /// Marks instances without a tag, in batches by their number. Returns the next number; if it is the

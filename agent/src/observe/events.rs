@@ -88,7 +88,7 @@ extern "system" fn on_class_file(
     guard::entry(|| {
         let Some(agent) = Agent::get() else { return };
         let Some(audit) = agent.hold_audit() else { return };
-        // Not every JDK has the hooks in the same classes.
+        // In JDK 9 and later, `ZipFile` itself lends nothing and has no hooks.
         if agent.classes.get().and_then(|classes| classes.of_target(target)).is_none() {
             return;
         }

@@ -406,7 +406,18 @@ fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
     if actor.role == Role::Reclaimer && threads::reclaiming(agent, jni)? == Reclaiming::Finalizes {
         actor.role = Role::StreamFinalizer;
     }
-    let first = audit.with_ledger(|ledger, own| ledger.ended(own, id, actor, || agent.recent()));
+    let end = || audit.with_ledger(|ledger, own| ledger.ended(own, id, actor, || agent.recent()));
+    let first = match audit.is_adopting() {
+        true => {
+            // As in `freed_during_adoption`, for the entry stream that it may be lent to.
+            let mut ended = audit.lock_ended();
+            if ended.try_reserve(1).is_ok() {
+                ended.insert(id);
+            }
+            end()
+        }
+        false => end(),
+    };
     let first = first.unwrap_or(false);
     audit.jvmti.set_tag(instance, 0)?;
     if first {
@@ -439,7 +450,7 @@ impl Sites for Allocations<'_> {
     }
 
     fn frames_above(&self) -> usize {
-        // An entry stream begins where getInflater() returns, which has several lines.
+        // An entry stream begins where getInflater() returns, which it does at several places.
         usize::from(self.kind == Kind::ZipEntry)
     }
 

@@ -1,5 +1,5 @@
-//! The native methods of the helper class that follow the Inflaters of a `ZipFile`: one is lent to
-//! a stream of an entry, and is given back.
+//! The native methods of the helper class that follow the Inflaters of a `ZipFile`: it has lent one
+//! to a stream of an entry, and that stream gives it back.
 //!
 //! A stream is the loan of its Inflater: it has a record of its own in the ledger. If the file is
 //! closed first, the JDK ends the Inflater, which ends the loan as well. Invariant: as in `hooks`.

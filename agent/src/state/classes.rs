@@ -5,7 +5,7 @@
 //! everything in here is a global reference or an id, valid on every thread until the process ends.
 
 use crate::sys::jni::{Jni, jfieldID};
-use crate::sys::jvmti::{Jvmti, jclass, jint, jlong, jmethodID, jobject};
+use crate::sys::jvmti::{Jvmti, jclass, jint, jlong, jobject};
 use std::ffi::CStr;
 use std::sync::OnceLock;
 use zaudit_core::model::{Kind, PerKind};
@@ -51,8 +51,8 @@ pub(crate) struct Classes {
     pending: Option<(jclass, jfieldID)>,
     /// The JDK's own Cleaner, once it is needed.
     cleaner: OnceLock<Option<Cleaner>>,
-    /// The methods of [`DEFINERS`], once they are needed and their classes are initialised.
-    definers: [OnceLock<Option<MethodId>>; DEFINERS.len()],
+    /// The methods of [`DEFINERS`], once they are needed.
+    definers: [Definer; DEFINERS.len()],
 }
 
 /// The JDK's methods that read a class from an archive and define it. JDK 8 has the first one, JDK
@@ -73,8 +73,13 @@ const DEFINERS: [(&CStr, &CStr); 4] = [
     ),
 ];
 
-/// The address of a method, as a number.
-type MethodId = usize;
+/// One of the [`DEFINERS`].
+#[derive(Default)]
+struct Definer {
+    class: OnceLock<Option<jclass>>,
+    /// As a number. None inside if the class has no such method.
+    method: OnceLock<Option<usize>>,
+}
 
 /// What shows that the JDK's own Cleaner has work to do. JDK 9 to 28 have all of it.
 struct Cleaner {
@@ -132,7 +137,7 @@ impl Classes {
             finalizer_queue: finalizer_queue(jni, any),
             pending: pending(jni, any),
             cleaner: OnceLock::new(),
-            definers: [const { OnceLock::new() }; DEFINERS.len()],
+            definers: Default::default(),
         })
     }
 
@@ -228,16 +233,28 @@ impl Classes {
         Some(Some(address))
     }
 
-    /// Whether this is the JDK's method that reads a class from an archive and defines it.
-    pub(crate) fn defines_classes(&self, jvmti: Jvmti, jni: Jni, method: jmethodID) -> bool {
-        let is = |(definer, known): (&(&CStr, &CStr), &OnceLock<Option<MethodId>>)| {
-            let id = known.get().copied().or_else(|| {
-                let found = find_definer(jvmti, jni, self.inflater, *definer)?;
-                Some(*known.get_or_init(|| found))
-            });
-            id.flatten() == Some(method as MethodId)
+    /// The JDK's methods that read a class from an archive and define it, as numbers. While their
+    /// class is not initialised none of them runs, and to look for one would initialise it.
+    pub(crate) fn definers(&self, jvmti: Jvmti, jni: Jni) -> [Option<usize>; DEFINERS.len()] {
+        let id = |(definer, (class, descriptor)): (&Definer, (&CStr, &CStr))| {
+            if let Some(known) = definer.method.get() {
+                return *known;
+            }
+            let find = || {
+                let local = jni.boot_class(self.inflater, class)?;
+                let global = jni.global(local);
+                jni.delete_local(local);
+                global
+            };
+            let class = (*definer.class.get_or_init(find))?;
+            if !jvmti.is_initialized(class).unwrap_or(false) {
+                return None;
+            }
+            let find = || jni.method(class, c"defineClass", descriptor);
+            *definer.method.get_or_init(|| find().map(|method| method as usize))
         };
-        DEFINERS.iter().zip(&self.definers).any(is)
+        let mut all = self.definers.iter().zip(DEFINERS).map(id);
+        std::array::from_fn(|_| all.next().flatten())
     }
 
     /// Whether the JDK's own scheduler runs virtual threads on this thread.
@@ -307,23 +324,6 @@ impl Cleaner {
         };
         jni.with_locals(LOCALS, find).flatten()
     }
-}
-
-/// One of the [`DEFINERS`]. None while its class is not initialised: then none of its methods runs,
-/// and to look for one would initialise it. `any` is any class.
-fn find_definer(
-    jvmti: Jvmti,
-    jni: Jni,
-    any: jclass,
-    (class, descriptor): (&CStr, &CStr),
-) -> Option<Option<MethodId>> {
-    let Some(class) = jni.boot_class(any, class) else { return Some(None) };
-    let found = jvmti
-        .is_initialized(class)
-        .unwrap_or(false)
-        .then(|| jni.method(class, c"defineClass", descriptor).map(|method| method as MethodId));
-    jni.delete_local(class);
-    found
 }
 
 fn not_null(object: jobject) -> Option<jobject> {

@@ -155,7 +155,7 @@ pub(super) struct Shared {
     pub(super) late: AtomicU64,
     pub(super) collected: AtomicU64,
     pub(super) late_millis: AtomicU64,
-    /// Of `late`: lent to an entry stream, and ended by their own finalizer.
+    /// Of `late` and `collected`: lent to an entry stream until then.
     pub(super) lent: AtomicU64,
     /// How many names of threads were requested.
     pub(super) name_requests: AtomicU8,

@@ -46,8 +46,8 @@ pub struct Counts {
     pub ended_elsewhere: u64,
     /// Of `ended`, entry streams only: left open, and ended when their `ZipFile` was closed.
     pub ended_with_file: u64,
-    /// Of `late`, Inflaters only: lent to an entry stream when their own finalizer ended them. That
-    /// stream is the leak.
+    /// Of `late` and `collected`, Inflaters only: lent to an entry stream until then. That stream is
+    /// the leak.
     pub lost_lent: u64,
     /// Creation to release, summed over `late` and `collected`.
     pub late_nanos: u128,
@@ -336,12 +336,6 @@ impl Ledger {
             Role::Reclaimer if !elsewhere => own.ended(record.site, false, &self.sites),
             Role::Reclaimer | Role::StreamFinalizer => {
                 self.count_late(record, now(), |counts| &counts.late);
-                if by.role == Role::StreamFinalizer
-                    && record.lent
-                    && let Some(counts) = self.sites.get(record.site)
-                {
-                    counts.lent.fetch_add(1, Ordering::Relaxed);
-                }
             }
         }
     }
@@ -558,6 +552,7 @@ impl Ledger {
         // There is room since the first instance of the site was entered.
         if let Some(counts) = self.sites.get(record.site) {
             counter(counts).fetch_add(1, Ordering::Relaxed);
+            counts.lent.fetch_add(u64::from(record.lent), Ordering::Relaxed);
             let age = table::millis(now).saturating_sub(record.millis);
             counts.late_millis.fetch_add(age, Ordering::Relaxed);
         }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What is known of an open instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record {
-    /// A site, or one of the two numbers that stand for adopted instances.
+    /// A site, or one of the numbers that stand for adopted instances of a kind.
     pub(super) site: u32,
     /// The creator, as [`thread_mark`] has it.
     pub(super) thread: u32,
@@ -21,8 +21,8 @@ pub(super) struct Record {
     pub(super) lent: bool,
 }
 
-/// Bits of an id that an entry holds: an address of 47 bits without the three that are always zero,
-/// of which a fourth one shows a loan.
+/// Bits of an id that an entry holds: an address of 47 bits without the three lowest ones, which are
+/// always zero. The fourth one is set for a loan.
 const ID_BITS: u32 = 44;
 const ID_SHIFT: u32 = 3;
 const ID_MASK: u64 = (1 << ID_BITS) - 1;

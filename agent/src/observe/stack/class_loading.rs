@@ -5,7 +5,7 @@
 //! of sites more, and would start more slowly.
 
 use crate::state::context::Context;
-use crate::sys::jvmti::Result;
+use crate::sys::jvmti::{Result, jvmtiFrameInfo};
 use std::mem::MaybeUninit;
 
 /// Between the stream and the method that defines the class there are nine frames at most, if the
@@ -19,6 +19,7 @@ pub(crate) fn frames(Context { agent, jni, .. }: Context<'_>) -> Result<Option<u
     let mut buffer = [const { MaybeUninit::uninit() }; INNERMOST];
     // Without those of the callback and of `getInflater()`.
     let frames = agent.jvmti.frames(std::ptr::null_mut(), 2, &mut buffer)?;
-    let defines = |method| classes.defines_classes(agent.jvmti, jni, method);
-    Ok(frames.iter().position(|frame| defines(frame.method)).map(|outermost| outermost + 1))
+    let definers = classes.definers(agent.jvmti, jni);
+    let defines = |frame: &jvmtiFrameInfo| definers.contains(&Some(frame.method as usize));
+    Ok(frames.iter().position(defines).map(|outermost| outermost + 1))
 }

@@ -268,6 +268,30 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_was_lost_with_its_entry_stream_is_no_leak_beside_it() {
+        let pool: &[&str] = &[MADE, "java.util.zip.ZipFile.getInflater", "a.Main.x"];
+        for (frames, lent, stats) in [
+            // Leaked, suspects, expected.
+            (pool, 0, (3, 0, 2)),
+            (pool, 2, (1, 0, 4)),
+            (pool, 3, (0, 0, 5)),
+            // Nothing says that this is a pool.
+            (&[MADE, "a.B.c"][..], 3, (3, 2, 0)),
+        ] {
+            let session = session(&[(Kind::Inflater, frames, 5, 0, 2, 1)]);
+            let mut snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
+            snapshot.sites[0].tally.counts.lost_lent = lent;
+            let classification =
+                classify(&snapshot, &Footprint::default(), &Rule::built_in()).unwrap();
+            let site = &classification.sites[0];
+            let SiteStats { leaked, suspects, expected, .. } = site.stats;
+            assert_eq!((leaked, suspects, expected), stats, "{frames:?} {lent}");
+            assert_eq!(site.rule.is_some(), expected > 0);
+            assert_eq!(classification.covered.iter().sum::<u64>(), expected);
+        }
+    }
+
+    #[test]
     fn the_young_are_no_suspects() {
         let pool: &[&str] = &[MADE, "java.util.zip.ZipFile.getInflater", "a.Main.x"];
         for (frames, live, young, stats) in [

@@ -28,7 +28,9 @@ pub(super) static HINTS: &[Hint] = &[
         id: "entry-stream-not-closed",
         applies: |input| {
             let may_be_pool = input.goes(&[Direction::Flat, Direction::FlatAbout]);
-            input.stats.kind == Kind::ZipEntry && (input.leaks() || !may_be_pool)
+            input.stats.kind == Kind::ZipEntry
+                && !input.blame_frame.jdk
+                && (input.leaks() || !may_be_pool)
         },
         message: |input| {
             let giver = input.giver().map_or_else(|| "ZipFile.getInputStream()".into(), called);

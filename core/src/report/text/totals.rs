@@ -4,8 +4,9 @@
 //! here.
 
 use super::{BOLD, RED, Text, YELLOW, approximate};
+use crate::analysis::blame::blame_frame;
 use crate::analysis::classify::Severity;
-use crate::analysis::findings::{DoubleEnd, first_own_frame};
+use crate::analysis::findings::DoubleEnd;
 use crate::analysis::hints::LONG;
 use crate::analysis::history::Direction;
 use crate::model::{Kind, Outcome};
@@ -159,7 +160,7 @@ pub(in crate::report) fn where_expected(report: &Report, rule: usize) -> Option<
         return None;
     }
     let most = covered().max_by_key(|site| site.stats.tally.live)?;
-    let frame = most.site.frames().nth(first_own_frame(&most.site))?;
+    let frame = most.site.frames().nth(blame_frame(&most.site))?;
     let held = approximate(report, covered().map(|site| site.stats.bytes_held()).sum());
     let (number, line) = (most.stats.tally.live, cut(&placed(frame)));
     let trend = trend.and_then(|trend| tendency(&trend));

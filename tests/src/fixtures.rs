@@ -1,8 +1,8 @@
 //! The Java programs under `java-fixtures/`: what their first comment promises, and their classes.
 //!
 //! A fixture is one behaviour in one class with a `main`, plain Java 8 unless it stands in
-//! `since<N>/`; in `libraries/` are what fixtures use, and what a suite runs in its own way. Its first comment says what it does in prose,
-//! then what it comes to, in lines of `key: value`:
+//! `since<N>/`; `libraries/` has what fixtures use, and what a suite runs in its own way. Its first
+//! comment says what it does in prose, then what it comes to, in lines of `key: value`:
 //!
 //! ```text
 //! // A GZIPInputStream that is never closed: its Inflater is freed by the GC only.

@@ -163,7 +163,7 @@ fn copied(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     // Compiled with the fixtures.
     let classes = &env.fixture("EveryStream")?.classes;
     let opened: &[&str] = match jdk.major {
-        8 => &[],
+        ..=8 => &[],
         9..=25 => &["--add-opens", "java.base/java.util.zip=ALL-UNNAMED"],
         26.. => &[
             "--add-opens",

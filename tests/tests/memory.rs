@@ -113,7 +113,7 @@ fn lost_is_counted(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         jvm.audited(&library, "gc").run()?.unhealthy_report()
     };
     let whole = run("none")?.totals;
-    let whole = whole.inflater.counts.created + whole.deflater.counts.created;
+    let whole: u64 = Kind::ALL.iter().map(|kind| whole.of(*kind).counts.created).sum();
     let report = run("memory-created-pinned")?;
     let dropped = report.health.dropped()?;
     let created = report.totals.inflater.counts.created;
@@ -138,7 +138,7 @@ fn ensure_unharmed(ended: &Ended, bare: &Outcome) -> Result<()> {
 
 /// Whether what is in it adds up, also where something is missing.
 fn ensure_adds_up(report: &Report) -> Result<()> {
-    for kind in [Kind::Inflater, Kind::Deflater] {
+    for kind in Kind::ALL {
         let total = &report.totals.of(kind).counts;
         ensure!(total.created == total.ended + total.late + total.collected + total.live, {
             format!("{total:?}")

@@ -1,7 +1,7 @@
 import org.jruby.embed.LocalContextScope;
 import org.jruby.embed.ScriptingContainer;
 
-/** A call runs a Ruby script, which the runtime interprets; it creates a Deflater and forgets it. */
+/** A call runs a Ruby script, which is interpreted; it creates a Deflater and forgets it. */
 public final class RubyScript {
     private RubyScript() {}
 

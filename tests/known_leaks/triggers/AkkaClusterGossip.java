@@ -33,6 +33,6 @@ public final class AkkaClusterGossip {
                 throw new IllegalStateException("came back changed");
             }
         }
-        Await.ready(system.terminate(), Duration.create(20, TimeUnit.SECONDS));
+        Await.ready(system.terminate(), Duration.create(60, TimeUnit.SECONDS));
     }
 }

@@ -28,18 +28,18 @@ public final class JavaWebSocketEcho {
             server.start();
             server.started.await();
             Client client = new Client(server.getPort());
-            if (!client.connectBlocking(20, TimeUnit.SECONDS)) {
+            if (!client.connectBlocking(60, TimeUnit.SECONDS)) {
                 throw new IllegalStateException("no connection");
             }
             for (int message = 0; message < 3; message++) {
                 client.send(new byte[2000]);
-                ByteBuffer echo = client.received.poll(20, TimeUnit.SECONDS);
+                ByteBuffer echo = client.received.poll(60, TimeUnit.SECONDS);
                 if (echo == null || echo.remaining() != 2000) {
                     throw new IllegalStateException("came back changed");
                 }
             }
             client.closeBlocking();
-            server.stop(20_000);
+            server.stop(60_000);
         }
     }
 

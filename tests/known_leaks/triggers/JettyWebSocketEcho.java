@@ -44,9 +44,9 @@ public final class JettyWebSocketEcho {
         ClientUpgradeRequest request = new ClientUpgradeRequest();
         request.addExtensions("permessage-deflate");
         Client socket = new Client();
-        Session session = client.connect(socket, uri, request).get(20, TimeUnit.SECONDS);
+        Session session = client.connect(socket, uri, request).get(60, TimeUnit.SECONDS);
         session.getRemote().sendString("some text");
-        if (!"some text".equals(socket.received.poll(20, TimeUnit.SECONDS))) {
+        if (!"some text".equals(socket.received.poll(60, TimeUnit.SECONDS))) {
             throw new IllegalStateException("came back changed");
         }
         session.close();

@@ -33,7 +33,7 @@ public final class OkHttpWebSocketEcho {
             Request request = new Request.Builder().url(server.url("/")).build();
             WebSocket socket = client.newWebSocket(request, listener);
             socket.send(text);
-            if (!text.equals(listener.received.poll(20, TimeUnit.SECONDS))) {
+            if (!text.equals(listener.received.poll(60, TimeUnit.SECONDS))) {
                 throw new IllegalStateException("came back changed");
             }
             socket.close(1000, null);

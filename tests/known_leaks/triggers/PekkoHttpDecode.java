@@ -27,13 +27,13 @@ public final class PekkoHttpDecode {
             decode(Coder.Deflate, deflate(), materializer);
         }
         system.terminate();
-        system.getWhenTerminated().toCompletableFuture().get(20, TimeUnit.SECONDS);
+        system.getWhenTerminated().toCompletableFuture().get(60, TimeUnit.SECONDS);
     }
 
     private static void decode(Coder coder, byte[] body, Materializer materializer)
             throws Exception {
         ByteString decoded = coder.decode(ByteString.fromArray(body), materializer)
-                .toCompletableFuture().get(20, TimeUnit.SECONDS);
+                .toCompletableFuture().get(60, TimeUnit.SECONDS);
         if (decoded.size() != 1000) {
             throw new IllegalStateException("came back changed");
         }

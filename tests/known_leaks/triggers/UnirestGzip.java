@@ -23,7 +23,7 @@ public final class UnirestGzip {
         server.start();
         String page = "http://127.0.0.1:" + server.getAddress().getPort() + "/";
         for (int call = Integer.parseInt(arguments[0]); call > 0; call--) {
-            String text = Unirest.get(page).asStringAsync().get(20, TimeUnit.SECONDS).getBody();
+            String text = Unirest.get(page).asStringAsync().get(60, TimeUnit.SECONDS).getBody();
             if (!text.equals("some text")) {
                 throw new IllegalStateException("came back changed");
             }

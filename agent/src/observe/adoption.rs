@@ -124,8 +124,8 @@ pub(crate) fn run(context @ Context { agent, audit, .. }: Context<'_>) -> Result
     found
 }
 
-/// Marks all instances, and calls `inspect` with each batch of them. Also returns whether there were
-/// none.
+/// Marks all instances, and calls `inspect` with each batch of them. Also returns whether there
+/// were none.
 fn mark_and_inspect(
     context @ Context { agent, audit, jni }: Context<'_>,
     classes: &Classes,

@@ -46,8 +46,8 @@ pub struct Counts {
     pub ended_elsewhere: u64,
     /// Of `ended`, entry streams only: left open, and ended when their `ZipFile` was closed.
     pub ended_with_file: u64,
-    /// Of `late` and `collected`, Inflaters only: lent to an entry stream until then. That stream is
-    /// the leak.
+    /// Of `late` and `collected`, Inflaters only: lent to an entry stream until then. That stream
+    /// is the leak.
     pub lost_lent: u64,
     /// Creation to release, summed over `late` and `collected`.
     pub late_nanos: u128,

@@ -21,8 +21,8 @@ pub(super) struct Record {
     pub(super) lent: bool,
 }
 
-/// Bits of an id that an entry holds: an address of 47 bits without the three lowest ones, which are
-/// always zero. The fourth one is set for a loan.
+/// Bits of an id that an entry holds: an address of 47 bits without the three lowest ones, which
+/// are always zero. The fourth one is set for a loan.
 const ID_BITS: u32 = 44;
 const ID_SHIFT: u32 = 3;
 const ID_MASK: u64 = (1 << ID_BITS) - 1;

@@ -10,7 +10,8 @@ public class DeflaterOutputFinished {
     }
 
     private static int once() throws IOException {
-        DeflaterOutputStream out = new DeflaterOutputStream(new ByteArrayOutputStream()); // the leak
+        ByteArrayOutputStream to = new ByteArrayOutputStream();
+        DeflaterOutputStream out = new DeflaterOutputStream(to); // the leak
         out.write(Steps.DATA);
         out.finish();
         return 1;

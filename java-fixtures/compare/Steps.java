@@ -25,13 +25,15 @@ final class Steps {
         Deflater deflater = new Deflater();
         LENGTH = compress(deflater);
         deflater.end();
+        // As in a service, both classes are loaded before anything is attached.
+        new Inflater().end();
     }
 
     private Steps() {
     }
 
-    // Each line on stdin is a step: "work" repeats the behaviour args[0] times, "gc" forces GCs. Any other
-    // one is only answered.
+    // Each line on stdin is a step: "work" repeats the behaviour args[0] times, "gc" forces GCs.
+    // Any other one is only answered.
     static void run(String[] args, Behaviour behaviour) throws Exception {
         int times = Integer.parseInt(args[0]);
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));

@@ -30,6 +30,8 @@ TIMES = 200
 LOAD = 20000
 # No GC comes by itself: the young generation holds all that a program allocates.
 HEAP = ["-XX:+UseSerialGC", "-Xms256m", "-Xmx256m", "-Xmn160m"]
+# Flags for the JVMs of the tools, which do not run for long.
+BRIEF = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 # Threads of the JDK that end what a program has forgotten.
 LATE = {"Finalizer", "Common-Cleaner", "Reference Handler", "Secondary finalizer"}
 # The longest time that a process may take, in seconds.
@@ -227,8 +229,9 @@ class NativeMem(Way):
 
     def stacks(self, process):
         target = process.folder / "collapsed"
-        subprocess.run([SPEC.java, "-jar", SPEC.converter, "--nativemem", *self.options, "--lines",
-                        "--dot", "--total", "-o", "collapsed", process.folder / "mem.jfr", target],
+        subprocess.run([SPEC.java, *BRIEF, "-jar", SPEC.converter, "--nativemem", *self.options,
+                        "--lines", "--dot", "--total", "-o", "collapsed",
+                        process.folder / "mem.jfr", target],
                        check=True, stdout=subprocess.DEVNULL)
         for text in target.read_text().splitlines():
             stack, size = text.rsplit(" ", 1)
@@ -280,21 +283,20 @@ class NativeMemoryTracking(Way):
         text = (process.folder / phase).read_text()
         total = re.search(r"Total: .*committed=\d+KB(?: ([+-]\d+)KB)?", text)
         grown = int(total[1] or 0)
-        each = min(SPEC.bytes_each.values()) / 1024
-        return Said(max(grown, 0) / each, names_line(process.program, text),
+        named = bool(re.search("inflate|deflate", text, re.I))
+        # Without a name, its growth is that of the JVM.
+        count = max(grown, 0) * 1024 / min(SPEC.bytes_each.values()) if named else 0
+        return Said(count, names_line(process.program, text),
                     f"NMT {grown:+d} KiB, resident {process.extra[phase]:+d} KiB, "
-                    f"flate named {'yes' if re.search('[iI]nflate|[dD]eflate', text) else 'no'}")
+                    f"zlib {'named' if named else 'not named'}")
 
 
 class Histogram(Way):
     name = "class_histogram"
     unit = "objects"
 
-    def attach(self, process):
-        # Without -all, it forces a GC.
-        (process.folder / "ready").write_text(process.jcmd("GC.class_histogram", "-all"))
-
     def look(self, process, phase):
+        # Without -all, it forces a GC.
         options = ["-all"] if phase == "before" else []
         (process.folder / phase).write_text(process.jcmd("GC.class_histogram", *options))
 
@@ -305,9 +307,8 @@ class Histogram(Way):
         return sum(int(row[0]) for row in rows), sum(int(row[1]) for row in rows)
 
     def read(self, process, phase):
-        was, _ = self.objects((process.folder / "ready").read_text())
-        now, size = self.objects((process.folder / phase).read_text())
-        return Said(now - was, False, f"{now} objects ({now - was:+d}) of {size} bytes in all")
+        count, size = self.objects((process.folder / phase).read_text())
+        return Said(count, False, f"{count} objects of {size} bytes in all")
 
 
 class HeapDump(Way):
@@ -408,7 +409,7 @@ def zlib_objects(dump):
 
 
 class MethodTrace(Way):
-    """JFR method tracing (JEP 520). An event has no object, so creations and ends are subtracted."""
+    """JFR method tracing (JEP 520). Events have no object: creations and ends are subtracted."""
 
     name = "JFR MethodTrace"
     unit = "calls"
@@ -426,8 +427,9 @@ class MethodTrace(Way):
         process.jcmd("JFR.dump", "name=compare", f"filename={process.folder}/{phase}.jfr")
 
     def read(self, process, phase):
-        done = subprocess.run([SPEC.java.parent / "jfr", "print", "--json", "--stack-depth", "12",
-                               "--events", "jdk.MethodTrace", process.folder / f"{phase}.jfr"],
+        done = subprocess.run([SPEC.java.parent / "jfr", *[f"-J{flag}" for flag in BRIEF], "print",
+                               "--json", "--stack-depth", "12", "--events", "jdk.MethodTrace",
+                               process.folder / f"{phase}.jfr"],
                               stdout=subprocess.PIPE, check=True)
         created = ended = late = 0
         line = False
@@ -704,6 +706,19 @@ def spread(values, decimals):
     return f"{middle:.{decimals}f} ({low:.{decimals}f}..{high:.{decimals}f})"
 
 
+def compile_programs():
+    sources = sorted(HERE.glob("*.java"))
+    stamp = SPEC.classes / "compiled"
+    if stamp.exists() and stamp.stat().st_mtime > max(one.stat().st_mtime for one in sources):
+        return
+    shutil.rmtree(SPEC.classes, ignore_errors=True)
+    SPEC.classes.mkdir(parents=True)
+    subprocess.run([SPEC.java.parent / "javac", *[f"-J{flag}" for flag in BRIEF], "--release", "8",
+                    "-g", "-nowarn", "-Xlint:-options", "-encoding", "UTF-8", "-d", SPEC.classes,
+                    *sources], check=True)
+    stamp.touch()
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ("java", "zaudit", "profiler", "converter", "byteman", "jemalloc", "jeprof",
@@ -715,10 +730,7 @@ def main():
     SPEC.jcmd = SPEC.java.parent / "jcmd"
     SPEC.classes = SPEC.work / "classes"
     begun = time.monotonic()
-    shutil.rmtree(SPEC.classes, ignore_errors=True)
-    SPEC.classes.mkdir(parents=True)
-    subprocess.run([SPEC.java.parent / "javac", "--release", "8", "-g", "-nowarn", "-Xlint:-options",
-                    "-encoding", "UTF-8", "-d", SPEC.classes, *HERE.glob("*.java")], check=True)
+    compile_programs()
     ways = [Zaudit(), NativeMem(), NativeMemoryTracking(), Histogram(), HeapDump(),
             MethodTrace(), Byteman()]
     if SPEC.jemalloc:

@@ -595,8 +595,7 @@ def calibrate():
 def judge(results):
     """The tables of counts: found is what is at least half of the leak above the clean control."""
     for phase in PHASES:
-        print(f"\n{'Before any GC' if phase == 'before' else 'After forced GCs'}: "
-              "instances that each way says are open or lost")
+        print(f"\n## {'Before a GC' if phase == 'before' else 'After GCs'}")
         rows = []
         for way, cases in results.items():
             row = [way]
@@ -605,10 +604,11 @@ def judge(results):
                 row.append(cell(said[phase], leaked, cases["Clean"][1][phase], program))
             rows.append(row)
         truth = next(iter(results.values()))
-        rows.append(["(the truth)", *[str(truth[program][0]) for program in LEAKS + CONTROLS]])
-        table(["", *LEAKS, *CONTROLS], rows)
-    print("\n200: found · 200*: found, with the line · (200): no more than it says of Clean · "
-          "~200: from bytes or samples")
+        rows.append(["the program itself",
+                     *[str(truth[program][0]) for program in LEAKS + CONTROLS]])
+        table(["way", *LEAKS, *CONTROLS], rows)
+    print("\n200: found; 200*: found, and the line is named; ~200: an estimate, by bytes;"
+          "\n(200): not found, because it is not above what it says of Clean by half of the leak")
 
 
 def is_found(said, leaked, clean):
@@ -649,17 +649,16 @@ def summarize(ways, results, costs):
         # The leak mode costs the recording.
         row += costs.get(way.name, costs.get(way.name.split(" --")[0], ["-", "-"]))
         rows.append(row)
-    print("\nIn short")
-    table(["", "found before", "after a GC", "count", "the line", "says of Pool", "of Clean",
-           "restart", "CPU of the work / bare", "CPU s besides / bare"], rows)
+    print("\n## In short")
+    table(["way", "found before a GC", "found after", "count", "line named", "says of Pool",
+           "of Clean", "restart", "CPU of the work, to bare", "other CPU, added"], rows)
 
 
 def table(head, rows):
-    widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
-    for row in [head, *rows]:
-        first, *rest = [text.ljust(width) if at == 0 else text.rjust(width)
-                        for at, (text, width) in enumerate(zip(row, widths))]
-        print("  ".join([first, *rest]).rstrip())
+    """A table of Markdown, as docs/comparison.md has it."""
+    print()
+    for row in [head, ["---"] * len(head), *rows]:
+        print(f"| {' | '.join(row)} |")
 
 
 # ---- what each costs -----------------------------------------------------------------------------
@@ -692,7 +691,7 @@ def cost(ways, rounds):
         pairs = list(zip(seconds[way.name], seconds["bare"]))
         ratios = [own[0] / base[0] for own, base in pairs]
         rest = [own[1] - base[1] for own, base in pairs]
-        found[way.name] = [spread(ratios, 2), spread(rest, 1)]
+        found[way.name] = [spread(ratios, 2), f"{spread(rest, 1)} s"]
     print(f"\nProcessor time of {LOAD} Deflaters and Inflaters that compress 4,000 bytes, median "
           f"(range) of {rounds} rounds; load average {os.getloadavg()[0]:.1f} on "
           f"{os.cpu_count()} processors")

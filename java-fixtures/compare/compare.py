@@ -28,7 +28,7 @@ PHASES = ["before", "after"]
 # How often a behaviour is repeated, and how often for the costs.
 TIMES = 200
 LOAD = 20000
-# No GC comes by itself: the young generation holds all that a program allocates.
+# No GC runs unforced: the young generation holds all that a program allocates.
 HEAP = ["-XX:+UseSerialGC", "-Xms256m", "-Xmx256m", "-Xmn160m"]
 # Flags for the JVMs of the tools, which do not run for long.
 BRIEF = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
@@ -741,10 +741,10 @@ def main():
     calibrate()
     # Counts do not depend on the load of the machine; the costs have it for themselves.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        asked = [(program, pool.submit(ask, way, program))
-                 for way in ways for program in LEAKS + CONTROLS]
+        pending = [(program, pool.submit(ask, way, program))
+                   for way in ways for program in LEAKS + CONTROLS]
         results = {}
-        for program, answers in asked:
+        for program, answers in pending:
             for name, answer in answers.result().items():
                 results.setdefault(name, {})[program] = answer
     costs = cost(ways, SPEC.rounds) if SPEC.rounds else {}

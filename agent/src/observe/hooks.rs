@@ -406,7 +406,9 @@ fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
     if actor.role == Role::Reclaimer && threads::reclaiming(agent, jni)? == Reclaiming::Finalizes {
         actor.role = Role::StreamFinalizer;
     }
-    let end = || audit.with_ledger(|ledger, own| ledger.ended(own, id, actor, || agent.recent()));
+    // Several threads may end one instance at once, and no lock of the JDK is held here yet.
+    let end =
+        || audit.with_ledger(|ledger, own| ledger.ended_once(own, id, actor, || agent.recent()));
     let first = match audit.is_adopting() {
         true => {
             // As in `freed_during_adoption`, for the entry stream that it may be lent to.

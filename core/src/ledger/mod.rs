@@ -245,7 +245,32 @@ impl Ledger {
         by: Actor,
         now: impl Fn() -> Nanos,
     ) -> bool {
-        let record = self.take(id);
+        self.end(own, id, self.take(id), by, now)
+    }
+
+    /// The same where several threads may call it for one instance at the same time: for one of
+    /// them it is the first call.
+    pub fn ended_once(
+        &self,
+        own: &ThreadCounts,
+        id: InstanceId,
+        by: Actor,
+        now: impl Fn() -> Nanos,
+    ) -> bool {
+        let record =
+            if table::fits(id) { self.table.remove_once(id) } else { self.odd().remove(&id) };
+        self.end(own, id, record, by, now)
+    }
+
+    #[inline]
+    fn end(
+        &self,
+        own: &ThreadCounts,
+        id: InstanceId,
+        record: Option<Record>,
+        by: Actor,
+        now: impl Fn() -> Nanos,
+    ) -> bool {
         if record.is_none_or(|record| record.lent) {
             self.end_with_file(own, id, by, &now);
         }

@@ -184,6 +184,19 @@ impl Table {
         Some(record)
     }
 
+    /// The same where other threads may take it out at the same time: one of them does.
+    pub(super) fn remove_once(&self, id: InstanceId) -> Option<Record> {
+        let entry = self.find(id)?;
+        let key = entry.key.load(Ordering::Relaxed);
+        // Before another thread can use the entry.
+        let record = Record::from_words(key, entry.value.load(Ordering::Relaxed));
+        let is_it = key & ID_MASK == id.0 >> ID_SHIFT;
+        let take = || {
+            entry.key.compare_exchange(key, REMOVED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        (is_it && take()).then_some(record)
+    }
+
     /// Records whether an instance is lent. False if it is not there.
     pub(super) fn set_lent(&self, id: InstanceId, lent: bool) -> bool {
         let Some(entry) = self.find(id) else { return false };

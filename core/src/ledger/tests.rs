@@ -103,6 +103,39 @@ fn a_loan_is_given_back_or_ends_with_its_instance() {
 }
 
 #[test]
+fn one_of_several_threads_ends_an_instance() {
+    const INSTANCES: u64 = 50_000;
+    let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
+    let ids: Vec<_> = (0..INSTANCES).map(|n| book.make(SITE, MAIN, ms(n))).collect();
+    let arrived = AtomicU64::new(0);
+    let counts = [ThreadCounts::default(), ThreadCounts::default()];
+    let end_all = |own: &ThreadCounts| {
+        ids.iter().zip(1..).fold(0, |first, (id, round)| {
+            // A barrier of the library would let one go before the other.
+            arrived.fetch_add(1, Ordering::Relaxed);
+            for spins in 1_u32.. {
+                match arrived.load(Ordering::Relaxed) {
+                    all if all >= 2 * round => break,
+                    _ if spins.is_multiple_of(1_000) => std::thread::yield_now(),
+                    _ => std::hint::spin_loop(),
+                }
+            }
+            let by = by(2, Role::Program);
+            first + u64::from(book.ledger.ended_once(own, *id, by, || ms(1)))
+        })
+    };
+    let first: u64 = std::thread::scope(|scope| {
+        let threads = counts.each_ref().map(|own| scope.spawn(|| end_all(own)));
+        threads.map(|thread| thread.join().unwrap()).iter().sum()
+    });
+    assert_eq!(first, INSTANCES);
+    let mut tallies = vec![Tally::default(); 4];
+    let all = counts.iter().chain([&book.own]);
+    assert!(book.ledger.tally(all, &mut tallies, None).1);
+    assert_eq!((tallies[3].counts.created, tallies[3].counts.ended), (INSTANCES, INSTANCES));
+}
+
+#[test]
 fn loans_of_odd_addresses_are_loans_too() {
     for address in [0x7f00_0000_1230, 0x7f00_0000_1238, 0x1231, 16] {
         let id = InstanceId::of_address(address);

@@ -155,9 +155,9 @@ pub(in crate::report) fn summary_clauses(
             .iter()
             .map(|kind| (report.classification.totals.get(*kind), *kind))
             .filter(|(totals, kind)| {
-                // The JDK itself opens and closes many entry streams.
-                let usual = if *kind == Kind::ZipEntry { totals.ended } else { 0 };
-                totals.created > usual
+                // The JDK itself opens many entry streams.
+                let usual = totals.ended + totals.expected;
+                totals.created > if *kind == Kind::ZipEntry { usual } else { 0 }
             })
             .map(|(totals, kind)| {
                 format!("{} of {}", grouped(totals.ended), some(totals.created, kind))

@@ -270,10 +270,10 @@ fn mix(hash: u64, word: u64, factor: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-/// The salt of an audit, a version, a depth of less than 2^14 and one of four tables.
+/// The salt of an audit, a version, a depth of less than 2^13 and one of eight tables.
 #[inline(always)]
 pub(crate) fn salt([audit, version, depth, table]: [u64; 4]) -> u64 {
-    mix(mix(0x5bd1_e995_9747_b28c, audit << 16 ^ depth << 2 ^ table, MARK), version, MARK)
+    mix(mix(0x5bd1_e995_9747_b28c, audit << 16 ^ depth << 3 ^ table, MARK), version, MARK)
 }
 
 /// Words of a marker: a call from native code, and the two ways in which a walk ends.
@@ -610,7 +610,7 @@ mod tests {
     #[test]
     fn keys_differ_in_every_word_in_its_kind_and_in_the_order() {
         let mut seen = HashSet::new();
-        for table in 0..4 {
+        for table in 0..8 {
             for version in 0..3 {
                 for depth in [1, 2, 1_024] {
                     for audit in 0..3 {

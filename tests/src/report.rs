@@ -212,8 +212,8 @@ mod tests {
                    "live": 0, "expected": 0, "ended_with_file": 0, "leaked": 2, "suspects": 0, "known": {"leaked": 0, "suspects": 0}, "bytes_held": 0, "lateness_byte_seconds": 1.0, "oldest_live_seconds": null,
                    "youngest_live_seconds": null, "young": 0, "tendency": null, "trend": [{"seconds": 1.0, "live": 3}],
                    "threads": ["main"], "rule": null, "truncated": false,
-                   "frames": [{"class": "java.util.zip.Inflater", "method": "<init>", "file": "Inflater.java", "line": 1},
-                              {"class": "Main$1", "method": "run", "file": null, "line": null}],
+                   "frames": [{"class": "java.util.zip.Inflater", "method": "<init>", "file": "Inflater.java", "line": 1, "jdk": true},
+                              {"class": "Main$1", "method": "run", "file": null, "line": null, "jdk": false}],
                    "retention": []}],
         "other_sites": {"inflater": null, "deflater": null, "zip_entry": null}, "frame_table": [], "stack_table": {"frame": [], "caller": []},
         "ended_again": [], "rules": [], "health": {"ok": true, "dropped": 0} }"#;

@@ -14,6 +14,14 @@ public final class Hooks {
         calls++;
     }
 
+    public static void lent(Object object) {
+        calls++;
+    }
+
+    public static void givenBack(Object object) {
+        calls++;
+    }
+
     public static void ending(Object object) {
         calls++;
     }

@@ -232,7 +232,7 @@ fn hooks_by(
     for class in Classes::of(jdk, workspace)? {
         let class = class?;
         modules.insert(class.module.clone());
-        if !instrument::targets().any(|target| target == class.name) {
+        if !hooked(jdk.major).any(|target| target == class.name) {
             continue;
         }
         let out = instrument::instrument(&class.name, &class.bytes, identity)
@@ -246,13 +246,20 @@ fn hooks_by(
         names.push(link::binary(&class.name));
     }
     let linked = link::link(jdk, workspace, &modules, &names, Some(&mut patch))?;
-    // JDK 8 has one class for the native streams of both, without a hook.
-    let targets = instrument::targets().count() - if jdk.major == 8 { 2 } else { 0 };
-    if linked.linked == targets as u64 {
+    if linked.linked == hooked(jdk.major).count() as u64 {
         Ok(modules)
     } else {
         Err(format!("{names:?}: {linked:?}"))
     }
+}
+
+/// The classes that are hooked in this JDK. JDK 8 has no class for each native stream, and a
+/// `ZipFile` there lends its Inflaters itself.
+fn hooked(major: u32) -> impl Iterator<Item = &'static str> {
+    instrument::targets().filter(move |target| match *target {
+        instrument::ZIP_FILE => major == 8,
+        target => major > 8 || !target.contains('$'),
+    })
 }
 
 /// Where the hooks of a class are. By tag, the other constructors delegate to these.
@@ -269,6 +276,12 @@ fn expected(class: &str, major: u32, identity: Identity) -> Vec<(&'static str, C
         }
         "java/util/zip/Inflater$InflaterZStreamRef" => ("stream", "", [C::InflaterEnded; 3]),
         "java/util/zip/Deflater$DeflaterZStreamRef" => ("stream", "", [C::DeflaterEnded; 3]),
+        instrument::ZIP_FILE | instrument::ZIP_FILE_RESOURCE => {
+            return vec![
+                ("getInflater()Ljava/util/zip/Inflater;", C::Lent),
+                ("releaseInflater(Ljava/util/zip/Inflater;)V", C::GivenBack),
+            ];
+        }
         _ => return vec![("halt(I)V", C::Ending), ("shutdown()V", C::Ending)],
     };
     let [created, ended, again] = by_address;

@@ -142,7 +142,7 @@ impl<W: Write> Json<W> {
 impl<W: Write> Write for Json<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Nearly all of a report, and quickly seen. The serializer has escaped what is below.
-        if self.begun.is_empty() && bytes.iter().all(|byte| *byte < 0x7f) {
+        if self.begun.is_empty() && bytes.is_ascii() && !bytes.contains(&0x7f) {
             self.to.write_all(bytes)?;
             return Ok(bytes.len());
         }

@@ -15,7 +15,7 @@ use crate::report::out::{Listed, Out};
 use crate::report::tree::{Node, Tree};
 use crate::report::{Report, millis};
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, BufWriter, Write as _};
 use std::time::SystemTime;
 
 /// Writes the report as one JSON document with a line break at its end.
@@ -93,7 +93,11 @@ pub(in crate::report) fn render(report: &Report, to: &mut dyn io::Write) -> io::
                 .collect(),
             health: health(report),
         };
-    let result = serde_json::to_writer_pretty(escape::Json::new(&mut out), &root);
+    // The serializer writes each quotation mark and each indent by itself.
+    let mut pieces = BufWriter::new(escape::Json::new(&mut out));
+    let result = serde_json::to_writer_pretty(&mut pieces, &root)
+        .and_then(|()| pieces.flush().map_err(serde_json::Error::io));
+    drop(pieces);
     out.serialized(result);
     out.push('\n');
     out.finish()

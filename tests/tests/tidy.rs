@@ -409,8 +409,9 @@ fn documents() -> Vec<PathBuf> {
     let folders = ["", "docs", "docs/examples", ".github", ".github/ISSUE_TEMPLATE"];
     let files = folders.iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
     let files = files.map(|file| file.unwrap().path());
-    let found: Vec<_> =
-        files.filter(|path| path.extension().is_some_and(|name| name == "md")).collect();
+    let files = files.filter(|path| path.extension().is_some_and(|name| name == "md"));
+    // What a renderer wrote has lines of any length.
+    let found: Vec<_> = files.filter(|path| !path.ends_with("examples/report.md")).collect();
     assert!(found.len() > 15, "the documents were found: {found:?}");
     found
 }

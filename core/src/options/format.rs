@@ -21,6 +21,8 @@ pub enum Format {
     Collapsed,
     /// For Prometheus, through the textfile collector of node_exporter.
     Prom,
+    /// For a comment on a pull request, or a job summary.
+    Markdown,
 }
 
 /// What is known of a format without rendering it.
@@ -97,6 +99,14 @@ pub const FORMATS: &[FormatSpec] = &[
         mode: PUBLIC,
         is_text: true,
         summary: "metrics for the textfile collector of node_exporter",
+    },
+    FormatSpec {
+        format: Format::Markdown,
+        name: "markdown",
+        extensions: &[".md", ".markdown"],
+        mode: PRIVATE,
+        is_text: true,
+        summary: "for a comment on a pull request, or a job summary",
     },
 ];
 
@@ -192,6 +202,7 @@ mod tests {
             ("r.gz", Format::Text),
             ("r.folded", Format::Collapsed),
             ("r.prom", Format::Prom),
+            ("r.md", Format::Markdown),
             ("r.txt", Format::Text),
             ("/dev/stderr", Format::Text),
             ("", Format::Text),

@@ -7,6 +7,7 @@
 mod collapsed;
 mod html;
 mod json;
+mod markdown;
 mod merge;
 mod out;
 mod pprof;
@@ -392,6 +393,7 @@ impl Report {
             Format::Pprof => pprof::render(self, to),
             Format::Collapsed => collapsed::render(self, to),
             Format::Prom => prom::render(self, to),
+            Format::Markdown => markdown::render(self, to),
         }
     }
 }

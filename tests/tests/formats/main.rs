@@ -1,11 +1,13 @@
 //! Each format in the hands of the real programs that it was made for, of real JVMs and of names
 //! that no program should have.
 //!
-//! Profiles are [`profiles`]', one line a stack is [`stacks`]', metrics and alerts [`metrics`]'.
+//! Profiles are [`profiles`]', one line a stack is [`stacks`]', metrics and alerts [`metrics`]',
+//! Markdown [`markdown`]'.
 //! Getting the programs is `scripts/readers`' work. Invariant: what a program makes of a file is
 //! compared with the JSON report of the same snapshot, never with the renderer's own words.
 
 mod cost;
+mod markdown;
 mod metrics;
 mod profiles;
 mod stacks;
@@ -36,7 +38,7 @@ use zaudit_tests::suite::{self, TestEnv, case};
 type Test = fn(&Kit) -> Result<()>;
 
 /// A test, and the programs that it needs.
-const TESTS: [(&str, &[&str], Test); 12] = [
+const TESTS: [(&str, &[&str], Test); 15] = [
     ("pprof::sums_are_the_report_s", &["go"], profiles::sums_are_the_report_s),
     ("pprof::several_jvms_add_up", &["go"], profiles::several_jvms_add_up),
     ("pprof::nothing_is_left_of_a_difference", &["go"], profiles::nothing_is_left_of_a_difference),
@@ -52,6 +54,9 @@ const TESTS: [(&str, &[&str], Test); 12] = [
     ("prom::check", &["promtool"], metrics::check),
     ("prom::scraped", &["prometheus", "node_exporter"], metrics::scraped),
     ("prom::alerts", &["promtool"], metrics::alerts),
+    ("markdown::table", &["cmark-gfm"], markdown::table),
+    ("markdown::clean", &["cmark-gfm"], markdown::clean),
+    ("markdown::hostile_names", &["cmark-gfm"], markdown::hostile_names),
     ("one_snapshot_many_files", &[], one_snapshot_many_files),
 ];
 
@@ -150,8 +155,8 @@ fn one_snapshot_many_files(kit: &Kit) -> Result<()> {
 /// The mode of a file in this format, as docs/formats.md has it.
 fn expected_mode(format: Format) -> u32 {
     match format {
-        Format::Text | Format::Html | Format::Json | Format::Pprof | Format::Collapsed => 0o600,
         Format::Prom => 0o644,
+        _ => 0o600,
     }
 }
 

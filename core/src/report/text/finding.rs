@@ -50,7 +50,7 @@ impl Text<'_> {
         }
     }
 
-    fn finding(&mut self, report: &Report, finding: &Finding<'_>, head: &str) {
+    pub(super) fn finding(&mut self, report: &Report, finding: &Finding<'_>, head: &str) {
         let Some(worst) = finding.sites.first() else { return };
         let stats = &finding.stats;
         let code = if stats.severity() == Severity::Leak { RED } else { YELLOW };

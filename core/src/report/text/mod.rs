@@ -11,7 +11,7 @@ use super::out::Out;
 use super::words::clean;
 use super::{Process, Report, lost};
 use crate::analysis::classify::SiteStats;
-use crate::analysis::findings::{findings, leaks_and_suspects};
+use crate::analysis::findings::{Finding, findings, leaks_and_suspects};
 use crate::ledger::Tally;
 use crate::model::{Kind, Trigger};
 use crate::wording::summary::{self, Leaks};
@@ -72,13 +72,31 @@ pub(super) fn render(report: &Report, style: Style, to: &mut dyn io::Write) -> i
         let (leaking, rest) = findings.split_at_checked(leaks).unwrap_or_default();
         text.findings(report, leaking, "LEAK", LEAKS);
         text.findings(report, rest.get(..suspects).unwrap_or_default(), "SUSPECT", SUSPECTS);
-        text.rules(report);
-        text.totals(report);
-        text.adopted(report);
     }
-    text.unused_rules(report);
-    text.health(report);
+    text.below_findings(report);
     text.out.finish()
+}
+
+/// What the report says of a finding, without escape sequences. `head` stands in front of it.
+pub(super) fn one_finding(
+    report: &Report,
+    finding: &Finding<'_>,
+    head: &str,
+) -> io::Result<String> {
+    captured(|text| text.finding(report, finding, head))
+}
+
+/// What stands below the findings.
+pub(super) fn below_findings(report: &Report) -> io::Result<String> {
+    captured(|text| text.below_findings(report))
+}
+
+fn captured(write: impl FnOnce(&mut Text<'_>)) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let mut text = Text { out: Out::new(&mut bytes), style: Style::default() };
+    write(&mut text);
+    text.out.finish()?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 struct Text<'w> {
@@ -87,6 +105,16 @@ struct Text<'w> {
 }
 
 impl Text<'_> {
+    fn below_findings(&mut self, report: &Report) {
+        if report.found_something() {
+            self.rules(report);
+            self.totals(report);
+            self.adopted(report);
+        }
+        self.unused_rules(report);
+        self.health(report);
+    }
+
     fn summary(&mut self, report: &Report, leaks: usize, suspects: usize) {
         let line =
             format!("SUMMARY: zaudit: {}", summary_clauses(report, leaks, suspects).join("; "));

@@ -1,5 +1,5 @@
 //! Metrics in the hands of promtool, of node_exporter's textfile collector and of Prometheus; the
-//! alerts of `docs/`.
+//! alerts and the dashboard of `docs/prometheus/`.
 //!
 //! Invariant: what Prometheus answers is compared with the JSON report of the same snapshot.
 
@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub(crate) fn alerts(kit: &Kit) -> Result<()> {
         [(["check", "rules"], "alerts.yml"), (["test", "rules"], "alerts-test.yml")]
     {
         let mut command = kit.tools.command("promtool")?;
-        let said = Said::of(command.current_dir(repository().join("docs")).args(words).arg(file))?;
+        let said = Said::of(command.current_dir(prometheus_files()).args(words).arg(file))?;
         ensure!(said.code == Some(0) && said.stdout.contains("SUCCESS"), "{words:?}: {said:?}");
     }
     Ok(())
@@ -134,6 +135,34 @@ pub(crate) fn scraped(kit: &Kit) -> Result<()> {
     ensure!(blamed == [2.0], "two JVMs of one program: {blamed:?}");
     let hostile = queried(&prometheus, r#"zaudit_place_leaked{place=~"a\"},.*</script>.*"}"#)?;
     ensure!(hostile == [1.0], "hostile names: {hostile:?}");
+    dashboard(kit, &prometheus)
+}
+
+fn prometheus_files() -> PathBuf {
+    repository().join("docs/prometheus")
+}
+
+/// Prometheus answers each query of the dashboard, and finds something.
+fn dashboard(kit: &Kit, prometheus: &str) -> Result<()> {
+    let text = fs::read_to_string(prometheus_files().join("dashboard.json"))
+        .map_err(|error| error.to_string())?;
+    let dashboard: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let panels = dashboard["panels"].as_array().ok_or("no panels")?;
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array()).flatten();
+    let mut queries = 0;
+    for target in targets {
+        let query = target["expr"].as_str().ok_or_else(|| format!("no query: {target}"))?;
+        let variables = [("$__rate_interval", "5m"), ("$instance", ".*"), ("$program", ".*")];
+        let query = variables
+            .iter()
+            .fold(query.to_owned(), |query, (name, value)| query.replace(name, value));
+        let mut promtool = kit.tools.command("promtool")?;
+        let url = format!("http://{prometheus}");
+        let found = Said::of(promtool.args(["query", "instant", &url, &query]))?.done()?;
+        ensure!(found.contains(" => "), "{query} finds nothing: {found:?}");
+        queries += 1;
+    }
+    ensure!(queries >= panels.len(), "{queries} queries for {} panels", panels.len());
     Ok(())
 }
 

@@ -249,7 +249,9 @@ pub fn instrument(
     for hook in HOOKS.iter().filter(applies) {
         place(hook, &mut class, &mut placed, &mut missing)?;
     }
-    Ok(Instrumented { bytes: class.to_bytes()?, placed, missing })
+    // A hook that found no place may have left entries in the constant pool.
+    let bytes = if placed.is_empty() { bytes.to_vec() } else { class.to_bytes()? };
+    Ok(Instrumented { bytes, placed, missing })
 }
 
 /// A place in a method.
@@ -746,6 +748,9 @@ mod tests {
             let out = instrument(ZIP_FILE, &bytes, Identity::Address).unwrap();
             assert_eq!((out.missing, out.placed.len()), (vec![format!("{ZIP_FILE}{reason}")], 1));
         }
+        let bytes = zip_file("releaseInflater", 0, 2);
+        let out = instrument(ZIP_FILE, &bytes, Identity::Address).unwrap();
+        assert_eq!((out.missing.len(), out.placed.len(), out.bytes), (2, 0, bytes));
     }
 
     #[test]

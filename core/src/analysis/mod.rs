@@ -10,4 +10,5 @@ pub mod transparent;
 pub mod blame;
 pub mod classify;
 pub mod findings;
+pub mod source_names;
 pub mod hints;

@@ -1,7 +1,7 @@
 // A subclass overrides close() without super.close(): nothing is ended by it.
 // expect: inflater created 2, collected 2
 // class: CloseOverridden$Sloppy
-// says: use try (CloseOverridden$Sloppy z = new CloseOverridden$Sloppy(…)), which ends it
+// says: CloseOverridden$Sloppy extends Inflater: use it in a try-with-resources statement; if it
 
 import java.util.zip.Inflater;
 

@@ -15,12 +15,16 @@ use zaudit_tests::suite::{self, TestEnv, case, per_jdk};
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
-const TESTS: [(&str, Test); 5] = [
+const TESTS: [(&str, Test); 9] = [
     ("every_stream_is_called_by_its_name", every_stream),
     ("who_creates_indirectly_is_blamed", indirectly),
     ("a_name_makes_nothing_the_jdks", named_as_jdk),
     ("who_does_not_give_back_is_blamed", pool),
     ("what_a_copy_has_ended_is_ended", copied),
+    ("what_is_handed_on_is_not_ended_at_once", handed_on),
+    ("a_caller_that_forgets_shall_close", callers_differ),
+    ("methods_are_called_as_in_the_source", generated_names),
+    ("a_constructor_that_throws_is_named", streams_throw),
 ];
 
 fn main() -> ExitCode {
@@ -185,6 +189,67 @@ fn copied(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let text = jvm()?.agent(&env.library, "gc,hooks=tag").run()?.stderr();
     let says = "8 ended, and the audit did not see their creation";
     ensure!(text.contains(says), "no {says:?}: {text}");
+    Ok(())
+}
+
+fn handed_on(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let (report, _) = run(env, jdk, "HandedOn")?;
+    for (method, name) in [
+        ("HandedOn.createStream", "HandedOn.createStream()"),
+        ("HandedOn$Codec.initialize", "HandedOn$Codec.initialize()"),
+    ] {
+        let begin = format!("{name} probably returns or keeps this Inflater");
+        ensure_hint(&report, method, &begin)?;
+    }
+    let begin = created_by_itself(jdk, "Inflater", "HandedOn.decode()")
+        + "; if the method returns or keeps this Inflater, call end() where its owner is closed";
+    ensure_hint(&report, "HandedOn.decode", &begin)
+}
+
+fn callers_differ(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let (report, text) = run(env, jdk, "CallersDiffer")?;
+    for (method, begin) in [
+        ("forgets", "does not close the CallersDiffer$Codec that it creates, as other callers do"),
+        ("loses", "does not end or close the Inflater that it gets from CallersDiffer.inflater()"),
+    ] {
+        let method = format!("CallersDiffer.{method}");
+        ensure_hint(&report, &method, &format!("{method}() probably {begin}"))?;
+    }
+    ensure_blamed(&text, &["CallersDiffer.forgets", "CallersDiffer.loses"])?;
+    let says = "0 of 3 were ended: nothing called end(); for other callers, all 3 were ended";
+    let said = text.stderr().matches(says).count();
+    ensure!(said == 2, "{said} times {says:?}: {text}");
+    Ok(())
+}
+
+fn generated_names(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let (report, _) = run(env, jdk, "GeneratedNames")?;
+    for (method, name) in [
+        ("inLambda", "GeneratedNames.inLambda() (GeneratedNames.java:"),
+        ("inAnonymous", "run() of an anonymous class in GeneratedNames (GeneratedNames.java:"),
+    ] {
+        let begin = created_by_itself(jdk, "Inflater", name);
+        ensure_hint(&report, &format!("GeneratedNames.{method}"), &begin)?;
+    }
+    let begin = "close the InflaterInputStream created in the constructor of GeneratedNames$Holder";
+    ensure_hint(&report, "GeneratedNames.inConstructor", begin)
+}
+
+fn streams_throw(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let (report, _) = run(env, jdk, "StreamsThrow")?;
+    for (method, stream, why) in [
+        ("gzipOut", "GZIPOutputStream", "the stream below failed"),
+        ("jarOut", "JarOutputStream", "the stream below failed"),
+        ("jarIn", "JarInputStream", "the data is damaged"),
+        ("zipIn", "ZipInputStream", "it was given null"),
+    ] {
+        let method = format!("StreamsThrow.{method}");
+        ensure_hint(&report, &method, &format!("close the {stream} created in {method}()"))?;
+        let end =
+            format!("if it is closed already, its constructor has probably thrown because {why}");
+        let hints = hints(&report, &method);
+        ensure!(hints.iter().all(|hint| hint.ends_with(&end)), "{hints:?}, and not {end:?}");
+    }
     Ok(())
 }
 

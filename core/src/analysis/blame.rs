@@ -72,8 +72,14 @@ fn takes(frame: &Frame) -> bool {
         "acquire", "borrow", "take", "get", "obtain", "lease", "poll", "claim", "checkout",
         "checkOut",
     ];
-    let rest = WORDS.iter().find_map(|word| frame.method.strip_prefix(word));
-    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_lowercase()))
+    begins_with(frame, &WORDS)
+}
+
+/// Whether the first word of a method's name is one of these.
+pub fn begins_with(frame: &Frame, words: &[&str]) -> bool {
+    let rest = |word: &&str| frame.method.strip_prefix(*word);
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_lowercase());
+    words.iter().filter_map(rest).any(ends)
 }
 
 /// The class's name without its package.

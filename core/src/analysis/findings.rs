@@ -8,6 +8,7 @@ use crate::analysis::classify::{ClassifiedSite, Severity, SiteStats};
 use crate::analysis::transparent::is_transparent;
 use crate::model::{Frame, Kind, OutOfMemory, push};
 use crate::stacks::Site;
+use crate::wording::finding as wording;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Finding<'a> {
     pub sites: Vec<&'a ClassifiedSite>,
     /// Index of the frame to look at first in the stack of the first site, from the innermost one.
     pub blame_frame: usize,
+    /// If the blame frame is one of several callers of a line: what the others got from it.
+    pub others: Option<SiteStats>,
     /// Order in which findings were found: it decides between equal ones.
     rank: usize,
 }
@@ -30,7 +33,13 @@ impl<'a> Finding<'a> {
         let (first, rest) = sites.split_first()?;
         let mut stats = first.stats;
         rest.iter().for_each(|site| stats.add(&site.stats));
-        Some(Finding { stats, sites, blame_frame, rank })
+        Some(Finding { stats, sites, blame_frame, others: None, rank })
+    }
+
+    /// How many were ended, and what that suggests: one sentence.
+    pub fn ratio(&self) -> String {
+        let ratio = self.stats.ratio();
+        self.others.map_or(ratio.clone(), |others| wording::beside_others(&ratio, &others.ratio()))
     }
 
     /// The frames that distinguish its stacks from others, innermost first, each with whether only
@@ -70,12 +79,23 @@ impl<'a> Finding<'a> {
         begin + rest.position(|frame| !is_transparent(frame)).unwrap_or(0)
     }
 
+    /// As [`Finding::caller_of`], but a constructor that calls another one of its class creates
+    /// nothing more than that one does.
+    fn client_of(&self, classified: &ClassifiedSite, shared: usize) -> usize {
+        let caller = self.caller_of(classified, shared);
+        let frames = || classified.site.frames().skip(caller.saturating_sub(1));
+        let delegates = |(inner, outer): &(&Frame, &Frame)| {
+            inner.class == outer.class && [inner, outer].iter().all(|f| f.method == "<init>")
+        };
+        caller + frames().zip(frames().skip(1)).take_while(delegates).count()
+    }
+
     /// If one caller loses all instances that it gets and the others end all of theirs, that caller
     /// is to blame: its sites become a finding, and the rest becomes another one.
     fn split(mut self) -> Result<(Finding<'a>, Option<Finding<'a>>), OutOfMemory> {
         let shared = self.shared();
         let caller =
-            |site: &'a ClassifiedSite| site.site.frames().nth(self.caller_of(site, shared));
+            |site: &'a ClassifiedSite| site.site.frames().nth(self.client_of(site, shared));
         let is_lost = |site: &ClassifiedSite| site.stats.severity() != Severity::Clean;
         let first = self.sites.iter().find(|site| is_lost(site));
         let Some((first, only)) = first.and_then(|site| Some((*site, caller(site)?))) else {
@@ -85,7 +105,7 @@ impl<'a> Finding<'a> {
         if !self.sites.iter().all(apart) || self.sites.iter().all(|site| is_lost(site)) {
             return Ok((self, None));
         }
-        let (by, rank) = (self.caller_of(first, shared), self.rank);
+        let (by, rank) = (self.client_of(first, shared), self.rank);
         let others = self.sites.iter().find(|site| !is_lost(site));
         let blame_frame = others.map_or(self.blame_frame, |site| self.blame_frame_of(site));
         let (mut lost, mut kept) = (Vec::new(), Vec::new());
@@ -93,7 +113,9 @@ impl<'a> Finding<'a> {
             push(if is_lost(site) { &mut lost } else { &mut kept }, site)?;
         }
         let kept = Finding::new(kept, blame_frame, rank);
-        Ok((Finding::new(lost, by, rank).unwrap_or(self), kept))
+        let others = kept.as_ref().map(|kept| kept.stats);
+        let lost = Finding::new(lost, by, rank).map(|lost| Finding { others, ..lost });
+        Ok((lost.unwrap_or(self), kept))
     }
 }
 
@@ -243,11 +265,14 @@ mod tests {
             .map(|p| {
                 let blame_frame =
                     p.sites[0].site.frames().nth(p.blame_frame).unwrap().class.clone();
-                (blame_frame, p.stats.ratio())
+                (blame_frame, p.ratio())
             })
             .collect();
         let expected = [
-            ("a.Bad", "0 of 56 were ended: nothing calls end()"),
+            (
+                "a.Bad",
+                "0 of 56 were ended: nothing called end(); for other callers, all 80 were ended",
+            ),
             ("a.Codec", "all 80 were ended"),
         ];
         assert_eq!(found, expected.map(|(class, ratio)| (class.to_owned(), ratio.to_owned())));
@@ -257,6 +282,23 @@ mod tests {
             (Kind::Inflater, &[MADE, READ, "a.Bad.x"], 50, 0, 0, 50),
         ]);
         assert_eq!(findings(&classification.sites).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_constructor_that_calls_another_is_no_caller() {
+        let by = |first: &str, second: &str| {
+            let made = [first, second].map(|class| format!("{class}.<init>"));
+            let [first, second] = made.each_ref().map(String::as_str);
+            // The lines of the second constructors differ.
+            blamed(&[
+                (Kind::Inflater, &[MADE, first, second, "a.Bad.x"], 5, 0, 0, 5),
+                (Kind::Inflater, &[MADE, first, "a.Good.y"], 4, 4, 0, 0),
+            ])
+        };
+        let [x, init] = ["x", "<init>"].map(str::to_owned);
+        assert_eq!(by("a.Codec", "a.Codec"), [(vec![x], 5), (vec![init.clone()], 0)]);
+        // The constructor of another class may create one.
+        assert_eq!(by("a.Codec", "a.Owner"), [(vec![init.clone()], 5), (vec![init], 0)]);
     }
 
     /// Of each finding: the method of its blame frame in the stack of each of its sites, and what

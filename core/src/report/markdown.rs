@@ -66,7 +66,7 @@ fn row(report: &Report, head: &str, finding: &Finding<'_>, out: &mut Out<'_>) {
     let place = |frame: &Frame| format!("{}.{}({})", simple(frame), frame.method, source(frame));
     let blamed = worst.site.frames().nth(finding.blame_frame);
     let place = blamed.map(|blamed| in_cell(&code(&clean(&place(blamed))))).unwrap_or_default();
-    let ratio = format!("{}s: {}", finding.stats.kind.noun(), finding.stats.ratio());
+    let ratio = format!("{}s: {}", finding.stats.kind.noun(), finding.ratio());
     let hint = report.hint(finding).map(|hint| prose(&hint.message)).unwrap_or_default();
     let _ = writeln!(out, "| {head} | {place} | {} | {hint} |", prose(&ratio));
 }

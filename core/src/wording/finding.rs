@@ -15,12 +15,17 @@ pub fn ratio(kind: Kind, created: u64, ended: u64, lost: bool) -> String {
     match (created - ended, ended) {
         (0, _) => format!("all {} {were} {done}", grouped(created)),
         _ if !lost => format!("{of} {were} {done} so far"),
-        (_, 0) => format!("{of} {were} {done}: nothing calls {call}"),
+        (_, 0) => format!("{of} {were} {done}: nothing called {call}"),
         (rest, ended) if rest * 10 <= ended => {
-            format!("{of} {were} {done}: some path does not call {call}")
+            format!("{of} {were} {done}: some path did not call {call}")
         }
-        _ => format!("{of} {were} {done}: only some paths call {call}"),
+        _ => format!("{of} {were} {done}: only some paths called {call}"),
     }
+}
+
+/// `ratio` is that of one caller of a line, `others` that of all others.
+pub fn beside_others(ratio: &str, others: &str) -> String {
+    format!("{ratio}; for other callers, {others}")
 }
 
 /// Entry streams that were left open until their file was closed.

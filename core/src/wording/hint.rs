@@ -58,12 +58,29 @@ pub fn thread_local_not_ended(site: &str, kind: &str) -> String {
     )
 }
 
+/// One of several callers of `from`, whose other callers end theirs. `thing` is `Inflater`,
+/// `Deflater` or a stream.
+pub fn caller_does_not_end(site: &str, thing: &str, from: &str) -> String {
+    format!(
+        "{site} probably does not end or close the {thing} that it gets from {from}, alone or in \
+         another object; other callers do"
+    )
+}
+
+/// The same where `class` creates an instance in its constructor.
+pub fn caller_does_not_close(site: &str, class: &str) -> String {
+    format!(
+        "{site} probably does not close the {class} that it creates, as other callers do; if \
+         {class} has no close(), it needs one that calls end()"
+    )
+}
+
 /// JDK-8210471.
 pub fn gzip_constructor_throws(site: &str, some_are_ended: bool) -> String {
     let close = close("GZIPInputStream", site, some_are_ended);
     format!(
-        "{close}; in this JDK, its Inflater also leaks if \
-         its constructor throws because the data is not gzip (JDK-8210471)"
+        "{close}; if it is closed already, its constructor has probably thrown because the data is \
+         not gzip, which loses its Inflater in this JDK (JDK-8210471)"
     )
 }
 
@@ -74,11 +91,8 @@ pub fn output_stream_not_closed(
     site: &str,
     some_are_ended: bool,
 ) -> String {
-    let close = close(stream, site, some_are_ended);
-    format!(
-        "{close}; finish() and flush() do not end its {kind}, \
-         close() does"
-    )
+    let (close, or) = (close(stream, site, some_are_ended), or_thrown(stream));
+    format!("{close}; finish() and flush() do not end its {kind}, close() does{or}")
 }
 
 /// An `InflaterInputStream` and its like.
@@ -88,21 +102,35 @@ pub fn input_stream_not_closed(
     site: &str,
     some_are_ended: bool,
 ) -> String {
-    let close = close(stream, site, some_are_ended);
-    format!("{close}; reading it to its end does not end its {kind}")
+    let (close, or) = (close(stream, site, some_are_ended), or_thrown(stream));
+    format!("{close}; reading it to its end does not end its {kind}{or}")
 }
 
-/// `class` extends Inflater or Deflater.
-pub fn subclass_not_ended(class: &str) -> String {
-    format!("call end(); if {class} overrides end(), the override must call super.end()")
+/// What else may have lost the instance of a stream whose constructor reads or writes. Seen on JDK
+/// 8 to 28; a close() that throws loses nothing there.
+fn or_thrown(stream: &str) -> String {
+    let why = match stream {
+        "GZIPOutputStream" | "JarOutputStream" => "the stream below failed",
+        "JarInputStream" => "the data is damaged",
+        "ZipInputStream" => "it was given null",
+        _ => return String::new(),
+    };
+    format!("; if it is closed already, its constructor has probably thrown because {why}")
 }
 
-/// The same from JDK 25 on.
-pub fn subclass_not_closed(class: &str) -> String {
-    format!(
-        "use try ({class} z = new {class}(…)), which ends it on every path; if {class} overrides \
-         close() or end(), the override must call super.close() or super.end()"
-    )
+/// `class` extends Inflater or Deflater, which are `AutoCloseable` from JDK 25 on.
+pub fn subclass_not_ended(class: &str, kind: &str, is_closeable: bool) -> String {
+    if is_closeable {
+        format!(
+            "{class} extends {kind}: use it in a try-with-resources statement; if it overrides \
+             close() or end(), the override must call super.close() or super.end()"
+        )
+    } else {
+        format!(
+            "{class} extends {kind}: call end(); if it overrides end(), the override must call \
+             super.end()"
+        )
+    }
 }
 
 /// `site` is a call of a runtime that shows no frames of what it evaluates.
@@ -113,11 +141,27 @@ pub fn script_creates_it(site: &str, kind: &str) -> String {
     )
 }
 
+/// The option `depth` is too small.
+pub fn stack_truncated() -> String {
+    "the stack ends at the depth limit before a frame of the application; a larger depth= shows it"
+        .into()
+}
+
+/// `class` is a class of the JDK; `instead` says what avoids it, if anything does.
+pub fn jdk_never_ends(class: &str, kind: &str, instead: &str) -> String {
+    let (joint, instead) = if instead.is_empty() { ("", "") } else { ("; ", instead) };
+    format!(
+        "a defect of the JDK: {class} never ends this {kind}, and the application cannot{joint}\
+         {instead}"
+    )
+}
+
 /// No frame of the application is on the stack.
 pub fn jdk_only(site: &str) -> String {
     format!(
-        "{site} and all its callers are code of the JDK: probably a bug in the JDK; use that class \
-         less to avoid it"
+        "{site} and all its callers are code of the JDK, so the application cannot end it; close \
+         or dispose of the object of the JDK that it uses here, if there is one; otherwise \
+         this is probably a defect of the JDK"
     )
 }
 
@@ -125,7 +169,7 @@ pub fn jdk_only(site: &str) -> String {
 pub fn jdk_object_not_closed(site: &str, class: &str, kind: &str) -> String {
     format!(
         "close the object of the JDK that {site} uses, whose {class} creates this {kind}; if all \
-         of these are closed, it is probably a bug in the JDK"
+         of these are closed, it is probably a defect of the JDK"
     )
 }
 
@@ -145,22 +189,39 @@ pub fn owner_not_always_closed(class: &str, kind: &str) -> String {
     )
 }
 
-/// From JDK 25 on.
-pub fn use_try_with_resources(kind: &str, site: &str) -> String {
+/// `site` is probably not where it can be ended.
+pub fn outlives_its_creator(kind: &str, site: &str, some_are_ended: bool) -> String {
+    let owner = end_with_owner(some_are_ended);
+    format!("{site} probably returns or keeps this {kind}, alone or in another object; {owner}")
+}
+
+/// In Java from JDK 25 on.
+pub fn use_try_with_resources(kind: &str, site: &str, some_are_ended: bool) -> String {
+    let owner = end_with_owner(some_are_ended);
     format!(
-        "use try ({kind} z = new {kind}(…)) in {site}, which ends it on every path; {}",
-        given_to_a_stream(kind)
+        "use try ({kind} z = new {kind}(…)) in {site}; if the method returns or keeps this {kind}, \
+         {owner}"
     )
 }
 
-/// Before JDK 25.
+/// Before JDK 25, and in other languages.
 pub fn call_end(kind: &str, site: &str, some_are_ended: bool) -> String {
-    let paths = if some_are_ended { ", so that every path ends it" } else { "" };
-    format!("call end() in a finally block in {site}{paths}; {}", given_to_a_stream(kind))
+    let owner = end_with_owner(some_are_ended);
+    format!(
+        "call end() in a finally block in {site}; if the method returns or keeps this {kind}, \
+         {owner}"
+    )
 }
 
-fn given_to_a_stream(kind: &str) -> String {
-    format!("closing a stream that was given this {kind} does not end it")
+/// A method that returns it or keeps it must not end it. If some are ended, a call is there, but
+/// does not come on every path.
+fn end_with_owner(some_are_ended: bool) -> &'static str {
+    if some_are_ended {
+        "find the owner that is not closed, or that does not end it"
+    } else {
+        "call end() where its owner is closed, because closing a stream that was given it does not \
+         end it"
+    }
 }
 
 /// `class` is the class of the blame frame.
@@ -171,6 +232,7 @@ pub fn possible_pool(class: &str, live: u64) -> String {
 /// The number of live instances grows.
 pub fn growing(kind: &str, site: &str) -> String {
     format!(
-        "find out what retains the {kind}s created in {site} (gc_roots=3 shows it), and end them there"
+        "find out what retains the {kind}s created in {site} (gc_roots=3 shows it), and end them \
+         there"
     )
 }

@@ -34,7 +34,7 @@ pub(crate) fn table(kit: &Kit) -> Result<()> {
         shown(format!("<summary>{head}</summary>\n<pre><code class=\"language-text\">{head}  "))?;
         let class = if site["kind"] == "inflater" { "Inflater" } else { "Deflater" };
         let (ended, created) = (&site["ended"], &site["created"]);
-        shown(format!("<td>{class}s: {ended} of {created} were ended: nothing calls end()</td>"))?;
+        shown(format!("<td>{class}s: {ended} of {created} were ended: nothing called end()</td>"))?;
     }
     for method in ["pack", "unpack"] {
         shown(format!("<td><code>GzipForgotten.{method}(GzipForgotten.java:"))?;

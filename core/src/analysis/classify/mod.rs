@@ -337,11 +337,11 @@ pub(crate) mod tests {
     #[test]
     fn ratios_in_words() {
         for (created, ended, collected, words) in [
-            (10_000, 9_998, 2, "9,998 of 10,000 were ended: some path does not call end()"),
-            (10_000, 0, 10_000, "0 of 10,000 were ended: nothing calls end()"),
-            (10, 5, 5, "5 of 10 were ended: only some paths call end()"),
+            (10_000, 9_998, 2, "9,998 of 10,000 were ended: some path did not call end()"),
+            (10_000, 0, 10_000, "0 of 10,000 were ended: nothing called end()"),
+            (10, 5, 5, "5 of 10 were ended: only some paths called end()"),
             (7, 7, 0, "all 7 were ended"),
-            (1, 0, 1, "0 of 1 was ended: nothing calls end()"),
+            (1, 0, 1, "0 of 1 was ended: nothing called end()"),
             (7, 0, 0, "0 of 7 were ended so far"),
             (7, 6, 0, "6 of 7 were ended so far"),
         ] {

@@ -5,13 +5,14 @@
 
 mod rules;
 
-use crate::analysis::blame::{self, Pool, simple};
+use crate::analysis::blame::{self, Pool, begins_with, simple};
 use crate::analysis::classify::{Severity, SiteStats};
 use crate::analysis::findings::{DoubleEnd, Finding};
 use crate::analysis::history::{Direction, Trend};
+use crate::analysis::source_names;
 use crate::analysis::transparent::is_transparent;
 use crate::model::Frame;
-use rules::HINTS;
+use rules::{DEFECTS, Defect, HINTS};
 use std::time::Duration;
 
 /// What a hint may depend on besides the finding.
@@ -73,6 +74,10 @@ struct HintInput<'a> {
     /// Whether a ThreadLocal needed its initial value.
     is_thread_local: bool,
     pool: Option<Pool<'a>>,
+    /// Whether outer frames of its stack are missing.
+    is_truncated: bool,
+    /// Whether the blame frame is one of several callers of a line, and the others end theirs.
+    others_end_theirs: bool,
     context: Context<'a>,
 }
 
@@ -100,8 +105,17 @@ impl<'a> HintInput<'a> {
             makers.truncate(calling);
             makers.push(blame_frame);
         }
-        let (stats, pool) = (&finding.stats, blame::pool(&worst.site));
-        Some(HintInput { stats, class, makers, blame_frame, is_thread_local, pool, context })
+        Some(HintInput {
+            stats: &finding.stats,
+            class,
+            makers,
+            blame_frame,
+            is_thread_local,
+            pool: blame::pool(&worst.site),
+            is_truncated: worst.site.truncated,
+            others_end_theirs: finding.others.is_some_and(|others| others.tally.counts.ended > 0),
+            context,
+        })
     }
 
     fn leaks(&self) -> bool {
@@ -165,13 +179,59 @@ impl<'a> HintInput<'a> {
         self.stats.kind.noun()
     }
 
-    /// The blame frame as a call: `Codec.decode()`.
+    /// The method of the blame frame: `Codec.decode()`.
     fn site(&self) -> String {
-        called(self.blame_frame)
+        source_names::method(self.blame_frame)
     }
 
-    fn class_of_blame_frame(&self) -> &'a str {
-        simple(self.blame_frame)
+    /// The class of the blame frame.
+    fn owner(&self) -> String {
+        source_names::class(self.blame_frame)
+    }
+
+    /// The subclass; nothing is known of it but its name.
+    fn subclass(&self) -> String {
+        source_names::class(&Frame::named(self.class.unwrap_or_default(), "<init>"))
+    }
+
+    /// The application's frame that the blame frame called, where that is not the creator itself.
+    fn got(&self) -> Option<&'a Frame> {
+        let (_, called) = self.makers.split_last()?;
+        called.iter().rev().copied().find(|frame| !frame.jdk)
+    }
+
+    /// What is known of a class of the JDK that creates it.
+    fn defect(&self) -> Option<&'static Defect> {
+        let of_jdk = || self.makers.iter().take_while(|frame| frame.jdk);
+        DEFECTS.iter().find(|defect| of_jdk().any(|frame| frame.class == defect.class))
+    }
+
+    /// Whether the creator probably returns it or keeps it, because it is named so, or because
+    /// other threads have ended some.
+    fn outlives_creator(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "create",
+            "new",
+            "make",
+            "build",
+            "open",
+            "wrap",
+            "get",
+            "obtain",
+            "acquire",
+            "provide",
+            "init",
+            "initialize",
+            "initialise",
+            "setup",
+            "__init__",
+        ];
+        self.stats.tally.counts.ended_elsewhere > 0 || begins_with(self.blame_frame, WORDS)
+    }
+
+    /// Whether the blame frame is of a program in Java.
+    fn is_java(&self) -> bool {
+        self.blame_frame.file.as_ref().is_none_or(|file| file.ends_with(".java"))
     }
 
     /// Whether a single path is probably missing.
@@ -199,11 +259,6 @@ fn is_initial_value(frame: &Frame) -> bool {
         && methods.contains(&frame.method.as_str())
 }
 
-/// `Codec.decode()`.
-fn called(frame: &Frame) -> String {
-    format!("{}.{}()", simple(frame), frame.method)
-}
-
 /// The outermost class around a nested one.
 fn outermost(frame: &Frame) -> &str {
     frame.class.split('$').next().unwrap_or_default()
@@ -212,9 +267,12 @@ fn outermost(frame: &Frame) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::classify::classify;
     use crate::analysis::classify::tests::{MADE, classified, stack};
     use crate::analysis::findings::findings;
-    use crate::model::Kind;
+    use crate::analysis::footprint::Footprint;
+    use crate::model::{Actor, Kind, Nanos, Role, Stack, ThreadId};
+    use crate::testing::Recording;
     use std::collections::BTreeSet;
     use std::path::Path;
 
@@ -306,6 +364,12 @@ mod tests {
             MAIN,
         ];
         let tiff: &[&str] = &[DEFLATER, "com.sun.imageio.plugins.tiff.TIFFDeflater.<init>", MAIN];
+        let packer: &[&str] = &[DEFLATER, "jdk.tools.Packer.run", MAIN];
+        let jdk: &[&str] = &[DEFLATER, "jdk.tools.Packer.run", "java.lang.Thread.run"];
+        let jdk_stream: &[&str] =
+            &[DEFLATER, "java.util.zip.DeflaterOutputStream.<init>", "jdk.tools.Packer.run"];
+        let factory: &[&str] = &[DEFLATER, "a.Codec.createStream", MAIN];
+        let created: &[&str] = &[DEFLATER, "a.Codec.created", MAIN];
         let codec: &[&str] = &[MADE, "a.Codec.<init>", MAIN];
         let png: &[&str] = &[MADE, "sun.awt.image.PNGImageDecoder.produceImage"];
         let direct: &[&str] = &[MADE, MAIN];
@@ -342,13 +406,13 @@ mod tests {
                 (I, direct, 4, 0, 3, 1),
                 11,
                 None,
-                "call end() in a finally block in Main.x(); closing a stream",
+                "call end() in a finally block in Main.x(); if the method returns or keeps",
             ),
             (
                 (I, gzip, 4, 2, 0, 2),
                 17,
                 None,
-                "close the GZIPInputStream created in Main.x() on every path, exceptions included; in this",
+                "close the GZIPInputStream created in Main.x() on every path, exceptions included; if it",
             ),
             (
                 (I, sound, 4, 0, 0, 4),
@@ -384,7 +448,7 @@ mod tests {
                 (I, in_subclass, 4, 0, 0, 4),
                 25,
                 None,
-                "the Inflater that a ThreadLocal creates in Main$1.initialValue() is lost when its thread",
+                "the Inflater that a ThreadLocal creates in initialValue() of an anonymous class in Main (Main",
             ),
             (
                 (I, by_helper, 4, 0, 0, 4),
@@ -402,13 +466,13 @@ mod tests {
                 (I, reflected, 4, 0, 0, 4),
                 17,
                 None,
-                "call end() in a finally block in Main.x(); closing a stream",
+                "call end() in a finally block in Main.x(); if the method returns or keeps",
             ),
             (
                 (I, referred, 4, 0, 0, 4),
                 17,
                 None,
-                "call end() in a finally block in Main.x(); closing a stream",
+                "call end() in a finally block in Main.x(); if the method returns or keeps",
             ),
             (
                 (D, out, 4, 0, 0, 4),
@@ -417,16 +481,52 @@ mod tests {
                 "close the GZIPOutputStream created in Main.x(); finish() and flush()",
             ),
             (
+                (D, out, 4, 3, 0, 1),
+                25,
+                None,
+                "close the GZIPOutputStream created in Main.x() on every path, exceptions included; finish() and flush() do not end its Deflater, close() does; if it is closed already, its constructor has probably thrown because the stream below",
+            ),
+            (
                 (I, png, 4, 0, 0, 4),
                 17,
                 None,
-                "PNGImageDecoder.produceImage() and all its callers are code of the JDK",
+                "a defect of the JDK: sun.awt.image.PNGImageDecoder never ends this Inflater, and the application cannot; ImageIO.read() does not",
             ),
             (
                 (D, tiff, 4, 0, 0, 4),
                 17,
                 None,
-                "close the object of the JDK that Main.x() uses, whose com.sun.imageio",
+                "a defect of the JDK: com.sun.imageio.plugins.tiff.TIFFDeflater never ends this Deflater, and",
+            ),
+            (
+                (D, jdk, 4, 0, 0, 4),
+                17,
+                None,
+                "Packer.run() and all its callers are code of the JDK, so the application",
+            ),
+            (
+                (D, jdk_stream, 4, 0, 0, 4),
+                17,
+                None,
+                "Packer.run() and all its callers are code of the JDK, so the application",
+            ),
+            (
+                (D, packer, 4, 0, 0, 4),
+                17,
+                None,
+                "close the object of the JDK that Main.x() uses, whose jdk.tools.Packer creates",
+            ),
+            (
+                (D, factory, 4, 0, 0, 4),
+                25,
+                None,
+                "Codec.createStream() probably returns or keeps this Deflater, alone or in another object; call end() where its owner is closed, because",
+            ),
+            (
+                (D, created, 4, 3, 0, 1),
+                17,
+                None,
+                "call end() in a finally block in Codec.created(); if",
             ),
             (
                 (I, codec, 4, 0, 0, 4),
@@ -444,13 +544,13 @@ mod tests {
                 (I, direct, 4, 0, 0, 4),
                 25,
                 None,
-                "use try (Inflater z = new Inflater(…)) in Main.x(), which ends it",
+                "use try (Inflater z = new Inflater(…)) in Main.x(); if the method returns or keeps",
             ),
             (
                 (I, direct, 4, 3, 0, 1),
                 17,
                 None,
-                "call end() in a finally block in Main.x(), so that every path",
+                "call end() in a finally block in Main.x(); if the method returns or keeps this Inflater, find the owner that is not closed",
             ),
             (
                 (I, direct, 4, 0, 0, 0),
@@ -474,8 +574,89 @@ mod tests {
             let input = HintInput::new(&findings[0], context).unwrap();
             spoken.extend(HINTS.iter().position(|rule| (rule.applies)(&input)));
         }
-        // That of subclasses and that of double ends have tests of their own.
-        assert_eq!(spoken.len(), HINTS.len() - 2, "{spoken:?}");
+        // Those of subclasses, double ends, callers and stacks that are cut have their own tests.
+        assert_eq!(spoken.len(), HINTS.len() - 4, "{spoken:?}");
+    }
+
+    #[test]
+    fn what_the_one_caller_that_loses_gets() {
+        let said = |from: &[&str]| {
+            let by = |caller| [&[MADE], from, &[caller, MAIN]].concat();
+            let (bad, good) = (by("a.Bad.y"), by("a.Good.z"));
+            let classification = classified(&[
+                (Kind::Inflater, bad.as_slice(), 4, 0, 0, 4),
+                (Kind::Inflater, good.as_slice(), 4, 4, 0, 0),
+            ]);
+            hint(&findings(&classification.sites).unwrap()[0], Context::default()).unwrap()
+        };
+        for (from, begins) in [
+            (
+                &["a.Codec.open"][..],
+                "Bad.y() probably does not end or close the Inflater that it gets from Codec.open(),",
+            ),
+            (
+                &["java.util.zip.GZIPInputStream.<init>", "a.Codec.open", "a.Util.read"],
+                "Bad.y() probably does not end or close the GZIPInputStream that it gets from Util.read(),",
+            ),
+            (
+                &["a.Codec.<init>"],
+                "Bad.y() probably does not close the Codec that it creates, as other callers do;",
+            ),
+        ] {
+            let said = said(from);
+            assert!(said.message.starts_with(begins), "{said:?}");
+            assert_eq!(said.id, "caller-does-not-close");
+        }
+    }
+
+    #[test]
+    fn a_stack_that_is_cut_does_not_tell() {
+        let gzip = "java.util.zip.GZIPInputStream.<init>";
+        let session = Recording::default();
+        let cut = Stack { truncated: true, ..stack(&[MADE, gzip]) };
+        let site = session.learn(Kind::Inflater, cut).unwrap();
+        let id = session.id();
+        session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
+        session.record_freed(id, Nanos(1));
+        let said = only_hint(&session, Context::default());
+        assert!(said.starts_with("the stack ends at the depth limit"), "{said}");
+    }
+
+    #[test]
+    fn a_statement_of_java_is_for_java() {
+        for (file, begins) in
+            [("Main.java", "use try (Inflater z"), ("Main.kt", "call end() in a finally")]
+        {
+            let mut made = stack(&[MADE, MAIN]);
+            made.frames.iter_mut().for_each(|frame| frame.file = Some(file.into()));
+            let session = Recording::default();
+            let site = session.learn(Kind::Inflater, made).unwrap();
+            let id = session.id();
+            session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
+            session.record_freed(id, Nanos(1));
+            let said = only_hint(&session, Context { release: Some(25), ..Context::default() });
+            assert!(said.starts_with(begins), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_other_threads_end_outlives_its_creator() {
+        let session = Recording::default();
+        let site = session.learn(Kind::Inflater, stack(&[MADE, MAIN])).unwrap();
+        for (ender, begins) in [
+            (1, "call end() in a finally block in Main.x()"),
+            (2, "Main.x() probably returns or keeps this Inflater"),
+        ] {
+            let [ended, lost] = [session.id(), session.id()];
+            for id in [ended, lost] {
+                session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
+            }
+            let by = Actor { thread: ThreadId(ender), role: Role::Program };
+            session.record_ended(ended, by, Nanos(1));
+            session.record_freed(lost, Nanos(1));
+            let said = only_hint(&session, Context::default());
+            assert!(said.starts_with(begins), "{said}");
+        }
     }
 
     #[test]
@@ -503,8 +684,7 @@ mod tests {
 
     #[test]
     fn a_subclass_may_hide_end() {
-        use crate::model::{Nanos, Stack, ThreadId};
-        let session = crate::testing::Recording::default();
+        let session = Recording::default();
         let frame = |name: &str| {
             let (class, method) = name.rsplit_once('.').unwrap();
             Frame::named(class, method)
@@ -515,26 +695,28 @@ mod tests {
         let id = session.id();
         session.record_created(id, site, ThreadId(1), Nanos(0)).unwrap();
         session.record_freed(id, Nanos(1));
-        let snapshot = session.snapshot(Nanos(2), std::time::Duration::ZERO).unwrap();
-        let classification = crate::analysis::classify::classify(
-            &snapshot,
-            &crate::analysis::footprint::Footprint::default(),
-            &[],
-        )
-        .unwrap();
         for (release, message) in [
-            (None, "call end(); if a.Own overrides end(), the override must call super.end()"),
+            (
+                None,
+                "Own extends Inflater: call end(); if it overrides end(), the override must call \
+                 super.end()",
+            ),
             (
                 Some(25),
-                "use try (a.Own z = new a.Own(…)), which ends it on every path; if a.Own overrides \
+                "Own extends Inflater: use it in a try-with-resources statement; if it overrides \
                  close() or end(), the override must call super.close() or super.end()",
             ),
         ] {
-            let context = Context { release, ..Context::default() };
-            let said = hint(&findings(&classification.sites).unwrap()[0], context);
-            let said = said.map(|hint| (hint.id, hint.message));
-            assert_eq!(said, Some(("subclass-not-ended", message.to_owned())));
+            let said = only_hint(&session, Context { release, ..Context::default() });
+            assert_eq!(said, message);
         }
+    }
+
+    /// The hint of the one finding of a session.
+    fn only_hint(session: &Recording, context: Context<'_>) -> String {
+        let snapshot = session.snapshot(Nanos(2), Duration::ZERO).unwrap();
+        let classification = classify(&snapshot, &Footprint::default(), &[]).unwrap();
+        hint(&findings(&classification.sites).unwrap()[0], context).unwrap().message
     }
 
     #[test]

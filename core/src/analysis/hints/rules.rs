@@ -2,8 +2,9 @@
 //!
 //! Invariant: the first hint that applies is given, so specific shapes precede general ones.
 
-use super::{HintInput, called};
+use super::HintInput;
 use crate::analysis::history::Direction;
+use crate::analysis::source_names;
 use crate::analysis::transparent::is_transparent;
 use crate::model::{Frame, Kind};
 use crate::wording::hint;
@@ -33,7 +34,9 @@ pub(super) static HINTS: &[Hint] = &[
                 && (input.leaks() || !may_be_pool)
         },
         message: |input| {
-            let giver = input.giver().map_or_else(|| "ZipFile.getInputStream()".into(), called);
+            let giver = input
+                .giver()
+                .map_or_else(|| "ZipFile.getInputStream()".into(), source_names::method);
             hint::entry_stream_not_closed(&input.site(), &giver, input.some_are_ended())
         },
     },
@@ -60,8 +63,8 @@ pub(super) static HINTS: &[Hint] = &[
                 && input.ends_again().is_some()
         },
         message: |input| {
-            let line =
-                input.ends_again().map(|double_end| called(&double_end.frame)).unwrap_or_default();
+            let line = input.ends_again().map(|double_end| source_names::method(&double_end.frame));
+            let line = line.unwrap_or_default();
             hint::wrong_instance_ended(&line, input.kind(), &input.site())
         },
     },
@@ -70,7 +73,7 @@ pub(super) static HINTS: &[Hint] = &[
         id: "pool-not-given-back",
         applies: |input| input.leaks() && input.pool.is_some(),
         message: |input| {
-            let taken = input.pool.map(|pool| called(pool.taken)).unwrap_or_default();
+            let taken = input.pool.map(|pool| source_names::method(pool.taken)).unwrap_or_default();
             hint::pool_not_given_back(&input.site(), input.kind(), &taken)
         },
     },
@@ -79,6 +82,41 @@ pub(super) static HINTS: &[Hint] = &[
         id: "thread-local-not-ended",
         applies: |input| input.leaks() && input.is_thread_local && input.stream().is_none(),
         message: |input| hint::thread_local_not_ended(&input.site(), input.kind()),
+    },
+    // A class of the JDK that never ends what it creates.
+    Hint {
+        id: "jdk-never-ends",
+        applies: |input| input.leaks() && input.defect().is_some(),
+        message: |input| {
+            let (class, instead) =
+                input.defect().map_or(("", ""), |defect| (defect.class, defect.instead));
+            hint::jdk_never_ends(class, input.kind(), instead)
+        },
+    },
+    // The frames that would tell were not kept.
+    Hint {
+        id: "stack-truncated",
+        applies: |input| input.leaks() && input.blame_frame.jdk && input.is_truncated,
+        message: |_| hint::stack_truncated(),
+    },
+    // No frame of the application is on the stack.
+    Hint {
+        id: "jdk-only",
+        applies: |input| input.leaks() && input.blame_frame.jdk,
+        message: |input| hint::jdk_only(&input.site()),
+    },
+    // One of several callers of a line loses what it gets; it may be an object around it.
+    Hint {
+        id: "caller-does-not-close",
+        applies: |input| input.leaks() && input.others_end_theirs && input.got().is_some(),
+        message: |input| {
+            let Some(from) = input.got() else { return String::new() };
+            let thing = input.stream().unwrap_or(input.kind());
+            match from.method.as_str() {
+                "<init>" => hint::caller_does_not_close(&input.site(), &source_names::class(from)),
+                _ => hint::caller_does_not_end(&input.site(), thing, &source_names::method(from)),
+            }
+        },
     },
     // A `GZIPInputStream` whose constructor may throw (JDK-8210471).
     Hint {
@@ -96,12 +134,8 @@ pub(super) static HINTS: &[Hint] = &[
         },
         message: |input| {
             let stream = input.stream().unwrap_or_default();
-            hint::output_stream_not_closed(
-                stream,
-                input.kind(),
-                &input.site(),
-                input.some_are_ended(),
-            )
+            let some_are_ended = input.some_are_ended();
+            hint::output_stream_not_closed(stream, input.kind(), &input.site(), some_are_ended)
         },
     },
     // A stream of the JDK that is read from.
@@ -110,12 +144,8 @@ pub(super) static HINTS: &[Hint] = &[
         applies: |input| input.leaks() && input.stream().is_some(),
         message: |input| {
             let stream = input.stream().unwrap_or_default();
-            hint::input_stream_not_closed(
-                stream,
-                input.kind(),
-                &input.site(),
-                input.some_are_ended(),
-            )
+            let some_are_ended = input.some_are_ended();
+            hint::input_stream_not_closed(stream, input.kind(), &input.site(), some_are_ended)
         },
     },
     // A subclass of Inflater or Deflater, which may hide `end()`.
@@ -123,12 +153,8 @@ pub(super) static HINTS: &[Hint] = &[
         id: "subclass-not-ended",
         applies: |input| input.leaks() && input.class.is_some() && input.nothing_ends_them(),
         message: |input| {
-            let class = input.class.unwrap_or_default();
-            if input.release_is(CLOSEABLE..) {
-                hint::subclass_not_closed(class)
-            } else {
-                hint::subclass_not_ended(class)
-            }
+            let is_closeable = input.release_is(CLOSEABLE..);
+            hint::subclass_not_ended(&input.subclass(), input.kind(), is_closeable)
         },
     },
     // The runtime of another language is on the stack, and nothing that it has compiled or that
@@ -139,12 +165,6 @@ pub(super) static HINTS: &[Hint] = &[
             input.leaks() && !input.blame_frame.jdk && is_transparent(input.blame_frame)
         },
         message: |input| hint::script_creates_it(&input.site(), input.kind()),
-    },
-    // No frame of the application is on the stack.
-    Hint {
-        id: "jdk-only",
-        applies: |input| input.leaks() && input.blame_frame.jdk && input.stream().is_none(),
-        message: |input| hint::jdk_only(&input.site()),
     },
     // Created by a class of the JDK that is not a stream of `java.util.zip`.
     Hint {
@@ -159,19 +179,31 @@ pub(super) static HINTS: &[Hint] = &[
     Hint {
         id: "owner-without-close",
         applies: |input| input.leaks() && input.is_in_constructor() && input.nothing_ends_them(),
-        message: |input| hint::owner_without_close(input.class_of_blame_frame(), input.kind()),
+        message: |input| hint::owner_without_close(&input.owner(), input.kind()),
     },
     // Created in a constructor; some were ended.
     Hint {
         id: "owner-not-always-closed",
         applies: |input| input.leaks() && input.is_in_constructor(),
-        message: |input| hint::owner_not_always_closed(input.class_of_blame_frame(), input.kind()),
+        message: |input| hint::owner_not_always_closed(&input.owner(), input.kind()),
+    },
+    // Created by a method that probably returns it or keeps it, alone or in a stream.
+    Hint {
+        id: "outlives-its-creator",
+        applies: |input| input.leaks() && input.outlives_creator(),
+        message: |input| {
+            let some_are_ended = input.some_are_ended();
+            hint::outlives_its_creator(input.kind(), &input.site(), some_are_ended)
+        },
     },
     // Created by the application itself, where Inflater and Deflater are `AutoCloseable` (JDK 25).
     Hint {
         id: "use-try-with-resources",
-        applies: |input| input.leaks() && input.release_is(CLOSEABLE..),
-        message: |input| hint::use_try_with_resources(input.kind(), &input.site()),
+        applies: |input| input.leaks() && input.release_is(CLOSEABLE..) && input.is_java(),
+        message: |input| {
+            let some_are_ended = input.some_are_ended();
+            hint::use_try_with_resources(input.kind(), &input.site(), some_are_ended)
+        },
     },
     // Created by the application itself.
     Hint {
@@ -194,6 +226,24 @@ pub(super) static HINTS: &[Hint] = &[
         applies: |input| input.goes(&[Direction::Grew, Direction::GrewLately]),
         message: |input| hint::growing(input.kind(), &input.site()),
     },
+];
+
+/// A class of the JDK that never ends the instances that it creates.
+pub(super) struct Defect {
+    pub(super) class: &'static str,
+    /// What the application can do instead; empty if nothing is known.
+    pub(super) instead: &'static str,
+}
+
+/// Those that the suite `known_leaks` has found in all releases from 8 to 28 that have the class.
+/// Each names what has been seen to leak nothing.
+pub(super) const DEFECTS: [Defect; 3] = [
+    Defect {
+        class: "com.sun.imageio.plugins.tiff.TIFFDeflater",
+        instead: "the compression types LZW and PackBits do not use it",
+    },
+    Defect { class: "com.sun.imageio.plugins.tiff.TIFFDeflateDecompressor", instead: "" },
+    Defect { class: "sun.awt.image.PNGImageDecoder", instead: "ImageIO.read() does not use it" },
 ];
 
 /// Where `ZipFile` takes its Inflaters from.

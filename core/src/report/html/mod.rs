@@ -172,7 +172,7 @@ impl Page<'_, '_> {
             to_do,
             "<a href=\"#p1\">{}</a></p>\n<p>{class}s: {}",
             table::frame(blame_frame),
-            Plain(&finding.stats.ratio())
+            Plain(&finding.ratio())
         );
         if let Some(way) = way(self.report, finding) {
             let _ = write!(to_do, "; {}", Plain(&way));

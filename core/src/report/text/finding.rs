@@ -61,7 +61,7 @@ impl Text<'_> {
         let _ = writeln!(self.out, "\n{head}  {blame_frame}");
         let class =
             worst.site.subclass.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
-        self.prose(4, &format!("{}s{class}: {}", stats.kind.noun(), stats.ratio()));
+        self.prose(4, &format!("{}s{class}: {}", stats.kind.noun(), finding.ratio()));
         let mut facts = facts(report, stats);
         facts.extend(threads(finding));
         self.prose(4, &facts.join(" · "));

@@ -4,13 +4,9 @@
 // expect on 8: inflater created any, live any, late any, expected any; deflater created 1, ended 1; zip_entry created 8000, ended 7200, late any, live any
 // expect on Epsilon: inflater created any, live any, expected any; deflater created 1, ended 1; zip_entry created 8000, ended 7200, live 800
 
-import java.io.File;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
-import java.util.zip.ZipOutputStream;
 
 public class EntryStreamThreads {
     private static ZipFile file;
@@ -26,7 +22,7 @@ public class EntryStreamThreads {
     }
 
     public static void main(String[] args) throws Exception {
-        file = new ZipFile(archive());
+        file = new ZipFile(Archive.of("entry"));
         Thread[] threads = new Thread[8];
         for (int i = 0; i < threads.length; i++) {
             threads[i] = new Thread("reader-" + i) {
@@ -47,15 +43,5 @@ public class EntryStreamThreads {
             thread.join();
         }
         System.out.println("read");
-    }
-
-    private static File archive() throws IOException {
-        File file = File.createTempFile("fixture", ".zip");
-        file.deleteOnExit();
-        ZipOutputStream out = new ZipOutputStream(new FileOutputStream(file));
-        out.putNextEntry(new ZipEntry("entry"));
-        out.write(new byte[4000]);
-        out.close();
-        return file;
     }
 }

@@ -7,12 +7,8 @@
 // frame: EntryStreamsForgotten.read
 // says: close the stream that EntryStreamsForgotten.read() gets from ZipFile.getInputStream(); reading
 
-import java.io.File;
-import java.io.FileOutputStream;
 import java.io.IOException;
-import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
-import java.util.zip.ZipOutputStream;
 
 public class EntryStreamsForgotten {
     private static ZipFile file;
@@ -22,19 +18,9 @@ public class EntryStreamsForgotten {
     }
 
     public static void main(String[] args) throws Exception {
-        file = new ZipFile(archive());
+        file = new ZipFile(Archive.of("entry"));
         for (int i = 0; i < 10; i++) {
             System.out.println(read());
         }
-    }
-
-    private static File archive() throws IOException {
-        File file = File.createTempFile("fixture", ".zip");
-        file.deleteOnExit();
-        ZipOutputStream out = new ZipOutputStream(new FileOutputStream(file));
-        out.putNextEntry(new ZipEntry("entry"));
-        out.write(new byte[4000]);
-        out.close();
-        return file;
     }
 }

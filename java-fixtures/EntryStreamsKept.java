@@ -2,21 +2,17 @@
 // others stay open.
 // expect: inflater created 10, live 10, expected 10; deflater created 1, ended 1; zip_entry created 10, ended 5, live 5
 
-import java.io.File;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
-import java.util.zip.ZipOutputStream;
 
 public class EntryStreamsKept {
     private static final List<InputStream> STREAMS = new ArrayList<InputStream>();
 
     public static void main(String[] args) throws Exception {
-        ZipFile file = new ZipFile(archive());
+        ZipFile file = new ZipFile(Archive.of("entry"));
         for (int i = 0; i < 10; i++) {
             STREAMS.add(file.getInputStream(file.getEntry("entry")));
         }
@@ -35,15 +31,5 @@ public class EntryStreamsKept {
         closes.start();
         closes.join();
         System.out.println(STREAMS.size() + " of " + file.size());
-    }
-
-    private static File archive() throws IOException {
-        File file = File.createTempFile("fixture", ".zip");
-        file.deleteOnExit();
-        ZipOutputStream out = new ZipOutputStream(new FileOutputStream(file));
-        out.putNextEntry(new ZipEntry("entry"));
-        out.write(new byte[4000]);
-        out.close();
-        return file;
     }
 }

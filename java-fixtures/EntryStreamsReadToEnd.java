@@ -3,13 +3,9 @@
 // expect on 8: inflater created 10, late any, live any, expected any; deflater created 1, ended 1; zip_entry created 10, late any, live any
 // expect on Epsilon: inflater created 10, live 10, expected 10; deflater created 1, ended 1; zip_entry created 10, live 10
 
-import java.io.File;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
-import java.util.zip.ZipOutputStream;
 
 public class EntryStreamsReadToEnd {
     private static ZipFile file;
@@ -24,19 +20,9 @@ public class EntryStreamsReadToEnd {
     }
 
     public static void main(String[] args) throws Exception {
-        file = new ZipFile(archive());
+        file = new ZipFile(Archive.of("entry"));
         for (int i = 0; i < 10; i++) {
             System.out.println(read());
         }
-    }
-
-    private static File archive() throws IOException {
-        File file = File.createTempFile("fixture", ".zip");
-        file.deleteOnExit();
-        ZipOutputStream out = new ZipOutputStream(new FileOutputStream(file));
-        out.putNextEntry(new ZipEntry("entry"));
-        out.write(new byte[4000]);
-        out.close();
-        return file;
     }
 }

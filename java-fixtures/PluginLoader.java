@@ -6,11 +6,8 @@
 // frame: PluginLoader.loadClass
 
 import java.io.File;
-import java.io.FileOutputStream;
 import java.io.IOException;
-import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
-import java.util.zip.ZipOutputStream;
 
 public class PluginLoader extends ClassLoader {
     private final File archive;
@@ -34,7 +31,7 @@ public class PluginLoader extends ClassLoader {
     }
 
     public static void main(String[] args) throws Exception {
-        File archive = archive();
+        File archive = Archive.of("plugin");
         for (int i = 0; i < 10; i++) {
             try {
                 new PluginLoader(archive).loadClass("plugin.Main");
@@ -42,15 +39,5 @@ public class PluginLoader extends ClassLoader {
                 System.out.println("no " + expected.getMessage());
             }
         }
-    }
-
-    private static File archive() throws IOException {
-        File file = File.createTempFile("fixture", ".zip");
-        file.deleteOnExit();
-        ZipOutputStream out = new ZipOutputStream(new FileOutputStream(file));
-        out.putNextEntry(new ZipEntry("plugin"));
-        out.write(new byte[4000]);
-        out.close();
-        return file;
     }
 }

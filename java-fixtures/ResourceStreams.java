@@ -3,16 +3,10 @@
 // expect: inflater created any, ended any, late any, live any, expected any; deflater created 1, ended 1; zip_entry created 6, ended 3, late 3
 // expect on Epsilon: inflater created any, ended any, live any, expected any; deflater created 1, ended 1; zip_entry created 6, ended 3, live 3
 
-import java.io.File;
-import java.io.FileOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.net.URLConnection;
-import java.util.zip.ZipEntry;
-import java.util.zip.ZipFile;
-import java.util.zip.ZipOutputStream;
 
 public class ResourceStreams {
     private static URLClassLoader loader;
@@ -36,19 +30,9 @@ public class ResourceStreams {
     }
 
     public static void main(String[] args) throws Exception {
-        loader = new URLClassLoader(new URL[] {archive().toURI().toURL()});
+        loader = new URLClassLoader(new URL[] {Archive.of("entry").toURI().toURL()});
         closed();
         forgotten();
         System.out.println(loader.getURLs().length);
-    }
-
-    private static File archive() throws IOException {
-        File file = File.createTempFile("fixture", ".zip");
-        file.deleteOnExit();
-        ZipOutputStream out = new ZipOutputStream(new FileOutputStream(file));
-        out.putNextEntry(new ZipEntry("entry"));
-        out.write(new byte[4000]);
-        out.close();
-        return file;
     }
 }

@@ -2,8 +2,6 @@
 // expect: nothing
 
 import java.io.BufferedReader;
-import java.io.File;
-import java.io.FileOutputStream;
 import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.lang.management.GarbageCollectorMXBean;
@@ -19,9 +17,7 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.zip.Deflater;
 import java.util.zip.Inflater;
-import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
-import java.util.zip.ZipOutputStream;
 
 public class Scripted {
     private static final List<Inflater> inflaters = new ArrayList<Inflater>();
@@ -179,13 +175,7 @@ public class Scripted {
 
     /** Streams of an entry, and one that is closed again. */
     private static void streams(int count) throws Exception {
-        File archive = File.createTempFile("fixture", ".zip");
-        archive.deleteOnExit();
-        ZipOutputStream out = new ZipOutputStream(new FileOutputStream(archive));
-        out.putNextEntry(new ZipEntry("entry"));
-        out.write(new byte[4000]);
-        out.close();
-        file = new ZipFile(archive);
+        file = new ZipFile(Archive.of("entry"));
         for (int i = 0; i <= count; i++) {
             streams.add(file.getInputStream(file.getEntry("entry")));
         }

@@ -5,15 +5,12 @@
 // frame: ZipFileForgotten.forget
 
 import java.io.File;
-import java.io.FileOutputStream;
 import java.io.InputStream;
-import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
-import java.util.zip.ZipOutputStream;
 
 public class ZipFileForgotten {
     public static void main(String[] args) throws Exception {
-        File file = archive();
+        File file = Archive.of("a", "b", "c");
         for (int size : forget(file)) {
             System.out.println(size);
         }
@@ -28,19 +25,6 @@ public class ZipFileForgotten {
             in.close();
         }
         return sizes;
-    }
-
-    private static File archive() throws Exception {
-        File file = File.createTempFile("fixture", ".zip");
-        file.deleteOnExit();
-        ZipOutputStream out = new ZipOutputStream(new FileOutputStream(file));
-        for (String name : new String[] {"a", "b", "c"}) {
-            out.putNextEntry(new ZipEntry(name));
-            out.write(new byte[4000]);
-            out.closeEntry();
-        }
-        out.close();
-        return file;
     }
 
     private static int read(InputStream in) throws Exception {

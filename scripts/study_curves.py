@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """
 Draws the memory curves of the study as an SVG, and prints the figures behind them.
 
-    curves.py FOLDER PAUSE DRAWING VERSION…
+    study_curves.py FOLDER PAUSE DRAWING VERSION…
 
 Reads in FOLDER, for each version, VERSION.rounds (the output of the driver) and
 VERSION.memory.N.json (the report that the agent wrote on demand after (N-1)·PAUSE rounds). The same
@@ -15,7 +14,7 @@ import math
 import os
 import sys
 
-from table import jar_readers
+from study_table import jar_readers
 
 MIB = 1024 * 1024
 # The slope is computed from the rounds between: the first ones load and compile classes, and a GC

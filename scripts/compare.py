@@ -1,4 +1,4 @@
-"""Runs the programs of this folder under each of the ways to find a leak; prints what each says.
+"""Runs programs under each of the known ways to find a leak, and prints what each way says.
 
 scripts/compare starts it. A way is attached when a program is ready; the program repeats its
 behaviour; the way is read (before a GC); the program forces GCs; the way is read again (after).
@@ -20,7 +20,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+# The folder with the programs.
+PROGRAMS = Path(__file__).resolve().parents[1] / "java-fixtures" / "compare"
 LEAKS = ["InflaterForgotten", "DeflaterForgotten", "GzipInputNotClosed", "DeflaterOutputFinished",
          "ErrorPath", "EntryStreamNotClosed", "OwnerFinalized", "InflaterKept"]
 CONTROLS = ["Pool", "Clean"]
@@ -481,7 +482,7 @@ class Byteman(Way):
 
     def attach(self, process):
         # Classes of the boot loader call it.
-        process.load_agent(SPEC.byteman, f"script:{HERE / 'compare.btm'},boot:{SPEC.byteman}")
+        process.load_agent(SPEC.byteman, f"script:{PROGRAMS / 'compare.btm'},boot:{SPEC.byteman}")
 
     def look(self, process, phase):
         process.extra[phase] = (process.folder / "stderr").stat().st_size
@@ -530,7 +531,7 @@ def leak_lines():
     """The line of each program that leaks."""
     found = {}
     for program in LEAKS:
-        source = (HERE / f"{program}.java").read_text().splitlines()
+        source = (PROGRAMS / f"{program}.java").read_text().splitlines()
         found[program], = [number for number, text in enumerate(source, 1) if "// the leak" in text]
     return found
 
@@ -706,7 +707,7 @@ def spread(values, decimals):
 
 
 def compile_programs():
-    sources = sorted(HERE.glob("*.java"))
+    sources = sorted(PROGRAMS.glob("*.java"))
     stamp = SPEC.classes / "compiled"
     if stamp.exists() and stamp.stat().st_mtime > max(one.stat().st_mtime for one in sources):
         return
@@ -726,7 +727,6 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ways", help="only these, by their names, with commas between")
     parser.parse_args(namespace=SPEC)
-    SPEC.jcmd = SPEC.java.parent / "jcmd"
     SPEC.classes = SPEC.work / "classes"
     begun = time.monotonic()
     compile_programs()

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """
 The table of the study: compares the agent's JSON reports with the expected figures.
 
-    table.py CALL-PATHS ROUNDS VERSION=REPORT…
+    study_table.py CALL-PATHS ROUNDS VERSION=REPORT…
 
 Prints one table for each version, and the result in a sentence. For each figure that differs, it
 prints one line on stderr and ends with exit code 1.

@@ -1,6 +1,6 @@
 //! The bytes of the helper class.
 
-use super::{ADDRESS, Callback};
+use super::{ADDRESS, Callback, INVOKESTATIC};
 use zaudit_classfile::bytes::Put;
 
 /// The class whose static methods the hooks call. It has a package of its own, because natives
@@ -105,7 +105,6 @@ fn check(called: u16, frames: u16) -> Vec<u8> {
     const LCONST_0: u8 = 9;
     const LCMP: u8 = 148;
     const IFNE: u8 = 154;
-    const INVOKESTATIC: u8 = 184;
     const RETURN: u8 = 177;
     let [high, low] = called.to_be_bytes();
     let code = [LLOAD_0, LCONST_0, LCMP, IFNE, 0, 6, INVOKESTATIC, high, low, RETURN];

@@ -163,9 +163,8 @@ const GIVES_BACK: &str = "(Ljava/util/zip/Inflater;)V";
 
 /// A constructor is hooked at its return by tag: one that throws, as `new Deflater(42)` does,
 /// created no instance. By address it is hooked where its native stream exists, which it leaks if
-/// it throws later. `close()`, new in JDK 25, calls `end()` and needs no hook. An Inflater of a
-/// `ZipFile` goes back into the pool where the JDK resets it; where the file is closed, the JDK
-/// ends it instead.
+/// it throws later. `close()`, new in JDK 25, calls `end()` and needs no hook. A `ZipFile` resets an
+/// Inflater before it puts it back into its pool; if the file has been closed, it ends it instead.
 #[rustfmt::skip]
 static HOOKS: [Hook; 18] = [
     Hook { class: INFLATER, identity: BY_ADDRESS, at: Selector::Opened("init", "(Z)J"), callback: Callback::InflaterCreated },

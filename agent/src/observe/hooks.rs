@@ -75,23 +75,36 @@ fn opened(env: *mut JNIEnv, kind: Kind, address: jlong, instance: jobject) {
                 hook.agent.classes.get().map(|classes| classes.inflater),
             );
         });
-        #[cfg(feature = "fault-injection")]
-        let _stage = crate::sys::fault_injection::memory("created");
         // No native stream: the JDK throws.
         if address == 0 {
             return;
         }
-        if allocator::is_exhausted() {
-            return hook.agent.uncounted();
-        }
         let id = InstanceId::of_address(address);
-        let created = on_created(hook, kind, instance, |hook, site, thread| {
-            let Some(audit) = hook.audit() else { return Ok(None) };
-            let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
-            ledger.created(own, id, site, thread, hook.agent.recent()).map(Some)
+        with_memory(hook, "constructor", |hook| {
+            on_created(hook, kind, instance, |hook, site, thread| {
+                let Some(audit) = hook.audit() else { return Ok(None) };
+                let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
+                ledger.created(own, id, site, thread, hook.agent.recent()).map(Some)
+            })
         });
-        record(hook, "constructor", created);
     });
+}
+
+/// Runs the part of a hook that enters an instance and so needs memory, if there is any. `method`
+/// is the one that the hook is in.
+#[inline]
+pub(super) fn with_memory(
+    hook: &mut Hook,
+    method: &'static str,
+    enter: impl FnOnce(&mut Hook) -> Result<()>,
+) {
+    #[cfg(feature = "fault-injection")]
+    let _stage = crate::sys::fault_injection::memory("created");
+    if allocator::is_exhausted() {
+        return hook.agent.uncounted();
+    }
+    let entered = enter(hook);
+    record(hook, method, entered);
 }
 
 fn freed(env: *mut JNIEnv, kind: Kind, address: jlong) {
@@ -162,8 +175,7 @@ fn leave(
     }
 }
 
-/// While adoption is under way, it must not take for open what is ended now. It holds the lock
-/// where it enters an instance; a thread that is inside must not wait for that.
+/// Waits for a lock, which a thread that is inside must not.
 #[cold]
 #[inline(never)]
 fn freed_during_adoption(
@@ -173,12 +185,9 @@ fn freed_during_adoption(
     by: Actor,
     reclaiming: Option<Reclaiming>,
 ) {
-    let mut ended = audit.lock_ended();
-    let known =
-        audit.with_ledger(|ledger, own| leave(ledger, own, id, by, reclaiming, || agent.recent()));
-    if ended.try_reserve(1).is_ok() {
-        ended.insert(id);
-    }
+    let known = audit.end_during_adoption(id, |ledger, own| {
+        leave(ledger, own, id, by, reclaiming, || agent.recent())
+    });
     if known == Some(false) && by.role == Role::Program {
         audit.session.record_unknown_end(kind);
     }
@@ -201,15 +210,7 @@ pub(super) fn actor(hook: &mut Hook) -> Option<(Actor, Option<Reclaiming>)> {
         return Some((by, Some(reclaiming)));
     }
     hook.outside(|context @ Context { agent, audit, jni }| {
-        // An `end()` by an unknown thread is still an end: without it the instance would be
-        // reported as a leak.
-        let unknown = || {
-            audit.session.record_unreadable("a thread that called end() could not be identified");
-        };
-        let by = threads::actor(context).unwrap_or_else(|_| {
-            unknown();
-            Actor { thread: ThreadId::UNKNOWN, role: Role::Program }
-        });
+        let by = actor_if_known(context);
         let reclaiming = (by.role == Role::Reclaimer).then(|| {
             let found = threads::reclaiming(agent, jni);
             // The frames may have changed their kind meanwhile.
@@ -219,13 +220,25 @@ pub(super) fn actor(hook: &mut Hook) -> Option<(Actor, Option<Reclaiming>)> {
                 slot.set_meaning(frames, found as u8);
             }
             found.unwrap_or_else(|_| {
-                unknown();
+                audit.session.record_unreadable(UNKNOWN_THREAD);
                 Reclaiming::Ends
             })
         });
         (by, reclaiming)
     })
 }
+
+/// The current thread, which calls `end()`. With an unknown thread it is still an end: without it
+/// the instance would be reported as a leak.
+fn actor_if_known(context: Context<'_>) -> Actor {
+    threads::actor(context).unwrap_or_else(|_| {
+        context.audit.session.record_unreadable(UNKNOWN_THREAD);
+        Actor { thread: ThreadId::UNKNOWN, role: Role::Program }
+    })
+}
+
+/// A reason for `health`.
+const UNKNOWN_THREAD: &str = "a thread that called end() could not be identified";
 
 fn ended_again(env: *mut JNIEnv, kind: Kind) {
     #[cfg(feature = "fault-injection")]
@@ -265,37 +278,30 @@ pub(crate) extern "system" fn created(env: *mut JNIEnv, _class: jclass, instance
     // SAFETY: the JVM passes its own environment of this thread to a native method.
     let jni = unsafe { Jni::new(env) };
     guard::hook(jni, |hook| {
-        #[cfg(feature = "fault-injection")]
-        let _stage = crate::sys::fault_injection::memory("created");
-        if allocator::is_exhausted() {
-            return hook.agent.uncounted();
-        }
-        let created = hook
-            .outside(|Context { agent, jni, .. }| {
+        with_memory(hook, "constructor", |hook| {
+            let kind = hook.outside(|Context { agent, jni, .. }| {
                 agent.classes.get().map(|classes| classes.kind(jni, instance))
-            })
-            .flatten()
-            .map_or(Ok(()), |kind| {
-                let id = Ledger::next_id();
-                let tagged =
-                    |Context { audit, .. }: Context<'_>| adoption::tag_created(audit, instance, id);
-                on_created(hook, kind, instance, |hook, site, thread| {
-                    match hook.outside(tagged) {
-                        None => return Ok(None),
-                        Some(Err(_)) => return Err(NotEntered::OutOfMemory),
-                        Some(Ok(())) => {}
-                    }
-                    let Some(audit) = hook.audit() else { return Ok(None) };
-                    let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
-                    let created = ledger.created(own, id, site, thread, hook.agent.recent());
-                    if created.is_err() {
-                        // It is not in the ledger, so its `end()` and its death must be ignored.
-                        hook.outside(|context| _ = context.audit.jvmti.set_tag(instance, 0));
-                    }
-                    created.map(Some)
-                })
             });
-        record(hook, "constructor", created);
+            let Some(kind) = kind.flatten() else { return Ok(()) };
+            let id = Ledger::next_id();
+            let tagged =
+                |Context { audit, .. }: Context<'_>| adoption::tag_created(audit, instance, id);
+            on_created(hook, kind, instance, |hook, site, thread| {
+                match hook.outside(tagged) {
+                    None => return Ok(None),
+                    Some(Err(_)) => return Err(NotEntered::OutOfMemory),
+                    Some(Ok(())) => {}
+                }
+                let Some(audit) = hook.audit() else { return Ok(None) };
+                let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
+                let created = ledger.created(own, id, site, thread, hook.agent.recent());
+                if created.is_err() {
+                    // It is not in the ledger, so its `end()` and its death must be ignored.
+                    hook.outside(|context| _ = context.audit.jvmti.set_tag(instance, 0));
+                }
+                created.map(Some)
+            })
+        });
     });
 }
 
@@ -385,12 +391,7 @@ fn new_site(
 fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
     let Context { agent, audit, jni } = context;
     let Some(classes) = agent.classes.get() else { return Ok(()) };
-    // An `end()` by an unknown thread is still an end: without it the instance would be reported as
-    // a leak.
-    let mut actor = threads::actor(context).unwrap_or_else(|_| {
-        audit.session.record_unreadable("a thread that called end() could not be identified");
-        Actor { thread: ThreadId::UNKNOWN, role: Role::Program }
-    });
+    let mut actor = actor_if_known(context);
     let Some(id) = adoption::tag_ending(context, instance)? else {
         // JDK 8's finalizer calls end() on every instance, also on those that were ended long ago.
         if actor.role == Role::Program {
@@ -408,17 +409,11 @@ fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
     }
     // Several threads may end one instance at once, and no lock of the JDK is held here yet.
     let end =
-        || audit.with_ledger(|ledger, own| ledger.ended_once(own, id, actor, || agent.recent()));
+        |ledger: &Ledger, own: &ThreadCounts| ledger.ended_once(own, id, actor, || agent.recent());
     let first = match audit.is_adopting() {
-        true => {
-            // As in `freed_during_adoption`, for the entry stream that it may be lent to.
-            let mut ended = audit.lock_ended();
-            if ended.try_reserve(1).is_ok() {
-                ended.insert(id);
-            }
-            end()
-        }
-        false => end(),
+        // For the entry stream that it may be lent to.
+        true => audit.end_during_adoption(id, end),
+        false => audit.with_ledger(end),
     };
     let first = first.unwrap_or(false);
     audit.jvmti.set_tag(instance, 0)?;
@@ -452,7 +447,7 @@ impl Sites for Allocations<'_> {
     }
 
     fn frames_above(&self) -> usize {
-        // An entry stream begins where getInflater() returns, which it does at several places.
+        // `getInflater()` returns at several places, so its own frame is left out.
         usize::from(self.kind == Kind::ZipEntry)
     }
 

@@ -223,7 +223,7 @@ impl Audit {
         if self.by_tag.load(Ordering::Relaxed) { Identity::Tag } else { Identity::Address }
     }
 
-    /// How the ledger knows an Inflater. None if that is not open, or has no tag.
+    /// The id of an Inflater in the ledger. None if it is not open, or has no tag.
     pub(crate) fn id_of(
         &self,
         jni: Jni,
@@ -278,7 +278,8 @@ impl Audit {
         self.follows_loans.store(both, Ordering::Relaxed);
     }
 
-    /// Whether entry streams are followed: with one of the two hooks, closed ones would seem open.
+    /// Whether entry streams are followed. With only one of the two hooks, closed streams would look
+    /// open.
     pub(crate) fn follows_loans(&self) -> bool {
         self.follows_loans.load(Ordering::Relaxed)
     }
@@ -293,6 +294,22 @@ impl Audit {
     /// Takes the lock on the instances that were ended during adoption.
     pub(crate) fn lock_ended(&self) -> MutexGuard<'_, HashSet<InstanceId>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends an instance or a loan while adoption is under way, which must not take it for open
+    /// afterwards: adoption holds the lock on such instances where it enters one.
+    #[cold]
+    pub(crate) fn end_during_adoption<T>(
+        &self,
+        id: InstanceId,
+        end: impl FnOnce(&Ledger, &ThreadCounts) -> T,
+    ) -> Option<T> {
+        let mut ended = self.lock_ended();
+        let done = self.with_ledger(end);
+        if ended.try_reserve(1).is_ok() {
+            ended.insert(id);
+        }
+        done
     }
 
     /// Restarts the counts.

@@ -32,7 +32,7 @@ pub(crate) struct Classes {
     /// The classes that own native streams in JDK 9 and later.
     inflater_stream: Option<jclass>,
     deflater_stream: Option<jclass>,
-    /// What lends Inflaters to streams of entries.
+    /// The class that lends Inflaters to entry streams.
     lender: (&'static str, jclass),
     /// `jdk.internal.misc.CarrierThread`: JDK 21 to 28 have it.
     carrier: Option<jclass>,
@@ -182,8 +182,8 @@ impl Classes {
         self.stream(jni, kind, instance).map(|address| address.unwrap_or(0))
     }
 
-    /// The Inflater that a stream of an entry has: a local reference. None if the stream is closed,
-    /// or its fields are unknown. `class` is `ZipFile$ZipFileInflaterInputStream`.
+    /// A local reference to the Inflater of an entry stream. None if the stream is closed, or its
+    /// fields are unknown. `class` is `ZipFile$ZipFileInflaterInputStream`.
     pub(crate) fn lent(&self, jni: Jni, class: jclass, stream: jobject) -> Option<jobject> {
         let closed = jni.field(class, c"closeRequested", c"Z")?;
         let inflater = jni.field(class, c"inf", c"Ljava/util/zip/Inflater;")?;
@@ -233,8 +233,9 @@ impl Classes {
         Some(Some(address))
     }
 
-    /// The JDK's methods that read a class from an archive and define it, as numbers. While their
-    /// class is not initialised none of them runs, and to look for one would initialise it.
+    /// The JDK's methods that read a class from an archive and define it, as numbers. Methods of a
+    /// class that is not initialised are left out: none of them runs, and a look-up would initialise
+    /// the class.
     pub(crate) fn definers(&self, jvmti: Jvmti, jni: Jni) -> [Option<usize>; DEFINERS.len()] {
         let id = |(definer, (class, descriptor)): (&Definer, (&CStr, &CStr))| {
             if let Some(known) = definer.method.get() {

@@ -134,8 +134,8 @@ fn resolve_frame(jvmti: Jvmti, jni: Jni, frame: &jvmtiFrameInfo) -> Result<Optio
     Ok(Some(Frame { class, method, file, line, jdk }))
 }
 
-/// Whether a class is the JDK's own. No Java code is called for it: a loader is known by its class,
-/// if the boot loader has that.
+/// Whether a class is the JDK's own. This calls no Java code: a loader is recognised by its class,
+/// which must come from the boot loader.
 fn is_of_jdk(jvmti: Jvmti, jni: Jni, class: jclass) -> Result<bool> {
     /// The platform loader, until JDK 8 that of extensions, and those of the accessors that
     /// reflection generates.

@@ -1,8 +1,8 @@
-//! Where the stack of an entry stream ends that the JDK opens to load a class.
+//! Cuts the stacks of entry streams that the JDK opens to load classes.
 //!
-//! Each class that is loaded from an archive has a stack of its own, but which line happens to need
-//! the class says nothing about the stream. Without this end, an application would have thousands
-//! of sites more, and would start more slowly.
+//! Each class that is loaded from an archive has a stack of its own, but the line that happens to
+//! need the class first says nothing about the stream. Without the cut, an application would have
+//! thousands of sites more, and would start more slowly.
 
 use crate::state::context::Context;
 use crate::sys::jvmti::{Result, jvmtiFrameInfo};

@@ -1,4 +1,4 @@
-"""Runs programs under each of the known ways to find a leak, and prints what each way says.
+"""Runs programs under zaudit and other tools that may find a leak, and prints what each reports.
 
 scripts/compare starts it. A way is attached when a program is ready; the program repeats its
 behaviour; the way is read (before a GC); the program forces GCs; the way is read again (after).

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use zaudit_core::files::reason;
 
-/// The function that a running JVM calls in an agent, as it stands in the library's string table.
+/// The function that a running JVM calls in an agent, as the library's string table has it.
 const ENTRY: &[u8] = b"Agent_OnAttach\0";
 
 /// The most bytes of a library that are read.

@@ -73,7 +73,7 @@ impl Kind {
         }
     }
 
-    /// What reports call one of them; an `s` makes it more.
+    /// The name in reports, in the singular; the plural has an `s`.
     pub fn noun(self) -> &'static str {
         match self {
             Kind::Inflater => "Inflater",
@@ -166,9 +166,9 @@ impl Outcome {
 pub struct InstanceId(pub u64);
 
 impl InstanceId {
-    /// Addresses are multiples of 16 where the C library's `malloc` is used.
+    /// Marks a loan: addresses are multiples of 16 where the C library's `malloc` is used.
     const LOAN: u64 = 8;
-    /// With any other allocator too, none has these bits.
+    /// Marks other addresses. None has this bit, or the next one, whatever the allocator.
     const ODD: u64 = 1 << 63;
     const ODD_LOAN: u64 = 1 << 62;
 
@@ -323,21 +323,21 @@ pub struct Frame {
     /// Line, where the class file has a line table.
     pub line: Option<u32>,
     /// Whether the class is the JDK's own: its boot loader or its platform loader has loaded it.
-    /// No part of what a frame is: a name that two loaders have, and a report that does not say,
-    /// must not make two frames of one line.
+    /// Frames are compared without it: classes of two loaders may have one name, and older reports
+    /// do not say it, but one line must not become two frames.
     pub jdk: bool,
 }
 
 impl Frame {
-    /// A frame of which no more is known: its name decides whether it is the JDK's.
+    /// A frame of which only the names are known. They decide whether it is the JDK's.
     pub fn named(class: &str, method: &str) -> Frame {
         let (class, method) = (class.to_owned(), method.to_owned());
         let jdk = Frame::is_named_as_jdk(&class);
         Frame { class, method, file: None, line: None, jdk }
     }
 
-    /// Whether a class is in a package that the JDK has: for what tells no more than names.
-    /// Libraries have classes there, too.
+    /// Whether a class is in a package of the JDK, for input that has only names. Libraries have
+    /// classes there, too.
     pub fn is_named_as_jdk(class: &str) -> bool {
         const PACKAGES: [&str; 5] = ["java.", "javax.", "jdk.", "sun.", "com.sun."];
         PACKAGES.iter().any(|package| class.starts_with(package))

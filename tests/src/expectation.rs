@@ -69,15 +69,15 @@ impl fmt::Display for Count {
     }
 }
 
-/// The verdicts of design §2, in the order in which they are printed.
-const VERDICTS: [&str; 7] =
+/// The counts of a kind, in the order in which they are printed.
+const FIELDS: [&str; 7] =
     ["created", "ended", "late", "collected", "live", "expected", "ended_with_file"];
 const LATE: usize = 2;
 const COLLECTED: usize = 3;
 const LIVE: usize = 4;
 
-/// One kind's stated counts, in the order of [`VERDICTS`].
-type Stated = [Count; VERDICTS.len()];
+/// One kind's stated counts, in the order of [`FIELDS`].
+type Stated = [Count; FIELDS.len()];
 
 /// What each kind should come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Expectation {
     /// `inflater created 3, late 3; deflater created 1, ended 1`, or `nothing`. What is not named
     /// is 0.
     pub fn parse(text: &str) -> Result<Self> {
-        let none = [Count::Exactly(0); VERDICTS.len()];
+        let none = [Count::Exactly(0); FIELDS.len()];
         let mut expectation = Self { inflater: none, deflater: none, zip_entry: none };
         if text == "nothing" {
             return Ok(expectation);
@@ -110,12 +110,12 @@ impl Expectation {
                 }
             };
             for pair in counts.split(',').map(str::trim) {
-                let (verdict, count) =
+                let (field, count) =
                     pair.split_once(' ').ok_or_else(|| format!("{pair:?} is no count"))?;
-                let slot = VERDICTS
+                let slot = FIELDS
                     .iter()
-                    .position(|name| *name == verdict)
-                    .ok_or_else(|| format!("{verdict:?} is none of {VERDICTS:?}"))?;
+                    .position(|name| *name == field)
+                    .ok_or_else(|| format!("{field:?} is none of {FIELDS:?}"))?;
                 stated[slot] = Count::parse(count.trim())?;
             }
             is_balanced(stated).map_err(|why| format!("{kind}: {why}"))?;
@@ -158,12 +158,12 @@ impl Expectation {
             actual.expected,
             actual.ended_with_file,
         ];
-        (0..VERDICTS.len())
+        (0..FIELDS.len())
             .filter(|&slot| !stated[slot].admits(counted[slot]))
             .map(|slot| {
                 format!(
                     "{kind} {}: {} expected, {} counted",
-                    VERDICTS[slot], stated[slot], counted[slot]
+                    FIELDS[slot], stated[slot], counted[slot]
                 )
             })
             .collect()

@@ -1,6 +1,6 @@
 //! The Java programs under `java-fixtures/`: what their first comment promises, and their classes.
 //!
-//! A fixture is one behaviour in one class with a `main`, plain Java 8 unless it stands in
+//! A fixture is one behaviour in one class with a `main`, plain Java 8 unless it is in
 //! `since<N>/`; `libraries/` has what fixtures use, and what a suite runs in its own way. Its first
 //! comment says what it does in prose, then what it comes to, in lines of `key: value`:
 //!

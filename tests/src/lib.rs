@@ -33,7 +33,7 @@ pub type Result<T> = std::result::Result<T, String>;
 /// The root of the repository.
 #[must_use]
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ stands in the repository's root")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository's root")
 }
 
 /// Cargo's target directory, found from the running test binary (`<target>/<profile>/deps/<name>`).

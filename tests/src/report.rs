@@ -38,7 +38,7 @@ impl Report {
                 site.frames.push(frame.clone());
                 node = stacks.caller.get(at).copied().flatten();
                 if node.is_some_and(|caller| caller >= at) {
-                    return Err(format!("site {}: node {at} stands before its caller", site.id));
+                    return Err(format!("site {}: node {at} comes before its caller", site.id));
                 }
             }
         }

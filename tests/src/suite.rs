@@ -148,7 +148,7 @@ fn in_path(name: &str) -> bool {
 /// A test that does not run, with the reason before its name. If it is run all the same, it fails.
 pub fn ignored(name: impl Into<String>, why: &str) -> Trial {
     let words = why.to_owned();
-    // The kind stands on the line of the test's name.
+    // The kind is on the line of the test's name.
     let kind = why.split_whitespace().collect::<Vec<_>>().join(" ");
     Trial::test(name, move || Err(Failed::from(words))).with_kind(kind).with_ignored_flag(true)
 }

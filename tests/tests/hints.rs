@@ -187,7 +187,7 @@ fn copied(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     }
     // By tag, the agent cannot know that they are one, but says nothing that is not so.
     let text = jvm()?.agent(&env.library, "gc,hooks=tag").run()?.stderr();
-    let says = "8 ended, and the audit did not see their creation";
+    let says = "8 ended, but the audit did not see their creation";
     ensure!(text.contains(says), "no {says:?}: {text}");
     Ok(())
 }

@@ -278,8 +278,8 @@ impl Audit {
         self.follows_loans.store(both, Ordering::Relaxed);
     }
 
-    /// Whether entry streams are followed. With only one of the two hooks, closed streams would look
-    /// open.
+    /// Whether entry streams are followed. With only one of the two hooks, closed streams would
+    /// look open.
     pub(crate) fn follows_loans(&self) -> bool {
         self.follows_loans.load(Ordering::Relaxed)
     }

@@ -234,8 +234,8 @@ impl Classes {
     }
 
     /// The JDK's methods that read a class from an archive and define it, as numbers. Methods of a
-    /// class that is not initialised are left out: none of them runs, and a look-up would initialise
-    /// the class.
+    /// class that is not initialised are left out: none of them runs, and a look-up would
+    /// initialise the class.
     pub(crate) fn definers(&self, jvmti: Jvmti, jni: Jni) -> [Option<usize>; DEFINERS.len()] {
         let id = |(definer, (class, descriptor)): (&Definer, (&CStr, &CStr))| {
             if let Some(known) = definer.method.get() {

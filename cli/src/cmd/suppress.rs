@@ -105,7 +105,7 @@ fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
     Ok(file)
 }
 
-/// How many each rule has to cover, when it stands after the rules of the report.
+/// The number that each rule has to cover if it comes after the rules of the report.
 fn counts(report: &Report, rules: &[Rule]) -> Vec<u64> {
     // A text that is not a rule covers nothing.
     let read =

@@ -248,8 +248,8 @@ impl Ledger {
         self.end(own, id, self.take(id), by, now)
     }
 
-    /// The same where several threads may call it for one instance at the same time: for one of
-    /// them it is the first call.
+    /// As [`ended`](Ledger::ended), where several threads may call it for one instance at once: it
+    /// is the first call for exactly one of them.
     pub fn ended_once(
         &self,
         own: &ThreadCounts,
@@ -319,8 +319,8 @@ impl Ledger {
         true
     }
 
-    /// An instance has been ended, and with it the entry stream that had it, if there is one: its
-    /// `ZipFile` was closed.
+    /// Ends the entry stream that has an instance, if there is one: its `ZipFile` was closed, which
+    /// has ended the instance.
     #[cold]
     fn end_with_file(
         &self,

@@ -184,7 +184,8 @@ impl Table {
         Some(record)
     }
 
-    /// The same where other threads may take it out at the same time: one of them does.
+    /// As [`remove`](Table::remove), where other threads may remove it at the same time: exactly
+    /// one of them gets it.
     pub(super) fn remove_once(&self, id: InstanceId) -> Option<Record> {
         let entry = self.find(id)?;
         let key = entry.key.load(Ordering::Relaxed);

@@ -126,7 +126,7 @@ impl<'w> Exposition<'w> {
         };
         self.metric(
             "held_bytes",
-            "Native bytes that live instances hold, without adopted ones; those of zip_entry are inflater's.",
+            "Native bytes that live instances hold, without adopted ones; those of zip_entry are counted as inflater's.",
             held,
         );
         self.metric("stream_bytes", "Native bytes that one instance holds.", |kind| {
@@ -144,7 +144,7 @@ impl<'w> Exposition<'w> {
         let held = |kind| report.native.bytes(kind, report.adopted.get(kind).live).to_string();
         self.metric(
             "adopted_held_bytes",
-            "Native bytes that live adopted instances hold; those of zip_entry are inflater's.",
+            "Native bytes that live adopted instances hold; those of zip_entry are counted as inflater's.",
             held,
         );
     }

@@ -1,7 +1,7 @@
 //! Every English sentence of a report, once, with its plural: a function each.
 //!
 //! Knows no report: numbers and names are arguments, and nothing is escaped here. Text and HTML
-//! share the sentences. Invariant: a sentence that stands behind a colon begins in lower case and
+//! share the sentences. Invariant: a sentence behind a colon begins in lower case and
 //! has no full stop.
 
 pub mod finding;
@@ -13,7 +13,7 @@ pub mod summary;
 
 pub use quantity::{byte_seconds, bytes, count, duration, grouped, kinds, some, times};
 
-/// What stands in front of bytes that are an estimate.
+/// The mark in front of bytes that are an estimate.
 pub const APPROX: &str = "≈";
 
 /// `was` or `were`.

@@ -1,4 +1,4 @@
-//! What stands below the findings: totals, rules, health.
+//! The part below the findings: totals, rules, health.
 
 use super::{count, grouped, is, times, was};
 use crate::model::Outcome;
@@ -14,8 +14,8 @@ pub fn terms() -> [String; Outcome::ALL.len()] {
 /// Under the heading `EXPECTED`.
 pub const EXPECTED: &str = "not ended, but covered by a rule";
 
-/// Live instances that a rule covers: how many, what they hold, the line that most of them are
-/// from, and how their number grows.
+/// Live instances that a rule covers: their number, what they hold, the line that created most of
+/// them, and the trend of their number.
 pub fn where_expected(
     live: u64,
     held: &str,
@@ -83,11 +83,11 @@ pub fn ended_with_file(number: u64) -> String {
     format!("{} {streams} left open until the ZipFile was closed", grouped(number))
 }
 
-/// Ended without a record: created before the audit and not adopted, or for another reason that the
-/// agent cannot know.
+/// Ended without a record: created before the audit and not adopted, or missed for a reason that
+/// the agent does not know.
 pub fn ended_unknown(number: u64) -> String {
     let whose = if number == 1 { "its" } else { "their" };
-    format!("{} ended, and the audit did not see {whose} creation", grouped(number))
+    format!("{} ended, but the audit did not see {whose} creation", grouped(number))
 }
 
 /// Under the heading `ADOPTED`.

@@ -95,8 +95,9 @@ pub fn adopted_live(instances: &str, number: u64, held: &str) -> String {
 /// The last clause, if [`super::notes::INCOMPLETE`] follows below.
 pub const SEE_HEALTH: &str = "the counts may be incomplete, see HEALTH";
 
-/// What live instances hold, and what the process does: zlib allocates pages that it may never
-/// touch, so the one is no part of the other. `zlib` is empty if its version is not known.
+/// The allocated bytes of live instances, and the resident memory of the process, which need not
+/// contain them: zlib allocates pages that it may never touch. `zlib` is empty if its version is
+/// not known.
 pub fn memory(held: &str, rss: Option<u64>, measured: bool, zlib: &str) -> String {
     let resident = |rss| format!("; the process has {} resident (RSS)", bytes(rss));
     let rss = rss.map(resident).unwrap_or_default();

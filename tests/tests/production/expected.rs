@@ -62,8 +62,8 @@ pub(super) fn suppressed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         ensure_failed(&failing, Some(line))?;
         zaudit(&["suppress", "r.json", "--output", "known.rules"], failing.dir())?;
         let rules = read(&failing.dir().join("known.rules"))?;
-        let verdict = if lost > 0 { "leak" } else { "live" };
-        let rule = format!("{verdict}:java.util.zip.Inflater.<init> << Finishing.{what} max=3\n");
+        let severity = if lost > 0 { "leak" } else { "live" };
+        let rule = format!("{severity}:java.util.zip.Inflater.<init> << Finishing.{what} max=3\n");
         ensure!(rules.ends_with(&rule), rules.clone());
         let options = ",fail_on=live:1,suppressions=known.rules";
         let clean = run(env, jdk, what, &[("known.rules", &rules)], options)?;

@@ -1,9 +1,9 @@
 //! A Maven build whose tests leak: Surefire's forked JVM ends with the gate's code, and the build
 //! fails and says why.
 //!
-//! The project stands in `java-fixtures/maven`, and `docs/build-tools.md` explains it. Invariant:
-//! the project leaks as it stands; each test works on a copy of its own, which it mends, covers or
-//! builds otherwise.
+//! The project is in `java-fixtures/maven`, and `docs/build-tools.md` explains it. Invariant: the
+//! project leaks as it is; each test works on a copy of its own, and fixes it, covers it with a
+//! rule or builds it in another way.
 
 use super::{listed, read, write};
 use std::fs;

@@ -108,7 +108,7 @@ pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     if status.success() {
         return Ok(out);
     }
-    // The command line of a patched JDK fills pages, and what matters stands at the start of the
+    // The command line of a patched JDK fills pages, and what matters is at the start of the
     // output.
     let said: String = (out + &err).chars().take(4_000).collect();
     Err(format!("{:?} ended with {status}:\n{said}", command.get_program()))

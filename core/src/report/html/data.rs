@@ -2,7 +2,7 @@
 //! site.
 //!
 //! The tree is the flame graph's own: a stack is the way from a node to the root. Invariant: a
-//! parent stands before its children.
+//! parent comes before its children.
 
 use super::Group;
 use super::escape::ScriptData;

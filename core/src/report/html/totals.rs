@@ -1,6 +1,6 @@
 //! The end of the page: totals, rules, health, and the run.
 //!
-//! Invariant: what the text report says below its findings stands here, too.
+//! Invariant: what the text report says below its findings is here, too.
 
 use super::Page;
 use super::escape::Plain;

@@ -202,7 +202,7 @@ pub(super) fn kind(name: &str) -> Result<Kind, Wrong> {
 }
 
 fn frame(frame: wire::Frame<'_>) -> Frame {
-    // Reports had no such field at first.
+    // Older reports do not have the field.
     let jdk = frame.jdk.unwrap_or_else(|| Frame::is_named_as_jdk(&frame.class));
     Frame {
         class: frame.class.into(),

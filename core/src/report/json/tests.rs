@@ -84,9 +84,9 @@ fn what_is_read_renders_to_the_same_bytes() {
     }
 }
 
-/// Whether a frame is the JDK's is read; where a report does not say it, names decide.
+/// Whether a frame is the JDK's is read; in a report that does not say it, names decide.
 #[test]
-fn whose_a_frame_is_is_read_or_guessed() {
+fn a_frame_of_the_jdk_is_known_by_its_field_or_its_name() {
     let session = Recording::default();
     let names = ["com.sun.mail.A", "org.xml.sax.B", "java.lang.C"];
     let frame = |name: &str| Frame { jdk: name == names[1], ..Frame::named(name, "m") };

@@ -18,8 +18,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Frames of a stack, callers and threads of a finding that are shown; of frames as many as it
-/// takes to show the blame frame.
+/// The frames of a stack, the callers and the threads that are shown of a finding. If the blame
+/// frame is further out, all frames up to it are.
 const FRAMES: usize = 14;
 const CALLERS: usize = 6;
 const THREADS: usize = 3;

@@ -1,4 +1,4 @@
-//! What stands below the findings: rules, totals, adopted instances, health.
+//! The part below the findings: rules, totals, adopted instances, health.
 //!
 //! Invariant: what the findings leave out (covered, too young, clean, without a stack) is a number
 //! here.
@@ -112,7 +112,7 @@ impl Text<'_> {
     }
 
     fn row(&mut self, kind: Kind, numbers: impl Iterator<Item = u64>) {
-        // A longer name takes room of the first number.
+        // A longer name takes space from the first number.
         let _ = write!(self.out, "  {}", kind.noun());
         let mut room = 8_usize.wrapping_sub(kind.noun().len());
         for (number, width) in numbers.zip(widths()) {
@@ -142,11 +142,11 @@ fn widths() -> impl Iterator<Item = usize> {
     [12].into_iter().chain(outcomes).chain([11])
 }
 
-/// Live instances that a rule covers, from this number on, deserve a line of their own.
+/// From this number on, the live instances that a rule covers get a line of their own.
 const MANY: u64 = 100;
 
-/// Where the live instances are from that a rule covers, and what they hold, if they are many or
-/// become more.
+/// Where the live instances that a rule covers come from, and what they hold, if there are many or
+/// their number grows.
 pub(in crate::report) fn where_expected(report: &Report, rule: usize) -> Option<String> {
     let covered = || report.classification.sites.iter().filter(|site| site.rule == Some(rule));
     let live: u64 = covered().map(|site| site.stats.tally.live).sum();

@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 use zaudit_core::escape;
 use zaudit_core::files;
-use zaudit_core::model::{Kind, OutOfMemory, Trigger};
+use zaudit_core::model::{Kind, OutOfMemory, Outcome, Trigger};
 use zaudit_core::options::{self, Command, Options};
 use zaudit_core::report::WalkState;
 use zaudit_core::wording::{grouped, some};
@@ -214,16 +214,14 @@ fn status(agent: &Agent) -> String {
     };
     for kind in Kind::ALL {
         let (sum, adopted) = (sums.get(kind), adopted.get(kind));
-        let counts = &sum.counts;
+        let outcomes = Outcome::ALL
+            .map(|outcome| format!(", {} {}", outcome.name(), grouped(sum.of(outcome))))
+            .concat();
         line(
             &format!("{}s", kind.noun().to_lowercase()),
             format!(
-                "created {}, ended {}, late {}, collected {}, live {}; adopted {}, of them live {}",
-                grouped(counts.created),
-                grouped(counts.ended),
-                grouped(counts.late),
-                grouped(counts.collected),
-                grouped(sum.live),
+                "created {}{outcomes}; adopted {}, of them live {}",
+                grouped(sum.counts.created),
                 grouped(adopted.counts.created),
                 grouped(adopted.live)
             ),

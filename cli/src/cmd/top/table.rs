@@ -8,9 +8,10 @@ use crate::error::one_line;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::ops::AddAssign;
 use zaudit_core::analysis::findings::{Finding, findings};
 use zaudit_core::ledger::Tally;
-use zaudit_core::model::{Kind, OutOfMemory};
+use zaudit_core::model::{Kind, OutOfMemory, Outcome};
 use zaudit_core::report::{Report, frame};
 use zaudit_core::wording::bytes;
 
@@ -87,10 +88,8 @@ pub(crate) fn render(
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Numbers {
     created: u64,
-    ended: u64,
-    late: u64,
-    collected: u64,
-    live: u64,
+    /// In the order of [`Outcome::ALL`].
+    outcomes: [u64; Outcome::ALL.len()],
     /// Native bytes that the live ones hold.
     bytes_held: u64,
 }
@@ -100,10 +99,7 @@ impl Numbers {
         let totals = report.classification.totals.get(kind);
         Numbers {
             created: totals.created,
-            ended: totals.ended,
-            late: totals.late,
-            collected: totals.collected,
-            live: totals.live,
+            outcomes: Outcome::ALL.map(|outcome| totals.of(outcome)),
             bytes_held: report.native.bytes(kind, totals.live),
         }
     }
@@ -118,12 +114,21 @@ impl Numbers {
     }
 
     fn add(&mut self, tally: &Tally, bytes_held: u64) {
-        self.created += tally.counts.created;
-        self.ended += tally.counts.ended;
-        self.late += tally.counts.late;
-        self.collected += tally.counts.collected;
-        self.live += tally.live;
-        self.bytes_held += bytes_held;
+        let outcomes = Outcome::ALL.map(|outcome| tally.of(outcome));
+        *self += Numbers { created: tally.counts.created, outcomes, bytes_held };
+    }
+
+    fn live(&self) -> u64 {
+        let [_, _, _, live] = self.outcomes;
+        live
+    }
+}
+
+impl AddAssign for Numbers {
+    fn add_assign(&mut self, other: Numbers) {
+        self.created += other.created;
+        self.outcomes.iter_mut().zip(other.outcomes).for_each(|(sum, number)| *sum += number);
+        self.bytes_held += other.bytes_held;
     }
 }
 
@@ -150,10 +155,7 @@ impl Sites {
         let mut sum = Numbers::default();
         for classified in &finding.sites {
             match self.numbers.get(&classified.site.stable_id) {
-                Some(old) => {
-                    sum.created += old.created;
-                    sum.live += old.live;
-                }
+                Some(old) => sum += *old,
                 None if self.complete => {}
                 None => return None,
             }
@@ -163,9 +165,10 @@ impl Sites {
 }
 
 fn outcomes(report: &Report, numbers: Numbers) -> String {
-    let Numbers { ended, late, collected, live, bytes_held, .. } = numbers;
-    let held = held(report, bytes_held);
-    format!("{ended} ended, {late} late, {collected} collected, {live} live, {held} held")
+    let outcomes = Outcome::ALL.iter().zip(numbers.outcomes);
+    let outcomes: String =
+        outcomes.map(|(outcome, number)| format!("{number} {}, ", outcome.name())).collect();
+    format!("{outcomes}{} held", held(report, numbers.bytes_held))
 }
 
 fn held(report: &Report, bytes_held: u64) -> String {
@@ -176,9 +179,9 @@ fn held(report: &Report, bytes_held: u64) -> String {
 fn row(report: &Report, finding: &Finding<'_>, last: Option<Numbers>) -> String {
     let mut now = Numbers::default();
     now.add(&finding.stats.tally, finding.stats.bytes_held());
-    let Numbers { created, ended, late, collected, live, bytes_held } = now;
+    let Numbers { created, outcomes: [ended, late, collected, live], bytes_held } = now;
     let (new, change) = last.map_or_else(Default::default, |last| {
-        (difference(created, last.created), difference(live, last.live))
+        (difference(created, last.created), difference(live, last.live()))
     });
     let held = held(report, bytes_held);
     let blamed =
@@ -193,7 +196,7 @@ fn row(report: &Report, finding: &Finding<'_>, last: Option<Numbers>) -> String 
 /// `+12, -3 live`: how many more were created since the previous report, and how many more or fewer
 /// are live.
 fn changes(now: Numbers, last: Numbers) -> String {
-    let (new, live) = (difference(now.created, last.created), difference(now.live, last.live));
+    let (new, live) = (difference(now.created, last.created), difference(now.live(), last.live()));
     match (new.is_empty(), live.is_empty()) {
         (true, true) => String::new(),
         (false, true) => new,
@@ -392,7 +395,7 @@ mod tests {
 
     #[test]
     fn after_a_reset_counts_go_down() {
-        let numbers = |created, live| Numbers { created, live, ..Numbers::default() };
+        let numbers = |created, live| Numbers { created, outcomes: [0, 0, 0, live], bytes_held: 0 };
         assert_eq!(changes(numbers(1, 0), numbers(9, 8)), "-8, -8 live");
         assert_eq!(changes(numbers(9, 8), numbers(9, 8)), "");
         assert_eq!(changes(numbers(10, 8), numbers(9, 8)), "+1");

@@ -1,6 +1,7 @@
 //! The bytes of the helper class.
 
-use super::{ADDRESS, Callback, INVOKESTATIC};
+use super::INVOKESTATIC;
+use super::table::{ADDRESS, Callback};
 use zaudit_classfile::bytes::Put;
 
 /// The class whose static methods the hooks call. It has a package of its own, because natives

@@ -8,7 +8,7 @@
 use crate::control::reports::EndOfAudit;
 use crate::control::worker::Duties;
 use crate::control::{preflight, reports, worker};
-use crate::observe::{adoption, events, hooks, lending, stack};
+use crate::observe::{adoption, events, hooks, hooks_by_tag, lending, stack};
 use crate::state::agent::Agent;
 use crate::state::audit::{Audit, Expectations};
 use crate::state::classes::Classes;
@@ -298,8 +298,8 @@ fn native(callback: Callback) -> *const () {
         Callback::DeflaterEnded => hooks::deflater_ended as *const (),
         Callback::InflaterEndedAgain => hooks::inflater_ended_again as *const (),
         Callback::DeflaterEndedAgain => hooks::deflater_ended_again as *const (),
-        Callback::Created => hooks::created as *const (),
-        Callback::Ended => hooks::ended as *const (),
+        Callback::Created => hooks_by_tag::created as *const (),
+        Callback::Ended => hooks_by_tag::ended as *const (),
         Callback::Lent => lending::lent as *const (),
         Callback::GivenBack => lending::given_back as *const (),
         Callback::Ending => reports::ending as *const (),

@@ -1,15 +1,16 @@
 //! The native methods of the helper class: a native stream was created, is about to be freed, was
-//! freed before; and where classes have another shape, a constructor returned, `end()` begins.
+//! freed before.
 //!
-//! They find the site of the stack and the calling thread, and record the event. Invariant: once
-//! stack and thread are known, they do not allocate, touch strings, take a lock, or write a cache
-//! line that other threads write.
+//! They find the site of the stack and the calling thread, and record the event. Those of
+//! `hooks_by_tag` and `lending` share that. Invariant: once stack and thread are known, they do not
+//! allocate, touch strings, take a lock, or write a cache line that other threads write.
 
 use crate::observe::guard::Hook;
-use crate::observe::stack::{self, Seen, Sites, capture, class_loading};
+use crate::observe::sites::{Allocations, DoubleEnds};
+use crate::observe::stack::{self, Seen};
 use crate::observe::threads::Reclaiming;
-use crate::observe::{adoption, guard, threads};
-use crate::state::classes::{Classes, Life};
+use crate::observe::{guard, threads};
+use crate::state::classes::Classes;
 use crate::state::context::Context;
 use crate::state::slots::Known;
 use crate::sys::allocator;
@@ -17,9 +18,7 @@ use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Result, jclass, jlong, jobject, jvmtiError, out_of_memory};
 use jvmti_bindings::sys::jni::JNIEnv;
 use zaudit_core::ledger::{Created, Ledger, NotEntered, ThreadCounts};
-use zaudit_core::model::{
-    Actor, InstanceId, Kind, Nanos, OutOfMemory, Purpose, Role, SiteId, ThreadId,
-};
+use zaudit_core::model::{Actor, InstanceId, Kind, Nanos, OutOfMemory, Role, SiteId, ThreadId};
 
 /// `zaudit.Hooks.inflaterCreated(long, Object)`: an Inflater's native stream was created.
 pub(crate) extern "system" fn inflater_created(
@@ -230,7 +229,7 @@ pub(super) fn actor(hook: &mut Hook) -> Option<(Actor, Option<Reclaiming>)> {
 
 /// The current thread, which calls `end()`. With an unknown thread it is still an end: without it
 /// the instance would be reported as a leak.
-fn actor_if_known(context: Context<'_>) -> Actor {
+pub(super) fn actor_if_known(context: Context<'_>) -> Actor {
     threads::actor(context).unwrap_or_else(|_| {
         context.audit.session.record_unreadable(UNKNOWN_THREAD);
         Actor { thread: ThreadId::UNKNOWN, role: Role::Program }
@@ -271,51 +270,6 @@ pub(super) fn record<T>(hook: &Hook, what: &'static str, outcome: Result<T>) {
     {
         audit.session.record_dropped(reason(what, error));
     }
-}
-
-/// `zaudit.Hooks.created(Object)`: before each return of a constructor.
-pub(crate) extern "system" fn created(env: *mut JNIEnv, _class: jclass, instance: jobject) {
-    // SAFETY: the JVM passes its own environment of this thread to a native method.
-    let jni = unsafe { Jni::new(env) };
-    guard::hook(jni, |hook| {
-        with_memory(hook, "constructor", |hook| {
-            let kind = hook.outside(|Context { agent, jni, .. }| {
-                agent.classes.get().map(|classes| classes.kind(jni, instance))
-            });
-            let Some(kind) = kind.flatten() else { return Ok(()) };
-            let id = Ledger::next_id();
-            let tagged =
-                |Context { audit, .. }: Context<'_>| adoption::tag_created(audit, instance, id);
-            on_created(hook, kind, instance, |hook, site, thread| {
-                match hook.outside(tagged) {
-                    None => return Ok(None),
-                    Some(Err(_)) => return Err(NotEntered::OutOfMemory),
-                    Some(Ok(())) => {}
-                }
-                let Some(audit) = hook.audit() else { return Ok(None) };
-                let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
-                let created = ledger.created(own, id, site, thread, hook.agent.recent());
-                if created.is_err() {
-                    // It is not in the ledger, so its `end()` and its death must be ignored.
-                    hook.outside(|context| _ = context.audit.jvmti.set_tag(instance, 0));
-                }
-                created.map(Some)
-            })
-        });
-    });
-}
-
-/// `zaudit.Hooks.ended(Object)`: at the entry of `end()`.
-pub(crate) extern "system" fn ended(env: *mut JNIEnv, _class: jclass, instance: jobject) {
-    // SAFETY: the JVM passes its own environment of this thread to a native method.
-    let jni = unsafe { Jni::new(env) };
-    guard::during_audit(jni, |context| {
-        #[cfg(feature = "fault-injection")]
-        let _stage = crate::sys::fault_injection::memory("ended");
-        if let Err(error) = on_ended(context, instance) {
-            context.audit.session.record_dropped(reason("end()", error));
-        }
-    });
 }
 
 /// Finds the site and the thread, and enters an instance with `enter`.
@@ -388,42 +342,7 @@ fn new_site(
     found.unwrap_or(Ok(None))
 }
 
-fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
-    let Context { agent, audit, jni } = context;
-    let Some(classes) = agent.classes.get() else { return Ok(()) };
-    let mut actor = actor_if_known(context);
-    let Some(id) = adoption::tag_ending(context, instance)? else {
-        // JDK 8's finalizer calls end() on every instance, also on those that were ended long ago.
-        if actor.role == Role::Program {
-            let kind = classes.kind(jni, instance);
-            match classes.life(jni, kind, instance) {
-                Some(Life::Open) => audit.session.record_unknown_end(kind),
-                Some(Life::Ended | Life::Unborn) => on_ended_again(context, classes, kind, 0)?,
-                None => audit.session.record_unreadable("an instance's state could not be read"),
-            }
-        }
-        return Ok(());
-    };
-    if actor.role == Role::Reclaimer && threads::reclaiming(agent, jni)? == Reclaiming::Finalizes {
-        actor.role = Role::StreamFinalizer;
-    }
-    // Several threads may end one instance at once, and no lock of the JDK is held here yet.
-    let end =
-        |ledger: &Ledger, own: &ThreadCounts| ledger.ended_once(own, id, actor, || agent.recent());
-    let first = match audit.is_adopting() {
-        // For the entry stream that it may be lent to.
-        true => audit.end_during_adoption(id, end),
-        false => audit.with_ledger(end),
-    };
-    let first = first.unwrap_or(false);
-    audit.jvmti.set_tag(instance, 0)?;
-    if first {
-        return Ok(());
-    }
-    on_ended_again(context, classes, classes.kind(jni, instance), 0)
-}
-
-fn on_ended_again(
+pub(super) fn on_ended_again(
     context: Context<'_>,
     classes: &Classes,
     kind: Kind,
@@ -434,83 +353,9 @@ fn on_ended_again(
     context.audit.session.record_double_end(double_end).map_err(out_of_memory)
 }
 
-/// The sites of instances of one kind.
-struct Allocations<'a> {
-    context: Context<'a>,
-    kind: Kind,
-    instance: jobject,
-}
-
-impl Sites for Allocations<'_> {
-    fn of(&self) -> (Purpose, Kind) {
-        (Purpose::Allocation, self.kind)
-    }
-
-    fn frames_above(&self) -> usize {
-        // `getInflater()` returns at several places, so its own frame is left out.
-        usize::from(self.kind == Kind::ZipEntry)
-    }
-
-    fn end(&self) -> Result<Option<usize>> {
-        match self.kind {
-            Kind::ZipEntry => class_loading::frames(self.context),
-            Kind::Inflater | Kind::Deflater => Ok(None),
-        }
-    }
-
-    fn subclass(&self) -> Option<String> {
-        match self.kind {
-            Kind::ZipEntry => None,
-            kind => subclass(self.context, kind.noun(), self.instance),
-        }
-    }
-}
-
-/// The lines of double ends of one kind.
-struct DoubleEnds {
-    kind: Kind,
-    frames_above: usize,
-}
-
-impl Sites for DoubleEnds {
-    fn of(&self) -> (Purpose, Kind) {
-        (Purpose::DoubleEnd, self.kind)
-    }
-
-    fn frames_above(&self) -> usize {
-        self.frames_above
-    }
-
-    fn end(&self) -> Result<Option<usize>> {
-        Ok(None)
-    }
-
-    fn subclass(&self) -> Option<String> {
-        None
-    }
-}
-
-/// The name of the instance's class if it is a subclass of the audited one.
-fn subclass(
-    Context { agent, audit, jni }: Context<'_>,
-    audited: &str,
-    instance: jobject,
-) -> Option<String> {
-    let class = jni.class_of(instance);
-    let name = capture::class_name(agent.jvmti, class);
-    jni.delete_local(class);
-    match name {
-        Ok(name) => (name.strip_prefix("java.util.zip.") != Some(audited)).then_some(name),
-        Err(_) => {
-            audit.session.record_unreadable("an instance's class could not be read");
-            None
-        }
-    }
-}
-
 /// The reason for `health` that stands for a JVMTI error: one of a few fixed texts, so that they
 /// can be counted.
-fn reason(what: &'static str, error: jvmtiError) -> &'static str {
+pub(super) fn reason(what: &'static str, error: jvmtiError) -> &'static str {
     use jvmtiError as E;
     match (what, error) {
         // After VMDeath, or on a thread that the JVM is taking down.

@@ -16,107 +16,20 @@
 
 mod counts;
 mod table;
+mod tally;
 
 use self::counts::{Shared, SiteCounts};
 use self::table::{Full, MAX_SITES, Record, Table};
-use crate::model::{
-    Actor, InstanceId, Kind, Nanos, OutOfMemory, Outcome, PerKind, Role, SiteId, ThreadId,
-};
+use crate::model::{Actor, InstanceId, Kind, Nanos, OutOfMemory, PerKind, Role, SiteId, ThreadId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use self::counts::ThreadCounts;
+pub use self::tally::{Counts, Tally};
 
 /// Names of threads that one site requests at most.
 const MAX_NAME_REQUESTS: u8 = 16;
-
-/// What happened to the instances of one site.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Instances that were created; of adopted ones: found open.
-    pub created: u64,
-    /// First `end()` by the program.
-    pub ended: u64,
-    /// First `end()` by a finalizer or Cleaner.
-    pub late: u64,
-    /// Freed by the collector, never ended.
-    pub collected: u64,
-    /// Of `ended`: by another thread than the creator's.
-    pub ended_elsewhere: u64,
-    /// Of `ended`, entry streams only: left open, and ended when their `ZipFile` was closed.
-    pub ended_with_file: u64,
-    /// Of `late` and `collected`, Inflaters only: lent to an entry stream until then. That stream
-    /// is the leak.
-    pub lost_lent: u64,
-    /// Creation to release, summed over `late` and `collected`.
-    pub late_nanos: u128,
-}
-
-impl Counts {
-    fn add(&mut self, other: &Counts) {
-        self.created += other.created;
-        self.ended += other.ended;
-        self.late += other.late;
-        self.collected += other.collected;
-        self.ended_elsewhere += other.ended_elsewhere;
-        self.ended_with_file += other.ended_with_file;
-        self.lost_lent += other.lost_lent;
-        self.late_nanos += other.late_nanos;
-    }
-}
-
-/// A site's numbers at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// What became of its instances.
-    pub counts: Counts,
-    /// Records that were counted, not derived, so that the sum can be checked.
-    pub live: u64,
-    /// Of `live`: those younger than `min_age`.
-    pub young: u64,
-    /// Creation of the oldest live instance.
-    pub oldest: Option<Nanos>,
-    /// Creation of the youngest live instance: near the oldest if a pool filled once.
-    pub youngest: Option<Nanos>,
-}
-
-impl Tally {
-    /// Takes another site's numbers in.
-    pub fn add(&mut self, other: &Tally) {
-        self.counts.add(&other.counts);
-        self.live += other.live;
-        self.young += other.young;
-        other.oldest.into_iter().chain(other.youngest).for_each(|made| self.saw(made));
-    }
-
-    fn count(&mut self, created: Nanos, young_since: Option<Nanos>) {
-        self.live += 1;
-        self.counts.created += 1;
-        self.young += u64::from(young_since.is_some_and(|since| created > since));
-        self.saw(created);
-    }
-
-    fn saw(&mut self, made: Nanos) {
-        self.oldest = Some(self.oldest.map_or(made, |oldest| oldest.min(made)));
-        self.youngest = self.youngest.max(Some(made));
-    }
-
-    /// The instances with this outcome.
-    pub fn of(&self, outcome: Outcome) -> u64 {
-        match outcome {
-            Outcome::Ended => self.counts.ended,
-            Outcome::Late => self.counts.late,
-            Outcome::Collected => self.counts.collected,
-            Outcome::Live => self.live,
-        }
-    }
-
-    /// Whether `created = ended + late + collected + live`.
-    pub fn is_balanced(&self) -> bool {
-        self.counts.created == Outcome::ALL.map(|outcome| self.of(outcome)).iter().sum::<u64>()
-    }
-}
 
 /// Ids are given once in a process: an instance that was followed by an earlier ledger is unknown
 /// to this one.
@@ -406,7 +319,7 @@ impl Ledger {
         Kind::ALL
             .into_iter()
             .try_for_each(|kind| self.sites.get_or_add(*ADOPTED.get(kind)).map(|_| ()))?;
-        self.settle(threads);
+        self.flush(threads);
         self.sites.clear();
         let kind = |site| adopted_kind(site).unwrap_or_else(|| kind_of(SiteId(site)));
         let adopted = |site| *ADOPTED.get(kind(site));
@@ -430,7 +343,7 @@ impl Ledger {
         tallies: &mut [Tally],
         young_since: Option<Nanos>,
     ) -> (PerKind<Tally>, bool) {
-        self.settle(threads);
+        self.flush(threads);
         let mut adopted = PerKind::<Tally>::default();
         let mut found = self.missed.load(Ordering::Relaxed);
         self.each_record(|record| {
@@ -457,7 +370,7 @@ impl Ledger {
         threads: impl Iterator<Item = &'a ThreadCounts>,
         kind_of: impl Fn(SiteId) -> Option<Kind>,
     ) -> (PerKind<Tally>, PerKind<Tally>) {
-        self.settle(threads);
+        self.flush(threads);
         let (mut sums, mut adopted) = (PerKind::<Tally>::default(), PerKind::<Tally>::default());
         let mut add = |site: u32, change: &mut dyn FnMut(&mut Tally)| {
             let kind = adopted_kind(site);
@@ -583,7 +496,7 @@ impl Ledger {
         }
     }
 
-    fn settle<'a>(&self, threads: impl Iterator<Item = &'a ThreadCounts>) {
+    fn flush<'a>(&self, threads: impl Iterator<Item = &'a ThreadCounts>) {
         for own in threads {
             self.entered.fetch_add(own.flush(&self.sites), Ordering::Relaxed);
         }

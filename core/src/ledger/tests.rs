@@ -308,7 +308,7 @@ fn counts_of_a_thread_that_ends_are_kept() {
     let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
     let id = book.make(SITE, MAIN, ms(0));
     book.ended(id, by(1, Role::Program), ms(1));
-    book.ledger.settle([&book.own].into_iter());
+    book.ledger.flush([&book.own].into_iter());
     book.own = ThreadCounts::default();
     let counts = book.tallies(4, None).0[3].counts;
     assert_eq!((counts.created, counts.ended), (1, 1));

@@ -401,7 +401,7 @@ fn captured<'a>(
         let raw = capture::capture(agent.jvmti, above, (depth, end), all, salt, &mut buffer)?;
         let proven = before.and_then(|(walker, before)| walker.proven(before, &raw));
         if let Some(site) = KEYS.get(raw.key) {
-            settle(proven, &raw, site);
+            enter_key(proven, &raw, site);
             return Ok(site);
         }
         #[cfg(feature = "fault-injection")]
@@ -416,7 +416,7 @@ fn captured<'a>(
             if let Ok(site) = learnt
                 && now == version
             {
-                settle(proven, &raw, site);
+                enter_key(proven, &raw, site);
             }
             // Its key is not kept: there may be memory the next time.
             let unlearned = |OutOfMemory| audit.session.unlearned(purpose, kind);
@@ -433,7 +433,7 @@ fn captured<'a>(
 
 /// Enters the key of the walk with its site, or else that of the raw stack. A key of the walk that
 /// has another site already is a failed check.
-fn settle(proven: Option<Walked>, raw: &Raw<'_>, site: SiteId) {
+fn enter_key(proven: Option<Walked>, raw: &Raw<'_>, site: SiteId) {
     match proven {
         None => KEYS.enter(raw.key, site, posix::coarse_nanos()),
         Some(Walked { key, kinds, .. }) => {

@@ -9,7 +9,8 @@ use super::walk::WalkKey;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use zaudit_core::model::SiteId;
 
-/// The keys of all audits: 32 MiB, which cost nothing before they are used.
+/// The keys of all audits: 32 MiB, which cost nothing before they are used. All of it is zero at
+/// first, or they would be in the library's file.
 pub(super) static KEYS: Keys<{ 1 << 19 }> = Keys::new();
 
 /// How many keys a set has: as many as fit into a cache line.
@@ -26,9 +27,9 @@ const WINDOW_NANOS: u64 = 10_000_000_000;
 /// A cache of `4 * SETS` keys at most; `SETS` is a power of two.
 pub(super) struct Keys<const SETS: usize> {
     sets: [Set; SETS],
-    /// How many sets are in use, a power of two.
-    in_use: AtomicUsize,
-    /// How many may be.
+    /// How often the number of sets in use has doubled.
+    doublings: AtomicU32,
+    /// How many sets may be in use; 0 means all.
     limit: AtomicUsize,
     /// The number of entries made so far: their age.
     entered: AtomicU32,
@@ -54,11 +55,10 @@ struct Entry {
 impl<const SETS: usize> Keys<SETS> {
     pub(super) const fn new() -> Self {
         const { assert!(SETS.is_power_of_two()) };
-        let in_use = if SETS < FIRST_SETS { SETS } else { FIRST_SETS };
         Keys {
             sets: [const { Set([const { Entry::FREE }; WAYS]) }; SETS],
-            in_use: AtomicUsize::new(in_use),
-            limit: AtomicUsize::new(SETS),
+            doublings: AtomicU32::new(0),
+            limit: AtomicUsize::new(0),
             entered: AtomicU32::new(0),
             replaced: AtomicUsize::new(0),
             window: AtomicU64::new(0),
@@ -73,8 +73,14 @@ impl<const SETS: usize> Keys<SETS> {
         self.limit.store(1 << sets.ilog2(), Ordering::Relaxed);
     }
 
+    /// How many sets are in use, a power of two.
+    fn in_use(&self) -> usize {
+        let first = const { if SETS < FIRST_SETS { SETS } else { FIRST_SETS } };
+        first << self.doublings.load(Ordering::Relaxed)
+    }
+
     fn set(&self, key: WalkKey) -> &[Entry] {
-        let index = key.index(self.in_use.load(Ordering::Relaxed));
+        let index = key.index(self.in_use());
         self.sets.get(index).map_or(&[], |set| &set.0)
     }
 
@@ -107,19 +113,19 @@ impl<const SETS: usize> Keys<SETS> {
             self.replaced.store(0, Ordering::Relaxed);
         }
         let replaced = self.replaced.fetch_add(1, Ordering::Relaxed);
-        if replaced >= self.in_use.load(Ordering::Relaxed) * WAYS / REPLACED {
+        if replaced >= self.in_use() * WAYS / REPLACED {
             self.grow();
         }
     }
 
     /// Doubles the sets in use, unless the limit is reached.
     fn grow(&self) {
-        let sets = self.in_use.load(Ordering::Relaxed);
-        if sets >= self.limit.load(Ordering::Relaxed) || self.growing.swap(true, Ordering::Acquire)
-        {
+        let (sets, limit) = (self.in_use(), self.limit.load(Ordering::Relaxed));
+        let limit = if limit == 0 { SETS } else { limit };
+        if sets >= limit || self.growing.swap(true, Ordering::Acquire) {
             return;
         }
-        if self.in_use.load(Ordering::Relaxed) == sets
+        if self.in_use() == sets
             && let Some((lower, upper)) = self.sets.split_at_checked(sets)
         {
             // A key stays in its set, or moves by the number of old sets.
@@ -132,7 +138,7 @@ impl<const SETS: usize> Keys<SETS> {
                     }
                 }
             }
-            self.in_use.store(2 * sets, Ordering::Release);
+            self.doublings.fetch_add(1, Ordering::Release);
             self.replaced.store(0, Ordering::Relaxed);
         }
         self.growing.store(false, Ordering::Release);
@@ -227,7 +233,7 @@ mod tests {
             }
         };
         let missing = || (0..many).filter(|n| GROWING.get(mixed(*n)).is_none()).count();
-        let in_use = || GROWING.in_use.load(Ordering::Relaxed);
+        let in_use = || GROWING.in_use();
         GROWING.limit(size_of::<Set>() * FIRST_SETS);
         (0..4).for_each(|_| enter_all(1));
         assert!(in_use() == FIRST_SETS && missing() > many / 4, "the limit holds");

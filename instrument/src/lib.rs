@@ -1,6 +1,6 @@
 //! The one table of hooks (which methods get which call), and the class that the calls go to.
 //!
-//! Owns: the table ([`table`]), placing its hooks in the classes that they name, and the helper
+//! Owns: the table (`table`), placing its hooks in the classes that they name, and the helper
 //! class's bytes. Leaves to others: rewriting (`classfile/`), loading the helper class and handling
 //! its calls (`agent/`). Invariant: a hook is placed as the table says or reported missing with the
 //! reason; it is never guessed, and a missing hook does not prevent the others.

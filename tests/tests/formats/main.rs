@@ -156,7 +156,12 @@ fn one_snapshot_many_files(kit: &Kit) -> Result<()> {
 fn expected_mode(format: Format) -> u32 {
     match format {
         Format::Prom => 0o644,
-        _ => 0o600,
+        Format::Text
+        | Format::Html
+        | Format::Json
+        | Format::Pprof
+        | Format::Collapsed
+        | Format::Markdown => 0o600,
     }
 }
 

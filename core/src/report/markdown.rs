@@ -5,14 +5,12 @@
 
 use super::Report;
 use super::out::Out;
-use super::text::finding::source;
+use super::text::finding::{left_out, numbered, source};
 use super::text::{self, summary_clauses};
 use super::words::clean;
 use crate::analysis::blame::simple;
-use crate::analysis::classify::Severity;
 use crate::analysis::findings::{Finding, findings, leaks_and_suspects};
 use crate::model::Frame;
-use crate::wording::finding as wording;
 use std::fmt::Write as _;
 use std::io;
 
@@ -32,11 +30,8 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
     if leaks + suspects > 0 {
         out.push_str("\n| Finding | Where | Instances | Hint |\n| --- | --- | --- | --- |\n");
         shown().for_each(|(head, finding)| row(report, &head, finding, &mut out));
-        let left: Vec<_> =
-            leaking.iter().skip(LEAKS).chain(suspected.iter().skip(SUSPECTS)).collect();
-        if !left.is_empty() {
-            let instances = left.iter().map(|left| left.stats.leaked + left.stats.suspects).sum();
-            let _ = writeln!(out, "\n{}", prose(&wording::more_findings(left.len(), instances)));
+        if let Some(line) = left_out([(leaking, LEAKS), (suspected, SUSPECTS)]) {
+            let _ = writeln!(out, "\n{}", prose(&line));
         }
     }
     for (head, finding) in shown() {
@@ -47,17 +42,6 @@ pub(super) fn render(report: &Report, to: &mut dyn io::Write) -> io::Result<()> 
         details("Rules, totals and health", &below, &mut out);
     }
     out.finish()
-}
-
-/// The first findings of a severity, each with what it is called: `LEAK 1 of 2`.
-fn numbered<'a, 'b>(
-    findings: &'b [Finding<'a>],
-    most: usize,
-) -> impl Iterator<Item = (String, &'b Finding<'a>)> {
-    findings.iter().take(most).enumerate().map(|(at, finding)| {
-        let word = if finding.stats.severity() == Severity::Leak { "LEAK" } else { "SUSPECT" };
-        (format!("{word} {} of {}", at + 1, findings.len()), finding)
-    })
 }
 
 fn row(report: &Report, head: &str, finding: &Finding<'_>, out: &mut Out<'_>) {

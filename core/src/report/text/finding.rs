@@ -31,22 +31,13 @@ const SITES: usize = 1_000;
 const THREAD_NAME: usize = 40;
 
 impl Text<'_> {
-    pub(super) fn findings(
-        &mut self,
-        report: &Report,
-        findings: &[Finding<'_>],
-        word: &str,
-        most: usize,
-    ) {
-        for (at, finding) in findings.iter().take(most).enumerate() {
-            let head = format!("{word} {} of {}", at + 1, findings.len());
+    pub(super) fn findings(&mut self, report: &Report, findings: &[Finding<'_>], most: usize) {
+        for (head, finding) in numbered(findings, most) {
             self.finding(report, finding, &head);
         }
-        if findings.len() > most {
-            let rest: u64 =
-                findings.iter().skip(most).map(|p| p.stats.leaked + p.stats.suspects).sum();
+        if let Some(line) = left_out([(findings, most)]) {
             self.out.push('\n');
-            self.prose(0, &wording::more_findings(findings.len() - most, rest));
+            self.prose(0, &line);
         }
     }
 
@@ -129,6 +120,27 @@ impl Text<'_> {
             _ => whole,
         }
     }
+}
+
+/// The first findings of one severity, each with what it is called: `LEAK 1 of 2`.
+pub(in crate::report) fn numbered<'a, 'b>(
+    findings: &'b [Finding<'a>],
+    most: usize,
+) -> impl Iterator<Item = (String, &'b Finding<'a>)> {
+    findings.iter().take(most).enumerate().map(|(at, finding)| {
+        let word = if finding.stats.severity() == Severity::Leak { "LEAK" } else { "SUSPECT" };
+        (format!("{word} {} of {}", at + 1, findings.len()), finding)
+    })
+}
+
+/// What [`numbered`] leaves out of these lists, in numbers; none if that is nothing.
+pub(in crate::report) fn left_out<const N: usize>(
+    lists: [(&[Finding<'_>], usize); N],
+) -> Option<String> {
+    let rest = || lists.iter().flat_map(|(findings, most)| findings.iter().skip(*most));
+    let instances = rest().map(|finding| finding.stats.leaked + finding.stats.suspects).sum();
+    let number = rest().count();
+    (number > 0).then(|| wording::more_findings(number, instances))
 }
 
 /// Where the stacks differ: leaks and suspects of each caller, most first.

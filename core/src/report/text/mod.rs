@@ -70,8 +70,8 @@ pub(super) fn render(report: &Report, style: Style, to: &mut dyn io::Write) -> i
         text.prose(0, &origin(report));
         memory(report).iter().for_each(|line| text.prose(0, line));
         let (leaking, rest) = findings.split_at_checked(leaks).unwrap_or_default();
-        text.findings(report, leaking, "LEAK", LEAKS);
-        text.findings(report, rest.get(..suspects).unwrap_or_default(), "SUSPECT", SUSPECTS);
+        text.findings(report, leaking, LEAKS);
+        text.findings(report, rest.get(..suspects).unwrap_or_default(), SUSPECTS);
     }
     text.below_findings(report);
     text.out.finish()

@@ -8,6 +8,9 @@ import java.lang.management.GarbageCollectorMXBean;
 import java.lang.management.ManagementFactory;
 import java.net.URL;
 import java.net.URLClassLoader;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystems;
+import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -24,6 +27,7 @@ public class Scripted {
     private static final List<Deflater> deflaters = new ArrayList<Deflater>();
     private static final List<InputStream> streams = new ArrayList<InputStream>();
     private static ZipFile file;
+    private static FileSystem archive;
     /** What was ended, and is still referenced. */
     private static final List<Object> ended = new ArrayList<Object>();
     private static final List<Inflater> windowInflaters = new ArrayList<Inflater>();
@@ -120,6 +124,12 @@ public class Scripted {
             case "closefile":
                 file.close();
                 return "";
+            case "zipfs":
+                zipfs(numbers[1]);
+                return "";
+            case "closezipfs":
+                archive.close();
+                return "";
             case "window":
                 window(numbers[1], numbers[2]);
                 return "";
@@ -178,6 +188,17 @@ public class Scripted {
         file = new ZipFile(Archive.of("entry"));
         for (int i = 0; i <= count; i++) {
             streams.add(file.getInputStream(file.getEntry("entry")));
+        }
+        streams.remove(0).close();
+    }
+
+    /** Streams of a zip file system. */
+    private static void zipfs(int count) throws Exception {
+        if (archive == null) {
+            archive = FileSystems.newFileSystem(Archive.of("entry").toPath(), (ClassLoader) null);
+        }
+        for (int i = 0; i <= count; i++) {
+            streams.add(Files.newInputStream(archive.getPath("entry")));
         }
         streams.remove(0).close();
     }

@@ -13,8 +13,8 @@ use zaudit_classfile::{ClassFile, Delegation, Method, MethodRef, Refusal, Splice
 
 pub use helper::{HELPER_CLASS, helper_class};
 pub use table::{
-    Callback, DEFLATER, DEFLATER_STREAM, INFLATER, INFLATER_STREAM, Identity, SHUTDOWN, ZIP_FILE,
-    ZIP_FILE_RESOURCE, targets,
+    Callback, DEFLATER, DEFLATER_STREAM, INFLATER, INFLATER_STREAM, Identity, PROVIDER, SHUTDOWN,
+    ZIP_FILE, ZIP_FILE_RESOURCE, ZIPFS, ZIPFS_8, targets,
 };
 
 /// One hook in one method.
@@ -124,6 +124,7 @@ fn place(
 
 const ACONST_NULL: u8 = 1;
 const ALOAD_0: u8 = 42;
+const ALOAD_1: u8 = 43;
 const DUP: u8 = 89;
 const DUP2: u8 = 92;
 const GETFIELD: u8 = 180;
@@ -163,6 +164,10 @@ fn snippet(hook: &Hook, class: &mut ClassFile<'_>) -> Result<(Vec<u8>, u16), Ref
         Selector::Constructed | Selector::Entry(..) => {
             let call = call(callback.method(), callback.descriptor())?;
             ([&[ALOAD_0], &call[..]].concat(), 1)
+        }
+        Selector::Argument(..) => {
+            let call = call(callback.method(), callback.descriptor())?;
+            ([&[ALOAD_1], &call[..]].concat(), 1)
         }
         Selector::Result(..) | Selector::Reset(..) => {
             let call = call(callback.method(), callback.descriptor())?;
@@ -259,6 +264,7 @@ fn methods(
     if candidates == 0 {
         return Err(Refusal::new(match selector {
             Selector::Entry(name, descriptor)
+            | Selector::Argument(name, descriptor)
             | Selector::EntryAgain(name, descriptor)
             | Selector::Result(name, descriptor)
             | Selector::StaticEntry(name, descriptor)
@@ -284,6 +290,10 @@ fn choose(selector: Selector, class: &ClassFile<'_>, method: &Method<'_>) -> Res
         Selector::Entry(name, descriptor) | Selector::EntryAgain(name, descriptor) => {
             if is(name, descriptor) { holds_this(method).map(|()| true) } else { Ok(false) }
         }
+        Selector::Argument(name, descriptor) => match is(name, descriptor) {
+            true if method.is_static() => Err(Refusal::new("the method is static")),
+            found => Ok(found),
+        },
         Selector::Result(name, descriptor) => Ok(is(name, descriptor)),
         Selector::StaticEntry(name, descriptor) | Selector::StaticReturn(name, descriptor) => {
             match is(name, descriptor) {
@@ -446,6 +456,9 @@ mod tests {
                 DEFLATER_STREAM,
                 ZIP_FILE,
                 ZIP_FILE_RESOURCE,
+                ZIPFS,
+                ZIPFS_8,
+                PROVIDER,
                 SHUTDOWN
             ]
         );
@@ -523,8 +536,12 @@ mod tests {
     /// A ZipFile whose methods `getInflater` and `release` have this number of returns and of calls
     /// of `reset()`.
     fn zip_file(release: &str, returns: usize, resets: usize) -> Vec<u8> {
+        zip_file_of(ZIP_FILE, release, returns, resets)
+    }
+
+    fn zip_file_of(name: &str, release: &str, returns: usize, resets: usize) -> Vec<u8> {
         const ARETURN: u8 = 176;
-        let mut class = Assembler::class(ZIP_FILE, "java/lang/Object");
+        let mut class = Assembler::class(name, "java/lang/Object");
         let [high, low] = class.method_ref(INFLATER, "reset", "()V").to_be_bytes();
         let lends = [1, 153, 0, 4, ARETURN].repeat(returns);
         let lends = [&lends[..], &[1, ATHROW]].concat();
@@ -549,6 +566,12 @@ mod tests {
             let code = class.methods()[1].code().unwrap().bytes();
             let [43, 89, 184, _, _, 182, _, _, RETURN] = code else { panic!("{code:?}") };
         }
+        let file_system = zip_file_of(ZIPFS, "releaseInflater", 1, 0);
+        let out = instrument(ZIPFS, &file_system, Identity::Address).unwrap();
+        assert_eq!(out.missing, [""; 0]);
+        let class = ClassFile::parse(&out.bytes).unwrap();
+        let code = class.methods()[1].code().unwrap().bytes();
+        let [43, 184, _, _, RETURN] = code else { panic!("{code:?}") };
         for (release, returns, resets, reason) in [
             (
                 "releaseInflater",

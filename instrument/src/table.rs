@@ -33,10 +33,12 @@ pub enum Callback {
     Created,
     /// `end()` was called, for the first time or again.
     Ended,
-    /// `ZipFile` lends one of its Inflaters to a stream of an entry.
+    /// An archive lends one of its pooled Inflaters to a stream of an entry.
     Lent,
     /// Such an Inflater is about to go back into the pool.
     GivenBack,
+    /// A provider of file systems was created.
+    ProviderCreated,
     /// The JVM is about to exit, and its GC still works.
     Ending,
 }
@@ -47,7 +49,7 @@ pub(crate) const ADDRESS: &str = "(J)V";
 
 impl Callback {
     /// All callbacks; the helper class has a native method for each.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::InflaterCreated,
         Self::DeflaterCreated,
         Self::InflaterEnded,
@@ -58,6 +60,7 @@ impl Callback {
         Self::Ended,
         Self::Lent,
         Self::GivenBack,
+        Self::ProviderCreated,
         Self::Ending,
     ];
 
@@ -78,6 +81,7 @@ impl Callback {
             Self::Ended => "ended",
             Self::Lent => "lent",
             Self::GivenBack => "givenBack",
+            Self::ProviderCreated => "providerCreated",
             Self::Ending => "ending",
         }
     }
@@ -88,7 +92,12 @@ impl Callback {
             Self::InflaterCreated | Self::DeflaterCreated => ADDRESS_AND_INSTANCE,
             Self::InflaterEnded | Self::DeflaterEnded => ADDRESS,
             Self::InflaterEndedAgain | Self::DeflaterEndedAgain => "()V",
-            Self::Created | Self::Ended | Self::Lent | Self::GivenBack | Self::Ending => INSTANCE,
+            Self::Created
+            | Self::Ended
+            | Self::Lent
+            | Self::GivenBack
+            | Self::ProviderCreated
+            | Self::Ending => INSTANCE,
         }
     }
 }
@@ -101,7 +110,9 @@ pub(crate) enum Selector {
     Constructed,
     /// The entry of the instance method of this name and descriptor.
     Entry(&'static str, &'static str),
-    /// The same where it finds no native stream any more.
+    /// The same, and the callback gets the method's first argument instead of the instance.
+    Argument(&'static str, &'static str),
+    /// The entry of that method where it finds no native stream any more.
     EntryAgain(&'static str, &'static str),
     /// The entry of the static method of this name and descriptor; its callback gets null.
     StaticEntry(&'static str, &'static str),
@@ -142,6 +153,12 @@ pub const DEFLATER_STREAM: &str = "java/util/zip/Deflater$DeflaterZStreamRef";
 pub const ZIP_FILE: &str = "java/util/zip/ZipFile";
 /// Lends them in JDK 9 and later.
 pub const ZIP_FILE_RESOURCE: &str = "java/util/zip/ZipFile$CleanableResource";
+/// Lends the Inflaters of its pool to streams of a zip file system, in JDK 9 and later.
+pub const ZIPFS: &str = "jdk/nio/zipfs/ZipFileSystem";
+/// The same in JDK 8.
+pub const ZIPFS_8: &str = "com/sun/nio/zipfs/ZipFileSystem";
+/// What creates file systems, among them those of zip files: their class is loaded much later.
+pub const PROVIDER: &str = "java/nio/file/spi/FileSystemProvider";
 /// Every exit of the JVM calls it: `halt` for `System.exit`, `Runtime.halt` and signals, `shutdown`
 /// for the end of the last thread. VMDeath is too late: by then the GC has been stopped
 /// (`before_exit`), ZGC and Shenandoah would never return from a forced one, and JDK 26 and later
@@ -157,9 +174,10 @@ pub(crate) const GIVES_BACK: &str = "(Ljava/util/zip/Inflater;)V";
 /// created no instance. By address it is hooked where its native stream exists, which it leaks if
 /// it throws later. `close()`, new in JDK 25, calls `end()` and needs no hook. A `ZipFile` resets
 /// an Inflater before it puts it back into its pool; if the file has been closed, it ends it
-/// instead.
+/// instead. A zip file system ends those that do not fit into its pool, when their streams are
+/// closed: there, the hook is in front of both.
 #[rustfmt::skip]
-pub(crate) static HOOKS: [Hook; 18] = [
+pub(crate) static HOOKS: [Hook; 23] = [
     Hook { class: INFLATER, identity: BY_ADDRESS, at: Selector::Opened("init", "(Z)J"), callback: Callback::InflaterCreated },
     Hook { class: INFLATER, identity: BY_ADDRESS, at: Selector::MaybeFreed(INFLATER), callback: Callback::InflaterEnded },
     Hook { class: INFLATER_STREAM, identity: BY_ADDRESS, at: Selector::Freed(INFLATER), callback: Callback::InflaterEnded },
@@ -176,6 +194,11 @@ pub(crate) static HOOKS: [Hook; 18] = [
     Hook { class: ZIP_FILE, identity: None, at: Selector::Reset("releaseInflater", GIVES_BACK), callback: Callback::GivenBack },
     Hook { class: ZIP_FILE_RESOURCE, identity: None, at: Selector::Result("getInflater", LENDS), callback: Callback::Lent },
     Hook { class: ZIP_FILE_RESOURCE, identity: None, at: Selector::Reset("releaseInflater", GIVES_BACK), callback: Callback::GivenBack },
+    Hook { class: ZIPFS, identity: None, at: Selector::Result("getInflater", LENDS), callback: Callback::Lent },
+    Hook { class: ZIPFS, identity: None, at: Selector::Argument("releaseInflater", GIVES_BACK), callback: Callback::GivenBack },
+    Hook { class: ZIPFS_8, identity: None, at: Selector::Result("getInflater", LENDS), callback: Callback::Lent },
+    Hook { class: ZIPFS_8, identity: None, at: Selector::Argument("releaseInflater", GIVES_BACK), callback: Callback::GivenBack },
+    Hook { class: PROVIDER, identity: None, at: Selector::Constructed, callback: Callback::ProviderCreated },
     Hook { class: SHUTDOWN, identity: None, at: Selector::StaticEntry("halt", "(I)V"), callback: Callback::Ending },
     Hook { class: SHUTDOWN, identity: None, at: Selector::StaticReturn("shutdown", "()V"), callback: Callback::Ending },
 ];

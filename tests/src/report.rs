@@ -91,7 +91,10 @@ impl Report {
             let right = match site.kind {
                 Kind::Inflater => innermost == "java.util.zip.Inflater.<init>",
                 Kind::Deflater => innermost == "java.util.zip.Deflater.<init>",
-                Kind::ZipEntry => innermost.starts_with("java.util.zip.ZipFile"),
+                Kind::ZipEntry => {
+                    let lender = innermost.rsplit('.').nth(1).unwrap_or_default();
+                    lender.starts_with("ZipFile")
+                }
             };
             ensure(right, format!("{name}: innermost frame is {innermost:?}"));
             for frame in &site.frames {

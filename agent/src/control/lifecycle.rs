@@ -8,7 +8,7 @@
 use crate::control::reports::EndOfAudit;
 use crate::control::worker::Duties;
 use crate::control::{preflight, reports, worker};
-use crate::observe::{adoption, events, hooks, hooks_by_tag, lending, stack};
+use crate::observe::{adoption, events, hooks, hooks_by_tag, lending, stack, zipfs};
 use crate::state::agent::Agent;
 use crate::state::audit::{Audit, Expectations};
 use crate::state::classes::Classes;
@@ -112,6 +112,9 @@ fn set_up(
     }
     agent.begin_audit(Arc::clone(&audit));
     place_hooks(agent, &audit)?;
+    if let Some(classes) = agent.classes.get() {
+        zipfs::find(Context { agent, audit: &audit, jni }, classes);
+    }
     events::rest(Context { agent, audit: &audit, jni });
     if let Err(why) = start_worker(agent, jni, None) {
         drop(audit);
@@ -302,6 +305,7 @@ fn native(callback: Callback) -> *const () {
         Callback::Ended => hooks_by_tag::ended as *const (),
         Callback::Lent => lending::lent as *const (),
         Callback::GivenBack => lending::given_back as *const (),
+        Callback::ProviderCreated => zipfs::provider_created as *const (),
         Callback::Ending => reports::ending as *const (),
     }
 }

@@ -8,6 +8,7 @@
 //! ledger once: as created if the hook saw its constructor return, else as adopted if it was open
 //! and its `end()` is still to come.
 
+use crate::observe::zipfs;
 use crate::state::audit::Audit;
 use crate::state::classes::{Classes, Life};
 use crate::state::context::Context;
@@ -349,14 +350,20 @@ fn adopt_entry_streams(context @ Context { agent, audit, jni }: Context<'_>) -> 
 
 /// Calls `each` with every open stream of an entry, and its Inflater's id.
 fn each_entry_stream(
-    Context { agent, audit, jni }: Context<'_>,
+    context @ Context { agent, audit, jni }: Context<'_>,
     mut each: impl FnMut(jobject, InstanceId) -> Result<()>,
 ) -> Result<()> {
-    let Some(classes) = agent.classes.get().filter(|_| audit.follows_loans()) else {
-        return Ok(());
+    let Some(classes) = agent.classes.get() else { return Ok(()) };
+    let of_zip_file = c"java.util.zip.ZipFile$ZipFileInflaterInputStream";
+    let Some(of_zip_file) = jni.boot_class(classes.inflater, of_zip_file) else { return Ok(()) };
+    let in_zip_file = audit.follows_loans(classes.lender());
+    let in_zipfs = classes.zipfs().is_some_and(|target| audit.follows_loans(target));
+    let class = match (in_zip_file, in_zipfs) {
+        (false, false) => return Ok(()),
+        (true, false) => of_zip_file,
+        // The class of those streams is anonymous.
+        (_, true) => jni.superclass(of_zip_file),
     };
-    let name = c"java.util.zip.ZipFile$ZipFileInflaterInputStream";
-    let Some(class) = jni.boot_class(classes.inflater, name) else { return Ok(()) };
     let mut marked = 0..MAX_CANDIDATES;
     walk(audit, class, || {
         let next = || marked.next().map(|number| tags::candidate(number / BATCH));
@@ -365,7 +372,13 @@ fn each_entry_stream(
     for batch in 0..marked.start.div_ceil(BATCH) {
         for stream in audit.jvmti.objects_with(tags::candidate(batch))? {
             audit.jvmti.set_tag(stream, 0)?;
-            let inflater = classes.lent(jni, class, stream);
+            let own = jni.class_of(stream);
+            let closed = match jni.same(own, of_zip_file) {
+                true => in_zip_file.then_some(c"closeRequested"),
+                false => (in_zipfs && zipfs::is_stream(context, own)?).then_some(c"isClosed"),
+            };
+            let inflater = closed.and_then(|closed| classes.lent(jni, own, stream, closed));
+            jni.delete_local(own);
             let id = inflater.map(|inflater| audit.id_of(jni, classes, inflater)).transpose()?;
             inflater.into_iter().for_each(|inflater| jni.delete_local(inflater));
             match id.flatten() {

@@ -7,6 +7,7 @@
 use crate::observe::{guard, stack};
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
+use crate::state::classes::Classes;
 use crate::state::context::Context;
 use crate::state::tags;
 use crate::sys::interposer;
@@ -59,7 +60,7 @@ extern "system" fn on_pause_ends(_jvmti: *mut jvmtiEnv) {
 }
 
 extern "system" fn on_class_file(
-    _jvmti: *mut jvmtiEnv,
+    jvmti: *mut jvmtiEnv,
     env: *mut JNIEnv,
     redefined: jclass,
     loader: jobject,
@@ -80,7 +81,7 @@ extern "system" fn on_class_file(
         // SAFETY: the JVM hands its own environment of this thread to a callback.
         guard::entry(|| on_redefinition(unsafe { Jni::new(env) }, redefined, name));
     }
-    let Some(name) = name.filter(|_| loader.is_null()) else { return };
+    let Some(name) = name else { return };
     let Some(target) = instrument::targets().find(|target| target.as_bytes() == name.to_bytes())
     else {
         return;
@@ -89,7 +90,16 @@ extern "system" fn on_class_file(
         let Some(agent) = Agent::get() else { return };
         let Some(audit) = agent.hold_audit() else { return };
         // In JDK 9 and later, `ZipFile` itself lends nothing and has no hooks.
-        if agent.classes.get().and_then(|classes| classes.of_target(target)).is_none() {
+        let Some(class) = agent.classes.get().and_then(|classes| classes.of_target(target)) else {
+            return;
+        };
+        // A class of this name that another loader has loaded.
+        // SAFETY: the JVM passes its own environment of this thread to a callback.
+        if !loader.is_null() && !unsafe { Jni::new(env) }.same(redefined, class) {
+            return;
+        }
+        // The environment of an audit that has ended, in which hooks are being removed.
+        if !audit.jvmti.is(jvmti) {
             return;
         }
         let audit = &audit;
@@ -155,6 +165,29 @@ pub(crate) fn rest(Context { agent, audit, jni }: Context<'_>) {
     }
 }
 
+/// Switches ClassFileLoadHook off again after hooks were placed in one more class.
+///
+/// While another agent is about to change classes, the event has to be on. If that begins at this
+/// moment, the hooks of a class that it changed may be lost, and all are placed again. No lock is
+/// held meanwhile: a debugger may suspend this thread in a call of the JVM.
+pub(crate) fn rest_again(
+    Context { agent, audit, jni }: Context<'_>,
+    classes: &Classes,
+) -> Result<()> {
+    if *agent.others_change_classes() {
+        return Ok(());
+    }
+    audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false)?;
+    if !*agent.others_change_classes() {
+        audit.rest(versions(agent, jni));
+        return Ok(());
+    }
+    audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, true)?;
+    let hooked: Vec<jclass> =
+        instrument::targets().filter_map(|target| classes.of_target(target)).collect();
+    audit.jvmti.retransform(&hooked)
+}
+
 /// How many versions the classes with hooks have had so far, in all.
 fn versions(agent: &Agent, jni: Jni) -> Option<jint> {
     let classes = agent.classes.get()?;
@@ -218,9 +251,10 @@ extern "system" fn on_object_free(_jvmti: *mut jvmtiEnv, tag: jlong) {
 fn rewrite(audit: &Audit, target: &'static str, bytes: &[u8]) -> Option<Vec<u8>> {
     match instrument::instrument(target, bytes, audit.identity()) {
         Ok(done) => {
-            audit.set_placed(target, done.placed.iter().map(|hook| hook.callback).collect());
+            let placed = done.placed.iter().map(|hook| hook.callback).collect();
+            let is_whole = audit.set_placed(target, placed);
             missing(audit, target, done.missing);
-            Some(done.bytes)
+            is_whole.then_some(done.bytes)
         }
         Err(refusal) => {
             audit.set_placed(target, Vec::new());

@@ -1,5 +1,5 @@
-//! The native methods of the helper class that follow entry streams: a `ZipFile` lends one of its
-//! Inflaters to a stream, and the stream gives it back.
+//! The native methods of the helper class that follow entry streams: a `ZipFile`, or a zip
+//! file system, lends one of its Inflaters to a stream, and the stream gives it back.
 //!
 //! In the ledger a stream is the loan of its Inflater, with a record of its own. If the file is
 //! closed first, the JDK ends the Inflater, which ends the loan as well. Invariant: as in `hooks`.
@@ -12,14 +12,11 @@ use crate::sys::jvmti::{Result, jclass, jobject};
 use jvmti_bindings::sys::jni::JNIEnv;
 use zaudit_core::model::{InstanceId, Kind};
 
-/// `zaudit.Hooks.lent(Object)`: a `ZipFile` lends an Inflater to a stream of an entry.
+/// `zaudit.Hooks.lent(Object)`: an archive lends an Inflater to a stream of an entry.
 pub(crate) extern "system" fn lent(env: *mut JNIEnv, _class: jclass, inflater: jobject) {
     // SAFETY: the JVM passes its own environment of this thread to a native method.
     let jni = unsafe { Jni::new(env) };
     guard::hook(jni, |hook| {
-        if !hook.audit().is_some_and(|audit| audit.follows_loans()) {
-            return;
-        }
         with_memory(hook, "getInflater()", |hook| {
             let Some(id) = identify(hook, inflater)? else { return Ok(()) };
             on_created(hook, Kind::ZipEntry, inflater, |hook, site, thread| {
@@ -31,7 +28,7 @@ pub(crate) extern "system" fn lent(env: *mut JNIEnv, _class: jclass, inflater: j
     });
 }
 
-/// `zaudit.Hooks.givenBack(Object)`: a `ZipFile` is about to take an Inflater back into its pool.
+/// `zaudit.Hooks.givenBack(Object)`: an archive is about to take an Inflater back into its pool.
 pub(crate) extern "system" fn given_back(env: *mut JNIEnv, _class: jclass, inflater: jobject) {
     // SAFETY: the JVM passes its own environment of this thread to a native method.
     let jni = unsafe { Jni::new(env) };

@@ -10,3 +10,4 @@ pub(crate) mod outermost;
 mod sites;
 pub(crate) mod stack;
 pub(crate) mod threads;
+pub(crate) mod zipfs;

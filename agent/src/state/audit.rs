@@ -55,8 +55,6 @@ pub(crate) struct Audit {
     counting: AtomicBool,
     /// The hooks that are in place, by class.
     placed: Mutex<BTreeMap<&'static str, Vec<Callback>>>,
-    /// Whether both hooks for entry streams are in place.
-    follows_loans: AtomicBool,
     /// By address, while adoption is under way: all instances that were ended.
     ended: Mutex<HashSet<InstanceId>>,
     /// Versions of redefined classes, which are part of every stack's key.
@@ -126,7 +124,6 @@ impl Audit {
             identity_certain: AtomicBool::new(false),
             counting: AtomicBool::new(false),
             placed: Mutex::default(),
-            follows_loans: AtomicBool::new(false),
             ended: Mutex::default(),
             redefinitions: Redefinitions::default(),
             armed,
@@ -269,19 +266,23 @@ impl Audit {
         });
     }
 
-    /// Remembers which hooks are in place in a class.
-    pub(crate) fn set_placed(&self, class: &'static str, callbacks: Vec<Callback>) {
+    /// Remembers which hooks are in place in a class. False if the class must have none of them:
+    /// with only one of the hooks for entry streams, closed streams would look open.
+    pub(crate) fn set_placed(&self, class: &'static str, mut callbacks: Vec<Callback>) -> bool {
+        let lends = |wanted| callbacks.contains(&wanted);
+        let is_whole = lends(Callback::Lent) == lends(Callback::GivenBack);
+        if !is_whole {
+            callbacks.clear();
+        }
         let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
         placed.insert(class, callbacks);
-        let is_there = |wanted| placed.values().flatten().any(|placed| *placed == wanted);
-        let both = is_there(Callback::Lent) && is_there(Callback::GivenBack);
-        self.follows_loans.store(both, Ordering::Relaxed);
+        is_whole
     }
 
-    /// Whether entry streams are followed. With only one of the two hooks, closed streams would
-    /// look open.
-    pub(crate) fn follows_loans(&self) -> bool {
-        self.follows_loans.load(Ordering::Relaxed)
+    /// Whether the entry streams to which this class lends are followed.
+    pub(crate) fn follows_loans(&self, class: &str) -> bool {
+        let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        placed.get(class).is_some_and(|callbacks| callbacks.contains(&Callback::Lent))
     }
 
     /// Whether the hooks are in place that an audit by address needs, each once.

@@ -32,8 +32,14 @@ pub(crate) struct Classes {
     /// The classes that own native streams in JDK 9 and later.
     inflater_stream: Option<jclass>,
     deflater_stream: Option<jclass>,
-    /// The class that lends Inflaters to entry streams.
+    /// The class that lends Inflaters to entry streams of a `ZipFile`.
     lender: (&'static str, jclass),
+    /// `java.nio.file.spi.FileSystemProvider`.
+    provider: jclass,
+    /// Its field `installedProviders`: JDK 8 to 28 have it.
+    installed_providers: Option<jfieldID>,
+    /// The class that lends Inflaters to streams of zip file systems, once it is loaded.
+    zipfs: OnceLock<(&'static str, jclass)>,
     /// `jdk.internal.misc.CarrierThread`: JDK 21 to 28 have it.
     carrier: Option<jclass>,
     /// `java.lang.Class.classRedefinedCount`: JDK 8 to 28 have it.
@@ -115,6 +121,7 @@ impl Classes {
             Err(_) => (instrument::ZIP_FILE, class(c"java.util.zip.ZipFile")?),
         };
         let thread = class(c"java.lang.Thread")?;
+        let provider = class(c"java.nio.file.spi.FileSystemProvider")?;
         let class_class = jni.class_of(any);
         let redefined = jni.field(class_class, c"classRedefinedCount", c"I");
         jni.delete_local(class_class);
@@ -127,6 +134,13 @@ impl Classes {
             inflater_stream: class(c"java.util.zip.Inflater$InflaterZStreamRef").ok(),
             deflater_stream: class(c"java.util.zip.Deflater$DeflaterZStreamRef").ok(),
             lender,
+            provider,
+            installed_providers: jni.static_field(
+                provider,
+                c"installedProviders",
+                c"Ljava/util/List;",
+            ),
+            zipfs: OnceLock::new(),
             carrier: jni
                 .has_virtual_threads()
                 .then(|| class(c"jdk.internal.misc.CarrierThread").ok())
@@ -149,9 +163,38 @@ impl Classes {
             instrument::INFLATER_STREAM => self.inflater_stream,
             instrument::DEFLATER_STREAM => self.deflater_stream,
             target if target == self.lender.0 => Some(self.lender.1),
+            instrument::PROVIDER => Some(self.provider),
             instrument::SHUTDOWN => Some(self.shutdown),
-            _ => None,
+            target => self.zipfs.get().filter(|(zipfs, _)| *zipfs == target).map(|(_, it)| *it),
         }
+    }
+
+    /// The target that lends Inflaters to entry streams of a `ZipFile`.
+    pub(crate) fn lender(&self) -> &'static str {
+        self.lender.0
+    }
+
+    /// The target that lends them to streams of zip file systems, if it is loaded.
+    pub(crate) fn zipfs(&self) -> Option<&'static str> {
+        self.zipfs.get().map(|(target, _)| *target)
+    }
+
+    /// Enters that class. None if the JVM is out of memory.
+    pub(crate) fn enter_zipfs(
+        &self,
+        jni: Jni,
+        target: &'static str,
+        class: jclass,
+    ) -> Option<jclass> {
+        let global = jni.global(class)?;
+        Some(self.zipfs.get_or_init(|| (target, global)).1)
+    }
+
+    /// The providers of file systems, if the program has used them: local references.
+    pub(crate) fn installed_providers(&self, jni: Jni) -> Vec<jobject> {
+        let Some(field) = self.installed_providers else { return Vec::new() };
+        let list = not_null(jni.static_object_field(self.provider, field));
+        list.map_or_else(Vec::new, |list| jni.to_array(list))
     }
 
     /// What owns the native streams of a kind in JDK 9 and later.
@@ -183,9 +226,15 @@ impl Classes {
     }
 
     /// A local reference to the Inflater of an entry stream. None if the stream is closed, or its
-    /// fields are unknown. `class` is `ZipFile$ZipFileInflaterInputStream`.
-    pub(crate) fn lent(&self, jni: Jni, class: jclass, stream: jobject) -> Option<jobject> {
-        let closed = jni.field(class, c"closeRequested", c"Z")?;
+    /// fields are unknown. `closed` is the field of its class that says so.
+    pub(crate) fn lent(
+        &self,
+        jni: Jni,
+        class: jclass,
+        stream: jobject,
+        closed: &CStr,
+    ) -> Option<jobject> {
+        let closed = jni.field(class, closed, c"Z")?;
         let inflater = jni.field(class, c"inf", c"Ljava/util/zip/Inflater;")?;
         if jni.boolean_field(stream, closed) {
             return None;

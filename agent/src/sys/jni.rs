@@ -109,6 +109,11 @@ impl Jni {
     /// A class of the boot loader, not initialised; `any` is any class. JNI's FindClass would call
     /// the system class loader, which may be the program's own code.
     pub(crate) fn boot_class(self, any: jclass, name: &CStr) -> Option<jclass> {
+        self.class(any, name, ptr::null_mut())
+    }
+
+    /// A class as this loader finds it, not initialised; `any` is any class. Runs the loader.
+    pub(crate) fn class(self, any: jclass, name: &CStr, loader: jobject) -> Option<jclass> {
         let class = self.class_of(any);
         let signature = c"(Ljava/lang/String;ZLjava/lang/ClassLoader;)Ljava/lang/Class;";
         let method = self.not_null(jni!(
@@ -119,8 +124,7 @@ impl Jni {
             signature.as_ptr()
         ))?;
         let name = self.not_null(jni!(self, NewStringUTF, name.as_ptr()))?;
-        let arguments =
-            [jni::jvalue { l: name }, jni::jvalue { z: 0 }, jni::jvalue { l: ptr::null_mut() }];
+        let arguments = [jni::jvalue { l: name }, jni::jvalue { z: 0 }, jni::jvalue { l: loader }];
         let found =
             self.not_null(jni!(self, CallStaticObjectMethodA, class, method, arguments.as_ptr()));
         self.delete_local(name);
@@ -294,6 +298,18 @@ impl Jni {
         let threw = jni!(self, ExceptionCheck) != 0;
         self.clear_exception();
         (!threw).then_some(value != 0)
+    }
+
+    /// What `toArray()` of a collection returns. Empty if it throws.
+    pub(crate) fn to_array(self, collection: jobject) -> Vec<jobject> {
+        let own = self.class_of(collection);
+        let method = self.method(own, c"toArray", c"()[Ljava/lang/Object;");
+        self.delete_local(own);
+        let Some(method) = method else { return Vec::new() };
+        let array = jni!(self, CallObjectMethodA, collection, method, ptr::null());
+        let Some(array) = self.not_null(array) else { return Vec::new() };
+        let all = 0..jni!(self, GetArrayLength, array);
+        all.map(|index| jni!(self, GetObjectArrayElement, array, index)).collect()
     }
 
     /// `new java.lang.Thread(group, name)`; `class` is that class.

@@ -387,7 +387,8 @@ pub(super) const TABLE: &[Row] = &[
         category: Category::Findings,
         in_readme: false,
         short: "how many frames of each allocation stack to keep, 1 to 2048",
-        long: "Deeper stacks are truncated at the outer end, and marked.",
+        long: "Deeper stacks are truncated at the outer end, and marked. Rules see only what is kept: \
+               with few frames, a built-in rule may not recognise what the JDK does.",
         set: |options, value| {
             let frames = number(value)?;
             match usize::try_from(frames) {

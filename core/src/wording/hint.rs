@@ -15,15 +15,16 @@ pub fn entry_stream_not_closed(site: &str, giver: &str, some_are_closed: bool) -
     let paths = if some_are_closed { " on every path, exceptions included" } else { "" };
     format!(
         "close the stream that {site} gets from {giver}{paths}; reading it to its end does not \
-         give its Inflater back to the ZipFile"
+         give its Inflater back"
     )
 }
 
-/// `ZipFile` pools its Inflaters.
-pub fn zip_file_not_closed() -> String {
-    "close every ZipFile and every stream of its entries; ZipFile pools its Inflaters, so another \
-     caller may have lost this one"
-        .into()
+/// An archive pools its Inflaters: a `ZipFile`, or the `FileSystem` of a zip file.
+pub fn zip_file_not_closed(archive: &str) -> String {
+    format!(
+        "close every {archive} and every stream of its entries; {archive} pools its Inflaters, so \
+         another caller may have lost this one"
+    )
 }
 
 /// The finalizer or Cleaner of the object around it called `end()`.

@@ -22,6 +22,10 @@ public final class Hooks {
         calls++;
     }
 
+    public static void providerCreated(Object object) {
+        calls++;
+    }
+
     public static void ending(Object object) {
         calls++;
     }

@@ -18,6 +18,7 @@ pub const TESTS: &[(&str, u32, Test)] = &[
     ("adopted_in_batches", 8, in_batches),
     ("adopted_not_at_all", 8, not_at_all),
     ("adopted_entry_streams", 8, entry_streams),
+    ("adopted_zipfs_streams", 8, zipfs_streams),
     ("reset", 8, reset),
 ];
 
@@ -113,6 +114,38 @@ fn entry_streams(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey("closefile")?;
     let rest = Adopted { ended: 7, live: 0, ..some };
     ensure_streams(&program.report("disarm", &[])?, rest)?;
+    program.end().map(drop)
+}
+
+/// Those of a zip file system that the program has used before are found, what it opens later is
+/// seen, and a second audit begins with what is left.
+fn zipfs_streams(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let mut program = kit.start(kit.scripted(jdk)?.flags(["-Xcheck:jni"]))?;
+    // JDK 8 loads the class from an archive, and its own streams for that are not all closed.
+    let mut own = 0;
+    if jdk.major == 8 {
+        program.obey("zipfs 0")?;
+        program.zaudit("attach", &[])?;
+        own = program.report("disarm", &[])?.totals.adopted.zip_entry.counts.live;
+    }
+    program.obey("zipfs 10")?;
+    program.zaudit("attach", &[])?;
+    let ensure_streams = |report: &Report, right: Adopted, created: u64, live: u64| {
+        let kind = report.totals.adopted.zip_entry.counts;
+        let right = Adopted { found: right.found + own, live: right.live + own, ..right };
+        ensure!(kind == right, "{right:?} expected: {kind:?}");
+        let own = &report.totals.zip_entry.counts;
+        ensure!((own.created, own.live) == (created, live), "{created}, {live}: {own:?}");
+        Ok(())
+    };
+    program.obey("close 4")?;
+    program.obey("zipfs 5")?;
+    let some = Adopted { found: 10, ended: 5, live: 5, ..Adopted::default() };
+    ensure_streams(&program.report("disarm", &[])?, some, 6, 6)?;
+    program.zaudit("attach", &[])?;
+    program.obey("closezipfs")?;
+    let rest = Adopted { found: 11, ended: 11, ..Adopted::default() };
+    ensure_streams(&program.report("disarm", &[])?, rest, 0, 0)?;
     program.end().map(drop)
 }
 

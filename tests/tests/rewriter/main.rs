@@ -254,10 +254,13 @@ fn hooks_by(
 }
 
 /// The classes that are hooked in this JDK. JDK 8 has no class for each native stream, and a
-/// `ZipFile` there lends its Inflaters itself.
+/// `ZipFile` there lends its Inflaters itself. Its zip file systems are an extension, which is not
+/// read here; the suite `e2e` has their fixtures.
 fn hooked(major: u32) -> impl Iterator<Item = &'static str> {
     instrument::targets().filter(move |target| match *target {
         instrument::ZIP_FILE => major == 8,
+        instrument::ZIPFS_8 => false,
+        instrument::ZIPFS => major > 8,
         target => major > 8 || !target.contains('$'),
     })
 }
@@ -276,11 +279,15 @@ fn expected(class: &str, major: u32, identity: Identity) -> Vec<(&'static str, C
         }
         "java/util/zip/Inflater$InflaterZStreamRef" => ("stream", "", [C::InflaterEnded; 3]),
         "java/util/zip/Deflater$DeflaterZStreamRef" => ("stream", "", [C::DeflaterEnded; 3]),
-        instrument::ZIP_FILE | instrument::ZIP_FILE_RESOURCE => {
+        instrument::ZIP_FILE | instrument::ZIP_FILE_RESOURCE | instrument::ZIPFS => {
             return vec![
                 ("getInflater()Ljava/util/zip/Inflater;", C::Lent),
                 ("releaseInflater(Ljava/util/zip/Inflater;)V", C::GivenBack),
             ];
+        }
+        instrument::PROVIDER => {
+            let constructor = if major < 24 { "<init>(Ljava/lang/Void;)V" } else { "<init>()V" };
+            return vec![(constructor, C::ProviderCreated)];
         }
         _ => return vec![("halt(I)V", C::Ending), ("shutdown()V", C::Ending)],
     };

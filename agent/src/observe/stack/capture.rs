@@ -136,7 +136,7 @@ fn resolve_frame(jvmti: Jvmti, jni: Jni, frame: &jvmtiFrameInfo) -> Result<Optio
 
 /// Whether a class is the JDK's own. This calls no Java code: a loader is recognised by its class,
 /// which must come from the boot loader.
-fn is_of_jdk(jvmti: Jvmti, jni: Jni, class: jclass) -> Result<bool> {
+pub(crate) fn is_of_jdk(jvmti: Jvmti, jni: Jni, class: jclass) -> Result<bool> {
     /// The platform loader, until JDK 8 that of extensions, and those of the accessors that
     /// reflection generates.
     const LOADERS: [&str; 4] = [

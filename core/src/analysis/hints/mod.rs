@@ -318,6 +318,7 @@ mod tests {
         const I: Kind = Kind::Inflater;
         const D: Kind = Kind::Deflater;
         let pool: &[&str] = &[MADE, "java.util.zip.ZipFile$CleanableResource.getInflater", MAIN];
+        let zipfs: &[&str] = &[MADE, "jdk.nio.zipfs.ZipFileSystem.getInflater", MAIN];
         let gzip: &[&str] = &[MADE, "java.util.zip.GZIPInputStream.<init>", MAIN];
         let sound: &[&str] = &[
             MADE,
@@ -383,6 +384,12 @@ mod tests {
                 17,
                 None,
                 "close every ZipFile and every stream of its entries; ZipFile",
+            ),
+            (
+                (I, zipfs, 4, 0, 4, 0),
+                17,
+                None,
+                "close every zip FileSystem and every stream of its entries; zip FileSystem pools",
             ),
             (
                 (Kind::ZipEntry, entry, 4, 1, 0, 3),

@@ -40,11 +40,14 @@ pub(super) static HINTS: &[Hint] = &[
             hint::entry_stream_not_closed(&input.site(), &giver, input.some_are_ended())
         },
     },
-    // A `ZipFile` or a stream of an entry was not closed: `ZipFile` pools its Inflaters.
+    // An archive or a stream of an entry was not closed: the archive pools its Inflaters.
     Hint {
         id: "zip-file-not-closed",
-        applies: |input| input.leaks() && input.makers.iter().any(|frame| pools(frame)),
-        message: |_| hint::zip_file_not_closed(),
+        applies: |input| input.leaks() && input.makers.iter().any(|frame| pools(frame).is_some()),
+        message: |input| {
+            let archive = input.makers.iter().find_map(|frame| pools(frame));
+            hint::zip_file_not_closed(archive.unwrap_or_default())
+        },
     },
     // The finalizer or Cleaner of the object around it called `end()`: from JDK 12 on, Inflaters
     // and Deflaters have no finalizer that does.
@@ -246,7 +249,13 @@ pub(super) const DEFECTS: [Defect; 3] = [
     Defect { class: "sun.awt.image.PNGImageDecoder", instead: "ImageIO.read() does not use it" },
 ];
 
-/// Where `ZipFile` takes its Inflaters from.
-fn pools(frame: &Frame) -> bool {
-    frame.class.starts_with("java.util.zip.ZipFile") && frame.method == "getInflater"
+/// What takes its Inflaters from a pool there, if that is an archive of the JDK.
+fn pools(frame: &Frame) -> Option<&'static str> {
+    let (package, class) = frame.class.rsplit_once('.')?;
+    match package {
+        _ if frame.method != "getInflater" => None,
+        "java.util.zip" => class.starts_with("ZipFile").then_some("ZipFile"),
+        "jdk.nio.zipfs" | "com.sun.nio.zipfs" => Some("zip FileSystem"),
+        _ => None,
+    }
 }

@@ -251,10 +251,11 @@ impl Audit {
         self.counting.store(true, Ordering::SeqCst);
     }
 
-    /// Whether all hooks are in place.
+    /// Whether all hooks are in place. A thread that finds them in place also finds what was
+    /// decided before, such as [`identity`](Audit::identity).
     #[inline]
     pub(crate) fn is_counting(&self) -> bool {
-        self.counting.load(Ordering::Relaxed)
+        self.counting.load(Ordering::Acquire)
     }
 
     /// Goes on by tag, from the beginning.

@@ -279,13 +279,15 @@ pub(crate) struct Busy(Option<&'static Slot>);
 /// Marks the current thread as busy. Without memory for its slot its hooks stay as they are.
 pub(crate) fn busy() -> Busy {
     let slot = here().filter(|slot| slot.state.load(Ordering::Relaxed) == OUTSIDE);
-    slot.into_iter().for_each(|slot| slot.state.store(BUSY, Ordering::Relaxed));
+    // Release, as every store to `state`: what the thread did inside before happens before `quiet`,
+    // whichever of the states it finds.
+    slot.into_iter().for_each(|slot| slot.state.store(BUSY, Ordering::Release));
     Busy(slot)
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.into_iter().for_each(|slot| slot.state.store(OUTSIDE, Ordering::Relaxed));
+        self.0.into_iter().for_each(|slot| slot.state.store(OUTSIDE, Ordering::Release));
     }
 }
 

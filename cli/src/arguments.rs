@@ -131,8 +131,30 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page; zaudit man | man -l - shows it
-    Man,
+    /// Print a manual page; zaudit man | man -l - shows it
+    Man {
+        /// Which page
+        #[arg(value_enum, default_value_t = ManualPage::Command)]
+        page: ManualPage,
+    },
+    /// Copy the agent's library and this program into a folder
+    ///
+    /// For containers: an init container copies them into a volume that the JVM's container mounts,
+    /// too. Prints the paths of both files.
+    Install {
+        /// An existing folder
+        #[arg(value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+    },
+}
+
+/// A manual page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ManualPage {
+    /// zaudit(1), this command
+    Command,
+    /// zaudit-options(7), the options of the agent
+    Options,
 }
 
 /// `zaudit run`.

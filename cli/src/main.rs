@@ -26,9 +26,9 @@ mod cmd;
 #[path = "../../tests/src/golden.rs"]
 mod golden;
 
-use arguments::{Arguments, Command, Dump, Jvm};
+use arguments::{Arguments, Command, Dump, Jvm, ManualPage};
 use clap::Parser;
-use cmd::{diff, input, man, merge, ps, render, run, suppress, top};
+use cmd::{diff, input, install, man, merge, ps, render, run, suppress, top};
 use duration::Deadline;
 use error::{CliError, Code};
 use request::{AgentRequest, Answer};
@@ -89,7 +89,9 @@ fn run(arguments: &Arguments) -> Result<(), CliError> {
         Command::Merge(merge) => merge::run(merge),
         Command::Suppress(suppress) => suppress::run(suppress),
         Command::Completions { shell } => output::write(&man::completions(*shell)).map(|_| ()),
-        Command::Man => output::write(&man::page()?).map(|_| ()),
+        Command::Install { folder } => install::run(named, folder),
+        Command::Man { page: ManualPage::Command } => output::write(&man::page()?).map(|_| ()),
+        Command::Man { page: ManualPage::Options } => output::write(&man::options()?).map(|_| ()),
     }
 }
 

@@ -204,7 +204,7 @@ pub(crate) fn connect(path: &Path) -> io::Result<OwnedFd> {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
     for (to, from) in address.sun_path.iter_mut().zip(name) {
-        *to = from.cast_signed();
+        *to = libc::c_char::from_ne_bytes([*from]);
     }
     let size = libc::socklen_t::try_from(size_of::<libc::sockaddr_un>()).unwrap_or_default();
     // SAFETY: an open socket, and an address with its size. The path is shorter than its field, so

@@ -4,6 +4,7 @@
 
 pub(crate) mod diff;
 pub(crate) mod input;
+pub(crate) mod install;
 pub(crate) mod man;
 pub(crate) mod merge;
 pub(crate) mod ps;

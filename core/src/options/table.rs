@@ -424,7 +424,7 @@ pub(super) const TABLE: &[Row] = &[
         category: Category::Agent,
         in_readme: false,
         short: "whether the agent may walk stacks by itself, which is faster than JVMTI",
-        long: "With `auto` it does so where the frames are those of a JDK that it knows (8 to 28 on x86-64), also for virtual threads that have blocked (JDK 21 to 28), and asks JVMTI for the rest and for every stack that is new. A part of the stacks is compared. If one differs, the report says so under `HEALTH`, and the agent walks no more. With `off`, all stacks come from JVMTI.",
+        long: "With `auto` it does so where the frames are those of a JDK that it knows (8 to 28 on x86-64; none on arm64), also for virtual threads that have blocked (JDK 21 to 28), and asks JVMTI for the rest and for every stack that is new. A part of the stacks is compared. If one differs, the report says so under `HEALTH`, and the agent walks no more. With `off`, all stacks come from JVMTI.",
         set: |options, value| {
             options.walk = match value {
                 "auto" => Walk::Auto,

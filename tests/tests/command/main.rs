@@ -377,6 +377,7 @@ fn page_and_completions(kit: &Kit, _: &Jdk) -> Result<()> {
             "top",
             "completions",
             "man",
+            "install",
         ] {
             ensure!(text.contains(name), "no {name} in\n{text}");
         }

@@ -125,7 +125,7 @@ impl Layout {
     /// The layout of this JVM. `any` is any class. The error says why the stack cannot be walked.
     pub(crate) fn find(jvmti: Jvmti, jni: Jni, any: jclass) -> Result<Layout, String> {
         if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
-            return Err("not on this platform".into());
+            return Err("the frames of this processor are not known".into());
         }
         let release = jvmti.release();
         if !RELEASES.contains(&release) {

@@ -7,12 +7,15 @@ use crate::ensure;
 use crate::report::Report;
 use crate::suite::TestEnv;
 use crate::{Result, agent};
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The command, and the library that it gives to JVMs.
 #[derive(Clone, Debug)]
 pub struct Zaudit {
+    /// A command that runs it, and what it runs; nothing else if it runs by itself.
+    under: Vec<OsString>,
     program: PathBuf,
     library: PathBuf,
 }
@@ -20,7 +23,20 @@ pub struct Zaudit {
 impl Zaudit {
     /// Builds it.
     pub fn ready(env: &TestEnv) -> Result<Self> {
-        Ok(Self { program: agent::command()?, library: env.library.clone() })
+        Ok(Self::at(agent::command()?, env.library.clone()))
+    }
+
+    /// Another one than that of this build.
+    #[must_use]
+    pub fn at(program: PathBuf, library: PathBuf) -> Self {
+        Self { under: Vec::new(), program, library }
+    }
+
+    /// The same under a command that runs it, such as an emulator.
+    #[must_use]
+    pub fn under<S: AsRef<OsStr>>(&self, command: impl IntoIterator<Item = S>) -> Self {
+        let under = command.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        Self { under, ..self.clone() }
     }
 
     /// The same with another file as library.
@@ -32,7 +48,14 @@ impl Zaudit {
     /// `zaudit SUBCOMMAND PID WORDS…`, not started yet.
     #[must_use]
     pub fn prepare(&self, subcommand: &str, pid: u32, words: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = match self.under.split_first() {
+            Some((first, others)) => {
+                let mut command = Command::new(first);
+                command.args(others).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
         for name in ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "ZAUDIT_OPTIONS"] {
             command.env_remove(name);
         }

@@ -16,8 +16,14 @@ pub struct ExternalTools(BTreeMap<String, PathBuf>);
 impl ExternalTools {
     /// Finds or gets them all.
     pub fn ready() -> Result<Self> {
-        let script = repository().join("scripts/readers");
+        Self::printed_by("scripts/readers", &[])
+    }
+
+    /// Those that this script of the repository prints, of these names or of all.
+    pub fn printed_by(script: &str, names: &[&str]) -> Result<Self> {
+        let script = repository().join(script);
         let output = Command::new(&script)
+            .args(names)
             .stderr(Stdio::inherit())
             .output()
             .map_err(|error| format!("{}: {error}", script.display()))?;

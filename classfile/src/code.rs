@@ -283,8 +283,7 @@ mod tests {
             (Where::After(12), 0),
             (Where::Before(99), 0),
         ] {
-            let nops = if places == 1 { &[0, 0][..] } else { &[] };
-            assert_eq!(method.splice(splice(at, nops, 0)), Ok(places), "{at:?}");
+            assert_eq!(method.splice(splice(at, &[0, 0], 0)), Ok(places), "{at:?}");
         }
         let out = class.to_bytes().unwrap();
         let class = ClassFile::parse(&out).unwrap();

@@ -95,7 +95,9 @@ impl Insertions {
     }
 
     fn after(&self, instruction: &Instruction<'_>) -> &[u8] {
-        self.after.get(&instruction.pc).map_or(&[], Vec::as_slice)
+        // Nothing reaches what is behind a jump or a return, and a verifier wants a frame there.
+        let here = self.after.get(&instruction.pc).filter(|_| !instruction.leaves());
+        here.map_or(&[], Vec::as_slice)
     }
 }
 

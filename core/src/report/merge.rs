@@ -84,7 +84,7 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
     merged.classification.order();
     merged.classification.leave_out_clean();
     merged.health.truncated_sites = merged.classification.truncated_sites();
-    Ok(merged)
+    if is_readable(&merged) { Ok(merged) } else { Err(TOO_MANY.into()) }
 }
 
 fn double_ends(reports: &[Report]) -> Result<Vec<DoubleEnd>, String> {
@@ -101,6 +101,23 @@ fn bounded(tally: &Tally) -> Result<(), String> {
     if fine { Ok(()) } else { Err(TOO_MANY.into()) }
 }
 
+/// Whether the sums that are no counts of instances are as small as a reader of reports wants them.
+fn is_readable(merged: &Report) -> bool {
+    let Classification { sites, others, covered, excess, .. } = &merged.classification;
+    let others = || Kind::ALL.into_iter().filter_map(|kind| others.get(kind).as_ref());
+    let times = merged.double_ends.iter().map(|double_end| double_end.times);
+    let mut numbers = covered
+        .iter()
+        .chain(excess)
+        .copied()
+        .chain(others().map(|others| others.sites))
+        .chain(times);
+    let stats = sites.iter().map(|site| &site.stats).chain(others().map(|others| &others.stats));
+    let mut late = stats.map(|stats| stats.tally.counts.late_nanos);
+    let most_nanos = u128::from(MOST) * 1_000_000_000;
+    numbers.all(|number| number <= MOST) && late.all(|nanos| nanos <= most_nanos)
+}
+
 fn process(reports: &[Report]) -> Option<Process> {
     let each = || reports.iter().map(|report| &report.process);
     Some(Process {
@@ -114,7 +131,9 @@ fn process(reports: &[Report]) -> Option<Process> {
         from_start: each().all(|process| process.from_start),
         trigger: Trigger::Merge,
         number: None,
-        rss_bytes: each().map(|process| process.rss_bytes).sum(),
+        rss_bytes: each()
+            .map(|process| process.rss_bytes)
+            .try_fold(0, |sum: u64, bytes| Some(sum.saturating_add(bytes?))),
         reports: each().map(|process| process.reports).fold(0, u32::saturating_add),
     })
 }
@@ -441,5 +460,36 @@ mod tests {
         assert!(merge(std::slice::from_ref(&huge)).is_ok());
         assert_eq!(merge(&[huge.clone(), huge]).unwrap_err(), TOO_MANY);
         assert!(merge(&[]).is_err());
+    }
+
+    /// What each report may say, but both together could not be read again.
+    #[test]
+    fn sums_beside_the_counts_are_refused_or_limited() {
+        let json = rendered_text(Format::Json, &sample());
+        let root: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let mut late = root["sites"].as_array().unwrap().iter();
+        let late = late.position(|site| site["lateness_seconds"] != 0.0).unwrap();
+        let late = format!("/sites/{late}/lateness_seconds");
+        for (pointer, value) in [
+            ("/rules/0/matched", MOST.into()),
+            ("/rules/0/excess", MOST.into()),
+            ("/ended_again/0/times", MOST.into()),
+            (late.as_str(), serde_json::json!(MOST as f64)),
+        ] {
+            let mut root = root.clone();
+            *root.pointer_mut(pointer).unwrap() = value;
+            let report = Report::read(&serde_json::to_vec(&root).unwrap()).unwrap();
+            assert!(merge(std::slice::from_ref(&report)).is_ok(), "{pointer}");
+            assert_eq!(merge(&[report.clone(), report]).unwrap_err(), TOO_MANY, "{pointer}");
+        }
+        let large = |rss_bytes| {
+            let mut report = sample();
+            report.process.rss_bytes = rss_bytes;
+            report
+        };
+        let rss = |parts: &[Report]| merge(parts).unwrap().process.rss_bytes;
+        assert_eq!(rss(&[large(Some(u64::MAX)), large(Some(7))]), Some(u64::MAX));
+        assert_eq!(rss(&[large(Some(1)), large(None)]), None);
+        assert_eq!(rss(&[large(Some(1)), large(Some(2))]), Some(3));
     }
 }

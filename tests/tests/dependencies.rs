@@ -6,17 +6,21 @@ use std::process::Command;
 use zaudit_tests::repository;
 
 /// The licences that a dependency may have; one that offers a choice needs one of them.
-const PERMITTED: [&str; 7] =
-    ["MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0"];
+const PERMITTED: [&str; 8] =
+    ["MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "NCSA", "Zlib", "Unicode-3.0"];
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// The crates that the workspace is built from on the platforms that it is released for.
+/// The crates that the workspaces are built from on the platforms that zaudit is released for.
 fn packages() -> Vec<Value> {
+    ["Cargo.toml", "fuzz/Cargo.toml"].into_iter().flat_map(packages_of).collect()
+}
+
+fn packages_of(manifest: &str) -> Vec<Value> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(repository())
-        .args(["metadata", "--locked", "--format-version", "1"])
+        .args(["metadata", "--locked", "--format-version", "1", "--manifest-path", manifest])
         .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .args(["--filter-platform", "aarch64-unknown-linux-gnu"])
         .output()

@@ -1,0 +1,18 @@
+//! The writers of all formats, by round trip.
+//!
+//! The input describes a session: sites with any names, instances in any state.
+//!
+//! Properties, of any session:
+//! - each format is as that format's readers want it, and no hostile character is in it;
+//! - the JSON is read again as a report that renders to the same bytes in any format.
+#![no_main]
+
+use libfuzzer_sys::arbitrary::Unstructured;
+use libfuzzer_sys::fuzz_target;
+use zaudit_core::analysis::rules::Rule;
+use zaudit_fuzz::{formats, recordings};
+
+fuzz_target!(|bytes: &[u8]| {
+    let report = recordings::report(&mut Unstructured::new(bytes), Rule::built_in());
+    formats::round_trip(&report, formats::chosen(bytes));
+});

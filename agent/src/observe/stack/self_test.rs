@@ -169,9 +169,9 @@ impl Visitor for Structure<'_> {
         for (position, frame) in all.skip(first).take((last + 1).saturating_sub(first)) {
             let method = frame.method as usize;
             let fits = match physical {
-                // GetStackTrace has -1 for a native method, and the frame no position.
+                // GetStackTrace has -1 for a native method, and the frame 0.
                 Physical::Interpreted(id, index) => {
-                    let same = index == frame.location || (frame.location == -1 && index <= 0);
+                    let same = index == frame.location.max(0);
                     contains(&self.begins, position) && method == id && same
                 }
                 Physical::Compiled(id) => method == id,
@@ -215,14 +215,15 @@ mod tests {
     fn a_stack_fits_only_as_a_whole() {
         let list = [(8, 1), (16, 2), (16, 2), (24, -1), (8, 5)];
         for (physical, expected) in [
-            (&[I(8, 1), C(16), I(24, -1), C(8)][..], true),
-            (&[I(8, 1), C(16), C(16), I(24, -1), I(8, 5)], true),
+            (&[I(8, 1), C(16), I(24, 0), C(8)][..], true),
+            (&[I(8, 1), C(16), C(16), I(24, 0), I(8, 5)], true),
             (&[C(8)], true),
             (&[C(16), C(8)], true),
             (&[I(8, 1), I(16, 2), I(16, 2), I(24, 0), I(8, 5)], true),
-            (&[I(8, 1), C(16), C(16), C(16), I(24, -1), I(8, 5)], false),
-            (&[I(8, 1), C(16), I(24, -1)], false),
-            (&[I(8, 2), C(16), I(24, -1), C(8)], false),
+            (&[I(8, 1), I(16, 2), I(16, 2), I(24, 1), I(8, 5)], false),
+            (&[I(8, 1), C(16), C(16), C(16), I(24, 0), I(8, 5)], false),
+            (&[I(8, 1), C(16), I(24, 0)], false),
+            (&[I(8, 2), C(16), I(24, 0), C(8)], false),
             (&[I(8, 1), C(24)], false),
             (&[C(16), C(8), C(8)], false),
             (&[], false),

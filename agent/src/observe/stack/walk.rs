@@ -350,8 +350,7 @@ pub(crate) fn walk<R: Reader, V: Visitor>(
                     return Err(Why::Interpreted);
                 }
                 if V::SEES {
-                    let index = if position == 0 { -1 } else { index as i64 };
-                    visitor.frame(Physical::Interpreted(id, index));
+                    visitor.frame(Physical::Interpreted(id, index as i64));
                 }
                 progress.interpreted(id, offset);
                 if progress.frames >= request.frames {

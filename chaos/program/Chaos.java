@@ -1,0 +1,74 @@
+import java.io.File;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+
+/**
+ * Lets antagonists loose at the same time, and counts what they create and end.
+ *
+ * <p>Arguments: seconds, seed, the file for the counts, and the names of antagonists. Prints one
+ * line for each of them, and nothing else.
+ */
+final class Chaos {
+    private static volatile boolean over;
+
+    private Chaos() {}
+
+    /** Whether antagonists go on. */
+    static boolean goesOn() {
+        return !over;
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        long seconds = Long.parseLong(arguments[0]);
+        long seed = Long.parseLong(arguments[1]);
+        List<String> names = Arrays.asList(arguments).subList(3, arguments.length);
+        List<Thread> threads = new ArrayList<Thread>();
+        final List<Throwable> failures = new ArrayList<Throwable>();
+        for (final String name : names) {
+            final Antagonist antagonist = Antagonist.valueOf(name);
+            final Random random = new Random(seed + antagonist.ordinal());
+            Thread thread = new Thread(null, null, name, 4 << 20) {
+                @Override
+                public void run() {
+                    try {
+                        while (goesOn()) {
+                            antagonist.act(random);
+                            antagonist.acts++;
+                        }
+                    } catch (Throwable failed) {
+                        synchronized (failures) {
+                            failures.add(failed);
+                        }
+                    }
+                }
+            };
+            threads.add(thread);
+            thread.start();
+        }
+        Thread.sleep(seconds * 1000);
+        over = true;
+        for (Thread thread : threads) {
+            thread.join();
+        }
+        for (Throwable failed : failures) {
+            failed.printStackTrace();
+        }
+        Book.write(new File(arguments[2]));
+        for (String name : names) {
+            Antagonist antagonist = Antagonist.valueOf(name);
+            System.out.println(name + (antagonist.acts > 0 ? " acted" : " did nothing"));
+        }
+        System.err.println("acts: " + acts(names));
+        System.exit(failures.isEmpty() ? 7 : 1);
+    }
+
+    private static String acts(List<String> names) {
+        StringBuilder text = new StringBuilder();
+        for (String name : names) {
+            text.append(name).append('=').append(Antagonist.valueOf(name).acts).append(' ');
+        }
+        return text.toString().trim();
+    }
+}

@@ -110,6 +110,8 @@ fn set_up(
     if let Some(classes) = agent.classes.get() {
         stack::begin(agent, &audit, jni, classes.inflater, || events::report_pauses(jvmti));
     }
+    // Early: what sends it as soon as the agent says that it is armed would end the process.
+    enable_signal(agent, options);
     agent.begin_audit(Arc::clone(&audit));
     place_hooks(agent, &audit)?;
     if let Some(classes) = agent.classes.get() {
@@ -135,7 +137,6 @@ fn set_up(
     {
         say(&format!("cannot enable reports on SIGQUIT: {error}"));
     }
-    enable_signal(agent, options);
     Ok(())
 }
 

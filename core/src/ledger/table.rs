@@ -25,9 +25,10 @@ pub(super) struct Record {
     pub(super) lent: bool,
 }
 
-/// Bits of an id that an entry holds: an address of 47 bits without the three lowest ones, which
-/// are always zero. The fourth one is set for a loan.
-const ID_BITS: u32 = 44;
+/// Bits of an id that an entry holds: an address without the three lowest bits, which are always
+/// zero. The fourth one is set for a loan. Addresses have 47 bits on x86-64, and 48 on arm64, where
+/// all of the heap is in the upper half.
+const ID_BITS: u32 = 45;
 const ID_SHIFT: u32 = 3;
 const ID_MASK: u64 = (1 << ID_BITS) - 1;
 /// An entry that nothing was ever in: the end of a probe.
@@ -55,7 +56,7 @@ const MAX_PROBE: usize = 256;
 const FIRST_CAPACITY: usize = 4_096;
 
 /// The part of a thread's id that a record keeps: the same for two threads only if their ids differ
-/// by a multiple of 2^27.
+/// by a multiple of 2^26.
 pub(super) fn thread_mark(thread: ThreadId) -> u32 {
     (thread.0 & THREAD_MASK) as u32
 }
@@ -332,8 +333,8 @@ mod tests {
     #[test]
     fn records_come_back_as_they_were() {
         let table = table();
-        for (n, thread) in [(1u64, 0), (2, 1), (3, 0x07ff_ffff), (4, 1 << 21)] {
-            let kept = record(n as u32 * 200_000, thread, n * 10_000_000_000);
+        for (n, thread) in [(1u64, 0), (2, 1), (3, 0x03ff_ffff), (8, 1 << 21)] {
+            let kept = record(n as u32 * 100_000, thread, n * 10_000_000_000);
             let id = InstanceId(n << 44);
             assert!(fits(id));
             assert_eq!(table.insert(id, kept, &mut 9), Ok(None));
@@ -343,14 +344,14 @@ mod tests {
             assert_eq!((table.get(id), table.remove(id)), (Some(kept), Some(kept)));
             assert_eq!((table.remove(id), table.set_lent(id, true)), (None, false));
         }
-        assert_eq!(thread_mark(ThreadId(1 << 27 | 7)), 7);
+        assert_eq!(thread_mark(ThreadId(1 << 26 | 7)), 7);
         assert_eq!(millis(Nanos(u64::MAX)), MILLIS_MASK.min(u64::MAX / 1_000_000));
     }
 
     #[test]
     fn odd_ids_do_not_fit() {
         for (id, expected) in
-            [(0, false), (16, true), (24, true), (20, false), (1 << 47, false), (1 << 46, true)]
+            [(0, false), (16, true), (24, true), (20, false), (1 << 48, false), (1 << 47, true)]
         {
             assert_eq!(fits(InstanceId(id)), expected, "{id:#x}");
         }

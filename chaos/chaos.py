@@ -134,6 +134,9 @@ class Run:
         self.flags = COLLECTORS[collector] + STRESS[stress]
         self.preload = library_of(malloc)
         self.random = random.Random(seed)
+        # An audit that begins again has other counts than the program.
+        self.disarms = self.random.random() < 0.2
+        self.name += " disarming" if self.disarms else ""
         self.resident = []
         self.done = {}
         self.troubles = []
@@ -157,7 +160,8 @@ class Run:
             self.folder / "book", *self.antagonists,
         ]
         with open(self.folder / "stdout", "wb") as out, open(self.folder / "stderr", "wb") as err:
-            return subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+            return subprocess.Popen(command, stdout=out, stderr=err, env=environment,
+                                    cwd=self.folder)
 
     def report_by(self, what, pid):
         """One report, or another demand on the agent, through one of its channels."""
@@ -188,6 +192,9 @@ class Run:
         channels = ["dump", "dump-gc", "status", "threads", "usr1"]
         # JDK 8 does not have this command.
         channels += ["jcmd"] if self.major > 8 else []
+        if self.disarms:
+            # While reports are made one after the other, the agent refuses to be disarmed.
+            channels = ["status", "threads", "usr1"]
 
         def demand(what):
             while process.poll() is None:
@@ -199,11 +206,28 @@ class Run:
                 if process.poll() is not None:
                     return
                 self.done[what] = self.done.get(what, 0) + 1
-                # A JVM that ends refuses, and so does an agent that makes another report.
-                if wrong and time.monotonic() < self.deadline and "another report" not in wrong:
+                # A JVM that ends refuses, and so does an agent that makes another report, or that
+                # has been disarmed.
+                refuses = self.disarms or "another report" in (wrong or "")
+                if wrong and time.monotonic() < self.deadline and not refuses:
                     self.troubles.append(f"{what}: {wrong.strip()[:300]}")
 
+        def disarm_and_arm():
+            while process.poll() is None:
+                for command, state in [("disarm", "disarmed"), ("attach", "armed")]:
+                    time.sleep(self.random.uniform(0.1, 0.6))
+                    done = subprocess.run([self.kit.command, command, str(process.pid)],
+                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                          text=True, timeout=120, check=False)
+                    if process.poll() is None and not done.returncode:
+                        self.done[state] = self.done.get(state, 0) + 1
+                    elif process.poll() is None and time.monotonic() < self.deadline and \
+                            "another report" not in done.stdout:
+                        self.troubles.append(f"{command}: {done.stdout.strip()[:300]}")
+
         threads = [threading.Thread(target=demand, args=[what]) for what in channels]
+        if self.disarms:
+            threads.append(threading.Thread(target=disarm_and_arm))
         for thread in threads:
             thread.start()
         return threads
@@ -248,6 +272,9 @@ class Run:
             raise Failure(f"standard output is not the program's own: {foreign[:5] or output}")
         if self.troubles:
             raise Failure(f"{len(self.troubles)} demands failed: {self.troubles[0]}")
+        if self.disarms:
+            self.counted = 0
+            return
         try:
             report = json.loads((self.folder / "report.json").read_text())
         except (OSError, ValueError) as error:
@@ -355,7 +382,7 @@ def runs_on(major, collector, stress):
         return False
     if stress == "jfr" and major < 11:
         return False
-    return not (stress in ("verify", "compiler") and major < 11)
+    return not ((stress == "verify" and major < 11) or (stress == "compiler" and major < 17))
 
 
 def main():

@@ -91,6 +91,7 @@ fn set_up(
     let failed = |function: &'static str| move |error| format!("JVMTI {function} failed: {error}");
     prepare(agent, jni)?;
     let jvmti = agent.new_environment()?;
+    interposer::install(agent.jvmti, events::before_change);
     let audit =
         Arc::new(Audit::new(jvmti, options.clone(), expected, agent.now(), !agent.has_begun()));
     jvmti.add_capabilities(&events::capabilities()).map_err(failed("AddCapabilities"))?;
@@ -145,7 +146,7 @@ fn place_hooks(agent: &'static Agent, audit: &Arc<Audit>) -> Result<(), String> 
     // The JVM rewrites all classes in one pause: no instance is seen by one hook only.
     let classes: Vec<jclass> = hooked(agent).into_iter().map(|(_, class)| class).collect();
     let by_address = !audit.options.by_tag
-        && audit.jvmti.retransform(&classes).is_ok()
+        && interposer::retransform(audit.jvmti, &classes).is_ok()
         && audit.has_all_by_address();
     if !by_address {
         audit.know_by_tag();
@@ -154,7 +155,7 @@ fn place_hooks(agent: &'static Agent, audit: &Arc<Audit>) -> Result<(), String> 
         })?;
         audit.decide_identity();
         for (target, class) in hooked(agent) {
-            if let Err(error) = audit.jvmti.retransform(&[class]) {
+            if let Err(error) = interposer::retransform(audit.jvmti, &[class]) {
                 // After the JVM's exit every call fails; the message about the exit is the one that
                 // matters.
                 if agent.is_shut_down() {
@@ -224,7 +225,8 @@ fn take_down(agent: &'static Agent) -> Option<String> {
     let off = audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, false);
     let restored = off.map_err(|error| ("SetEventNotificationMode", error)).and_then(|()| {
         let classes: Vec<jclass> = hooked(agent).into_iter().map(|(_, class)| class).collect();
-        audit.jvmti.retransform(&classes).map_err(|error| ("RetransformClasses", error))
+        interposer::retransform(audit.jvmti, &classes)
+            .map_err(|error| ("RetransformClasses", error))
     });
     // ObjectFree stays enabled until its environment is disposed: setting its mode may deadlock the
     // JVM (see `sys::object_free`).

@@ -185,7 +185,7 @@ pub(crate) fn rest_again(
     audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, true)?;
     let hooked: Vec<jclass> =
         instrument::targets().filter_map(|target| classes.of_target(target)).collect();
-    audit.jvmti.retransform(&hooked)
+    interposer::retransform(audit.jvmti, &hooked)
 }
 
 /// How many versions the classes with hooks have had so far, in all.

@@ -11,6 +11,7 @@ use crate::state::agent::Agent;
 use crate::state::audit::Audit;
 use crate::state::classes::Classes;
 use crate::state::context::Context;
+use crate::sys::interposer;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Result, jclass, jobject, jvmtiError};
 use crate::sys::posix::say;
@@ -124,7 +125,7 @@ fn find_from(
 fn place(context @ Context { agent, audit, .. }: Context<'_>, classes: &Classes, lender: jclass) {
     let rests = audit.at_rest().is_some();
     let class_files = |on| audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, on);
-    let retransform = || audit.jvmti.retransform(&[lender]);
+    let retransform = || interposer::retransform(audit.jvmti, &[lender]);
     let mut placed = class_files(true).and_then(|()| retransform());
     // A command may have ended the audit meanwhile, and have restored only what was hooked before.
     if !agent.hold_audit().is_some_and(|current| std::ptr::eq(&*current, audit)) {

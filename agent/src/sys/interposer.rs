@@ -1,24 +1,42 @@
-//! Learns of every change of classes by another agent before it begins: takes the place of two
-//! functions of the JVM, RetransformClasses and RedefineClasses, in the table that all JVMTI
-//! environments share.
+//! Learns of every change of classes by another agent before it begins, and keeps such changes and
+//! our own apart: takes the place of two functions of the JVM, RetransformClasses and
+//! RedefineClasses, in the table that all JVMTI environments share.
+//!
+//! From JDK 20 on (JDK-7124710), two threads that retransform one class at the same time may read
+//! class files that the JVM has freed: ClassFormatError, or worse.
 //!
 //! JVMTI has no event for that, except ClassFileLoadHook for every class that is loaded.
 //! async-profiler takes the same two places, for a similar reason. Invariants: what stood there
 //! before is always called; a place is given back only while it is ours, so that nothing of others
 //! is lost.
 
-use super::jvmti::{Jvmti, jclass, jint, jvmtiError};
+use super::jvmti::{Jvmti, Result, jclass, jint, jvmtiError};
 use jvmti_bindings::sys::jvmti::{
     JvmtiRedefineClassesFn, JvmtiRetransformClassesFn, jvmtiClassDefinition, jvmtiEnv,
 };
+use std::cell::Cell;
 use std::mem::transmute;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Called before classes are changed, on the thread that does it, with the environment that it
 /// calls.
 type Listener = fn(*mut jvmtiEnv);
+
+/// Our own change is under way, or waits for those of others.
+static OURS: AtomicBool = AtomicBool::new(false);
+/// How many calls of others are under way.
+static OTHERS: AtomicUsize = AtomicUsize::new(0);
+/// No longer: a debugger may have suspended the thread that is waited for.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Whether this thread is changing classes: what it does in a ClassFileLoadHook cannot wait for
+    /// itself.
+    static CHANGING: Cell<bool> = const { Cell::new(false) };
+}
 
 static LISTENER: OnceLock<Listener> = OnceLock::new();
 
@@ -134,9 +152,66 @@ pub(crate) fn covers(jvmti: Jvmti) -> bool {
     both.all(|(place, slot)| place.is(slot))
 }
 
-fn announce(env: *mut jvmtiEnv) {
+/// Announces a change, and makes it when it is its turn.
+fn in_turn(env: *mut jvmtiEnv, change: impl FnOnce() -> jvmtiError) -> jvmtiError {
     if let Some(listener) = LISTENER.get() {
         listener(env);
+    }
+    among_others(change)
+}
+
+/// Retransforms classes when no other agent changes any.
+pub(crate) fn retransform(jvmti: Jvmti, classes: &[jclass]) -> Result<()> {
+    alone(|| jvmti.retransform(classes))
+}
+
+/// Makes our own change when no other one is under way.
+fn alone<T>(change: impl FnOnce() -> T) -> T {
+    if CHANGING.replace(true) {
+        return change();
+    }
+    OURS.store(true, Ordering::SeqCst);
+    wait_until(|| OTHERS.load(Ordering::SeqCst) == 0);
+    let done = change();
+    OURS.store(false, Ordering::SeqCst);
+    CHANGING.set(false);
+    done
+}
+
+/// Makes the change of another agent when none of ours is under way.
+fn among_others<T>(change: impl FnOnce() -> T) -> T {
+    if CHANGING.replace(true) {
+        return change();
+    }
+    // If ours begins at the same moment, one of both sees the other one.
+    let enter = || {
+        OTHERS.fetch_add(1, Ordering::SeqCst);
+        let may = !OURS.load(Ordering::SeqCst);
+        if !may {
+            OTHERS.fetch_sub(1, Ordering::SeqCst);
+        }
+        may
+    };
+    if !wait_until(enter) {
+        OTHERS.fetch_add(1, Ordering::SeqCst);
+    }
+    let done = change();
+    OTHERS.fetch_sub(1, Ordering::SeqCst);
+    CHANGING.set(false);
+    done
+}
+
+/// Waits until it is so, but not too long. Returns whether it is.
+fn wait_until(mut is_so: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    loop {
+        if is_so() {
+            return true;
+        }
+        if began.elapsed() > LONGEST_WAIT {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -145,12 +220,11 @@ unsafe extern "system" fn on_retransform(
     count: jint,
     classes: *const jclass,
 ) -> jvmtiError {
-    announce(env);
     // SAFETY: the function that stood in this place has this type; it is stored before ours is.
     let before: JvmtiRetransformClassesFn =
         unsafe { transmute(RETRANSFORM.before.load(Ordering::Acquire)) };
     // SAFETY: the arguments are the caller's.
-    unsafe { before(env, count, classes) }
+    in_turn(env, || unsafe { before(env, count, classes) })
 }
 
 unsafe extern "system" fn on_redefine(
@@ -158,12 +232,11 @@ unsafe extern "system" fn on_redefine(
     count: jint,
     definitions: *const jvmtiClassDefinition,
 ) -> jvmtiError {
-    announce(env);
     // SAFETY: as above.
     let before: JvmtiRedefineClassesFn =
         unsafe { transmute(REDEFINE.before.load(Ordering::Acquire)) };
     // SAFETY: as above.
-    unsafe { before(env, count, definitions) }
+    in_turn(env, || unsafe { before(env, count, definitions) })
 }
 
 #[cfg(test)]
@@ -190,6 +263,33 @@ mod tests {
         TABLE.store(0x30, Ordering::Relaxed);
         place.give_back(0x20);
         assert_eq!(read(), 0x30, "another one has taken it since");
+    }
+
+    #[test]
+    fn our_changes_and_those_of_others_take_turns() {
+        static INSIDE: AtomicUsize = AtomicUsize::new(0);
+        let ours = |_| {
+            alone(|| {
+                let before = INSIDE.fetch_add(100, Ordering::SeqCst);
+                std::thread::yield_now();
+                INSIDE.fetch_sub(100, Ordering::SeqCst);
+                before
+            })
+        };
+        let others = |_| {
+            among_others(|| {
+                let before = INSIDE.fetch_add(1, Ordering::SeqCst);
+                std::thread::yield_now();
+                INSIDE.fetch_sub(1, Ordering::SeqCst);
+                before
+            })
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| assert!((0..300).map(others).all(|before| before < 100)));
+            }
+            scope.spawn(|| assert!((0..300).map(ours).all(|before| before == 0)));
+        });
     }
 
     #[test]

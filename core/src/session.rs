@@ -168,6 +168,11 @@ impl Session {
         stable_ids.iter().filter_map(|id| Some((*id, self.stacks.find(*id)?))).collect()
     }
 
+    /// A known site.
+    pub fn known(&self, site: SiteId) -> Option<Arc<Site>> {
+        self.stacks.get(site)
+    }
+
     /// The sites whose instances are of a subclass.
     pub fn of_subclasses(&self) -> HashSet<SiteId> {
         let mut found = HashSet::new();

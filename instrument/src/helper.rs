@@ -20,13 +20,13 @@ pub(super) fn check_of(callback: Callback) -> &'static str {
     check.map_or("", |(name, _)| name)
 }
 
-const PUBLIC_FINAL_SUPER_SYNTHETIC: u16 = 0x0001 | 0x0010 | 0x0020 | 0x1000;
-const PUBLIC_STATIC: u16 = 0x0001 | 0x0008;
-const NATIVE: u16 = 0x0100;
+pub(crate) const PUBLIC_FINAL_SUPER_SYNTHETIC: u16 = 0x0001 | 0x0010 | 0x0020 | 0x1000;
+pub(crate) const PUBLIC_STATIC: u16 = 0x0001 | 0x0008;
+pub(crate) const NATIVE: u16 = 0x0100;
 
 /// The constants of a class file under construction.
 #[derive(Default)]
-struct Constants {
+pub(crate) struct Constants {
     bytes: Vec<u8>,
     count: u16,
 }
@@ -39,7 +39,7 @@ impl Constants {
         self.count
     }
 
-    fn text(&mut self, text: &str) -> u16 {
+    pub(crate) fn text(&mut self, text: &str) -> u16 {
         // The cast loses nothing: each name is a few bytes long.
         let length = (text.len() as u16).to_be_bytes();
         self.add(1, &[&length[..], text.as_bytes()].concat())
@@ -49,15 +49,39 @@ impl Constants {
         self.add(tag, &[first.to_be_bytes(), second.to_be_bytes()].concat())
     }
 
-    fn class(&mut self, name: &str) -> u16 {
+    pub(crate) fn class(&mut self, name: &str) -> u16 {
         let name = self.text(name);
         self.add(7, &name.to_be_bytes())
+    }
+
+    /// A class file with these constants. Version 52, which every JVM since 8 loads.
+    pub(crate) fn class_file(
+        &self,
+        access: u16,
+        [this, superclass]: [u16; 2],
+        (count, methods): (usize, &[u8]),
+    ) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.put_u4(0xCAFE_BABE);
+        out.put_u4(52);
+        out.put_u2(self.count + 1);
+        out.put(&self.bytes);
+        out.put_u2(access);
+        out.put_u2(this);
+        out.put_u2(superclass);
+        // No interfaces, no fields.
+        out.put_u2(0);
+        out.put_u2(0);
+        // The cast loses nothing: there are a few methods.
+        out.put_u2(count as u16);
+        out.put(methods);
+        out.put_u2(0);
+        out
     }
 }
 
 /// The bytes of `public final synthetic class zaudit/Hooks`: a `public static native` method for
-/// each [`Callback`], and the two that check whether an instance was ended before. Version 52,
-/// which every JVM since 8 loads.
+/// each [`Callback`], and the two that check whether an instance was ended before.
 pub fn helper_class() -> Vec<u8> {
     let mut constants = Constants::default();
     let this = constants.class(HELPER_CLASS);
@@ -83,21 +107,8 @@ pub fn helper_class() -> Vec<u8> {
         methods.put_u2(code);
         methods.put(&check(called, frames));
     }
-    let mut out = Vec::new();
-    out.put_u4(0xCAFE_BABE);
-    out.put_u4(52);
-    out.put_u2(constants.count + 1);
-    out.put(&constants.bytes);
-    out.put_u2(PUBLIC_FINAL_SUPER_SYNTHETIC);
-    out.put_u2(this);
-    out.put_u2(object);
-    // No interfaces, no fields.
-    out.put_u2(0);
-    out.put_u2(0);
-    out.put_u2((Callback::ALL.len() + CHECKS.len()) as u16);
-    out.put(&methods);
-    out.put_u2(0);
-    out
+    let count = Callback::ALL.len() + CHECKS.len();
+    constants.class_file(PUBLIC_FINAL_SUPER_SYNTHETIC, [this, object], (count, &methods))
 }
 
 /// The Code attribute, with its length, of a method that calls `called` if its argument is 0.

@@ -1,17 +1,20 @@
 //! The one table of hooks (which methods get which call), and the class that the calls go to.
 //!
-//! Owns: the table (`table`), placing its hooks in the classes that they name, and the helper
-//! class's bytes. Leaves to others: rewriting (`classfile/`), loading the helper class and handling
-//! its calls (`agent/`). Invariant: a hook is placed as the table says or reported missing with the
-//! reason; it is never guessed, and a missing hook does not prevent the others.
+//! Owns: the table (`table`), placing its hooks in the classes that they name, and the bytes of the
+//! helper class and of the one that Java code calls (`queries`). Leaves to others: rewriting
+//! (`classfile/`), loading these classes and handling their calls (`agent/`). Invariant: a hook is
+//! placed as the table says or reported missing with the reason; it is never guessed, and a missing
+//! hook does not prevent the others.
 
 mod helper;
+mod queries;
 mod table;
 
 use table::{ADDRESS, HOOKS, Hook, Selector};
 use zaudit_classfile::{ClassFile, Delegation, Method, MethodRef, Refusal, Splice, Where};
 
 pub use helper::{HELPER_CLASS, helper_class};
+pub use queries::{QUERIES_CLASS, Query, queries_class};
 pub use table::{
     Callback, DEFLATER, DEFLATER_STREAM, INFLATER, INFLATER_STREAM, Identity, PROVIDER, SHUTDOWN,
     ZIP_FILE, ZIP_FILE_RESOURCE, ZIPFS, ZIPFS_8, targets,

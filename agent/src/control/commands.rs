@@ -43,7 +43,7 @@ pub(crate) fn run_unarmed(command: Command) -> Answer {
     }
 }
 
-const NO_AUDIT: &str = "no audit is under way";
+pub(crate) const NO_AUDIT: &str = "no audit is under way";
 const NO_AUDIT_YET: &str = "no audit is under way; arm one first";
 
 /// Runs a command.

@@ -4,7 +4,8 @@
 //! without the agent (except with `strict`).
 
 use crate::control::commands;
-use crate::control::{archives, lifecycle, preflight, reports};
+use crate::control::queries::Entries;
+use crate::control::{archives, lifecycle, preflight, queries, reports};
 use crate::observe::{events, guard};
 use crate::state::agent::Agent;
 use crate::state::slots;
@@ -14,9 +15,10 @@ use crate::sys::jni::{self, Jni};
 use crate::sys::jvmti::{Jvmti, jint, jobject};
 use crate::sys::posix::{read_small, say, write_stderr};
 use crate::sys::wake::WakeReason;
-use jvmti_bindings::sys::jni::{JNI_EDETACHED, JNI_ERR, JNI_OK, JNIEnv, JavaVM};
+use jvmti_bindings::sys::jni::{JNI_EDETACHED, JNI_ERR, JNI_OK, JNI_VERSION_1_6, JNIEnv, JavaVM};
 use jvmti_bindings::sys::jvmti::{
-    JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv, jvmtiEventCallbacks,
+    JVMTI_EVENT_VM_DEATH, JVMTI_EVENT_VM_INIT, jvmtiCapabilities, jvmtiEnv, jvmtiEvent,
+    jvmtiEventCallbacks,
 };
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -50,8 +52,32 @@ fn load(vm: *mut JavaVM, given: *const c_char) -> jint {
         say("the agent is already loaded; the second -agentpath is ignored");
         return JNI_OK;
     }
+    // SAFETY: the JVM hands a NUL-terminated string, or null.
+    let given = if given.is_null() { b"" } else { unsafe { CStr::from_ptr(given) }.to_bytes() };
+    let Some(options) = options_at_start(given) else {
+        say("the JVM does not start, because the option strict is set");
+        return JNI_ERR;
+    };
+    if options.arm == Arm::Later && options.delay.is_none() {
+        LOADED_WITH.get_or_init(|| options);
+        return JNI_OK;
+    }
+    match install(vm, options, false, &AGENT_EVENTS) {
+        // Before any agent can change a class.
+        Ok(agent) if agent.is_armed_at_start() => {
+            interposer::install(agent.jvmti, events::before_change);
+        }
+        Ok(_) => {}
+        Err(why) => say(&format!("auditing is disabled: {why}")),
+    }
+    JNI_OK
+}
+
+/// The options of the command line and the environment; prints what is wrong with them. None if
+/// the JVM must not start then.
+fn options_at_start(given: &[u8]) -> Option<Options> {
     let mut parsed = environment();
-    with_text(given, &mut parsed, Parsed::read);
+    with_bytes(given, &mut parsed, Parsed::read);
     let mut options = parsed.options;
     if !options.quiet.explicit {
         options.quiet.value = is_in_every_jvm();
@@ -62,22 +88,7 @@ fn load(vm: *mut JavaVM, given: *const c_char) -> jint {
     let (_, problems) = preflight::load_inputs(&options);
     let lines: Vec<String> = parsed.complaints.into_iter().chain(problems).collect();
     lines.iter().for_each(|line| say(line));
-    if options.strict && !lines.is_empty() {
-        say("the JVM does not start, because the option strict is set");
-        return JNI_ERR;
-    }
-    if options.arm == Arm::Later && options.delay.is_none() {
-        LOADED_WITH.get_or_init(|| options);
-        return JNI_OK;
-    }
-    let armed_at_start = options.arm == Arm::AtStart && options.delay.is_none();
-    match install(vm, options, false) {
-        // Before any agent can change a class.
-        Ok(agent) if armed_at_start => interposer::install(agent.jvmti, events::before_change),
-        Ok(_) => {}
-        Err(why) => say(&format!("auditing is disabled: {why}")),
-    }
-    JNI_OK
+    if options.strict && !lines.is_empty() { None } else { Some(options) }
 }
 
 /// Whether every JVM that this environment starts gets the agent, `javac` included.
@@ -98,16 +109,6 @@ fn environment() -> Parsed {
 const MAX_OPTIONS_BYTES: usize = 64 << 10;
 
 type Reader<'a> = &'a dyn Fn(&str) -> Result<String, String>;
-
-fn with_text<T: Default>(
-    text: *const c_char,
-    parsed: &mut Parsed,
-    read: impl FnOnce(&mut Parsed, &str, Reader<'_>) -> T,
-) -> T {
-    // SAFETY: the JVM hands a NUL-terminated string, or null.
-    let bytes = if text.is_null() { b"" } else { unsafe { CStr::from_ptr(text) }.to_bytes() };
-    with_bytes(bytes, parsed, read)
-}
 
 fn with_bytes<T: Default>(
     bytes: &[u8],
@@ -130,6 +131,60 @@ fn with_bytes<T: Default>(
     }
 }
 
+/// Called by the JVM when Java code loads the library: `-javaagent` (`java/agent`). It defines the
+/// class by which that code says what to do.
+#[unsafe(no_mangle)]
+extern "system" fn JNI_OnLoad(vm: *mut JavaVM, _reserved: *mut c_void) -> jint {
+    allocator::set_up();
+    guard::install_panic_hook();
+    let _busy = slots::busy();
+    let defined = guard::entry(|| {
+        // SAFETY: the JVM hands its own invocation table.
+        unsafe { jni::keep_vm(vm) };
+        let jni = Jni::of_this_thread().ok_or("the current thread has no JNI environment")?;
+        queries::define(jni, &FOR_JAVA)
+    });
+    match defined {
+        Some(Ok(())) => JNI_VERSION_1_6,
+        Some(Err(why)) => {
+            say(&format!("auditing is disabled: {why}"));
+            JNI_ERR
+        }
+        None => JNI_ERR,
+    }
+}
+
+/// What Java code may do.
+static FOR_JAVA: Entries = Entries { command, load: load_from_java };
+
+/// What `-javaagent` does when the JVM starts: as [`load`] and [`on_vm_init`] for `-agentpath`. The
+/// error message is why the JVM must not start.
+fn load_from_java(jni: Jni, given: &str) -> Result<String, String> {
+    let vm = jni::vm().ok_or("the agent was not loaded by a JVM")?;
+    if Agent::get().is_some() || LOADED_WITH.get().is_some() {
+        say("the agent is already loaded; -javaagent is ignored");
+        return Ok(String::new());
+    }
+    let Some(options) = options_at_start(given.as_bytes()) else {
+        return Err("the JVM does not start, because the option strict is set".into());
+    };
+    if options.arm == Arm::Later && options.delay.is_none() {
+        LOADED_WITH.get_or_init(|| options);
+        return Ok(String::new());
+    }
+    // VMInit is being posted already, and this is part of it.
+    match install(vm, options, true, &[JVMTI_EVENT_VM_DEATH]) {
+        Ok(agent) => {
+            if agent.is_armed_at_start() {
+                interposer::install(agent.jvmti, events::before_change);
+            }
+            begin(agent, jni);
+        }
+        Err(why) => say(&format!("auditing is disabled: {why}")),
+    }
+    Ok(String::new())
+}
+
 /// Called by the JVM for each attach (JVMTI, "Agent Start-Up (Live phase)"). It is the command
 /// channel.
 #[unsafe(no_mangle)]
@@ -145,7 +200,9 @@ extern "system" fn Agent_OnAttach(
     let _busy = slots::busy();
     let failed = || {
         let mut parsed = Parsed::default();
-        with_text(options, &mut parsed, Parsed::read_command);
+        // SAFETY: the JVM hands a NUL-terminated string, or null.
+        let options = (!options.is_null()).then(|| unsafe { CStr::from_ptr(options) }.to_bytes());
+        with_bytes(options.unwrap_or_default(), &mut parsed, Parsed::read_command);
         commands::reply(
             &Err("the command failed with an internal error; see the standard error of the JVM"
                 .into()),
@@ -156,8 +213,28 @@ extern "system" fn Agent_OnAttach(
 }
 
 fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
+    // SAFETY: the JVM hands a NUL-terminated string, or null.
+    let given = if given.is_null() { b"" } else { unsafe { CStr::from_ptr(given) }.to_bytes() };
+    match respond(vm, given) {
+        Response { options, answer: Ok(answer) } => commands::reply(&answer, &options),
+        Response { options, answer: Err(complaints) } => {
+            commands::send(&complaints, &options);
+            commands::NOT_UNDERSTOOD
+        }
+    }
+}
+
+/// What an attach or Java code gets for a command.
+struct Response {
+    /// They say where the answer goes.
+    options: Options,
+    /// An error means that the command was not understood.
+    answer: Result<commands::Answer, String>,
+}
+
+fn respond(vm: *mut JavaVM, given: &[u8]) -> Response {
     // Options files are read once, because they may be pipes.
-    let command = with_text(given, &mut Parsed::default(), |_, text, _| options::command(text).0);
+    let command = with_bytes(given, &mut Parsed::default(), |_, text, _| options::command(text).0);
     let agent = match (command, Agent::get()) {
         (_, Some(agent)) => Ok(agent),
         (Command::Arm, None) => {
@@ -165,40 +242,49 @@ fn attach(vm: *mut JavaVM, given: *const c_char) -> jint {
         }
         (command, None) => Err(commands::run_unarmed(command)),
     };
-    let agent = match agent {
-        Ok(agent) => agent,
-        Err(answer) => {
-            let mut parsed = Parsed::default();
-            with_text(given, &mut parsed, Parsed::read_command);
-            if !parsed.complaints.is_empty() {
-                commands::send(&parsed.complaints.join("\n"), &parsed.options);
-                return commands::NOT_UNDERSTOOD;
-            }
-            return commands::reply(&answer, &parsed.options);
-        }
-    };
     // Arming inherits the options of the start; a report inherits those of the audit, except its
     // files. Every command says itself where its reply goes.
-    let before = match (command, agent.hold_audit().as_deref()) {
-        (Command::Arm, _) => Options { delay: None, ..agent.started_with.clone() },
-        (_, Some(audit)) => Options { files: Vec::new(), ..audit.options.clone() },
+    let before = match (command, agent.as_ref().ok()) {
         (_, None) => Options::default(),
+        (Command::Arm, Some(agent)) => Options { delay: None, ..agent.started_with.clone() },
+        (_, Some(agent)) => match agent.hold_audit().as_deref() {
+            Some(audit) => Options { files: Vec::new(), ..audit.options.clone() },
+            None => Options::default(),
+        },
     };
     let mut parsed = Parsed::on_top_of(Options { reply_file: None, ..before });
-    with_text(given, &mut parsed, Parsed::read_command);
-    if !parsed.complaints.is_empty() {
-        commands::send(&parsed.complaints.join("\n"), &parsed.options);
-        return commands::NOT_UNDERSTOOD;
-    }
-    let Some(jni) = Jni::of_this_thread() else {
-        return commands::reply(
-            &Err("the current thread has no JNI environment".into()),
-            &parsed.options,
-        );
+    with_bytes(given, &mut parsed, Parsed::read_command);
+    let Parsed { options, complaints, .. } = parsed;
+    let answer = match agent {
+        _ if !complaints.is_empty() => Err(complaints.join("\n")),
+        Err(answer) => Ok(answer),
+        Ok(agent) => Ok(match Jni::of_this_thread() {
+            None => Err("the current thread has no JNI environment".into()),
+            Some(jni) => {
+                jni.check_exceptions();
+                agent.program_begins();
+                let answer = commands::run(agent, jni, command, &options);
+                if answer.is_ok() {
+                    define_queries(jni);
+                }
+                answer
+            }
+        }),
     };
-    jni.check_exceptions();
-    agent.program_begins();
-    commands::reply(&commands::run(agent, jni, command, &parsed.options), &parsed.options)
+    Response { options, answer }
+}
+
+/// Makes the agent known to Java code. An audit goes on without.
+fn define_queries(jni: Jni) {
+    if let Err(why) = queries::define(jni, &FOR_JAVA) {
+        say(&format!("the API does not work in this JVM: {why}"));
+    }
+}
+
+/// Runs a command of Java code in this process.
+fn command(given: &str) -> Result<String, String> {
+    let vm = jni::vm().ok_or("the agent was not loaded by a JVM")?;
+    respond(vm, given.as_bytes()).answer?
 }
 
 /// Returns the agent, and installs it on the first attach. Attaches may come from several threads:
@@ -215,7 +301,7 @@ fn present(vm: *mut JavaVM) -> Result<&'static Agent, String> {
         environment.complaints.iter().for_each(|line| say(line));
         environment.options
     });
-    install(vm, options, true)
+    install(vm, options, true, &AGENT_EVENTS)
 }
 
 /// How long the start phase of a JVM may last after the first attach.
@@ -240,8 +326,16 @@ fn jvmti(vm: *mut JavaVM) -> Result<Jvmti, String> {
     }
 }
 
+/// The events of the agent's life.
+const AGENT_EVENTS: [jvmtiEvent; 2] = [JVMTI_EVENT_VM_INIT, JVMTI_EVENT_VM_DEATH];
+
 /// Creates the agent, without a hook. `live` says whether the JVM is in its live phase.
-fn install(vm: *mut JavaVM, options: Options, live: bool) -> Result<&'static Agent, String> {
+fn install(
+    vm: *mut JavaVM,
+    options: Options,
+    live: bool,
+    events: &[jvmtiEvent],
+) -> Result<&'static Agent, String> {
     // SAFETY: the JVM hands its own invocation table.
     unsafe { jni::keep_vm(vm) };
     let jvmti = jvmti(vm)?;
@@ -266,8 +360,8 @@ fn install(vm: *mut JavaVM, options: Options, live: bool) -> Result<&'static Age
     jvmti.set_callbacks(&callbacks).map_err(failed("SetEventCallbacks"))?;
     let agent =
         Agent::new(jvmti, options, live).install().ok_or("another thread is loading the agent")?;
-    for event in [JVMTI_EVENT_VM_INIT, JVMTI_EVENT_VM_DEATH] {
-        jvmti.notify(event, true).map_err(failed("SetEventNotificationMode"))?;
+    for event in events {
+        jvmti.notify(*event, true).map_err(failed("SetEventNotificationMode"))?;
     }
     Ok(agent)
 }
@@ -277,23 +371,32 @@ extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: 
     guard::entry(|| {
         // SAFETY: the JVM hands its own environment of this thread to a callback.
         let jni = unsafe { Jni::new(env) };
-        let Some(agent) = Agent::get() else { return };
-        let options = &agent.started_with;
-        let armed = match options.delay {
-            Some(delay) => commands::wait_to_arm(agent, jni, delay, options).map(drop),
-            None if options.arm == Arm::AtStart => {
-                // Loading has already printed what is wrong with the rules.
-                let (expected, _) = preflight::load_inputs(options);
-                lifecycle::arm(agent, &agent.control(), jni, options, expected)
-            }
-            None => Ok(()),
-        };
-        if let Err(why) = armed {
+        if let Some(agent) = Agent::get() {
+            begin(agent, jni);
+        }
+    });
+}
+
+/// Does what the options say of the JVM's start.
+fn begin(agent: &'static Agent, jni: Jni) {
+    let options = &agent.started_with;
+    let armed = match options.delay {
+        Some(delay) => commands::wait_to_arm(agent, jni, delay, options).map(drop),
+        None if options.arm == Arm::AtStart => {
+            // Loading has already printed what is wrong with the rules.
+            let (expected, _) = preflight::load_inputs(options);
+            lifecycle::arm(agent, &agent.control(), jni, options, expected)
+        }
+        None => Ok(()),
+    };
+    match armed {
+        Ok(()) => define_queries(jni),
+        Err(why) => {
             interposer::remove();
             say(&format!("auditing is disabled: {why}"));
         }
-        agent.program_begins();
-    });
+    }
+    agent.program_begins();
 }
 
 extern "system" fn on_data_dump_request(_jvmti: *mut jvmtiEnv) {

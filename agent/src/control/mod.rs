@@ -5,5 +5,6 @@ mod commands;
 mod entry;
 mod lifecycle;
 mod preflight;
+mod queries;
 mod reports;
 mod worker;

@@ -53,6 +53,19 @@ pub(crate) fn on_command(context: Context<'_>, to: &Options) -> Result<String, S
     report.map_err(no_report).and_then(|report| write_command(&report, to, &audit.options))
 }
 
+/// The report that the command `dump` would write now, as a text.
+pub(crate) fn as_text(context: Context<'_>, format: Format) -> Result<String, String> {
+    let Context { agent, audit, .. } = context;
+    let turn = agent.reports.begin(REPORT_SLOT_TIMEOUT).ok_or(BUSY)?;
+    let prepared = prepare(context, &audit.options);
+    let report = build(agent, audit, Trigger::Command, Some(turn.next_number()), prepared);
+    let report = report.map_err(no_report)?;
+    let mut bytes = Vec::new();
+    render(&report, format, Style::default(), &mut bytes)
+        .map_err(|error| format!("cannot render the report: {}", files::reason(&error)))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// The result of the last report of an audit that ends before the JVM does.
 pub(crate) enum EndOfAudit {
     /// The report cannot be made now: another report takes too long, or the JVM is exiting.
@@ -249,28 +262,7 @@ fn build(
         return Err(OutOfMemory);
     }
     audit.session.set_unsettled(prepared.unsettled.or(undelivered));
-    let epoch = audit.epoch();
-    let property = |name| agent.jvmti.system_property(name).unwrap_or_default();
-    let jvm = format!(
-        "{} {} (Java {})",
-        property(c"java.vm.name"),
-        property(c"java.vm.version"),
-        property(c"java.vm.specification.version")
-    );
-    let process = Process {
-        pid: std::process::id(),
-        jvm,
-        command: property(c"sun.java.command"),
-        options: audit.options.as_given(),
-        started: epoch.started,
-        armed: epoch.since,
-        taken: SystemTime::now(),
-        from_start: epoch.from_start,
-        trigger,
-        number,
-        rss_bytes: posix::resident(),
-        reports: 1,
-    };
+    let process = process(agent, audit, trigger, number);
     let snapshot = audit.snapshot(agent.now())?;
     let mut history = audit.history();
     // An earlier report that is still being written holds the history, if the JVM exits during it.
@@ -287,6 +279,37 @@ fn build(
         Some(baseline) => report.against(baseline),
         None => report,
     })
+}
+
+/// What a report says of this process.
+pub(crate) fn process(
+    agent: &Agent,
+    audit: &Audit,
+    trigger: Trigger,
+    number: Option<u32>,
+) -> Process {
+    let epoch = audit.epoch();
+    let property = |name| agent.jvmti.system_property(name).unwrap_or_default();
+    let jvm = format!(
+        "{} {} (Java {})",
+        property(c"java.vm.name"),
+        property(c"java.vm.version"),
+        property(c"java.vm.specification.version")
+    );
+    Process {
+        pid: std::process::id(),
+        jvm,
+        command: property(c"sun.java.command"),
+        options: audit.options.as_given(),
+        started: epoch.started,
+        armed: epoch.since,
+        taken: SystemTime::now(),
+        from_start: epoch.from_start,
+        trigger,
+        number,
+        rss_bytes: posix::resident(),
+        reports: 1,
+    }
 }
 
 /// Renders a report, and stops when memory gets short.

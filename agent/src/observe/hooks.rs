@@ -9,7 +9,7 @@ use crate::observe::guard::Hook;
 use crate::observe::sites::{Allocations, DoubleEnds};
 use crate::observe::stack::{self, Seen};
 use crate::observe::threads::Reclaiming;
-use crate::observe::{guard, threads};
+use crate::observe::{guard, marking, threads};
 use crate::state::classes::Classes;
 use crate::state::context::Context;
 use crate::state::slots::Known;
@@ -80,7 +80,7 @@ fn opened(env: *mut JNIEnv, kind: Kind, address: jlong, instance: jobject) {
         }
         let id = InstanceId::of_address(address);
         with_memory(hook, "constructor", |hook| {
-            on_created(hook, kind, instance, |hook, site, thread| {
+            on_created(hook, (kind, id), instance, |hook, site, thread| {
                 let Some(audit) = hook.audit() else { return Ok(None) };
                 let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
                 ledger.created(own, id, site, thread, hook.agent.recent()).map(Some)
@@ -128,7 +128,9 @@ fn on_freed(hook: &mut Hook, kind: Kind, id: InstanceId) -> Result<()> {
         Some(by) => Some((by, None)),
         None => actor(hook),
     };
-    let (Some((by, reclaiming)), Some(audit)) = (by, hook.audit()) else { return Ok(()) };
+    let Some((by, reclaiming)) = by else { return Ok(()) };
+    marking::gone(hook, id, by, reclaiming);
+    let Some(audit) = hook.audit() else { return Ok(()) };
     if audit.is_adopting() {
         hook.outside(|context| freed_during_adoption(context, kind, id, by, reclaiming));
         return Ok(());
@@ -272,11 +274,12 @@ pub(super) fn record<T>(hook: &Hook, what: &'static str, outcome: Result<T>) {
     }
 }
 
-/// Finds the site and the thread, and enters an instance with `enter`.
+/// Finds the site and the thread, and enters an instance, whose id in the ledger is `id`, with
+/// `enter`.
 #[inline]
 pub(super) fn on_created(
     hook: &mut Hook,
-    kind: Kind,
+    (kind, id): (Kind, InstanceId),
     instance: jobject,
     mut enter: impl FnMut(
         &mut Hook,
@@ -317,6 +320,7 @@ pub(super) fn on_created(
             Err(_) => audit.session.record_unreadable("a thread's name could not be read"),
         });
     }
+    marking::made(hook, id, site, thread);
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 
 use crate::observe::hooks::{actor_if_known, on_created, on_ended_again, reason, with_memory};
 use crate::observe::threads::{self, Reclaiming};
-use crate::observe::{adoption, guard};
+use crate::observe::{adoption, guard, marking};
 use crate::state::classes::Life;
 use crate::state::context::Context;
 use crate::sys::jni::Jni;
@@ -27,7 +27,7 @@ pub(crate) extern "system" fn created(env: *mut JNIEnv, _class: jclass, instance
             let id = Ledger::next_id();
             let tagged =
                 |Context { audit, .. }: Context<'_>| adoption::tag_created(audit, instance, id);
-            on_created(hook, kind, instance, |hook, site, thread| {
+            on_created(hook, (kind, id), instance, |hook, site, thread| {
                 match hook.outside(tagged) {
                     None => return Ok(None),
                     Some(Err(_)) => return Err(NotEntered::OutOfMemory),
@@ -78,6 +78,7 @@ fn on_ended(context: Context<'_>, instance: jobject) -> Result<()> {
     if actor.role == Role::Reclaimer && threads::reclaiming(agent, jni)? == Reclaiming::Finalizes {
         actor.role = Role::StreamFinalizer;
     }
+    marking::gone_in(context, id, actor, None);
     // Several threads may end one instance at once, and no lock of the JDK is held here yet.
     let end =
         |ledger: &Ledger, own: &ThreadCounts| ledger.ended_once(own, id, actor, || agent.recent());

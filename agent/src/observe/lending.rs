@@ -6,6 +6,7 @@
 
 use crate::observe::guard::{self, Hook};
 use crate::observe::hooks::{actor, on_created, program, record, with_memory};
+use crate::observe::marking;
 use crate::state::context::Context;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Result, jclass, jobject};
@@ -19,7 +20,7 @@ pub(crate) extern "system" fn lent(env: *mut JNIEnv, _class: jclass, inflater: j
     guard::hook(jni, |hook| {
         with_memory(hook, "getInflater()", |hook| {
             let Some(id) = identify(hook, inflater)? else { return Ok(()) };
-            on_created(hook, Kind::ZipEntry, inflater, |hook, site, thread| {
+            on_created(hook, (Kind::ZipEntry, id.loan()), inflater, |hook, site, thread| {
                 let Some(audit) = hook.audit() else { return Ok(None) };
                 let (ledger, own) = (audit.ledger.get(&hook.inside), hook.inside.counts());
                 ledger.lent(own, id, site, thread, hook.agent.recent()).map(Some)
@@ -37,7 +38,9 @@ pub(crate) extern "system" fn given_back(env: *mut JNIEnv, _class: jclass, infla
         let _stage = crate::sys::fault_injection::memory("ended");
         let given_back = identify(hook, inflater).map(|id| {
             let by = program(hook).or_else(|| actor(hook).map(|(by, _)| by));
-            let (Some(id), Some(by), Some(audit)) = (id, by, hook.audit()) else { return };
+            let (Some(id), Some(by)) = (id, by) else { return };
+            marking::gone(hook, id.loan(), by, None);
+            let Some(audit) = hook.audit() else { return };
             let agent = hook.agent;
             if audit.is_adopting() {
                 hook.outside(|Context { audit, .. }| {

@@ -6,6 +6,7 @@ pub(crate) mod guard;
 pub(crate) mod hooks;
 pub(crate) mod hooks_by_tag;
 pub(crate) mod lending;
+mod marking;
 pub(crate) mod outermost;
 mod sites;
 pub(crate) mod stack;

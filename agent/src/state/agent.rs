@@ -20,8 +20,8 @@ use crate::sys::wake::{WakeReason, Waker};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use zaudit_core::ledger::ThreadCounts;
-use zaudit_core::model::{InstanceId, Nanos};
-use zaudit_core::options::Options;
+use zaudit_core::model::{InstanceId, Nanos, Outcome};
+use zaudit_core::options::{Arm, Options};
 
 /// The agent of this process; empty until it is loaded.
 static AGENT: OnceLock<Agent> = OnceLock::new();
@@ -62,6 +62,9 @@ pub(crate) struct Agent {
     uncounted: AtomicU64,
 }
 
+/// A reason for `health`.
+const LOST: &str = "the process had no memory left for what was made since a mark";
+
 impl Agent {
     /// `live` says whether the JVM was in its live phase before.
     pub(crate) fn new(jvmti: Jvmti, started_with: Options, live: bool) -> Agent {
@@ -87,6 +90,11 @@ impl Agent {
     #[inline]
     pub(crate) fn get() -> Option<&'static Agent> {
         AGENT.get()
+    }
+
+    /// Whether the audit begins with the JVM.
+    pub(crate) fn is_armed_at_start(&self) -> bool {
+        self.started_with.arm == Arm::AtStart && self.started_with.delay.is_none()
     }
 
     /// Makes this the agent of the process. None if there is one already.
@@ -203,7 +211,12 @@ impl Agent {
     /// Records in the ledger all instances that the GC has freed so far.
     pub(crate) fn drain(&self, audit: &Audit) {
         let now = self.now();
-        let freed = |id| _ = audit.with_ledger(|ledger, _| ledger.freed(id, now));
+        let freed = |id| {
+            audit.with_ledger(|ledger, _| ledger.freed(id, now));
+            if audit.marks.are_held() && audit.marks.lost(id, Outcome::Collected, None).is_err() {
+                audit.session.record_dropped(LOST);
+            }
+        };
         if self.freed.take(freed) {
             audit.shrink();
         }

@@ -6,6 +6,7 @@
 
 use crate::state::classes::Classes;
 use crate::state::frame_names::FrameNames;
+use crate::state::marks::Marks;
 use crate::state::redefinitions::Redefinitions;
 use crate::state::slots::{self, Inside, Quiescent};
 use crate::state::tags;
@@ -53,6 +54,8 @@ pub(crate) struct Audit {
     /// Whether hooks count. Another agent that retransforms a class may place some of them before
     /// the others are there.
     counting: AtomicBool,
+    /// Who makes what while a mark is held.
+    pub(crate) marks: Marks,
     /// The hooks that are in place, by class.
     placed: Mutex<BTreeMap<&'static str, Vec<Callback>>>,
     /// By address, while adoption is under way: all instances that were ended.
@@ -123,6 +126,7 @@ impl Audit {
             by_tag: AtomicBool::new(false),
             identity_certain: AtomicBool::new(false),
             counting: AtomicBool::new(false),
+            marks: Marks::default(),
             placed: Mutex::default(),
             ended: Mutex::default(),
             redefinitions: Redefinitions::default(),

@@ -330,6 +330,25 @@ impl Jni {
         self.not_null(jni!(self, NewObjectA, class, constructor, ptr::null()))
     }
 
+    /// A Java string. None if the JVM has no memory for it.
+    pub(crate) fn string(self, text: &str) -> Option<jobject> {
+        let units: Vec<u16> = text.encode_utf16().collect();
+        let length = jint::try_from(units.len()).ok()?;
+        self.not_null(jni!(self, NewString, units.as_ptr(), length))
+    }
+
+    /// The text of a Java string; what is not Unicode in it is replaced.
+    pub(crate) fn text(self, string: jobject) -> Option<String> {
+        if string.is_null() {
+            return None;
+        }
+        let length = jni!(self, GetStringLength, string);
+        let mut units = vec![0u16; usize::try_from(length).ok()?];
+        jni!(self, GetStringRegion, string, 0, length, units.as_mut_ptr());
+        self.clear_exception();
+        Some(String::from_utf16_lossy(&units))
+    }
+
     /// The result unless it is null. Clears a pending exception, which must not reach the program.
     fn not_null<T>(self, result: *mut T) -> Option<*mut T> {
         self.clear_exception();

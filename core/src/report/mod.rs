@@ -384,6 +384,12 @@ impl Report {
         hints::hint(finding, Context { release, tendency, double_ends: &self.double_ends })
     }
 
+    /// The findings as the text report has them, without what stands above and below them, where
+    /// everything should have been ended: what is live is a leak, and has a hint.
+    pub fn findings_as_text(&self) -> io::Result<String> {
+        text::findings_alone(self)
+    }
+
     /// Writes the report in this format. `style` applies to text. The writer should be buffered.
     pub fn render(&self, format: Format, style: Style, to: &mut dyn Write) -> io::Result<()> {
         match format {

@@ -86,6 +86,15 @@ pub(super) fn one_finding(
     captured(|text| text.finding(report, finding, head))
 }
 
+/// All findings, and nothing else. What is live is a leak.
+pub(super) fn findings_alone(report: &Report) -> io::Result<String> {
+    let mut findings = findings(&report.classification.sites)?;
+    for finding in &mut findings {
+        finding.stats.leaked += std::mem::take(&mut finding.stats.suspects);
+    }
+    captured(|text| text.findings(report, &findings, LEAKS))
+}
+
 /// What stands below the findings.
 pub(super) fn below_findings(report: &Report) -> io::Result<String> {
     captured(|text| text.below_findings(report))

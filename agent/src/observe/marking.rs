@@ -42,8 +42,8 @@ fn made_in(
     });
     let number = number.unwrap_or_default();
     let name = audit.marks.name(number).unwrap_or_else(|| {
-        let name = threads::name(agent, jni);
-        name.map_or_else(|_| Arc::from(""), Arc::from)
+        let name = threads::name(agent, jni).ok().filter(|name| name != threads::UNNAMED);
+        Arc::from(name.unwrap_or_default())
     });
     let made = audit.marks.made(id, site, thread, (number, name));
     if made.is_err() {

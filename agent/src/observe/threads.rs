@@ -284,11 +284,14 @@ fn state(agent: &Agent, jni: Jni, thread: jobject) -> Result<jint> {
     status.map_or_else(|| agent.jvmti.thread_state(thread), Ok)
 }
 
+/// Stands for the name of a thread that has none.
+pub(crate) const UNNAMED: &str = "(unnamed)";
+
 /// The current thread's name; a virtual one often has none.
 pub(crate) fn name(agent: &Agent, jni: Jni) -> std::result::Result<String, jvmtiError> {
     let thread: jobject = agent.jvmti.current_thread()?;
     let name = agent.jvmti.thread_name(jni, thread);
     jni.delete_local(thread);
     let name = name?;
-    Ok(if name.is_empty() { "(unnamed)".into() } else { name })
+    Ok(if name.is_empty() { UNNAMED.into() } else { name })
 }

@@ -38,7 +38,7 @@ struct Table {
     open: HashMap<InstanceId, Made>,
     /// What the program did not end and is gone.
     lost: Vec<Made>,
-    /// The names of threads, by their Java ids.
+    /// The names of threads that have one, by their Java ids.
     names: HashMap<u64, Arc<str>>,
 }
 
@@ -110,7 +110,8 @@ impl Marks {
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         table.open.try_reserve(1)?;
         table.names.try_reserve(1)?;
-        if java_thread != 0 {
+        // Of virtual threads there may be millions, and few have a name.
+        if java_thread != 0 && !name.is_empty() {
             table.names.insert(java_thread, Arc::clone(&name));
         }
         let outcome = Outcome::Live;

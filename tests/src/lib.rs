@@ -1,12 +1,12 @@
 //! What the suites under `tests/` share: JDKs, compiled fixtures, a child JVM as a value, reports
 //! read back.
 //!
-//! Reading order: [`jdks`] says on what, [`fixtures`] and [`expectation`] say what should come out,
-//! [`agent`] and [`java_agent`] build what is under test, [`jvm`] and [`child`] run it, [`command`]
-//! speaks to it, [`report`] reads what it said, as [`external_tools`] do, [`golden`] compares it
-//! with what is stored, and [`suite`] makes the list of cases. Only [`formats`] takes something from
-//! the agent, its list of formats: the wire formats are read by structs of the tests' own, so that a
-//! renamed field is a failure and not a refactoring.
+//! Reading order: [`jdks`] says on what, [`fixtures`] and [`expectation`] say what should come
+//! out, [`agent`] and [`java_agent`] build what is under test, [`jvm`] and [`child`] run it,
+//! [`command`] speaks to it, [`report`] reads what it said, as [`external_tools`] do, [`golden`]
+//! compares it with what is stored, and [`suite`] makes the list of cases. Only [`formats`] takes
+//! something from the agent, its list of formats: the wire formats are read by structs of the
+//! tests' own, so that a renamed field is a failure and not a refactoring.
 
 pub mod agent;
 pub mod child;

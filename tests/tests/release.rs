@@ -322,7 +322,9 @@ impl Kit {
     fn ensure_exact(&self, jvm: Jvm, jdk: &Jdk, name: &str, architecture: &str) -> Result<()> {
         let fixture = self.env.fixture(name)?;
         let bare = (architecture == "x86_64").then(|| jvm.clone().run()).transpose()?;
-        let audited = jvm.audited(&self.library(architecture), &fixture.options).run()?;
+        // The emulator is slow, and so are finalizers under it.
+        let options = format!("{},gc_timeout=60s", fixture.options);
+        let audited = jvm.audited(&self.library(architecture), &options).run()?;
         let seen = (audited.code(), audited.printed());
         let expected = bare
             .as_ref()

@@ -39,7 +39,8 @@ pub(crate) fn run(diff: &Diff) -> Result<(), CliError> {
     if worse { Err(CliError::new(Code::Failed, "", "")) } else { Ok(()) }
 }
 
-fn text(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> String {
+/// The comparison for people.
+pub(crate) fn text(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> String {
     let mut out = summary(changes);
     let length =
         |report: &Report| Duration::try_from_secs_f64(report.age_seconds).unwrap_or_default();
@@ -205,7 +206,8 @@ struct JsonFrame<'a> {
     line: Option<u32>,
 }
 
-fn json(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> Vec<u8> {
+/// The comparison for programs.
+pub(crate) fn json(reports: [(&Report, &str); 2], changes: &[Change<'_>]) -> Vec<u8> {
     fn run<'a>((report, file): (&'a Report, &'a str)) -> Run<'a> {
         let process = &report.process;
         let taken = process.taken.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();

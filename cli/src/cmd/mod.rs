@@ -1,5 +1,5 @@
 //! One module for each subcommand. The simple ones (`attach`, `dump`, `status`, `reset`, `disarm`)
-//! are one request each, in `main.rs`; [`input`] is what the commands share that read
+//! are one request each, in `lib.rs`; [`input`] is what the commands share that read
 //! reports from files.
 
 pub(crate) mod diff;

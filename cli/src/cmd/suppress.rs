@@ -42,10 +42,11 @@ pub(crate) fn run(suppress: &Suppress) -> Result<(), CliError> {
 }
 
 /// A file of rules.
-struct File {
-    text: String,
+pub(crate) struct File {
+    /// The rules, with comments.
+    pub(crate) text: String,
     /// What it does not cover, one line each.
-    left_out: Vec<String>,
+    pub(crate) left_out: Vec<String>,
 }
 
 /// A rule to write: for the leaks of a finding, or for its suspects.
@@ -57,7 +58,8 @@ struct Proposal {
     order: (bool, Reverse<usize>, bool),
 }
 
-fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
+/// The rules for what a report has found.
+pub(crate) fn rules_for(report: &Report) -> Result<File, OutOfMemory> {
     let findings = findings(&report.classification.sites)?;
     let mut proposals: Vec<Proposal> = findings.iter().flat_map(proposals).collect();
     proposals.sort_by_key(|proposal| proposal.order);

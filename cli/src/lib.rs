@@ -20,6 +20,8 @@ mod library;
 mod reply;
 mod request;
 mod cmd;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(test)]
 #[expect(unreachable_pub, reason = "zaudit-tests makes it public")]
@@ -39,7 +41,8 @@ use std::process::ExitCode;
 use target::{Presence, Target};
 use zaudit_core::escape;
 
-fn main() -> ExitCode {
+/// Does what the command line says.
+pub fn main() -> ExitCode {
     let error = match Arguments::try_parse() {
         Ok(arguments) => run(&arguments).err(),
         // Help and version are requested output, not errors.

@@ -1,10 +1,10 @@
 //! The `zaudit` command: runs Java programs under the agent, attaches it to running JVMs, and reads
 //! its reports.
 //!
-//! [`arguments`] is the command line; [`cmd`] has a module for each subcommand. To reach a JVM,
-//! [`target`] inspects the process (with [`proc`] and [`hotspot`]), [`library`] finds the agent's
-//! library as the JVM sees it, and [`mod@request`] sends a command to the agent and waits for the
-//! [`reply`]. [`error`], [`output`], [`duration`] and [`sys`] serve all of them.
+//! `arguments` is the command line; `cmd` has a module for each subcommand. To reach a JVM,
+//! `target` inspects the process (with `proc` and `hotspot`), `library` finds the agent's
+//! library as the JVM sees it, and `request` sends a command to the agent and waits for the
+//! `reply`. `error`, `output`, `duration` and `sys` serve all of them.
 //!
 //! Invariant: every error is one line on standard error and a documented exit code.
 

@@ -48,12 +48,15 @@ pub fn lateness(each: &str, mean: Duration, sum: &str) -> String {
     format!("each held {each} for {} on average ({sum})", duration(mean))
 }
 
-/// What the live ones hold, and how old they are.
-pub fn live(number: u64, held: &str, oldest: Duration, youngest: Duration) -> String {
+/// What the live ones hold, and how old the oldest and the youngest are, if that is known.
+pub fn live(number: u64, held: &str, ages: Option<(Duration, Duration)>) -> String {
     let holding = format!("{} live, holding {held}", grouped(number));
-    match (duration(oldest), duration(youngest)) {
-        (oldest, youngest) if oldest == youngest => format!("{holding}, created {oldest} ago"),
-        (oldest, youngest) => format!("{holding}, created {oldest} to {youngest} ago"),
+    match ages.map(|(oldest, youngest)| (duration(oldest), duration(youngest))) {
+        None => holding,
+        Some((oldest, youngest)) if oldest == youngest => {
+            format!("{holding}, created {oldest} ago")
+        }
+        Some((oldest, youngest)) => format!("{holding}, created {oldest} to {youngest} ago"),
     }
 }
 
@@ -176,10 +179,14 @@ mod tests {
             "… and 1 more finding with 2 instances; format=json lists all"
         );
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
-        assert_eq!(live(1, "4 KiB", second, second), "1 live, holding 4 KiB, created 1 s ago");
         assert_eq!(
-            live(2, "8 KiB", minute, second),
+            live(1, "4 KiB", Some((second, second))),
+            "1 live, holding 4 KiB, created 1 s ago"
+        );
+        assert_eq!(
+            live(2, "8 KiB", Some((minute, second))),
             "2 live, holding 8 KiB, created 60 s to 1 s ago"
         );
+        assert_eq!(live(1, "4 KiB", None), "1 live, holding 4 KiB");
     }
 }

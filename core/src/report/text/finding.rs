@@ -257,12 +257,10 @@ pub(in crate::report) fn facts(report: &Report, stats: &SiteStats) -> Vec<String
         facts.push(wording::lateness(&each, mean, &byte_seconds(stats.lateness())));
     }
     if stats.tally.live > 0 {
-        let age = |created: Option<Nanos>| {
-            created.map(|created| report.snapshot_nanos.since(created)).unwrap_or_default()
-        };
+        let age = |created: Nanos| report.snapshot_nanos.since(created);
         let held = approximate(report, stats.bytes_held());
-        let (oldest, youngest) = (age(stats.tally.oldest), age(stats.tally.youngest));
-        facts.push(wording::live(stats.tally.live, &held, oldest, youngest));
+        let ages = stats.tally.oldest.map(age).zip(stats.tally.youngest.map(age));
+        facts.push(wording::live(stats.tally.live, &held, ages));
         if stats.too_young() > 0 {
             facts.push(wording::too_young(stats.too_young()));
         }

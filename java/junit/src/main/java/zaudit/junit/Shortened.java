@@ -5,15 +5,12 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The findings of a text report without ages, and the frames of what runs the test. */
+/** The findings of a text report without the frames of what runs the test. */
 final class Shortened {
     /** A frame, and whether it is the one to blame. */
     private static final Pattern FRAME = Pattern.compile("(?:      |    > )(\\S+)\\.[^.(]+\\(.*");
 
     private static final Pattern MORE = Pattern.compile("      … ([\\d,]+) more frames?.*");
-
-    /** Of what was made since a mark the agent knows the order and not the age. */
-    private static final String AGE = ", created under 1 ms ago";
 
     private Shortened() {}
 
@@ -31,7 +28,7 @@ final class Shortened {
             long left = isMore ? Long.parseLong(more.group(1).replace(",", "")) : 0;
             add(frames, left, scope, lines);
             if (!isMore) {
-                lines.add(line.replace(AGE, ""));
+                lines.add(line);
             }
         }
         add(frames, 0, scope, lines);

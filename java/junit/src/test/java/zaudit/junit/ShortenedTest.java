@@ -31,7 +31,7 @@ class ShortenedTest {
                         + "      shop.PackerTest$1.run(PackerTest.java:10)\n"
                         + "      … 1 more frame",
                 "LEAK 1 of 1  shop.Packer.pack(Packer.java:11)",
-                "    1 live, holding 262 KiB, created under 1 ms ago · thread main",
+                "    1 live, holding 262 KiB · thread main",
                 "    hint: call end()",
                 "      java.util.zip.Deflater.<init>(Deflater.java:201)",
                 "    > shop.Packer.pack(Packer.java:11)",

@@ -54,11 +54,15 @@ impl Place {
         Place { slot: AtomicPtr::new(ptr::null_mut()), before: AtomicUsize::new(0) }
     }
 
-    /// Writes `function` to a place of the table. False if that cannot be done.
+    /// Writes `function` to a place of the table. False if that cannot be done, or if it has been
+    /// done: two agents that take one place twice would call each other for ever.
     ///
     /// # Safety
     /// `slot` is a place of the JVM's table.
     unsafe fn take(&self, slot: *const usize, function: usize) -> bool {
+        if !self.slot.load(Ordering::Acquire).is_null() {
+            return false;
+        }
         // SAFETY: the caller guarantees the address; it is aligned, and the table is never freed.
         let place = unsafe { AtomicUsize::from_ptr(slot.cast_mut()) };
         let before = place.load(Ordering::Acquire);
@@ -79,7 +83,11 @@ impl Place {
         // SAFETY: only `take` stores it, and the table is never freed.
         let Some(place) = (unsafe { self.slot.load(Ordering::Acquire).as_ref() }) else { return };
         let before = self.before.load(Ordering::Acquire);
-        _ = place.compare_exchange(function, before, Ordering::AcqRel, Ordering::Acquire);
+        let given =
+            place.compare_exchange(function, before, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if given {
+            self.slot.store(ptr::null_mut(), Ordering::Release);
+        }
     }
 
     /// Whether this is the place of that table, and was taken.
@@ -261,8 +269,10 @@ mod tests {
         assert_eq!(read(), 0x10);
         assert!(take(&place, slot));
         TABLE.store(0x30, Ordering::Relaxed);
+        assert!(!take(&place, slot), "the other one calls ours");
         place.give_back(0x20);
         assert_eq!(read(), 0x30, "another one has taken it since");
+        assert!(!take(&place, slot), "and still calls ours");
     }
 
     #[test]

@@ -17,10 +17,14 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 use zaudit_core::files::reason;
 
 /// The largest message and the largest report that are read, in bytes.
 const LARGEST: (u64, u64) = (1 << 20, 1 << 30);
+
+/// How long a JVM may take to end that began to before it had answered in full.
+const DYING: Duration = Duration::from_secs(2);
 
 /// A command for the agent.
 #[derive(Clone, Debug)]
@@ -73,6 +77,10 @@ impl AgentRequest<'_> {
         let code = loop {
             match Reply::parse(&attach::request(target, &words, deadline)?) {
                 Reply::Returned(code) => break code,
+                // A JVM that exits while it answers gets as far as the first line.
+                Reply::NotLoaded(text) if text.is_empty() && target.ends_within(DYING) => {
+                    return Err(CliError::gone(target.pid));
+                }
                 Reply::NotLoaded(text) => {
                     return Err(reply::not_loaded(target.pid, library, &text));
                 }

@@ -161,14 +161,7 @@ enum Antagonist {
         @Override
         void act(Random random) throws Exception {
             try (ZipFile zip = new ZipFile(archive())) {
-                for (int i = 0; i < 10; i++) {
-                    InputStream stream = zip.getInputStream(zip.getEntry("entry"));
-                    Book.created(Book.Kind.ENTRY);
-                    stream.read();
-                    if (random.nextInt(3) > 0) {
-                        stream.close();
-                    }
-                }
+                read(random, () -> zip.getInputStream(zip.getEntry("entry")));
             }
         }
     },
@@ -179,14 +172,7 @@ enum Antagonist {
         void act(Random random) throws Exception {
             try (FileSystem system =
                     FileSystems.newFileSystem(archive().toPath(), (ClassLoader) null)) {
-                for (int i = 0; i < 10; i++) {
-                    InputStream stream = Files.newInputStream(system.getPath("entry"));
-                    Book.created(Book.Kind.ENTRY);
-                    stream.read();
-                    if (random.nextInt(3) > 0) {
-                        stream.close();
-                    }
-                }
+                read(random, () -> Files.newInputStream(system.getPath("entry")));
             }
         }
     },
@@ -236,6 +222,18 @@ enum Antagonist {
             return Thread.class.getMethod("startVirtualThread", Runnable.class);
         } catch (NoSuchMethodException older) {
             return null;
+        }
+    }
+
+    /** Reads streams of an archive, and closes two of three. */
+    private static void read(Random random, Callable<InputStream> open) throws Exception {
+        for (int i = 0; i < 10; i++) {
+            InputStream stream = open.call();
+            Book.created(Book.Kind.ENTRY);
+            stream.read();
+            if (random.nextInt(3) > 0) {
+                stream.close();
+            }
         }
     }
 

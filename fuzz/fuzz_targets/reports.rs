@@ -3,7 +3,7 @@
 //! The input is a JSON report, or describes changes to one.
 //!
 //! Properties, of any bytes:
-//! - what is no report is refused in a short line;
+//! - what is not a report is refused in a short line;
 //! - a report is written in any format as that format's readers want it, and its JSON is read
 //!   again as the same report;
 //! - it can be merged with another one and compared with it; the results are reports, too.

@@ -154,7 +154,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// A raw system call is no imported function.
+/// A raw system call is not an imported function.
 #[test]
 fn raw_system_calls_are_waits_and_wakes() {
     let mut found = 0;

@@ -179,11 +179,20 @@ fn alone<T>(change: impl FnOnce() -> T) -> T {
         return change();
     }
     OURS.store(true, Ordering::SeqCst);
+    // Also after a panic: others must not wait for a change that is over.
+    let _over = Over;
     wait_until(|| OTHERS.load(Ordering::SeqCst) == 0);
-    let done = change();
-    OURS.store(false, Ordering::SeqCst);
-    CHANGING.set(false);
-    done
+    change()
+}
+
+/// The end of our own change, when it is dropped.
+struct Over;
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        OURS.store(false, Ordering::SeqCst);
+        CHANGING.set(false);
+    }
 }
 
 /// Makes the change of another agent when none of ours is under way.
@@ -300,6 +309,8 @@ mod tests {
             }
             scope.spawn(|| assert!((0..300).map(ours).all(|before| before == 0)));
         });
+        let panics = std::panic::catch_unwind(|| alone(|| panic!("a defect")));
+        assert!(panics.is_err() && !OURS.load(Ordering::SeqCst) && !CHANGING.get());
     }
 
     #[test]

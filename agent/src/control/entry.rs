@@ -31,6 +31,12 @@ use zaudit_core::options::{self, Arm, Command, Options, Parsed};
 /// (JDK-8330969).
 static LOADED_WITH: OnceLock<Options> = OnceLock::new();
 
+/// What has to be there before anything else runs; every way into the library begins with it.
+fn set_up() {
+    allocator::set_up();
+    guard::install_panic_hook();
+}
+
 /// Called by the JVM for `-agentpath` (JVMTI, "Agent Start-Up (OnLoad phase)").
 #[unsafe(no_mangle)]
 extern "system" fn Agent_OnLoad(
@@ -38,8 +44,7 @@ extern "system" fn Agent_OnLoad(
     options: *const c_char,
     _reserved: *mut c_void,
 ) -> jint {
-    allocator::set_up();
-    guard::install_panic_hook();
+    set_up();
     #[cfg(feature = "fault-injection")]
     if crate::sys::fault_injection::loaded() {
         allocator::pin();
@@ -135,8 +140,7 @@ fn with_bytes<T: Default>(
 /// class by which that code says what to do.
 #[unsafe(no_mangle)]
 extern "system" fn JNI_OnLoad(vm: *mut JavaVM, _reserved: *mut c_void) -> jint {
-    allocator::set_up();
-    guard::install_panic_hook();
+    set_up();
     let _busy = slots::busy();
     let defined = guard::entry(|| {
         // SAFETY: the JVM hands its own invocation table.
@@ -193,8 +197,7 @@ extern "system" fn Agent_OnAttach(
     options: *const c_char,
     _reserved: *mut c_void,
 ) -> jint {
-    allocator::set_up();
-    guard::install_panic_hook();
+    set_up();
     #[cfg(feature = "fault-injection")]
     let _stage = crate::sys::fault_injection::memory("attach");
     let _busy = slots::busy();
@@ -339,10 +342,24 @@ fn install(
     // SAFETY: the JVM hands its own invocation table.
     unsafe { jni::keep_vm(vm) };
     let jvmti = jvmti(vm)?;
-    if let Some(flag) = archives::recording(jvmti.release()) {
-        // SAFETY: no other code has this environment.
-        unsafe { jvmti.dispose() }
-            .map_err(|error| format!("JVMTI DisposeEnvironment failed: {error}"))?;
+    let installed = prepare(jvmti, events).and_then(|()| {
+        let installed = Agent::new(jvmti, options, live).install();
+        installed.ok_or_else(|| "another thread is loading the agent".into())
+    });
+    installed.inspect_err(|_| {
+        // SAFETY: no agent has this environment, and the callbacks do nothing without one.
+        if let Err(error) = unsafe { jvmti.dispose() } {
+            say(&format!("JVMTI DisposeEnvironment failed: {error}"));
+        }
+    })
+}
+
+/// Prepares the agent's own environment, with these events. Until the agent is installed, they do
+/// nothing.
+fn prepare(jvmti: Jvmti, events: &[jvmtiEvent]) -> Result<(), String> {
+    let failed = |function: &'static str| move |error| format!("JVMTI {function} failed: {error}");
+    let release = jvmti.read_release().map_err(failed("GetSystemProperty"))?;
+    if let Some(flag) = archives::recording(release) {
         return Err(format!(
             "this JVM records for an AOT cache ({flag}), which cannot contain instrumented classes; \
              to audit it, start it without that flag"
@@ -351,19 +368,16 @@ fn install(
     let mut wanted = jvmtiCapabilities::default();
     wanted.set_can_get_source_file_name(true);
     wanted.set_can_get_line_numbers(true);
-    let failed = |function: &'static str| move |error| format!("JVMTI {function} failed: {error}");
     jvmti.add_capabilities(&wanted).map_err(failed("AddCapabilities"))?;
     let mut callbacks = jvmtiEventCallbacks::default();
     callbacks.VMInit = Some(on_vm_init);
     callbacks.VMDeath = Some(on_vm_death);
     callbacks.DataDumpRequest = Some(on_data_dump_request);
     jvmti.set_callbacks(&callbacks).map_err(failed("SetEventCallbacks"))?;
-    let agent =
-        Agent::new(jvmti, options, live).install().ok_or("another thread is loading the agent")?;
-    for event in events {
-        jvmti.notify(*event, true).map_err(failed("SetEventNotificationMode"))?;
-    }
-    Ok(agent)
+    let mut events = events.iter();
+    events.try_for_each(|event| {
+        jvmti.notify(*event, true).map_err(failed("SetEventNotificationMode"))
+    })
 }
 
 extern "system" fn on_vm_init(_jvmti: *mut jvmtiEnv, env: *mut JNIEnv, _thread: jobject) {

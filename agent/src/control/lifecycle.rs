@@ -23,6 +23,7 @@ use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_DATA_DUMP_REQUEST, JVMTI_EVENT_OBJECT_FREE,
 };
 use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use zaudit_core::model::Trigger;
@@ -57,6 +58,12 @@ pub(crate) fn arm(
         std::mem::forget(agent.end_audit());
         return Err(SHUT_DOWN.into());
     }
+    // What has begun would be an audit without hooks, and would prevent the next one.
+    if armed.is_err()
+        && let Some(why) = restore(agent, jni)
+    {
+        say(&why);
+    }
     armed
 }
 
@@ -74,7 +81,7 @@ pub(crate) fn prepare(agent: &Agent, jni: Jni) -> Result<(), String> {
     if agent.classes.get().is_none() {
         let classes = jni
             .with_locals(LOCAL_REFS, || {
-                define_helper(jni).and_then(|helper| Classes::find(jni, helper))
+                define_helper(agent, jni).and_then(|helper| Classes::find(jni, helper))
             })
             .unwrap_or_else(|| Err(OUT_OF_MEMORY.into()))?;
         agent.classes.get_or_init(|| classes);
@@ -119,11 +126,8 @@ fn set_up(
         zipfs::find(Context { agent, audit: &audit, jni }, classes);
     }
     events::rest(Context { agent, audit: &audit, jni });
-    if let Err(why) = start_worker(agent, jni, None) {
-        drop(audit);
-        drop(take_down(agent));
-        return Err(format!("cannot start the agent's thread: {why}"));
-    }
+    start_worker(agent, jni, None)
+        .map_err(|why| format!("cannot start the agent's thread: {why}"))?;
     if options.adopt
         && let Err(error) = adoption::run(Context { agent, audit: &audit, jni })
     {
@@ -209,14 +213,24 @@ pub(crate) fn disarm(
         EndOfAudit::Done(written) => written,
     };
     // A JVM that has exited meanwhile has written its last report itself.
-    let restored = jni.with_locals(LOCAL_REFS, || take_down(agent)).flatten();
+    let restored = restore(agent, jni);
     DisarmOutcome::Done(written.and_then(|written| restored.map_or(Ok(written), Err)))
+}
+
+/// [`take_down`] with space for local references, if the JVM has it. Without, -Xcheck:jni may warn
+/// of them.
+fn restore(agent: &'static Agent, jni: Jni) -> Option<String> {
+    jni.with_locals(LOCAL_REFS, || take_down(agent)).unwrap_or_else(|| take_down(agent))
 }
 
 /// Removes the audit: hooks, events, thread, tags. Returns an error message if something could not
 /// be restored.
 fn take_down(agent: &'static Agent) -> Option<String> {
-    let audit = agent.end_audit()?;
+    let Some(audit) = agent.end_audit() else {
+        // It was not begun yet.
+        interposer::remove();
+        return None;
+    };
     let mut failed = None;
     if let Err(error) = agent.jvmti.notify(JVMTI_EVENT_DATA_DUMP_REQUEST, false) {
         failed = Some(format!("cannot disable reports on SIGQUIT: {error}"));
@@ -269,13 +283,26 @@ fn enable_signal(agent: &Agent, options: &Options) {
     }
 }
 
-/// Defines the helper class and returns a local reference to it.
-fn define_helper(jni: Jni) -> Result<jclass, String> {
+/// Defines the helper class, once, and returns a local reference to it.
+fn define_helper(agent: &Agent, jni: Jni) -> Result<jclass, String> {
+    // By an attempt whose later steps have failed.
+    static DEFINED: AtomicBool = AtomicBool::new(false);
     let c = |text: &str| CString::new(text).map_err(|error| error.to_string());
     let name = c(instrument::HELPER_CLASS)?;
-    let class = jni.define_boot_class(&name, &instrument::helper_class()).ok_or(
-        "cannot define the helper class; another copy of libzaudit.so is loaded in this JVM",
-    )?;
+    let class = if DEFINED.load(Ordering::Acquire) {
+        let thread = agent
+            .jvmti
+            .current_thread()
+            .map_err(|error| format!("JVMTI GetCurrentThread failed: {error}"))?;
+        let name = c(&instrument::HELPER_CLASS.replace('/', "."))?;
+        let class = jni.boot_class(jni.class_of(thread), &name);
+        class.ok_or("cannot find the helper class: the JVM is out of memory")?
+    } else {
+        jni.define_boot_class(&name, &instrument::helper_class()).ok_or(
+            "cannot define the helper class; another copy of libzaudit.so is loaded in this JVM",
+        )?
+    };
+    DEFINED.store(true, Ordering::Release);
     let names: Vec<(Callback, CString, CString)> = Callback::ALL
         .into_iter()
         .map(|callback| Ok((callback, c(callback.method())?, c(callback.descriptor())?)))

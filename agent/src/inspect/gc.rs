@@ -90,9 +90,10 @@ fn wait_until_idle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
             let queued = agent.classes.get().is_some_and(|classes| {
                 classes.finalizers_queued(jni) || classes.is_cleaner_busy(jni)
             });
-            // A query for a thread that has ended fails; that thread has nothing left to do.
-            let all_idle = !queued
-                && reclaimers.iter().all(|t| threads::is_idle(agent, jni, *t).unwrap_or(true));
+            let mut all_idle = !queued;
+            for one in &reclaimers {
+                all_idle &= of_living(threads::is_idle(agent, jni, *one), true)?;
+            }
             idle = if all_idle { idle + 1 } else { 0 };
             in_total += u32::from(all_idle);
         }
@@ -104,11 +105,19 @@ fn wait_until_idle(agent: &Agent, jni: Jni, deadline: Instant) -> Result<bool> {
 fn reclaimers(agent: &Agent, jni: Jni) -> Result<Vec<jobject>> {
     let mut reclaimers = Vec::new();
     for one in agent.jvmti.threads()? {
-        if threads::is_reclaimer(agent, jni, one).unwrap_or(false) {
+        if of_living(threads::is_reclaimer(agent, jni, one), false)? {
             reclaimers.push(one);
         } else {
             jni.delete_local(one);
         }
     }
     Ok(reclaimers)
+}
+
+/// What was found of a thread, or `ended` if it has ended meanwhile: it has nothing left to do.
+fn of_living(found: Result<bool>, ended: bool) -> Result<bool> {
+    match found {
+        Err(jvmtiError::THREAD_NOT_ALIVE | jvmtiError::INVALID_THREAD) => Ok(ended),
+        found => found,
+    }
 }

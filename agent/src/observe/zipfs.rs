@@ -76,7 +76,7 @@ pub(crate) fn find(context @ Context { audit, jni, .. }: Context<'_>, classes: &
         return;
     }
     let find = || {
-        for provider in classes.installed_providers(jni) {
+        for provider in classes.installed_providers(jni).ok_or(jvmtiError::OUT_OF_MEMORY)? {
             if let Some(lender) = find_from(context, classes, jni.class_of(provider))? {
                 place(context, classes, lender);
             }

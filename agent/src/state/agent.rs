@@ -60,6 +60,8 @@ pub(crate) struct Agent {
     shut_down: AtomicBool,
     /// Events that hooks could not record because memory was exhausted, since the last report.
     uncounted: AtomicU64,
+    /// The number of [`jni::shortages`] at the last report.
+    shortages: AtomicU64,
 }
 
 /// A reason for `health`.
@@ -83,6 +85,7 @@ impl Agent {
             begun: AtomicBool::new(false),
             shut_down: AtomicBool::new(false),
             uncounted: AtomicU64::new(0),
+            shortages: AtomicU64::new(0),
         }
     }
 
@@ -168,6 +171,7 @@ impl Agent {
     pub(crate) fn begin_audit(&self, audit: Arc<Audit>) {
         self.freed.open();
         self.uncounted.store(0, Ordering::Relaxed);
+        self.shortages.store(jni::shortages(), Ordering::Relaxed);
         slots::quiet(|quiet, threads| {
             // What was counted after the last sum of an earlier audit.
             threads.counts().for_each(ThreadCounts::clear);
@@ -233,10 +237,15 @@ impl Agent {
         self.uncounted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Adds the events that were not recorded since the last call to the audit's health.
+    /// Adds the events that were not recorded since the last call to the audit's health, and calls
+    /// that the JVM had no memory for.
     pub(crate) fn report_uncounted(&self, audit: &Audit) {
         let events = self.uncounted.swap(0, Ordering::Relaxed);
         audit.session.record_dropped_many("the process had no memory left for it", events);
+        let shortages = jni::shortages();
+        if self.shortages.swap(shortages, Ordering::Relaxed) != shortages {
+            audit.session.record_unreadable("the JVM had no memory for a call of the agent");
+        }
     }
 
     /// ObjectFree: one push, and a wake-up if the agent's thread has not been woken already.

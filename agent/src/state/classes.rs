@@ -4,12 +4,25 @@
 //! Other look-ups could run code of the program (its class loader) at a bad time. Invariant:
 //! everything in here is a global reference or an id, valid on every thread until the process ends.
 
-use crate::sys::jni::{Jni, jfieldID};
+use crate::sys::jni::{self, Jni, jfieldID, jmethodID};
 use crate::sys::jvmti::{Jvmti, jclass, jint, jlong, jobject};
 use std::ffi::CStr;
 use std::sync::OnceLock;
 use zaudit_core::model::{Kind, PerKind};
 use zaudit_instrument as instrument;
+
+const OUT_OF_MEMORY: &str = "the JVM has no memory for the classes that the agent needs";
+
+/// What was found before, or what `find` finds. It is kept, but not if the JVM had no memory
+/// meanwhile: then the next one finds more.
+fn found<T: Copy>(kept: &OnceLock<T>, find: impl FnOnce() -> T) -> T {
+    if let Some(known) = kept.get() {
+        return *known;
+    }
+    let before = jni::shortages();
+    let found = find();
+    if jni::shortages() == before { *kept.get_or_init(|| found) } else { found }
+}
 
 /// The state of an instance, from its own fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +101,12 @@ struct Definer {
 }
 
 /// What shows that the JDK's own Cleaner has work to do. JDK 9 to 28 have all of it.
+#[derive(Clone, Copy)]
 struct Cleaner {
     /// `java.lang.ref.Reference`, which knows what the GC has found.
     reference: jclass,
+    /// Its method `hasReferencePendingList`.
+    pending: jmethodID,
     /// Its field `processPendingActive`.
     active: jfieldID,
     /// `CleanerFactory.commonCleaner.impl.queue` and `queueLength`.
@@ -105,14 +121,23 @@ unsafe impl Sync for Classes {}
 impl Classes {
     /// `any` is any class. The error message names what is missing.
     pub(crate) fn find(jni: Jni, any: jclass) -> Result<Classes, String> {
+        if !jni.know_errors(any) {
+            return Err(OUT_OF_MEMORY.into());
+        }
+        let before = jni::shortages();
+        let found = Classes::find_all(jni, any)?;
+        // What a JDK may lack would be missing in all audits of this process.
+        if jni::shortages() == before { Ok(found) } else { Err(OUT_OF_MEMORY.into()) }
+    }
+
+    fn find_all(jni: Jni, any: jclass) -> Result<Classes, String> {
         let class = |name: &CStr| {
             let local = jni
                 .boot_class(any, name)
                 .ok_or_else(|| format!("this JVM has no class {}", name.to_string_lossy()))?;
-            let global =
-                jni.global(local).ok_or("JNI NewGlobalRef failed: the JVM is out of memory");
+            let global = jni.global(local).ok_or_else(|| OUT_OF_MEMORY.to_owned());
             jni.delete_local(local);
-            global.map_err(str::to_owned)
+            global
         };
         let (inflater, deflater) =
             (class(c"java.util.zip.Inflater")?, class(c"java.util.zip.Deflater")?);
@@ -190,11 +215,14 @@ impl Classes {
         Some(self.zipfs.get_or_init(|| (target, global)).1)
     }
 
-    /// The providers of file systems, if the program has used them: local references.
-    pub(crate) fn installed_providers(&self, jni: Jni) -> Vec<jobject> {
-        let Some(field) = self.installed_providers else { return Vec::new() };
-        let list = not_null(jni.static_object_field(self.provider, field));
-        list.map_or_else(Vec::new, |list| jni.to_array(list))
+    /// The providers of file systems, if the program has used them: local references. None if they
+    /// cannot be listed.
+    pub(crate) fn installed_providers(&self, jni: Jni) -> Option<Vec<jobject>> {
+        let Some(field) = self.installed_providers else { return Some(Vec::new()) };
+        match jni.static_object_field(self.provider, field) {
+            list if list.is_null() => Some(Vec::new()),
+            list => jni.to_array(list),
+        }
     }
 
     /// What owns the native streams of a kind in JDK 9 and later.
@@ -271,7 +299,7 @@ impl Classes {
 
     /// The address in an instance's `zsRef`, if it has one yet.
     fn stream(&self, jni: Jni, kind: Kind, instance: jobject) -> Option<Option<jlong>> {
-        let fields = self.address.get_or_init(|| self.find_address(jni));
+        let fields = found(&self.address, || self.find_address(jni));
         let (zs_ref, address) = (*fields.get(kind))?;
         let holder = jni.object_field(instance, zs_ref);
         if holder.is_null() {
@@ -296,12 +324,12 @@ impl Classes {
                 jni.delete_local(local);
                 global
             };
-            let class = (*definer.class.get_or_init(find))?;
+            let class = found(&definer.class, find)?;
             if !jvmti.is_initialized(class).unwrap_or(false) {
                 return None;
             }
             let find = || jni.method(class, c"defineClass", descriptor);
-            *definer.method.get_or_init(|| find().map(|method| method as usize))
+            found(&definer.method, || find().map(|method| method as usize))
         };
         let mut all = self.definers.iter().zip(DEFINERS).map(id);
         std::array::from_fn(|_| all.next().flatten())
@@ -329,10 +357,9 @@ impl Classes {
     /// created, which initialises the Cleaner.
     pub(crate) fn is_cleaner_busy(&self, jni: Jni) -> bool {
         let find = || Cleaner::find(jni, self.inflater);
-        let Some(cleaner) = self.cleaner.get_or_init(find) else { return false };
-        let pending = c"hasReferencePendingList";
+        let Some(cleaner) = found(&self.cleaner, find) else { return false };
         // In the order in which a reference passes: one that moves on meanwhile is seen further on.
-        jni.call_static_boolean(cleaner.reference, pending, c"()Z") == Some(true)
+        jni.call_static_boolean(cleaner.reference, cleaner.pending) != Some(false)
             || jni.static_boolean_field(cleaner.reference, cleaner.active)
             || jni.long_field(cleaner.queue.0, cleaner.queue.1) != 0
     }
@@ -357,6 +384,7 @@ impl Cleaner {
         const LOCALS: usize = 16;
         let find = || {
             let reference = jni.boot_class(any, c"java.lang.ref.Reference")?;
+            let pending = jni.static_method(reference, c"hasReferencePendingList", c"()Z")?;
             let active = jni.static_field(reference, c"processPendingActive", c"Z")?;
             let factory = jni.boot_class(any, c"jdk.internal.ref.CleanerFactory")?;
             let common = jni.static_field(factory, c"commonCleaner", c"Ljava/lang/ref/Cleaner;")?;
@@ -370,7 +398,7 @@ impl Cleaner {
             let length = jni.boot_class(any, c"java.lang.ref.ReferenceQueue")?;
             let length = jni.field(length, c"queueLength", c"J")?;
             let reference = jni.global(reference)?;
-            Some(Cleaner { reference, active, queue: (queue, length) })
+            Some(Cleaner { reference, pending, active, queue: (queue, length) })
         };
         jni.with_locals(LOCALS, find).flatten()
     }

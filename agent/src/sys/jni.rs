@@ -7,9 +7,9 @@
 use jvmti_bindings::sys::jni::{self, jclass, jint, jlong, jobject};
 use std::ffi::{CStr, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-pub(crate) use jni::{jfieldID, jweak};
+pub(crate) use jni::{jfieldID, jmethodID, jweak};
 
 /// The JVM's invocation table.
 static VM: AtomicPtr<jni::JavaVM> = AtomicPtr::new(ptr::null_mut());
@@ -26,6 +26,24 @@ pub(crate) unsafe fn keep_vm(vm: *mut jni::JavaVM) {
 pub(crate) fn vm() -> Option<*mut jni::JavaVM> {
     let vm = VM.load(Ordering::Acquire);
     (!vm.is_null()).then_some(vm)
+}
+
+/// `java.lang.VirtualMachineError`, once it is known: what is thrown if the JVM cannot do what it
+/// usually does.
+static JVM_ERROR: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// See [`shortages`].
+static SHORTAGES: AtomicU64 = AtomicU64::new(0);
+
+fn shortage() {
+    SHORTAGES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many calls have failed so far because the JVM had no memory or no stack left. Many results
+/// are optional, because a JDK may lack a class or a field; this number tells whether one is
+/// missing for another reason.
+pub(crate) fn shortages() -> u64 {
+    SHORTAGES.load(Ordering::Relaxed)
 }
 
 /// The JNI environment of the current thread.
@@ -165,8 +183,25 @@ impl Jni {
         code == jni::JNI_OK
     }
 
+    /// Makes it known what the JVM throws if it has no memory; `any` is any class. Until then, no
+    /// exception counts for [`shortages`].
+    pub(crate) fn know_errors(self, any: jclass) -> bool {
+        if !JVM_ERROR.load(Ordering::Acquire).is_null() {
+            return true;
+        }
+        let local = self.boot_class(any, c"java.lang.VirtualMachineError");
+        let class = local.and_then(|local| self.global(local));
+        local.into_iter().for_each(|local| self.delete_local(local));
+        class.into_iter().for_each(|class| JVM_ERROR.store(class, Ordering::Release));
+        class.is_some()
+    }
+
     pub(crate) fn global(self, object: jobject) -> Option<jobject> {
-        self.not_null(jni!(self, NewGlobalRef, object))
+        let global = self.not_null(jni!(self, NewGlobalRef, object));
+        if global.is_none() && !object.is_null() {
+            shortage();
+        }
+        global
     }
 
     pub(crate) fn weak(self, object: jobject) -> Option<jweak> {
@@ -180,6 +215,9 @@ impl Jni {
     /// A local reference to the object of any reference. None if the GC has freed the object.
     pub(crate) fn local(self, reference: jobject) -> Option<jobject> {
         let local = jni!(self, NewLocalRef, reference);
+        if local.is_null() && !self.same(reference, ptr::null_mut()) {
+            shortage();
+        }
         (!local.is_null()).then_some(local)
     }
 
@@ -286,30 +324,23 @@ impl Jni {
         (!threw).then_some(value)
     }
 
-    /// Calls a static method without parameters. None if it does not exist or throws.
-    pub(crate) fn call_static_boolean(
-        self,
-        class: jclass,
-        name: &CStr,
-        signature: &CStr,
-    ) -> Option<bool> {
-        let method = self.static_method(class, name, signature)?;
+    /// Calls a static method `boolean method()`. None if it throws.
+    pub(crate) fn call_static_boolean(self, class: jclass, method: jni::jmethodID) -> Option<bool> {
         let value = jni!(self, CallStaticBooleanMethodA, class, method, ptr::null());
         let threw = jni!(self, ExceptionCheck) != 0;
         self.clear_exception();
         (!threw).then_some(value != 0)
     }
 
-    /// What `toArray()` of a collection returns. Empty if it throws.
-    pub(crate) fn to_array(self, collection: jobject) -> Vec<jobject> {
+    /// What `toArray()` of a collection returns. None if it throws.
+    pub(crate) fn to_array(self, collection: jobject) -> Option<Vec<jobject>> {
         let own = self.class_of(collection);
         let method = self.method(own, c"toArray", c"()[Ljava/lang/Object;");
         self.delete_local(own);
-        let Some(method) = method else { return Vec::new() };
-        let array = jni!(self, CallObjectMethodA, collection, method, ptr::null());
-        let Some(array) = self.not_null(array) else { return Vec::new() };
+        let array = jni!(self, CallObjectMethodA, collection, method?, ptr::null());
+        let array = self.not_null(array)?;
         let all = 0..jni!(self, GetArrayLength, array);
-        all.map(|index| jni!(self, GetObjectArrayElement, array, index)).collect()
+        Some(all.map(|index| jni!(self, GetObjectArrayElement, array, index)).collect())
     }
 
     /// `new java.lang.Thread(group, name)`; `class` is that class.
@@ -364,8 +395,15 @@ impl Jni {
     }
 
     pub(crate) fn clear_exception(self) {
-        if jni!(self, ExceptionCheck) != 0 {
-            jni!(self, ExceptionClear);
+        if jni!(self, ExceptionCheck) == 0 {
+            return;
         }
+        let thrown = jni!(self, ExceptionOccurred);
+        jni!(self, ExceptionClear);
+        let class = JVM_ERROR.load(Ordering::Acquire);
+        if !class.is_null() && self.is_instance(thrown, class) {
+            shortage();
+        }
+        self.delete_local(thrown);
     }
 }

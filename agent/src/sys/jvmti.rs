@@ -9,6 +9,7 @@ use jvmti_bindings::sys::{jni, jvmti};
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::sync::OnceLock;
 use zaudit_core::model::OutOfMemory;
 
 pub(crate) use heap::{Reference, Visit};
@@ -48,6 +49,9 @@ macro_rules! call {
 }
 
 mod heap;
+
+/// The JDK's release.
+static RELEASE: OnceLock<u32> = OnceLock::new();
 
 fn check(code: jvmtiError) -> Result<()> {
     if code == jvmtiError::NONE { Ok(()) } else { Err(code) }
@@ -332,10 +336,19 @@ impl Jvmti {
         unsafe { (*self.0).functions }
     }
 
-    /// The JDK's release: 8, 11, 17 … A version that is not a number is 1.8.
+    /// Reads the JDK's release, 8, 11, 17 …, for [`release`](Jvmti::release). A version that is no
+    /// number is 1.8.
+    pub(crate) fn read_release(self) -> Result<u32> {
+        let mut value = ptr::null_mut();
+        call!(self, GetSystemProperty, c"java.vm.specification.version".as_ptr(), &mut value)?;
+        let release = self.take_string(value).parse().unwrap_or(8);
+        Ok(*RELEASE.get_or_init(|| release))
+    }
+
+    /// The JDK's release. It is read before there is an agent: what depends on it must not change
+    /// because the JVM cannot say it now.
     pub(crate) fn release(self) -> u32 {
-        let version = self.system_property(c"java.vm.specification.version");
-        version.and_then(|version| version.parse().ok()).unwrap_or(8)
+        RELEASE.get().copied().unwrap_or_default()
     }
 
     /// None if there is no such property.

@@ -416,7 +416,8 @@ fn distance(jvmti: Jvmti, jni: Jni, any: jclass) -> Result<usize, String> {
 /// Whether preview features are on. None if that is unknown.
 fn preview(jni: Jni, any: jclass) -> Option<bool> {
     let class = jni.boot_class(any, c"jdk.internal.misc.PreviewFeatures")?;
-    let enabled = jni.call_static_boolean(class, c"isEnabled", c"()Z");
+    let method = jni.static_method(class, c"isEnabled", c"()Z");
+    let enabled = method.and_then(|method| jni.call_static_boolean(class, method));
     jni.delete_local(class);
     enabled
 }

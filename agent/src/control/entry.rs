@@ -33,6 +33,8 @@ static LOADED_WITH: OnceLock<Options> = OnceLock::new();
 
 /// What has to be there before anything else runs; every way into the library begins with it.
 fn set_up() {
+    #[cfg(feature = "fault-injection")]
+    crate::sys::failing_calls::set_up();
     allocator::set_up();
     guard::install_panic_hook();
 }

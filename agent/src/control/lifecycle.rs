@@ -214,6 +214,8 @@ pub(crate) fn disarm(
     };
     // A JVM that has exited meanwhile has written its last report itself.
     let restored = restore(agent, jni);
+    #[cfg(feature = "fault-injection")]
+    crate::sys::fault_injection::audit_ended();
     DisarmOutcome::Done(written.and_then(|written| restored.map_or(Ok(written), Err)))
 }
 

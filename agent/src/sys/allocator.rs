@@ -182,7 +182,7 @@ unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         #[cfg(feature = "fault-injection")]
-        crate::sys::fault_injection::allocates();
+        crate::sys::fault_injection::allocates(layout.size());
         let block = if system_has_memory() {
             // SAFETY: the caller's layout is passed on.
             unsafe { System.alloc(layout) }
@@ -195,7 +195,7 @@ unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         #[cfg(feature = "fault-injection")]
-        crate::sys::fault_injection::allocates();
+        crate::sys::fault_injection::allocates(layout.size());
         let block = if system_has_memory() {
             // SAFETY: the caller's layout is passed on.
             unsafe { System.alloc_zeroed(layout) }
@@ -216,6 +216,8 @@ unsafe impl GlobalAlloc for Allocator {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        #[cfg(feature = "fault-injection")]
+        crate::sys::fault_injection::frees(layout.size());
         if is_of_reserve(block) {
             give_back(block, layout);
         } else {
@@ -227,7 +229,9 @@ unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         #[cfg(feature = "fault-injection")]
-        crate::sys::fault_injection::allocates();
+        crate::sys::fault_injection::allocates(size);
+        #[cfg(feature = "fault-injection")]
+        crate::sys::fault_injection::frees(layout.size());
         let ours = is_of_reserve(block);
         if !ours && system_has_memory() {
             // SAFETY: the caller's arguments are passed on.

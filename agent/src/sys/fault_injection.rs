@@ -3,12 +3,13 @@
 //!
 //! Owns nothing else. Invariant: without the variable it does nothing.
 
+use super::failing_calls;
 use super::jni::Jni;
 use super::jvmti::jclass;
 use super::posix::say;
 use std::cell::Cell;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The fault, read once: hooks ask for it, and reading it allocates.
@@ -97,8 +98,22 @@ pub(crate) fn calls() {
     }
 }
 
+/// The bytes that the agent has allocated and not freed.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// A block was freed, or is about to be reallocated.
+pub(crate) fn frees(bytes: usize) {
+    HELD.fetch_sub(bytes, Ordering::Relaxed);
+}
+
+/// An audit has ended: logs what the agent still holds.
+pub(crate) fn audit_ended() {
+    failing_calls::log("holds", HELD.load(Ordering::Relaxed));
+}
+
 /// An allocation is about to be made.
-pub(crate) fn allocates() {
+pub(crate) fn allocates(bytes: usize) {
+    HELD.fetch_add(bytes, Ordering::Relaxed);
     if CLEAN.try_with(|clean| clean.replace(false)).unwrap_or(false) {
         ALLOCATING.fetch_add(1, Ordering::Relaxed);
     }

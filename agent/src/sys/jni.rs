@@ -79,12 +79,36 @@ impl GetLongField {
     }
 }
 
+/// What a test has a function return instead of being called.
+#[cfg(feature = "fault-injection")]
+macro_rules! injected {
+    ($env:expr, $slot:ident) => {{
+        use crate::sys::failing_calls;
+        // SAFETY: the environment is the current thread's (see `Jni::new`), or null.
+        unsafe {
+            failing_calls::jni(
+                $env,
+                const { failing_calls::row(failing_calls::JNI, stringify!($slot)) },
+            )
+        }
+    }};
+}
+#[cfg(not(feature = "fault-injection"))]
+macro_rules! injected {
+    ($env:expr, $slot:ident) => {
+        None
+    };
+}
+
 /// Calls a slot of the JNI table.
 macro_rules! jni {
     ($env:expr, $slot:ident $(, $argument:expr)*) => {{
-        // SAFETY: the environment is the current thread's (see `Jni::new`), and the arguments have
-        // the types and lifetimes that the JNI specification requires for this function.
-        unsafe { ((**$env.0).$slot)($env.0 $(, $argument)*) }
+        match injected!($env.0, $slot) {
+            Some(failed) => failed,
+            // SAFETY: the environment is the current thread's (see `Jni::new`), and the arguments
+            // have the types and lifetimes that the JNI specification requires for this function.
+            None => unsafe { ((**$env.0).$slot)($env.0 $(, $argument)*) },
+        }
     }};
 }
 
@@ -99,9 +123,12 @@ impl Jni {
     pub(crate) fn of_this_thread() -> Option<Jni> {
         let vm = vm()?;
         let mut env: *mut c_void = ptr::null_mut();
-        // SAFETY: `vm` is the JVM's own invocation table, which any thread may use (JNI, "The
-        // Invocation API"); `env` outlives the call.
-        let code = unsafe { ((**vm).GetEnv)(vm, &mut env, jni::JNI_VERSION_1_6) };
+        let code = match injected!(ptr::null_mut(), GetEnv) {
+            Some(failed) => failed,
+            // SAFETY: `vm` is the JVM's own invocation table, which any thread may use (JNI, "The
+            // Invocation API"); `env` outlives the call.
+            None => unsafe { ((**vm).GetEnv)(vm, &mut env, jni::JNI_VERSION_1_6) },
+        };
         (code == jni::JNI_OK && !env.is_null()).then(|| Jni(env.cast()))
     }
 

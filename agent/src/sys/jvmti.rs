@@ -34,16 +34,35 @@ pub(crate) fn out_of_memory(_: OutOfMemory) -> jvmtiError {
     jvmtiError::OUT_OF_MEMORY
 }
 
+/// The error that a test has a function return instead of being called.
+#[cfg(feature = "fault-injection")]
+macro_rules! injected {
+    ($slot:ident) => {{
+        use crate::sys::failing_calls;
+        failing_calls::jvmti(const { failing_calls::row(failing_calls::JVMTI, stringify!($slot)) })
+    }};
+}
+#[cfg(not(feature = "fault-injection"))]
+macro_rules! injected {
+    ($slot:ident) => {
+        None
+    };
+}
+
 /// Calls a slot of the JVMTI table; a slot that this JVM leaves empty is an error like any other.
 macro_rules! call {
     ($env:expr, $slot:ident $(, $argument:expr)*) => {{
-        // SAFETY: the environment is valid (see `Jvmti`), the table is the JVM's, and the arguments
-        // have the types and lifetimes that the JVMTI specification requires for this function.
-        unsafe {
-            match (*(*$env.0).functions).$slot {
-                Some(function) => check(function($env.0 $(, $argument)*)),
-                None => Err(jvmtiError::NOT_AVAILABLE),
-            }
+        match injected!($slot) {
+            Some(error) => Err(error),
+            // SAFETY: the environment is valid (see `Jvmti`), the table is the JVM's, and the
+            // arguments have the types and lifetimes that the JVMTI specification requires for this
+            // function.
+            None => unsafe {
+                match (*(*$env.0).functions).$slot {
+                    Some(function) => check(function($env.0 $(, $argument)*)),
+                    None => Err(jvmtiError::NOT_AVAILABLE),
+                }
+            },
         }
     }};
 }
@@ -67,6 +86,10 @@ impl Jvmti {
     /// # Safety
     /// `vm` is the JVM's own invocation table.
     pub(crate) unsafe fn of(vm: *mut jni::JavaVM) -> std::result::Result<Jvmti, jint> {
+        #[cfg(feature = "fault-injection")]
+        if injected!(GetEnv).is_some() {
+            return Err(jni::JNI_ERR);
+        }
         let mut env: *mut std::ffi::c_void = ptr::null_mut();
         // SAFETY: the caller guarantees `vm`; `env` outlives the call. JVMTI 1.2 is what JDK 8 has;
         // later JVMs return all that they support.

@@ -2,6 +2,8 @@
 
 pub(crate) mod allocator;
 #[cfg(feature = "fault-injection")]
+pub(crate) mod failing_calls;
+#[cfg(feature = "fault-injection")]
 pub(crate) mod fault_injection;
 pub(crate) mod interposer;
 pub(crate) mod jni;

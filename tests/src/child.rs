@@ -150,9 +150,8 @@ impl Running {
     /// Sends it a line.
     pub fn say(&mut self, line: &str) -> Result<()> {
         let stdin = self.stdin.as_mut().ok_or("its stdin is closed")?;
-        writeln!(stdin, "{line}")
-            .and_then(|()| stdin.flush())
-            .map_err(|error| format!("stdin: {error}"))
+        let said = writeln!(stdin, "{line}").and_then(|()| stdin.flush());
+        said.map_err(|error| format!("stdin: {error}\n{}", self.output()))
     }
 
     /// Closes its stdin.

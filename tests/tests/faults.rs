@@ -524,12 +524,21 @@ fn everything(
     Ok((logged(ended.dir(), "can")?, logged(ended.dir(), "fails")?))
 }
 
+/// What has crashed the JVM once: a search for open streams that fails half-way left marks on
+/// objects that a later search took for Inflaters.
+const CRASHED: [&str; 2] = ["#2:0:SetTag", "#1:0:GetObjectsWithTags"];
+
 /// Calls of one function fail, while the agent does all that it can.
 fn alone(kit: &Kit, env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    for fault in CRASHED {
+        everything(kit, env, jdk, fault, Want::Anything)
+            .map_err(|why| format!("{fault}: {why}"))?;
+    }
     let mut can = vec!["jni NewStringUTF".to_owned()];
     for seed in seeds(3)? {
         let mut choice = fastrand::Rng::with_seed(seed ^ u64::from(jdk.major) << 32);
-        let probability = ["0.05", "0.5"][choice.usize(..2)];
+        let nth = format!("#{}", choice.usize(1..20));
+        let probability = ["0.05", "0.5", &nth][choice.usize(..3)];
         let call = &can[choice.usize(..can.len())];
         let fault = format!("{probability}:{seed}:{}", kinds(call));
         let (table, _) = everything(kit, env, jdk, &fault, Want::Anything)

@@ -112,6 +112,7 @@ pub(crate) fn run(context @ Context { agent, audit, .. }: Context<'_>) -> Result
         // The search for paths to GC roots marks instances, too.
         let _lock = audit.lock_tags();
         let (found_nothing, found) = mark_and_inspect(context, classes, enter_batch);
+        let found = found.inspect_err(|_| remove_marks(audit));
         let entry_streams = adopt_entry_streams(context);
         audit.end_adoption(found_nothing);
         return found.and(entry_streams);
@@ -237,7 +238,7 @@ fn enter_batch(
 ) -> Result<()> {
     for instance in audit.jvmti.objects_with(batch)? {
         audit.jvmti.set_tag(instance, 0)?;
-        let kind = classes.kind(jni, instance);
+        let Some(kind) = classes.kind_of(jni, instance) else { continue };
         let Some(address) = classes.native_address(jni, kind, instance) else {
             audit.session.record_unreadable("an instance's state could not be read");
             continue;
@@ -289,15 +290,25 @@ fn each_address(
 ) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
     let _lock = audit.lock_tags();
-    let marked = mark(audit, classes, 0..MAX_CANDIDATES)?;
-    for batch in 0..marked.div_ceil(BATCH) {
-        for instance in audit.jvmti.objects_with(tags::candidate(batch))? {
-            audit.jvmti.set_tag(instance, 0)?;
-            let kind = classes.kind(jni, instance);
-            each(jni, instance, classes.native_address(jni, kind, instance).unwrap_or(0));
+    let mut search = || {
+        let marked = mark(audit, classes, 0..MAX_CANDIDATES)?;
+        for batch in 0..marked.div_ceil(BATCH) {
+            for instance in audit.jvmti.objects_with(tags::candidate(batch))? {
+                audit.jvmti.set_tag(instance, 0)?;
+                let Some(kind) = classes.kind_of(jni, instance) else { continue };
+                each(jni, instance, classes.native_address(jni, kind, instance).unwrap_or(0));
+            }
         }
+        Ok(())
+    };
+    search().inspect_err(|_| remove_marks(audit))
+}
+
+/// Removes the marks of a search that has failed: later searches would pass over what has one.
+fn remove_marks(audit: &Audit) {
+    if audit.jvmti.untag(tags::is_candidate).is_err() {
+        audit.session.record_unreadable("a search has left instances that later ones do not find");
     }
-    Ok(())
 }
 
 /// The live ones of these: instances, and streams of entries for loans.
@@ -365,29 +376,32 @@ fn each_entry_stream(
         (_, true) => jni.superclass(of_zip_file),
     };
     let mut marked = 0..MAX_CANDIDATES;
-    walk(audit, class, || {
-        let next = || marked.next().map(|number| tags::candidate(number / BATCH));
-        audit.jvmti.tag_instances(class, next)
-    })?;
-    for batch in 0..marked.start.div_ceil(BATCH) {
-        for stream in audit.jvmti.objects_with(tags::candidate(batch))? {
-            audit.jvmti.set_tag(stream, 0)?;
-            let own = jni.class_of(stream);
-            let closed = match jni.same(own, of_zip_file) {
-                true => in_zip_file.then_some(c"closeRequested"),
-                false => (in_zipfs && zipfs::is_stream(context, own)?).then_some(c"isClosed"),
-            };
-            let inflater = closed.and_then(|closed| classes.lent(jni, own, stream, closed));
-            jni.delete_local(own);
-            let id = inflater.map(|inflater| audit.id_of(jni, classes, inflater)).transpose()?;
-            inflater.into_iter().for_each(|inflater| jni.delete_local(inflater));
-            match id.flatten() {
-                Some(id) => each(stream, id)?,
-                None => jni.delete_local(stream),
+    let mut search = || {
+        walk(audit, class, || {
+            let next = || marked.next().map(|number| tags::candidate(number / BATCH));
+            audit.jvmti.tag_instances(class, next)
+        })?;
+        for batch in 0..marked.start.div_ceil(BATCH) {
+            for stream in audit.jvmti.objects_with(tags::candidate(batch))? {
+                audit.jvmti.set_tag(stream, 0)?;
+                let own = jni.class_of(stream);
+                let closed = match jni.same(own, of_zip_file) {
+                    true => in_zip_file.then_some(c"closeRequested"),
+                    false => (in_zipfs && zipfs::is_stream(context, own)?).then_some(c"isClosed"),
+                };
+                let inflater = closed.and_then(|closed| classes.lent(jni, own, stream, closed));
+                jni.delete_local(own);
+                let id = inflater.map(|it| audit.id_of(jni, classes, it)).transpose()?;
+                inflater.into_iter().for_each(|inflater| jni.delete_local(inflater));
+                match id.flatten() {
+                    Some(id) => each(stream, id)?,
+                    None => jni.delete_local(stream),
+                }
             }
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    search().inspect_err(|_| remove_marks(audit))
 }
 
 /// Enters an adopted instance in the ledger.

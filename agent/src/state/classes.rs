@@ -238,6 +238,14 @@ impl Classes {
         if jni.is_instance(instance, self.deflater) { Kind::Deflater } else { Kind::Inflater }
     }
 
+    /// The kind of any object. None if it is no instance.
+    pub(crate) fn kind_of(&self, jni: Jni, object: jobject) -> Option<Kind> {
+        match self.kind(jni, object) {
+            Kind::Inflater if !jni.is_instance(object, self.inflater) => None,
+            kind => Some(kind),
+        }
+    }
+
     /// The state of an instance. None if this JDK's layout is unknown.
     pub(crate) fn life(&self, jni: Jni, kind: Kind, instance: jobject) -> Option<Life> {
         Some(match self.stream(jni, kind, instance)? {

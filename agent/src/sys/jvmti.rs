@@ -148,17 +148,24 @@ impl Jvmti {
         Ok(status & jvmti::JVMTI_CLASS_STATUS_INITIALIZED != 0)
     }
 
-    /// Removes all tags of this environment: one heap walk, which pauses the application.
-    pub(crate) fn untag_all(self) -> Result<()> {
+    /// Removes the tags of this environment that are `unwanted`: one heap walk, which pauses the
+    /// application.
+    pub(crate) fn untag(self, unwanted: fn(jlong) -> bool) -> Result<()> {
         extern "system" fn visit(
             _class_tag: jlong,
             _size: jlong,
             tag: *mut jlong,
             _length: jint,
-            _nothing: *mut std::ffi::c_void,
+            unwanted: *mut std::ffi::c_void,
         ) -> jint {
+            // SAFETY: the JVM passes the pointer that it was given.
+            let unwanted = unsafe { *unwanted.cast::<fn(jlong) -> bool>() };
             // SAFETY: the JVM passes a pointer to the tag.
-            unsafe { *tag = 0 };
+            unsafe {
+                if unwanted(*tag) {
+                    *tag = 0;
+                }
+            }
             0
         }
         let callbacks = jvmti::jvmtiHeapCallbacks {
@@ -166,7 +173,8 @@ impl Jvmti {
             ..Default::default()
         };
         let filter = jvmti::JVMTI_HEAP_FILTER_UNTAGGED;
-        call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, ptr::null())
+        let unwanted = (&raw const unwanted).cast();
+        call!(self, IterateThroughHeap, filter, ptr::null_mut(), &callbacks, unwanted)
     }
 
     /// Makes the JVM post the pending ObjectFree events on this thread: a heap walk does so first.

@@ -68,7 +68,7 @@ pub(crate) fn untag_before_dispose(jvmti: Jvmti) -> Result<()> {
     // transitions back into the JVM.
     const TAIL: Duration = Duration::from_millis(20);
     if flush_may_deadlock(jvmti) {
-        jvmti.untag_all()?;
+        jvmti.untag(|_| true)?;
         std::thread::sleep(TAIL);
         wait_for_service_thread();
     }

@@ -89,18 +89,23 @@ def library_of(name):
     return paths[0] if paths else None
 
 
+def built():
+    """Where the agent and the command are, after a build."""
+    lines = output_of(
+        ["cargo", "build", "--release", "--locked", "-p", "zaudit", "-p", "zaudit-cli",
+         "--message-format", "json-render-diagnostics"], cwd=TOP).splitlines()
+    messages = [json.loads(line) for line in lines if line.startswith("{")]
+    files = [Path(name) for message in messages for name in message.get("filenames") or []]
+    return [next(file for file in files if file.name == name)
+            for name in ("libzaudit.so", "zaudit")]
+
+
 class Kit:
     """The agent, the command, and the program compiled for each JDK."""
 
     def __init__(self, homes, options):
         self.options = options
-        lines = output_of(
-            ["cargo", "build", "--release", "--locked", "-p", "zaudit", "-p", "zaudit-cli",
-             "--message-format", "json-render-diagnostics"], cwd=TOP).splitlines()
-        built = [json.loads(line) for line in lines if line.startswith("{")]
-        files = [Path(name) for message in built for name in message.get("filenames") or []]
-        self.library = next(file for file in files if file.name == "libzaudit.so")
-        self.command = next(file for file in files if file.name == "zaudit")
+        self.library, self.command = built()
         self.homes = homes
         self.work = self.library.parent.parent / "chaos"
         shutil.rmtree(self.work, ignore_errors=True)

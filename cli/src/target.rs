@@ -18,12 +18,18 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zaudit_core::files::reason;
 use zaudit_core::jvm_flags::zero_terminated;
 
 /// How long to wait for the end of a JVM that is exiting.
 pub(crate) const END: Duration = Duration::from_secs(5);
+
+/// How long to wait until a program that is called `java` has loaded the JVM.
+const LOADING: Duration = Duration::from_secs(2);
+
+/// How long to wait before looking again.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The agent's file name.
 pub(crate) const LIBRARY: &str = "libzaudit.so";
@@ -193,7 +199,15 @@ impl Target {
             ),
         };
         expect_64_bits(pid, &status).map_err(&failed)??;
-        let maps = maps(pid, &status).map_err(&failed)?;
+        let mut maps = maps(pid, &status).map_err(&failed)?;
+        // The program `java` loads libjvm.so a moment after it has started.
+        let found = Instant::now();
+        while !maps.hotspot() && status.name == "java" && found.elapsed() < LOADING {
+            if sys::wait([process.as_ref().map(AsFd::as_fd)], PAUSE) == [true] {
+                return Err(CliError::gone(pid));
+            }
+            maps = self::maps(pid, &status).map_err(&failed)?;
+        }
         if !maps.hotspot() {
             // A process that is exiting releases its memory first, perhaps while we read.
             let mapped = self::maps(pid, &status).is_ok_and(|again| !again.is_empty());

@@ -30,11 +30,12 @@ use zaudit_tests::{Result, agent};
 type Test = fn(&Kit, &Jdk) -> Result<()>;
 
 /// On every JDK.
-const EVERYWHERE: [(&str, Test); 7] = [
+const EVERYWHERE: [(&str, Test); 8] = [
     ("whole_life", whole_life),
     ("recompiling", recompiling),
     ("not_armed_yet", not_armed_yet),
     ("just_starting", just_starting),
+    ("jvm_not_loaded_yet", jvm_not_loaded_yet),
     ("started_with_reduced_signals", started_with_reduced_signals),
     ("attach_is_off", refusals::attach_is_off),
     ("run_is_the_program", launching::run_is_the_program),
@@ -314,6 +315,25 @@ fn just_starting(kit: &Kit, jdk: &Jdk) -> Result<()> {
         ensure_unharmed(running, pid)?;
     }
     Ok(())
+}
+
+/// The program `java` is there before it has loaded the JVM.
+fn jvm_not_loaded_yet(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let launcher = kit.folder.join(format!("launcher-{}/java", jdk.major));
+    let written = fs::create_dir_all(launcher.parent().unwrap_or(&launcher))
+        .and_then(|()| fs::write(&launcher, "#!/bin/sh\nsleep 0.2\nexec \"$@\"\n"));
+    written.map_err(|error| format!("{}: {error}", launcher.display()))?;
+    open_to_all(&launcher)?;
+    let mut running = kit.garbage(jdk)?.under([&launcher]).spawn()?;
+    let pid = running.pid();
+    let comm = format!("/proc/{pid}/comm");
+    while fs::read_to_string(&comm).map_err(|error| error.to_string())? != "java\n" {
+        std::thread::yield_now();
+    }
+    kit.ask("attach", pid, &[])?.done()?;
+    running.wait_for("ready")?;
+    kit.ask("disarm", pid, &[])?.done()?;
+    ensure_unharmed(running, pid)
 }
 
 /// The user with the number 65534.

@@ -21,10 +21,11 @@ use zaudit_tests::{Result, agent, ensure, other_agent};
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
-const TESTS: [(&str, Test); 6] = [
+const TESTS: [(&str, Test); 7] = [
     ("random_stacks", random_stacks),
     ("fixtures", fixtures),
     ("cut_stacks", cut_stacks),
+    ("too_deep_to_be_compared", too_deep_to_be_compared),
     ("reloaded_code", reloaded_code),
     ("option_off", option_off),
     ("sabotage", sabotage::caught),
@@ -158,6 +159,16 @@ fn cut_stacks(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let walk = Walk::checked(&ended)?;
     ensure!(walk.stacks > walk.by_jvmti(), "{walk:?}");
     Ok(())
+}
+
+/// A stack of which GetStackTrace returns only a part makes no kind of frame trusted, so it is not
+/// compared, which would take milliseconds each time.
+fn too_deep_to_be_compared(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    let fixture = env.fixture("DeeperThanCompared")?;
+    let ended = Jvm::new(jdk, fixture)?.audited(&env.library, "").run()?;
+    let walk = Walk::checked(&ended)?;
+    ensure!(walk.compared < 50 && walk.by_jvmti() >= 100, "{walk:?}");
+    ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)
 }
 
 /// Code that comes to be where other code was. Without a look whether it is still the same, the

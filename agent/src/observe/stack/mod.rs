@@ -316,6 +316,12 @@ impl Walker<'_> {
     fn proven(self, before: Before, raw: &Raw<'_>) -> Option<Walked> {
         let Before { walked, checked } = before;
         let before = walked.ok()?;
+        let (_, cut) = raw.all();
+        // The outermost frames of a list that was cut are not compared, so the stack would make no
+        // kind of frame trusted. Checked reads of that many frames take milliseconds.
+        if checked && cut {
+            return None;
+        }
         let again = if checked { self.walk_checked() } else { self.walk() };
         if again != Ok(before) {
             again.err().into_iter().for_each(self_test::count);
@@ -328,8 +334,6 @@ impl Walker<'_> {
         };
         match fits {
             Ok((true, kinds)) => {
-                // The outermost frames of a list that was cut are not compared.
-                let (_, cut) = raw.all();
                 if !cut {
                     self_test::agreed(kinds);
                 }

@@ -110,7 +110,7 @@ static BARE: Once<(u32, &str), Outcome> = Once::new();
 /// Runs programs, each with another seed.
 fn random(env: &TestEnv, jdk: &Jdk, probability: &str) -> Result<()> {
     let (mut failed, mut runs) = (0, 0);
-    for seed in seeds(6)? {
+    for seed in seeds(4)? {
         // Neighbours differ in everything.
         let mut choice = fastrand::Rng::with_seed(seed ^ u64::from(jdk.major) << 32);
         let program = PROGRAMS[choice.usize(..PROGRAMS.len())];
@@ -535,7 +535,7 @@ fn alone(kit: &Kit, env: &TestEnv, jdk: &Jdk) -> Result<()> {
             .map_err(|why| format!("{fault}: {why}"))?;
     }
     let mut can = vec!["jni NewStringUTF".to_owned()];
-    for seed in seeds(3)? {
+    for seed in seeds(2)? {
         let mut choice = fastrand::Rng::with_seed(seed ^ u64::from(jdk.major) << 32);
         let nth = format!("#{}", choice.usize(1..20));
         let probability = ["0.05", "0.5", &nth][choice.usize(..3)];

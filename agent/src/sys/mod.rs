@@ -12,5 +12,7 @@ pub(crate) mod jvmti;
 pub(crate) mod memory;
 pub(crate) mod object_free;
 pub(crate) mod posix;
+pub(crate) mod sync;
+mod turns;
 pub(crate) mod vm_structs;
 pub(crate) mod wake;

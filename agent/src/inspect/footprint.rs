@@ -311,6 +311,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri loads no libraries")]
     fn the_system_s_zlib_is_measured_and_near_the_table() {
         let measured = system().measure().unwrap();
         assert!(measured.measured && measured.zlib.starts_with("1."), "{measured:?}");
@@ -331,6 +332,7 @@ mod tests {
     const ROUNDING: u64 = 5 * 32;
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri loads no libraries")]
     fn neither_level_nor_strategy_nor_the_format_s_frame_changes_it() {
         let zlib = system();
         let all: Vec<(u64, u64)> = (-1..=9)

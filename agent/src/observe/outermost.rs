@@ -97,6 +97,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too slow")]
     fn the_outermost_frames_are_looked_at_however_deep_the_stack_is() {
         for depth in (1..400).chain([1_023, 1_024, 1_025, 2_047, 2_048, 2_049, 10_000]) {
             let (answer, seen, skips) = look(&[depth], usize::MAX);

@@ -7,6 +7,7 @@ pub(crate) mod context;
 pub(crate) mod frame_names;
 pub(crate) mod frame_roles;
 pub(crate) mod free_queue;
+mod gate;
 pub(crate) mod marks;
 pub(crate) mod redefinitions;
 pub(crate) mod report_slot;

@@ -124,6 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no process_vm_readv")]
     fn a_checked_read_returns_what_is_there() {
         let numbers: [usize; 3] = [1, 0x0102_0304_0506_0708, 3];
         let at = numbers.as_ptr().expose_provenance();
@@ -137,6 +138,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no process_vm_readv")]
     fn a_checked_read_never_faults() {
         let mut checked = Checked::new();
         for at in [0, 8, 0x1000, usize::MAX - 7, 1 << 47, 0xffff_8000_0000_0000] {

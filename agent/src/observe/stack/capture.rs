@@ -236,6 +236,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too slow")]
     fn keys_differ_in_every_frame_and_in_their_order() {
         let frame = |method: usize, location| jvmtiFrameInfo { method: method as *mut _, location };
         let mut seen = HashSet::new();

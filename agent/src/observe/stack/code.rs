@@ -8,6 +8,7 @@
 use super::layout::{CodeHeap, DeoptHandlers, Layout};
 use super::walk::Why;
 use crate::sys::memory::{Checked, Reader};
+use crate::sys::sync;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Code in the code cache that contains a return address of the stack.
@@ -248,12 +249,12 @@ pub(super) struct Returns<const SIZE: usize>([KnownReturn; SIZE]);
 #[repr(align(32))]
 struct KnownReturn {
     /// The address, from the beginning of the code cache, above the number of the compilation.
-    address: AtomicUsize,
+    address: sync::AtomicUsize,
     /// The size of the frame above the beginning of the code.
-    code: AtomicUsize,
-    name: AtomicUsize,
+    code: sync::AtomicUsize,
+    name: sync::AtomicUsize,
     /// The other three words, mixed.
-    check: AtomicUsize,
+    check: sync::AtomicUsize,
 }
 
 /// The lower half of a word.
@@ -317,10 +318,10 @@ impl<const SIZE: usize> Returns<SIZE> {
 impl KnownReturn {
     #[expect(clippy::declare_interior_mutable_const, reason = "the initial value of many entries")]
     const NONE: KnownReturn = KnownReturn {
-        address: AtomicUsize::new(0),
-        code: AtomicUsize::new(0),
-        name: AtomicUsize::new(0),
-        check: AtomicUsize::new(1),
+        address: sync::AtomicUsize::new(0),
+        code: sync::AtomicUsize::new(0),
+        name: sync::AtomicUsize::new(0),
+        check: sync::AtomicUsize::new(1),
     };
 
     #[inline(always)]
@@ -391,7 +392,8 @@ mod tests {
         let (one, two) = (words(&entry), words(&second));
         for mask in 1..15 {
             let of = |at: usize| if mask >> at & 1 == 0 { one[at] } else { two[at] };
-            let [address, code, name, check] = [of(0), of(1), of(2), of(3)].map(AtomicUsize::new);
+            let [address, code, name, check] =
+                [of(0), of(1), of(2), of(3)].map(sync::AtomicUsize::new);
             assert_eq!(KnownReturn { address, code, name, check }.read(0x1000), None, "{mask:b}");
         }
     }
@@ -409,5 +411,40 @@ mod tests {
         ] {
             assert_eq!(kind_of(name), code);
         }
+    }
+}
+
+#[cfg(all(loom, test))]
+mod models {
+    use super::*;
+    use loom::thread::spawn;
+    use std::rc::Rc;
+
+    /// Three return addresses in one place, two of which are entered at the same time.
+    #[test]
+    fn no_reader_finds_what_belongs_to_another_address() {
+        const KNOWN: [(usize, usize, Return); 3] = [
+            (0x1000, 0xf00, Return { name: 0x7f00_1234, size: 96, id: 77 }),
+            (0x1000, 0xe00, Return { name: 0x7f00_1234, size: 48, id: 78 }),
+            (0x2000, 0x1e80, Return { name: 0x7f00_5678, size: 96, id: 79 }),
+        ];
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(|| {
+            let entry = Rc::new(KnownReturn::NONE);
+            let write = |entry: &KnownReturn, at: usize| {
+                let (offset, begin, known) = KNOWN[at];
+                entry.write(offset, begin, known);
+            };
+            write(&entry, 0);
+            for at in 1..3 {
+                let entry = Rc::clone(&entry);
+                spawn(move || write(&entry, at));
+            }
+            for offset in [0x1000, 0x2000] {
+                let Some((begin, known)) = entry.read(offset) else { continue };
+                assert!(KNOWN.contains(&(offset, begin, known)), "{offset:x} {begin:x} {known:?}");
+            }
+        });
     }
 }

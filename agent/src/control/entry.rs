@@ -267,12 +267,12 @@ fn respond(vm: *mut JavaVM, given: &[u8]) -> Response {
             None => Err("the current thread has no JNI environment".into()),
             Some(jni) => {
                 jni.check_exceptions();
-                agent.program_begins();
-                let answer = commands::run(agent, jni, command, &options);
-                if answer.is_ok() {
+                wait_until_live(agent.jvmti).and_then(|()| {
+                    agent.program_begins();
+                    let answer = commands::run(agent, jni, command, &options)?;
                     define_queries(jni);
-                }
-                answer
+                    Ok(answer)
+                })
             }
         }),
     };
@@ -311,6 +311,19 @@ fn present(vm: *mut JavaVM) -> Result<&'static Agent, String> {
 
 /// How long the start phase of a JVM may last after the first attach.
 const START_PHASE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Waits for the live phase. A starting JVM accepts attaches before, but ends if a class is defined
+/// in a package of ours before it knows modules.
+fn wait_until_live(jvmti: Jvmti) -> Result<(), String> {
+    let began = Instant::now();
+    while jvmti.is_starting().map_err(|error| format!("JVMTI GetPhase failed: {error}"))? {
+        if began.elapsed() > START_PHASE_TIMEOUT {
+            return Err("the JVM is still starting; try again".into());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
 
 /// Creates a JVMTI environment. A starting JVM accepts attaches already in the start phase, in
 /// which GetEnv returns `JNI_EDETACHED` for a library that was not loaded at the start.

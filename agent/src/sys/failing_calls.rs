@@ -60,6 +60,7 @@ pub(crate) const JVMTI: &[Function] = &[
     ("GetMethodDeclaringClass", Code),
     ("GetMethodName", Code),
     ("GetObjectsWithTags", Code),
+    ("GetPhase", Never(READS)),
     ("GetSourceFileName", Code),
     ("GetStackTrace", Code),
     ("GetSystemProperty", Code),

@@ -382,6 +382,13 @@ impl Jvmti {
         RELEASE.get().copied().unwrap_or_default()
     }
 
+    /// Whether the JVM is before its live phase.
+    pub(crate) fn is_starting(self) -> Result<bool> {
+        let mut phase = jvmti::JVMTI_PHASE_LIVE;
+        call!(self, GetPhase, &mut phase)?;
+        Ok(phase != jvmti::JVMTI_PHASE_LIVE && phase != jvmti::JVMTI_PHASE_DEAD)
+    }
+
     /// None if there is no such property.
     pub(crate) fn system_property(self, name: &CStr) -> Option<String> {
         let mut value = ptr::null_mut();

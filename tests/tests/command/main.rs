@@ -30,12 +30,13 @@ use zaudit_tests::{Result, agent};
 type Test = fn(&Kit, &Jdk) -> Result<()>;
 
 /// On every JDK.
-const EVERYWHERE: [(&str, Test); 8] = [
+const EVERYWHERE: [(&str, Test); 9] = [
     ("whole_life", whole_life),
     ("recompiling", recompiling),
     ("not_armed_yet", not_armed_yet),
     ("just_starting", just_starting),
     ("jvm_not_loaded_yet", jvm_not_loaded_yet),
+    ("just_starting_with_agent", just_starting_with_agent),
     ("started_with_reduced_signals", started_with_reduced_signals),
     ("attach_is_off", refusals::attach_is_off),
     ("run_is_the_program", launching::run_is_the_program),
@@ -334,6 +335,26 @@ fn jvm_not_loaded_yet(kit: &Kit, jdk: &Jdk) -> Result<()> {
     running.wait_for("ready")?;
     kit.ask("disarm", pid, &[])?.done()?;
     ensure_unharmed(running, pid)
+}
+
+/// Commands to an agent that a JVM was started with wait until it knows modules. Without the JVM's
+/// performance data, the command does not know how far the JVM is.
+fn just_starting_with_agent(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let slow = ["-XX:-UsePerfData", "-Xshare:off", "-Xint"];
+    for _ in 0..4 {
+        let mut running =
+            kit.garbage(jdk)?.flags(slow).agent(&kit.library, "quiet,file=/dev/null").spawn()?;
+        let pid = running.pid();
+        let maps = format!("/proc/{pid}/maps");
+        while !fs::read_to_string(&maps).map_err(|error| error.to_string())?.contains("libzaudit") {
+            std::thread::yield_now();
+        }
+        let state = kit.ask("status", pid, &[])?.done()?;
+        ensure!(state.contains("state: "), state.clone());
+        running.wait_for("ready")?;
+        ensure_unharmed(running, pid)?;
+    }
+    Ok(())
 }
 
 /// The user with the number 65534.

@@ -169,13 +169,19 @@ pub(crate) fn class_name(jvmti: Jvmti, class: jclass) -> Result<String> {
 }
 
 /// `Lorg/acme/Codec$1;` → `org.acme.Codec$1`, without the numbers that differ from run to run: the
-/// address of a hidden class (`Main$$Lambda.0x00007f…`, `/` on JDK 8), the counter of a lambda, of
-/// a generated accessor or of a proxy.
+/// address of a hidden class (`Main$$Lambda.0x00007f…`; up to JDK 14, its hash code after a slash),
+/// the counter of a lambda, of a generated accessor or of a proxy.
 fn stable_name(signature: &str) -> String {
     let name =
         signature.strip_prefix('L').and_then(|name| name.strip_suffix(';')).unwrap_or(signature);
     // In a signature slashes separate packages; the address of a hidden class follows a dot.
-    let name = name.split('.').next().unwrap_or(name).replace('/', ".");
+    let name = name.split('.').next().unwrap_or(name);
+    let is_hash = |last: &str| last.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match name.rsplit_once('/') {
+        Some((host, last)) if is_hash(last) => host,
+        _ => name,
+    };
+    let name = name.replace('/', ".");
     if let Some(end) = name.find("$$Lambda") {
         return format!("{}$$Lambda", name.get(..end).unwrap_or(&name));
     }
@@ -213,6 +219,7 @@ mod tests {
             ("LMain$$Lambda$1;", "Main$$Lambda"),
             ("LMain$$Lambda$1/12345;", "Main$$Lambda"),
             ("Lorg/acme/Hidden.0x000001;", "org.acme.Hidden"),
+            ("Lorg/acme/Hidden/53853524;", "org.acme.Hidden"),
             (
                 "Lsun/reflect/GeneratedConstructorAccessor7;",
                 "sun.reflect.GeneratedConstructorAccessor",

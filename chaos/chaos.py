@@ -1,31 +1,26 @@
-"""Runs the program of antagonists under the agent, and compares what both have counted.
+"""Runs the program of antagonists under the agent in all kinds of JVMs, and keeps the results.
 
-Invariant: a run is green only if the JVM ended as the program wanted, its standard output is the
-program's own, the counts are equal to the unit, and no report failed.
+A kind is a JDK, a collector, an allocator, flags that stress the JVM, and perhaps another agent.
+Invariant: the seed alone decides what is run; what this machine lacks is named.
 """
 
 import argparse
-import contextlib
 import itertools
 import json
 import os
 import random
-import re
 import shutil
-import signal
-import statistics
 import subprocess
 import sys
-import threading
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import totals
+from companions import CHOICES, Companions
+from run import ANTAGONISTS, GROWTH, LONG, RARE, Failure, Run
+
 TOP = Path(__file__).resolve().parent.parent
-# What the program ends with.
-EXIT_CODE = 7
-# In this order.
-ANTAGONISTS = ["THREADS", "VIRTUAL", "LOADERS", "LAMBDAS", "OVERFLOW", "THROWING", "GARBAGE",
-               "ARCHIVES", "FILE_SYSTEMS", "CHANGES", "HANDED_ON"]
 COLLECTORS = {
     "serial": ["-XX:+UseSerialGC"],
     "parallel": ["-XX:+UseParallelGC"],
@@ -58,10 +53,6 @@ MALLOCS = {
 }
 # Debian's packages of these libraries.
 PACKAGES = {"jemalloc": "libjemalloc2", "tcmalloc": "libtcmalloc-minimal4"}
-
-
-class Failure(Exception):
-    """What is wrong with a run."""
 
 
 def say(text):
@@ -100,15 +91,42 @@ def built():
             for name in ("libzaudit.so", "zaudit")]
 
 
-class Kit:
-    """The agent, the command, and the program compiled for each JDK."""
+@dataclass(frozen=True)
+class Cell:
+    """What is chosen for one run."""
 
-    def __init__(self, homes, options):
-        self.options = options
+    major: int
+    collector: str
+    stress: str
+    malloc: str
+    companion: str
+    seed: int
+
+    @property
+    def flags(self):
+        return COLLECTORS[self.collector] + STRESS[self.stress]
+
+    @property
+    def preload(self):
+        return library_of(self.malloc)
+
+
+class Kit:
+    """The agent, the command, the other agents, and the program compiled for each JDK."""
+
+    def __init__(self, homes, arguments):
+        self.options = arguments.options
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        self.companions = Companions(cache / "zaudit" / "chaos", arguments.offline, say)
         self.library, self.command = built()
         self.homes = homes
-        self.work = self.library.parent.parent / "chaos"
+        self.work = self.library.parent.parent / "chaos" / str(arguments.seed)
         shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True)
+        # A later build does not change what is run.
+        self.library = Path(shutil.copy(self.library, self.work))
+        self.command = Path(shutil.copy(self.command, self.work))
+        self.results = arguments.results or self.work.parent / "results.jsonl"
         self.classes = {}
         for major, home in homes.items():
             folder = self.work / f"jdk{major}"
@@ -126,252 +144,42 @@ class Kit:
             self.classes[major] = classes
 
 
-class Run:
-    """One JVM."""
-
-    def __init__(self, kit, major, collector, stress, malloc, seconds, seed, antagonists):
-        self.kit, self.major, self.seconds, self.seed = kit, major, seconds, seed
-        self.antagonists = antagonists
-        self.name = f"jdk{major} {collector} {stress} {malloc} seed {seed}"
-        self.folder = kit.work / f"jdk{major}" / f"run{seed}-{collector}-{stress}-{malloc}"
-        self.folder.mkdir()
-        self.home = kit.homes[major]
-        self.flags = COLLECTORS[collector] + STRESS[stress]
-        self.preload = library_of(malloc)
-        self.random = random.Random(seed)
-        # An audit that begins again has other counts than the program.
-        self.disarms = self.random.random() < 0.2
-        self.name += " disarming" if self.disarms else ""
-        self.resident = []
-        self.done = {}
-        self.troubles = []
-
-    def start(self):
-        report = self.folder / "report.json"
-        options = f"gc,file={report},format=json,signal=USR1"
-        if self.random.random() < 0.5:
-            options += ",gc_roots=3"
-        if self.kit.options:
-            options += f",{self.kit.options}"
-        classes = self.kit.classes[self.major]
-        environment = dict(os.environ)
-        if self.preload:
-            environment["LD_PRELOAD"] = self.preload
-        command = [
-            self.home / "bin" / "java", "-Xmx256m", *self.flags,
-            f"-agentpath:{self.kit.library}={options}",
-            f"-javaagent:{classes.parent / 'changer.jar'}",
-            "-cp", classes, "Chaos", str(self.seconds), str(self.seed),
-            self.folder / "book", *self.antagonists,
-        ]
-        with open(self.folder / "stdout", "wb") as out, open(self.folder / "stderr", "wb") as err:
-            return subprocess.Popen(command, stdout=out, stderr=err, env=environment,
-                                    cwd=self.folder)
-
-    def report_by(self, what, pid):
-        """One report, or another demand on the agent, through one of its channels."""
-        home = self.home / "bin"
-        zaudit = self.kit.command
-        report = self.folder / f"{what}.json"
-        command = {
-            "dump": [zaudit, "dump", str(pid), "--format", "json", "--output", report],
-            "dump-gc": [zaudit, "dump", str(pid), "--gc"],
-            "status": [zaudit, "status", str(pid)],
-            "jcmd": [home / "jcmd", str(pid), "JVMTI.data_dump"],
-            "threads": [home / "jcmd", str(pid), "Thread.print"],
-        }.get(what)
-        if command is None:
-            os.kill(pid, {"usr1": signal.SIGUSR1, "quit": signal.SIGQUIT}[what])
-            return None
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=120, check=False)
-        return done.stdout if done.returncode else None
-
-    def is_armed(self, pid):
-        done = subprocess.run([self.kit.command, "status", str(pid)], stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, text=True, timeout=120, check=False)
-        return "state: armed" in done.stdout
-
-    def bother(self, process):
-        """Demands reports, all channels at once, until the program ends."""
-        channels = ["dump", "dump-gc", "status", "threads", "usr1"]
-        # JDK 8 does not have this command.
-        channels += ["jcmd"] if self.major > 8 else []
-        if self.disarms:
-            # While reports are made one after the other, the agent refuses to be disarmed.
-            channels = ["status", "threads", "usr1"]
-
-        def demand(what):
-            while process.poll() is None:
-                time.sleep(self.random.uniform(0.05, 1.0))
-                try:
-                    wrong = self.report_by(what, process.pid)
-                except (OSError, subprocess.TimeoutExpired) as error:
-                    wrong = str(error)
-                if process.poll() is not None:
-                    return
-                self.done[what] = self.done.get(what, 0) + 1
-                # A JVM that ends refuses, and so does an agent that makes another report, or that
-                # has been disarmed.
-                refuses = self.disarms or "another report" in (wrong or "")
-                if wrong and time.monotonic() < self.deadline and not refuses:
-                    self.troubles.append(f"{what}: {wrong.strip()[:300]}")
-
-        def disarm_and_arm():
-            while process.poll() is None:
-                for command, state in [("disarm", "disarmed"), ("attach", "armed")]:
-                    time.sleep(self.random.uniform(0.1, 0.6))
-                    done = subprocess.run([self.kit.command, command, str(process.pid)],
-                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                          text=True, timeout=120, check=False)
-                    if process.poll() is None and not done.returncode:
-                        self.done[state] = self.done.get(state, 0) + 1
-                    elif process.poll() is None and time.monotonic() < self.deadline and \
-                            "another report" not in done.stdout:
-                        self.troubles.append(f"{command}: {done.stdout.strip()[:300]}")
-
-        threads = [threading.Thread(target=demand, args=[what]) for what in channels]
-        if self.disarms:
-            threads.append(threading.Thread(target=disarm_and_arm))
-        for thread in threads:
-            thread.start()
-        return threads
-
-    def watch(self, process):
-        with contextlib.suppress(OSError):
-            pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-            self.resident.append((time.monotonic(), pages * os.sysconf("SC_PAGE_SIZE")))
-
-    def run(self):
-        self.deadline = time.monotonic() + self.seconds
-        limit = time.monotonic() + self.seconds * 4 + 180
-        process = self.start()
-        # Alone: of several that attach for the first time, some get a thread dump, as HotSpot takes
-        # the signal of those that come late for one (on standard output).
-        while process.poll() is None and not self.is_armed(process.pid):
-            time.sleep(0.3)
-        threads = self.bother(process)
-        while process.poll() is None:
-            self.watch(process)
-            if time.monotonic() > limit:
-                process.send_signal(signal.SIGQUIT)
-                time.sleep(5)
-                process.kill()
-                raise Failure(f"it hangs; see {self.folder}")
-            time.sleep(0.25)
-        for thread in threads:
-            thread.join()
-        self.check(process.returncode)
-
-    def check(self, code):
-        errors = (self.folder / "stderr").read_text(errors="replace")
-        if code != EXIT_CODE:
-            raise Failure(f"exit code {code}, not {EXIT_CODE}: {errors[-2000:]}")
-        wanted = "".join(f"{name} acted\n" for name in self.antagonists)
-        output = (self.folder / "stdout").read_text(errors="replace")
-        # JFR says there that it records.
-        output = re.sub(r"^\[.*\]\[jfr,startup\].*\n", "", output, flags=re.MULTILINE)
-        foreign = [line for line in output.splitlines()
-                   if not re.fullmatch(r"[A-Z_]+ acted", line)]
-        if output != wanted:
-            raise Failure(f"standard output is not the program's own: {foreign[:5] or output}")
-        if self.troubles:
-            raise Failure(f"{len(self.troubles)} demands failed: {self.troubles[0]}")
-        if self.disarms:
-            self.counted = 0
-            return
-        try:
-            report = json.loads((self.folder / "report.json").read_text())
-        except (OSError, ValueError) as error:
-            raise Failure(f"no report: {error}; {errors[-1000:]}") from error
-        if not report["health"]["ok"]:
-            raise Failure(f"health: {json.dumps(report['health'])}")
-        self.compare(report, self.book())
-
-    def book(self):
-        lines = (self.folder / "book").read_text().splitlines()
-        return {line.split()[0]: dict(map(self.number, line.split()[1:])) for line in lines}
-
-    @staticmethod
-    def number(word):
-        name, value = word.split("=")
-        return name, int(value)
-
-    def compare(self, report, book):
-        """The report's sums, without what the JDK has created for archives."""
-        if report["health"]["sites_left_out"]:
-            raise Failure("the report has left out sites: nothing can be compared")
-        for kind, name in [("inflater", "inflater"), ("deflater", "deflater"),
-                           ("zip_entry", "entry")]:
-            sites = [site for site in report["sites"] if site["kind"] == kind]
-            ours = [site for site in sites if self.is_ours(kind, site, classes_of(report, site))]
-            created = sum(site["created"] for site in ours)
-            ended = sum(site["ended"] for site in ours)
-            mine = book[name]
-            most = mine["created"] + mine["unsure"]
-            if not mine["created"] <= created <= most:
-                raise Failure(f"{kind}: created {created}, the program counted {mine}")
-            # Streams that are not closed are ended by their file, or late.
-            if kind != "zip_entry" and not (
-                    mine["ended"] <= ended <= mine["ended"] + mine["unsure_end"]):
-                raise Failure(f"{kind}: ended {ended}, the program counted {mine}")
-            for site in sites:
-                if site["created"] != site["ended"] + site["late"] + site["collected"] + \
-                        site["live"]:
-                    raise Failure(f"{kind}: a site does not add up: {site['id']}")
-        self.counted = sum(book[name]["created"] for name in book)
-
-    @staticmethod
-    def is_ours(kind, site, classes):
-        of_program = re.compile(r"(Antagonist|Dropped|Changed|Chaos)\b")
-        if not any(of_program.match(name) for name in classes):
-            return site["truncated"] and kind != "zip_entry"
-        # The JDK's own class loaders, and the pools of its archives.
-        foreign = (("sun.misc.", "java.net.URLClassLoader", "java.util.ServiceLoader") if kind == "zip_entry" else
-                   ("java.util.zip.ZipFile", "jdk.nio.zipfs.", "com.sun.nio.zipfs."))
-        return not any(name.startswith(foreign) for name in classes)
-
-    def slope(self):
-        """Growth of resident memory in its second half, in KiB a second, with its error."""
-        half = self.resident[len(self.resident) // 2:]
-        if len(half) < 8:
-            return None
-        times = [at - half[0][0] for at, _ in half]
-        sizes = [size / 1024 for _, size in half]
-        line = statistics.linear_regression(times, sizes)
-        rest = [size - line.intercept - line.slope * at for at, size in zip(times, sizes)]
-        spread = statistics.pvariance(times) * len(times)
-        error = (sum(value * value for value in rest) / max(len(rest) - 2, 1) / spread) ** 0.5
-        return line.slope, error
-
-
-def classes_of(report, site):
-    """The classes of a site's frames; those of a clean site are in the report's tables."""
-    frames = list(site["frames"])
-    node, nodes = site["stack"], report["stack_table"]
-    while node is not None:
-        frames.append(report["frame_table"][nodes["frame"][node]])
-        node = nodes["caller"][node]
-    return [frame["class"] for frame in frames]
-
-
-def matrix(arguments, homes):
+def matrix(arguments, homes, companions):
     """The runs, in an order that tries each value early: JDK, collector, stress, allocator."""
     chance = random.Random(arguments.seed)
     rest = lambda names, chosen: [chosen] if chosen else list(names)
-    found = [name for name in rest(MALLOCS, arguments.malloc)
-             if name == "glibc" or library_of(name)]
-    for name in set(rest(MALLOCS, arguments.malloc)) - set(found):
+    mallocs = [name for name in rest(MALLOCS, arguments.malloc)
+               if name == "glibc" or library_of(name)]
+    for name in set(rest(MALLOCS, arguments.malloc)) - set(mallocs):
         say(f"SKIPPED {name}: not installed (Debian: {PACKAGES[name]})")
     majors = sorted(homes)
     for number in itertools.count():
-        major = majors[number % len(majors)]
-        collector = chance.choice(rest(COLLECTORS, arguments.gc))
-        stress = chance.choice(rest(STRESS, arguments.stress))
-        if runs_on(major, collector, stress):
-            yield major, collector, stress, chance.choice(found), chance.randrange(1 << 30)
+        cell = Cell(
+            majors[number % len(majors)],
+            chance.choice(rest(COLLECTORS, arguments.gc)),
+            chance.choice(rest(STRESS, arguments.stress)),
+            chance.choice(mallocs),
+            # Half of the runs without.
+            arguments.companion or chance.choice([*companions, *["none"] * (len(companions) or 1)]),
+            chance.randrange(1 << 30),
+        )
+        if runs_on(cell.major, cell.collector, cell.stress):
+            yield cell if goes_with(cell) else replace(cell, companion="none")
         else:
-            yield major, "serial", "none", chance.choice(found), chance.randrange(1 << 30)
+            yield replace(cell, collector="serial", stress="none", companion="none")
+
+
+def goes_with(cell):
+    """Whether the other agent can be in this JVM."""
+    name, _, place = cell.companion.rpartition("-")
+    # OpenTelemetry's start takes minutes if everything is compiled first.
+    if name == "opentelemetry" and cell.stress == "xcomp":
+        return False
+    # The profiler's calls and signal handlers give rise to warnings on standard output.
+    if name == "async-profiler" and cell.stress == "check-jni":
+        return False
+    # jcmd cannot load an agent into JDK 8.
+    return not (place == "attached" and cell.major == 8)
 
 
 def runs_on(major, collector, stress):
@@ -401,34 +209,70 @@ def main():
     parser.add_argument("--options", help="more options for the agent, such as walk=check")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--without", action="append", default=[], choices=ANTAGONISTS)
+    parser.add_argument("--always", action="append", default=[], choices=RARE,
+                        help="in all runs, not in some of them")
+    parser.add_argument("--companion", choices=[*CHOICES, "none"], help="this other agent")
+    parser.add_argument("--offline", action="store_true", help="download no other agents")
+    parser.add_argument("--results", type=Path, help="append a line of JSON for each run")
+    parser.add_argument("--totals", type=Path, nargs="+", metavar="FILE",
+                        help="run nothing, and print the sums of such files as Markdown")
     arguments = parser.parse_args()
+    if arguments.totals:
+        print(totals.table(totals.read(arguments.totals)))
+        return
     say(f"seed {arguments.seed}")
-    kit = Kit(jdks(arguments.jdk or []), arguments.options)
+    kit = Kit(jdks(arguments.jdk or []), arguments)
     antagonists = [name for name in ANTAGONISTS if name not in arguments.without]
     end = time.monotonic() + arguments.minutes * 60
-    runs, failed, created, demands = 0, 0, 0, {}
-    for cell in matrix(arguments, kit.homes):
-        if time.monotonic() + arguments.seconds > end and runs:
+    results = []
+    for cell in matrix(arguments, kit.homes, kit.companions.choices()):
+        if time.monotonic() + arguments.seconds > end and results:
             break
-        major, collector, stress, malloc, seed = cell
-        run = Run(kit, major, collector, stress, malloc, arguments.seconds, seed, antagonists)
-        runs += 1
-        try:
-            run.run()
-            created += run.counted
-            growth = run.slope()
-            grown = f", RSS {growth[0]:+.0f} ± {growth[1]:.0f} KiB/s" if growth else ""
-            print(f"ok      {run.name}: {run.counted} lifecycles, "
-                  f"{sum(run.done.values())} demands{grown}", flush=True)
-            shutil.rmtree(run.folder)
-        except Failure as failure:
-            failed += 1
-            print(f"FAILED  {run.name}: {failure}\n        kept: {run.folder}", flush=True)
-        for what, times in run.done.items():
-            demands[what] = demands.get(what, 0) + times
-    print(f"{runs} runs, {failed} failed; {created} lifecycles equal; demands: "
-          + ", ".join(f"{what} {times}" for what, times in sorted(demands.items())))
+        run = Run(kit, cell, arguments.seconds, antagonists, arguments.always)
+        results.append(result_of(run))
+        totals.append(kit.results, results[-1])
+    failed = sum(result["end"] == "failed" for result in results)
+    print(totals.table(results))
+    print(f"{len(results)} runs, {failed} failed")
     sys.exit(1 if failed else 0)
+
+
+def result_of(run):
+    """Prints the line of a run, and removes what it has left if it is green."""
+    cell, begun = run.cell, time.monotonic()
+    result = {"jdk": cell.major, "collector": cell.collector, "stress": cell.stress,
+              "malloc": cell.malloc, "companion": cell.companion, "seed": cell.seed,
+              "seconds": run.seconds, "antagonists": run.antagonists, "disarms": run.disarms}
+    try:
+        result["end"] = run.run()
+        print(f"ok      {run.name}: {result['end']}, {run.counted} lifecycles, "
+              f"{sum(run.done.values())} demands{grown(run.slope())}", flush=True)
+        check_growth(run)
+        shutil.rmtree(run.folder)
+    except Failure as failure:
+        result.update(end="failed", why=str(failure))
+        print(f"FAILED  {run.name}: {failure}\n        kept: {run.folder}", flush=True)
+    return {**result, "lifecycles": run.counted, "demands": run.done, "slope": run.slope(),
+            "took": round(time.monotonic() - begun, 1)}
+
+
+def grown(growth):
+    return f", RSS {growth[0]:+.0f} ± {growth[1]:.0f} KiB/s" if growth else ""
+
+
+def check_growth(run):
+    """If the program itself grows, too, only what is more than that is the agent's."""
+    growth = run.slope()
+    if run.seconds < LONG or not growth or growth[0] - 3 * growth[1] <= GROWTH:
+        return
+    plain = Run(run.kit, run.cell, run.seconds, run.antagonists, run.antagonists, False)
+    plain.run()
+    own = plain.slope()
+    print(f"        without the agent{grown(own)}", flush=True)
+    error = (growth[1] ** 2 + own[1] ** 2) ** 0.5
+    if growth[0] - own[0] - 3 * error > GROWTH:
+        raise Failure(f"resident memory grows{grown(growth)}, without the agent{grown(own)}")
+    shutil.rmtree(plain.folder)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,12 @@ import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.FileOutputStream;
 import java.io.InputStream;
+import java.lang.invoke.MethodHandles;
+import java.lang.reflect.Array;
+import java.lang.reflect.Field;
 import java.lang.reflect.Method;
+import java.nio.ByteBuffer;
+import java.nio.channels.Pipe;
 import java.nio.file.FileSystem;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
@@ -37,7 +42,7 @@ enum Antagonist {
         }
     },
 
-    /** Virtual threads block at any depth: in locks, monitors and sleep. None before JDK 21. */
+    /** Virtual threads block at any depth: in locks, monitors, I/O and sleep. From JDK 21 on. */
     VIRTUAL {
         @Override
         void act(Random random) throws Exception {
@@ -51,16 +56,13 @@ enum Antagonist {
             for (int i = 0; i < count; i++) {
                 final int depth = 30 * random.nextInt(4);
                 final long seed = random.nextLong();
-                START_VIRTUAL.invoke(null, new Runnable() {
-                    @Override
-                    public void run() {
-                        try {
-                            blocked(depth, new Random(seed));
-                        } catch (Throwable failed) {
-                            failure.set(failed);
-                        } finally {
-                            ended.countDown();
-                        }
+                startVirtual(() -> {
+                    try {
+                        blocked(depth, new Random(seed));
+                    } catch (Throwable failed) {
+                        failure.set(failed);
+                    } finally {
+                        ended.countDown();
                     }
                 });
             }
@@ -77,7 +79,21 @@ enum Antagonist {
         void act(Random random) throws Exception {
             byte[] bytes = classFile("Dropped");
             for (int i = 0; i < 5; i++) {
-                Callable<?> made = (Callable<?>) new Defining(bytes).define().newInstance();
+                Callable<?> made = (Callable<?>) new Defining(bytes).define()
+                        .getConstructor().newInstance();
+                Book.end(Book.created((Inflater) made.call()));
+                Book.created((Inflater) made.call());
+            }
+        }
+    },
+
+    /** Hidden classes create; before JDK 15 their forerunners, anonymous classes of the JVM. */
+    HIDDEN {
+        @Override
+        void act(Random random) throws Exception {
+            byte[] bytes = classFile("Dropped");
+            for (int i = 0; i < 5; i++) {
+                Callable<?> made = (Callable<?>) hidden(bytes).getConstructor().newInstance();
                 Book.end(Book.created((Inflater) made.call()));
                 Book.created((Inflater) made.call());
             }
@@ -138,6 +154,29 @@ enum Antagonist {
                 throw new AssertionError("it did not throw");
             } catch (IllegalArgumentException expected) {
                 // The arguments are checked first.
+            }
+        }
+    },
+
+    /** {@code Thread.stop()} at any point of a lifecycle. Up to JDK 19. */
+    STOPPED {
+        @Override
+        void act(Random random) throws Exception {
+            if (STOP == null) {
+                Thread.sleep(10);
+                return;
+            }
+            Stopped thread = new Stopped();
+            thread.start();
+            while (thread.progress < 30) {
+                Thread.yield();
+            }
+            Thread.sleep(random.nextInt(3), random.nextInt(999999));
+            try {
+                STOP.invoke(thread);
+            } finally {
+                thread.join();
+                thread.enter();
             }
         }
     },
@@ -204,6 +243,87 @@ enum Antagonist {
             thread.start();
             thread.join();
         }
+    },
+
+    /** The Java heap is full while threads create, until each of them gets OutOfMemoryError. */
+    HEAP {
+        @Override
+        boolean isAlone() {
+            return true;
+        }
+
+        @Override
+        void act(Random random) throws Exception {
+            Creating[] threads = new Creating[3];
+            for (int i = 0; i < threads.length; i++) {
+                threads[i] = new Creating();
+                threads[i].start();
+            }
+            heap = full();
+            for (Creating thread : threads) {
+                thread.begin();
+            }
+            for (Creating thread : threads) {
+                thread.join();
+            }
+            heap = null;
+            for (Creating thread : threads) {
+                thread.enter();
+            }
+        }
+    },
+
+    /** malloc fails: what runs this program limits its address space meanwhile. */
+    MEMORY {
+        @Override
+        boolean isAlone() {
+            return true;
+        }
+
+        @Override
+        void act(Random random) throws Exception {
+            File wanted = new File("limit-wanted");
+            File limited = new File("limited");
+            Deflater[] kept = new Deflater[4000];
+            Inflater[] small = new Inflater[200];
+            if (!wanted.createNewFile()) {
+                throw new AssertionError("there is a limit already");
+            }
+            while (!limited.exists()) {
+                Thread.sleep(5);
+            }
+            int count = 0;
+            try {
+                while (count < kept.length) {
+                    kept[count] = new Deflater();
+                    count++;
+                }
+                throw new AssertionError("memory does not end");
+            } catch (OutOfMemoryError expected) {
+                Book.unsure(Book.Kind.DEFLATER);
+            }
+            int smallCount = 0;
+            try {
+                while (smallCount < small.length) {
+                    small[smallCount] = new Inflater();
+                    smallCount++;
+                }
+            } catch (OutOfMemoryError expected) {
+                Book.unsure(Book.Kind.INFLATER);
+            }
+            for (int i = 0; i < count; i++) {
+                Book.end(Book.created(kept[i]));
+            }
+            for (int i = 0; i < smallCount; i++) {
+                Book.end(Book.created(small[i]));
+            }
+            if (!wanted.delete()) {
+                throw new AssertionError("the limit stays");
+            }
+            while (limited.exists()) {
+                Thread.sleep(5);
+            }
+        }
     };
 
     /** How often it has acted. Written by its own thread, read when that has ended. */
@@ -211,18 +331,66 @@ enum Antagonist {
 
     abstract void act(Random random) throws Exception;
 
-    private static final Method START_VIRTUAL = startVirtual();
+    /** Whether the others wait meanwhile: they cannot go on without memory. */
+    boolean isAlone() {
+        return false;
+    }
+
+    private static final Method START_VIRTUAL = threadMethod("startVirtualThread", Runnable.class);
+    private static final Method STOP = hasStop() ? threadMethod("stop") : null;
     private static final ReentrantLock LOCK = new ReentrantLock();
     private static final Object MONITOR = new Object();
     private static volatile byte[] garbage;
+    private static volatile Object heap;
     private static File archive;
 
-    private static Method startVirtual() {
+    private static Method threadMethod(String name, Class<?>... parameters) {
         try {
-            return Thread.class.getMethod("startVirtualThread", Runnable.class);
-        } catch (NoSuchMethodException older) {
+            return Thread.class.getMethod(name, parameters);
+        } catch (NoSuchMethodException otherRelease) {
             return null;
         }
+    }
+
+    /** From JDK 20 on the method only throws. */
+    private static boolean hasStop() {
+        return Double.parseDouble(System.getProperty("java.specification.version")) < 20;
+    }
+
+    private static void startVirtual(Runnable task) throws Exception {
+        START_VIRTUAL.invoke(null, task);
+    }
+
+    private static Class<?> hidden(byte[] bytes) throws Exception {
+        for (Method method : MethodHandles.Lookup.class.getMethods()) {
+            if (method.getName().equals("defineHiddenClass")) {
+                Object options = Array.newInstance(
+                        method.getParameterTypes()[2].getComponentType(), 0);
+                MethodHandles.Lookup lookup = MethodHandles.lookup();
+                return ((MethodHandles.Lookup) method.invoke(lookup, bytes, true, options))
+                        .lookupClass();
+            }
+        }
+        Class<?> unsafe = Class.forName("sun.misc.Unsafe");
+        Field field = unsafe.getDeclaredField("theUnsafe");
+        field.setAccessible(true);
+        return (Class<?>) unsafe.getMethod("defineAnonymousClass", Class.class, byte[].class,
+                Object[].class).invoke(field.get(null), Antagonist.class, bytes, null);
+    }
+
+    /** Fills the heap until not even a small array fits. */
+    private static Object full() {
+        Object[] chain = null;
+        for (int length = 1 << 18; length > 1; ) {
+            try {
+                Object[] next = new Object[length];
+                next[0] = chain;
+                chain = next;
+            } catch (OutOfMemoryError expected) {
+                length >>= 4;
+            }
+        }
+        return chain;
     }
 
     /** Reads streams of an archive, and closes two of three. */
@@ -269,7 +437,7 @@ enum Antagonist {
         for (int i = 0; i < 5; i++) {
             Inflater inflater = Book.created(new Inflater());
             Deflater deflater = Book.created(new Deflater());
-            switch (random.nextInt(4)) {
+            switch (random.nextInt(6)) {
                 case 0:
                     Thread.sleep(1);
                     break;
@@ -288,6 +456,12 @@ enum Antagonist {
                         MONITOR.wait(1);
                     }
                     break;
+                case 3:
+                    readPipe();
+                    break;
+                case 4:
+                    Files.readAllBytes(archive().toPath());
+                    break;
                 default:
                     TimeUnit.MICROSECONDS.sleep(random.nextInt(500));
                     break;
@@ -296,6 +470,28 @@ enum Antagonist {
             if (random.nextInt(6) > 0) {
                 Book.end(deflater);
             }
+        }
+    }
+
+    /** Waits for another virtual thread in a read. */
+    private static void readPipe() throws Exception {
+        final Pipe pipe = Pipe.open();
+        try (Pipe.SourceChannel source = pipe.source(); Pipe.SinkChannel sink = pipe.sink()) {
+            final CountDownLatch written = new CountDownLatch(1);
+            startVirtual(() -> {
+                try {
+                    Thread.sleep(1);
+                    sink.write(ByteBuffer.allocate(1));
+                } catch (Exception failed) {
+                    throw new AssertionError(failed);
+                } finally {
+                    written.countDown();
+                }
+            });
+            if (source.read(ByteBuffer.allocate(1)) != 1) {
+                throw new AssertionError("nothing was read");
+            }
+            written.await();
         }
     }
 
@@ -334,6 +530,81 @@ enum Antagonist {
         Throwing(boolean nowrap) {
             super(nowrap);
             throw new IllegalStateException("thrown behind super()");
+        }
+    }
+
+    /** Creates and ends until it is stopped. */
+    private static final class Stopped extends Thread {
+        /**
+         * Three for each lifecycle: one more when the constructor is called, when it has returned,
+         * and when {@code end()} has. One field, because each write may be the last act.
+         */
+        volatile long progress;
+
+        @Override
+        public void run() {
+            for (long done = 0; ; done += 3) {
+                progress = done + 1;
+                Inflater inflater = new Inflater();
+                progress = done + 2;
+                inflater.end();
+                progress = done + 3;
+            }
+        }
+
+        /** Enters in the book what it has done; the rest of its last lifecycle is not known. */
+        void enter() {
+            for (long done = 3; done <= progress; done += 3) {
+                Book.created(Book.Kind.INFLATER);
+                Book.ended(Book.Kind.INFLATER);
+            }
+            if (progress % 3 == 2) {
+                Book.created(Book.Kind.INFLATER);
+                Book.unsureEnd(Book.Kind.INFLATER);
+            } else if (progress % 3 == 1) {
+                Book.unsure(Book.Kind.INFLATER);
+            }
+        }
+    }
+
+    /** Creates until the heap is full, without need of the heap itself. */
+    private static final class Creating extends Thread {
+        private final Inflater[] kept = new Inflater[4000];
+        private int count;
+        private boolean hasFailed;
+        private boolean begins;
+
+        synchronized void begin() {
+            begins = true;
+            notifyAll();
+        }
+
+        @Override
+        public void run() {
+            try {
+                synchronized (this) {
+                    while (!begins) {
+                        wait();
+                    }
+                }
+                while (count < kept.length) {
+                    kept[count] = new Inflater();
+                    count++;
+                }
+            } catch (OutOfMemoryError expected) {
+                hasFailed = true;
+            } catch (InterruptedException never) {
+                throw new AssertionError(never);
+            }
+        }
+
+        void enter() {
+            for (int i = 0; i < count; i++) {
+                Book.end(Book.created(kept[i]));
+            }
+            if (hasFailed) {
+                Book.unsure(Book.Kind.INFLATER);
+            }
         }
     }
 

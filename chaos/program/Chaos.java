@@ -11,6 +11,7 @@ import java.util.Random;
  * line for each of them, and nothing else.
  */
 final class Chaos {
+    private static final Turns TURNS = new Turns();
     private static volatile boolean over;
 
     private Chaos() {}
@@ -26,6 +27,8 @@ final class Chaos {
         List<String> names = Arrays.asList(arguments).subList(3, arguments.length);
         List<Thread> threads = new ArrayList<Thread>();
         final List<Throwable> failures = new ArrayList<Throwable>();
+        // The heap is not full before all have begun, and this thread needs nothing of it.
+        TURNS.begin(false);
         for (final String name : names) {
             final Antagonist antagonist = Antagonist.valueOf(name);
             final Random random = new Random(seed + antagonist.ordinal());
@@ -33,10 +36,18 @@ final class Chaos {
                 @Override
                 public void run() {
                     try {
-                        while (goesOn()) {
-                            antagonist.act(random);
+                        do {
+                            if (antagonist.isAlone()) {
+                                Thread.sleep(500 + random.nextInt(2000));
+                            }
+                            TURNS.begin(antagonist.isAlone());
+                            try {
+                                antagonist.act(random);
+                            } finally {
+                                TURNS.end(antagonist.isAlone());
+                            }
                             antagonist.acts++;
-                        }
+                        } while (goesOn());
                     } catch (Throwable failed) {
                         synchronized (failures) {
                             failures.add(failed);
@@ -47,9 +58,13 @@ final class Chaos {
             threads.add(thread);
             thread.start();
         }
+        Thread.sleep(1);
+        Thread[] all = threads.toArray(new Thread[0]);
+        all[0].join(1);
+        TURNS.end(false);
         Thread.sleep(seconds * 1000);
         over = true;
-        for (Thread thread : threads) {
+        for (Thread thread : all) {
             thread.join();
         }
         for (Throwable failed : failures) {

@@ -128,11 +128,15 @@ fn the_library_has_no_function_for_what_the_agent_never_does() {
     assert!(found.is_empty(), "{} imports {found:?}", library.display());
 }
 
-/// The sources of the agent and of what it is built from, without their unit tests.
+/// The sources of the agent and of what it is built from, without their unit tests and what only
+/// builds for tests have.
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if path.ends_with("sys/failing_calls") {
+                continue;
+            }
             if path.is_dir() {
                 walk(&path, found);
             } else if path.extension().is_some_and(|name| name == "rs")

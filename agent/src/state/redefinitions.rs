@@ -357,6 +357,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too slow")]
     fn a_full_table_drops_the_oldest_and_goes_on() {
         let counts = [0; MAX_WATCHED + 30];
         let by_itself = |table: Table<usize>, class: usize| {

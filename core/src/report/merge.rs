@@ -4,7 +4,7 @@
 //! Invariant: every count is the sum of those before, so what added up still does.
 
 use super::{Against, Health, Process, Report, StackWalk, WalkState};
-use crate::analysis::classify::{Classification, ClassifiedSite, Others, SiteStats};
+use crate::analysis::classify::{Classification, ClassifiedSite, Others, SiteStats, Totals};
 use crate::analysis::findings::{DoubleEnd, together};
 use crate::analysis::footprint::Footprint;
 use crate::analysis::retention::Retention;
@@ -66,13 +66,9 @@ pub fn merge(reports: &[Report]) -> Result<Report, String> {
             *merged.ended_again.get_mut(kind) += report.ended_again.get(kind);
             *merged.ended_unknown.get_mut(kind) += report.ended_unknown.get(kind);
             bounded(merged.adopted.get(kind))?;
-            let numbers =
-                [merged.classification.totals.get(kind).created, *merged.ended_again.get(kind)];
-            if numbers
-                .into_iter()
-                .chain([*merged.ended_unknown.get(kind)])
-                .any(|number| number > MOST)
-            {
+            let total = largest(merged.classification.totals.get(kind));
+            let numbers = [total, *merged.ended_again.get(kind), *merged.ended_unknown.get(kind)];
+            if numbers.into_iter().any(|number| number > MOST) {
                 return Err(TOO_MANY.into());
             }
         }
@@ -95,9 +91,25 @@ fn double_ends(reports: &[Report]) -> Result<Vec<DoubleEnd>, String> {
 
 const TOO_MANY: &str = "the sums are larger than a report allows";
 
+fn largest(totals: &Totals) -> u64 {
+    let Totals {
+        created,
+        ended,
+        late,
+        collected,
+        live,
+        expected,
+        ended_elsewhere,
+        ended_with_file,
+    } = *totals;
+    let ended = ended.max(ended_elsewhere).max(ended_with_file);
+    created.max(ended).max(late).max(collected).max(live).max(expected)
+}
+
 fn bounded(tally: &Tally) -> Result<(), String> {
     let counts = &tally.counts;
-    let fine = counts.created <= MOST && counts.late + counts.collected + tally.live <= MOST_OPEN;
+    let fine = counts.created.max(counts.ended).max(counts.ended_elsewhere) <= MOST
+        && counts.late + counts.collected + tally.live <= MOST_OPEN;
     if fine { Ok(()) } else { Err(TOO_MANY.into()) }
 }
 
@@ -471,6 +483,8 @@ mod tests {
         let late = late.position(|site| site["lateness_seconds"] != 0.0).unwrap();
         let late = format!("/sites/{late}/lateness_seconds");
         for (pointer, value) in [
+            ("/totals/inflater/live", MOST.into()),
+            ("/totals/inflater/ended_by_other_thread", MOST.into()),
             ("/rules/0/matched", MOST.into()),
             ("/rules/0/excess", MOST.into()),
             ("/ended_again/0/times", MOST.into()),

@@ -168,7 +168,7 @@ enum Antagonist {
             }
             Stopped thread = new Stopped();
             thread.start();
-            while (thread.progress < 30) {
+            while (thread.progress < 30 && thread.isAlive()) {
                 Thread.yield();
             }
             Thread.sleep(random.nextInt(3), random.nextInt(999999));

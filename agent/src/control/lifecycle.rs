@@ -14,11 +14,10 @@ use crate::state::audit::{Audit, Expectations};
 use crate::state::classes::Classes;
 use crate::state::context::Context;
 use crate::sys::interposer;
-use crate::sys::jni::Jni;
+use crate::sys::jni::{Jni, NativeMethod};
 use crate::sys::jvm_flags;
 use crate::sys::jvmti::jclass;
 use crate::sys::posix::{say, take_signal};
-use jvmti_bindings::sys::jni::JNINativeMethod;
 use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_DATA_DUMP_REQUEST, JVMTI_EVENT_OBJECT_FREE,
 };
@@ -305,19 +304,15 @@ fn define_helper(agent: &Agent, jni: Jni) -> Result<jclass, String> {
         )?
     };
     DEFINED.store(true, Ordering::Release);
-    let names: Vec<(Callback, CString, CString)> = Callback::ALL
-        .into_iter()
-        .map(|callback| Ok((callback, c(callback.method())?, c(callback.descriptor())?)))
-        .collect::<Result<_, String>>()?;
-    let natives: Vec<JNINativeMethod> = names
-        .iter()
-        .map(|(callback, name, descriptor)| JNINativeMethod {
-            name: name.as_ptr(),
-            signature: descriptor.as_ptr(),
-            fnPtr: native(*callback).cast_mut().cast(),
-        })
-        .collect();
-    if jni.register(class, &natives) {
+    let registered = jni.register(
+        class,
+        &Callback::ALL.map(|callback| NativeMethod {
+            name: callback.method(),
+            descriptor: callback.descriptor(),
+            function: native(callback),
+        }),
+    );
+    if registered {
         Ok(class)
     } else {
         Err("JNI RegisterNatives failed for the helper class".into())

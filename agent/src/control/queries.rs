@@ -13,9 +13,9 @@ use crate::state::context::Context;
 use crate::state::marks::Made;
 use crate::state::slots;
 use crate::sys::allocator;
-use crate::sys::jni::Jni;
+use crate::sys::jni::{Jni, NativeMethod};
 use crate::sys::jvmti::{jclass, jlong, jobject};
-use jvmti_bindings::sys::jni::{JNIEnv, JNINativeMethod};
+use jvmti_bindings::sys::jni::JNIEnv;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fmt::Write as _;
@@ -44,23 +44,18 @@ pub(crate) fn define(jni: Jni, entries: &'static Entries) -> Result<(), String> 
     if ENTRIES.set(entries).is_err() {
         return Ok(());
     }
-    let c = |text: &str| CString::new(text).map_err(|error| error.to_string());
-    let class = jni.define_boot_class(&c(QUERIES_CLASS)?, &queries_class()).ok_or(
+    let name = CString::new(QUERIES_CLASS).map_err(|error| error.to_string())?;
+    let class = jni.define_boot_class(&name, &queries_class()).ok_or(
         "cannot define the class for queries; another copy of libzaudit.so is loaded in this JVM",
     )?;
-    let names: Vec<(Query, CString, CString)> = Query::ALL
-        .into_iter()
-        .map(|query| Ok((query, c(query.method())?, c(query.descriptor())?)))
-        .collect::<Result<_, String>>()?;
-    let natives: Vec<JNINativeMethod> = names
-        .iter()
-        .map(|(query, name, descriptor)| JNINativeMethod {
-            name: name.as_ptr(),
-            signature: descriptor.as_ptr(),
-            fnPtr: native(*query).cast_mut().cast(),
-        })
-        .collect();
-    let registered = jni.register(class, &natives);
+    let registered = jni.register(
+        class,
+        &Query::ALL.map(|query| NativeMethod {
+            name: query.method(),
+            descriptor: query.descriptor(),
+            function: native(query),
+        }),
+    );
     jni.delete_local(class);
     if registered {
         Ok(())

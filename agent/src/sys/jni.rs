@@ -5,7 +5,7 @@
 //! program.
 
 use jvmti_bindings::sys::jni::{self, jclass, jint, jlong, jobject};
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, CString, NulError, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -31,6 +31,13 @@ pub(crate) fn vm() -> Option<*mut jni::JavaVM> {
 /// `java.lang.VirtualMachineError`, once it is known: what is thrown if the JVM cannot do what it
 /// usually does.
 static JVM_ERROR: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// A native method and the function behind it.
+pub(crate) struct NativeMethod {
+    pub(crate) name: &'static str,
+    pub(crate) descriptor: &'static str,
+    pub(crate) function: *const (),
+}
 
 /// See [`shortages`].
 static SHORTAGES: AtomicU64 = AtomicU64::new(0);
@@ -203,9 +210,24 @@ impl Jni {
         ))
     }
 
-    pub(crate) fn register(self, class: jclass, methods: &[jni::JNINativeMethod]) -> bool {
-        let count = jint::try_from(methods.len()).unwrap_or(jint::MAX);
-        let code = jni!(self, RegisterNatives, class, methods.as_ptr(), count);
+    /// Gives a class its native methods.
+    pub(crate) fn register(self, class: jclass, methods: &[NativeMethod]) -> bool {
+        let names = methods
+            .iter()
+            .map(|method| Ok((CString::new(method.name)?, CString::new(method.descriptor)?)))
+            .collect::<Result<Vec<(CString, CString)>, NulError>>();
+        let Ok(names) = names else { return false };
+        let natives: Vec<jni::JNINativeMethod> = methods
+            .iter()
+            .zip(&names)
+            .map(|(method, (name, descriptor))| jni::JNINativeMethod {
+                name: name.as_ptr(),
+                signature: descriptor.as_ptr(),
+                fnPtr: method.function.cast_mut().cast(),
+            })
+            .collect();
+        let count = jint::try_from(natives.len()).unwrap_or(jint::MAX);
+        let code = jni!(self, RegisterNatives, class, natives.as_ptr(), count);
         self.clear_exception();
         code == jni::JNI_OK
     }

@@ -108,5 +108,6 @@ class Companion:
             yield load
             return
         while True:
-            yield [*load, self.recording()]
+            # In quotes: jcmd takes only what is before "=" otherwise.
+            yield [*load, f'"{self.recording()}"']
             yield [*load, "stop"]

@@ -299,6 +299,7 @@ mod tests {
     use std::path::PathBuf;
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no O_NOCTTY")]
     fn small_files_are_read_and_nothing_else_blocks() {
         let folder = std::env::temp_dir().join(format!("zaudit-os-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();

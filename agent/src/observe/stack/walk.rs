@@ -607,6 +607,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
+    #[cfg_attr(miri, ignore = "too slow")]
     fn keys_differ_in_every_word_in_its_kind_and_in_the_order() {
         let mut seen = HashSet::new();
         for table in 0..8 {

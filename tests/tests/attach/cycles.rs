@@ -26,11 +26,13 @@ const ENDED: u64 = 25;
 const CHURNERS: u64 = 2;
 
 fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
-    // Each takes JDK 8 a second and more, as all that is dropped passes its finalizer, and no other
-    // JDK much less, because -Xcheck:jni counts the local references at each call. Every eighth has
-    // a report in its midst.
-    let few = jdk.major == 8 || collector != "-XX:+UseG1GC";
-    let cycles = suite::rounds(if few { 16 } else { 24 })?;
+    // Each takes JDK 8 four seconds, as all that is dropped passes its finalizer, JDK 11 one, and
+    // the others a tenth of one. Every fourth has a report in its midst.
+    let cycles = suite::rounds(match jdk.major {
+        8 => 5,
+        11 => 10,
+        _ => 20,
+    })?;
     // With a small heap there is little garbage to walk over: it is how often it happens that
     // counts.
     let jvm = || Ok::<_, String>(kit.scripted(jdk)?.flags([collector, "-Xmx96m", "-Xcheck:jni"]));
@@ -56,7 +58,7 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
         let here = |why| format!("cycle {cycle}: {why}");
         program.zaudit("attach", &[]).map_err(here)?;
         program.obey(&format!("window {MADE} {ENDED}")).map_err(here)?;
-        if cycle % 8 == 0 {
+        if cycle % 4 == 0 {
             let report = program.report("dump", &[]).map_err(here)?;
             ensure_window(&report, most).map_err(here)?;
         }

@@ -558,6 +558,7 @@ const NEVER: [(&str, &[&str]); 6] = [
     (
         "has no errors, or none that its caller could see",
         &[
+            "_exit",
             "abort",
             "bcmp",
             "clock_gettime",

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 use zaudit_tests::Result;
 use zaudit_tests::child::Ended;
 use zaudit_tests::command::Said;
@@ -90,8 +91,11 @@ fn denied_native_access(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 
 fn strict(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let jvm = |options| with_jar(env, Jvm::new(jdk, env.fixture("Ended")?)?, options);
+    let began = Instant::now();
     let ended = jvm("nonsense,strict")?.run()?;
     ensure!(ended.code() == 1, "the JVM has started: {ended}");
+    // A minute, if it waits for its own callbacks (JDK-8355631).
+    ensure!(began.elapsed() < Duration::from_secs(50), "the JVM took {:?} to end", began.elapsed());
     ensure!(ended.stderr().contains("nonsense"), "{ended}");
     ensure!(ended.stderr().contains("because the option strict is set"), "{ended}");
     let ended = jvm("nonsense,quiet")?.run()?;

@@ -13,7 +13,7 @@ use crate::sys::allocator;
 use crate::sys::interposer;
 use crate::sys::jni::{self, Jni};
 use crate::sys::jvmti::{Jvmti, jint, jobject};
-use crate::sys::posix::{read_small, say, write_stderr};
+use crate::sys::posix::{self, read_small, say, write_stderr};
 use crate::sys::wake::WakeReason;
 use jvmti_bindings::sys::jni::{JNI_EDETACHED, JNI_ERR, JNI_OK, JNI_VERSION_1_6, JNIEnv, JavaVM};
 use jvmti_bindings::sys::jvmti::{
@@ -62,7 +62,7 @@ fn load(vm: *mut JavaVM, given: *const c_char) -> jint {
     // SAFETY: the JVM hands a NUL-terminated string, or null.
     let given = if given.is_null() { b"" } else { unsafe { CStr::from_ptr(given) }.to_bytes() };
     let Some(options) = options_at_start(given) else {
-        say("the JVM does not start, because the option strict is set");
+        say(DOES_NOT_START);
         return JNI_ERR;
     };
     if options.arm == Arm::Later && options.delay.is_none() {
@@ -79,6 +79,9 @@ fn load(vm: *mut JavaVM, given: *const c_char) -> jint {
     }
     JNI_OK
 }
+
+/// What `strict` makes of a problem with the options.
+const DOES_NOT_START: &str = "the JVM does not start, because the option strict is set";
 
 /// The options of the command line and the environment; prints what is wrong with them. None if
 /// the JVM must not start then.
@@ -163,8 +166,7 @@ extern "system" fn JNI_OnLoad(vm: *mut JavaVM, _reserved: *mut c_void) -> jint {
 /// What Java code may do.
 static FOR_JAVA: Entries = Entries { command, load: load_from_java };
 
-/// What `-javaagent` does when the JVM starts: as [`load`] and [`on_vm_init`] for `-agentpath`. The
-/// error message is why the JVM must not start.
+/// What `-javaagent` does when the JVM starts: as [`load`] and [`on_vm_init`] for `-agentpath`.
 fn load_from_java(jni: Jni, given: &str) -> Result<String, String> {
     let vm = jni::vm().ok_or("the agent was not loaded by a JVM")?;
     if Agent::get().is_some() || LOADED_WITH.get().is_some() {
@@ -172,7 +174,10 @@ fn load_from_java(jni: Jni, given: &str) -> Result<String, String> {
         return Ok(String::new());
     }
     let Some(options) = options_at_start(given.as_bytes()) else {
-        return Err("the JVM does not start, because the option strict is set".into());
+        say(DOES_NOT_START);
+        // If `premain` throws, the JVM aborts, with a core dump. If it halts, the JVM waits a minute
+        // for the callback of VMInit, which `premain` is a part of (from JDK 26 on, JDK-8355631).
+        posix::end_process(1);
     };
     if options.arm == Arm::Later && options.delay.is_none() {
         LOADED_WITH.get_or_init(|| options);

@@ -291,6 +291,13 @@ extern "C" fn exiting(status: i32, _argument: *mut libc::c_void) {
     }
 }
 
+/// Ends the process at once. The JVM's threads run on until then, so no handler of `exit(3)` may
+/// take away what they use.
+pub(crate) fn end_process(code: u8) -> ! {
+    // SAFETY: there are no preconditions.
+    unsafe { libc::_exit(code.into()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

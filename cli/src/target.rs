@@ -189,9 +189,12 @@ impl Target {
         if own.0 != 0 && own != (status.user, status.group) {
             return Err(not_permitted(pid, &status));
         }
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::PermissionDenied => not_permitted(pid, &status),
+        let ends = |limit| sys::wait([process.as_ref().map(AsFd::as_fd)], limit) == [true];
+        let failed = |error: io::Error| match error.raw_os_error() {
+            Some(libc::EACCES | libc::EPERM) => not_permitted(pid, &status),
             _ if !Path::new(&format!("/proc/{pid}")).exists() => CliError::gone(pid),
+            // A process that is exiting loses these files first.
+            Some(libc::ENOENT | libc::ESRCH) if ends(END) => CliError::gone(pid),
             _ => CliError::new(
                 Code::Failed,
                 format!("cannot read /proc/{pid}: {}", reason(&error)),
@@ -203,7 +206,7 @@ impl Target {
         // The program `java` loads libjvm.so a moment after it has started.
         let found = Instant::now();
         while !maps.hotspot() && status.name == "java" && found.elapsed() < LOADING {
-            if sys::wait([process.as_ref().map(AsFd::as_fd)], PAUSE) == [true] {
+            if ends(PAUSE) {
                 return Err(CliError::gone(pid));
             }
             maps = self::maps(pid, &status).map_err(&failed)?;
@@ -212,8 +215,7 @@ impl Target {
             // A process that is exiting releases its memory first, perhaps while we read.
             let mapped = self::maps(pid, &status).is_ok_and(|again| !again.is_empty());
             let limit = if mapped { Duration::ZERO } else { END };
-            let [ended] = sys::wait([process.as_ref().map(AsFd::as_fd)], limit);
-            if ended {
+            if ends(limit) {
                 return Err(CliError::gone(pid));
             }
             let message = format!(

@@ -11,7 +11,7 @@ use crate::state::redefinitions::Redefinitions;
 use crate::state::slots::{self, Inside, Quiescent};
 use crate::state::tags;
 use crate::sys::jni::Jni;
-use crate::sys::jvmti::{self, Jvmti, jobject};
+use crate::sys::jvmti::{self, Jvmti, jobject, jvmtiError};
 use crate::sys::{object_free, posix};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -394,21 +394,25 @@ impl Audit {
 
 impl Drop for Audit {
     fn drop(&mut self) {
-        let failed = |why: String| {
-            posix::say(&format!(
-                "could not dispose the JVMTI environment of the finished audit: {why}"
-            ));
+        let failed = |function: &str, error: jvmtiError| {
+            // A JVM that has ended meanwhile has nothing left to dispose.
+            if error != jvmtiError::WRONG_PHASE {
+                posix::say(&format!(
+                    "could not dispose the JVMTI environment of the finished audit: JVMTI \
+                     {function} failed: {error}"
+                ));
+            }
         };
         // By address no instance has a tag, and ObjectFree is off.
         if self.identity() == Identity::Tag
             && let Err(error) = object_free::untag_before_dispose(self.jvmti)
         {
             // To dispose it now might deadlock the JVM; its tags stay, and have no effect.
-            return failed(format!("removing its tags failed: {error}"));
+            return failed("IterateThroughHeap", error);
         }
         // SAFETY: every user of the environment held this audit, and no reference to it is left.
         if let Err(error) = unsafe { self.jvmti.dispose() } {
-            failed(error.to_string());
+            failed("DisposeEnvironment", error);
         }
     }
 }

@@ -178,8 +178,9 @@ def goes_with(cell):
     # The profiler's calls and signal handlers give rise to warnings on standard output.
     if name == "async-profiler" and cell.stress == "check-jni":
         return False
-    # jcmd cannot load an agent into JDK 8.
-    return not (place == "attached" and cell.major == 8)
+    # jcmd cannot load an agent into JDK 8, and async-profiler 4.6 crashes JDK 28 if it is attached.
+    return not (place == "attached" and
+                (cell.major == 8 or name == "async-profiler" and cell.major >= 28))
 
 
 def runs_on(major, collector, stress):

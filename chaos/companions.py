@@ -96,8 +96,10 @@ class Companion:
         return flags + (OPENTELEMETRY if self.name == "opentelemetry" else [])
 
     def recording(self):
-        return (f"start,jfr,event={self.random.choice(EVENTS)},"
-                f"file={self.folder}/profile-%t.jfr,loglevel=error")
+        return f"start,jfr,event={self.random.choice(EVENTS)},{self.file_of_profile()}"
+
+    def file_of_profile(self):
+        return f"file={self.folder}/profile-%t.jfr,loglevel=error"
 
     def attach_commands(self, jcmd, pid):
         """To be run one after the other while the audit is on."""
@@ -110,4 +112,5 @@ class Companion:
         while True:
             # In quotes: jcmd takes only what is before "=" otherwise.
             yield [*load, f'"{self.recording()}"']
-            yield [*load, "stop"]
+            # Without a file it prints what it has recorded.
+            yield [*load, f'"stop,{self.file_of_profile()}"']

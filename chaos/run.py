@@ -152,16 +152,20 @@ class Run:
                     self.troubles.append(f"{what}: {wrong.strip()[:300]}")
 
         def disarm_and_arm():
+            is_armed = True
             while process.poll() is None:
-                for command, state in [("disarm", "disarmed"), ("attach", "armed")]:
-                    time.sleep(self.random.uniform(0.1, 0.6))
-                    done = subprocess.run(self.zaudit(command, process.pid),
-                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                          text=True, timeout=240, check=False)
-                    if process.poll() is None and not done.returncode:
-                        self.done[state] = self.done.get(state, 0) + 1
-                    elif process.poll() is None and not is_excused(done.stdout):
-                        self.troubles.append(f"{command}: {done.stdout.strip()[:300]}")
+                command, state = ("disarm", "disarmed") if is_armed else ("attach", "armed")
+                time.sleep(self.random.uniform(0.1, 0.6))
+                done = subprocess.run(self.zaudit(command, process.pid), stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, timeout=240,
+                                      check=False)
+                if process.poll() is not None:
+                    return
+                if not done.returncode:
+                    is_armed = not is_armed
+                    self.done[state] = self.done.get(state, 0) + 1
+                elif not is_excused(done.stdout):
+                    self.troubles.append(f"{command}: {done.stdout.strip()[:300]}")
 
         def attach():
             for command in self.companion.attach_commands(home_of_jcmd, process.pid):
@@ -247,8 +251,9 @@ class Run:
         if code != EXIT_CODE:
             raise Failure(f"exit code {code}, not {EXIT_CODE}: {errors[-2000:]}")
         wanted = "".join(f"{name} acted\n" for name in self.antagonists)
-        # JFR says there that it records.
-        output = re.sub(r"^\[.*\]\[jfr,startup\].*\n", "", output, flags=re.MULTILINE)
+        # JFR says there that it records, before JDK 17 without a prefix.
+        output = re.sub(r"^\[.*\]\[jfr,startup\].*\n|^Started recording .*\n\nUse jcmd .*\n", "",
+                        output, flags=re.MULTILINE)
         foreign = [line for line in output.splitlines()
                    if not re.fullmatch(r"[A-Z_]+ acted", line)]
         if output != wanted:

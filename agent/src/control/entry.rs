@@ -427,7 +427,10 @@ fn begin(agent: &'static Agent, jni: Jni) {
         Ok(()) => define_queries(jni),
         Err(why) => {
             interposer::remove();
-            say(&format!("auditing is disabled: {why}"));
+            // A JVM that is already exiting needs no audit, and an internal error was printed.
+            if !agent.is_shut_down() {
+                say(&format!("auditing is disabled: {why}"));
+            }
         }
     }
     agent.program_begins();

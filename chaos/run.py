@@ -270,6 +270,9 @@ class Run:
             raise Failure(f"no report: {error}; {errors[-1000:]}") from error
         if not report["health"]["ok"]:
             raise Failure(f"health: {json.dumps(report['health'])}")
+        if report["health"]["sites_left_out"] and self.companion.name == "opentelemetry":
+            # What it loads classes for has more stacks than a report has sites.
+            return "not compared"
         self.compare(report, self.book())
         return "equal"
 

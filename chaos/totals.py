@@ -34,6 +34,8 @@ def table(results):
          f"{sum(result['lifecycles'] for result in green):,} in {len(green)} runs"),
         ("runs that disarm", f"{sum(result['end'] == 'disarmed' for result in results)}, with "
          f"{demands['disarmed']:,} disarms and {demands['armed']:,} arms"),
+        ("more clean sites than a report has, so not compared",
+         f"{sum(result['end'] == 'not compared' for result in results)} runs"),
         ("signals", f"{demands['usr1']:,}"),
         ("attaches", f"{sum(demands[name] for name in ATTACHES):,}"),
         ("OutOfMemoryError in a full heap",

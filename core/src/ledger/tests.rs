@@ -266,8 +266,9 @@ fn an_instance_at_the_address_of_another_replaces_it() {
 
 #[test]
 fn a_site_requests_the_names_of_a_few_threads() {
+    const THREADS: usize = if cfg!(miri) { 20 } else { 200 };
     let mut ledger = Ledger::default();
-    let threads: Vec<ThreadCounts> = (0..200).map(|_| ThreadCounts::default()).collect();
+    let threads: Vec<ThreadCounts> = (0..THREADS).map(|_| ThreadCounts::default()).collect();
     ledger.grow(threads.iter()).unwrap();
     let requests = |own: &ThreadCounts| {
         let created = || ledger.created(own, InstanceId(16), SITE, MAIN, ms(0)).unwrap();
@@ -289,14 +290,15 @@ fn a_table_without_room_requests_no_name() {
 
 #[test]
 fn many_sites_are_counted_by_few_lines() {
+    const SITES: u32 = if cfg!(miri) { 200 } else { 2_000 };
     let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
     for round in 0..3 {
-        for site in 0..2_000 {
+        for site in 0..SITES {
             let id = book.make(SiteId(site), MAIN, ms(round));
             assert!(book.ended(id, by(1 + round % 2, Role::Program), ms(round)));
         }
     }
-    let (tallies, _) = book.tallies(2_000, None);
+    let (tallies, _) = book.tallies(SITES as usize, None);
     for tally in tallies {
         let Counts { created, ended, ended_elsewhere, .. } = tally.counts;
         assert_eq!((created, ended, ended_elsewhere, tally.live), (3, 3, 1, 0));

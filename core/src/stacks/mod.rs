@@ -473,6 +473,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too slow")]
     fn memory_is_bounded_whatever_comes() {
         let stacks = Stacks::with_room(ROOM);
         let names: Vec<String> = (0..40).map(|number| format!("m{number}")).collect();

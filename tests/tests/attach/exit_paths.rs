@@ -9,6 +9,7 @@ use std::process::Stdio;
 use zaudit_tests::Result;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
+use zaudit_tests::suite;
 
 /// All of them are for every release.
 pub const TESTS: &[(&str, u32, Test)] = &[("commands_while_it_ends", 8, commands_while_it_ends)];
@@ -21,11 +22,10 @@ const FLIGHTS: [(&[&str], &[&str]); 3] = [
 ];
 
 fn commands_while_it_ends(kit: &Kit, jdk: &Jdk) -> Result<()> {
-    // Every order twice: the program's end comes before, between and after the commands.
+    // Every order: the program's end comes before, between and after the commands.
     let orders =
-        FLIGHTS.iter().flat_map(|flight| (0..=flight.1.len()).map(move |end| (flight, end)));
-    let orders: Vec<_> = orders.collect();
-    for ((before, flying), end) in orders.iter().chain(&orders) {
+        || FLIGHTS.iter().flat_map(|flight| (0..=flight.1.len()).map(move |end| (flight, end)));
+    for ((before, flying), end) in (0..suite::rounds(1)?).flat_map(|_| orders()) {
         let mut program = kit.start(kit.scripted(jdk)?)?;
         program.obey("churn 2")?;
         for command in *before {
@@ -33,12 +33,12 @@ fn commands_while_it_ends(kit: &Kit, jdk: &Jdk) -> Result<()> {
         }
         let mut flights = Vec::new();
         for (place, command) in flying.iter().enumerate() {
-            if place == *end {
+            if place == end {
                 program.running.say("exit 7")?;
             }
             flights.push(fly(kit, &program, command)?);
         }
-        if *end == flying.len() {
+        if end == flying.len() {
             program.running.say("exit 7")?;
         }
         let said = std::mem::take(&mut program.said);

@@ -40,11 +40,11 @@ fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
     }
     let before = program.answer("collections")?;
     program.zaudit("attach", &REPORT)?;
-    for round in 1..=20 {
+    for round in 1..=10 {
         program.obey("window 8 5")?;
         // Now and then with a collection of its own. It may not come to an end of what finalizers
         // do: others give them more all the time, and then the report says so, as it should.
-        let words: &[&str] = if round % 10 == 0 { &["--gc"] } else { &[] };
+        let words: &[&str] = if round % 5 == 0 { &["--gc"] } else { &[] };
         let text = kit
             .zaudit
             .ask("dump", program.running.pid(), &[&["--format", "json"], words].concat())?
@@ -55,7 +55,7 @@ fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let after = program.answer("collections")?;
     ensure!(after != before, "the collector has not been at work");
     program.obey("calm")?;
-    ensure_window(&program.report("disarm", &[])?, 160, 100)?;
+    ensure_window(&program.report("disarm", &[])?, 80, 50)?;
     program.end().map(drop)
 }
 

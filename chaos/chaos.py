@@ -190,7 +190,7 @@ def runs_on(major, collector, stress):
     # JDK 8 prints the handlers of signals on standard output if SIGUSR1 is taken.
     if stress == "check-jni" and major == 8:
         return False
-    if stress == "safepoints" and major > 17:
+    if stress == "safepoints" and not 9 <= major <= 17:
         return False
     if stress in ("handshakes", "deoptimize") and major < 17:
         return False

@@ -27,8 +27,8 @@ from chaos import COLLECTORS, TOP, Failure, built, jdks, output_of, runs_on
 
 # What a JVM or a command may take, on a machine that does other things, too.
 LIMIT = 90
-# A JVM may lose a signal in the first moments of its start, before Java code handles it: without the
-# agent, JDK 8 lost 17 of 430. After this time it is sent again.
+# A JVM may lose a signal in the first moments of its start, before Java code handles it: without
+# the agent, JDK 8 lost 17 of 430. After this time it is sent again.
 LOST = 20
 
 
@@ -377,8 +377,8 @@ class Run:
             self.done["end before the JVM's initialization"] += 1
             return
         # The JVM handles a signal that crashes it from a certain moment of its start on.
-        if code != wanted_code and not (
-                plan.moment == "starting" and plan.name == "crash" and code == 128 + signal.SIGSEGV):
+        too_early = plan.moment == "starting" and plan.name == "crash"
+        if code != wanted_code and not (too_early and code == 128 + signal.SIGSEGV):
             raise Failure(f"exit code {code}, and bare {wanted_code}")
         found = printed(output)
         if "quit" in plan.demands:

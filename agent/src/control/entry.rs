@@ -175,8 +175,8 @@ fn load_from_java(jni: Jni, given: &str) -> Result<String, String> {
     }
     let Some(options) = options_at_start(given.as_bytes()) else {
         say(DOES_NOT_START);
-        // If `premain` throws, the JVM aborts, with a core dump. If it halts, the JVM waits a minute
-        // for the callback of VMInit, which `premain` is a part of (from JDK 26 on, JDK-8355631).
+        // If `premain` threw, the JVM would abort, with a core dump. If it called halt, JDK 26 and
+        // later would wait a minute for the VMInit callback that runs `premain` (JDK-8355631).
         posix::end_process(1);
     };
     if options.arm == Arm::Later && options.delay.is_none() {

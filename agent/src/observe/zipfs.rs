@@ -122,7 +122,8 @@ fn find_from(
 }
 
 /// Places the hooks in an audit that is under way.
-fn place(context @ Context { agent, audit, .. }: Context<'_>, classes: &Classes, lender: jclass) {
+fn place(context @ Context { agent, audit, jni }: Context<'_>, classes: &Classes, lender: jclass) {
+    interposer::link(audit.jvmti, jni, lender);
     let rests = audit.at_rest().is_some();
     let class_files = |on| audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, on);
     let retransform = || interposer::retransform(audit.jvmti, &[lender]);

@@ -7,6 +7,7 @@
 //! before is always called; a place is given back only while it is ours, so that nothing of others
 //! is lost.
 
+use super::jni::Jni;
 use super::jvmti::{Jvmti, Result, jclass, jint, jvmtiError};
 use super::turns::Turns;
 use jvmti_bindings::sys::jvmti::{
@@ -159,6 +160,15 @@ fn in_turn(env: *mut jvmtiEnv, change: impl FnOnce() -> jvmtiError) -> jvmtiErro
         listener(env);
     }
     among_others(change)
+}
+
+/// Links a class before it is retransformed for the first time in a program that runs. If another
+/// thread links it meanwhile, RetransformClasses may copy bytecodes of which only a part has been
+/// rewritten for the interpreter, and the JVM crashes.
+pub(crate) fn link(jvmti: Jvmti, jni: Jni, class: jclass) {
+    if jvmti.is_linked(class) != Ok(true) {
+        jni.initialize(class);
+    }
 }
 
 /// Retransforms classes when no other agent changes any.

@@ -335,6 +335,12 @@ impl Jni {
         jni!(self, GetLongField, object, field)
     }
 
+    /// Initializes a class; if another thread does that already, waits for it.
+    pub(crate) fn initialize(self, class: jclass) {
+        // GetMethodID does that, and every class has this one.
+        self.method(class, c"hashCode", c"()I");
+    }
+
     pub(crate) fn method(
         self,
         class: jclass,

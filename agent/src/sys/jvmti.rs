@@ -143,9 +143,17 @@ impl Jvmti {
 
     /// Whether a class is initialised: one that is not has no instances yet.
     pub(crate) fn is_initialized(self, class: jclass) -> Result<bool> {
+        Ok(self.class_status(class)? & jvmti::JVMTI_CLASS_STATUS_INITIALIZED != 0)
+    }
+
+    pub(crate) fn is_linked(self, class: jclass) -> Result<bool> {
+        Ok(self.class_status(class)? & jvmti::JVMTI_CLASS_STATUS_PREPARED != 0)
+    }
+
+    fn class_status(self, class: jclass) -> Result<jint> {
         let mut status = 0;
         call!(self, GetClassStatus, class, &mut status)?;
-        Ok(status & jvmti::JVMTI_CLASS_STATUS_INITIALIZED != 0)
+        Ok(status)
     }
 
     /// Removes the tags of this environment that are `unwanted`: one heap walk, which pauses the

@@ -291,8 +291,8 @@ extern "C" fn exiting(status: i32, _argument: *mut libc::c_void) {
     }
 }
 
-/// Ends the process at once. The JVM's threads run on until then, so no handler of `exit(3)` may
-/// take away what they use.
+/// Ends the process at once, without the handlers of `exit(3)`: they would free what the JVM's
+/// running threads still use.
 pub(crate) fn end_process(code: u8) -> ! {
     // SAFETY: there are no preconditions.
     unsafe { libc::_exit(code.into()) }

@@ -10,6 +10,7 @@ use crate::hotspot::perfdata::PerfData;
 use crate::hotspot::vm_flags::Flags;
 use crate::proc::maps::Maps;
 use crate::proc::status::Status;
+use crate::proc::unix_sockets;
 use crate::sys::{self, EffectiveUser};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -279,6 +280,13 @@ impl Target {
         // Its id may have been reused; the descriptor tells.
         let [ended] = sys::wait([self.process()], Duration::ZERO);
         if ended { None } else { status(self.pid).ok() }
+    }
+
+    /// Whether a socket listens that was bound to one of these file names. Where nothing says so,
+    /// one may.
+    pub(crate) fn may_listen_at(&self, names: &[&str]) -> bool {
+        let text = fs::read_to_string(format!("/proc/{}/net/unix", self.pid));
+        text.map_or(true, |text| unix_sockets::listens(&text, names))
     }
 
     /// Whether it ends within this time.

@@ -34,6 +34,11 @@ const HANDLERS_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait for the effect of a signal that another client has sent, on a busy machine.
 const OTHER_CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// When SIGQUIT is sent again if there is no socket yet, as the JDK's tools do. A JVM that handles
+/// it while it starts may take its own new socket for one that another process has left, and remove
+/// it.
+const SECOND_SIGNAL: Duration = Duration::from_secs(5);
+
 /// How long to wait until a starting JVM accepts agents.
 const LIVE_PHASE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -45,7 +50,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_m
 
 /// Fails if the JVM cannot be attached to, as far as this is known without sending a signal.
 pub(crate) fn expect_possible(target: &Target) -> Result<(), CliError> {
-    if open_socket(target)?.is_some() {
+    if listens(target)? {
         return Ok(());
     }
     let pid = target.pid;
@@ -213,6 +218,15 @@ fn open_socket(target: &Target) -> Result<Option<File>, CliError> {
     }
 }
 
+/// Whether the JVM listens on its socket. Its file does not say that: a process that was killed
+/// leaves its own, and process ids are used again.
+fn listens(target: &Target) -> Result<bool, CliError> {
+    // HotSpot renames the file after it has bound the socket.
+    let name = format!(".java_pid{}", target.status.own_pid);
+    let names = [name.as_str(), &format!("{name}.tmp")];
+    Ok(open_socket(target)?.is_some() && target.may_listen_at(&names))
+}
+
 /// Connects to the socket, if the JVM listens on it.
 fn connect(target: &Target) -> Result<Option<UnixStream>, CliError> {
     let Some(file) = open_socket(target)? else { return Ok(None) };
@@ -275,17 +289,11 @@ fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, Cli
             return Err(CliError::gone(target.pid));
         }
     }
-    if let Err(error) = sys::signal(target.process(), target.pid, libc::SIGQUIT) {
+    if let Err(error) = send_quit(target) {
         attach_file.remove();
-        return Err(match error.raw_os_error() {
-            Some(libc::ESRCH) => CliError::gone(target.pid),
-            _ => {
-                let message =
-                    format!("cannot send SIGQUIT to process {}: {}", target.pid, reason(&error));
-                CliError::new(Code::NotPermitted, message, "run zaudit as root")
-            }
-        });
+        return Err(error);
     }
+    let mut again = Some(Deadline::after(SECOND_SIGNAL.min(deadline.limit / 2)));
     let mut delay = PAUSES.0;
     loop {
         if let Some(socket) = connect(target)? {
@@ -301,8 +309,22 @@ fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, Cli
             attach_file.remove();
             return Err(CliError::gone(target.pid));
         }
+        if again.as_ref().is_some_and(|again| again.left().is_none()) {
+            again = None;
+            send_quit(target)?;
+        }
         delay = (delay * 3 / 2).min(PAUSES.1);
     }
+}
+
+fn send_quit(target: &Target) -> Result<(), CliError> {
+    sys::signal(target.process(), target.pid, libc::SIGQUIT).map_err(|error| {
+        if error.raw_os_error() == Some(libc::ESRCH) {
+            return CliError::gone(target.pid);
+        }
+        let message = format!("cannot send SIGQUIT to process {}: {}", target.pid, reason(&error));
+        CliError::new(Code::NotPermitted, message, "run zaudit as root")
+    })
 }
 
 /// Waits until a starting JVM handles SIGQUIT, which would kill it before that. Returns a

@@ -2,3 +2,4 @@
 
 pub(crate) mod maps;
 pub(crate) mod status;
+pub(crate) mod unix_sockets;

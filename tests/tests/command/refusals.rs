@@ -177,7 +177,13 @@ pub fn attach_is_off(kit: &Kit, jdk: &Jdk) -> Result<()> {
         variable.flags(["-XX:-UsePerfData"]),
     ] {
         let running = ready(jvm)?;
-        kit.ask("attach", running.pid(), &[])?.refused(6, OFF)?;
+        // As a process that was killed leaves it; this one has the same id.
+        let socket = format!("/tmp/.java_pid{}", running.pid());
+        let _ = fs::remove_file(&socket);
+        UnixListener::bind(&socket).map_err(|error| format!("{socket}: {error}"))?;
+        let refused = kit.ask("attach", running.pid(), &[])?.refused(6, OFF);
+        fs::remove_file(&socket).map_err(|error| format!("{socket}: {error}"))?;
+        refused?;
         let line = listed(kit, running.pid())?;
         ensure!(line.contains("cannot attach: ") && line.contains(OFF), line.clone());
         let pid = running.pid();

@@ -96,9 +96,9 @@ class Companion:
         return flags + (OPENTELEMETRY if self.name == "opentelemetry" else [])
 
     def recording(self):
-        return f"start,jfr,event={self.random.choice(EVENTS)},{self.file_of_profile()}"
+        return f"start,jfr,event={self.random.choice(EVENTS)},{self.output_options()}"
 
-    def file_of_profile(self):
+    def output_options(self):
         return f"file={self.folder}/profile-%t.jfr,loglevel=error"
 
     def attach_commands(self, jcmd, pid):
@@ -112,5 +112,5 @@ class Companion:
         while True:
             # In quotes: jcmd takes only what is before "=" otherwise.
             yield [*load, f'"{self.recording()}"']
-            # Without a file it prints what it has recorded.
-            yield [*load, f'"stop,{self.file_of_profile()}"']
+            # Without a file it says on standard output that it has none.
+            yield [*load, f'"stop,{self.output_options()}"']

@@ -34,7 +34,7 @@ def table(results):
          f"{sum(result['lifecycles'] for result in green):,} in {len(green)} runs"),
         ("runs that disarm", f"{sum(result['end'] == 'disarmed' for result in results)}, with "
          f"{demands['disarmed']:,} disarms and {demands['armed']:,} arms"),
-        ("more clean sites than a report has, so not compared",
+        ("not compared, because the report left out sites",
          f"{sum(result['end'] == 'not compared' for result in results)} runs"),
         ("signals", f"{demands['usr1']:,}"),
         ("attaches", f"{sum(demands[name] for name in ATTACHES):,}"),

@@ -29,8 +29,8 @@ final class Chaos {
         List<String> names = Arrays.asList(arguments).subList(3, arguments.length);
         List<Thread> threads = new ArrayList<Thread>();
         final List<Throwable> failures = new ArrayList<Throwable>();
-        // A class whose initializer gets no stack or no memory can never be used again. Some are
-        // not initialized before others are used.
+        // A class whose initializer gets no stack or no memory can never be used again. The first
+        // instance initializes the classes that it needs.
         Class.forName("java.util.zip.ZipFile");
         Book.end(Book.created(new Inflater()));
         Book.end(Book.created(new Deflater()));

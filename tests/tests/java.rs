@@ -94,7 +94,7 @@ fn strict(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let began = Instant::now();
     let ended = jvm("nonsense,strict")?.run()?;
     ensure!(ended.code() == 1, "the JVM has started: {ended}");
-    // A minute, if it waits for its own callbacks (JDK-8355631).
+    // A JVM that waits for its own callbacks takes a minute (JDK-8355631).
     ensure!(began.elapsed() < Duration::from_secs(50), "the JVM took {:?} to end", began.elapsed());
     ensure!(ended.stderr().contains("nonsense"), "{ended}");
     ensure!(ended.stderr().contains("because the option strict is set"), "{ended}");

@@ -388,7 +388,8 @@ class Run:
         if plan.way.dies:
             # While a JVM reports its crash, any signal of another thread that it would handle
             # otherwise, such as for a null check, is an error.
-            found = [line for line in found if not re.fullmatch(ALSO, line)]
+            found, wanted_output = ([line for line in lines if not re.fullmatch(ALSO, line)]
+                                    for lines in (found, wanted_output))
         if "quit" in plan.demands:
             found = [line for line in found if line in wanted_output]
         # The end may have come before the program began.

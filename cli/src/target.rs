@@ -285,8 +285,8 @@ impl Target {
     /// Whether a socket listens that was bound to one of these file names. Where nothing says so,
     /// one may.
     pub(crate) fn may_listen_at(&self, names: &[&str]) -> bool {
-        let text = fs::read_to_string(format!("/proc/{}/net/unix", self.pid));
-        text.map_or(true, |text| unix_sockets::listens(&text, names))
+        let bytes = fs::read(format!("/proc/{}/net/unix", self.pid));
+        bytes.map_or(true, |bytes| unix_sockets::listens(&String::from_utf8_lossy(&bytes), names))
     }
 
     /// Whether it ends within this time.

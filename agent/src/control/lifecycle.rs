@@ -120,9 +120,7 @@ fn set_up(
     // Early: what sends it as soon as the agent says that it is armed would end the process.
     enable_signal(agent, options);
     agent.begin_audit(Arc::clone(&audit));
-    if agent.has_begun() {
-        hooked(agent).into_iter().for_each(|(_, class)| interposer::link(jvmti, jni, class));
-    }
+    hooked(agent).into_iter().for_each(|(_, class)| interposer::link(jvmti, jni, class));
     place_hooks(agent, &audit)?;
     if let Some(classes) = agent.classes.get() {
         zipfs::find(Context { agent, audit: &audit, jni }, classes);

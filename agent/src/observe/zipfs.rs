@@ -116,14 +116,16 @@ fn find_from(
     let loader = agent.jvmti.class_loader(provider)?;
     let class = jni.class(provider, name, loader);
     jni.delete_local(loader);
-    let lender = class.map(|class| classes.enter_zipfs(jni, target, class));
+    let lender = class.map(|class| {
+        interposer::link(agent.jvmti, jni, class);
+        classes.enter_zipfs(jni, target, class)
+    });
     class.into_iter().for_each(|class| jni.delete_local(class));
     lender.flatten().map(Some).ok_or(jvmtiError::NOT_FOUND)
 }
 
 /// Places the hooks in an audit that is under way.
-fn place(context @ Context { agent, audit, jni }: Context<'_>, classes: &Classes, lender: jclass) {
-    interposer::link(audit.jvmti, jni, lender);
+fn place(context @ Context { agent, audit, .. }: Context<'_>, classes: &Classes, lender: jclass) {
     let rests = audit.at_rest().is_some();
     let class_files = |on| audit.jvmti.notify(JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, on);
     let retransform = || interposer::retransform(audit.jvmti, &[lender]);

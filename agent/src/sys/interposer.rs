@@ -162,12 +162,12 @@ fn in_turn(env: *mut jvmtiEnv, change: impl FnOnce() -> jvmtiError) -> jvmtiErro
     among_others(change)
 }
 
-/// Links a class before it is retransformed for the first time in a program that runs. If another
-/// thread links it meanwhile, RetransformClasses may copy bytecodes of which only a part has been
-/// rewritten for the interpreter, and the JVM crashes.
+/// Links a class before it is retransformed for the first time. If another thread links it
+/// meanwhile, RetransformClasses may copy bytecodes of which only a part has been rewritten for the
+/// interpreter, and the JVM crashes (JDK-8277444).
 pub(crate) fn link(jvmti: Jvmti, jni: Jni, class: jclass) {
     if jvmti.is_linked(class) != Ok(true) {
-        jni.initialize(class);
+        jni.link(class);
     }
 }
 

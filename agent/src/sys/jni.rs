@@ -335,10 +335,18 @@ impl Jni {
         jni!(self, GetLongField, object, field)
     }
 
-    /// Initializes a class; if another thread does that already, waits for it.
-    pub(crate) fn initialize(self, class: jclass) {
-        // GetMethodID does that, and every class has this one.
-        self.method(class, c"hashCode", c"()I");
+    /// Links a class without initializing it; if another thread does that already, waits for it.
+    pub(crate) fn link(self, class: jclass) {
+        // Reflection does that, and no function of JNI or JVMTI.
+        let own = self.class_of(class);
+        let signature = c"(Z)[Ljava/lang/reflect/Constructor;";
+        let method = self.method(own, c"getDeclaredConstructors0", signature);
+        self.delete_local(own);
+        let Some(method) = method else { return };
+        let only_public = [jni::jvalue { z: 1 }];
+        let found =
+            self.not_null(jni!(self, CallObjectMethodA, class, method, only_public.as_ptr()));
+        found.into_iter().for_each(|found| self.delete_local(found));
     }
 
     pub(crate) fn method(

@@ -3,9 +3,9 @@
 //!
 //! Owns the files and the socket of the protocol; [`mod@crate::request`] decides what to request. A
 //! JVM opens `/tmp/.java_pidN` when it receives SIGQUIT and finds `.attach_pidN` in its current
-//! folder or in `/tmp`. Invariant: SIGQUIT is sent at most once, to a JVM that will look for that
-//! file, and the file stays until the JVM has looked. In any other case the signal prints a thread
-//! dump into the program's output.
+//! folder or in `/tmp`. Invariant: SIGQUIT is sent to a JVM that will look for that file, a second
+//! time only if there is no socket after five seconds, and the file stays until the JVM has looked.
+//! In any other case the signal prints a thread dump into the program's output.
 
 use crate::duration::Deadline;
 use crate::error::{CliError, Code};
@@ -50,9 +50,11 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_m
 
 /// Fails if the JVM cannot be attached to, as far as this is known without sending a signal.
 pub(crate) fn expect_possible(target: &Target) -> Result<(), CliError> {
-    if listens(target)? {
-        return Ok(());
-    }
+    if listens(target)? { Ok(()) } else { expect_signal(target) }
+}
+
+/// Fails if SIGQUIT would not make the JVM listen.
+fn expect_signal(target: &Target) -> Result<(), CliError> {
     let pid = target.pid;
     if !target.takes_commands() {
         let message = format!(
@@ -293,12 +295,19 @@ fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, Cli
         attach_file.remove();
         return Err(error);
     }
-    let mut again = Some(Deadline::after(SECOND_SIGNAL.min(deadline.limit / 2)));
+    let mut again = Some(Deadline::after(SECOND_SIGNAL));
     let mut delay = PAUSES.0;
     loop {
         if let Some(socket) = connect(target)? {
             attach_file.remove();
             return Ok(socket);
+        }
+        if again.as_ref().is_some_and(|again| again.left().is_none()) {
+            again = None;
+            if let Err(error) = send_quit(target) {
+                attach_file.remove();
+                return Err(error);
+            }
         }
         // On a timeout the file stays. The signal is pending, and a JVM that handles it later
         // without finding the file would print a thread dump.
@@ -308,10 +317,6 @@ fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, Cli
         if pause(target, delay.min(left))? {
             attach_file.remove();
             return Err(CliError::gone(target.pid));
-        }
-        if again.as_ref().is_some_and(|again| again.left().is_none()) {
-            again = None;
-            send_quit(target)?;
         }
         delay = (delay * 3 / 2).min(PAUSES.1);
     }
@@ -335,8 +340,11 @@ fn wait_for_signal_handlers(
 ) -> Result<Option<UnixStream>, CliError> {
     let start = Deadline::after(HANDLERS_TIMEOUT.min(deadline.limit));
     loop {
-        match expect_possible(target) {
-            Ok(()) => return connect(target),
+        if let Some(socket) = connect(target)? {
+            return Ok(Some(socket));
+        }
+        match expect_signal(target) {
+            Ok(()) => return Ok(None),
             Err(error) if start.left().is_none() || !target.takes_commands() => return Err(error),
             Err(_) => {}
         }

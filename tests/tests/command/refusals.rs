@@ -182,9 +182,10 @@ pub fn attach_is_off(kit: &Kit, jdk: &Jdk) -> Result<()> {
         let _ = fs::remove_file(&socket);
         UnixListener::bind(&socket).map_err(|error| format!("{socket}: {error}"))?;
         let refused = kit.ask("attach", running.pid(), &[])?.refused(6, OFF);
+        let line = listed(kit, running.pid());
         fs::remove_file(&socket).map_err(|error| format!("{socket}: {error}"))?;
         refused?;
-        let line = listed(kit, running.pid())?;
+        let line = line?;
         ensure!(line.contains("cannot attach: ") && line.contains(OFF), line.clone());
         let pid = running.pid();
         ensure_unharmed(running, pid)?;

@@ -1,4 +1,6 @@
 import java.io.File;
+import java.lang.management.ManagementFactory;
+import java.lang.management.MemoryMXBean;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -13,6 +15,8 @@ import java.util.zip.Inflater;
  * line for each of them, and nothing else.
  */
 final class Chaos {
+    private static final MemoryMXBean MEMORY = ManagementFactory.getMemoryMXBean();
+    private static final int MOST_PENDING = 10_000;
     private static final Turns TURNS = new Turns();
     private static volatile boolean over;
 
@@ -21,6 +25,13 @@ final class Chaos {
     /** Whether antagonists go on. */
     static boolean goesOn() {
         return !over;
+    }
+
+    /** On JDK 8 one thread finalizes what all leave; without a rest it would fill the heap. */
+    private static void restWhileFinalizing() throws InterruptedException {
+        while (goesOn() && MEMORY.getObjectPendingFinalizationCount() > MOST_PENDING) {
+            Thread.sleep(1);
+        }
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -44,6 +55,7 @@ final class Chaos {
                 public void run() {
                     try {
                         do {
+                            restWhileFinalizing();
                             if (antagonist.isAlone()) {
                                 Thread.sleep(500 + random.nextInt(2000));
                             }

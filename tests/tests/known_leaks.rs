@@ -302,6 +302,8 @@ fn ask_maven(all: &[Case]) -> Result<String> {
     )?;
     let output = Command::new("mvn")
         .args(["-q", "-B", "-Dstyle.color=never", "--fail-at-end", "-DincludeScope=runtime"])
+        // It mostly waits for the network.
+        .args(["--threads", "8"])
         // Below each module's own folder.
         .arg(format!("-Dmdep.outputFile={LIST}"))
         .arg("-f")

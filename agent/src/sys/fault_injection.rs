@@ -198,9 +198,22 @@ thread_local! {
 
 /// A read of frozen frames follows.
 pub(crate) fn sleep_between_reads() {
-    if !*SLEEPS {
-        return;
+    if *SLEEPS {
+        sleep_now_and_then();
     }
+}
+
+/// `method-ids-sleep`: the same between two reads of a class's list of method ids.
+static SLEEPS_IN_METHOD_IDS: LazyLock<bool> = LazyLock::new(|| is_injected("method-ids-sleep"));
+
+/// A read of a class's list of method ids follows.
+pub(crate) fn sleep_in_method_ids() {
+    if *SLEEPS_IN_METHOD_IDS {
+        sleep_now_and_then();
+    }
+}
+
+fn sleep_now_and_then() {
     SLEEPER.with(|sleeper| {
         let (random, left) = sleeper.get();
         if left > 0 {

@@ -3,7 +3,7 @@
 //! Other threads may write what is read here, so every read is a relaxed atomic load. Invariant: a
 //! checked read never faults, whatever the address.
 
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering, fence};
 
 /// A number that can be read.
 pub(crate) trait Value: Copy {
@@ -51,6 +51,12 @@ pub(crate) trait Reader {
     /// # Safety
     /// The address is mapped and aligned, or the reader is [`Checked`].
     unsafe fn read<T: Value>(&mut self, at: usize) -> Option<T>;
+
+    /// What is there now, after all earlier reads.
+    ///
+    /// # Safety
+    /// As for [`Reader::read`].
+    unsafe fn read_again<T: Value>(&mut self, at: usize) -> Option<T>;
 }
 
 /// Reads without a check.
@@ -64,6 +70,13 @@ impl Reader for Direct {
         // SAFETY: the caller guarantees a mapped and aligned address.
         Some(unsafe { T::load(at) })
     }
+
+    #[inline(always)]
+    unsafe fn read_again<T: Value>(&mut self, at: usize) -> Option<T> {
+        fence(Ordering::Acquire);
+        // SAFETY: as above.
+        unsafe { self.read(at) }
+    }
 }
 
 /// The size of a piece, in bytes; pieces are aligned to it.
@@ -73,7 +86,7 @@ const PIECE: usize = 512;
 const PIECES: usize = 16;
 
 /// Reads through the kernel, which refuses an address that is not mapped. A call takes more than a
-/// microsecond, so pieces of memory are kept: what is read with one reader must not change.
+/// microsecond, so pieces of memory are kept: what may change must be read again.
 pub(crate) struct Checked {
     pieces: [[u8; PIECE]; PIECES],
     /// The address of each piece; 1 if there is none.
@@ -107,6 +120,14 @@ impl Reader for Checked {
     unsafe fn read<T: Value>(&mut self, at: usize) -> Option<T> {
         self.get(at)
     }
+
+    unsafe fn read_again<T: Value>(&mut self, at: usize) -> Option<T> {
+        self.addresses
+            .iter_mut()
+            .filter(|known| **known == at & !(PIECE - 1))
+            .for_each(|known| *known = 1);
+        self.get(at)
+    }
 }
 
 /// Copies memory of this process. False if not all of it is mapped, or if the kernel forbids it.
@@ -135,6 +156,20 @@ mod tests {
         assert_eq!(checked.get::<u8>(at + 8), Some(8));
         // SAFETY: the array is mapped and aligned.
         assert_eq!(unsafe { Direct.read::<usize>(at + 16) }, Some(3));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no process_vm_readv")]
+    fn what_is_read_again_is_what_is_there_now() {
+        let number = AtomicUsize::new(1);
+        let at = (&raw const number).expose_provenance();
+        let mut checked = Checked::new();
+        assert_eq!(checked.get::<usize>(at), Some(1));
+        number.store(2, Ordering::Relaxed);
+        assert_eq!(checked.get::<usize>(at), Some(1), "a piece that is kept");
+        // SAFETY: the number is mapped and aligned.
+        let again = unsafe { (checked.read_again::<usize>(at), Direct.read_again::<usize>(at)) };
+        assert_eq!(again, (Some(2), Some(2)));
     }
 
     #[test]

@@ -74,16 +74,23 @@ fn compared(env: &TestEnv, jdk: &Jdk, flags: &[&str], number: u32, depth: u32) -
     Ok(())
 }
 
-/// The class of most frames is retransformed while they are frozen.
+/// The class of most frames is retransformed while they are frozen, also while a walk
+/// reads ids of its methods.
 fn retransformed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     let folder = Folder::fresh()?;
     let fixture = env.fixture("FrozenStacks")?;
     let flag = retransforming(env, &folder)?;
-    let jvm = Jvm::new(jdk, fixture)?.flags([flag]).args(&["1000"]);
-    let ended = jvm.audited(&env.library, "walk=check").run()?;
-    ensure!(ended.printed().ends_with("ended\n") && ended.code() == 0, ended.to_string());
-    let walk = Walk::checked(&ended)?;
-    ensure!(walk.frozen.compared > 1_000 && walk.frozen.mismatches == 0, "{walk:?}");
+    let slow = agent::faulty_library()?;
+    for (library, fault, number, least) in
+        [(&env.library, "", "1000", 1_000), (&slow, "method-ids-sleep", "200", 0)]
+    {
+        let jvm = Jvm::new(jdk, fixture)?.flags([&flag]).args(&[number]);
+        let ended = jvm.env("ZAUDIT_FAULT", fault).audited(library, "walk=check").run()?;
+        ensure!(ended.printed().ends_with("ended\n") && ended.code() == 0, ended.to_string());
+        let walk = Walk::checked(&ended)?;
+        ensure!(walk.frozen.mismatches == 0 && walk.frozen.state == "on", "{fault}: {walk:?}");
+        ensure!(walk.frozen.compared > least, "{fault}: {walk:?}");
+    }
     Ok(())
 }
 

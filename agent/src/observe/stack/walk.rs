@@ -569,6 +569,9 @@ pub(super) fn check_entry<R: Reader>(
 }
 
 /// The jmethodID of a Method on the stack, and its ConstMethod.
+///
+/// The JVM frees a class's list of ids when it makes a longer one, after a redefinition. What was
+/// read of a list counts only if it was still the class's list afterwards.
 #[inline(always)]
 pub(super) fn method_id<R: Reader>(
     layout: &Layout,
@@ -584,11 +587,13 @@ pub(super) fn method_id<R: Reader>(
     };
     let constant = word(method + layout.const_method)?;
     let pool = word(constant + layout.constants)?;
-    let holder = word(pool + layout.pool_holder)?;
-    let ids = word(holder + layout.method_ids)?;
+    let list = word(pool + layout.pool_holder)? + layout.method_ids;
+    let ids = word(list)?;
     if ids == 0 {
         return Err(Why::NoMethodId);
     }
+    #[cfg(feature = "fault-injection")]
+    crate::sys::fault_injection::sleep_in_method_ids();
     let length = word(ids)?;
     // SAFETY: as above.
     let number: u16 =
@@ -598,7 +603,9 @@ pub(super) fn method_id<R: Reader>(
     }
     // SAFETY: the list has one more word than `length`.
     let id = unsafe { reader.read(ids + 8 * (usize::from(number) + 1)) }.ok_or(Why::Unmapped)?;
-    if id == 0 { Err(Why::NoMethodId) } else { Ok((id, constant)) }
+    // SAFETY: as above.
+    let now: usize = unsafe { reader.read_again(list) }.ok_or(Why::Unmapped)?;
+    if id == 0 || now != ids { Err(Why::NoMethodId) } else { Ok((id, constant)) }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.zip.Deflater;
 import java.util.zip.Inflater;
 
@@ -15,8 +16,10 @@ import java.util.zip.Inflater;
  * line for each of them, and nothing else.
  */
 final class Chaos {
-    private static final MemoryMXBean MEMORY = ManagementFactory.getMemoryMXBean();
-    private static final int MOST_PENDING = 10_000;
+    private static final MemoryMXBean MEMORY_BEAN = ManagementFactory.getMemoryMXBean();
+    private static final int MAX_PENDING = 10_000;
+    /** How often an antagonist has waited for a millisecond. */
+    private static final AtomicLong WAITED = new AtomicLong();
     private static final Turns TURNS = new Turns();
     private static volatile boolean over;
 
@@ -27,10 +30,14 @@ final class Chaos {
         return !over;
     }
 
-    /** On JDK 8 one thread finalizes what all leave; without a rest it would fill the heap. */
-    private static void restWhileFinalizing() throws InterruptedException {
-        while (goesOn() && MEMORY.getObjectPendingFinalizationCount() > MOST_PENDING) {
+    /**
+     * JDK 8 has one finalizer thread. If antagonists did not wait for it, what it has not come to
+     * yet would fill the heap.
+     */
+    private static void waitForFinalizer() throws InterruptedException {
+        while (goesOn() && MEMORY_BEAN.getObjectPendingFinalizationCount() > MAX_PENDING) {
             Thread.sleep(1);
+            WAITED.incrementAndGet();
         }
     }
 
@@ -55,7 +62,7 @@ final class Chaos {
                 public void run() {
                     try {
                         do {
-                            restWhileFinalizing();
+                            waitForFinalizer();
                             if (antagonist.isAlone()) {
                                 Thread.sleep(500 + random.nextInt(2000));
                             }
@@ -94,7 +101,7 @@ final class Chaos {
             Antagonist antagonist = Antagonist.valueOf(name);
             System.out.println(name + (antagonist.acts > 0 ? " acted" : " did nothing"));
         }
-        System.err.println("acts: " + acts(names));
+        System.err.println("acts: " + acts(names) + ", waits for the finalizer: " + WAITED);
         System.exit(failures.isEmpty() ? 7 : 1);
     }
 

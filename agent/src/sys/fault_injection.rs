@@ -203,7 +203,7 @@ pub(crate) fn sleep_between_reads() {
     }
 }
 
-/// `method-ids-sleep`: the same between two reads of a class's list of method ids.
+/// `method-ids-sleep`: the same before a read of a class's list of method ids.
 static SLEEPS_IN_METHOD_IDS: LazyLock<bool> = LazyLock::new(|| is_injected("method-ids-sleep"));
 
 /// A read of a class's list of method ids follows.

@@ -86,7 +86,7 @@ const PIECE: usize = 512;
 const PIECES: usize = 16;
 
 /// Reads through the kernel, which refuses an address that is not mapped. A call takes more than a
-/// microsecond, so pieces of memory are kept: what may change must be read again.
+/// microsecond, so pieces of memory are kept; `read_again` is for what may change.
 pub(crate) struct Checked {
     pieces: [[u8; PIECE]; PIECES],
     /// The address of each piece; 1 if there is none.

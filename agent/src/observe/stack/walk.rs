@@ -5,8 +5,9 @@
 //! follow from the code. Invariants: equal keys mean equal Java frames; where a frame is not
 //! understood, there is no key, but the reason.
 //!
-//! Four kinds of memory are read: the thread's own JavaThread, its own stack, the code cache as far
-//! as it is in use, and the methods that are on the stack. Frames in the heap are the matter of
+//! Five kinds of memory are read: the thread's own JavaThread, its own stack, the code cache as far
+//! as it is in use, the methods that are on the stack, and the lists of method ids that their
+//! classes have. Only such a list may be freed meanwhile. Frames in the heap are the matter of
 //! `frozen`.
 
 use super::code::{Blob, Code, RETURNS, Return, classify, is_deoptimised};
@@ -28,6 +29,8 @@ pub(crate) enum Why {
     Untested,
     /// An interpreted method without a jmethodID: GetStackTrace creates it.
     NoMethodId,
+    /// The JVM replaced a class's list of method ids while it was read.
+    ReplacedMethodIds,
     /// A frame of the JVM whose size is not fixed.
     Stub,
     /// The rest of a virtual thread's stack is in the heap, and is not read there.
@@ -64,9 +67,10 @@ pub(crate) enum Why {
 
 impl Why {
     /// All of them.
-    pub(crate) const ALL: [Why; 18] = [
+    pub(crate) const ALL: [Why; 19] = [
         Why::Untested,
         Why::NoMethodId,
+        Why::ReplacedMethodIds,
         Why::Stub,
         Why::Frozen,
         Why::UntestedFrozen,
@@ -90,6 +94,7 @@ impl Why {
         match self {
             Why::Untested => "not tested yet",
             Why::NoMethodId => "new method",
+            Why::ReplacedMethodIds => "replaced method ids",
             Why::Stub => "frame of the JVM",
             Why::Frozen => "frozen frames",
             Why::UntestedFrozen => "frozen frames not tested yet",
@@ -114,6 +119,7 @@ impl Why {
         match self {
             Why::Untested
             | Why::NoMethodId
+            | Why::ReplacedMethodIds
             | Why::Stub
             | Why::Frozen
             | Why::UntestedFrozen
@@ -569,9 +575,6 @@ pub(super) fn check_entry<R: Reader>(
 }
 
 /// The jmethodID of a Method on the stack, and its ConstMethod.
-///
-/// The JVM frees a class's list of ids when it makes a longer one, after a redefinition. What was
-/// read of a list counts only if it was still the class's list afterwards.
 #[inline(always)]
 pub(super) fn method_id<R: Reader>(
     layout: &Layout,
@@ -582,30 +585,51 @@ pub(super) fn method_id<R: Reader>(
         return Err(Why::Interpreted);
     }
     let mut word = |at: usize| {
-        // SAFETY: the Method of a frame, which the frame keeps alive with all that it points to.
+        // SAFETY: the Method of a frame, which the frame keeps alive with its ConstMethod, their
+        // constant pool and its class.
         unsafe { reader.read::<usize>(at) }.ok_or(Why::Unmapped)
     };
     let constant = word(method + layout.const_method)?;
     let pool = word(constant + layout.constants)?;
-    let list = word(pool + layout.pool_holder)? + layout.method_ids;
-    let ids = word(list)?;
-    if ids == 0 {
+    let owner = word(pool + layout.pool_holder)? + layout.method_ids;
+    let list = word(owner)?;
+    if list == 0 {
         return Err(Why::NoMethodId);
     }
-    #[cfg(feature = "fault-injection")]
-    crate::sys::fault_injection::sleep_in_method_ids();
-    let length = word(ids)?;
+    let length = of_method_ids(reader, (owner, list), 0)?;
     // SAFETY: as above.
     let number: u16 =
         unsafe { reader.read(constant + layout.method_number) }.ok_or(Why::Unmapped)?;
     if usize::from(number) >= length {
         return Err(Why::NoMethodId);
     }
-    // SAFETY: the list has one more word than `length`.
-    let id = unsafe { reader.read(ids + 8 * (usize::from(number) + 1)) }.ok_or(Why::Unmapped)?;
-    // SAFETY: as above.
-    let now: usize = unsafe { reader.read_again(list) }.ok_or(Why::Unmapped)?;
-    if id == 0 || now != ids { Err(Why::NoMethodId) } else { Ok((id, constant)) }
+    let id = of_method_ids(reader, (owner, list), usize::from(number) + 1)?;
+    if id == 0 { Err(Why::NoMethodId) } else { Ok((id, constant)) }
+}
+
+/// The word at an index of a class's list of method ids. `owner` is where the class has its
+/// address, `list`.
+///
+/// After a redefinition the JVM gives the class another list and frees this one: up to JDK 22 when
+/// it makes an id, since JDK 23 (JDK-8313332) in the redefinition itself. So the word counts only
+/// if the class still has this list afterwards.
+#[inline(always)]
+fn of_method_ids<R: Reader>(
+    reader: &mut R,
+    (owner, list): (usize, usize),
+    index: usize,
+) -> Result<usize, Why> {
+    #[cfg(feature = "fault-injection")]
+    crate::sys::fault_injection::sleep_in_method_ids();
+    // SAFETY: a word inside of a list that was the class's when its address was last read, some
+    // instructions ago. If it has been freed since, the allocator has the memory, and still has it
+    // mapped unless it has given it back to the kernel in that time.
+    let word = unsafe { reader.read(list + 8 * index) };
+    // SAFETY: the class of a method on the stack.
+    if unsafe { reader.read_again(owner) } != Some(list) {
+        return Err(Why::ReplacedMethodIds);
+    }
+    word.ok_or(Why::Unmapped)
 }
 
 #[cfg(test)]

@@ -28,7 +28,6 @@ use std::collections::{BTreeMap, hash_map::DefaultHasher};
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// A program and what it should come to.
 #[derive(Clone, Debug)]
@@ -232,7 +231,8 @@ fn compile(sources: &Sources, jdk: &Jdk) -> Result<PathBuf> {
     let since = sources.since.to_string();
     let level: &[&str] =
         if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", &since] };
-    let output = Command::new(jdk.tool("javac"))
+    let output = jdk
+        .javac()
         .args(level)
         .args(["-encoding", "UTF-8", "-proc:none", "-nowarn", "-Xlint:-options", "-g", "-d"])
         .arg(&fresh)

@@ -52,7 +52,7 @@ fn compile(env: &TestEnv, jar: &Path, into: &Path) -> Result<()> {
     let jdk = env.default_jdk();
     let level: &[&str] =
         if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
-    let mut javac = Command::new(jdk.tool("javac"));
+    let mut javac = jdk.javac();
     javac.args(level).args(["-nowarn", "-Xlint:-options", "-cp"]).arg(jar).arg("-d").arg(into);
     javac.arg(repository().join("java-fixtures/api/AsksZaudit.java"));
     Said::of(&mut javac)?.done().map(drop)

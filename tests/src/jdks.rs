@@ -44,6 +44,14 @@ impl Jdk {
     pub fn tool(&self, name: &str) -> PathBuf {
         self.home.join("bin").join(name)
     }
+
+    /// Its compiler, which takes half as long for a few classes if it is not optimised itself.
+    #[must_use]
+    pub fn javac(&self) -> Command {
+        let mut javac = Command::new(self.tool("javac"));
+        javac.args(["-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC"]);
+        javac
+    }
 }
 
 /// `openjdk version "1.8.0_462"` is 8, `openjdk version "17.0.15" 2025-04-15` is 17,

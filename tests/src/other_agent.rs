@@ -50,7 +50,7 @@ fn compile(env: &TestEnv, into: &Path, sources: &[&str]) -> Result<()> {
         if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
     fs::create_dir(into).map_err(|error| error.to_string())?;
     let sources = sources.iter().map(|source| repository().join("java-fixtures").join(source));
-    let mut javac = Command::new(jdk.tool("javac"));
+    let mut javac = jdk.javac();
     javac.args(level).args(["-nowarn", "-Xlint:-options", "-d"]).arg(into).args(sources);
     Said::of(&mut javac)?.done().map(drop)
 }

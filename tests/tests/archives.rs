@@ -68,14 +68,18 @@ fn main() -> ExitCode {
                 ));
             }
             if jdk.major >= AOT {
-                for (label, way, test) in [
+                let newest = env.jdks.iter().all(|other| other.major <= jdk.major);
+                // Other ways to give the same flags are tried on the newest only.
+                let ways = [
                     ("two_steps::flags", Way::Flags, two_steps as Test),
                     ("two_steps::tool_options", Way::ToolOptions, two_steps),
                     ("one_step::flags", Way::Flags, one_step),
                     ("one_step::tool_options", Way::ToolOptions, one_step),
                     ("one_step::argument_file", Way::ArgumentFile, one_step),
                     ("one_step::launcher_options", Way::LauncherOptions, one_step),
-                ] {
+                ];
+                let tried = |way| newest || way == Way::Flags;
+                for (label, way, test) in ways.into_iter().filter(|(_, way, _)| tried(*way)) {
                     trials.push(trial(env, jdk, &format!("aot::{label}"), way, test));
                 }
             }

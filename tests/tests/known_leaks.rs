@@ -155,7 +155,8 @@ impl Case {
         }
         let fresh = work().join("classes").join(format!("{name}-{}.tmp", std::process::id()));
         fs::create_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
-        let output = Command::new(jdk.tool("javac"))
+        let output = jdk
+            .javac()
             .args([
                 "-source",
                 "8",

@@ -52,7 +52,7 @@ impl Workspace {
         std::fs::create_dir_all(to).map_err(|error| format!("{}: {error}", to.display()))?;
         let level: &[&str] =
             if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
-        let mut javac = Command::new(jdk.tool("javac"));
+        let mut javac = jdk.javac();
         javac.args(level).args([
             "-encoding",
             "UTF-8",

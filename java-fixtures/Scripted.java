@@ -121,6 +121,9 @@ public class Scripted {
                 take(numbers[1]);
                 collect();
                 return "";
+            case "usefile":
+                file.getInputStream(file.getEntry("entry")).close();
+                return "";
             case "closefile":
                 file.close();
                 return "";

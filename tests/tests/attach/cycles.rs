@@ -30,8 +30,8 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
     // the others a tenth of one. Every fourth has a report in its midst.
     let cycles = suite::rounds(match jdk.major {
         8 => 5,
-        11 => 8,
-        _ => 15,
+        11 => 6,
+        _ => 10,
     })?;
     // With a small heap there is little garbage to walk over: it is how often it happens that
     // counts.

@@ -26,7 +26,7 @@ fn other_agent(kit: &Kit, jdk: &Jdk, argument: &str) -> Result<()> {
     let mut program = kit.start(jvm.flags([flag]))?;
     program.said.insert(0, "transformed".into());
     program.obey("churn 2")?;
-    for _ in 0..suite::rounds(5)? {
+    for _ in 0..suite::rounds(3)? {
         ensure_theirs(&program.answer("closed")?)?;
         program.zaudit("attach", &[])?;
         program.obey("window 40 25")?;

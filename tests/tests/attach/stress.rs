@@ -40,7 +40,8 @@ fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
     }
     let before = program.answer("collections")?;
     program.zaudit("attach", &REPORT)?;
-    for round in 1..=10 {
+    let rounds = suite::rounds(5)?.into();
+    for round in 1..=rounds {
         program.obey("window 8 5")?;
         // Now and then with a collection of its own. It may not come to an end of what finalizers
         // do: others give them more all the time, and then the report says so, as it should.
@@ -55,7 +56,7 @@ fn dumps_while_the_collector_works(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let after = program.answer("collections")?;
     ensure!(after != before, "the collector has not been at work");
     program.obey("calm")?;
-    ensure_window(&program.report("disarm", &[])?, 80, 50)?;
+    ensure_window(&program.report("disarm", &[])?, 8 * rounds, 5 * rounds)?;
     program.end().map(drop)
 }
 
@@ -67,7 +68,7 @@ fn cycles_while_the_collector_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
         program.obey(line)?;
     }
     let before = program.answer("collections")?;
-    for round in 1..=suite::rounds(15)? {
+    for round in 1..=suite::rounds(8)? {
         let here = |why| format!("round {round}: {why}");
         program.zaudit("attach", &[]).map_err(here)?;
         program.obey("window 8 5")?;

@@ -228,12 +228,8 @@ fn compile(sources: &Sources, jdk: &Jdk) -> Result<PathBuf> {
     }
     let fresh = all.join(format!("since{}-{}.tmp", sources.since, std::process::id()));
     fs::create_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
-    let since = sources.since.to_string();
-    let level: &[&str] =
-        if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", &since] };
     let output = jdk
-        .javac()
-        .args(level)
+        .javac_for(sources.since)
         .args(["-encoding", "UTF-8", "-proc:none", "-nowarn", "-Xlint:-options", "-g", "-d"])
         .arg(&fresh)
         .args(sources.files.iter().chain(&sources.libraries).map(|(path, _)| path))

@@ -50,10 +50,8 @@ fn build(env: &TestEnv) -> Result<JavaAgent> {
 
 fn compile(env: &TestEnv, jar: &Path, into: &Path) -> Result<()> {
     let jdk = env.default_jdk();
-    let level: &[&str] =
-        if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
-    let mut javac = jdk.javac();
-    javac.args(level).args(["-nowarn", "-Xlint:-options", "-cp"]).arg(jar).arg("-d").arg(into);
+    let mut javac = jdk.javac_for(8);
+    javac.args(["-nowarn", "-Xlint:-options", "-cp"]).arg(jar).arg("-d").arg(into);
     javac.arg(repository().join("java-fixtures/api/AsksZaudit.java"));
     Said::of(&mut javac)?.done().map(drop)
 }

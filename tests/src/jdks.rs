@@ -45,6 +45,17 @@ impl Jdk {
         self.home.join("bin").join(name)
     }
 
+    /// Its compiler for programs that run on this release and later ones.
+    #[must_use]
+    pub fn javac_for(&self, release: u32) -> Command {
+        let (mut javac, release) = (self.javac(), release.to_string());
+        match self.major {
+            8 => javac.args(["-source", &release, "-target", &release]),
+            _ => javac.args(["--release", &release]),
+        };
+        javac
+    }
+
     /// Its compiler, which takes half as long for a few classes if it is not optimised itself.
     #[must_use]
     pub fn javac(&self) -> Command {

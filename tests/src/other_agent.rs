@@ -46,11 +46,9 @@ fn made(env: &TestEnv, dir: &Path, name: &str, sources: &[&str]) -> Result<PathB
 /// Compiles for every release.
 fn compile(env: &TestEnv, into: &Path, sources: &[&str]) -> Result<()> {
     let jdk = env.default_jdk();
-    let level: &[&str] =
-        if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
     fs::create_dir(into).map_err(|error| error.to_string())?;
     let sources = sources.iter().map(|source| repository().join("java-fixtures").join(source));
-    let mut javac = jdk.javac();
-    javac.args(level).args(["-nowarn", "-Xlint:-options", "-d"]).arg(into).args(sources);
+    let mut javac = jdk.javac_for(8);
+    javac.args(["-nowarn", "-Xlint:-options", "-d"]).arg(into).args(sources);
     Said::of(&mut javac)?.done().map(drop)
 }

@@ -184,9 +184,10 @@ pub(crate) fn stale_code() -> bool {
     *STALE_CODE
 }
 
-/// `frozen-sleep` and `frozen-sleep-without-epoch`: whether a thread sleeps now and then between
-/// two reads of frozen frames, as if another process had its processor.
-static SLEEPS: LazyLock<bool> = LazyLock::new(|| FAULT.starts_with("frozen-sleep"));
+/// `frozen-sleep`, `frozen-sleep-without-epoch` and `method-ids-sleep`: what a thread reads when it
+/// sleeps now and then, as if another process had its processor.
+static SLEEPS_AT: LazyLock<Option<&str>> =
+    LazyLock::new(|| FAULT.split_once("-sleep").map(|(what, _)| what));
 
 /// Whether GC pauses meanwhile are ignored.
 static WITHOUT_EPOCH: LazyLock<bool> = LazyLock::new(|| is_injected("frozen-sleep-without-epoch"));
@@ -196,24 +197,11 @@ thread_local! {
     static SLEEPER: Cell<(u64, u64)> = const { Cell::new((0x9e37_79b9_7f4a_7c15, 0)) };
 }
 
-/// A read of frozen frames follows.
-pub(crate) fn sleep_between_reads() {
-    if *SLEEPS {
-        sleep_now_and_then();
+/// A read of `frozen` frames or of a class's list of `method-ids` follows.
+pub(crate) fn sleep_between_reads(what: &str) {
+    if *SLEEPS_AT != Some(what) {
+        return;
     }
-}
-
-/// `method-ids-sleep`: the same before a read of a class's list of method ids.
-static SLEEPS_IN_METHOD_IDS: LazyLock<bool> = LazyLock::new(|| is_injected("method-ids-sleep"));
-
-/// A read of a class's list of method ids follows.
-pub(crate) fn sleep_in_method_ids() {
-    if *SLEEPS_IN_METHOD_IDS {
-        sleep_now_and_then();
-    }
-}
-
-fn sleep_now_and_then() {
     SLEEPER.with(|sleeper| {
         let (random, left) = sleeper.get();
         if left > 0 {

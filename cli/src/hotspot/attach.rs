@@ -3,9 +3,9 @@
 //!
 //! Owns the files and the socket of the protocol; [`mod@crate::request`] decides what to request. A
 //! JVM opens `/tmp/.java_pidN` when it receives SIGQUIT and finds `.attach_pidN` in its current
-//! folder or in `/tmp`. Invariant: SIGQUIT is sent to a JVM that will look for that file, a second
-//! time only if there is no socket after five seconds, and the file stays until the JVM has looked.
-//! In any other case the signal prints a thread dump into the program's output.
+//! folder or in `/tmp`. Otherwise the signal prints a thread dump into the program's output.
+//! Invariant: SIGQUIT is sent only to a JVM that will look for that file, and only once more if
+//! there is no socket after five seconds; the file is not removed before the JVM has looked for it.
 
 use crate::duration::Deadline;
 use crate::error::{CliError, Code};
@@ -291,10 +291,7 @@ fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, Cli
             return Err(CliError::gone(target.pid));
         }
     }
-    if let Err(error) = send_quit(target) {
-        attach_file.remove();
-        return Err(error);
-    }
+    send_quit(target).inspect_err(|_| attach_file.remove())?;
     let mut again = Some(Deadline::after(SECOND_SIGNAL));
     let mut delay = PAUSES.0;
     loop {
@@ -304,10 +301,7 @@ fn wake_listener(target: &Target, deadline: &Deadline) -> Result<UnixStream, Cli
         }
         if again.as_ref().is_some_and(|again| again.left().is_none()) {
             again = None;
-            if let Err(error) = send_quit(target) {
-                attach_file.remove();
-                return Err(error);
-            }
+            send_quit(target).inspect_err(|_| attach_file.remove())?;
         }
         // On a timeout the file stays. The signal is pending, and a JVM that handles it later
         // without finding the file would print a thread dump.

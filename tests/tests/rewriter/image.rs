@@ -50,18 +50,8 @@ impl Workspace {
     ) -> Result<(), String> {
         let jdk = jdks::default_jdk(&self.jdks)?;
         std::fs::create_dir_all(to).map_err(|error| format!("{}: {error}", to.display()))?;
-        let level: &[&str] =
-            if jdk.major == 8 { &["-source", "8", "-target", "8"] } else { &["--release", "8"] };
-        let mut javac = jdk.javac();
-        javac.args(level).args([
-            "-encoding",
-            "UTF-8",
-            "-proc:none",
-            "-nowarn",
-            "-Xlint:-options",
-            debug,
-            "-d",
-        ]);
+        let mut javac = jdk.javac_for(8);
+        javac.args(["-encoding", "UTF-8", "-proc:none", "-nowarn", "-Xlint:-options", debug, "-d"]);
         run(javac.arg(to).args(sources)).map(drop)
     }
 }

@@ -628,7 +628,7 @@ impl Chunks<'_> {
             return Err(Why::FrozenFrame);
         }
         #[cfg(feature = "fault-injection")]
-        crate::sys::fault_injection::sleep_between_reads();
+        crate::sys::fault_injection::sleep_between_reads("frozen");
         let frozen = self.frozen;
         let id = frozen.ids.of(frozen.words + 8 * index);
         // SAFETY: the reference is a chunk's, the function is HotSpot's own, and the word is one of

@@ -620,7 +620,7 @@ fn of_method_ids<R: Reader>(
     index: usize,
 ) -> Result<usize, Why> {
     #[cfg(feature = "fault-injection")]
-    crate::sys::fault_injection::sleep_in_method_ids();
+    crate::sys::fault_injection::sleep_between_reads("method-ids");
     // SAFETY: a word inside of a list that was the class's when its address was last read, some
     // instructions ago. If it has been freed since, the allocator has the memory, and still has it
     // mapped unless it has given it back to the kernel in that time.

@@ -62,13 +62,13 @@ class Run:
                              + ["disarming"] * self.disarms + ["plain"] * (not is_audited))
         self.folder = kit.work / self.name.replace(" ", "-")
         self.folder.mkdir()
+        self.counts = self.folder / "book"
         self.home = kit.homes[cell.major]
         self.companion = Companion(kit.companions, cell.companion, self.folder, self.random)
         self.resident = []
         self.done = {}
         self.troubles = []
         self.counted = 0
-        self.deadline = 0
 
     def start(self):
         report = self.folder / "report.json"
@@ -91,7 +91,7 @@ class Run:
             *self.companion.flags("after"),
             f"-javaagent:{classes.parent / 'changer.jar'}",
             "-cp", classes, "Chaos", str(self.seconds), str(self.cell.seed),
-            self.folder / "book", *self.antagonists,
+            self.counts, *self.antagonists,
         ]
         with open(self.folder / "stdout", "wb") as out, open(self.folder / "stderr", "wb") as err:
             return subprocess.Popen(command, stdout=out, stderr=err, env=environment,
@@ -134,10 +134,11 @@ class Run:
             channels = ["status", "threads", "usr1"]
 
         def is_excused(wrong):
-            # A JVM that ends refuses, and so does an agent that makes another report. With a full
-            # heap the JVM cannot even take the demand. While OpenTelemetry starts in the JVM's only
-            # attach thread, which takes a minute on a busy machine, there is no answer.
-            return time.monotonic() > self.deadline or "another report" in wrong or \
+            # A JVM that ends refuses (the counts are the last that the program writes), and so does
+            # an agent that makes another report. With a full heap the JVM cannot even take the
+            # demand. While OpenTelemetry starts in the JVM's only attach thread, which takes a
+            # minute on a busy machine, there is no answer.
+            return self.counts.exists() or "another report" in wrong or \
                 "HEAP" in self.antagonists and "OutOfMemoryError" in wrong or \
                 self.cell.companion == "opentelemetry-attached" and "in its queue" in wrong
 
@@ -225,11 +226,7 @@ class Run:
         process = self.start()
         # Alone: of several that attach for the first time, some get a thread dump, as HotSpot takes
         # the signal of those that come late for one (on standard output).
-        while self.is_audited and process.poll() is None:
-            # The program begins later than this.
-            self.deadline = time.monotonic() + self.seconds
-            if self.is_armed(process.pid):
-                break
+        while self.is_audited and process.poll() is None and not self.is_armed(process.pid):
             time.sleep(0.3)
         threads = self.bother(process)
         if "MEMORY" in self.antagonists:
@@ -287,7 +284,7 @@ class Run:
         return "equal"
 
     def book(self):
-        lines = (self.folder / "book").read_text().splitlines()
+        lines = self.counts.read_text().splitlines()
         return {line.split()[0]: dict(map(self.number, line.split()[1:])) for line in lines}
 
     @staticmethod

@@ -34,6 +34,7 @@ final class Chaos {
      * JDK 8 has one finalizer thread. If antagonists did not wait for it, what it has not come to
      * yet would fill the heap. They poll: System.runFinalization() would add finalizer threads.
      */
+    @SuppressWarnings("deprecation") // since JDK 25
     private static void waitForFinalizer() throws InterruptedException {
         while (goesOn() && MEMORY_BEAN.getObjectPendingFinalizationCount() > MAX_PENDING) {
             Thread.sleep(1);

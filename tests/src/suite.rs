@@ -64,19 +64,10 @@ pub fn main(cases: impl FnOnce(&TestEnv) -> Vec<Trial>) -> ExitCode {
 /// The same for a suite that prepares more. What cannot be prepared is no trial: a filter would
 /// pass it over.
 pub fn main_with(cases: impl FnOnce(&TestEnv) -> Result<Vec<Trial>>) -> ExitCode {
-    run(Arguments::from_args(), cases)
-}
-
-/// The same for a suite whose cases wait for clocks most of the time: twice as many as usual run at
-/// once.
-pub fn main_that_waits(cases: impl FnOnce(&TestEnv) -> Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
+    // Every case waits now and then, for a clock or a finalizer.
     let processors = thread::available_parallelism().map_or(1, usize::from);
     arguments.test_threads.get_or_insert(2 * processors);
-    run(arguments, |env| Ok(cases(env)))
-}
-
-fn run(arguments: Arguments, cases: impl FnOnce(&TestEnv) -> Result<Vec<Trial>>) -> ExitCode {
     match TestEnv::ready().and_then(|env| cases(&env)) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(why) => {

@@ -89,7 +89,7 @@ const WITH_MAVEN: [(&str, Test); 2] =
     [("maven::leak", maven::leak), ("maven::fixed", maven::fixed)];
 
 fn main() -> ExitCode {
-    suite::main_that_waits(|env| {
+    suite::main(|env| {
         let mut trials = env.missing();
         let (default, ends) = (env.default_jdk(), [env.jdks.first(), env.jdks.last()]);
         trials.extend(per_jdk(env, EVERYWHERE));

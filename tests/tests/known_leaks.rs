@@ -17,6 +17,7 @@ use zaudit_tests::child::Ended;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
+use zaudit_tests::once::Once;
 use zaudit_tests::report::{Counts, Kind, Report, Severity, Site};
 use zaudit_tests::suite::{self, TestEnv};
 use zaudit_tests::{Result, publish, repository, target_dir};
@@ -107,7 +108,8 @@ impl Case {
 
     fn run(&self, env: &TestEnv, all: &[Case], jdk: &Jdk) -> Result<Ended> {
         let libraries = self.class_path(all)?;
-        let mut class_path = self.compiled(&libraries, jdk)?.into_os_string();
+        let oldest = env.jdks.iter().find(|jdk| self.jdks.contains(&jdk.major)).unwrap_or(jdk);
+        let mut class_path = self.compiled(&libraries, oldest)?.into_os_string();
         if !libraries.is_empty() {
             class_path.push(":");
             class_path.push(&libraries);
@@ -140,8 +142,14 @@ impl Case {
         wrong
     }
 
-    /// A program of two JDKs is compiled by each: what their libraries offer differs.
+    /// The program's classes, compiled by `jdk`.
     fn compiled(&self, libraries: &str, jdk: &Jdk) -> Result<PathBuf> {
+        static COMPILED: Once<(String, String), PathBuf> = Once::new();
+        let key = (self.trigger.clone(), libraries.to_owned());
+        COMPILED.get(key, || self.compile(libraries, jdk))
+    }
+
+    fn compile(&self, libraries: &str, jdk: &Jdk) -> Result<PathBuf> {
         let source =
             repository().join("tests/known_leaks/triggers").join(format!("{}.java", self.trigger));
         let text = fs::read_to_string(&source)

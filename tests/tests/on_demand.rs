@@ -17,6 +17,8 @@ type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 const ANY: &[Need] = &[];
 
 const TESTS: [(&str, &[Need], Test); 13] = [
+    // The longest is the first.
+    ("flood_of_frees", ANY, flood_of_frees),
     ("signal", ANY, by_signal),
     ("another_signal", ANY, by_another_signal),
     ("sigquit", ANY, by_sigquit),
@@ -30,7 +32,6 @@ const TESTS: [(&str, &[Need], Test); 13] = [
     ("reduced_signals", ANY, reduced_signals),
     ("many_signals", ANY, many_signals),
     ("exact_while_threads_go_on", ANY, exact_while_threads_go_on),
-    ("flood_of_frees", ANY, flood_of_frees),
 ];
 
 fn main() -> ExitCode {

@@ -134,6 +134,9 @@ class Run:
             channels = ["status", "threads", "usr1"]
 
         def is_excused(wrong):
+            # Silence for minutes is never excused.
+            if re.search(" has not .* within |timed out after", wrong):
+                return False
             # A JVM that ends refuses (the counts are the last that the program writes), and so does
             # an agent that makes another report. With a full heap the JVM cannot even take the
             # demand. While OpenTelemetry starts in the JVM's only attach thread, which takes a

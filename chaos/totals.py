@@ -1,6 +1,7 @@
 """The results of runs, one JSON object a line, and their sums as Markdown."""
 
 import json
+import statistics
 from collections import Counter
 
 # Demands that attach to the JVM.
@@ -69,5 +70,5 @@ def growth(results):
     if not results:
         return "none measured"
     slopes = sorted(result["slope"][0] for result in results)
-    return (f"{len(results)} runs, median {slopes[len(slopes) // 2]:+.1f} KiB/s, "
+    return (f"{len(results)} runs, median {statistics.median(slopes):+.1f} KiB/s, "
             f"{slopes[0]:+.1f} to {slopes[-1]:+.1f}")

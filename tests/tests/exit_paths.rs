@@ -148,10 +148,12 @@ fn exit_is_not_delayed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
         Ok(begun.elapsed())
     };
     let (mut bare, mut audited) = (Duration::MAX, Duration::MAX);
-    for _ in 0..5 {
+    for round in 1..=20 {
         bare = bare.min(timed(jvm()?)?);
         audited = audited.min(timed(jvm()?.audited(&env.library, ""))?);
+        if round >= 5 && audited < bare + Duration::from_millis(200) {
+            return Ok(());
+        }
     }
-    ensure!(audited < bare + Duration::from_millis(200), "bare {bare:?}, audited {audited:?}");
-    Ok(())
+    Err(format!("bare {bare:?}, audited {audited:?}"))
 }

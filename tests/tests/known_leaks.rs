@@ -144,8 +144,8 @@ impl Case {
 
     /// The program's classes, compiled by `jdk`.
     fn compiled(&self, libraries: &str, jdk: &Jdk) -> Result<PathBuf> {
-        static COMPILED: Once<(String, String), PathBuf> = Once::new();
-        let key = (self.trigger.clone(), libraries.to_owned());
+        static COMPILED: Once<(String, String, u32), PathBuf> = Once::new();
+        let key = (self.trigger.clone(), libraries.to_owned(), jdk.major);
         COMPILED.get(key, || self.compile(libraries, jdk))
     }
 

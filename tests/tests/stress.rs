@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use zaudit_tests::child::{Ended, Running};
 use zaudit_tests::ensure;
@@ -265,6 +266,9 @@ const NOISE: u64 = 4 << 20;
 
 /// The report is exact, and the process grows by little more than without the agent.
 fn very_many_live(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    // One after the other: each asks how much memory there is.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let name = "ManyLive";
     // 50,000 take some 400 MB.
     let many: u64 = if available()? > 2 << 30 { 50_000 } else { 20_000 };

@@ -41,7 +41,7 @@ pub fn second_audit_hears_of_frees(kit: &Kit, jdk: &Jdk) -> Result<()> {
 /// the JVM's last one then.
 pub fn time_is_up_at_the_end(kit: &Kit, jdk: &Jdk) -> Result<()> {
     let jvm = Jvm::new(jdk, kit.env.fixture("BlockedFinalizer")?)?;
-    let ended = jvm.audited(&kit.library, "gc,gc_timeout=3s,duration=1s").run()?;
+    let ended = jvm.audited(&kit.library, "gc,gc_timeout=9s,duration=3s").run()?;
     let report = ended.unhealthy_report()?;
     ensure!(report.process.trigger == Trigger::Exit, ended.to_string());
     ensure!(ended.code() == 0, ended.to_string());

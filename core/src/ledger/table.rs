@@ -400,7 +400,7 @@ mod tests {
     fn entries_that_were_given_back_are_used_again() {
         let table = table();
         let mut reserved = 0;
-        for n in 0..if cfg!(miri) { 500 } else { 1_000_000u64 } {
+        for n in 0..if cfg!(miri) { 100 } else { 1_000_000u64 } {
             let id = InstanceId((n % 50 + 1) << 4);
             table.insert(id, record(0, 0, n), &mut reserved).unwrap();
             assert!(table.remove(id).is_some());
@@ -420,7 +420,7 @@ mod tests {
         let mut table = Table::default();
         let mut model = HashMap::new();
         let mut reserved = 0;
-        for step in 0..if cfg!(miri) { 1_000 } else { 200_000 } {
+        for step in 0..if cfg!(miri) { 200 } else { 200_000 } {
             let id = InstanceId((roll(20_000) + 1) << 4);
             match roll(5) {
                 0..3 => {
@@ -447,7 +447,7 @@ mod tests {
                 let table = &table;
                 scope.spawn(move || {
                     let mut reserved = 0;
-                    for round in 0..if cfg!(miri) { 10 } else { 20_000u64 } {
+                    for round in 0..if cfg!(miri) { 3 } else { 20_000u64 } {
                         let ids = (0..8).map(|n| InstanceId((n * 4 + thread) << 4));
                         for id in ids.clone() {
                             let new = record(thread as u32, thread, round);

@@ -290,7 +290,7 @@ fn a_table_without_room_requests_no_name() {
 
 #[test]
 fn many_sites_are_counted_by_few_lines() {
-    const SITES: u32 = if cfg!(miri) { 200 } else { 2_000 };
+    const SITES: u32 = if cfg!(miri) { 40 } else { 2_000 };
     let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
     for round in 0..3 {
         for site in 0..SITES {

@@ -256,7 +256,7 @@ mod tests {
         let names: Vec<String> = (0..300).map(|number| format!("m{number}")).collect();
         let frames: Vec<_> = names.iter().map(|name| index.frame(frame(name)).unwrap()).collect();
         let mut random = fastrand::Rng::with_seed(7);
-        let paths: Vec<Vec<FrameId>> = (0..3_000)
+        let paths: Vec<Vec<FrameId>> = (0..if cfg!(miri) { 100 } else { 3_000 })
             .map(|_| (0..random.usize(1..12)).map(|_| frames[random.usize(..300)]).collect())
             .collect();
         let nodes: Vec<_> = paths.iter().map(|path| index.path(path).unwrap()).collect();

@@ -83,10 +83,12 @@ class Run:
         if self.cell.preload:
             environment["LD_PRELOAD"] = self.cell.preload
         agent = [f"-agentpath:{self.kit.library}={options}"] if self.is_audited else []
+        # A JVM that has no memory to say so would try for two minutes. JDK 8 lacks the flag.
+        patience = ["-XX:ErrorLogTimeout=15"] if self.major > 8 else []
         # A heap that is there from the beginning does not grow.
         heap = ["-Xms256m", "-XX:+AlwaysPreTouch"] if self.seconds >= LONG else []
         command = [
-            self.home / "bin" / "java", "-Xmx256m", *heap, *self.cell.flags,
+            self.home / "bin" / "java", "-Xmx256m", *patience, *heap, *self.cell.flags,
             *self.companion.properties(self.major), *self.companion.flags("before"), *agent,
             *self.companion.flags("after"),
             f"-javaagent:{classes.parent / 'changer.jar'}",
@@ -139,10 +141,11 @@ class Run:
                 return False
             # A JVM that ends refuses (the counts are the last that the program writes), and so does
             # an agent that makes another report. With a full heap the JVM cannot even take the
-            # demand. While OpenTelemetry starts in the JVM's only attach thread, which takes a
-            # minute on a busy machine, there is no answer.
+            # demand, and no other agent can start (102). While OpenTelemetry starts in the JVM's
+            # only attach thread, which takes a minute on a busy machine, there is no answer.
             return self.counts.exists() or "another report" in wrong or \
-                "HEAP" in self.antagonists and "OutOfMemoryError" in wrong or \
+                "HEAP" in self.antagonists and \
+                    re.search("OutOfMemoryError|return code: 102", wrong) or \
                 self.cell.companion == "opentelemetry-attached" and "in its queue" in wrong
 
         def demand(what):

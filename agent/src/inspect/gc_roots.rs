@@ -31,7 +31,7 @@ const MAX_INSTANCES: usize = 256;
 const MAX_OBJECTS: usize = 200_000;
 /// After this many walks, all instances of the classes reached so far are tagged at once: they are
 /// probably links of a chain.
-const WALKS_BEFORE_CHAINS: usize = 3;
+const WALKS_BEFORE_CHAINS: u32 = 3;
 /// How many references are visited between two checks of the time limit.
 const CLOCK_CHECK_INTERVAL: u32 = 4_096;
 /// Enough local references for every loaded class and for all objects on the paths.
@@ -64,7 +64,14 @@ enum ClassRole {
     Chain,
     /// Its instances hold no references.
     Leaf,
+    /// `java.lang.VirtualThread`.
+    VirtualThread,
 }
+
+/// The tag of virtual threads that have been started. A walk from the roots visits no others: where
+/// a constructor still runs, HotSpot would read the continuation that is not there yet, and crash
+/// (`JvmtiEnvBase::is_vthread_alive`, JDK 25 to 28).
+const STARTED: jlong = -1;
 
 /// Half of a usual heap holds no references: to skip it saves half of a walk.
 const LEAVES: [&str; 16] = [
@@ -197,6 +204,10 @@ struct Walk {
     roles: Vec<ClassRole>,
     /// How many untagged classes with a static field on a path were tagged by the walks.
     holders: jlong,
+    /// `java.lang.VirtualThread`, while no instance is tagged.
+    virtual_thread: Option<jclass>,
+    /// Whether a walk has met one, and passed it over.
+    passed_over: bool,
     /// How long the walks have paused the application so far.
     pause: Duration,
 }
@@ -208,6 +219,8 @@ impl Walk {
             graph: Graph::new(instances),
             roles: Vec::new(),
             holders: 0,
+            virtual_thread: None,
+            passed_over: false,
             pause: Duration::ZERO,
         }
     }
@@ -224,15 +237,20 @@ impl Walk {
     fn tag_classes(&mut self, jni: Jni) -> Result<()> {
         let all = self.jvmti.loaded_classes()?;
         // Other class loaders may have classes of the same names elsewhere, but not in java.lang.
-        let [mut reference, mut soft, mut last] = [None; 3];
+        let [mut reference, mut soft, mut last, mut virtual_thread] = [None; 4];
         for class in &all {
             match self.jvmti.class_signature(*class)?.as_str() {
                 "Ljava/lang/ref/Reference;" => reference = Some(*class),
                 "Ljava/lang/ref/SoftReference;" => soft = Some(*class),
                 "Ljava/lang/ref/FinalReference;" => last = Some(*class),
+                "Ljava/lang/VirtualThread;" => virtual_thread = Some(*class),
                 name if LEAVES.contains(&name) => self.tag_class(*class, ClassRole::Leaf)?,
                 _ => {}
             }
+        }
+        if let Some(class) = virtual_thread {
+            self.tag_class(class, ClassRole::VirtualThread)?;
+            self.virtual_thread = Some(class);
         }
         let (Some(reference), Some(soft), Some(last)) = (reference, soft, last) else {
             return Ok(());
@@ -255,6 +273,25 @@ impl Walk {
             self.tag_class(class, ClassRole::Reference(strength, index))?;
         }
         Ok(())
+    }
+
+    /// Tags the virtual threads whose field `state` is not that of a new one.
+    fn tag_started(&mut self, jni: Jni, class: jclass) -> Result<()> {
+        let fields = self.jvmti.fields(class)?;
+        let Some(state) = fields.iter().position(|field| field.name == "state") else {
+            return Ok(());
+        };
+        let mut index = self.count_interface_fields(jni, class)? + state;
+        let mut superclass = jni.superclass(class);
+        while !superclass.is_null() {
+            index += self.jvmti.count_fields(superclass)?;
+            superclass = jni.superclass(superclass);
+        }
+        let began = Instant::now();
+        let index = i32::try_from(index).unwrap_or(-1);
+        let tagged = self.jvmti.tag_where_not_zero(class, index, STARTED);
+        self.pause += began.elapsed();
+        tagged
     }
 
     fn tag_class(&mut self, class: jclass, role: ClassRole) -> Result<()> {
@@ -282,12 +319,14 @@ impl Walk {
 
     /// Walks until a walk finds nothing new. Returns the reason if the search stopped before that.
     fn run(&mut self, jni: Jni, timeout: Duration) -> Result<Option<String>> {
+        let out_of_time =
+            || format!("not found: the search stopped after {timeout:?} (option gc_roots_timeout)");
         for walks in 1.. {
             let began = Instant::now();
             let mut until_clock = CLOCK_CHECK_INTERVAL;
             let mut stopped = None;
             let (graph, roles, pause) = (&mut self.graph, &self.roles, self.pause);
-            let holders = &mut self.holders;
+            let (holders, passed_over) = (&mut self.holders, &mut self.passed_over);
             let walked = self.jvmti.follow(|reference| {
                 if graph.is_incomplete() {
                     return Visit::Abort;
@@ -296,26 +335,40 @@ impl Walk {
                 if until_clock == 0 {
                     until_clock = CLOCK_CHECK_INTERVAL;
                     if pause + began.elapsed() > timeout {
-                        stopped = Some(format!(
-                            "not found: the search stopped after {timeout:?} (option gc_roots_timeout)"
-                        ));
+                        stopped = Some(out_of_time());
                         return Visit::Abort;
                     }
                 }
                 if graph.nodes() >= MAX_OBJECTS {
-                    stopped = Some(format!("not found: the search stopped after {MAX_OBJECTS} objects"));
+                    stopped =
+                        Some(format!("not found: the search stopped after {MAX_OBJECTS} objects"));
                     return Visit::Abort;
                 }
                 // A panic must not unwind into the JVM, which called this closure.
-                guard::entry(|| visit(graph, roles, holders, reference)).unwrap_or(Visit::Abort)
+                guard::entry(|| visit(graph, roles, holders, passed_over, reference))
+                    .unwrap_or(Visit::Abort)
             });
             self.pause += began.elapsed();
             walked?;
             if self.graph.is_incomplete() {
                 return Err(jvmtiError::OUT_OF_MEMORY);
             }
-            if stopped.is_some() || !self.graph.settle().map_err(out_of_memory)? {
+            if stopped.is_some() {
                 return Ok(stopped);
+            }
+            if !self.graph.settle().map_err(out_of_memory)? {
+                // What has no root may be held by the virtual threads that were passed over.
+                let Some(class) = self.virtual_thread.take_if(|_| self.passed_over) else {
+                    return Ok(None);
+                };
+                if !self.graph.restart().map_err(out_of_memory)? {
+                    return Ok(None);
+                }
+                // Tagging takes about as long as a walk, and cannot be cut short.
+                if self.pause + self.pause / walks > timeout {
+                    return Ok(Some(out_of_time()));
+                }
+                self.tag_started(jni, class)?;
             }
             if walks >= WALKS_BEFORE_CHAINS {
                 self.follow_chains(jni)?;
@@ -347,9 +400,14 @@ fn visit(
     graph: &mut Graph<Root>,
     roles: &[ClassRole],
     holders: &mut jlong,
+    passed_over: &mut bool,
     reference: &Reference,
 ) -> Visit {
     let role = |tag: jlong| roles.get(usize::try_from(tag - CLASSES).ok()?).copied();
+    if reference.to == 0 && matches!(role(reference.to_class), Some(ClassRole::VirtualThread)) {
+        *passed_over = true;
+        return Visit::Skip;
+    }
     let (to, tagged) = match node_of(reference.to) {
         Some(node) if graph.wants(node) => (node, reference.to),
         None if reference.to == 0 && matches!(role(reference.to_class), Some(ClassRole::Chain)) => {
@@ -405,6 +463,8 @@ fn next(holders: &mut jlong) -> jlong {
 /// its class, and between classes.
 fn root(kind: raw::jvmtiHeapReferenceKind, frame: Option<(jlong, jmethodID)>) -> Option<Root> {
     let (thread, method) = frame.unwrap_or((0, std::ptr::null_mut()));
+    // Tags of virtual threads are no names.
+    let thread = if (THREADS..HOLDERS).contains(&thread) { thread } else { 0 };
     Some(match kind {
         raw::JVMTI_HEAP_REFERENCE_STACK_LOCAL => {
             Root::Frame { kind: "a local variable", thread, method }

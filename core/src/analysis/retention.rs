@@ -229,6 +229,12 @@ impl<R> Graph<R> {
         Ok(self.wanted.contains(&true))
     }
 
+    /// As if no walk had been made yet, for what has no root so far. Whether there is anything.
+    pub fn restart(&mut self) -> Result<bool, OutOfMemory> {
+        self.begun = 0;
+        self.settle()
+    }
+
     /// Nodes that are searched, or lead to what has no root so far.
     pub fn frontier(&self) -> impl Iterator<Item = Node> + '_ {
         let wanted = self.wanted.iter().enumerate().filter(|(_, wanted)| **wanted);
@@ -366,6 +372,18 @@ mod tests {
             })
         });
         (ways.collect(), walks)
+    }
+
+    #[test]
+    fn a_search_that_begins_again_searches_for_what_has_no_root() {
+        let mut graph: Graph<u32> = Graph::new(1);
+        let holder = graph.add();
+        graph.refers(holder, 0, None);
+        assert!(graph.settle().unwrap() && graph.wants(holder));
+        assert!(!graph.settle().unwrap() && !graph.wants(holder));
+        assert!(graph.restart().unwrap() && graph.wants(holder) && graph.wants(0));
+        graph.rooted(holder, || 100);
+        assert!(!graph.restart().unwrap());
     }
 
     #[test]

@@ -190,6 +190,38 @@ impl Jvmti {
         call!(self, IterateThroughHeap, 0, class, &callbacks, (&raw mut each).cast())
     }
 
+    /// Tags every instance of this very class in which the `int` field with this index (JVMTI,
+    /// jvmtiHeapReferenceInfoField) is not 0: one heap walk, which pauses the application.
+    pub(crate) fn tag_where_not_zero(self, class: jclass, index: jint, tag: jlong) -> Result<()> {
+        extern "system" fn visit(
+            _kind: jvmti::jvmtiHeapReferenceKind,
+            info: *const jvmti::jvmtiHeapReferenceInfo,
+            _class_tag: jlong,
+            tag: *mut jlong,
+            value: jvalue,
+            value_type: jvmti::jvmtiPrimitiveType,
+            wanted: *mut c_void,
+        ) -> jint {
+            // SAFETY: the JVM passes the pointer that it was given.
+            let (index, new) = unsafe { *wanted.cast::<(jint, jlong)>() };
+            if value_type != jvmti::JVMTI_PRIMITIVE_TYPE_INT || info.is_null() {
+                return 0;
+            }
+            // SAFETY: a field has this member of the union, and the type says which value it is.
+            if unsafe { (*info).field.index == index && value.i != 0 } {
+                // SAFETY: the JVM passes a pointer to the tag.
+                unsafe { *tag = new };
+            }
+            0
+        }
+        let callbacks = jvmti::jvmtiHeapCallbacks {
+            primitive_field_callback: Some(visit),
+            ..Default::default()
+        };
+        let mut wanted = (index, tag);
+        call!(self, IterateThroughHeap, 0, class, &callbacks, (&raw mut wanted).cast())
+    }
+
     /// Local references to all objects with one of these tags, each with its tag.
     pub(crate) fn objects_with_any(self, tags: &[jlong]) -> Result<Vec<(jlong, jobject)>> {
         let wanted = jint::try_from(tags.len()).unwrap_or(jint::MAX);

@@ -65,7 +65,7 @@ fn launch(agent: &Agent, jni: Jni) -> Result<(), String> {
     let group = agent.jvmti.top_groups().map_err(failed("GetTopThreadGroups"))?.first().copied();
     let thread = jni
         .new_thread(classes.thread, group.unwrap_or(std::ptr::null_mut()), c"zaudit")
-        .ok_or("cannot create a java.lang.Thread")?;
+        .ok_or("cannot create a java.lang.Thread: the heap may be full")?;
     agent.jvmti.run_agent_thread(thread, run).map_err(failed("RunAgentThread"))
 }
 

@@ -13,6 +13,7 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub struct TestEnv {
     /// The JDKs, by release.
     pub jdks: Vec<Jdk>,
     /// The fixtures, by name.
-    pub fixtures: Vec<Fixture>,
+    pub fixtures: Arc<[Fixture]>,
     /// The agent.
     pub library: PathBuf,
 }
@@ -32,7 +33,7 @@ impl TestEnv {
     /// Finds, compiles and builds everything.
     pub fn ready() -> Result<Self> {
         let jdks = jdks::found()?;
-        let fixtures = fixtures::compiled(&jdks)?;
+        let fixtures = fixtures::compiled(&jdks)?.into();
         let library = agent::library()?;
         Ok(Self { jdks, fixtures, library })
     }

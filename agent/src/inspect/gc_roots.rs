@@ -73,6 +73,10 @@ enum ClassRole {
 /// (`JvmtiEnvBase::is_vthread_alive`, JDK 25 to 28).
 const STARTED: jlong = -1;
 
+/// Why nothing can be said of what has no root then.
+const NOT_STARTED: &str =
+    "not found: virtual threads that have not been started yet are not searched";
+
 /// Half of a usual heap holds no references: to skip it saves half of a walk.
 const LEAVES: [&str; 16] = [
     "Ljava/lang/String;",
@@ -359,7 +363,7 @@ impl Walk {
             if !self.graph.settle().map_err(out_of_memory)? {
                 // What has no root may be held by the virtual threads that were passed over.
                 let Some(class) = self.virtual_thread.take_if(|_| self.passed_over) else {
-                    return Ok(None);
+                    return Ok(self.passed_over.then(|| NOT_STARTED.into()));
                 };
                 if !self.graph.restart().map_err(out_of_memory)? {
                     return Ok(None);
@@ -368,6 +372,7 @@ impl Walk {
                 if self.pause + self.pause / walks > timeout {
                     return Ok(Some(out_of_time()));
                 }
+                self.passed_over = false;
                 self.tag_started(jni, class)?;
             }
             if walks >= WALKS_BEFORE_CHAINS {

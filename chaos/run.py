@@ -141,10 +141,10 @@ class Run:
                 return False
             # A JVM that ends refuses (the counts are the last that the program writes), and so does
             # an agent that makes another report. With a full heap the JVM cannot even take the
-            # demand, no other agent can start (102), and ours gets no thread. While OpenTelemetry
-            # starts in the JVM's only attach thread, which takes a minute on a busy machine, there
-            # is no answer.
-            full = "OutOfMemoryError|return code: 102|cannot create a java.lang.Thread"
+            # demand, no other agent can start (101, 102), and ours gets no thread. While
+            # OpenTelemetry starts in the JVM's only attach thread, which takes a minute on a busy
+            # machine, there is no answer.
+            full = "OutOfMemoryError|return code: 10[12]|cannot create a java.lang.Thread"
             return self.counts.exists() or "another report" in wrong or \
                 "HEAP" in self.antagonists and re.search(full, wrong) or \
                 self.cell.companion == "opentelemetry-attached" and "in its queue" in wrong

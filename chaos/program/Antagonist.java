@@ -328,6 +328,8 @@ enum Antagonist {
 
     /** How often it has acted. Written by its own thread, read when that has ended. */
     long acts;
+    /** What has ended it. */
+    Throwable failure;
 
     abstract void act(Random random) throws Exception;
 

@@ -47,7 +47,6 @@ final class Chaos {
         long seed = Long.parseLong(arguments[1]);
         List<String> names = Arrays.asList(arguments).subList(3, arguments.length);
         List<Thread> threads = new ArrayList<Thread>();
-        final List<Throwable> failures = new ArrayList<Throwable>();
         // A class whose initializer gets no stack or no memory can never be used again. The first
         // instance initializes the classes that it needs.
         Class.forName("java.util.zip.ZipFile");
@@ -76,9 +75,7 @@ final class Chaos {
                             antagonist.acts++;
                         } while (goesOn());
                     } catch (Throwable failed) {
-                        synchronized (failures) {
-                            failures.add(failed);
-                        }
+                        antagonist.failure = failed;
                     }
                 }
             };
@@ -94,8 +91,14 @@ final class Chaos {
         for (Thread thread : all) {
             thread.join();
         }
-        for (Throwable failed : failures) {
-            failed.printStackTrace();
+        boolean failed = false;
+        for (String name : names) {
+            Throwable failure = Antagonist.valueOf(name).failure;
+            if (failure != null) {
+                failed = true;
+                System.err.print(name + " failed: ");
+                failure.printStackTrace();
+            }
         }
         Book.write(new File(arguments[2]));
         for (String name : names) {
@@ -103,7 +106,7 @@ final class Chaos {
             System.out.println(name + (antagonist.acts > 0 ? " acted" : " did nothing"));
         }
         System.err.println("acts: " + acts(names) + ", waits for the finalizer: " + WAITED);
-        System.exit(failures.isEmpty() ? 7 : 1);
+        System.exit(failed ? 1 : 7);
     }
 
     private static String acts(List<String> names) {

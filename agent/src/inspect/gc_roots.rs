@@ -70,12 +70,15 @@ enum ClassRole {
 
 /// The tag of virtual threads that have been started. A walk from the roots visits no others: where
 /// a constructor still runs, HotSpot would read the continuation that is not there yet, and crash
-/// (`JvmtiEnvBase::is_vthread_alive`, JDK 25 to 28).
+/// (`JvmtiEnvBase::is_vthread_alive`, JDK 25 to 28; JDK 21 does not read it, and 22 to 24 were not
+/// tried).
 const STARTED: jlong = -1;
+/// The first release in which that may be.
+const READS_CONTINUATIONS: u32 = 22;
 
 /// Why nothing can be said of what has no root then.
 const NOT_STARTED: &str =
-    "not found: virtual threads that have not been started yet are not searched";
+    "not found: virtual threads that were not started when the search began are not searched";
 
 /// Half of a usual heap holds no references: to skip it saves half of a walk.
 const LEAVES: [&str; 16] = [
@@ -252,7 +255,9 @@ impl Walk {
                 _ => {}
             }
         }
-        if let Some(class) = virtual_thread {
+        if let Some(class) = virtual_thread
+            && self.jvmti.release() >= READS_CONTINUATIONS
+        {
             self.tag_class(class, ClassRole::VirtualThread)?;
             self.virtual_thread = Some(class);
         }
@@ -293,7 +298,7 @@ impl Walk {
         }
         let began = Instant::now();
         let index = i32::try_from(index).unwrap_or(-1);
-        let tagged = self.jvmti.tag_where_not_zero(class, index, STARTED);
+        let tagged = self.jvmti.tag_where_not_zero(class, index, STARTED, MAX_OBJECTS);
         self.pause += began.elapsed();
         tagged
     }
@@ -374,6 +379,7 @@ impl Walk {
                 }
                 self.passed_over = false;
                 self.tag_started(jni, class)?;
+                continue;
             }
             if walks >= WALKS_BEFORE_CHAINS {
                 self.follow_chains(jni)?;

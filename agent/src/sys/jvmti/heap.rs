@@ -190,9 +190,21 @@ impl Jvmti {
         call!(self, IterateThroughHeap, 0, class, &callbacks, (&raw mut each).cast())
     }
 
-    /// Tags every instance of this very class in which the `int` field with this index (JVMTI,
-    /// jvmtiHeapReferenceInfoField) is not 0: one heap walk, which pauses the application.
-    pub(crate) fn tag_where_not_zero(self, class: jclass, index: jint, tag: jlong) -> Result<()> {
+    /// Tags the instances of this very class in which the `int` field with this index (JVMTI,
+    /// jvmtiHeapReferenceInfoField) is not 0, and no more than `most` of them: one heap walk, which
+    /// pauses the application.
+    pub(crate) fn tag_where_not_zero(
+        self,
+        class: jclass,
+        index: jint,
+        tag: jlong,
+        most: usize,
+    ) -> Result<()> {
+        struct Wanted {
+            index: jint,
+            tag: jlong,
+            left: usize,
+        }
         extern "system" fn visit(
             _kind: jvmti::jvmtiHeapReferenceKind,
             info: *const jvmti::jvmtiHeapReferenceInfo,
@@ -203,14 +215,18 @@ impl Jvmti {
             wanted: *mut c_void,
         ) -> jint {
             // SAFETY: the JVM passes the pointer that it was given.
-            let (index, new) = unsafe { *wanted.cast::<(jint, jlong)>() };
+            let wanted = unsafe { &mut *wanted.cast::<Wanted>() };
             if value_type != jvmti::JVMTI_PRIMITIVE_TYPE_INT || info.is_null() {
                 return 0;
             }
             // SAFETY: a field has this member of the union, and the type says which value it is.
-            if unsafe { (*info).field.index == index && value.i != 0 } {
+            if unsafe { (*info).field.index == wanted.index && value.i != 0 } {
+                if wanted.left == 0 {
+                    return jvmti::JVMTI_VISIT_ABORT;
+                }
+                wanted.left -= 1;
                 // SAFETY: the JVM passes a pointer to the tag.
-                unsafe { *tag = new };
+                unsafe { *tag = wanted.tag };
             }
             0
         }
@@ -218,7 +234,7 @@ impl Jvmti {
             primitive_field_callback: Some(visit),
             ..Default::default()
         };
-        let mut wanted = (index, tag);
+        let mut wanted = Wanted { index, tag, left: most };
         call!(self, IterateThroughHeap, 0, class, &callbacks, (&raw mut wanted).cast())
     }
 

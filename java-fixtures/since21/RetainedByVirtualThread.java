@@ -3,19 +3,30 @@
 // expect: inflater created 1, ended 0, live any, collected any, late any
 
 import java.io.IOException;
-import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.zip.Inflater;
 
 public class RetainedByVirtualThread {
+    static final CountDownLatch CREATED = new CountDownLatch(1);
+    static final ReentrantLock LOCK = new ReentrantLock();
+    static final Condition END = LOCK.newCondition();
     static volatile Thread last;
     static volatile boolean over;
 
     static void hold() {
-        Inflater inflater = new Inflater();
-        while (!over) {
-            LockSupport.park();
+        LOCK.lock();
+        try {
+            Inflater inflater = new Inflater();
+            CREATED.countDown();
+            while (!over) {
+                END.awaitUninterruptibly();
+            }
+            inflater.needsInput();
+        } finally {
+            LOCK.unlock();
         }
-        inflater.needsInput();
     }
 
     static void construct() {
@@ -26,9 +37,10 @@ public class RetainedByVirtualThread {
 
     public static void main(String[] arguments) throws IOException, InterruptedException {
         Thread holder = Thread.ofVirtual().start(RetainedByVirtualThread::hold);
-        while (holder.getState() != Thread.State.WAITING) {
-            Thread.sleep(1);
-        }
+        CREATED.await();
+        // It gives the lock back when it waits.
+        LOCK.lock();
+        LOCK.unlock();
         Thread[] makers = {
             new Thread(RetainedByVirtualThread::construct),
             new Thread(RetainedByVirtualThread::construct),
@@ -39,7 +51,9 @@ public class RetainedByVirtualThread {
         System.out.println("ready");
         System.in.read();
         over = true;
-        LockSupport.unpark(holder);
+        LOCK.lock();
+        END.signal();
+        LOCK.unlock();
         for (Thread maker : makers) {
             maker.join();
         }

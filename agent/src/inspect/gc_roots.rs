@@ -68,10 +68,10 @@ enum ClassRole {
     VirtualThread,
 }
 
-/// The tag of virtual threads that have been started. A walk from the roots visits no others: where
-/// a constructor still runs, HotSpot would read the continuation that is not there yet, and crash
-/// (`JvmtiEnvBase::is_vthread_alive`, JDK 25 to 28; JDK 21 does not read it, and 22 to 24 were not
-/// tried).
+/// The tag of virtual threads that have been started. A walk from the roots visits no others: if a
+/// constructor still runs, there is no continuation yet, and HotSpot crashes when it reads it
+/// (`JvmtiEnvBase::is_vthread_alive`, JDK 25 to 28). JDK 21 does not read it; 22 to 24 were not
+/// tried.
 const STARTED: jlong = -1;
 /// The first release in which that may be.
 const READS_CONTINUATIONS: u32 = 22;
@@ -204,6 +204,11 @@ fn node_of(tag: jlong) -> Option<Node> {
     (1..CLASSES).contains(&tag).then(|| Node::try_from(tag - 1).unwrap_or(Node::MAX))
 }
 
+/// Whether a tag is that of a platform thread.
+fn is_thread(tag: jlong) -> bool {
+    (THREADS..HOLDERS).contains(&tag)
+}
+
 /// The heap walks and their results.
 struct Walk {
     jvmti: Jvmti,
@@ -244,7 +249,8 @@ impl Walk {
     fn tag_classes(&mut self, jni: Jni) -> Result<()> {
         let all = self.jvmti.loaded_classes()?;
         // Other class loaders may have classes of the same names elsewhere, but not in java.lang.
-        let [mut reference, mut soft, mut last, mut virtual_thread] = [None; 4];
+        let [mut reference, mut soft, mut last] = [None; 3];
+        let mut virtual_thread = None;
         for class in &all {
             match self.jvmti.class_signature(*class)?.as_str() {
                 "Ljava/lang/ref/Reference;" => reference = Some(*class),
@@ -454,8 +460,7 @@ fn visit(
         return Visit::Retag(tagged, from);
     }
     if from >= CLASSES {
-        let thread = (THREADS..HOLDERS).contains(&from);
-        graph.rooted(to, || if thread { Root::Thread(from) } else { Root::Static(from) });
+        graph.rooted(to, || if is_thread(from) { Root::Thread(from) } else { Root::Static(from) });
         return Visit::Retag(tagged, from);
     }
     let holder = node_of(from).unwrap_or_else(|| graph.add());
@@ -475,7 +480,7 @@ fn next(holders: &mut jlong) -> jlong {
 fn root(kind: raw::jvmtiHeapReferenceKind, frame: Option<(jlong, jmethodID)>) -> Option<Root> {
     let (thread, method) = frame.unwrap_or((0, std::ptr::null_mut()));
     // Tags of virtual threads are no names.
-    let thread = if (THREADS..HOLDERS).contains(&thread) { thread } else { 0 };
+    let thread = if is_thread(thread) { thread } else { 0 };
     Some(match kind {
         raw::JVMTI_HEAP_REFERENCE_STACK_LOCAL => {
             Root::Frame { kind: "a local variable", thread, method }

@@ -4,8 +4,8 @@
 //! Owns the files and the socket of the protocol; [`mod@crate::request`] decides what to request. A
 //! JVM opens `/tmp/.java_pidN` when it receives SIGQUIT and finds `.attach_pidN` in its current
 //! folder or in `/tmp`. Otherwise the signal prints a thread dump into the program's output.
-//! Invariant: SIGQUIT is sent only to a JVM that will look for that file, and only once more if
-//! there is no socket after five seconds; the file is not removed before the JVM has looked for it.
+//! Invariant: SIGQUIT is sent only to a JVM that will look for that file. It is sent once more if
+//! there is no socket after five seconds. The file stays until the JVM has looked for it.
 
 use crate::duration::Deadline;
 use crate::error::{CliError, Code};

@@ -13,7 +13,8 @@ use crate::state::audit::Audit;
 use crate::state::context::Context;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{
-    Jvmti, Reference, Result, Visit, jclass, jlong, jmethodID, jvmtiError, out_of_memory,
+    Jvmti, Primitive, PrimitiveField, Reference, Result, Visit, jclass, jlong, jmethodID,
+    jvmtiError, out_of_memory,
 };
 use jvmti_bindings::sys::jvmti as raw;
 use names::Names;
@@ -270,21 +271,15 @@ impl Walk {
         let (Some(reference), Some(soft), Some(last)) = (reference, soft, last) else {
             return Ok(());
         };
-        let fields = self.jvmti.fields(reference)?;
-        let referent = fields
-            .iter()
-            .position(|field| field.name == "referent")
-            .ok_or(jvmtiError::NOT_FOUND)?;
+        let referent =
+            self.field_offset(jni, reference, "referent")?.ok_or(jvmtiError::NOT_FOUND)?;
         for class in all.into_iter().filter(|class| jni.is_assignable(*class, reference)) {
             let strength = match () {
                 () if jni.is_assignable(class, soft) => ReferenceStrength::Soft,
                 () if jni.is_assignable(class, last) => ReferenceStrength::Finalizer,
                 () => ReferenceStrength::Cleared,
             };
-            // Fields of interfaces come first (JVMTI, jvmtiHeapReferenceInfoField), then those of
-            // Reference.
-            let index = self.count_interface_fields(jni, class)? + referent;
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let index = self.field_index(jni, class, referent)?;
             self.tag_class(class, ClassRole::Reference(strength, index))?;
         }
         Ok(())
@@ -292,19 +287,17 @@ impl Walk {
 
     /// Tags the virtual threads whose field `state` is not that of a new one.
     fn tag_started(&mut self, jni: Jni, class: jclass) -> Result<()> {
-        let fields = self.jvmti.fields(class)?;
-        let Some(state) = fields.iter().position(|field| field.name == "state") else {
-            return Ok(());
-        };
-        let mut index = self.count_interface_fields(jni, class)? + state;
-        let mut superclass = jni.superclass(class);
-        while !superclass.is_null() {
-            index += self.jvmti.count_fields(superclass)?;
-            superclass = jni.superclass(superclass);
-        }
+        let Some(state) = self.field_offset(jni, class, "state")? else { return Ok(()) };
+        let state = self.field_index(jni, class, state)?;
+        let mut left = MAX_OBJECTS;
         let began = Instant::now();
-        let index = i32::try_from(index).unwrap_or(-1);
-        let tagged = self.jvmti.tag_where_not_zero(class, index, STARTED, MAX_OBJECTS);
+        let tagged = self.jvmti.each_field(class, |PrimitiveField { index, value, tag }| {
+            if index == state && matches!(value, Primitive::Int(value) if value != 0) {
+                *tag = STARTED;
+                left -= 1;
+            }
+            left > 0
+        });
         self.pause += began.elapsed();
         tagged
     }
@@ -315,21 +308,36 @@ impl Walk {
         self.jvmti.set_tag(class, CLASSES + number)
     }
 
-    /// Counts the fields of all interfaces of a class, each interface once.
-    fn count_interface_fields(&self, jni: Jni, class: jclass) -> Result<usize> {
-        let (mut seen, mut count) = (HashSet::new(), 0);
+    /// How many fields of a class and its superclasses come before this one.
+    fn field_offset(&self, jni: Jni, class: jclass, name: &str) -> Result<Option<usize>> {
+        let fields = self.jvmti.fields(class)?;
+        let Some(mut offset) = fields.iter().position(|field| field.name == name) else {
+            return Ok(None);
+        };
+        let mut superclass = jni.superclass(class);
+        while !superclass.is_null() {
+            offset += self.jvmti.count_fields(superclass)?;
+            superclass = jni.superclass(superclass);
+        }
+        Ok(Some(offset))
+    }
+
+    /// The index that the field with this offset has in instances of a class: the fields of all
+    /// its interfaces come first, each interface once (JVMTI, jvmtiHeapReferenceInfoField).
+    fn field_index(&self, jni: Jni, class: jclass, offset: usize) -> Result<u32> {
+        let (mut seen, mut index) = (HashSet::new(), offset);
         let mut todo = vec![class];
         while let Some(class) = todo.pop() {
             for interface in self.jvmti.interfaces(class)? {
                 if seen.insert(self.jvmti.class_signature(interface)?) {
-                    count += self.jvmti.count_fields(interface)?;
+                    index += self.jvmti.count_fields(interface)?;
                     todo.push(interface);
                 }
             }
             let superclass = jni.superclass(class);
             todo.extend((!superclass.is_null()).then_some(superclass));
         }
-        Ok(count)
+        Ok(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
     /// Walks until a walk finds nothing new. Returns the reason if the search stopped before that.

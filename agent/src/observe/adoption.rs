@@ -14,7 +14,7 @@ use crate::state::classes::{Classes, Life};
 use crate::state::context::Context;
 use crate::state::tags::{self, ENDING};
 use crate::sys::jni::Jni;
-use crate::sys::jvmti::{Result, jclass, jlong, jobject, jvmtiError, out_of_memory};
+use crate::sys::jvmti::{Primitive, Result, jclass, jlong, jobject, jvmtiError, out_of_memory};
 use std::collections::HashSet;
 use std::ffi::CStr;
 use std::ops::Range;
@@ -181,8 +181,10 @@ fn read_addresses(
     let mut is_complete = true;
     let mut read = |class| {
         walk(audit, class, || {
-            audit.jvmti.each_long_field(class, |address| {
-                if address != 0 {
+            audit.jvmti.each_field(class, |field| {
+                if let Primitive::Long(address) = field.value
+                    && address != 0
+                {
                     is_complete = found.try_reserve(1).is_ok();
                     if is_complete {
                         found.push(InstanceId::of_address(address));

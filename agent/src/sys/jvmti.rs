@@ -12,7 +12,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use zaudit_core::model::OutOfMemory;
 
-pub(crate) use heap::{Reference, Visit};
+pub(crate) use heap::{Primitive, PrimitiveField, Reference, Visit};
 pub(crate) use jni::{jclass, jint, jlong, jmethodID, jobject};
 pub(crate) use jvmti::{jvmtiError, jvmtiFrameInfo};
 

@@ -103,6 +103,21 @@ extern "system" fn on_reference<F: FnMut(&Reference) -> Visit>(
     jvmti::JVMTI_VISIT_OBJECTS
 }
 
+/// A field of an object, as a heap walk reports it.
+pub(crate) struct PrimitiveField<'a> {
+    /// As JVMTI counts them (jvmtiHeapReferenceInfoField).
+    pub(crate) index: u32,
+    pub(crate) value: Primitive,
+    /// The object's tag.
+    pub(crate) tag: &'a mut jlong,
+}
+
+/// The types of fields that the agent reads.
+pub(crate) enum Primitive {
+    Int(jint),
+    Long(jlong),
+}
+
 /// A field of a class, static or not.
 pub(crate) struct Field {
     pub(crate) id: jfieldID,
@@ -159,83 +174,42 @@ impl Jvmti {
         call!(self, IterateOverInstancesOfClass, class, filter, Some(visit::<F>), mark)
     }
 
-    /// Calls `each` with every `long` field of every instance of this very class: one heap walk,
+    /// Calls `each` with every primitive field of every instance of this very class: one heap walk,
     /// which pauses the application. It ends when `each` returns false.
-    pub(crate) fn each_long_field<F: FnMut(jlong) -> bool>(
+    pub(crate) fn each_field<F: FnMut(PrimitiveField<'_>) -> bool>(
         self,
         class: jclass,
         mut each: F,
     ) -> Result<()> {
-        extern "system" fn visit<F: FnMut(jlong) -> bool>(
-            _kind: jvmti::jvmtiHeapReferenceKind,
-            _info: *const jvmti::jvmtiHeapReferenceInfo,
-            _class_tag: jlong,
-            _tag: *mut jlong,
-            value: jvalue,
-            value_type: jvmti::jvmtiPrimitiveType,
-            each: *mut c_void,
-        ) -> jint {
-            if value_type != jvmti::JVMTI_PRIMITIVE_TYPE_LONG {
-                return 0;
-            }
-            // SAFETY: the JVM passes the pointer that it was given.
-            let each = unsafe { &mut *each.cast::<F>() };
-            // SAFETY: the type says which member it is.
-            if each(unsafe { value.j }) { 0 } else { jvmti::JVMTI_VISIT_ABORT }
-        }
-        let callbacks = jvmti::jvmtiHeapCallbacks {
-            primitive_field_callback: Some(visit::<F>),
-            ..Default::default()
-        };
-        call!(self, IterateThroughHeap, 0, class, &callbacks, (&raw mut each).cast())
-    }
-
-    /// Tags the instances of this very class in which the `int` field with this index (JVMTI,
-    /// jvmtiHeapReferenceInfoField) is not 0, and no more than `most` of them: one heap walk, which
-    /// pauses the application.
-    pub(crate) fn tag_where_not_zero(
-        self,
-        class: jclass,
-        index: jint,
-        tag: jlong,
-        most: usize,
-    ) -> Result<()> {
-        struct Wanted {
-            index: jint,
-            tag: jlong,
-            left: usize,
-        }
-        extern "system" fn visit(
+        extern "system" fn visit<F: FnMut(PrimitiveField<'_>) -> bool>(
             _kind: jvmti::jvmtiHeapReferenceKind,
             info: *const jvmti::jvmtiHeapReferenceInfo,
             _class_tag: jlong,
             tag: *mut jlong,
             value: jvalue,
             value_type: jvmti::jvmtiPrimitiveType,
-            wanted: *mut c_void,
+            each: *mut c_void,
         ) -> jint {
-            // SAFETY: the JVM passes the pointer that it was given.
-            let wanted = unsafe { &mut *wanted.cast::<Wanted>() };
-            if value_type != jvmti::JVMTI_PRIMITIVE_TYPE_INT || info.is_null() {
-                return 0;
-            }
-            // SAFETY: a field has this member of the union, and the type says which value it is.
-            if unsafe { (*info).field.index == wanted.index && value.i != 0 } {
-                if wanted.left == 0 {
-                    return jvmti::JVMTI_VISIT_ABORT;
+            // SAFETY: the type determines the member of the union.
+            let value = unsafe {
+                match value_type {
+                    jvmti::JVMTI_PRIMITIVE_TYPE_INT => Primitive::Int(value.i),
+                    jvmti::JVMTI_PRIMITIVE_TYPE_LONG => Primitive::Long(value.j),
+                    _ => return 0,
                 }
-                wanted.left -= 1;
-                // SAFETY: the JVM passes a pointer to the tag.
-                unsafe { *tag = wanted.tag };
-            }
-            0
+            };
+            // SAFETY: the JVM passes the pointer that it was given, one to the tag, and for a field
+            // one to this member of the union.
+            let (each, index, tag) =
+                unsafe { (&mut *each.cast::<F>(), (*info).field.index, &mut *tag) };
+            let field = PrimitiveField { index: u32::try_from(index).unwrap_or(0), value, tag };
+            if each(field) { 0 } else { jvmti::JVMTI_VISIT_ABORT }
         }
         let callbacks = jvmti::jvmtiHeapCallbacks {
-            primitive_field_callback: Some(visit),
+            primitive_field_callback: Some(visit::<F>),
             ..Default::default()
         };
-        let mut wanted = Wanted { index, tag, left: most };
-        call!(self, IterateThroughHeap, 0, class, &callbacks, (&raw mut wanted).cast())
+        call!(self, IterateThroughHeap, 0, class, &callbacks, (&raw mut each).cast())
     }
 
     /// Local references to all objects with one of these tags, each with its tag.

@@ -267,6 +267,9 @@ enum Antagonist {
                 thread.join();
             }
             heap = null;
+            // Up to JDK 21, G1 cannot collect while other threads are in JNI critical regions, and
+            // gives up after a few attempts (JDK-8192647). Here, none are.
+            System.gc();
             for (Creating thread : threads) {
                 thread.enter();
             }

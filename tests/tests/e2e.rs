@@ -50,6 +50,9 @@ const MODES: [(&str, &[&str]); 8] = [
     ("c1", &["-XX:TieredStopAtLevel=1"]),
 ];
 
+/// The collector that JDK 14 removed (JEP 363), and that JDK 9 and later warn of.
+const CMS: [&str; 1] = ["-XX:+UseConcMarkSweepGC"];
+
 /// What the agent does where it cannot do better.
 const FALLBACKS: [(&str, &str); 2] = [("by_tag", "hooks=tag"), ("walk_off", "walk=off")];
 
@@ -88,6 +91,9 @@ fn main() -> ExitCode {
         }
         for (mode, flags) in MODES {
             trials.extend(row(env, mode, flags, "", env.default_jdk()));
+        }
+        if let Some(jdk) = env.jdks.iter().find(|jdk| jdk.major == 8) {
+            trials.extend(row(env, "cms", &CMS, "", jdk));
         }
         for (mode, options) in FALLBACKS {
             trials.extend(row(env, mode, &[], options, env.default_jdk()));

@@ -4,6 +4,7 @@
 //! Invariant: a reported path is the one in the fixture's source, field by field; an instance that
 //! nothing keeps is reported as unreachable.
 
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use zaudit_tests::Result;
 use zaudit_tests::ensure;
@@ -52,12 +53,13 @@ const KEPT: &[(&str, &str, &[&str])] = &[
 /// What is unreachable: JDK 8 has a finalizer for each instance.
 const UNREACHABLE: [&str; 3] = ["garbage", "circle", "weakOnly"];
 
-/// The collectors, and the releases since which they are tried.
-const COLLECTORS: [(&str, u32); 4] = [
-    ("-XX:+UseG1GC", 8),
-    ("-XX:+UseSerialGC", 8),
-    ("-XX:+UseZGC", 17),
-    ("-XX:+UseShenandoahGC", 17),
+/// The collectors, and the releases on which they are tried. JDK 9 and later warn of CMS.
+const COLLECTORS: [(&str, RangeInclusive<u32>); 5] = [
+    ("-XX:+UseG1GC", 8..=u32::MAX),
+    ("-XX:+UseSerialGC", 8..=u32::MAX),
+    ("-XX:+UseConcMarkSweepGC", 8..=8),
+    ("-XX:+UseZGC", 17..=u32::MAX),
+    ("-XX:+UseShenandoahGC", 17..=u32::MAX),
 ];
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
@@ -73,9 +75,9 @@ const VIRTUAL: (&str, [Need; 1], Test) = ("virtual_threads", [Need::since(21)], 
 fn main() -> ExitCode {
     suite::main(|env| {
         let mut trials = env.missing();
-        let collectors = COLLECTORS.map(|(collector, since)| {
+        let collectors = COLLECTORS.map(|(collector, releases)| {
             let test = move |env: &TestEnv, jdk: &Jdk| ways(env, jdk, collector);
-            (format!("ways{collector}"), [Need::since(since)], test)
+            (format!("ways{collector}"), [Need::Jdk(releases)], test)
         });
         trials.extend(per_jdk_needing(env, collectors));
         trials.extend(per_jdk(env, TESTS));

@@ -137,10 +137,12 @@ fn text_on_stderr(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 /// The program has just run a GC; the agent forces none, and must know all freed instances all the
 /// same. `ObjectFree` comes from a service thread since JDK 16: pending events must be flushed.
 fn exact_after_gc(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    let concurrent =
-        ["-XX:+UseZGC", "-XX:+UseShenandoahGC"].into_iter().filter(|_| jdk.major >= 17);
-    for flag in
-        ["-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC"].into_iter().chain(concurrent)
+    let concurrent: &[_] = match jdk.major {
+        ..14 => &["-XX:+UseConcMarkSweepGC"],
+        17.. => &["-XX:+UseZGC", "-XX:+UseShenandoahGC"],
+        _ => &[],
+    };
+    for flag in ["-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC"].iter().chain(concurrent)
     {
         for _ in 0..2 {
             let mut running = ready(garbage(env, jdk, "")?.flags([flag]))?;

@@ -9,6 +9,7 @@ mod sabotage;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::sync::Arc;
 use zaudit_tests::child::{Ended, Folder};
@@ -31,33 +32,34 @@ const TESTS: [(&str, Test); 7] = [
     ("sabotage", sabotage::caught),
 ];
 
-/// Ways in which code comes to be, or goes: the name, the first release, the flags, and how many
+/// Ways in which code comes to be, or goes: the name, the releases, the flags, and how many
 /// instances each thread makes.
-const FLAGS: [(&str, u32, &[&str], u32); 10] = [
-    ("interpreted", 8, &["-Xint"], 1_000),
-    ("compiled_at_once", 8, &["-Xcomp"], 300),
-    ("without_inlining", 8, &["-XX:-Inline"], 1_000),
-    ("c1", 8, &["-XX:TieredStopAtLevel=1"], 1_000),
-    ("c2", 8, &["-XX:-TieredCompilation"], 1_000),
-    ("small_code_cache", 8, &["-XX:ReservedCodeCacheSize=6m"], 1_000),
-    ("serial", 8, &["-XX:+UseSerialGC", "-Xmx64m"], 1_000),
-    ("parallel", 8, &["-XX:+UseParallelGC", "-Xmx64m"], 1_000),
-    ("zgc", 17, &["-XX:+UseZGC", "-Xmx64m"], 1_000),
-    ("shenandoah", 17, &["-XX:+UseShenandoahGC", "-Xmx64m"], 1_000),
+const FLAGS: [(&str, RangeInclusive<u32>, &[&str], u32); 11] = [
+    ("interpreted", 8..=u32::MAX, &["-Xint"], 1_000),
+    ("compiled_at_once", 8..=u32::MAX, &["-Xcomp"], 300),
+    ("without_inlining", 8..=u32::MAX, &["-XX:-Inline"], 1_000),
+    ("c1", 8..=u32::MAX, &["-XX:TieredStopAtLevel=1"], 1_000),
+    ("c2", 8..=u32::MAX, &["-XX:-TieredCompilation"], 1_000),
+    ("small_code_cache", 8..=u32::MAX, &["-XX:ReservedCodeCacheSize=6m"], 1_000),
+    ("serial", 8..=u32::MAX, &["-XX:+UseSerialGC", "-Xmx64m"], 1_000),
+    ("parallel", 8..=u32::MAX, &["-XX:+UseParallelGC", "-Xmx64m"], 1_000),
+    ("cms", 8..=13, &["-XX:+UseConcMarkSweepGC", "-Xmx64m"], 1_000),
+    ("zgc", 17..=u32::MAX, &["-XX:+UseZGC", "-Xmx64m"], 1_000),
+    ("shenandoah", 17..=u32::MAX, &["-XX:+UseShenandoahGC", "-Xmx64m"], 1_000),
 ];
 
 fn main() -> ExitCode {
     suite::main_with(|env| {
         let mut trials = env.missing();
         trials.extend(per_jdk(env, TESTS));
-        let flags = FLAGS.map(|(name, since, flags, number)| {
+        let flags = FLAGS.map(|(name, releases, flags, number)| {
             let test = move |env: &TestEnv, jdk: &Jdk| {
                 let walk = random(env, jdk, flags, number)?;
                 // What is compiled at once, or thrown away again, is seldom the same twice.
                 ensure!(walk.compared > u64::from(number) / 2, "{walk:?}");
                 Ok(())
             };
-            (name, [Need::since(since)], test)
+            (name, [Need::Jdk(releases)], test)
         });
         trials.extend(per_jdk_needing(env, flags));
         let since_21 = [Need::since(21)];

@@ -21,12 +21,15 @@ from companions import CHOICES, Companions
 from run import ANTAGONISTS, GROWTH, LONG, RARE, Failure, Run
 
 TOP = Path(__file__).resolve().parent.parent
+# JDK 11 has two of them on trial.
+EXPERIMENTAL = "-XX:+UnlockExperimentalVMOptions"
 COLLECTORS = {
     "serial": ["-XX:+UseSerialGC"],
     "parallel": ["-XX:+UseParallelGC"],
+    "cms": ["-XX:+UseConcMarkSweepGC"],
     "g1": ["-XX:+UseG1GC"],
-    "zgc": ["-XX:+UseZGC"],
-    "shenandoah": ["-XX:+UseShenandoahGC"],
+    "zgc": [EXPERIMENTAL, "-XX:+UseZGC"],
+    "shenandoah": [EXPERIMENTAL, "-XX:+UseShenandoahGC"],
 }
 # Flags of product builds that make rare moments frequent.
 DIAGNOSTIC = "-XX:+UnlockDiagnosticVMOptions"
@@ -41,6 +44,8 @@ STRESS = {
     "compiler": [DIAGNOSTIC, "-XX:+StressLCM", "-XX:+StressGCM", "-XX:+StressIGVN"],
     "small-code": ["-XX:ReservedCodeCacheSize=6m"],
     "small-stacks": ["-Xss256k"],
+    "wide-references": ["-XX:-UseCompressedOops"],
+    "compact-headers": [EXPERIMENTAL, "-XX:+UseCompactObjectHeaders"],
     "check-jni": ["-Xcheck:jni"],
     "jfr": ["-XX:StartFlightRecording=settings=profile,filename=/dev/null"],
     "debugger": ["-agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=127.0.0.1:0,"
@@ -152,21 +157,28 @@ def matrix(arguments, homes, companions):
                if name == "glibc" or library_of(name)]
     for name in set(rest(MALLOCS, arguments.malloc)) - set(mallocs):
         say(f"SKIPPED {name}: not installed (Debian: {PACKAGES[name]})")
-    majors = sorted(homes)
-    for number in itertools.count():
+    kinds = {}
+    for major in sorted(homes):
+        collectors = [name for name in rest(COLLECTORS, arguments.gc) if collects(major, name)]
+        stresses = [name for name in rest(STRESS, arguments.stress) if knows(major, name)]
+        if collectors and stresses:
+            kinds[major] = collectors, stresses
+        else:
+            say(f"SKIPPED JDK {major}: does not have that collector, or those flags")
+    if not kinds:
+        raise Failure("no JDK is left")
+    for major in itertools.cycle(kinds):
+        collectors, stresses = kinds[major]
         cell = Cell(
-            majors[number % len(majors)],
-            chance.choice(rest(COLLECTORS, arguments.gc)),
-            chance.choice(rest(STRESS, arguments.stress)),
+            major,
+            chance.choice(collectors),
+            chance.choice(stresses),
             chance.choice(mallocs),
             # Half of the runs without.
             arguments.companion or chance.choice([*companions, *["none"] * (len(companions) or 1)]),
             chance.randrange(1 << 30),
         )
-        if runs_on(cell.major, cell.collector, cell.stress):
-            yield cell if goes_with(cell) else replace(cell, companion="none")
-        else:
-            yield replace(cell, collector="serial", stress="none", companion="none")
+        yield cell if goes_with(cell) else replace(cell, companion="none")
 
 
 def goes_with(cell):
@@ -183,20 +195,18 @@ def goes_with(cell):
                 (cell.major == 8 or name == "async-profiler" and cell.major >= 28))
 
 
-def runs_on(major, collector, stress):
-    """Whether this JDK has the collector and the flags."""
-    if collector == "zgc" and major < 17 or collector == "shenandoah" and major < 17:
-        return False
+def collects(major, collector):
+    """Whether this JDK has the collector."""
+    first, last = {"cms": (8, 13), "zgc": (11, 99), "shenandoah": (11, 99)}.get(collector, (8, 99))
+    return first <= major <= last
+
+
+def knows(major, stress):
+    """Whether this JDK has the flags."""
     # JDK 8 prints the handlers of signals on standard output if SIGUSR1 is taken.
-    if stress == "check-jni" and major == 8:
-        return False
-    if stress == "safepoints" and not 9 <= major <= 17:
-        return False
-    if stress in ("handshakes", "deoptimize") and major < 17:
-        return False
-    if stress == "jfr" and major < 11:
-        return False
-    return not ((stress == "verify" and major < 11) or (stress == "compiler" and major < 17))
+    first = {"check-jni": 9, "safepoints": 9, "jfr": 11, "verify": 11, "handshakes": 17,
+             "deoptimize": 17, "compiler": 17, "compact-headers": 24}.get(stress, 8)
+    return major >= first and not (stress == "safepoints" and major > 17)
 
 
 def main():
@@ -277,4 +287,8 @@ def check_growth(run):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Failure as failure:
+        say(failure)
+        sys.exit(1)

@@ -23,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 
-from chaos import COLLECTORS, TOP, Failure, built, jdks, output_of, runs_on
+from chaos import COLLECTORS, TOP, Failure, built, jdks, output_of, collects
 
 # What a JVM or a command may take, on a machine that does other things, too.
 LIMIT = 90
@@ -117,7 +117,7 @@ class Plan:
         if self.way.arguments:
             self.moment = "starting"
         collector = chance.choice(list(COLLECTORS))
-        self.collector = collector if runs_on(self.major, collector, "none") else "serial"
+        self.collector = collector if collects(self.major, collector) else "serial"
         self.attached = chance.random() < 0.3 and not self.way.arguments
         self.height = 10 if self.moment == "writing" else chance.choice([0, 3, 7])
         self.threads = chance.choice([0, 2])

@@ -2,6 +2,8 @@
 // expect: nothing
 
 import java.io.BufferedReader;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.lang.management.GarbageCollectorMXBean;
@@ -156,6 +158,9 @@ public class Scripted {
                 inflaters.subList(0, numbers[1]).clear();
                 deflaters.subList(0, numbers[1]).clear();
                 return "";
+            case "full":
+                fill();
+                return "";
             case "leak":
                 churn(numbers[1], Sort.FORGETFUL);
                 return "";
@@ -301,6 +306,31 @@ public class Scripted {
             Inflater another = exchange.getAndSet(new Inflater());
             if (another != null) {
                 another.end();
+            }
+        }
+    }
+
+    /** Keeps the Java heap full until there is another line. Says {@code full} when it is. */
+    private static void fill() throws Exception {
+        byte[] full = {'f', 'u', 'l', 'l', '\n'};
+        FileOutputStream out = new FileOutputStream(FileDescriptor.out);
+        out.write(full, 0, 0);
+        Object[] chain = null;
+        int length = 1 << 16;
+        boolean more = true;
+        while (more) {
+            try {
+                more = System.in.available() == 0;
+                Object[] next = new Object[length];
+                next[0] = chain;
+                chain = next;
+            } catch (OutOfMemoryError expected) {
+                if (length > 1) {
+                    length >>= 2;
+                    if (length == 1) {
+                        out.write(full);
+                    }
+                }
             }
         }
     }

@@ -111,6 +111,7 @@ pub(crate) const JNI: &[Function] = &[
     ("IsInstanceOf", Never(READS)),
     ("IsSameObject", Never(READS)),
     ("IsVirtualThread", Never(READS)),
+    ("NewByteArray", Exception),
     ("NewGlobalRef", Code),
     ("NewLocalRef", Code),
     ("NewObjectA", Exception),

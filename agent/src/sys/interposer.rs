@@ -173,7 +173,24 @@ pub(crate) fn link(jvmti: Jvmti, jni: Jni, class: jclass) {
 
 /// Retransforms classes when no other agent changes any.
 pub(crate) fn retransform(jvmti: Jvmti, classes: &[jclass]) -> Result<()> {
-    alone(|| jvmti.retransform(classes))
+    alone(
+        || {
+            if has_room(jvmti) {
+                jvmti.retransform(classes)
+            } else {
+                Err(jvmtiError::OUT_OF_MEMORY)
+            }
+        },
+    )
+}
+
+/// Whether the Java heap has room for new versions of a few classes. JDK 8 needs to be asked: if
+/// the heap is full when it makes the object for a class file that it has parsed, it frees the
+/// cached class file, which the class still has, and a later change crashes
+/// (`ClassFileParser::parseClassFile`).
+fn has_room(jvmti: Jvmti) -> bool {
+    const ROOM: jint = 64 << 10;
+    jvmti.release() > 8 || Jni::of_this_thread().is_some_and(|jni| jni.has_room(ROOM))
 }
 
 /// Makes our own change when no other one is under way.

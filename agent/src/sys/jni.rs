@@ -424,6 +424,13 @@ impl Jni {
         self.not_null(jni!(self, NewObjectA, class, constructor, ptr::null()))
     }
 
+    /// Whether so many bytes can be allocated in the Java heap; they are garbage then.
+    pub(crate) fn has_room(self, bytes: jint) -> bool {
+        let array = self.not_null(jni!(self, NewByteArray, bytes));
+        array.into_iter().for_each(|array| self.delete_local(array));
+        array.is_some()
+    }
+
     /// A Java string. None if the JVM has no memory for it.
     pub(crate) fn string(self, text: &str) -> Option<jobject> {
         let units: Vec<u16> = text.encode_utf16().collect();

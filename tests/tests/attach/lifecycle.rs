@@ -3,7 +3,7 @@
 //!
 //! Invariant: what was refused has changed nothing.
 
-use super::{Kit, Program, Test};
+use super::{Kit, Program, Test, ensure_printed};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,6 +26,7 @@ pub const TESTS: &[(&str, u32, Test)] = &[
     ("by_jcmd", 9, by_jcmd),
     ("second_copy_at_the_start", 8, second_copy_at_the_start),
     ("second_copy_later", 9, second_copy_later),
+    ("full_heap", 8, full_heap),
 ];
 
 /// `-agentpath` with a JSON report in `r.json`.
@@ -310,4 +311,31 @@ fn second_copy_later(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey("churn 2")?;
     ensure_disarmed(&mut program)?;
     program.end().map(drop)
+}
+
+/// A full Java heap lets no audit begin. It is refused, and the next audit is exact: if the agent
+/// changed classes all the same, JDK 8 would free class files that are still used, and crash.
+fn full_heap(kit: &Kit, jdk: &Jdk) -> Result<()> {
+    let mut program = kit.start(kit.scripted(jdk)?.flags(["-Xmx32m", "-XX:+UseSerialGC"]))?;
+    // From now on the classes have class files that the JVM has kept.
+    program.zaudit("attach", &[])?;
+    program.zaudit("disarm", &[])?;
+    program.running.say("full")?;
+    program.said.push(program.running.wait_for_line("full")?);
+    program.refused("attach", &[], 1, "the heap may be full")?;
+    program.running.say("calm")?;
+    for line in ["done full", "done calm"] {
+        program.said.push(program.running.wait_for_line(line)?);
+    }
+    program.ensure_state("disarmed")?;
+    program.zaudit("attach", &[])?;
+    program.obey("window 40 25")?;
+    ensure_windows(&program.report("disarm", &[])?, 1)?;
+    program.running.close();
+    let ended = program.running.finish()?;
+    ensure_printed(&ended, program.said, "ended", 0)?;
+    let (not_hooked, not_restored) = ("zaudit: not hooked: ", "zaudit: cannot restore ");
+    let expected = |line: &str| line.starts_with(not_hooked) || line.starts_with(not_restored);
+    ensure!(ended.stderr().lines().all(expected), ended.to_string());
+    Ok(())
 }

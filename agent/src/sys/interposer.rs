@@ -184,10 +184,9 @@ pub(crate) fn retransform(jvmti: Jvmti, classes: &[jclass]) -> Result<()> {
     )
 }
 
-/// Whether the Java heap has room for new versions of a few classes. JDK 8 needs to be asked: if
-/// the heap is full when it makes the object for a class file that it has parsed, it frees the
-/// cached class file, which the class still has, and a later change crashes
-/// (`ClassFileParser::parseClassFile`).
+/// Whether the Java heap has room for new versions of a few classes. That matters on JDK 8 only: if
+/// the heap is full when it makes the mirror of the new version, it frees the cached class file,
+/// which the old one still has, and a later change crashes (`ClassFileParser::parseClassFile`).
 fn has_room(jvmti: Jvmti) -> bool {
     const ROOM: jint = 64 << 10;
     jvmti.release() > 8 || Jni::of_this_thread().is_some_and(|jni| jni.has_room(ROOM))

@@ -424,7 +424,7 @@ impl Jni {
         self.not_null(jni!(self, NewObjectA, class, constructor, ptr::null()))
     }
 
-    /// Whether so many bytes can be allocated in the Java heap; they are garbage then.
+    /// Whether an array of this size can be allocated in the Java heap; it is garbage then.
     pub(crate) fn has_room(self, bytes: jint) -> bool {
         let array = self.not_null(jni!(self, NewByteArray, bytes));
         array.into_iter().for_each(|array| self.delete_local(array));

@@ -48,8 +48,8 @@ STRESS = {
     "compact-headers": [EXPERIMENTAL, "-XX:+UseCompactObjectHeaders"],
     "check-jni": ["-Xcheck:jni"],
     "jfr": ["-XX:StartFlightRecording=settings=profile,filename=/dev/null"],
-    "debugger": ["-agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=127.0.0.1:0,"
-                 "quiet=y"],
+    "debugger": ["-agentlib:jdwp=transport=dt_socket,server=y,suspend=n,quiet=y,"
+                 "address=127.0.0.1:{port}"],
 }
 MALLOCS = {
     "glibc": None,

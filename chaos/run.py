@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from companions import Companion
+from debugger import Debugger, free_port
 
 # What the program ends with.
 EXIT_CODE = 7
@@ -52,8 +53,9 @@ class Run:
         # An audit that begins again has other counts than the program.
         self.disarms = self.random.random() < 0.2
         chosen = {name: self.random.random() < share for name, share in RARE.items()}
-        # A stop that arrives in a hook is an exception pending while it reads fields.
-        chosen["STOPPED"] = cell.stress != "check-jni"
+        # A stop that arrives in a hook is an exception pending while it reads fields, and one that
+        # arrives in the debugger's agent ends the JVM.
+        chosen["STOPPED"] = cell.stress not in ("check-jni", "debugger")
         self.antagonists = [name for name in antagonists
                             if chosen.get(name, True) or name in always]
         rare = [name.lower() for name in self.antagonists if name in RARE]
@@ -65,6 +67,7 @@ class Run:
         self.counts = self.folder / "book"
         self.home = kit.homes[cell.major]
         self.companion = Companion(kit.companions, cell.companion, self.folder, self.random)
+        self.port = free_port()
         self.resident = []
         self.done = {}
         self.troubles = []
@@ -76,6 +79,10 @@ class Run:
         options = f"gc,gc_timeout=60s,file={report},format=json,signal=USR1"
         if self.random.random() < 0.5:
             options += ",gc_roots=3"
+        if self.random.random() < 0.2:
+            options += ",interval=2s"
+        if self.random.random() < 0.1:
+            options += ",hooks=tag"
         if self.kit.options:
             options += f",{self.kit.options}"
         classes = self.kit.classes[self.major]
@@ -88,7 +95,8 @@ class Run:
         # A heap that is there from the beginning does not grow.
         heap = ["-Xms256m", "-XX:+AlwaysPreTouch"] if self.seconds >= LONG else []
         command = [
-            self.home / "bin" / "java", "-Xmx256m", *patience, *heap, *self.cell.flags,
+            self.home / "bin" / "java", "-Xmx256m", *patience, *heap,
+            *[flag.format(port=self.port) for flag in self.cell.flags],
             *self.companion.properties(self.major), *self.companion.flags("before"), *agent,
             *self.companion.flags("after"),
             f"-javaagent:{classes.parent / 'changer.jar'}",
@@ -193,11 +201,24 @@ class Run:
                 elif process.poll() is None and not is_excused(done.stdout):
                     self.troubles.append(f"{self.cell.companion}: {done.stdout.strip()[:300]}")
 
+        def debug():
+            while process.poll() is None:
+                try:
+                    debugger = Debugger(self.port)
+                except OSError:
+                    time.sleep(0.5)
+                    continue
+                self.done["suspended"] = debugger.bother(
+                    self.random, lambda: process.poll() is not None)
+                return
+
         home_of_jcmd = self.home / "bin" / "jcmd"
         if not self.is_audited:
             channels = []
         threads = [threading.Thread(target=demand, args=[what]) for what in channels]
         threads.append(threading.Thread(target=attach))
+        if self.cell.stress == "debugger":
+            threads.append(threading.Thread(target=debug))
         if self.disarms and self.is_audited:
             threads.append(threading.Thread(target=disarm_and_arm))
         for thread in threads:

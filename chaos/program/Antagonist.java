@@ -220,7 +220,7 @@ enum Antagonist {
     CHANGES {
         @Override
         void act(Random random) throws Exception {
-            Changer.change(random.nextInt(4));
+            Changer.change(random.nextInt(5));
             Book.end(Book.created(Changed.inflater()));
             Thread.sleep(20);
         }
@@ -530,6 +530,10 @@ enum Antagonist {
     /** In the constructor, in {@code end()}, and not at all. */
     private static final long[] OVERFLOWED = new long[3];
 
+    private static final class Sub extends Inflater {
+        private final Random random = new Random();
+    }
+
     private static final class Throwing extends Inflater {
         Throwing(boolean nowrap) {
             super(nowrap);
@@ -549,7 +553,7 @@ enum Antagonist {
         public void run() {
             for (long done = 0; ; done += 3) {
                 progress = done + 1;
-                Inflater inflater = new Inflater();
+                Inflater inflater = done % 2 == 0 ? new Inflater() : new Sub();
                 progress = done + 2;
                 inflater.end();
                 progress = done + 3;
@@ -627,7 +631,11 @@ enum Antagonist {
     }
 
     static byte[] classFile(String name) throws Exception {
-        try (InputStream in = Antagonist.class.getResourceAsStream(name + ".class")) {
+        return bytesOf(Antagonist.class.getResourceAsStream(name + ".class"));
+    }
+
+    static byte[] bytesOf(InputStream stream) throws Exception {
+        try (InputStream in = stream) {
             ByteArrayOutputStream out = new ByteArrayOutputStream();
             byte[] buffer = new byte[4096];
             for (int read = in.read(buffer); read >= 0; read = in.read(buffer)) {

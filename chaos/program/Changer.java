@@ -6,11 +6,13 @@ import java.util.zip.Inflater;
 /** Another agent in the same JVM. */
 public final class Changer {
     private static Instrumentation jvm;
+    private static byte[] inflater;
 
     private Changer() {}
 
-    public static void premain(String options, Instrumentation instrumentation) {
+    public static void premain(String options, Instrumentation instrumentation) throws Exception {
         jvm = instrumentation;
+        inflater = Antagonist.bytesOf(Inflater.class.getResourceAsStream("Inflater.class"));
     }
 
     static void change(int which) throws Exception {
@@ -23,6 +25,9 @@ public final class Changer {
                 jvm.retransformClasses(Inflater.class);
                 break;
             case 2:
+                jvm.redefineClasses(new ClassDefinition(Inflater.class, inflater));
+                break;
+            case 3:
                 jvm.retransformClasses(Deflater.class, Changed.class);
                 break;
             default:

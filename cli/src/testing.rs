@@ -9,6 +9,7 @@ use crate::hotspot::perfdata::PerfData;
 use crate::hotspot::vm_flags::Flags;
 use crate::proc::maps::Maps;
 use crate::proc::status::Status;
+use crate::proc::unix_sockets;
 use crate::reply::{self, Reply};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,11 @@ pub fn process_status(text: &str) -> Option<(Vec<i32>, bool)> {
     let status = Status::parse(text)?;
     let caught = (0..100).filter(|signal| status.catches(*signal)).collect();
     Some((caught, status.stopped() && status.ended()))
+}
+
+/// `/proc/PID/net/unix`: whether a socket of this file name listens.
+pub fn listens(text: &str, name: &str) -> bool {
+    unix_sockets::listens(text, &[name])
 }
 
 /// A switch of a JVM with this command line and environment. Each file that they name has the text

@@ -21,7 +21,7 @@ const LONGEST: usize = 3;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, bytes)) = bytes.split_first() else { return };
-    match which % 5 {
+    match which % 6 {
         0 => performance_data(bytes),
         1 => {
             let name = OsStr::new("libjvm.so");
@@ -48,6 +48,10 @@ fuzz_target!(|bytes: &[u8]| {
             let last = testing::switch(cmdline, &environ, &file, "X");
             assert_eq!(last, Some(true));
             testing::switch(cmdline, &environ, &file, "DisableAttachMechanism");
+        }
+        4 => {
+            let text = String::from_utf8_lossy(bytes);
+            assert!(!testing::listens(&text, "s") || text.contains("/s"), "{text:?}");
         }
         _ => match testing::answer(bytes, Path::new("/lib/libzaudit.so")) {
             Ok(Some(code)) => {

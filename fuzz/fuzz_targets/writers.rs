@@ -4,7 +4,8 @@
 //!
 //! Properties, of any session:
 //! - each format is as that format's readers want it, and no hostile character is in it;
-//! - the JSON is read again as a report that renders to the same bytes in any format.
+//! - the JSON is read again as a report that renders to the same bytes in any format;
+//! - profiles, collapsed stacks and metrics add up to the report's totals.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::Unstructured;
@@ -14,5 +15,7 @@ use zaudit_fuzz::{formats, recordings};
 
 fuzz_target!(|bytes: &[u8]| {
     let report = recordings::report(&mut Unstructured::new(bytes), Rule::built_in());
-    formats::round_trip(&report, formats::chosen(bytes));
+    let format = formats::chosen(bytes);
+    formats::round_trip(&report, format);
+    formats::adds_up(&report, format);
 });

@@ -6,6 +6,7 @@ use crate::documents::SAMPLE;
 use std::collections::HashSet;
 use std::sync::LazyLock;
 use zaudit_core::escape;
+use zaudit_core::model::Kind;
 use zaudit_core::options::Format;
 use zaudit_core::report::{Report, Style};
 
@@ -48,6 +49,42 @@ pub fn round_trip(report: &Report, format: Format) {
     for format in [Format::Json, format] {
         let (before, after) = (check(report, format), rendered(&again, format, Style::default()));
         assert!(before == after, "{format:?}\n{}\n---\n{}", text(&before), text(&after));
+    }
+}
+
+/// The sums of a format are the report's own, which a session that was recorded here has exactly.
+pub fn adds_up(report: &Report, format: Format) {
+    let bytes = rendered(report, format, Style::default());
+    let totals = &report.classification.totals;
+    let created = || Kind::ALL.iter().map(|kind| totals.get(*kind).created).sum::<u64>();
+    let live = || {
+        let of = |kind: &Kind| totals.get(*kind).live + report.adopted.get(*kind).live;
+        Kind::ALL.iter().map(of).sum::<u64>()
+    };
+    match format {
+        Format::Collapsed => {
+            let text = text(&bytes);
+            let numbers = text.lines().filter(|line| line.starts_with("live"));
+            let sum: u64 =
+                numbers.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum();
+            assert!(sum == live() || text.starts_with("leaked"), "{sum}: {text}");
+        }
+        Format::Prom => {
+            let text = text(&bytes);
+            let of = |name: &str| -> u64 {
+                let lines = text.lines().filter(|line| line.starts_with(name));
+                lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+            };
+            assert_eq!(of("zaudit_created_total{"), created(), "{text}");
+        }
+        Format::Pprof => {
+            let mut sums = [0; 6];
+            for values in pprof(&bytes) {
+                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            }
+            assert_eq!((sums[2], sums[4]), (live(), created()), "live_objects, alloc_objects");
+        }
+        Format::Text | Format::Html | Format::Json | Format::Markdown => {}
     }
 }
 
@@ -170,8 +207,10 @@ fn numbers(mut bytes: &[u8]) -> Vec<u64> {
     numbers
 }
 
-/// Every id of `profile.proto` leads somewhere, and every sample has a value of each type.
-fn pprof(gzip: &[u8]) {
+/// Every id of `profile.proto` leads somewhere, and every sample has a value of each type. Gives
+/// those values.
+fn pprof(gzip: &[u8]) -> Vec<Vec<u64>> {
+    let mut samples = Vec::new();
     let body = gzip.get(10..gzip.len() - 8).expect("a gzip file");
     let bytes = miniz_oxide::inflate::decompress_to_vec(body).expect("deflated data");
     let profile = fields(&bytes);
@@ -213,6 +252,7 @@ fn pprof(gzip: &[u8]) {
                     let values = numbers(values);
                     assert_eq!(values.len(), types, "a value of each type");
                     assert!(values.iter().all(|value| i64::try_from(*value).is_ok()), "{values:?}");
+                    samples.push(values);
                 }
                 (3, Field::Bytes(label)) => {
                     for field in fields(label) {
@@ -247,4 +287,5 @@ fn pprof(gzip: &[u8]) {
             }
         }
     }
+    samples
 }

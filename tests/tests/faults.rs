@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 use zaudit_tests::Result;
@@ -284,12 +284,11 @@ fn cycles(kit: &Kit, env: &TestEnv, jdk: &Jdk) -> Result<()> {
         program.ask("disarm", &["--format", "json"])?;
         clean_cycles(&mut program, CLEAN).map_err(|why| format!("seed {seed}: {why}"))?;
         let held = held(&program)?;
-        ensure!(held <= level + (64 << 10), {
-            format!("seed {seed}: the agent holds {held} bytes, and {level} if no call fails")
-        });
-        println!(
-            "seed {seed}: {FAULTS} calls have failed in {cycle} audits; {held} bytes are held"
-        );
+        let is_more = held.bytes > level.bytes + (64 << 10)
+            || held.descriptors > level.descriptors
+            || held.threads > level.threads;
+        ensure!(!is_more, "seed {seed}: the agent holds {held:?}, and {level:?} if no call fails");
+        println!("seed {seed}: {FAULTS} calls have failed in {cycle} audits; {held:?}");
         program.end()?;
     }
     Ok(())
@@ -344,7 +343,7 @@ fn fails_once(kit: &Kit, env: &TestEnv, jdk: &Jdk, options: &[&str], fault: &str
     Ok(has_failed)
 }
 
-fn level_without_faults(kit: &Kit, env: &TestEnv, jdk: &Jdk, audits: usize) -> Result<u64> {
+fn level_without_faults(kit: &Kit, env: &TestEnv, jdk: &Jdk, audits: usize) -> Result<Held> {
     let mut program = Program::start(kit, env, jdk, "0:0:jvmti")?;
     clean_cycles(&mut program, audits)?;
     let level = held(&program)?;
@@ -352,11 +351,34 @@ fn level_without_faults(kit: &Kit, env: &TestEnv, jdk: &Jdk, audits: usize) -> R
     Ok(level)
 }
 
-/// The bytes that the agent held after the last audit.
-fn held(program: &Program<'_>) -> Result<u64> {
+/// What is left after the last audit.
+#[derive(Debug)]
+struct Held {
+    /// Memory of the agent.
+    bytes: u64,
+    /// Open files of the process.
+    descriptors: usize,
+    /// Threads of the agent.
+    threads: usize,
+}
+
+fn held(program: &Program<'_>) -> Result<Held> {
     let all = logged(program.running.dir(), "holds")?;
     let last = all.last().ok_or("no audit has ended")?;
-    last.parse().map_err(|_| format!("no number: {last}"))
+    let bytes = last.parse().map_err(|_| format!("no number: {last}"))?;
+    let process = PathBuf::from(format!("/proc/{}", program.running.pid()));
+    let entries = |folder: &str| {
+        let entries = fs::read_dir(process.join(folder)).map_err(|error| error.to_string())?;
+        Ok::<_, String>(entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>())
+    };
+    let is_own = |task: &&PathBuf| {
+        fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("zaudit"))
+    };
+    Ok(Held {
+        bytes,
+        descriptors: entries("fd")?.len(),
+        threads: entries("task")?.iter().filter(is_own).count(),
+    })
 }
 
 /// One audit. Whatever fails is said, what is reported is right, and what is said to be over is.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use zaudit_tests::{agent, repository};
 
 /// Functions for the network and for sockets of any kind.
-const NETWORK: [&str; 16] = [
+const NETWORK: [&str; 18] = [
     "socket",
     "socketpair",
     "connect",
@@ -26,10 +26,12 @@ const NETWORK: [&str; 16] = [
     "getaddrinfo",
     "gethostbyname",
     "res_query",
+    "sendmmsg",
+    "recvmmsg",
 ];
 
 /// Functions that start a program or a process, or act on another one.
-const PROCESSES: [&str; 18] = [
+const PROCESSES: [&str; 28] = [
     "fork",
     "vfork",
     "clone",
@@ -48,10 +50,20 @@ const PROCESSES: [&str; 18] = [
     "ptrace",
     "process_vm_writev",
     "pidfd_open",
+    "clone3",
+    "execle",
+    "execlp",
+    "execveat",
+    "raise",
+    "tkill",
+    "sigqueue",
+    "pthread_kill",
+    "pthread_sigqueue",
+    "pidfd_send_signal",
 ];
 
 /// Functions that change who may do what: of the process, of files, of memory.
-const PERMISSIONS: [&str; 13] = [
+const PERMISSIONS: [&str; 18] = [
     "setuid",
     "seteuid",
     "setreuid",
@@ -65,6 +77,11 @@ const PERMISSIONS: [&str; 13] = [
     "fchown",
     "lchown",
     "mprotect",
+    "setregid",
+    "setresgid",
+    "setegid",
+    "fchownat",
+    "pkey_mprotect",
 ];
 
 /// Descriptors that an agent might keep: it waits and wakes without one.

@@ -7,6 +7,7 @@
 //! [`is_exhausted`]). Invariant: the reserve is address space only until it is needed, and every
 //! allocation tries the C library first.
 
+use super::malloc;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::spin_loop;
 use std::ptr;
@@ -94,14 +95,7 @@ pub(crate) fn pin() {
 /// was recorded during a shortage may stay for ever.
 #[cold]
 fn memory_is_back() -> bool {
-    if !system_has_memory() {
-        return false;
-    }
-    // SAFETY: `malloc` takes any size.
-    let block = unsafe { libc::malloc(PROBE) };
-    // SAFETY: it comes from `malloc`, or is null.
-    unsafe { libc::free(block) };
-    !block.is_null()
+    system_has_memory() && malloc::has_block(PROBE)
 }
 
 /// The number of a size's class and the size of its blocks. None if the size is too large.
@@ -260,6 +254,7 @@ unsafe impl GlobalAlloc for Allocator {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
     /// There is one reserve, so its tests run one after the other.

@@ -5,6 +5,7 @@
 //! module, except references and ids.
 
 use crate::sys::jni::Jni;
+use crate::sys::malloc;
 use jvmti_bindings::sys::{jni, jvmti};
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
@@ -49,10 +50,35 @@ macro_rules! injected {
     };
 }
 
+/// How much memory a function may take for its result, if HotSpot does not check whether it got
+/// any (`jvmtiMalloc`), and writes to null otherwise; 0 for others. A name has at most 65,535 bytes
+/// (JVMS 4.4.7); tables of lines, fields and interfaces that are larger than that are hardly known.
+const fn unchecked_memory(function: &str) -> usize {
+    match function.as_bytes() {
+        b"GetClassSignature"
+        | b"GetMethodName"
+        | b"GetFieldName"
+        | b"GetSourceFileName"
+        | b"GetLineNumberTable"
+        | b"GetClassFields"
+        | b"GetImplementedInterfaces" => 66 << 10,
+        b"GetLoadedClasses" => 1 << 20,
+        _ => 0,
+    }
+}
+
+/// The error of a function for which there is no memory.
+#[inline]
+fn without_memory(needed: usize) -> Option<jvmtiError> {
+    (needed > 0 && !malloc::has_memory(needed)).then_some(jvmtiError::OUT_OF_MEMORY)
+}
+
 /// Calls a slot of the JVMTI table; a slot that this JVM leaves empty is an error like any other.
 macro_rules! call {
     ($env:expr, $slot:ident $(, $argument:expr)*) => {{
-        match injected!($slot) {
+        use crate::sys::jvmti::{unchecked_memory, without_memory};
+        let needed = const { unchecked_memory(stringify!($slot)) };
+        match injected!($slot).or_else(|| without_memory(needed)) {
             Some(error) => Err(error),
             // SAFETY: the environment is valid (see `Jvmti`), the table is the JVM's, and the
             // arguments have the types and lifetimes that the JVMTI specification requires for this

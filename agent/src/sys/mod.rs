@@ -9,6 +9,7 @@ pub(crate) mod interposer;
 pub(crate) mod jni;
 pub(crate) mod jvm_flags;
 pub(crate) mod jvmti;
+pub(crate) mod malloc;
 pub(crate) mod memory;
 pub(crate) mod object_free;
 pub(crate) mod posix;

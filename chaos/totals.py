@@ -1,7 +1,6 @@
 """The results of runs, one JSON object a line, and their sums as Markdown."""
 
 import json
-import statistics
 from collections import Counter
 
 # Demands that attach to the JVM.
@@ -69,6 +68,6 @@ def hours(results):
 def growth(results):
     if not results:
         return "none measured"
-    slopes = sorted(result["slope"][0] for result in results)
-    return (f"{len(results)} runs, median {statistics.median(slopes):+.1f} KiB/s, "
-            f"{slopes[0]:+.1f} to {slopes[-1]:+.1f}")
+    slopes = sorted(result["slope"] for result in results)
+    each = ", ".join(f"{slope:+.1f} ± {error:.1f}" for slope, error in slopes)
+    return f"{len(slopes)} runs, in KiB/s: {each}"

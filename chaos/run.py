@@ -56,6 +56,9 @@ class Run:
         # A stop that arrives in a hook is an exception pending while it reads fields, and one that
         # arrives in the debugger's agent ends the JVM.
         chosen["STOPPED"] = cell.stress not in ("check-jni", "debugger")
+        # async-profiler 4.6 crashes if it starts without memory.
+        if cell.companion == "async-profiler-attached":
+            chosen["MEMORY"] = False
         self.antagonists = [name for name in antagonists
                             if chosen.get(name, True) or name in always]
         rare = [name.lower() for name in self.antagonists if name in RARE]

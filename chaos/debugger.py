@@ -38,7 +38,7 @@ class Debugger:
     def bother(self, chance, is_over):
         """Counts how often the program was suspended, until it is over."""
         suspended = 0
-        with contextlib.suppress(OSError, struct.error):
+        with contextlib.suppress(OSError):
             while not is_over():
                 self.pause(chance.uniform(0.1, 1))
                 if chance.random() < 0.7:
@@ -48,7 +48,9 @@ class Debugger:
                     self.ask(RESUME)
                     suspended += 1
                 else:
-                    self.break_at("Ljava/util/zip/Inflater;", "end", chance.uniform(0, 0.2))
+                    # An error has no data.
+                    with contextlib.suppress(struct.error):
+                        self.break_at("Ljava/util/zip/Inflater;", "end", chance.uniform(0, 0.2))
         return suspended
 
     def break_at(self, signature, method, seconds):
@@ -64,7 +66,7 @@ class Debugger:
                 self.ask(CLEAR_EVENT, struct.pack(">B", BREAKPOINT) + request)
 
     def ask(self, command, data=b""):
-        """The data of the reply. None of an error: classes change, and the heap may be full."""
+        """The data of the reply; empty after an error: classes change, and the heap may be full."""
         self.number += 1
         self.socket.sendall(struct.pack(">IIBBB", 11 + len(data), self.number, 0, *command) + data)
         while True:

@@ -34,7 +34,7 @@ def table(results):
          f"{sum(result['lifecycles'] for result in green):,} in {len(green)} runs"),
         ("runs that disarm", f"{sum(result['end'] == 'disarmed' for result in results)}, with "
          f"{demands['disarmed']:,} disarms and {demands['armed']:,} arms"),
-        ("not compared, because the report left out sites",
+        ("not compared, because the report lacked names or sites",
          f"{sum(result['end'] == 'not compared' for result in results)} runs"),
         ("signals", f"{demands['usr1']:,}"),
         ("attaches", f"{sum(demands[name] for name in ATTACHES):,}"),

@@ -16,7 +16,7 @@ use crate::state::context::Context;
 use crate::sys::interposer;
 use crate::sys::jni::{Jni, NativeMethod};
 use crate::sys::jvm_flags;
-use crate::sys::jvmti::jclass;
+use crate::sys::jvmti::{jclass, jvmtiError};
 use crate::sys::posix::{say, take_signal};
 use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_DATA_DUMP_REQUEST, JVMTI_EVENT_OBJECT_FREE,
@@ -149,9 +149,13 @@ fn set_up(
 fn place_hooks(agent: &'static Agent, audit: &Arc<Audit>) -> Result<(), String> {
     // The JVM rewrites all classes in one pause: no instance is seen by one hook only.
     let classes: Vec<jclass> = hooked(agent).into_iter().map(|(_, class)| class).collect();
-    let by_address = !audit.options.by_tag
-        && interposer::retransform(audit.jvmti, &classes).is_ok()
-        && audit.has_all_by_address();
+    // Without memory, none would be placed by tag either.
+    let place = |classes: &[jclass]| match interposer::retransform(audit.jvmti, classes) {
+        Err(jvmtiError::OUT_OF_MEMORY) => Err(OUT_OF_MEMORY),
+        placed => Ok(placed),
+    };
+    let by_address =
+        !audit.options.by_tag && place(&classes)?.is_ok() && audit.has_all_by_address();
     if !by_address {
         audit.know_by_tag();
         audit.jvmti.notify(JVMTI_EVENT_OBJECT_FREE, true).map_err(|error| {
@@ -159,7 +163,7 @@ fn place_hooks(agent: &'static Agent, audit: &Arc<Audit>) -> Result<(), String> 
         })?;
         audit.decide_identity();
         for (target, class) in hooked(agent) {
-            if let Err(error) = interposer::retransform(audit.jvmti, &[class]) {
+            if let Err(error) = place(&[class])? {
                 // After the JVM's exit every call fails; the message about the exit is the one that
                 // matters.
                 if agent.is_shut_down() {

@@ -3,8 +3,8 @@
 
 use crate::observe::stack::{Sites, capture, class_loading};
 use crate::state::context::Context;
-use crate::sys::jvmti::{Result, jobject};
-use zaudit_core::model::{Kind, Purpose};
+use crate::sys::jvmti::{Result, jobject, jvmtiError};
+use zaudit_core::model::{Kind, OutOfMemory, Purpose};
 
 /// The sites of instances of one kind.
 pub(super) struct Allocations<'a> {
@@ -30,9 +30,9 @@ impl Sites for Allocations<'_> {
         }
     }
 
-    fn subclass(&self) -> Option<String> {
+    fn subclass(&self) -> std::result::Result<Option<String>, OutOfMemory> {
         match self.kind {
-            Kind::ZipEntry => None,
+            Kind::ZipEntry => Ok(None),
             kind => subclass(self.context, kind.noun(), self.instance),
         }
     }
@@ -57,8 +57,8 @@ impl Sites for DoubleEnds {
         Ok(None)
     }
 
-    fn subclass(&self) -> Option<String> {
-        None
+    fn subclass(&self) -> std::result::Result<Option<String>, OutOfMemory> {
+        Ok(None)
     }
 }
 
@@ -67,15 +67,17 @@ fn subclass(
     Context { agent, audit, jni }: Context<'_>,
     audited: &str,
     instance: jobject,
-) -> Option<String> {
+) -> std::result::Result<Option<String>, OutOfMemory> {
     let class = jni.class_of(instance);
     let name = capture::class_name(agent.jvmti, class);
     jni.delete_local(class);
     match name {
-        Ok(name) => (name.strip_prefix("java.util.zip.") != Some(audited)).then_some(name),
+        Ok(name) => Ok((name.strip_prefix("java.util.zip.") != Some(audited)).then_some(name)),
+        // There may be memory for its name the next time.
+        Err(jvmtiError::OUT_OF_MEMORY) => Err(OutOfMemory),
         Err(_) => {
             audit.session.record_unreadable("an instance's class could not be read");
-            None
+            Ok(None)
         }
     }
 }

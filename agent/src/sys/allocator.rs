@@ -7,12 +7,12 @@
 //! [`is_exhausted`]). Invariant: the reserve is address space only until it is needed, and every
 //! allocation tries the C library first.
 
-use super::malloc;
+use super::{malloc, posix};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::spin_loop;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// The size of the reserve in bytes: some thousand stacks, and a few of the largest blocks.
 const SIZE: usize = 32 << 20;
@@ -30,6 +30,10 @@ const EXHAUSTED: usize = SIZE / 2;
 /// The size of a test allocation, in bytes: memory counts as available again if the C library has
 /// it.
 const PROBE: usize = 1 << 20;
+
+/// How long the result of a test allocation counts, in nanoseconds: hooks ask while much of the
+/// reserve is in use.
+const PROBE_NANOS: u64 = 10_000_000;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -92,10 +96,21 @@ pub(crate) fn pin() {
 }
 
 /// Whether the C library has memory again, although blocks of the reserve are still in use: what
-/// was recorded during a shortage may stay for ever.
+/// was recorded during a shortage may stay for ever. A block is tried once in [`PROBE_NANOS`].
 #[cold]
 fn memory_is_back() -> bool {
-    system_has_memory() && malloc::has_block(PROBE)
+    static TRIED: AtomicU64 = AtomicU64::new(0);
+    static FOUND: AtomicBool = AtomicBool::new(false);
+    if !system_has_memory() {
+        return false;
+    }
+    let now = posix::coarse_nanos();
+    let tried = TRIED.load(Ordering::Relaxed);
+    if tried == 0 || now.saturating_sub(tried) > PROBE_NANOS {
+        FOUND.store(malloc::has_block(PROBE), Ordering::Relaxed);
+        TRIED.store(now, Ordering::Relaxed);
+    }
+    FOUND.load(Ordering::Relaxed)
 }
 
 /// The number of a size's class and the size of its blocks. None if the size is too large.

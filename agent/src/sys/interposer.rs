@@ -173,22 +173,17 @@ pub(crate) fn link(jvmti: Jvmti, jni: Jni, class: jclass) {
 
 /// Retransforms classes when no other agent changes any.
 pub(crate) fn retransform(jvmti: Jvmti, classes: &[jclass]) -> Result<()> {
-    alone(
-        || {
-            if has_room(jvmti) {
-                jvmti.retransform(classes)
-            } else {
-                Err(jvmtiError::OUT_OF_MEMORY)
-            }
-        },
-    )
+    if !has_room(jvmti) {
+        return Err(jvmtiError::OUT_OF_MEMORY);
+    }
+    alone(|| jvmti.retransform(classes))
 }
 
 /// Whether the Java heap has room for new versions of a few classes. That matters on JDK 8 only: if
 /// the heap is full when it makes the mirror of the new version, it frees the cached class file,
 /// which the old one still has, and a later change crashes (`ClassFileParser::parseClassFile`).
 fn has_room(jvmti: Jvmti) -> bool {
-    const ROOM: jint = 64 << 10;
+    const ROOM: jint = 16 << 10;
     jvmti.release() > 8 || Jni::of_this_thread().is_some_and(|jni| jni.has_room(ROOM))
 }
 

@@ -6,11 +6,11 @@ use std::hint::black_box;
 
 /// Whether this thread gets a block of any size up to this one. Allocators keep blocks of similar
 /// sizes together, and may have none of one size, and no memory to make some, while they have
-/// others; what is freed here is what the thread gets next.
+/// others. What is freed here, the thread gets next, unless another one takes it first.
 pub(crate) fn has_memory(largest: usize) -> bool {
     let powers = (4..usize::BITS).map(|power| 1 << power);
     let sizes = powers.flat_map(|power| (4..8).map(move |quarters| power / 4 * quarters));
-    sizes.take_while(|size| *size <= largest).all(has_block)
+    sizes.take_while(|size| *size < largest).chain([largest]).all(has_block)
 }
 
 /// Whether this thread gets a block of this size.
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn there_is_memory_but_not_any_amount() {
-        assert!(has_memory(1 << 20));
-        assert!(!has_block(usize::MAX / 4));
+        assert!(has_memory(66 << 10));
+        assert!(!has_memory(usize::MAX / 4) && !has_block(usize::MAX / 4));
     }
 }

@@ -24,11 +24,9 @@ pub const TESTS: &[(&str, u32, Test)] = &[
 
 const KINDS: [Kind; 2] = [Kind::Inflater, Kind::Deflater];
 
-/// How to ask for a report of what was dropped. The program has collected it; but on JDK 8
-/// finalizers are to free it, and only the agent waits until they are done.
-fn settled(jdk: &Jdk) -> &'static [&'static str] {
-    if jdk.major == 8 { &["--gc"] } else { &[] }
-}
+/// For a report of what was dropped: the program has collected it, but only the agent waits for the
+/// finalizers and Cleaners that are to free it.
+const SETTLED: &[&str] = &["--gc"];
 
 /// What the JVM itself has open: JDK 8 keeps a few Inflaters for its own archives.
 fn own(program: &Program, jdk: &Jdk) -> Result<u64> {
@@ -80,7 +78,7 @@ fn to_the_unit(kit: &Kit, jdk: &Jdk) -> Result<()> {
     ensure!(!report.process.from_start, "it was armed while the program ran");
     program.obey("end 300")?;
     program.obey("drop 200")?;
-    let report = program.report("dump", settled(jdk))?;
+    let report = program.report("dump", SETTLED)?;
     let some = Adopted { found: 1000, ended: 300, collected: 200, live: 500, ..Adopted::default() };
     ensure_both_adopted(&report, jdk, own, some)?;
     let report = program.report("disarm", &["--gc"])?;
@@ -184,7 +182,7 @@ fn under_churn(kit: &Kit, jdk: &Jdk) -> Result<()> {
         }
         program.zaudit("attach", &["file=r.json", "format=json"]).map_err(here)?;
         program.obey("calm")?;
-        ensure_live(&program.report("dump", settled(jdk))?, KEPT).map_err(here)?;
+        ensure_live(&program.report("dump", SETTLED)?, KEPT).map_err(here)?;
         program.obey(&format!("end {KEPT}"))?;
         if round < rounds {
             ensure_live(&program.report("disarm", &[])?, 0).map_err(here)?;
@@ -277,7 +275,7 @@ fn reset(kit: &Kit, jdk: &Jdk) -> Result<()> {
     program.obey("window 40 25")?;
     program.obey("end 60")?;
     program.obey("drop 20")?;
-    let last = program.report("disarm", settled(jdk))?;
+    let last = program.report("disarm", SETTLED)?;
     for kind in KINDS {
         let own_sites = last.sum(kind, |site| site.is_of("Scripted"));
         ensure!((own_sites.created, own_sites.ended, own_sites.live) == (40, 25, 15), {

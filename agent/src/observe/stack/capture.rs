@@ -106,6 +106,8 @@ pub(crate) fn resolve(
                     audit.frame_names.enter(version, id, name);
                     name
                 }
+                // There may be memory for its name the next time.
+                Err(jvmtiError::OUT_OF_MEMORY) => return Err(OutOfMemory),
                 Err(_) => {
                     audit.session.record_unreadable("a frame's method could not be read");
                     FrameName::Frame(audit.session.frame(Frame::named("?", "?"))?)

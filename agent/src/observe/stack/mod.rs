@@ -147,7 +147,7 @@ pub(crate) trait Sites {
     /// The number of frames that count, if it is not all of them.
     fn end(&self) -> Result<Option<usize>>;
     /// The name of the instance's class if it is a subclass of the audited one.
-    fn subclass(&self) -> Option<String>;
+    fn subclass(&self) -> std::result::Result<Option<String>, OutOfMemory>;
 }
 
 /// What a hook knows of its stack without a call into the JVM.
@@ -410,7 +410,9 @@ fn captured<'a>(
         }
         #[cfg(feature = "fault-injection")]
         let _stage = crate::sys::fault_injection::memory("learn");
-        let stack = capture::resolve(context, &raw, version, sites.subclass());
+        let stack = sites
+            .subclass()
+            .and_then(|subclass| capture::resolve(context, &raw, version, subclass));
         captures_left -= 1;
         // A method's id may have passed to a new version in between, which has other lines.
         let now = audit.redefinitions.version(jni, classes.redefined);

@@ -103,6 +103,8 @@ class Run:
         # A heap that is there from the beginning does not grow.
         heap = ["-Xms256m", "-XX:+AlwaysPreTouch"] if self.seconds >= LONG else []
         command = [
+            # In the background (nohup, &) the JVM would inherit these as ignored, and complain.
+            "env", "--default-signal=HUP,INT,QUIT",
             self.home / "bin" / "java", "-Xmx256m", *patience, *heap,
             *[flag.format(port=self.port) for flag in self.cell.flags],
             *self.companion.properties(self.major), *self.companion.flags("before"), *agent,

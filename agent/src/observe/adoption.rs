@@ -258,6 +258,9 @@ fn enter_batch(
 /// its finalizer calls that `end()`. Later ones always free the native stream (JDK-8187485).
 const LAST_WITH_FINALIZERS: u32 = 11;
 
+/// No constructor takes this long to store its native stream.
+const CONSTRUCTION: Duration = Duration::from_secs(10);
+
 /// By address: records as collected the instances of subclasses that are gone while their native
 /// streams are not: nothing will ever free them.
 pub(crate) fn record_collected(context @ Context { agent, audit, jni }: Context<'_>) -> Result<()> {
@@ -270,25 +273,31 @@ pub(crate) fn record_collected(context @ Context { agent, audit, jni }: Context<
         return Ok(());
     }
     let found = jni.with_locals(BATCH + LOCAL_REFS, || {
-        let mut found = HashSet::new();
-        each_address(context, |jni, instance, address| {
+        let (mut found, mut unborn) = (HashSet::new(), false);
+        each_instance(context, |jni, instance, address| {
+            unborn |= address.is_none();
             found.insert(address);
             jni.delete_local(instance);
         })?;
-        Ok(found)
+        Ok((found, unborn))
     });
-    let found = found.unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))?;
-    let gone = candidates.iter().filter(|(id, _)| !found.contains(&id.address()));
-    for (id, created) in gone {
-        audit.with_ledger(|ledger, _| ledger.freed_since(*id, *created, agent.recent()));
+    let (found, unborn) = found.unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))?;
+    let now = agent.recent();
+    // One whose constructor has not stored its native stream yet has no address, but is not gone.
+    let is_gone = |(id, created): &&(InstanceId, Nanos)| {
+        !found.contains(&Some(id.address())) && (!unborn || now.since(*created) > CONSTRUCTION)
+    };
+    for (id, created) in candidates.iter().filter(is_gone) {
+        audit.with_ledger(|ledger, _| ledger.freed_since(*id, *created, now));
     }
     Ok(())
 }
 
-/// Calls `each` with every instance in the heap and the address of its native stream.
-fn each_address(
+/// Calls `each` with every instance in the heap and the address of its native stream: 0 after its
+/// end, and None before its constructor has stored one.
+fn each_instance(
     Context { agent, audit, jni }: Context<'_>,
-    mut each: impl FnMut(Jni, jobject, jlong),
+    mut each: impl FnMut(Jni, jobject, Option<jlong>),
 ) -> Result<()> {
     let Some(classes) = agent.classes.get() else { return Ok(()) };
     let _lock = audit.lock_tags();
@@ -298,7 +307,7 @@ fn each_address(
             for instance in audit.jvmti.objects_with(tags::candidate(batch))? {
                 audit.jvmti.set_tag(instance, 0)?;
                 let Some(kind) = classes.kind_of(jni, instance) else { continue };
-                each(jni, instance, classes.native_address(jni, kind, instance).unwrap_or(0));
+                each(jni, instance, classes.stream(jni, kind, instance).flatten());
             }
         }
         Ok(())
@@ -339,11 +348,10 @@ pub(crate) fn find(
                 tagged.into_iter().map(|(tag, object)| (InstanceId(tag.cast_unsigned()), object)),
             );
         }
-        Identity::Address => each_address(context, |jni, instance, address| {
-            let id = InstanceId::of_address(address);
-            match wanted.contains(&id) {
-                true => found.push((id, instance)),
-                false => jni.delete_local(instance),
+        Identity::Address => each_instance(context, |jni, instance, address| {
+            match address.map(InstanceId::of_address).filter(|id| wanted.contains(id)) {
+                Some(id) => found.push((id, instance)),
+                None => jni.delete_local(instance),
             }
         })?,
     }

@@ -306,7 +306,7 @@ impl Classes {
     }
 
     /// The address in an instance's `zsRef`, if it has one yet.
-    fn stream(&self, jni: Jni, kind: Kind, instance: jobject) -> Option<Option<jlong>> {
+    pub(crate) fn stream(&self, jni: Jni, kind: Kind, instance: jobject) -> Option<Option<jlong>> {
         let fields = found(&self.address, || self.find_address(jni));
         let (zs_ref, address) = (*fields.get(kind))?;
         let holder = jni.object_field(instance, zs_ref);

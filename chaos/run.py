@@ -162,7 +162,8 @@ class Run:
             # demand, no other agent can start (101, 102), and ours gets no thread or class file.
             # While another agent starts in the JVM's only attach thread, which takes a minute on a
             # busy machine, there is no answer.
-            full = "OutOfMemoryError|return code: 10[12]|java.lang.Thread|OUT_OF_MEMORY"
+            full = "OutOfMemoryError|return code: 10[12]|java.lang.Thread|OUT_OF_MEMORY|" \
+                "the JVM is out of memory"
             return self.counts.exists() or "another report" in wrong or \
                 "HEAP" in self.antagonists and re.search(full, wrong) or \
                 self.cell.companion.endswith("-attached") and "in its queue" in wrong

@@ -159,10 +159,9 @@ class Run:
                 return False
             # A JVM that ends refuses (the counts are the last that the program writes), and so does
             # an agent that makes another report. With a full heap the JVM cannot even take the
-            # demand, no other agent can start (101, 102), and ours gets no thread or class file; the
-            # latter is so where malloc fails, too.
-            # While another agent starts in the JVM's only attach thread, which takes a minute on a
-            # busy machine, there is no answer.
+            # demand, no other agent can start (101, 102), and ours gets no thread or class file, as
+            # where malloc fails. While another agent starts in the JVM's only attach thread, which
+            # takes a minute on a busy machine, there is no answer.
             short = "OutOfMemoryError|return code: 10[12]|java.lang.Thread|OUT_OF_MEMORY|" \
                 "the JVM is out of memory"
             return self.counts.exists() or "another report" in wrong or \

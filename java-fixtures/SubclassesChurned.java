@@ -1,4 +1,5 @@
-// Sixteen threads create instances of subclasses, and end them, until stdin has a line or is closed.
+// Sixteen threads create instances of subclasses, and end them, until stdin has a line or is
+// closed.
 // expect: inflater created some, ended some; deflater created some, ended some
 
 import java.util.concurrent.CountDownLatch;

@@ -23,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 
-from chaos import COLLECTORS, TOP, Failure, built, jdks, output_of, collects
+from chaos import COLLECTORS, TOP, Failure, built, collects, jdks, output_of
 
 # What a JVM or a command may take, on a machine that does other things, too.
 LIMIT = 90

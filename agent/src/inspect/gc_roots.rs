@@ -70,7 +70,7 @@ enum ClassRole {
 }
 
 /// The tag of virtual threads that have been started. A walk from the roots visits no others: if a
-/// constructor still runs, there is no continuation yet, and HotSpot crashes when it reads it
+/// constructor still runs, there is no continuation yet, and HotSpot crashes on reading it
 /// (`JvmtiEnvBase::is_vthread_alive`, JDK 25 to 28). JDK 21 does not read it; 22 to 24 were not
 /// tried.
 const STARTED: jlong = -1;
@@ -272,7 +272,7 @@ impl Walk {
             return Ok(());
         };
         let referent =
-            self.field_offset(jni, reference, "referent")?.ok_or(jvmtiError::NOT_FOUND)?;
+            self.fields_before(jni, reference, "referent")?.ok_or(jvmtiError::NOT_FOUND)?;
         for class in all.into_iter().filter(|class| jni.is_assignable(*class, reference)) {
             let strength = match () {
                 () if jni.is_assignable(class, soft) => ReferenceStrength::Soft,
@@ -287,7 +287,7 @@ impl Walk {
 
     /// Tags the virtual threads whose field `state` is not that of a new one.
     fn tag_started(&mut self, jni: Jni, class: jclass) -> Result<()> {
-        let Some(state) = self.field_offset(jni, class, "state")? else { return Ok(()) };
+        let Some(state) = self.fields_before(jni, class, "state")? else { return Ok(()) };
         let state = self.field_index(jni, class, state)?;
         let mut left = MAX_OBJECTS;
         let began = Instant::now();
@@ -308,24 +308,24 @@ impl Walk {
         self.jvmti.set_tag(class, CLASSES + number)
     }
 
-    /// How many fields of a class and its superclasses come before this one.
-    fn field_offset(&self, jni: Jni, class: jclass, name: &str) -> Result<Option<usize>> {
+    /// How many fields come before this one, those of superclasses included.
+    fn fields_before(&self, jni: Jni, class: jclass, name: &str) -> Result<Option<usize>> {
         let fields = self.jvmti.fields(class)?;
-        let Some(mut offset) = fields.iter().position(|field| field.name == name) else {
+        let Some(mut before) = fields.iter().position(|field| field.name == name) else {
             return Ok(None);
         };
         let mut superclass = jni.superclass(class);
         while !superclass.is_null() {
-            offset += self.jvmti.count_fields(superclass)?;
+            before += self.jvmti.count_fields(superclass)?;
             superclass = jni.superclass(superclass);
         }
-        Ok(Some(offset))
+        Ok(Some(before))
     }
 
-    /// The index that the field with this offset has in instances of a class: the fields of all
-    /// its interfaces come first, each interface once (JVMTI, jvmtiHeapReferenceInfoField).
-    fn field_index(&self, jni: Jni, class: jclass, offset: usize) -> Result<u32> {
-        let (mut seen, mut index) = (HashSet::new(), offset);
+    /// The index of a field in instances of a class: those that come before it, and the fields of
+    /// all interfaces, each interface once (JVMTI, jvmtiHeapReferenceInfoField).
+    fn field_index(&self, jni: Jni, class: jclass, before: usize) -> Result<u32> {
+        let (mut seen, mut index) = (HashSet::new(), before);
         let mut todo = vec![class];
         while let Some(class) = todo.pop() {
             for interface in self.jvmti.interfaces(class)? {

@@ -105,7 +105,7 @@ extern "system" fn on_reference<F: FnMut(&Reference) -> Visit>(
 
 /// A field of an object, as a heap walk reports it.
 pub(crate) struct PrimitiveField<'a> {
-    /// As JVMTI counts them (jvmtiHeapReferenceInfoField).
+    /// Its index, as JVMTI counts fields (jvmtiHeapReferenceInfoField).
     pub(crate) index: u32,
     pub(crate) value: Primitive,
     /// The object's tag.
@@ -174,8 +174,8 @@ impl Jvmti {
         call!(self, IterateOverInstancesOfClass, class, filter, Some(visit::<F>), mark)
     }
 
-    /// Calls `each` with every primitive field of every instance of this very class: one heap walk,
-    /// which pauses the application. It ends when `each` returns false.
+    /// Calls `each` with every `int` and `long` field of every instance of this very class: one
+    /// heap walk, which pauses the application. It ends when `each` returns false.
     pub(crate) fn each_field<F: FnMut(PrimitiveField<'_>) -> bool>(
         self,
         class: jclass,

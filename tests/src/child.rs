@@ -101,6 +101,17 @@ impl Running {
         &self.dir.0
     }
 
+    /// The names of the agent's threads in it, in the order of their ids.
+    pub fn agent_threads(&self) -> Result<Vec<String>> {
+        let tasks = format!("/proc/{}/task", self.pid());
+        let tasks = fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))?;
+        // A thread may end meanwhile.
+        let names =
+            tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+        let own = |name: &String| name.starts_with("zaudit");
+        Ok(names.map(|name| name.trim_end().to_owned()).filter(own).collect())
+    }
+
     /// Waits until it has printed `line` on stdout.
     pub fn wait_for(&mut self, line: &str) -> Result<()> {
         self.wait_until(

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 use zaudit_tests::Result;
@@ -377,19 +377,10 @@ fn held(program: &Program<'_>) -> Result<Held> {
     let all = logged(program.running.dir(), "holds")?;
     let last = all.last().ok_or("no audit has ended")?;
     let bytes = last.parse().map_err(|_| format!("no number: {last}"))?;
-    let process = PathBuf::from(format!("/proc/{}", program.running.pid()));
-    let entries = |folder: &str| {
-        let entries = fs::read_dir(process.join(folder)).map_err(|error| error.to_string())?;
-        Ok::<_, String>(entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>())
-    };
-    let is_own = |task: &&PathBuf| {
-        fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("zaudit"))
-    };
-    Ok(Held {
-        bytes,
-        descriptors: entries("fd")?.len(),
-        threads: entries("task")?.iter().filter(is_own).count(),
-    })
+    let descriptors = format!("/proc/{}/fd", program.running.pid());
+    let descriptors =
+        fs::read_dir(&descriptors).map_err(|error| format!("{descriptors}: {error}"))?.count();
+    Ok(Held { bytes, descriptors, threads: program.running.agent_threads()?.len() })
 }
 
 /// One audit. Whatever fails is said, what is reported is right, and what is said to be over is.

@@ -16,7 +16,7 @@ use crate::state::context::Context;
 use crate::sys::interposer;
 use crate::sys::jni::{Jni, NativeMethod};
 use crate::sys::jvm_flags;
-use crate::sys::jvmti::{jclass, jvmtiError};
+use crate::sys::jvmti::{jclass, jint, jvmtiError};
 use crate::sys::posix::{say, take_signal};
 use jvmti_bindings::sys::jvmti::{
     JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, JVMTI_EVENT_DATA_DUMP_REQUEST, JVMTI_EVENT_OBJECT_FREE,
@@ -48,8 +48,13 @@ pub(crate) fn arm(
     expected: Expectations,
 ) -> Result<(), String> {
     check_can_arm(agent)?;
+    let mut before = None;
     let armed = jni
-        .with_locals(LOCAL_REFS, || set_up(agent, jni, options, expected))
+        .with_locals(LOCAL_REFS, || {
+            prepare(agent, jni)?;
+            before = events::versions(agent, jni);
+            set_up(agent, jni, options, expected)
+        })
         .unwrap_or_else(|| Err(OUT_OF_MEMORY.into()));
     // The JVM may have exited meanwhile. The memory goes with the process, as in
     // `Agent::shut_down`.
@@ -59,7 +64,7 @@ pub(crate) fn arm(
     }
     // What has begun would be an audit without hooks, and would prevent the next one.
     if armed.is_err()
-        && let Some(why) = restore(agent, jni)
+        && let Some(why) = restore(agent, jni, before)
     {
         say(&why);
     }
@@ -95,7 +100,6 @@ fn set_up(
     expected: Expectations,
 ) -> Result<(), String> {
     let failed = |function: &'static str| move |error| format!("JVMTI {function} failed: {error}");
-    prepare(agent, jni)?;
     let jvmti = agent.new_environment()?;
     interposer::install(agent.jvmti, events::before_change);
     let audit =
@@ -217,7 +221,7 @@ pub(crate) fn disarm(
         EndOfAudit::Done(written) => written,
     };
     // A JVM that has exited meanwhile has written its last report itself.
-    let restored = restore(agent, jni);
+    let restored = restore(agent, jni, None);
     #[cfg(feature = "fault-injection")]
     crate::sys::fault_injection::audit_ended();
     DisarmOutcome::Done(written.and_then(|written| restored.map_or(Ok(written), Err)))
@@ -225,13 +229,15 @@ pub(crate) fn disarm(
 
 /// [`take_down`] with space for local references, if the JVM has it. Without, -Xcheck:jni may warn
 /// of them.
-fn restore(agent: &'static Agent, jni: Jni) -> Option<String> {
-    jni.with_locals(LOCAL_REFS, || take_down(agent)).unwrap_or_else(|| take_down(agent))
+fn restore(agent: &'static Agent, jni: Jni, before: Option<jint>) -> Option<String> {
+    let take_down = || take_down(agent, jni, before);
+    jni.with_locals(LOCAL_REFS, take_down).unwrap_or_else(take_down)
 }
 
 /// Removes the audit: hooks, events, thread, tags. Returns an error message if something could not
-/// be restored.
-fn take_down(agent: &'static Agent) -> Option<String> {
+/// be restored. `before` is how many versions the classes had had when the audit was to begin: if
+/// they have had no more, there are no hooks.
+fn take_down(agent: &'static Agent, jni: Jni, before: Option<jint>) -> Option<String> {
     let Some(audit) = agent.end_audit() else {
         // It was not begun yet.
         interposer::remove();
@@ -250,7 +256,10 @@ fn take_down(agent: &'static Agent) -> Option<String> {
     });
     // ObjectFree stays enabled until its environment is disposed: setting its mode may deadlock the
     // JVM (see `sys::object_free`).
-    if let Err((function, error)) = restored {
+    let is_original = || before.is_some() && events::versions(agent, jni) == before;
+    if let Err((function, error)) = restored
+        && !is_original()
+    {
         failed = Some(format!(
             "cannot restore the original bytecode: JVMTI {function} failed: {error}; the hooks do \
              nothing now"

@@ -189,7 +189,7 @@ pub(crate) fn rest_again(
 }
 
 /// How many versions the classes with hooks have had so far, in all.
-fn versions(agent: &Agent, jni: Jni) -> Option<jint> {
+pub(crate) fn versions(agent: &Agent, jni: Jni) -> Option<jint> {
     let classes = agent.classes.get()?;
     let field = classes.redefined?;
     let all = instrument::targets().filter_map(|target| classes.of_target(target));

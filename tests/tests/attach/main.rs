@@ -12,7 +12,6 @@ mod other_agents;
 mod stress;
 
 use libtest_mimic::Trial;
-use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use zaudit_tests::Result;
@@ -137,7 +136,7 @@ impl Program {
     pub fn wait_for_threads(&self, wanted: &[&str]) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            let own = own_threads(self.running.pid())?;
+            let own = self.running.agent_threads()?;
             if own == wanted {
                 return Ok(());
             }
@@ -166,16 +165,4 @@ fn ensure_printed(ended: &Ended, mut said: Vec<String>, last: &str, code: i32) -
         format!("{code} and {said:#?} expected: {ended}")
     });
     Ok(())
-}
-
-/// The agent's threads in a process.
-fn own_threads(pid: u32) -> Result<Vec<String>> {
-    let tasks = format!("/proc/{pid}/task");
-    let names = fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))?;
-    let names =
-        names.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
-    Ok(names
-        .map(|name| name.trim_end().to_owned())
-        .filter(|name| name.starts_with("zaudit"))
-        .collect())
 }

@@ -21,7 +21,7 @@ from companions import CHOICES, Companions
 from run import ANTAGONISTS, GROWTH, LONG, RARE, Failure, Run
 
 TOP = Path(__file__).resolve().parent.parent
-# JDK 11 has two of them on trial.
+# Some collectors are on trial in JDK 11 and 24.
 EXPERIMENTAL = "-XX:+UnlockExperimentalVMOptions"
 COLLECTORS = {
     "serial": ["-XX:+UseSerialGC"],
@@ -29,7 +29,11 @@ COLLECTORS = {
     "cms": ["-XX:+UseConcMarkSweepGC"],
     "g1": ["-XX:+UseG1GC"],
     "zgc": [EXPERIMENTAL, "-XX:+UseZGC"],
+    # From JDK 24 on, ZGC is always generational.
+    "zgc-generational": ["-XX:+UseZGC", "-XX:+ZGenerational"],
     "shenandoah": [EXPERIMENTAL, "-XX:+UseShenandoahGC"],
+    "shenandoah-generational": [EXPERIMENTAL, "-XX:+UseShenandoahGC",
+                                "-XX:ShenandoahGCMode=generational"],
 }
 # Flags of product builds that make rare moments frequent.
 DIAGNOSTIC = "-XX:+UnlockDiagnosticVMOptions"
@@ -197,7 +201,9 @@ def goes_with(cell):
 
 def collects(major, collector):
     """Whether this JDK has the collector."""
-    first, last = {"cms": (8, 13), "zgc": (11, 99), "shenandoah": (11, 99)}.get(collector, (8, 99))
+    first, last = {"cms": (8, 13), "zgc": (11, 99), "zgc-generational": (21, 23),
+                   "shenandoah": (11, 99), "shenandoah-generational": (24, 99),
+                   }.get(collector, (8, 99))
     return first <= major <= last
 
 

@@ -63,6 +63,9 @@ class Run:
         # JVM.
         if cell.companion == "async-profiler-attached" or cell.stress == "debugger":
             chosen["MEMORY"] = False
+        # With a full heap, Shenandoah of JDK 11 goes on collecting for minutes, also without the agent.
+        if (cell.major, cell.collector) == (11, "shenandoah"):
+            chosen["HEAP"] = False
         self.antagonists = [name for name in antagonists
                             if chosen.get(name, True) or name in always]
         rare = [name.lower() for name in self.antagonists if name in RARE]

@@ -59,11 +59,11 @@ class Run:
         # A stop that arrives in a hook is an exception pending while it reads fields, and one that
         # arrives in the debugger's agent ends the JVM.
         chosen["STOPPED"] = cell.stress not in ("check-jni", "debugger")
-        # Without memory, async-profiler 4.6 crashes when it starts, and the debugger's agent ends the
-        # JVM.
+        # Without memory, async-profiler 4.6 crashes when it starts, and the debugger's agent ends
+        # the JVM.
         if cell.companion == "async-profiler-attached" or cell.stress == "debugger":
             chosen["MEMORY"] = False
-        # With a full heap, Shenandoah of JDK 11 goes on collecting for minutes, also without the agent.
+        # With a full heap, Shenandoah of JDK 11 collects for minutes, also without the agent.
         if (cell.major, cell.collector) == (11, "shenandoah"):
             chosen["HEAP"] = False
         self.antagonists = [name for name in antagonists

@@ -43,11 +43,6 @@ impl Hook {
         self.agent.audit(&self.inside).filter(|audit| audit.is_counting())
     }
 
-    /// Whether `audit` is still under way.
-    pub(crate) fn is_under_way(&self, audit: &Arc<Audit>) -> bool {
-        self.audit().is_some_and(|current| Arc::ptr_eq(current, audit))
-    }
-
     /// Runs something that calls the JVM or takes long. What it returns belongs to an audit that
     /// may have ended meanwhile.
     pub(crate) fn outside<T>(&mut self, body: impl FnOnce(Context<'_>) -> T) -> Option<T> {
@@ -55,11 +50,15 @@ impl Hook {
         let (agent, jni) = (self.agent, self.jni);
         #[cfg(feature = "fault-injection")]
         crate::sys::fault_injection::calls();
-        let done = self.inside.outside(|| {
+        let number = audit.number;
+        // If this is the last reference to the audit, it is disposed of, which calls the JVM.
+        let done = self.inside.outside(move || {
             jni.check_exceptions();
-            body(Context { agent, audit: &audit, jni })
+            let done = body(Context { agent, audit: &audit, jni });
+            drop(audit);
+            done
         });
-        self.is_under_way(&audit).then_some(done)
+        self.audit().is_some_and(|current| current.number == number).then_some(done)
     }
 }
 

@@ -119,12 +119,15 @@ fn all() -> Counts {
 
 /// Counts from 0 from now on.
 pub(super) fn begin() {
-    *BEGAN.lock().unwrap_or_else(PoisonError::into_inner) = all();
+    let mut began = BEGAN.lock().unwrap_or_else(PoisonError::into_inner);
+    *began = all();
 }
 
 /// The counts since then.
 pub(super) fn since() -> Counts {
-    let (mut counts, began) = (all(), *BEGAN.lock().unwrap_or_else(PoisonError::into_inner));
+    let began = BEGAN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Under the lock, so that none is less than when counting began.
+    let mut counts = all();
     counts.all.subtract(began.all);
     counts.frozen.subtract(began.frozen);
     for (count, began) in counts.fallbacks.iter_mut().zip(began.fallbacks) {

@@ -18,7 +18,7 @@ use crate::sys::jvmti::{jclass, jlong, jobject};
 use jvmti_bindings::sys::jni::JNIEnv;
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, OnceLock};
 use zaudit_core::analysis::footprint::Footprint;
 use zaudit_core::analysis::rules::Rule;
@@ -173,10 +173,10 @@ fn answered(env: *mut JNIEnv, body: impl FnOnce(Jni) -> Result<String, String>) 
         if allocator::is_pressed() {
             return None;
         }
-        jni.string(&match body(jni) {
-            Ok(text) => format!("+{text}"),
-            Err(why) => format!("-{why}"),
-        })
+        match body(jni) {
+            Ok(text) => jni.string('+', &text),
+            Err(why) => jni.string('-', &why),
+        }
     });
     text.flatten().unwrap_or(std::ptr::null_mut())
 }
@@ -213,7 +213,7 @@ fn list(context: Context<'_>, made: &[Made]) -> Result<String, OutOfMemory> {
         Some(baseline) => report.against(baseline),
         None => report,
     };
-    let mut lines = String::new();
+    let mut lines = Lines::default();
     for classified in &report.classification.sites {
         let ids = audit.session.find(&[classified.site.stable_id]);
         let Some(made) = ids.first().and_then(|(_, id)| by_site.get(id)) else { continue };
@@ -230,32 +230,50 @@ fn list(context: Context<'_>, made: &[Made]) -> Result<String, OutOfMemory> {
         }
         for (thread, mut made) in by_thread {
             made.sort_unstable_by_key(|made| made.number);
-            line(&mut lines, &classified.site, thread, &made);
+            line(&mut lines, &classified.site, thread, &made).map_err(|fmt::Error| OutOfMemory)?;
         }
     }
-    Ok(lines)
+    Ok(lines.0)
+}
+
+/// The lines of an answer. Fails if there is no memory for more.
+#[derive(Default)]
+struct Lines(String);
+
+impl fmt::Write for Lines {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.try_reserve(text.len()).map_err(|_| fmt::Error)?;
+        self.0.push_str(text);
+        Ok(())
+    }
 }
 
 /// One line of the answer, as `Zaudit.open` in `java/agent` reads it.
-fn line(to: &mut String, site: &zaudit_core::stacks::Site, thread: u64, made: &[&Made]) {
-    let field = |to: &mut String, text: &str| {
-        to.push('\t');
-        to.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }));
+fn line(
+    to: &mut Lines,
+    site: &zaudit_core::stacks::Site,
+    thread: u64,
+    made: &[&Made],
+) -> fmt::Result {
+    let field = |to: &mut Lines, text: &str| {
+        to.write_char('\t')?;
+        let mut harmless = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+        harmless.try_for_each(|c| to.write_char(c))
     };
-    let _ = write!(to, "{:016x}\t{}\t{thread}\t", site.stable_id, word(site.kind));
+    write!(to, "{:016x}\t{}\t{thread}\t", site.stable_id, word(site.kind))?;
     for (at, made) in made.iter().enumerate() {
         let comma = if at == 0 { "" } else { "," };
-        let _ = write!(to, "{comma}{}{}", made.number, letter(made.outcome));
+        write!(to, "{comma}{}{}", made.number, letter(made.outcome))?;
     }
-    field(to, made.first().map_or("", |made| &made.name));
+    field(to, made.first().map_or("", |made| &made.name))?;
     for frame in site.frames() {
-        field(to, &frame.class);
-        field(to, &frame.method);
-        field(to, frame.file.as_deref().unwrap_or_default());
+        field(to, &frame.class)?;
+        field(to, &frame.method)?;
+        field(to, frame.file.as_deref().unwrap_or_default())?;
         let line = frame.line.and_then(|line| i32::try_from(line).ok()).unwrap_or(-1);
-        let _ = write!(to, "\t{line}");
+        write!(to, "\t{line}")?;
     }
-    to.push('\n');
+    to.write_char('\n')
 }
 
 /// A kind as Java code knows it: the class, but for entry streams.

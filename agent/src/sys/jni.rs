@@ -431,23 +431,37 @@ impl Jni {
         array.is_some()
     }
 
-    /// A Java string. None if the JVM has no memory for it.
-    pub(crate) fn string(self, text: &str) -> Option<jobject> {
-        let units: Vec<u16> = text.encode_utf16().collect();
+    /// A Java string. None if there is no memory for it.
+    pub(crate) fn string(self, first: char, rest: &str) -> Option<jobject> {
+        let mut units = Vec::<u16>::new();
+        // As many bytes or fewer.
+        units.try_reserve_exact(first.len_utf16() + rest.len()).ok()?;
+        units.extend_from_slice(first.encode_utf16(&mut [0; 2]));
+        units.extend(rest.encode_utf16());
         let length = jint::try_from(units.len()).ok()?;
         self.not_null(jni!(self, NewString, units.as_ptr(), length))
     }
 
-    /// The text of a Java string; what is not Unicode in it is replaced.
+    /// The text of a Java string; what is not Unicode in it is replaced. None if it is null, or if
+    /// there is no memory for it.
     pub(crate) fn text(self, string: jobject) -> Option<String> {
         if string.is_null() {
             return None;
         }
         let length = jni!(self, GetStringLength, string);
-        let mut units = vec![0u16; usize::try_from(length).ok()?];
+        let mut units = Vec::<u16>::new();
+        let count = usize::try_from(length).ok()?;
+        units.try_reserve_exact(count).ok()?;
+        units.resize(count, 0);
         jni!(self, GetStringRegion, string, 0, length, units.as_mut_ptr());
         self.clear_exception();
-        Some(String::from_utf16_lossy(&units))
+        let mut text = String::new();
+        // A unit has at most three bytes.
+        text.try_reserve_exact(count * 3).ok()?;
+        let replaced =
+            |found: std::result::Result<char, _>| found.unwrap_or(char::REPLACEMENT_CHARACTER);
+        text.extend(char::decode_utf16(units).map(replaced));
+        Some(text)
     }
 
     /// The result unless it is null. Clears a pending exception, which must not reach the program.

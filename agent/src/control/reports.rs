@@ -23,7 +23,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 use zaudit_core::escape;
 use zaudit_core::files::{self, Naming, Pattern, Rotation};
-use zaudit_core::model::{OutOfMemory, Trigger};
+use zaudit_core::model::{InstanceId, Nanos, OutOfMemory, Trigger};
 use zaudit_core::options::{Format, Options};
 use zaudit_core::report::{Process, Report, Style};
 use zaudit_instrument::Identity;
@@ -60,10 +60,26 @@ pub(crate) fn as_text(context: Context<'_>, format: Format) -> Result<String, St
     let prepared = prepare(context, &audit.options);
     let report = build(agent, audit, Trigger::Command, Some(turn.next_number()), prepared);
     let report = report.map_err(no_report)?;
-    let mut bytes = Vec::new();
-    render(&report, format, Style::default(), &mut bytes)
+    let mut text = InMemory::default();
+    render(&report, format, Style::default(), &mut text)
         .map_err(|error| format!("cannot render the report: {}", files::reason(&error)))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    String::from_utf8(text.0).map_err(|error| format!("the report is no text: {error}"))
+}
+
+/// A writer to memory, which fails if there is none.
+#[derive(Default)]
+struct InMemory(Vec<u8>);
+
+impl io::Write for InMemory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_reserve(bytes.len()).map_err(OutOfMemory::from)?;
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The result of the last report of an audit that ends before the JVM does.
@@ -217,13 +233,32 @@ fn prepare(context: Context<'_>, options: &Options) -> Prepared {
         }
     };
     agent.drain(audit);
-    if audit.identity() == Identity::Address
-        && let Err(error) = adoption::record_collected(context)
-    {
-        audit.session.record_unreadable("subclasses were not searched for garbage");
-        posix::say(&format!("cannot search for collected instances of subclasses: {error}"));
+    if audit.identity() == Identity::Address {
+        match adoption::find_gone(context) {
+            Ok(gone) if gone.is_empty() => {}
+            Ok(gone) => record_collected(context, gone),
+            Err(error) => {
+                audit.session.record_unreadable("subclasses were not searched for garbage");
+                posix::say(&format!(
+                    "cannot search for collected instances of subclasses: {error}"
+                ));
+            }
+        }
     }
     Prepared { unsettled, retention: gc_roots::find_paths(context, options) }
+}
+
+/// Records as collected what nothing frees.
+fn record_collected(
+    Context { agent, audit, jni }: Context<'_>,
+    mut gone: Vec<(InstanceId, Nanos)>,
+) {
+    /// What is being freed at this moment is freed then, unless its thread gets no processor.
+    const FREEING: Duration = Duration::from_millis(100);
+    gc::wait_for_cleaner(agent, jni);
+    std::thread::sleep(FREEING);
+    audit.record_collected(&mut gone, agent.recent());
+    gone.into_iter().for_each(|(id, _)| audit.mark_collected(id));
 }
 
 /// Records all pending frees in the ledger. Returns an error message if they could not be

@@ -261,36 +261,46 @@ const LAST_WITH_FINALIZERS: u32 = 11;
 /// No constructor takes this long to store its native stream.
 const CONSTRUCTION: Duration = Duration::from_secs(10);
 
-/// By address: records as collected the instances of subclasses that are gone while their native
-/// streams are not: nothing will ever free them.
-pub(crate) fn record_collected(context @ Context { agent, audit, jni }: Context<'_>) -> Result<()> {
+/// By address: the live instances of subclasses that are gone while their native streams are not,
+/// each with the millisecond of its creation. Nothing will ever free them, unless something is
+/// doing that at this moment: an `end()` that has cleared the address and not reached its hook, or
+/// the Cleaner after a GC.
+pub(crate) fn find_gone(
+    context @ Context { agent, audit, jni }: Context<'_>,
+) -> Result<Vec<(InstanceId, Nanos)>> {
     if agent.jvmti.release() > LAST_WITH_FINALIZERS {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let sites = audit.session.of_subclasses();
-    let candidates = audit.live(|site| sites.contains(&site));
+    // What gets the address of one of them later is created later, in another millisecond.
+    let candidates = audit.live_before(agent.recent(), |site| sites.contains(&site));
+    let mut candidates = candidates.map_err(out_of_memory)?;
     if candidates.is_empty() {
-        return Ok(());
+        return Ok(candidates);
     }
     let found = jni.with_locals(BATCH + LOCAL_REFS, || {
-        let (mut found, mut unborn) = (HashSet::new(), false);
+        let (mut found, mut unborn, mut is_complete) = (HashSet::new(), false, true);
         each_instance(context, |jni, instance, address| {
             unborn |= address.is_none();
-            found.insert(address);
+            is_complete &= found.try_reserve(1).is_ok();
+            if is_complete {
+                found.insert(address);
+            }
             jni.delete_local(instance);
         })?;
-        Ok((found, unborn))
+        if is_complete { Ok((found, unborn)) } else { Err(jvmtiError::OUT_OF_MEMORY) }
     });
     let (found, unborn) = found.unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))?;
     let now = agent.recent();
     // One whose constructor has not stored its native stream yet has no address, but is not gone.
-    let is_gone = |(id, created): &&(InstanceId, Nanos)| {
-        !found.contains(&Some(id.address())) && (!unborn || now.since(*created) > CONSTRUCTION)
+    let is_gone = |id: InstanceId, created| {
+        !found.contains(&Some(id.address())) && (!unborn || now.since(created) > CONSTRUCTION)
     };
-    for (id, created) in candidates.iter().filter(is_gone) {
-        audit.with_ledger(|ledger, _| ledger.freed_since(*id, *created, now));
-    }
-    Ok(())
+    // Most have ended during the search.
+    audit.with_ledger(|ledger, _| {
+        candidates.retain(|(id, created)| is_gone(*id, *created) && ledger.is_live(*id, *created));
+    });
+    Ok(candidates)
 }
 
 /// Calls `each` with every instance in the heap and the address of its native stream: 0 after its

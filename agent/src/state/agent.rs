@@ -20,8 +20,9 @@ use crate::sys::wake::{WakeReason, Waker};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use zaudit_core::ledger::ThreadCounts;
-use zaudit_core::model::{InstanceId, Nanos, Outcome};
+use zaudit_core::model::{InstanceId, Nanos};
 use zaudit_core::options::{Arm, Options};
+use zaudit_instrument::Identity;
 
 /// The agent of this process; empty until it is loaded.
 static AGENT: OnceLock<Agent> = OnceLock::new();
@@ -63,9 +64,6 @@ pub(crate) struct Agent {
     /// The number of [`jni::shortages`] at the last report.
     shortages: AtomicU64,
 }
-
-/// A reason for `health`.
-const LOST: &str = "the process had no memory left for what was made since a mark";
 
 impl Agent {
     /// `live` says whether the JVM was in its live phase before.
@@ -217,11 +215,10 @@ impl Agent {
         let now = self.now();
         let freed = |id| {
             audit.with_ledger(|ledger, _| ledger.freed(id, now));
-            if audit.marks.are_held() && audit.marks.lost(id, Outcome::Collected, None).is_err() {
-                audit.session.record_dropped(LOST);
-            }
+            audit.mark_collected(id);
         };
-        if self.freed.take(freed) {
+        // By address, nothing comes from here.
+        if self.freed.take(freed) || audit.identity() == Identity::Address {
             audit.shrink();
         }
     }

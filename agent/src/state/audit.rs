@@ -21,7 +21,7 @@ use zaudit_core::analysis::classify::Baseline;
 use zaudit_core::analysis::history::History;
 use zaudit_core::analysis::rules::Rule;
 use zaudit_core::ledger::{Ledger, Tally, ThreadCounts};
-use zaudit_core::model::{InstanceId, Kind, Nanos, OutOfMemory, PerKind, SiteId};
+use zaudit_core::model::{InstanceId, Kind, Nanos, OutOfMemory, Outcome, PerKind, SiteId};
 use zaudit_core::options::Options;
 use zaudit_core::session::{Session, Snapshot};
 use zaudit_instrument::{Callback, Identity};
@@ -213,9 +213,30 @@ impl Audit {
         slots::quiet(|quiet, _| self.ledger.get_mut(quiet).has_live())
     }
 
-    /// The live instances of the sites that are `wanted`, each with its moment of creation.
-    pub(crate) fn live(&self, wanted: impl Fn(SiteId) -> bool) -> Vec<(InstanceId, Nanos)> {
-        slots::quiet(|quiet, _| self.ledger.get_mut(quiet).live(wanted))
+    /// The live instances of the sites that are `wanted` that were created before this moment, each
+    /// with the millisecond of its creation.
+    pub(crate) fn live_before(
+        &self,
+        moment: Nanos,
+        wanted: impl Fn(SiteId) -> bool,
+    ) -> Result<Vec<(InstanceId, Nanos)>, OutOfMemory> {
+        slots::quiet(|quiet, _| self.ledger.get_mut(quiet).live_before(moment, wanted))
+    }
+
+    /// Counts as collected those of these instances that are still live, and leaves only them.
+    pub(crate) fn record_collected(&self, gone: &mut Vec<(InstanceId, Nanos)>, now: Nanos) {
+        slots::quiet(|quiet, _| {
+            let ledger = self.ledger.get_mut(quiet);
+            gone.retain(|(id, created)| ledger.is_live(*id, *created) && ledger.freed(*id, now));
+        });
+    }
+
+    /// An instance was collected: so was what a mark has of it.
+    pub(crate) fn mark_collected(&self, id: InstanceId) {
+        if self.marks.are_held() && self.marks.lost(id, Outcome::Collected, None).is_err() {
+            self.session
+                .record_dropped("the process had no memory left for what was made since a mark");
+        }
     }
 
     /// How instances are known.

@@ -20,7 +20,9 @@ mod tally;
 
 use self::counts::{Shared, SiteCounts};
 use self::table::{Full, MAX_SITES, Record, Table};
-use crate::model::{Actor, InstanceId, Kind, Nanos, OutOfMemory, PerKind, Role, SiteId, ThreadId};
+use crate::model::{
+    Actor, InstanceId, Kind, Nanos, OutOfMemory, PerKind, Role, SiteId, ThreadId, push,
+};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -427,21 +429,29 @@ impl Ledger {
         self.table.records().next().is_some() || !self.odd().is_empty()
     }
 
-    /// The live instances of the sites that are `wanted`, each with its moment of creation. All
-    /// hooks must be held up.
-    pub fn live(&self, wanted: impl Fn(SiteId) -> bool) -> Vec<(InstanceId, Nanos)> {
-        let records = self.table.records();
-        let wanted = records.filter(|(_, record)| {
-            adopted_kind(record.site).is_none() && wanted(SiteId(record.site))
-        });
-        wanted.map(|(id, record)| (id, record.created())).collect()
+    /// The live instances of the sites that are `wanted` that were created before this moment, each
+    /// with the millisecond of its creation. All hooks must be held up.
+    pub fn live_before(
+        &self,
+        moment: Nanos,
+        wanted: impl Fn(SiteId) -> bool,
+    ) -> Result<Vec<(InstanceId, Nanos)>, OutOfMemory> {
+        let mut found = Vec::new();
+        for (id, record) in self.table.records() {
+            if record.millis < table::millis(moment)
+                && adopted_kind(record.site).is_none()
+                && wanted(SiteId(record.site))
+            {
+                push(&mut found, (id, record.created()))?;
+            }
+        }
+        Ok(found)
     }
 
-    /// As [`freed`](Ledger::freed), if it is still the instance that was created at that moment.
-    pub fn freed_since(&self, id: InstanceId, created: Nanos, now: Nanos) {
-        if self.table.get(id).is_some_and(|record| record.created() == created) {
-            self.freed(id, now);
-        }
+    /// Whether the instance that was created in that millisecond is live. If it has ended, another
+    /// one may have its id.
+    pub fn is_live(&self, id: InstanceId, created: Nanos) -> bool {
+        self.table.get(id).is_some_and(|record| record.created() == created)
     }
 
     /// Makes this thread count for a site. True if its name should be given to the site.

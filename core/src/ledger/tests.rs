@@ -200,6 +200,24 @@ fn what_a_finalizer_makes_and_ends_itself_is_ended() {
 }
 
 #[test]
+fn what_was_live_before_is_not_what_has_its_id_later() {
+    let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
+    let ids: Vec<_> = (5..8).map(|n| book.make(SITE, MAIN, ms(n))).collect();
+    book.adopt(Kind::Inflater, ms(1));
+    let wanted = |site| site == SITE;
+    // Those of the same millisecond could be mixed up with what gets their ids in it.
+    let mut live = book.ledger.live_before(ms(7), wanted).unwrap();
+    live.sort_unstable_by_key(|(_, created)| created.0);
+    assert_eq!(live, [(ids[0], ms(5)), (ids[1], ms(6))]);
+    assert_eq!(book.ledger.live_before(ms(7), |_| false), Ok(Vec::new()));
+    assert!(live.iter().all(|(id, created)| book.ledger.is_live(*id, *created)));
+    book.ended(ids[0], by(1, Role::Program), ms(8));
+    assert!(!book.ledger.is_live(ids[0], ms(5)));
+    book.ledger.created(&book.own, ids[0], SITE, MAIN, ms(7)).unwrap();
+    assert!(!book.ledger.is_live(ids[0], ms(5)) && book.ledger.is_live(ids[0], ms(7)));
+}
+
+#[test]
 fn adopted_ones_are_counted_apart() {
     let mut book = Book { ledger: Ledger::with_room(), ..Book::default() };
     let ids: Vec<_> = (0..4).map(|_| book.adopt(Kind::Deflater, ms(5))).collect();

@@ -1,5 +1,5 @@
-// As many threads as the argument says, or sixteen, create instances of subclasses, and end them,
-// until stdin has a line or is closed.
+// Sixteen threads create instances of subclasses, and end them, until stdin has a line or is
+// closed.
 // expect: inflater created some, ended some; deflater created some, ended some
 
 import java.util.concurrent.CountDownLatch;
@@ -15,7 +15,7 @@ public class SubclassesChurned {
 
     public static void main(String[] args) throws Exception {
         final CountDownLatch begun = new CountDownLatch(1000);
-        Thread[] threads = new Thread[args.length > 0 ? Integer.parseInt(args[0]) : 16];
+        Thread[] threads = new Thread[16];
         for (int i = 0; i < threads.length; i++) {
             threads[i] = new Thread("churner") {
                 @Override

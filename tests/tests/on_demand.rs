@@ -5,6 +5,7 @@
 
 use std::process::{Command, ExitCode, Stdio};
 use zaudit_tests::Result;
+use zaudit_tests::agent;
 use zaudit_tests::child::Running;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
@@ -33,7 +34,7 @@ const TESTS: [(&str, &[Need], Test); 15] = [
     ("many_signals", ANY, many_signals),
     ("exact_while_threads_go_on", ANY, exact_while_threads_go_on),
     ("subclasses_under_construction", &[Need::Jdk(9..=11)], subclasses_under_construction),
-    ("subclasses_that_end", &[Need::Jdk(9..=11)], subclasses_that_end),
+    ("subclasses_that_end", &[Need::Jdk(8..=11)], subclasses_that_end),
 ];
 
 fn main() -> ExitCode {
@@ -260,27 +261,25 @@ fn exact_while_threads_go_on(env: &TestEnv, jdk: &Jdk) -> Result<()> {
 /// constructor has not stored its native stream yet looks like one, but is not. (JDK 8's finalizer
 /// cannot keep up with this program.)
 fn subclasses_under_construction(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    churned(env, jdk, &[], &[], 20)
+    churned(env, jdk, 20, |jvm| Ok(jvm.audited(&env.library, "")))
 }
 
 /// One whose `end()` has cleared the address, and has not reached the hook yet, is not gone either.
-/// Few threads, so that seldom a constructor is running, in the interpreter, which takes longer
-/// from the one to the other.
 fn subclasses_that_end(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    churned(env, jdk, &["-Xint", "-Xmx64m", "-XX:+UseSerialGC"], &["2"], 100)
+    let slow =
+        |jvm: Jvm| Ok(jvm.env("ZAUDIT_FAULT", "slow-end").audited(&agent::faulty_library()?, ""));
+    churned(env, jdk, 5, slow)
 }
 
 /// Makes reports while instances of subclasses are created and ended, none of which is left.
 fn churned(
     env: &TestEnv,
     jdk: &Jdk,
-    flags: &[&str],
-    arguments: &[&str],
     reports: u32,
+    audited: impl FnOnce(Jvm) -> Result<Jvm>,
 ) -> Result<()> {
     let fixture = env.fixture("SubclassesChurned")?;
-    let jvm = Jvm::new(jdk, fixture)?.flags(flags.iter().copied()).args(arguments);
-    let mut running = ready(jvm.audited(&env.library, ""))?;
+    let mut running = ready(audited(Jvm::new(jdk, fixture)?)?)?;
     for number in 1..=reports {
         running.signal("USR1")?;
         running.wait_for_report(&format!("r.{number}.json"))?;

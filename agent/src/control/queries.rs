@@ -136,7 +136,9 @@ extern "system" fn answer(
 ) -> jobject {
     answered(env, |jni| {
         let (Some(what), Some(argument)) = (jni.text(what), jni.text(argument)) else {
-            return Err("the query has no name or no argument".into());
+            return Err(
+                "the query has no name or no argument, or there is no memory for them".into()
+            );
         };
         match what.as_str() {
             "describe" => {

@@ -20,7 +20,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use zaudit_core::escape;
 use zaudit_core::files::{self, Naming, Pattern, Rotation};
 use zaudit_core::model::{InstanceId, Nanos, OutOfMemory, Trigger};
@@ -248,23 +248,34 @@ fn prepare(context: Context<'_>, options: &Options) -> Prepared {
     Prepared { unsettled, retention: gc_roots::find_paths(context, options) }
 }
 
-/// Records as collected what nothing frees.
+/// Records as collected what is still live after a while: nothing will free it.
 fn record_collected(
     Context { agent, audit, jni }: Context<'_>,
     mut gone: Vec<(InstanceId, Nanos)>,
 ) {
     /// What is being freed at this moment is freed then, unless its thread gets no processor.
     const FREEING: Duration = Duration::from_millis(100);
+    /// How often the JVM may have held up the program meanwhile.
+    const PAUSES: usize = 10;
     gc::wait_for_cleaner(agent, jni);
-    std::thread::sleep(FREEING);
+    for _ in 0..PAUSES {
+        let began = Instant::now();
+        std::thread::sleep(FREEING);
+        // During a pause this waits for its end.
+        jni.check_exceptions();
+        if began.elapsed() < FREEING * 5 / 4 {
+            break;
+        }
+    }
     audit.record_collected(&mut gone, agent.recent());
-    gone.into_iter().for_each(|(id, _)| audit.mark_collected(id));
+    gone.into_iter().for_each(|(id, _)| audit.tell_marks_collected(id));
 }
 
-/// Records all pending frees in the ledger. Returns an error message if they could not be
-/// delivered.
+/// Records all pending frees in the ledger, and gives memory back. Returns an error message if they
+/// could not be delivered.
 fn deliver(agent: &Agent, audit: &Audit) -> Option<String> {
     if audit.identity() == Identity::Address {
+        audit.shrink();
         return None;
     }
     let thread_class = agent.classes.get().map(|classes| classes.thread);

@@ -185,7 +185,7 @@ fn read_addresses(
                 if let Primitive::Long(address) = field.value
                     && address != 0
                 {
-                    is_complete = found.try_reserve(1).is_ok();
+                    is_complete &= found.try_reserve(1).is_ok();
                     if is_complete {
                         found.push(InstanceId::of_address(address));
                     }
@@ -272,7 +272,7 @@ pub(crate) fn find_gone(
         return Ok(Vec::new());
     }
     let sites = audit.session.of_subclasses();
-    // What gets the address of one of them later is created later, in another millisecond.
+    // Whatever gets one of these addresses later is created in a later millisecond.
     let candidates = audit.live_before(agent.recent(), |site| sites.contains(&site));
     let mut candidates = candidates.map_err(out_of_memory)?;
     if candidates.is_empty() {
@@ -293,13 +293,14 @@ pub(crate) fn find_gone(
     let (found, unborn) = found.unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))?;
     let now = agent.recent();
     // One whose constructor has not stored its native stream yet has no address, but is not gone.
-    let is_gone = |id: InstanceId, created| {
-        !found.contains(&Some(id.address())) && (!unborn || now.since(created) > CONSTRUCTION)
-    };
-    // Most have ended during the search.
-    audit.with_ledger(|ledger, _| {
-        candidates.retain(|(id, created)| is_gone(*id, *created) && ledger.is_live(*id, *created));
+    candidates.retain(|(id, created)| {
+        !found.contains(&Some(id.address())) && (!unborn || now.since(*created) > CONSTRUCTION)
     });
+    // Most have ended during the search.
+    let retain_live = |ledger: &Ledger, _: &_| {
+        candidates.retain(|(id, created)| ledger.is_live(*id, *created));
+    };
+    audit.with_ledger(retain_live).ok_or(jvmtiError::OUT_OF_MEMORY)?;
     Ok(candidates)
 }
 

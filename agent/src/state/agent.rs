@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use zaudit_core::ledger::ThreadCounts;
 use zaudit_core::model::{InstanceId, Nanos};
 use zaudit_core::options::{Arm, Options};
-use zaudit_instrument::Identity;
 
 /// The agent of this process; empty until it is loaded.
 static AGENT: OnceLock<Agent> = OnceLock::new();
@@ -215,10 +214,9 @@ impl Agent {
         let now = self.now();
         let freed = |id| {
             audit.with_ledger(|ledger, _| ledger.freed(id, now));
-            audit.mark_collected(id);
+            audit.tell_marks_collected(id);
         };
-        // By address, nothing comes from here.
-        if self.freed.take(freed) || audit.identity() == Identity::Address {
+        if self.freed.take(freed) {
             audit.shrink();
         }
     }

@@ -170,7 +170,7 @@ impl Audit {
         slots::quiet(|quiet, threads| self.ledger.get_mut(quiet).grow(threads.counts()))
     }
 
-    /// Gives memory back after a burst of live instances.
+    /// Gives memory back after a burst of live instances. Not from inside.
     pub(crate) fn shrink(&self) {
         slots::quiet(|quiet, threads| self.ledger.get_mut(quiet).shrink(threads.counts()));
     }
@@ -214,7 +214,7 @@ impl Audit {
     }
 
     /// The live instances of the sites that are `wanted` that were created before this moment, each
-    /// with the millisecond of its creation.
+    /// with the millisecond of its creation. Not from inside.
     pub(crate) fn live_before(
         &self,
         moment: Nanos,
@@ -223,7 +223,8 @@ impl Audit {
         slots::quiet(|quiet, _| self.ledger.get_mut(quiet).live_before(moment, wanted))
     }
 
-    /// Counts as collected those of these instances that are still live, and leaves only them.
+    /// Counts as collected those of these instances that are still live, and leaves only them. Not
+    /// from inside.
     pub(crate) fn record_collected(&self, gone: &mut Vec<(InstanceId, Nanos)>, now: Nanos) {
         slots::quiet(|quiet, _| {
             let ledger = self.ledger.get_mut(quiet);
@@ -231,8 +232,8 @@ impl Audit {
         });
     }
 
-    /// An instance was collected: so was what a mark has of it.
-    pub(crate) fn mark_collected(&self, id: InstanceId) {
+    /// An instance was collected: marks that know of it learn that.
+    pub(crate) fn tell_marks_collected(&self, id: InstanceId) {
         if self.marks.are_held() && self.marks.lost(id, Outcome::Collected, None).is_err() {
             self.session
                 .record_dropped("the process had no memory left for what was made since a mark");

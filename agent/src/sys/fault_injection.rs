@@ -37,9 +37,12 @@ pub(crate) fn created(jni: Jni, inflater: Option<jclass>) {
     }
 }
 
-/// `ended` panics in the hook.
+/// `ended` panics in the hook; `slow-end` takes long to reach it.
 pub(crate) fn ended() {
     panic_if("ended");
+    if is_injected("slow-end") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// `dump` panics while a report is made; `count-hooks` prints how many hooks have allocated, and

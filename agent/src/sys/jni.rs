@@ -434,7 +434,7 @@ impl Jni {
     /// A Java string. None if there is no memory for it.
     pub(crate) fn string(self, first: char, rest: &str) -> Option<jobject> {
         let mut units = Vec::<u16>::new();
-        // As many bytes or fewer.
+        // UTF-16 has no more units than UTF-8 has bytes.
         units.try_reserve_exact(first.len_utf16() + rest.len()).ok()?;
         units.extend_from_slice(first.encode_utf16(&mut [0; 2]));
         units.extend(rest.encode_utf16());
@@ -456,7 +456,7 @@ impl Jni {
         jni!(self, GetStringRegion, string, 0, length, units.as_mut_ptr());
         self.clear_exception();
         let mut text = String::new();
-        // A unit has at most three bytes.
+        // A unit becomes at most three bytes of UTF-8.
         text.try_reserve_exact(count * 3).ok()?;
         let replaced =
             |found: std::result::Result<char, _>| found.unwrap_or(char::REPLACEMENT_CHARACTER);

@@ -306,7 +306,7 @@ impl Ledger {
     /// Gives memory back after a burst of live instances. As [`grow`](Ledger::grow).
     pub fn shrink<'a>(&mut self, threads: impl Iterator<Item = &'a ThreadCounts> + Clone) {
         // Where there is no memory for a smaller table the large one stays.
-        if self.table.is_sparse() {
+        if self.table.is_sparse(threads.clone().count()) {
             let _ = self.grow(threads);
         }
     }
@@ -449,7 +449,7 @@ impl Ledger {
     }
 
     /// Whether the instance that was created in that millisecond is live. If it has ended, another
-    /// one may have its id.
+    /// one may have its id. Certain only while all hooks are held up.
     pub fn is_live(&self, id: InstanceId, created: Nanos) -> bool {
         self.table.get(id).is_some_and(|record| record.created() == created)
     }

@@ -267,8 +267,7 @@ impl Table {
     /// for it the table stays as it is.
     pub(super) fn rebuild(&mut self, threads: usize) -> Result<(), OutOfMemory> {
         let live = self.records().count();
-        let wanted = (live + threads * LOT as usize) * 2;
-        let capacity = wanted.next_power_of_two().max(FIRST_CAPACITY);
+        let capacity = Self::capacity_for(live, threads);
         let mut entries = Vec::new();
         entries.try_reserve_exact(capacity)?;
         entries.resize_with(capacity, Entry::default);
@@ -285,9 +284,16 @@ impl Table {
         Ok(())
     }
 
-    /// Whether most of the table's memory is for instances that are gone.
-    pub(super) fn is_sparse(&self) -> bool {
-        self.entries.len() > FIRST_CAPACITY && self.records().count() < self.entries.len() / 16
+    fn capacity_for(live: usize, threads: usize) -> usize {
+        let wanted = (live + threads * LOT as usize) * 2;
+        wanted.next_power_of_two().max(FIRST_CAPACITY)
+    }
+
+    /// Whether most of the table's memory is for instances that are gone, and [`Table::rebuild`]
+    /// for this number of threads gives some of it back.
+    pub(super) fn is_sparse(&self, threads: usize) -> bool {
+        let few = self.entries.len() / 16;
+        self.records().nth(few).is_none() && Self::capacity_for(few, threads) < self.entries.len()
     }
 
     #[cfg(test)]
@@ -391,9 +397,11 @@ mod tests {
         assert!(table.records().count() as u64 == entered && table.capacity() > FIRST_CAPACITY);
         assert_eq!(table.insert(id(entered), record(0, 0, 0), &mut 0), Ok(None));
         (0..=entered).for_each(|n| assert!(table.remove(id(n)).is_some()));
-        assert!(table.is_sparse());
+        assert!(table.is_sparse(0));
+        // It would be as large again.
+        assert!(!table.is_sparse(table.capacity()));
         table.rebuild(1).unwrap();
-        assert!(table.capacity() == FIRST_CAPACITY && !table.is_sparse());
+        assert!(table.capacity() == FIRST_CAPACITY && !table.is_sparse(0));
     }
 
     #[test]

@@ -105,7 +105,8 @@ final class Native {
 
     private static String checked(String answer) {
         if (answer == null) {
-            throw new IllegalStateException("the agent gave no answer; it has stopped auditing");
+            throw new IllegalStateException(
+                "the agent gave no answer: the process is out of memory, or auditing has stopped");
         }
         if (answer.startsWith("-")) {
             throw new IllegalStateException(answer.substring(1));

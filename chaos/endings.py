@@ -405,7 +405,7 @@ class Run:
     def check_errors(self):
         text = (self.folder / "stderr").read_text(errors="replace")
         for line in text.splitlines():
-            # The agent says nothing of what it cannot do because its JVM is exiting.
+            # The agent does not report what it cannot do because its JVM is exiting.
             if "panicked" in line or "internal error" in line or line.startswith("zaudit: "):
                 raise Failure(line)
 

@@ -235,8 +235,8 @@ fn restore(agent: &'static Agent, jni: Jni, before: Option<jint>) -> Option<Stri
 }
 
 /// Removes the audit: hooks, events, thread, tags. Returns an error message if something could not
-/// be restored. `before` is how many versions the classes had had when the audit was to begin: if
-/// they have had no more, there are no hooks.
+/// be restored. `before` counts the versions of the classes before hooks were placed: if there are
+/// no more, no hook was.
 fn take_down(agent: &'static Agent, jni: Jni, before: Option<jint>) -> Option<String> {
     let Some(audit) = agent.end_audit() else {
         // It was not begun yet.

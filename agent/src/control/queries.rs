@@ -137,7 +137,7 @@ extern "system" fn answer(
     answered(env, |jni| {
         let (Some(what), Some(argument)) = (jni.text(what), jni.text(argument)) else {
             return Err(
-                "the query has no name or no argument, or there is no memory for them".into()
+                "the query has no name or no argument, or the process is out of memory".into()
             );
         };
         match what.as_str() {
@@ -238,7 +238,7 @@ fn list(context: Context<'_>, made: &[Made]) -> Result<String, OutOfMemory> {
     Ok(lines.0)
 }
 
-/// The lines of an answer. Fails if there is no memory for more.
+/// The lines of an answer. Fails when memory runs out.
 #[derive(Default)]
 struct Lines(String);
 

@@ -66,7 +66,7 @@ pub(crate) fn as_text(context: Context<'_>, format: Format) -> Result<String, St
     String::from_utf8(text.0).map_err(|error| format!("the report is no text: {error}"))
 }
 
-/// A writer to memory, which fails if there is none.
+/// A writer to memory, which fails when that runs out.
 #[derive(Default)]
 struct InMemory(Vec<u8>);
 
@@ -253,7 +253,8 @@ fn record_collected(
     Context { agent, audit, jni }: Context<'_>,
     mut gone: Vec<(InstanceId, Nanos)>,
 ) {
-    /// What is being freed at this moment is freed then, unless its thread gets no processor.
+    /// By then, what is being freed now has been freed, unless its thread got no processor. No
+    /// event tells when it has.
     const FREEING: Duration = Duration::from_millis(100);
     /// How often the JVM may have held up the program meanwhile.
     const PAUSES: usize = 10;

@@ -70,7 +70,7 @@ enum ClassRole {
 }
 
 /// The tag of virtual threads that have been started. A walk from the roots visits no others: if a
-/// constructor still runs, there is no continuation yet, and HotSpot crashes on reading it
+/// constructor still runs, there is no continuation yet, and HotSpot crashes reading it
 /// (`JvmtiEnvBase::is_vthread_alive`, JDK 25 to 28). JDK 21 does not read it; 22 to 24 were not
 /// tried.
 const STARTED: jlong = -1;

@@ -431,7 +431,7 @@ impl Jni {
         array.is_some()
     }
 
-    /// A Java string. None if there is no memory for it.
+    /// A Java string. None if memory runs out.
     pub(crate) fn string(self, first: char, rest: &str) -> Option<jobject> {
         let mut units = Vec::<u16>::new();
         // UTF-16 has no more units than UTF-8 has bytes.
@@ -443,7 +443,7 @@ impl Jni {
     }
 
     /// The text of a Java string; what is not Unicode in it is replaced. None if it is null, or if
-    /// there is no memory for it.
+    /// memory runs out.
     pub(crate) fn text(self, string: jobject) -> Option<String> {
         if string.is_null() {
             return None;

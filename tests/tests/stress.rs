@@ -24,7 +24,7 @@ type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
 const ANY: &[Need] = &[];
 
-const TESTS: [(&str, &[Need], Test); 10] = [
+const TESTS: [(&str, &[Need], Test); 11] = [
     ("ends_that_race", ANY, ends_that_race),
     ("reports_under_load", ANY, reports_under_load),
     ("threads_by_the_thousand", ANY, threads_by_the_thousand),
@@ -34,6 +34,7 @@ const TESTS: [(&str, &[Need], Test); 10] = [
     ("cleaner_that_is_blocked", ANY, cleaner_that_is_blocked),
     ("forks", ANY, forks),
     ("very_many_live", ANY, very_many_live),
+    ("very_deep_stacks", ANY, very_deep_stacks),
     ("known_stack_interpreted", ANY, known_stack_interpreted),
     ("known_stack_compiled", ANY, known_stack_compiled),
 ];
@@ -280,6 +281,25 @@ fn very_many_live(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     ensure_counted(&ended, &ended.report()?, name)?;
     println!("{many} live: {bare} bytes, audited {audited}");
     ensure!(audited < bare + COST * many + NOISE, "{many} live: {bare} bytes, audited {audited}");
+    Ok(())
+}
+
+/// GetStackTrace takes 5 to 9 KB for each frame that it passes, which would be some 400 MB.
+fn very_deep_stacks(env: &TestEnv, jdk: &Jdk) -> Result<()> {
+    const MOST: u64 = 64 << 20;
+    let fixture = env.fixture("ThreadsDeep")?;
+    let peak = |jvm: Jvm| -> Result<(u64, Ended)> {
+        let mut running = jvm.spawn()?;
+        running.wait_for("ready")?;
+        let peak = kilobytes(&format!("/proc/{}/status", running.pid()), "VmHWM:")? << 10;
+        running.close();
+        Ok((peak, running.finish()?))
+    };
+    let (bare, _) = peak(Jvm::new(jdk, fixture)?)?;
+    let (audited, ended) = peak(Jvm::new(jdk, fixture)?.audited(&env.library, ""))?;
+    ensure_unharmed(&ended)?;
+    suite::ensure_counts(fixture, &fixture.expected(jdk.major, false), &ended.report()?)?;
+    ensure!(audited < bare + MOST, "{bare} bytes without the agent, {audited} with it");
     Ok(())
 }
 

@@ -7,7 +7,6 @@ pub(crate) mod hooks;
 pub(crate) mod hooks_by_tag;
 pub(crate) mod lending;
 mod marking;
-pub(crate) mod outermost;
 mod sites;
 pub(crate) mod stack;
 pub(crate) mod threads;

@@ -5,7 +5,7 @@
 //! name: any thread may be called "Finalizer". This module also knows when a finalizer or Cleaner
 //! thread is idle. Invariant: an id is given to one thread only.
 
-use crate::observe::{outermost, stack};
+use crate::observe::stack;
 use crate::state::agent::Agent;
 use crate::state::audit::Audit;
 use crate::state::context::Context;
@@ -15,6 +15,7 @@ use crate::state::tags;
 use crate::sys::jni::Jni;
 use crate::sys::jvmti::{Result, jint, jlong, jmethodID, jobject, jvmtiError, jvmtiFrameInfo};
 use jvmti_bindings::sys::jvmti::JVMTI_THREAD_STATE_WAITING;
+use std::iter;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zaudit_core::model::{Actor, Role, ThreadId};
@@ -190,6 +191,9 @@ fn role_of_frame(agent: &Agent, jni: Jni, method: jmethodID) -> Result<FrameRole
 /// Fits nearly every stack, in one page: a new thread has touched few pages of its own stack.
 const USUAL_DEPTH: usize = 240;
 
+/// How many outermost frames show what a thread is for.
+const OUTERMOST: usize = 16;
+
 /// Whether a thread (the current one if null) is a finalizer or Cleaner thread. Its loop is the
 /// first method it runs, so the result never changes, and the loop is near the outermost frame: a
 /// Cleaner's runs below `InnocuousThread.run` and `Thread.run`, or below the wrappers of a user's
@@ -202,20 +206,53 @@ pub(crate) fn is_reclaimer(agent: &Agent, jni: Jni, thread: jobject) -> Result<b
     if frames.len() == USUAL_DEPTH {
         return is_reclaimer_with_deep_stack(agent, jni, thread);
     }
-    outermost::any_of(frames, |frame| is_reclaiming_loop(agent, jni, frame))
+    ends_in_reclaiming_loop(agent, jni, frames)
 }
 
+/// GetStackTrace takes 5 to 9 KB of native memory for each frame that it passes, and frees it only
+/// at the end, so the outermost frames of a very deep stack are not read. There, the thread's class
+/// and its task decide.
 #[cold]
 #[inline(never)]
 fn is_reclaimer_with_deep_stack(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
     // Not on the stack, of which little may be left at this depth.
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(MAX_DEPTH).map_err(|_| jvmtiError::OUT_OF_MEMORY)?;
-    outermost::any(
-        buffer.spare_capacity_mut(),
-        |skip, buffer| agent.jvmti.frames(thread, skip, buffer),
-        |frame| is_reclaiming_loop(agent, jni, frame),
-    )
+    let frames = agent.jvmti.frames(thread, 0, buffer.spare_capacity_mut())?;
+    if frames.len() < MAX_DEPTH {
+        ends_in_reclaiming_loop(agent, jni, frames)
+    } else {
+        has_reclaiming_task(agent, jni, thread)
+    }
+}
+
+/// Whether what a thread (the current one if null) was made to run is such a loop. It is not found
+/// if a ThreadFactory wraps it, or runs it on a virtual thread.
+fn has_reclaiming_task(agent: &Agent, jni: Jni, thread: jobject) -> Result<bool> {
+    /// The thread, its task, their classes.
+    const LOCALS: usize = 8;
+    let find = || {
+        let thread = if thread.is_null() { agent.jvmti.current_thread()? } else { thread };
+        let task = agent.classes.get().and_then(|classes| classes.task(jni, thread));
+        for object in iter::once(thread).chain(task) {
+            let signature = agent.jvmti.class_signature(jni.class_of(object))?;
+            if frame_role(&signature, "run") == FrameRole::ReclaimingLoop {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    jni.with_locals(LOCALS, find).unwrap_or(Err(jvmtiError::OUT_OF_MEMORY))
+}
+
+/// Whether the outermost frames of a stack, which end `frames`, have such a loop.
+fn ends_in_reclaiming_loop(agent: &Agent, jni: Jni, frames: &[jvmtiFrameInfo]) -> Result<bool> {
+    for frame in frames.iter().skip(frames.len().saturating_sub(OUTERMOST)) {
+        if is_reclaiming_loop(agent, jni, frame)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn is_reclaiming_loop(agent: &Agent, jni: Jni, frame: &jvmtiFrameInfo) -> Result<bool> {

@@ -64,6 +64,9 @@ pub(crate) struct Classes {
     thread_number: Option<jfieldID>,
     /// `java.lang.Thread.threadStatus`: JDK 8 to 18 have it there.
     thread_status: Option<jfieldID>,
+    /// What a platform thread was made to run: `java.lang.Thread.target` up to JDK 18, the field
+    /// `task` of its `holder` from JDK 19 on.
+    task: Option<Task>,
     /// `java.lang.ref.Finalizer.queue` and `queueLength`: JDK 8 to 28 have them.
     finalizer_queue: Option<(jobject, jfieldID)>,
     /// `java.lang.ref.Reference.pending`, what the GC has found: JDK 8 has it.
@@ -98,6 +101,14 @@ struct Definer {
     class: OnceLock<Option<jclass>>,
     /// As a number. None inside if the class has no such method.
     method: OnceLock<Option<usize>>,
+}
+
+/// Where a thread has its task.
+#[derive(Clone, Copy)]
+struct Task {
+    /// None if the thread has it itself.
+    holder: Option<jfieldID>,
+    field: jfieldID,
 }
 
 /// What shows that the JDK's own Cleaner has work to do. JDK 9 to 28 have all of it.
@@ -173,6 +184,7 @@ impl Classes {
             address: OnceLock::new(),
             thread_number: jni.field(thread, c"tid", c"J"),
             thread_status: jni.field(thread, c"threadStatus", c"I"),
+            task: Task::find(jni, thread),
             finalizer_queue: finalizer_queue(jni, any),
             pending: pending(jni, any),
             cleaner: OnceLock::new(),
@@ -361,6 +373,17 @@ impl Classes {
         self.thread_status.map(|status| jni.int_field(thread, status))
     }
 
+    /// A local reference to the Runnable that a platform thread was made with. None if it has none,
+    /// or if that is not known.
+    pub(crate) fn task(&self, jni: Jni, thread: jobject) -> Option<jobject> {
+        let Task { holder, field } = self.task?;
+        let Some(holder) = holder else { return not_null(jni.object_field(thread, field)) };
+        let holder = not_null(jni.object_field(thread, holder))?;
+        let task = not_null(jni.object_field(holder, field));
+        jni.delete_local(holder);
+        task
+    }
+
     /// Whether the JDK's own Cleaner is known to have work to do. Called only after an instance was
     /// created, which initialises the Cleaner.
     pub(crate) fn is_cleaner_busy(&self, jni: Jni) -> bool {
@@ -383,6 +406,20 @@ impl Classes {
             }
         }
         self.finalizer_queue.is_some_and(|(queue, length)| jni.long_field(queue, length) != 0)
+    }
+}
+
+impl Task {
+    fn find(jni: Jni, thread: jclass) -> Option<Task> {
+        const RUNNABLE: &CStr = c"Ljava/lang/Runnable;";
+        if let Some(field) = jni.field(thread, c"target", RUNNABLE) {
+            return Some(Task { holder: None, field });
+        }
+        let holder = jni.field(thread, c"holder", c"Ljava/lang/Thread$FieldHolder;")?;
+        let class = jni.boot_class(thread, c"java.lang.Thread$FieldHolder")?;
+        let field = jni.field(class, c"task", RUNNABLE);
+        jni.delete_local(class);
+        Some(Task { holder: Some(holder), field: field? })
     }
 }
 

@@ -398,7 +398,8 @@ fn captured<'a>(
         if let Some((walker, Before { walked: Err(Why::Frozen), .. })) = before {
             frozen::find(context, walker.layout, classes.inflater);
         }
-        let all = before.is_some();
+        // Without a key there is nothing to compare with them.
+        let all = matches!(before, Some((_, Before { walked: Ok(_), .. })));
         let depth = audit.options.depth;
         let above = sites.frames_above();
         let Request { salt, .. } = request(audit, sites.of(), version, above);

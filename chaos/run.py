@@ -134,6 +134,7 @@ class Run:
             "status": self.zaudit("status", pid),
             "jcmd": [home / "jcmd", str(pid), "JVMTI.data_dump"],
             "threads": [home / "jcmd", str(pid), "Thread.print"],
+            "collect": [home / "jcmd", str(pid), "GC.run"],
         }.get(what)
         if command is None:
             os.kill(pid, signal.SIGUSR1)
@@ -142,10 +143,20 @@ class Run:
                               timeout=240, check=False)
         return done.stdout if done.returncode else None
 
-    def is_armed(self, pid):
-        done = subprocess.run(self.zaudit("status", pid), stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, text=True, timeout=240, check=False)
-        return "state: armed" in done.stdout
+    def is_ready(self, pid):
+        """Whether the agent is armed; without it, whether the JVM has carried out a command."""
+        command, answer = self.zaudit("status", pid), "state: armed"
+        if not self.is_audited:
+            # Before it has a handler, the signal with which a command begins would end it.
+            with contextlib.suppress(OSError):
+                caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(),
+                                   re.MULTILINE)
+                if not int(caught[1], 16) >> (signal.SIGQUIT - 1) & 1:
+                    return False
+            command, answer = [self.home / "bin" / "jcmd", str(pid), "VM.version"], "version"
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              text=True, timeout=240, check=False)
+        return answer in done.stdout
 
     def bother(self, process):
         """Demands reports, all channels at once, until the program ends."""
@@ -228,7 +239,7 @@ class Run:
 
         home_of_jcmd = self.home / "bin" / "jcmd"
         if not self.is_audited:
-            channels = []
+            channels = ["threads", "collect"]
         threads = [threading.Thread(target=demand, args=[what]) for what in channels]
         threads.append(threading.Thread(target=attach))
         if self.cell.stress == "debugger":
@@ -268,7 +279,7 @@ class Run:
         process = self.start()
         # Alone: of several that attach for the first time, some get a thread dump, as HotSpot takes
         # the signal of those that come late for one (on standard output).
-        while self.is_audited and process.poll() is None and not self.is_armed(process.pid):
+        while process.poll() is None and not self.is_ready(process.pid):
             time.sleep(0.3)
         threads = self.bother(process)
         if "MEMORY" in self.antagonists:

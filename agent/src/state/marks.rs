@@ -38,9 +38,12 @@ struct Table {
     open: HashMap<InstanceId, Made>,
     /// What the program did not end and is gone.
     lost: Vec<Made>,
-    /// The names of threads that have one, by their Java ids.
+    /// The names of threads that have one, by their Java ids: so that they are read once.
     names: HashMap<u64, Arc<str>>,
 }
+
+/// Enough for the threads of a program. A program whose threads come and go has more in the end.
+const MAX_NAMES: usize = 8_192;
 
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
@@ -109,6 +112,9 @@ impl Marks {
         }
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         table.open.try_reserve(1)?;
+        if table.names.len() == MAX_NAMES {
+            table.names.clear();
+        }
         table.names.try_reserve(1)?;
         // Of virtual threads there may be millions, and few have a name.
         if java_thread != 0 && !name.is_empty() {
@@ -196,6 +202,22 @@ mod tests {
         marks.release(second);
         assert!(marks.since(second).is_none() && !marks.are_held());
         assert!(marks.table().open.is_empty());
+    }
+
+    #[test]
+    fn threads_that_come_and_go_leave_nothing() {
+        let marks = Marks::default();
+        let mark = marks.take();
+        for thread in 1..=2 * MAX_NAMES as u64 {
+            make(&marks, thread, thread);
+            if thread > 1 {
+                marks.ended(InstanceId(thread << 4));
+            }
+        }
+        let table = marks.table();
+        assert_eq!((table.open.len(), table.names.len()), (1, MAX_NAMES));
+        drop(table);
+        assert_eq!(&*marks.since(mark).unwrap().unwrap()[0].name, "main");
     }
 
     #[test]

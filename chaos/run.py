@@ -135,6 +135,7 @@ class Run:
             "jcmd": [home / "jcmd", str(pid), "JVMTI.data_dump"],
             "threads": [home / "jcmd", str(pid), "Thread.print"],
             "collect": [home / "jcmd", str(pid), "GC.run"],
+            "trim": [home / "jcmd", str(pid), "System.trim_native_heap"],
         }.get(what)
         if command is None:
             os.kill(pid, signal.SIGUSR1)
@@ -240,6 +241,9 @@ class Run:
         home_of_jcmd = self.home / "bin" / "jcmd"
         if not self.is_audited:
             channels = ["threads", "collect"]
+        # glibc keeps most of what is freed, and more of it for minutes. JDK 8 lacks the command.
+        if self.seconds >= LONG and self.cell.malloc == "glibc" and self.major > 8:
+            channels.append("trim")
         threads = [threading.Thread(target=demand, args=[what]) for what in channels]
         threads.append(threading.Thread(target=attach))
         if self.cell.stress == "debugger":

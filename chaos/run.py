@@ -66,6 +66,9 @@ class Run:
         # With a full heap, Shenandoah of JDK 11 collects for minutes, also without the agent.
         if (cell.major, cell.collector) == (11, "shenandoah"):
             chosen["HEAP"] = False
+        # Up to JDK 25, the method ids of unloaded classes stay (JDK-8268406).
+        if seconds >= LONG and cell.major <= 25:
+            chosen.update(LOADERS=False, HIDDEN=False)
         self.antagonists = [name for name in antagonists
                             if chosen.get(name, True) or name in always]
         rare = [name.lower() for name in self.antagonists if name in RARE]

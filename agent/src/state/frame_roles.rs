@@ -1,6 +1,6 @@
 //! The role of a method on a thread's stack.
 
-use std::collections::HashMap;
+use super::cache::Cache;
 use std::sync::{PoisonError, RwLock};
 
 /// What a method on a thread's stack shows about the thread.
@@ -24,25 +24,15 @@ pub(crate) enum FrameRole {
 
 /// Roles by method id, so that names are read once.
 #[derive(Default)]
-pub(crate) struct FrameRoles(RwLock<HashMap<usize, FrameRole>>);
-
-/// Enough for the outermost and innermost frames of all threads of a program.
-const MAX_FRAME_ROLES: usize = 8_192;
+pub(crate) struct FrameRoles(RwLock<Cache<usize, FrameRole>>);
 
 impl FrameRoles {
     pub(crate) fn get(&self, method: usize) -> Option<FrameRole> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&method).copied()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&method)
     }
 
     pub(crate) fn enter(&self, method: usize, role: FrameRole) {
-        let mut roles = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if roles.len() >= MAX_FRAME_ROLES {
-            roles.clear();
-        }
-        // A role that there is no memory for is found again.
-        if roles.try_reserve(1).is_ok() {
-            roles.insert(method, role);
-        }
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(method, role);
     }
 }
 

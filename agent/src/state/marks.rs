@@ -5,6 +5,7 @@
 //! they look at one flag, and only while a mark is held they record more, here, under a lock.
 //! Invariant: no thread calls the JVM, or enters, while it holds that lock.
 
+use super::cache::Cache;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,11 +40,8 @@ struct Table {
     /// What the program did not end and is gone.
     lost: Vec<Made>,
     /// The names of threads that have one, by their Java ids: so that they are read once.
-    names: HashMap<u64, Arc<str>>,
+    names: Cache<u64, Arc<str>>,
 }
-
-/// Enough for the threads of a program. A program whose threads come and go has more in the end.
-const MAX_NAMES: usize = 8_192;
 
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
@@ -92,9 +90,9 @@ impl Marks {
         }
     }
 
-    /// The name of a thread that has made an instance already.
+    /// The name of a thread that has made an instance already, if it is still known.
     pub(crate) fn name(&self, java_thread: u64) -> Option<Arc<str>> {
-        self.table().names.get(&java_thread).cloned()
+        self.table().names.get(&java_thread)
     }
 
     /// An instance was made by this thread.
@@ -112,10 +110,6 @@ impl Marks {
         }
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         table.open.try_reserve(1)?;
-        if table.names.len() == MAX_NAMES {
-            table.names.clear();
-        }
-        table.names.try_reserve(1)?;
         // Of virtual threads there may be millions, and few have a name.
         if java_thread != 0 && !name.is_empty() {
             table.names.insert(java_thread, Arc::clone(&name));
@@ -208,15 +202,14 @@ mod tests {
     fn threads_that_come_and_go_leave_nothing() {
         let marks = Marks::default();
         let mark = marks.take();
-        for thread in 1..=2 * MAX_NAMES as u64 {
+        for thread in 1..=20_000 {
             make(&marks, thread, thread);
             if thread > 1 {
                 marks.ended(InstanceId(thread << 4));
             }
         }
-        let table = marks.table();
-        assert_eq!((table.open.len(), table.names.len()), (1, MAX_NAMES));
-        drop(table);
+        assert!(marks.name(1).is_none() && marks.name(20_000).is_some());
+        assert_eq!(marks.table().open.len(), 1);
         assert_eq!(&*marks.since(mark).unwrap().unwrap()[0].name, "main");
     }
 

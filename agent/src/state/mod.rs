@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod audit;
+mod cache;
 pub(crate) mod classes;
 pub(crate) mod context;
 pub(crate) mod frame_names;

@@ -151,8 +151,9 @@ class Run:
 
     def is_ready(self, pid):
         """Whether the agent is armed; without it, whether the JVM has carried out a command."""
-        command, answer = self.zaudit("status", pid), "state: armed"
-        if not self.is_audited:
+        if self.is_audited:
+            command, answer = self.zaudit("status", pid), "state: armed"
+        else:
             # Before it has a handler, the signal with which a command begins would end it.
             with contextlib.suppress(OSError):
                 caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(),

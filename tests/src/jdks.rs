@@ -104,6 +104,15 @@ pub fn missing(jdks: &[Jdk]) -> Vec<u32> {
     gone
 }
 
+impl Jdk {
+    /// The place of this release among the expected ones; of others, by their number.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        let place = EXPECTED.iter().position(|major| *major == self.major);
+        place.unwrap_or(self.major as usize)
+    }
+}
+
 /// The JDK of the extra cases: 17, else the newest.
 pub fn default_jdk(jdks: &[Jdk]) -> Result<&Jdk> {
     jdks.iter()

@@ -9,6 +9,7 @@ use crate::jdks::{self, Jdk};
 use crate::{Result, agent, expectation::Expectation, report::Kind, report::Report};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
@@ -156,16 +157,27 @@ pub fn missing(jdks: &[Jdk]) -> Vec<Trial> {
 /// The longest case takes minutes on a busy machine; what takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// How often a case repeats what can go wrong by chance: `number` times as many as `ZAUDIT_ROUNDS`
-/// says (default 1), for runs that may take long.
+/// `number` times the factor in `ZAUDIT_ROUNDS` (default 1): how often a case repeats what can go
+/// wrong by chance, or how much of a shared list it does.
 pub fn rounds(number: u32) -> Result<u32> {
     match std::env::var("ZAUDIT_ROUNDS") {
         Ok(factor) => factor
             .parse()
-            .map(|factor: u32| number * factor)
-            .map_err(|_| format!("ZAUDIT_ROUNDS={factor}")),
+            .ok()
+            .and_then(|factor: NonZeroU32| number.checked_mul(factor.get()))
+            .ok_or_else(|| format!("ZAUDIT_ROUNDS={factor}: no number from 1, or too large")),
         Err(_) => Ok(number),
     }
+}
+
+/// Whether the case at `place`, one of `of` that share a list of work, does the item at `index`.
+/// Each item is done by one of them, with `ZAUDIT_ROUNDS=n` by n.
+pub fn has_turn(index: usize, place: usize, of: usize) -> Result<bool> {
+    Ok(is_among(rounds(1)?, index, place, of))
+}
+
+fn is_among(turns: u32, index: usize, place: usize, of: usize) -> bool {
+    (0..turns as usize).any(|turn| (index + turn) % of.max(1) == place)
 }
 
 /// A test and its name.
@@ -248,6 +260,22 @@ where
     trials
 }
 
+/// A cell of a table in which neighbouring cells try almost the same. Half of them, like the
+/// squares of one colour on a chessboard, run only with more rounds.
+pub fn in_table(row: usize, column: usize, trial: Trial) -> Result<Trial> {
+    let runs = trial.has_ignored_flag() || has_turn(row + column, 0, 2)?;
+    let ignored = |trial: Trial| trial.with_kind("needs ZAUDIT_ROUNDS=2").with_ignored_flag(true);
+    Ok(if runs { trial } else { ignored(trial) })
+}
+
+/// The table of these tests, which are the same ones on each JDK. Its rows are releases, so that a
+/// test runs, or does not, whichever JDKs are there.
+pub fn table(env: &TestEnv, trials: Vec<Trial>) -> Result<Vec<Trial>> {
+    let length = trials.len() / env.jdks.len().max(1);
+    let places = env.jdks.iter().flat_map(|jdk| (0..length).map(|column| (jdk.place(), column)));
+    places.zip(trials).map(|((row, column), trial)| in_table(row, column, trial)).collect()
+}
+
 /// Fails the test, with a message, unless a condition holds. The message is a format string, or a
 /// string.
 #[macro_export]
@@ -279,6 +307,30 @@ pub fn ensure_counts(fixture: &Fixture, expected: &Expectation, report: &Report)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_item_is_done_by_as_many_cases_as_there_are_rounds() {
+        for of in 1..=8 {
+            for (turns, index) in
+                (1..=10).flat_map(|turns| (0..40).map(move |index| (turns, index)))
+            {
+                let done = (0..of).filter(|place| is_among(turns, index, *place, of)).count();
+                assert_eq!(done, of.min(turns as usize), "{turns} {index} {of}");
+            }
+        }
+    }
+
+    #[test]
+    fn half_of_a_table_runs() {
+        let cell = |row, column| {
+            let trial = Trial::test(format!("{row}:{column}"), || Ok(()));
+            in_table(row, column, trial).unwrap()
+        };
+        let runs = |row| [0, 1, 2].map(|column| !cell(row, column).has_ignored_flag());
+        assert_eq!([runs(0), runs(1)], [[true, false, true], [false, true, false]]);
+        let ignored = in_table(0, 1, ignored("other", "needs root")).unwrap();
+        assert_eq!(ignored.kind(), "needs root");
+    }
 
     #[test]
     fn needs_name_what_is_not_there() {

@@ -36,7 +36,7 @@ const TESTS: [(&str, Test); 7] = [
 /// instances each thread makes.
 const FLAGS: [(&str, RangeInclusive<u32>, &[&str], u32); 11] = [
     ("interpreted", 8..=u32::MAX, &["-Xint"], 1_000),
-    ("compiled_at_once", 8..=u32::MAX, &["-Xcomp"], 300),
+    ("compiled_at_once", 8..=u32::MAX, &COMPILED_AT_ONCE, 1_000),
     ("without_inlining", 8..=u32::MAX, &["-XX:-Inline"], 1_000),
     ("c1", 8..=u32::MAX, &["-XX:TieredStopAtLevel=1"], 1_000),
     ("c2", 8..=u32::MAX, &["-XX:-TieredCompilation"], 1_000),
@@ -46,6 +46,24 @@ const FLAGS: [(&str, RangeInclusive<u32>, &[&str], u32); 11] = [
     ("cms", 8..=13, &["-XX:+UseConcMarkSweepGC", "-Xmx64m"], 1_000),
     ("zgc", 17..=u32::MAX, &["-XX:+UseZGC", "-Xmx64m"], 1_000),
     ("shenandoah", 17..=u32::MAX, &["-XX:+UseShenandoahGC", "-Xmx64m"], 1_000),
+];
+
+/// Only what may be on a stack of `RandomStacks` is compiled: all that a JVM starts with takes
+/// three times as long.
+const COMPILED_AT_ONCE: [&str; 13] = [
+    "-Xcomp",
+    "-XX:CompileCommand=quiet",
+    "-XX:CompileCommand=compileonly,RandomStacks*::*",
+    "-XX:CompileCommand=compileonly,java.lang.Class::*",
+    "-XX:CompileCommand=compileonly,java.lang.ClassLoader::*",
+    "-XX:CompileCommand=compileonly,java.lang.Thread::*",
+    "-XX:CompileCommand=compileonly,java.security.AccessController::*",
+    "-XX:CompileCommand=compileonly,java.lang.invoke.*::*",
+    "-XX:CompileCommand=compileonly,java.lang.reflect.*::*",
+    "-XX:CompileCommand=compileonly,java.util.zip.*::*",
+    "-XX:CompileCommand=compileonly,jdk.internal.reflect.*::*",
+    "-XX:CompileCommand=compileonly,sun.reflect.*::*",
+    "-XX:CompileCommand=compileonly,zaudit.*::*",
 ];
 
 fn main() -> ExitCode {
@@ -61,10 +79,10 @@ fn main() -> ExitCode {
             };
             (name, [Need::Jdk(releases)], test)
         });
-        trials.extend(per_jdk_needing(env, flags));
+        trials.extend(suite::table(env, per_jdk_needing(env, flags))?);
         let since_21 = [Need::since(21)];
         trials.extend(per_jdk_needing(env, [("continuations", since_21, continuations)]));
-        trials.extend(frozen::trials(env));
+        trials.extend(frozen::trials(env)?);
         let folder = Arc::new(Folder::fresh()?);
         other_agent::redefining(env, &folder.0)?;
         let redefined = move |env: &TestEnv, jdk: &Jdk| redefined(env, jdk, &folder);
@@ -134,13 +152,20 @@ fn random_stacks(env: &TestEnv, jdk: &Jdk) -> Result<()> {
     Ok(())
 }
 
-/// Every fixture, each on the release whose turn it is; on more of them with more rounds.
+/// Whether it is this release's turn, among those from `since` on, to do what has this index.
+fn is_turn_of(env: &TestEnv, jdk: &Jdk, since: u32, index: usize) -> Result<bool> {
+    let able: Vec<u32> =
+        env.jdks.iter().map(|it| it.major).filter(|major| *major >= since).collect();
+    let place = able.iter().position(|major| *major == jdk.major);
+    place.map_or(Ok(false), |place| suite::has_turn(index, place, able.len()))
+}
+
+/// Every fixture, each on the release whose turn it is.
 fn fixtures(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    let turns = rounds(1)? as usize;
-    let at = env.jdks.iter().position(|it| it.major == jdk.major).unwrap_or_default();
-    let mine = |index: usize| (0..turns).any(|turn| (index + turn) % env.jdks.len() == at);
-    let all = env.fixtures.iter().enumerate();
-    for (_, fixture) in all.filter(|(index, it)| mine(*index) && it.since <= jdk.major) {
+    for (index, fixture) in env.fixtures.iter().enumerate() {
+        if !is_turn_of(env, jdk, fixture.since, index)? {
+            continue;
+        }
         checked(env, jdk, fixture).map_err(|why| format!("{}: {why}", fixture.name))?;
     }
     Ok(())

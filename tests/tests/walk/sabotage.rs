@@ -3,10 +3,10 @@
 //! Invariant: the program does not notice, and no wrong stack comes from such a walk. Health says
 //! so, unless the walk never came to a stack.
 
-use super::Walk;
+use super::{Walk, is_turn_of};
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
-use zaudit_tests::suite::{TestEnv, rounds};
+use zaudit_tests::suite::TestEnv;
 use zaudit_tests::{Result, agent, ensure};
 
 /// Fields of the walk's layout that every stack needs.
@@ -32,14 +32,15 @@ const FIELDS: [&str; 19] = [
     "wrapper_pc",
 ];
 
-/// Each fault on the release whose turn it is; on more of them with more rounds.
+/// Each fault on the release whose turn it is.
 pub(super) fn caught(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    let turns = rounds(1)? as usize;
-    let at = env.jdks.iter().position(|it| it.major == jdk.major).unwrap_or_default();
-    let faults = FIELDS.iter().flat_map(|field| ["+8", "-8"].map(|by| format!("walk-{field}{by}")));
-    let mine = |index: usize| (0..turns).any(|turn| (index + turn) % env.jdks.len() == at);
-    for (_, fault) in faults.enumerate().filter(|(index, _)| mine(*index)) {
-        sabotaged(env, jdk, &fault).map_err(|why| format!("{fault}: {why}"))?;
+    for (index, field) in FIELDS.iter().enumerate() {
+        for (by, index) in [("+8", index), ("-8", index + 1)] {
+            if is_turn_of(env, jdk, 0, index)? {
+                let fault = format!("walk-{field}{by}");
+                sabotaged(env, jdk, &fault).map_err(|why| format!("{fault}: {why}"))?;
+            }
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use zaudit_tests::jdks::Jdk;
 use zaudit_tests::report::{Adopted, Kind, Report};
 use zaudit_tests::suite;
 
-/// All of them are for every release.
+/// None needs a later release than JDK 8.
 pub const TESTS: &[(&str, u32, Test)] = &[
     ("adopted_to_the_unit", 8, to_the_unit),
     ("adopted_under_churn", 8, under_churn),

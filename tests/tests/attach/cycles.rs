@@ -25,6 +25,9 @@ const ENDED: u64 = 25;
 /// more.
 const CHURNERS: u64 = 2;
 
+/// The one finalizer thread of JDK 8 can keep a busy machine from anything else.
+const PATIENT: [&str; 2] = ["--timeout", "2m"];
+
 fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
     // Each takes JDK 8 four seconds, as all that is dropped passes its finalizer, JDK 11 one, and
     // the others a tenth of one. Every fourth has a report in its midst.
@@ -56,16 +59,16 @@ fn cycles(kit: &Kit, jdk: &Jdk, collector: &str) -> Result<()> {
     let known = bare.end()?.complaints();
     for cycle in 1..=cycles {
         let here = |why| format!("cycle {cycle}: {why}");
-        program.zaudit("attach", &[]).map_err(here)?;
+        program.zaudit("attach", &PATIENT).map_err(here)?;
         program.obey(&format!("window {MADE} {ENDED}")).map_err(here)?;
         if cycle % 4 == 0 {
-            let report = program.report("dump", &[]).map_err(here)?;
+            let report = program.report("dump", &PATIENT).map_err(here)?;
             ensure_window(&report, most).map_err(here)?;
         }
         if cycle == 1 {
             program.ensure_hooked(true)?;
         }
-        let report = program.report("disarm", &[]).map_err(here)?;
+        let report = program.report("disarm", &PATIENT).map_err(here)?;
         ensure_window(&report, most).map_err(here)?;
         program.obey("release").map_err(here)?;
     }

@@ -11,7 +11,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::suite;
 
-/// All of them are for every release.
+/// None needs a later release than JDK 8.
 pub const TESTS: &[(&str, u32, Test)] = &[("commands_while_it_ends", 8, commands_while_it_ends)];
 
 /// What is under way when the program ends: commands before, and commands that fly.

@@ -26,25 +26,16 @@ use zaudit_tests::suite::{self, Need, TestEnv, per_jdk_needing};
 type Test = fn(&Kit, &Jdk) -> Result<()>;
 
 fn main() -> ExitCode {
-    suite::main_with(|env| Ok(trials(&Kit { env: env.clone(), zaudit: Zaudit::ready(env)? })))
+    suite::main_with(|env| trials(&Kit { env: env.clone(), zaudit: Zaudit::ready(env)? }))
 }
 
-fn trials(kit: &Kit) -> Vec<Trial> {
+fn trials(kit: &Kit) -> Result<Vec<Trial>> {
     let mut trials: Vec<Trial> = kit.env.missing();
-    let rooms = [
-        cycles::TESTS,
-        adopted::TESTS,
-        lifecycle::TESTS,
-        exit_paths::TESTS,
-        stress::TESTS,
-        other_agents::TESTS,
-    ];
-    let tests = rooms.into_iter().flatten().map(|(name, since, test)| {
-        let kit = kit.clone();
-        (*name, [Need::since(*since)], move |_: &TestEnv, jdk: &Jdk| test(&kit, jdk))
-    });
-    trials.extend(per_jdk_needing(&kit.env, tests));
-    trials
+    trials.extend(kit.per_jdk(&[adopted::TESTS, lifecycle::TESTS].concat()));
+    // On every second JDK, or on every one with more rounds.
+    let long = [cycles::TESTS, exit_paths::TESTS, stress::TESTS, other_agents::TESTS].concat();
+    trials.extend(suite::table(&kit.env, kit.per_jdk(&long))?);
+    Ok(trials)
 }
 
 /// What each case works with.
@@ -57,6 +48,14 @@ pub struct Kit {
 }
 
 impl Kit {
+    fn per_jdk(&self, tests: &[(&str, u32, Test)]) -> Vec<Trial> {
+        let tests = tests.iter().map(|(name, since, test)| {
+            let (kit, test) = (self.clone(), *test);
+            (*name, [Need::since(*since)], move |_: &TestEnv, jdk: &Jdk| test(&kit, jdk))
+        });
+        per_jdk_needing(&self.env, tests)
+    }
+
     /// The program that obeys, with no agent yet.
     pub fn scripted(&self, jdk: &Jdk) -> Result<Jvm> {
         let jvm = Jvm::new(jdk, self.env.fixture("Scripted")?)?.flags(["-Xmx1g"]);

@@ -11,7 +11,7 @@ use zaudit_tests::other_agent;
 use zaudit_tests::report::Kind;
 use zaudit_tests::suite;
 
-/// All of them are for every release.
+/// None needs a later release than JDK 8.
 pub const TESTS: &[(&str, u32, Test)] = &[
     ("other_agent_before", 8, |kit, jdk| other_agent(kit, jdk, "")),
     ("other_agent_all_the_time", 8, |kit, jdk| other_agent(kit, jdk, "=on")),

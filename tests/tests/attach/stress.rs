@@ -11,7 +11,7 @@ use zaudit_tests::jdks::Jdk;
 use zaudit_tests::report::{Kind, Report, Trigger};
 use zaudit_tests::suite;
 
-/// All of them are for every release.
+/// None needs a later release than JDK 8.
 pub const TESTS: &[(&str, u32, Test)] = &[
     ("dumps_while_the_collector_works", 8, dumps_while_the_collector_works),
     ("cycles_while_the_collector_frees", 8, cycles_while_the_collector_frees),

@@ -16,10 +16,7 @@ use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
 use zaudit_tests::report::{Report, Trigger};
-use zaudit_tests::suite::TestEnv;
-
-/// How many processes are killed, over all JDKs.
-const KILLS: usize = 80;
+use zaudit_tests::suite::{TestEnv, rounds};
 
 /// Another seed in each run, or the one in `ZAUDIT_SEED`.
 fn random() -> Rng {
@@ -40,16 +37,14 @@ fn busy(env: &TestEnv, jdk: &Jdk, options: &str) -> Result<Jvm> {
 /// Killed with no warning, at any moment: what is in the file is whole, and no other user may read
 /// it.
 pub(super) fn killed(env: &TestEnv, jdk: &Jdk) -> Result<()> {
-    let kills =
-        std::env::var("ZAUDIT_KILLS").ok().and_then(|number| number.parse().ok()).unwrap_or(KILLS);
-    let rounds = kills.div_ceil(env.jdks.len());
+    let rounds = rounds(10)?;
     let mut rng = random();
     let seed = rng.get_seed();
     let mut found = 0;
     for round in 0..rounds {
         let left = kill(env, jdk, round % 5 == 0, &mut rng);
         found +=
-            usize::from(left.map_err(|why| format!("ZAUDIT_SEED={seed}, round {round}: {why}"))?);
+            u32::from(left.map_err(|why| format!("ZAUDIT_SEED={seed}, round {round}: {why}"))?);
     }
     ensure!(found * 2 > rounds, "only {found} of {rounds} left a snapshot: nothing was tried");
     Ok(())

@@ -1,4 +1,4 @@
-//! A JDK whose own classes were all rewritten, and which links every one of them.
+//! A JDK in which classes of its own were rewritten, and which links each of them.
 //!
 //! Owns: jars of rewritten classes, starting a JVM on them, and comparing it with the same JVM on
 //! its own classes. Invariant: a class that links on the bare JDK and not on the rewritten one is a

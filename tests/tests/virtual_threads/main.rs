@@ -1,4 +1,4 @@
-//! Virtual threads under the agent, on every JDK that has them and with every collector of it.
+//! Virtual threads under the agent, on every JDK that has them, with half of its collectors.
 //!
 //! The program `VirtualLives` has virtual threads block in every way, at depths of up to 1,000
 //! calls, and prints what it made, ended and lost at each depth. Invariant: a report has the same
@@ -26,11 +26,11 @@ type Collector = (&'static str, std::ops::RangeInclusive<u32>, &'static [&'stati
 
 const COLLECTORS: [Collector; 8] = [
     ("serial", 21..=u32::MAX, &["-XX:+UseSerialGC"]),
-    ("parallel", 21..=u32::MAX, &["-XX:+UseParallelGC"]),
     ("g1", 21..=u32::MAX, &["-XX:+UseG1GC"]),
-    ("zgc", 21..=u32::MAX, &["-XX:+UseZGC"]),
+    ("parallel", 21..=u32::MAX, &["-XX:+UseParallelGC"]),
     // From 24 on ZGC has no other mode.
     ("zgc_generational", 21..=23, &["-XX:+UseZGC", "-XX:+ZGenerational"]),
+    ("zgc", 21..=u32::MAX, &["-XX:+UseZGC"]),
     ("shenandoah", 21..=u32::MAX, &["-XX:+UseShenandoahGC"]),
     (
         "shenandoah_generational",
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         let mut trials = env.missing();
         let able = env.jdks.iter().filter(|jdk| jdk.major >= SINCE);
         for (jdk, busy) in able.zip(BUSY.into_iter().cycle()) {
-            for (name, releases, flags) in COLLECTORS {
+            for (column, (name, releases, flags)) in COLLECTORS.into_iter().enumerate() {
                 if releases.contains(&jdk.major) {
                     let kit = Kit {
                         jdk: jdk.clone(),
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
                         collects: name != EPSILON,
                         recorded: RECORDED.contains(&name),
                     };
-                    trials.extend(kit.trials(env, name, name == busy));
+                    trials.extend(kit.trials(env, column, name, name == busy)?);
                 }
             }
         }
@@ -99,22 +99,31 @@ struct Kit {
 }
 
 impl Kit {
-    fn trials(&self, env: &TestEnv, collector: &str, busy: bool) -> Vec<Trial> {
-        let tests: [(&str, bool, Test); 4] = [
-            ("lives", true, lives),
-            ("cycles", CYCLED.contains(&collector), cycles),
-            // It waits until its streams are freed.
-            ("virtual_cleaner", self.collects, virtual_cleaner),
-            ("all_at_once", busy, all_at_once),
-        ];
-        let wanted = tests.into_iter().filter(|(_, wanted, _)| *wanted);
-        wanted
-            .map(|(name, _, test)| {
-                let kit = self.clone();
-                let name = format!("{collector}::{name}");
-                on_jdk(env, &self.jdk, &name, &[], move |env, _| test(&kit, env))
-            })
-            .collect()
+    /// What there is in this column of the table of JDKs and collectors.
+    fn trials(
+        &self,
+        env: &TestEnv,
+        column: usize,
+        collector: &str,
+        busy: bool,
+    ) -> Result<Vec<Trial>> {
+        let trial = |name: &str, test: Test| {
+            let kit = self.clone();
+            let name = format!("{collector}::{name}");
+            on_jdk(env, &self.jdk, &name, &[], move |env, _| test(&kit, env))
+        };
+        let mut trials = vec![suite::in_table(self.jdk.place(), column, trial("lives", lives))?];
+        if CYCLED.contains(&collector) {
+            trials.push(suite::in_table(self.jdk.place(), column, trial("cycles", cycles))?);
+        }
+        // It waits until its streams are freed.
+        if self.collects {
+            trials.push(trial("virtual_cleaner", virtual_cleaner));
+        }
+        if busy {
+            trials.push(trial("all_at_once", all_at_once));
+        }
+        Ok(trials)
     }
 
     /// The program, with no agent yet.

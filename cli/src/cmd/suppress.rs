@@ -411,7 +411,7 @@ mod tests {
         ];
         let own = ["", "leak:a.Codec.*", "live:b.* < a.Main.*\nleak,inflater:*.read", "live:*"];
         let mut rng = Rng::with_seed(1);
-        for turn in 0..2_000 {
+        for turn in 0..400 {
             let stacks: Vec<Vec<_>> = (0..8)
                 .map(|_| (0..rng.usize(..5)).map(|_| FRAMES[rng.usize(..FRAMES.len())]).collect())
                 .collect();

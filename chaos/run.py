@@ -63,10 +63,8 @@ class Run:
         # the JVM.
         if cell.companion == "async-profiler-attached" or cell.stress == "debugger":
             chosen["MEMORY"] = False
-        # With a full heap, Shenandoah collects for minutes, also without the agent: that of JDK 11,
-        # and that of JDK 17 if each collection is verified.
-        if cell.collector == "shenandoah" and (
-                cell.major == 11 or (cell.major, cell.stress) == (17, "verify")):
+        # With a full heap, Shenandoah collects for minutes up to JDK 17, also without the agent.
+        if cell.collector == "shenandoah" and cell.major <= 17:
             chosen["HEAP"] = False
         # Up to JDK 25, the method ids of unloaded classes stay (JDK-8268406).
         if seconds >= LONG and cell.major <= 25:

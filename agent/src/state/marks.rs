@@ -39,7 +39,7 @@ struct Table {
     open: HashMap<InstanceId, Made>,
     /// What the program did not end and is gone.
     lost: Vec<Made>,
-    /// The names of threads that have one, by their Java ids: so that they are read once.
+    /// The names of threads that have one, by their Java ids: so that few are read twice.
     names: Cache<u64, Arc<str>>,
 }
 

@@ -6,8 +6,8 @@ use std::hash::Hash;
 /// Enough for the threads of a program, and for the methods at both ends of their stacks.
 const MAX_ENTRIES: usize = 8_192;
 
-/// A map that starts again when it is full: what it no longer has is looked up again, and so is
-/// what there is no memory for.
+/// A map that is emptied when it is full, and that leaves an entry out if memory runs out. What it
+/// does not have, its user looks up again.
 #[derive(Debug)]
 pub(crate) struct Cache<K, V>(HashMap<K, V>);
 

@@ -168,6 +168,12 @@ mod tests {
 
     const SITE: SiteId = SiteId(3);
 
+    /// One test at a time: all audits number what is made in one order.
+    fn alone() -> MutexGuard<'static, ()> {
+        static ONE: Mutex<()> = Mutex::new(());
+        ONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn make(marks: &Marks, id: u64, thread: u64) {
         let name = (thread, Arc::from("main"));
         marks.made(InstanceId(id << 4), SITE, ThreadId(thread), name).unwrap();
@@ -179,6 +185,7 @@ mod tests {
 
     #[test]
     fn marks_nest_and_overlap() {
+        let _alone = alone();
         let marks = Marks::default();
         make(&marks, 1, 1);
         assert!(!marks.are_held() && marks.since(0).is_none());
@@ -200,6 +207,7 @@ mod tests {
 
     #[test]
     fn threads_that_come_and_go_leave_nothing() {
+        let _alone = alone();
         let marks = Marks::default();
         let mark = marks.take();
         for thread in 1..=20_000 {
@@ -215,6 +223,7 @@ mod tests {
 
     #[test]
     fn only_the_program_takes_an_instance_out() {
+        let _alone = alone();
         let marks = Marks::default();
         let mark = marks.take();
         (1..=4).for_each(|id| make(&marks, id, 1));
@@ -231,6 +240,7 @@ mod tests {
 
     #[test]
     fn an_entry_stream_goes_with_its_inflater() {
+        let _alone = alone();
         let marks = Marks::default();
         let mark = marks.take();
         let id = InstanceId(1 << 4);

@@ -179,13 +179,14 @@ fn ready(jvm: Jvm) -> Result<Running> {
 /// Lets the program end, and ensures that it printed what it prints without us, ended as it does,
 /// and that no file of ours is where it ran or in `/tmp`.
 fn ensure_unharmed(mut running: Running, own_pid: u32) -> Result<()> {
+    // Not `.attach_pid12` for process 1, which is the first one of a namespace.
+    let (trigger, replies) = (format!(".attach_pid{own_pid}"), format!(".zaudit-{own_pid}-"));
     let left = |folder: &Path| -> Vec<PathBuf> {
-        let ours = [format!(".attach_pid{own_pid}"), format!(".zaudit-{own_pid}-")];
         let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
         paths
             .filter(|path| {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                ours.iter().any(|our| name.starts_with(our.as_str()))
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name == trigger.as_str() || name.starts_with(&replies)
             })
             .collect()
     };

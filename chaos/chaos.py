@@ -21,6 +21,8 @@ from companions import CHOICES, Companions
 from run import ANTAGONISTS, GROWTH, LONG, RARE, Failure, Run
 
 TOP = Path(__file__).resolve().parent.parent
+# Cargo's target directory.
+TARGET = TOP / (os.environ.get("CARGO_TARGET_DIR") or "target")
 # Some collectors are on trial in JDK 11 and 24.
 EXPERIMENTAL = "-XX:+UnlockExperimentalVMOptions"
 COLLECTORS = {
@@ -90,14 +92,21 @@ def library_of(name):
 
 
 def built():
-    """Where the agent and the command are, after a build."""
+    """Where the agent and the command are: in ZAUDIT_BUILD, else where cargo has built them."""
+    names = ("libzaudit.so", "zaudit")
+    folder = os.environ.get("ZAUDIT_BUILD")
+    if folder:
+        files = [Path(folder).resolve() / name for name in names]
+        for file in files:
+            if not file.is_file():
+                raise Failure(f"ZAUDIT_BUILD: there is no {file}")
+        return files
     lines = output_of(
         ["cargo", "build", "--release", "--locked", "-p", "zaudit", "-p", "zaudit-cli",
          "--message-format", "json-render-diagnostics"], cwd=TOP).splitlines()
     messages = [json.loads(line) for line in lines if line.startswith("{")]
     files = [Path(name) for message in messages for name in message.get("filenames") or []]
-    return [next(file for file in files if file.name == name)
-            for name in ("libzaudit.so", "zaudit")]
+    return [next(file for file in files if file.name == name) for name in names]
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,7 @@ class Kit:
         self.companions = Companions(cache / "zaudit" / "chaos", arguments.offline, say)
         self.library, self.command = built()
         self.homes = homes
-        self.work = self.library.parent.parent / "chaos" / str(arguments.seed)
+        self.work = TARGET / "chaos" / str(arguments.seed)
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir(parents=True)
         # A later build does not change what is run.

@@ -23,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 
-from chaos import COLLECTORS, TOP, Failure, built, collects, jdks, output_of
+from chaos import COLLECTORS, TARGET, TOP, Failure, built, collects, jdks, output_of
 
 # What a JVM or a command may take, on a machine that does other things, too.
 LIMIT = 90
@@ -162,7 +162,7 @@ class Kit:
     def __init__(self, homes):
         self.library, self.command = built()
         self.homes = homes
-        self.work = self.library.parent.parent / "endings"
+        self.work = TARGET / "endings"
         shutil.rmtree(self.work, ignore_errors=True)
         for major, home in homes.items():
             self.classes(major).mkdir(parents=True)

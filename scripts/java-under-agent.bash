@@ -5,17 +5,23 @@
 
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=${scripts%/*}
+target=$(realpath -m -- "${CARGO_TARGET_DIR:-$top/target}")
 # shellcheck source=scripts/messages.bash
 . "$scripts/messages.bash"
 
 # No agent and no options from the environment.
 unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS _JAVA_OPTIONS ZAUDIT_OPTIONS
 
-# Builds the packages $@, and prints the folder of libzaudit.so. All scripts build both zaudit and
-# zaudit-cli: their dependencies may have other features together than alone, and cargo would build
-# them again.
+# Prints the folder of libzaudit.so: ZAUDIT_BUILD, or where it has built the packages $@. All
+# scripts build both zaudit and zaudit-cli: their dependencies may have other features together than
+# alone, and cargo would build them again.
 build() {
     local library
+    if [[ -n ${ZAUDIT_BUILD:-} ]]; then
+        [[ -f $ZAUDIT_BUILD/libzaudit.so ]] || fail "ZAUDIT_BUILD has no libzaudit.so: $ZAUDIT_BUILD"
+        realpath "$ZAUDIT_BUILD"
+        return
+    fi
     library=$(cd "$top" &&
         cargo build --release --locked "${@/#/-p}" --message-format json-render-diagnostics |
         sed -n 's/.*"\([^"]*\/libzaudit\.so\)".*/\1/p' | tail -n 1) || return

@@ -1,19 +1,19 @@
-//! The library under test: `ZAUDIT_LIB`, else built here in release mode, as users load it; and the
-//! command beside it.
+//! The library under test and the command: those in the folder `ZAUDIT_BUILD`, else built here in
+//! release mode, as users build them.
 //!
 //! Invariant: what is tested was built from this tree, by this run (cargo says in its own messages
-//! where it put it). Every build of a release in this repository, in scripts too, is the same call
-//! of cargo (`RELEASE`): another choice of packages gives dependencies other features, and all
-//! would be built again.
+//! where it put it). Every build with cargo in this repository, in scripts too, is the same call
+//! (`RELEASE`): another choice of packages gives dependencies other features, and all would be
+//! built again.
 
 use crate::{Result, repository, target_dir};
 use serde_json::Value;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The packages of a release.
+/// The packages that users build.
 const RELEASE: [&str; 5] = ["--release", "--package", "zaudit", "--package", "zaudit-cli"];
 
 /// The agent whose hooks and allocations fail on demand. It is optimised, but not linked as a
@@ -31,15 +31,42 @@ const FAULTY: [&str; 10] = [
     "profile.release.codegen-units=16",
 ];
 
-/// The agent as released.
+/// The agent and the command.
+#[derive(Clone)]
+struct Build {
+    library: PathBuf,
+    command: PathBuf,
+}
+
+/// The agent.
 pub fn library() -> Result<PathBuf> {
-    static FOUND: OnceLock<Result<PathBuf>> = OnceLock::new();
-    FOUND
-        .get_or_init(|| match std::env::var_os("ZAUDIT_LIB") {
-            Some(path) if !path.is_empty() => {
-                PathBuf::from(path).canonicalize().map_err(|error| format!("ZAUDIT_LIB: {error}"))
+    Ok(build()?.library)
+}
+
+/// The `zaudit` command.
+pub fn command() -> Result<PathBuf> {
+    Ok(build()?.command)
+}
+
+/// Finds or builds both, once in each test binary.
+fn build() -> Result<Build> {
+    static BUILT: OnceLock<Result<Build>> = OnceLock::new();
+    BUILT
+        .get_or_init(|| match std::env::var_os("ZAUDIT_BUILD") {
+            Some(folder) if !folder.is_empty() => {
+                let file = |name| {
+                    let path = Path::new(&folder).join(name);
+                    path.canonicalize()
+                        .map_err(|error| format!("ZAUDIT_BUILD: {}: {error}", path.display()))
+                };
+                Ok(Build { library: file("libzaudit.so")?, command: file("zaudit")? })
             }
-            _ => shared_library(&release()?),
+            _ => {
+                let built = artifacts(&RELEASE, target_dir())?;
+                let command = built.iter().find_map(|message| message["executable"].as_str());
+                let command = command.ok_or("cargo named no command")?.into();
+                Ok(Build { library: shared_library(&built)?, command })
+            }
         })
         .clone()
 }
@@ -51,19 +78,6 @@ pub fn faulty_library() -> Result<PathBuf> {
     BUILT
         .get_or_init(|| shared_library(&artifacts(&FAULTY, target_dir().join("fault-injection"))?))
         .clone()
-}
-
-/// The `zaudit` command as released.
-pub fn command() -> Result<PathBuf> {
-    let path =
-        release()?.iter().find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    path.ok_or_else(|| "cargo named no command".into())
-}
-
-/// Builds library and command, once in each test binary.
-fn release() -> Result<Vec<Value>> {
-    static BUILT: OnceLock<Result<Vec<Value>>> = OnceLock::new();
-    BUILT.get_or_init(|| artifacts(&RELEASE, target_dir())).clone()
 }
 
 fn shared_library(artifacts: &[Value]) -> Result<PathBuf> {

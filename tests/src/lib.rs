@@ -2,11 +2,11 @@
 //! read back.
 //!
 //! Reading order: [`jdks`] says on what, [`fixtures`] and [`expectation`] say what should come
-//! out, [`agent`] and [`java_agent`] build what is under test, [`jvm`] and [`child`] run it,
-//! [`command`] speaks to it, [`report`] reads what it said, as [`external_tools`] do, [`golden`]
-//! compares it with what is stored, and [`suite`] makes the list of cases. Only [`formats`] takes
-//! something from the agent, its list of formats: the wire formats are read by structs of the
-//! tests' own, so that a renamed field is a failure and not a refactoring.
+//! out, [`agent`] and [`java_agent`] build what is under test, [`jvm`], [`child`] and [`maven`] run
+//! it, [`command`] speaks to it, [`report`] reads what it said, as [`external_tools`] do,
+//! [`golden`] compares it with what is stored, and [`suite`] makes the list of cases. Only
+//! [`formats`] takes something from the agent, its list of formats: the wire formats are read by
+//! structs of the tests' own, so that a renamed field is a failure and not a refactoring.
 
 pub mod agent;
 pub mod child;
@@ -18,6 +18,7 @@ pub mod golden;
 pub mod java_agent;
 pub mod jdks;
 pub mod jvm;
+pub mod maven;
 pub mod once;
 pub mod other_agent;
 pub mod external_tools;

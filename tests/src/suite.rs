@@ -4,10 +4,12 @@
 //! Invariant: a suite that cannot be set up fails, and so does one that hangs; it never comes out
 //! green with nothing in it.
 
+use crate::ensure;
 use crate::fixtures::{self, Fixture};
 use crate::jdks::{self, Jdk};
 use crate::{Result, agent, expectation::Expectation, report::Kind, report::Report};
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -70,13 +72,38 @@ pub fn main_with(cases: impl FnOnce(&TestEnv) -> Result<Vec<Trial>>) -> ExitCode
     // Every case waits now and then, for a clock or a finalizer.
     let processors = thread::available_parallelism().map_or(1, usize::from);
     arguments.test_threads.get_or_insert(2 * processors);
-    match TestEnv::ready().and_then(|env| cases(&env)) {
+    let trials = || -> Result<Vec<Trial>> {
+        let env = TestEnv::ready()?;
+        let trials = cases(&env)?;
+        // Where a JDK is missing, it may have been the one whose turn it is.
+        if jdks::missing(&env.jdks).is_empty() {
+            ensure_all_run(&trials)?;
+        }
+        Ok(trials)
+    };
+    match trials() {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(why) => {
             eprintln!("this suite cannot run: {why}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ensures that of the tests that JDKs share out, each is run on one of them.
+fn ensure_all_run(trials: &[Trial]) -> Result<()> {
+    let is_jdk = |part: &&str| part.strip_prefix("jdk").is_some_and(|it| it.parse::<u32>().is_ok());
+    let mut runs = BTreeMap::new();
+    for trial in trials.iter().filter(|trial| trial.name().split("::").any(|it| is_jdk(&it))) {
+        let parts = trial.name().split("::").filter(|part| !is_jdk(part));
+        let (run, shared) = runs.entry(parts.collect::<Vec<_>>()).or_insert((false, false));
+        *run |= !trial.has_ignored_flag();
+        *shared |= trial.kind() == NOT_ITS_TURN;
+    }
+    let never = runs.into_iter().filter(|(_, (run, shared))| *shared && !run);
+    let never: Vec<String> = never.map(|(name, _)| name.join("::")).collect();
+    ensure!(never.is_empty(), "no JDK's turn comes for {never:?}: change the order in their table");
+    Ok(())
 }
 
 /// Something that not every machine has, and that a case cannot do without.
@@ -260,11 +287,20 @@ where
     trials
 }
 
-/// A cell of a table in which neighbouring cells try almost the same. Half of them, like the
-/// squares of one colour on a chessboard, run only with more rounds.
+/// The kind of a trial that runs only with more rounds.
+const NOT_ITS_TURN: &str = "needs ZAUDIT_ROUNDS=4";
+
+/// A cell of a table in which neighbouring cells try almost the same. Every fourth diagonal runs;
+/// with `ZAUDIT_ROUNDS=n` n of four.
 pub fn in_table(row: usize, column: usize, trial: Trial) -> Result<Trial> {
-    let runs = trial.has_ignored_flag() || has_turn(row + column, 0, 2)?;
-    let ignored = |trial: Trial| trial.with_kind("needs ZAUDIT_ROUNDS=2").with_ignored_flag(true);
+    one_of(row + column, 0, 4, trial)
+}
+
+/// The trial at `place`, one of `of` that share a list of work, with the item at `index`: see
+/// `has_turn`.
+pub fn one_of(index: usize, place: usize, of: usize, trial: Trial) -> Result<Trial> {
+    let runs = trial.has_ignored_flag() || has_turn(index, place, of)?;
+    let ignored = |trial: Trial| trial.with_kind(NOT_ITS_TURN).with_ignored_flag(true);
     Ok(if runs { trial } else { ignored(trial) })
 }
 
@@ -321,15 +357,37 @@ mod tests {
     }
 
     #[test]
-    fn half_of_a_table_runs() {
+    fn a_quarter_of_a_table_runs() {
         let cell = |row, column| {
             let trial = Trial::test(format!("{row}:{column}"), || Ok(()));
             in_table(row, column, trial).unwrap()
         };
-        let runs = |row| [0, 1, 2].map(|column| !cell(row, column).has_ignored_flag());
-        assert_eq!([runs(0), runs(1)], [[true, false, true], [false, true, false]]);
+        let runs = |row| (0..8).filter(|column| !cell(row, *column).has_ignored_flag()).collect();
+        let run: Vec<Vec<usize>> = (0..5).map(runs).collect();
+        assert_eq!(run, [[0, 4], [3, 7], [2, 6], [1, 5], [0, 4]]);
         let ignored = in_table(0, 1, ignored("other", "needs root")).unwrap();
         assert_eq!(ignored.kind(), "needs root");
+    }
+
+    #[test]
+    fn a_test_whose_turn_never_comes_is_an_error() {
+        let trial = |name: &str, runs: bool| {
+            let trial = Trial::test(name, || Ok(()));
+            if runs { trial } else { trial.with_kind(NOT_ITS_TURN).with_ignored_flag(true) }
+        };
+        let trials = |second| {
+            [
+                trial("jdk8::one", true),
+                trial("jdk17::one", false),
+                trial("two::jdk8", false),
+                trial("two::jdk17", second),
+                trial("serial::three", false),
+                ignored("jdk8::four", "needs root"),
+            ]
+        };
+        assert_eq!(ensure_all_run(&trials(true)), Ok(()));
+        let why = ensure_all_run(&trials(false)).unwrap_err();
+        assert!(why.contains("[\"two\"]"), "{why}");
     }
 
     #[test]

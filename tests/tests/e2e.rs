@@ -1,5 +1,5 @@
-//! Every fixture on every JDK, and half of them with each collector and compiler of one JDK: counts
-//! to the unit.
+//! Every fixture on every JDK, and a quarter of them with each collector and compiler of one JDK:
+//! counts to the unit.
 //!
 //! Each case runs its program audited, and compares that with a bare run, of another JDK if that
 //! shows the same. Invariant: the two runs differ in nothing that the program's user can see, and
@@ -90,10 +90,10 @@ fn main() -> ExitCode {
             trials.extend(verified(env, &format!("jdk{}", jdk.major), "", jdk));
         }
         for (place, (mode, flags)) in MODES.into_iter().enumerate() {
-            trials.extend(half(place, row(env, mode, flags, "", env.default_jdk()))?);
+            trials.extend(cells(place, row(env, mode, flags, "", env.default_jdk()))?);
         }
         if let Some(jdk) = env.jdks.iter().find(|jdk| jdk.major == 8) {
-            trials.extend(half(MODES.len(), row(env, "cms", &CMS, "", jdk))?);
+            trials.extend(cells(MODES.len(), row(env, "cms", &CMS, "", jdk))?);
         }
         for (mode, options) in FALLBACKS {
             trials.extend(row(env, mode, &[], options, env.default_jdk()));
@@ -105,9 +105,9 @@ fn main() -> ExitCode {
 }
 
 /// The row at this place of the table of modes and fixtures.
-fn half(place: usize, row: Vec<Trial>) -> Result<Vec<Trial>> {
-    let cells = row.into_iter().enumerate();
-    cells.map(|(column, trial)| suite::in_table(place, column, trial)).collect()
+fn cells(place: usize, row: Vec<Trial>) -> Result<Vec<Trial>> {
+    let columns = row.into_iter().enumerate();
+    columns.map(|(column, trial)| suite::in_table(place, column, trial)).collect()
 }
 
 /// A mode and JDK with every fixture that it can run.

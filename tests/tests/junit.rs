@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use zaudit_tests::child::Folder;
 use zaudit_tests::ensure;
 use zaudit_tests::java_agent::JavaAgent;
 use zaudit_tests::jdks::Jdk;
+use zaudit_tests::maven;
 use zaudit_tests::suite::{self, TestEnv, case_needing, on_jdk};
 use zaudit_tests::{Result, repository};
 
@@ -64,20 +65,15 @@ impl Build {
         let agent = JavaAgent::ready(env)?;
         let jars = agent.jar.parent().ok_or("the jar is in no folder")?;
         let run = |offline: &[&str]| {
-            Command::new("mvn")
-                .args(["-B", "-Dstyle.color=never", "--fail-at-end"])
+            let mut mvn = maven::mvn();
+            mvn.arg("--fail-at-end")
                 .args(offline)
                 .args(["test", "-pl", modules])
                 .arg(format!("-Dzaudit.jars={}", jars.display()))
                 .arg(format!("-Djvm={}", jdk.tool("java").display()))
                 .args(words)
-                .current_dir(&place.0)
-                .env_remove("JAVA_TOOL_OPTIONS")
-                .env_remove("MAVEN_OPTS")
-                .env_remove("ZAUDIT_OPTIONS")
-                .stdin(Stdio::null())
-                .output()
-                .map_err(|error| format!("mvn: {error} (Debian's package maven has it)"))
+                .current_dir(&place.0);
+            maven::run(&mut mvn)
         };
         let said = |output: &std::process::Output| {
             String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()

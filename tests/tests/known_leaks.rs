@@ -11,12 +11,13 @@ use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::OnceLock;
 use zaudit_tests::child::Ended;
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
+use zaudit_tests::maven;
 use zaudit_tests::once::Once;
 use zaudit_tests::report::{Counts, Kind, Report, Severity, Site};
 use zaudit_tests::suite::{self, TestEnv};
@@ -60,18 +61,18 @@ struct Case {
 }
 
 fn main() -> ExitCode {
-    suite::main(|env| {
-        let cases = match read_cases() {
-            Ok(cases) => cases,
-            Err(why) => return vec![suite::case(env, "cases", |_| Err(why))],
-        };
+    suite::main_with(|env| {
+        let cases = read_cases()?;
         let mut trials = env.missing();
         trials.push(suite::case(env, "what_is_no_case_is_refused", |_| refuses()));
         trials.push(suite::case(env, "a_case_that_is_wrong_fails", notices));
-        for case in &cases {
-            trials.extend(case.jdks.iter().filter_map(|major| trial(env, &cases, case, *major)));
+        for (index, case) in cases.iter().enumerate() {
+            for (place, major) in case.jdks.iter().enumerate() {
+                let Some(trial) = trial(env, &cases, case, *major) else { continue };
+                trials.push(suite::one_of(index, place, case.jdks.len(), trial)?);
+            }
         }
-        trials
+        Ok(trials)
     })
 }
 
@@ -289,13 +290,13 @@ fn pom(name: &str, rest: &str) -> String {
 /// Asks Maven once for all libraries that are not known yet; what one of them lacks keeps no other
 /// from being got. Answers what it said.
 fn ask_maven(all: &[Case]) -> Result<String> {
-    let maven = work().join("maven");
+    let folders = work().join("maven");
     let mut modules = String::new();
     let mut seen = Vec::new();
     for case in
         all.iter().filter(|case| !case.libraries.is_empty() && case.known_class_path().is_none())
     {
-        let folder = maven.join(case.folder());
+        let folder = folders.join(case.folder());
         if !seen.contains(&folder) {
             fs::create_dir_all(&folder)
                 .map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -304,22 +305,21 @@ fn ask_maven(all: &[Case]) -> Result<String> {
             seen.push(folder);
         }
     }
-    let file = maven.join("pom.xml");
+    let file = folders.join("pom.xml");
     write(
         &file,
         &pom("all", &format!("<packaging>pom</packaging>\n<modules>{modules}</modules>")),
     )?;
-    let output = Command::new("mvn")
-        .args(["-q", "-B", "-Dstyle.color=never", "--fail-at-end", "-DincludeScope=runtime"])
+    let mut mvn = maven::mvn();
+    mvn.args(["-q", "--fail-at-end", "-DincludeScope=runtime"])
         // It mostly waits for the network.
         .args(["--threads", "8"])
         // Below each module's own folder.
         .arg(format!("-Dmdep.outputFile={LIST}"))
         .arg("-f")
         .arg(&file)
-        .arg("org.apache.maven.plugins:maven-dependency-plugin:3.6.1:build-classpath")
-        .output()
-        .map_err(|error| format!("mvn: {error} (Debian's package maven has it)"))?;
+        .arg("org.apache.maven.plugins:maven-dependency-plugin:3.6.1:build-classpath");
+    let output = maven::run(&mut mvn)?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

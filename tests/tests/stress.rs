@@ -44,19 +44,17 @@ const ALLOCATORS: [(&str, &str); 2] =
     [("libjemalloc.so.2", "libjemalloc2"), ("libtcmalloc_minimal.so.4", "libtcmalloc-minimal4")];
 
 fn main() -> ExitCode {
-    suite::main(|env| {
+    suite::main_with(|env| {
         let mut trials = env.missing();
-        trials.extend(per_jdk_needing(env, TESTS));
-        trials.extend(per_jdk_needing(
-            env,
-            ALLOCATORS.map(|(library, package)| {
-                let found = allocator(library, package);
-                let need = [Need::Other(library, found.clone().map(drop))];
-                let test = move |env: &TestEnv, jdk: &Jdk| under(env, jdk, &found.clone()?);
-                (format!("under_{package}"), need, test)
-            }),
-        ));
-        trials
+        trials.extend(suite::table(env, per_jdk_needing(env, TESTS))?);
+        let allocators = ALLOCATORS.map(|(library, package)| {
+            let found = allocator(library, package);
+            let need = [Need::Other(library, found.clone().map(drop))];
+            let test = move |env: &TestEnv, jdk: &Jdk| under(env, jdk, &found.clone()?);
+            (format!("under_{package}"), need, test)
+        });
+        trials.extend(suite::table(env, per_jdk_needing(env, allocators))?);
+        Ok(trials)
     })
 }
 

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 fn trials(kit: &Kit) -> Result<Vec<Trial>> {
     let mut trials: Vec<Trial> = kit.env.missing();
     trials.extend(kit.per_jdk(&[adopted::TESTS, lifecycle::TESTS].concat()));
-    // On every second JDK, or on every one with more rounds.
+    // On every fourth JDK, or on every one with more rounds.
     let long = [cycles::TESTS, exit_paths::TESTS, stress::TESTS, other_agents::TESTS].concat();
     trials.extend(suite::table(&kit.env, kit.per_jdk(&long))?);
     Ok(trials)

@@ -27,7 +27,7 @@ use zaudit_tests::suite::{self, Need, TestEnv, case_needing, on_jdk, per_jdk, pe
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
-/// On every second JDK, or on every one with more rounds: they differ little in this.
+/// On every fourth JDK, or on every one with more rounds: they differ little in this.
 const SHARED_OUT: [(&str, Test); 27] = [
     ("killed", snapshots::killed),
     ("link_is_replaced", snapshots::link_is_replaced),

@@ -8,10 +8,10 @@
 use super::{listed, read, write};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use zaudit_tests::ensure;
 use zaudit_tests::jdks::Jdk;
 use zaudit_tests::jvm::Jvm;
+use zaudit_tests::maven;
 use zaudit_tests::suite::TestEnv;
 use zaudit_tests::{Result, repository};
 
@@ -52,18 +52,13 @@ impl Project {
     }
 
     fn build(&self, words: &[&str]) -> Result<Build> {
-        let output = Command::new("mvn")
-            .args(["-B", "-Dstyle.color=never", "test"])
+        let mut mvn = maven::mvn();
+        mvn.arg("test")
             .arg(format!("-Dzaudit.library={}", self.library.display()))
             .arg(format!("-Djvm={}", self.jdk.tool("java").display()))
             .args(words)
-            .current_dir(self.place.dir())
-            .env_remove("JAVA_TOOL_OPTIONS")
-            .env_remove("MAVEN_OPTS")
-            .env_remove("ZAUDIT_OPTIONS")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| format!("mvn: {error} (Debian's package maven has it)"))?;
+            .current_dir(self.place.dir());
+        let output = maven::run(&mut mvn)?;
         let said = [output.stdout, output.stderr].concat();
         let mut reports = Vec::new();
         for name in listed(&self.file("target"))?.iter().filter(|name| name.starts_with("zaudit-"))

@@ -1,4 +1,4 @@
-//! Virtual threads under the agent, on every JDK that has them, with half of its collectors.
+//! Virtual threads under the agent, on every JDK that has them, with a quarter of its collectors.
 //!
 //! The program `VirtualLives` has virtual threads block in every way, at depths of up to 1,000
 //! calls, and prints what it made, ended and lost at each depth. Invariant: a report has the same
@@ -26,10 +26,10 @@ type Collector = (&'static str, std::ops::RangeInclusive<u32>, &'static [&'stati
 
 const COLLECTORS: [Collector; 8] = [
     ("serial", 21..=u32::MAX, &["-XX:+UseSerialGC"]),
-    ("g1", 21..=u32::MAX, &["-XX:+UseG1GC"]),
-    ("parallel", 21..=u32::MAX, &["-XX:+UseParallelGC"]),
     // From 24 on ZGC has no other mode.
     ("zgc_generational", 21..=23, &["-XX:+UseZGC", "-XX:+ZGenerational"]),
+    ("parallel", 21..=u32::MAX, &["-XX:+UseParallelGC"]),
+    ("g1", 21..=u32::MAX, &["-XX:+UseG1GC"]),
     ("zgc", 21..=u32::MAX, &["-XX:+UseZGC"]),
     ("shenandoah", 21..=u32::MAX, &["-XX:+UseShenandoahGC"]),
     (

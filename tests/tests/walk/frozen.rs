@@ -55,7 +55,8 @@ pub(super) fn trials(env: &TestEnv) -> Result<Vec<Trial>> {
         ("frozen_pauses", pauses),
         ("frozen_sabotage", sabotage),
     ];
-    trials.extend(per_jdk_needing(env, tests.map(|(name, test)| (name, since_21.clone(), test))));
+    let tests = tests.map(|(name, test)| (name, since_21.clone(), test));
+    trials.extend(table(env, per_jdk_needing(env, tests))?);
     Ok(trials)
 }
 

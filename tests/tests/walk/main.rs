@@ -22,9 +22,11 @@ use zaudit_tests::{Result, agent, ensure, other_agent};
 
 type Test = fn(&TestEnv, &Jdk) -> Result<()>;
 
-const TESTS: [(&str, Test); 7] = [
-    ("random_stacks", random_stacks),
-    ("fixtures", fixtures),
+/// On every JDK.
+const TESTS: [(&str, Test); 2] = [("random_stacks", random_stacks), ("fixtures", fixtures)];
+
+/// On every fourth JDK, or on every one with more rounds.
+const SHARED_OUT: [(&str, Test); 5] = [
     ("cut_stacks", cut_stacks),
     ("too_deep_to_be_compared", too_deep_to_be_compared),
     ("reloaded_code", reloaded_code),
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
     suite::main_with(|env| {
         let mut trials = env.missing();
         trials.extend(per_jdk(env, TESTS));
+        trials.extend(suite::table(env, per_jdk(env, SHARED_OUT))?);
         let flags = FLAGS.map(|(name, releases, flags, number)| {
             let test = move |env: &TestEnv, jdk: &Jdk| {
                 let walk = random(env, jdk, flags, number)?;
@@ -86,7 +89,7 @@ fn main() -> ExitCode {
         let folder = Arc::new(Folder::fresh()?);
         other_agent::redefining(env, &folder.0)?;
         let redefined = move |env: &TestEnv, jdk: &Jdk| redefined(env, jdk, &folder);
-        trials.extend(per_jdk(env, [("redefined", redefined)]));
+        trials.extend(suite::table(env, per_jdk(env, [("redefined", redefined)]))?);
         Ok(trials)
     })
 }

@@ -5,7 +5,7 @@
 
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=${scripts%/*}
-target=$(realpath -m -- "${CARGO_TARGET_DIR:-$top/target}")
+target=$(cd "$top" && realpath -m -- "${CARGO_TARGET_DIR:-target}")
 # shellcheck source=scripts/messages.bash
 . "$scripts/messages.bash"
 
@@ -22,6 +22,7 @@ build() {
         realpath "$ZAUDIT_BUILD"
         return
     fi
+    need cargo
     library=$(cd "$top" &&
         cargo build --release --locked "${@/#/-p}" --message-format json-render-diagnostics |
         sed -n 's/.*"\([^"]*\/libzaudit\.so\)".*/\1/p' | tail -n 1) || return

@@ -1,10 +1,9 @@
 //! The library under test and the command: those in the folder `ZAUDIT_BUILD`, else built here in
 //! release mode, as users build them.
 //!
-//! Invariant: what is tested was built from this tree, by this run (cargo says in its own messages
-//! where it put it). Every build with cargo in this repository, in scripts too, is the same call
-//! (`RELEASE`): another choice of packages gives dependencies other features, and all would be
-//! built again.
+//! Invariant: without `ZAUDIT_BUILD`, what is tested was built from this tree, by this run (cargo
+//! says in its own messages where it put it). Scripts build with the same call (`RELEASE`): another
+//! choice of packages gives dependencies other features, and all would be built again.
 
 use crate::{Result, repository, target_dir};
 use serde_json::Value;

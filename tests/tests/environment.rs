@@ -38,12 +38,12 @@ const AS_ROOT: [(&str, [Need; 1], Test); 2] = [
 ];
 
 fn main() -> ExitCode {
-    suite::main(|env| {
+    suite::main_with(|env| {
         let mut trials = env.missing();
-        trials.extend(per_jdk(env, TESTS));
-        trials.extend(per_jdk_needing(env, AS_ROOT));
+        trials.extend(suite::table(env, per_jdk(env, TESTS))?);
+        trials.extend(suite::table(env, per_jdk_needing(env, AS_ROOT))?);
         trials.push(case(env, "stderr_that_is_never_read", stderr_that_is_never_read));
-        trials
+        Ok(trials)
     })
 }
 

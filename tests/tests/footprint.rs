@@ -1,7 +1,7 @@
 //! What a stream costs, on real JVMs: N streams that hold all that they can against the growth of
 //! the process.
 //!
-//! On every JDK with the system's zlib, and on one with a zlib of its own behind hidden symbols
+//! On JDKs with the system's zlib, and on one with a zlib of its own behind hidden symbols
 //! (Temurin, out of a package of the Python registry). Invariant: what the report says of N streams
 //! is within a tenth of what the system says; where there is no other build of a JDK its cases are
 //! ignored ones, with the reason before their name.

@@ -23,19 +23,17 @@ const FIXTURES: [&str; 4] = ["NeverEnded", "Ended", "ManyThreads", "ExitWhileCre
 const TESTS: [(&str, Test); 2] = [("hook_within_a_hook", reenters), ("loaded_twice", loaded_twice)];
 
 fn main() -> ExitCode {
-    suite::main(|env| {
+    suite::main_with(|env| {
         let mut trials = env.missing();
-        trials.extend(per_jdk(
-            env,
-            FAULTS.into_iter().flat_map(|fault| {
-                FIXTURES.map(|fixture| {
-                    let test = move |env: &TestEnv, jdk: &Jdk| panics(env, jdk, fault, fixture);
-                    (format!("panic_in_{fault}::{fixture}"), test)
-                })
-            }),
-        ));
+        let panicking = FAULTS.into_iter().flat_map(|fault| {
+            FIXTURES.map(|fixture| {
+                let test = move |env: &TestEnv, jdk: &Jdk| panics(env, jdk, fault, fixture);
+                (format!("panic_in_{fault}::{fixture}"), test)
+            })
+        });
+        trials.extend(suite::table(env, per_jdk(env, panicking))?);
         trials.extend(per_jdk(env, TESTS));
-        trials
+        Ok(trials)
     })
 }
 

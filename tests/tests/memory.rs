@@ -37,20 +37,17 @@ const TESTS: [(&str, Test); 5] = [
 ];
 
 fn main() -> ExitCode {
-    suite::main(|env| {
+    suite::main_with(|env| {
         let mut trials = env.missing();
-        trials.extend(per_jdk(
-            env,
-            STAGES.into_iter().flat_map(|stage| {
-                ["NeverEnded", "ManyStacks"].map(|fixture| {
-                    let test =
-                        move |env: &TestEnv, jdk: &Jdk| without_memory(env, jdk, stage, fixture);
-                    (format!("none_in_{stage}::{fixture}"), test)
-                })
-            }),
-        ));
-        trials.extend(per_jdk(env, TESTS));
-        trials
+        let without = STAGES.into_iter().flat_map(|stage| {
+            ["NeverEnded", "ManyStacks"].map(|fixture| {
+                let test = move |env: &TestEnv, jdk: &Jdk| without_memory(env, jdk, stage, fixture);
+                (format!("none_in_{stage}::{fixture}"), test)
+            })
+        });
+        trials.extend(suite::table(env, per_jdk(env, without))?);
+        trials.extend(suite::table(env, per_jdk(env, TESTS))?);
+        Ok(trials)
     })
 }
 

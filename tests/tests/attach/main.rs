@@ -31,10 +31,16 @@ fn main() -> ExitCode {
 
 fn trials(kit: &Kit) -> Result<Vec<Trial>> {
     let mut trials: Vec<Trial> = kit.env.missing();
-    trials.extend(kit.per_jdk(&[adopted::TESTS, lifecycle::TESTS].concat()));
+    let tests = [
+        adopted::TESTS,
+        lifecycle::TESTS,
+        cycles::TESTS,
+        exit_paths::TESTS,
+        stress::TESTS,
+        other_agents::TESTS,
+    ];
     // On every fourth JDK, or on every one with more rounds.
-    let long = [cycles::TESTS, exit_paths::TESTS, stress::TESTS, other_agents::TESTS].concat();
-    trials.extend(suite::table(&kit.env, kit.per_jdk(&long))?);
+    trials.extend(suite::table(&kit.env, kit.per_jdk(&tests.concat()))?);
     Ok(trials)
 }
 

@@ -1,4 +1,4 @@
-//! The class file rewriter on every class of every JDK's own run-time image.
+//! The class file rewriter on the classes of every JDK's own run-time image.
 //!
 //! Owns: the stages that each JDK goes through, and the goldens. Leaves to `rewriter/`: reading
 //! images, linking. Invariant: each stage prints how many classes it looked at, and looking at none

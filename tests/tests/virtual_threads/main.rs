@@ -30,8 +30,9 @@ const COLLECTORS: [Collector; 8] = [
     ("zgc_generational", 21..=23, &["-XX:+UseZGC", "-XX:+ZGenerational"]),
     ("parallel", 21..=u32::MAX, &["-XX:+UseParallelGC"]),
     ("g1", 21..=u32::MAX, &["-XX:+UseG1GC"]),
-    ("zgc", 21..=u32::MAX, &["-XX:+UseZGC"]),
     ("shenandoah", 21..=u32::MAX, &["-XX:+UseShenandoahGC"]),
+    // In this place it runs on 21, the only release in which it has but one generation.
+    ("zgc", 21..=u32::MAX, &["-XX:+UseZGC"]),
     (
         "shenandoah_generational",
         25..=u32::MAX,

@@ -18,6 +18,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 use zaudit_tests::child::Running;
 use zaudit_tests::command::Said;
 use zaudit_tests::ensure;
@@ -212,11 +213,19 @@ fn listed(kit: &Kit, pid: u32) -> Result<String> {
     line.map(str::to_owned).ok_or_else(|| format!("{pid} is not in\n{text}"))
 }
 
+/// Waits until `zaudit ps` shows this state. The name of a thread says it, which the thread takes
+/// when it first runs.
 fn ensure_listed(kit: &Kit, pid: u32, state: &str, command: &str) -> Result<()> {
-    let line = listed(kit, pid)?;
-    let words: Vec<&str> = line.split_whitespace().collect();
-    ensure!(words.get(2) == Some(&state) && line.contains(command), "{state} expected: {line}");
-    Ok(())
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let line = listed(kit, pid)?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words.get(2) == Some(&state) && line.contains(command) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{state} expected: {line}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn whole_life(kit: &Kit, jdk: &Jdk) -> Result<()> {
